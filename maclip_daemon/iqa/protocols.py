@@ -1,0 +1,70 @@
+"""Protocols: the size at which a photo is judged.
+
+A score belongs to its protocol: the same photo at another size is another measurement. The three named ones
+are the authors' own (MA-CLIP, arXiv 2511.09948, evaluation code); `long-edge-N` is ours. Needs no torch,
+so the decoder children size photos without it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from PIL import Image
+
+from maclip_daemon.errors import Poison, UsageError
+
+VIEW_SIZE = 224  # pixels; the side of a view, fixed by CLIP's towers
+_LONGEST_ENLARGED_EDGE = 1 << 15  # pixels; a 1-pixel strip must not grow to gigabytes
+_LONG_EDGE = re.compile(r"long-edge-([1-9]\d{2,4})")
+_SQUARES = {"spaq448": 448, "agiqa224": 224}
+
+VALID_NAMES = "native, spaq448, agiqa224, or long-edge-N with N from 224 to 99999 (long-edge-1024)"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A rule for the size at which a photo is judged."""
+
+    name: str
+    """As it is stored with every score."""
+    square: int | None = None
+    """Pixels; the photo is squashed to this side whatever its aspect, as the authors do."""
+    long_edge: int | None = None
+    """Pixels; a larger photo is reduced to this long edge, its aspect kept."""
+
+    def target_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) in pixels at which an upright photo of this size is judged.
+
+        A side under 224 pixels becomes 224, the aspect kept: the published code fails there. That also
+        holds a panorama's short side at 224 under `long-edge-N`.
+        Raises `Poison` for a strip so narrow that enlarging it would fill the memory.
+        """
+        if self.square is not None:
+            return self.square, self.square
+        scale = 1.0 if self.long_edge is None else min(1.0, self.long_edge / max(width, height))
+        scale = max(scale, VIEW_SIZE / min(width, height))
+        if scale == 1.0:
+            return width, height
+        target = max(VIEW_SIZE, round(width * scale)), max(VIEW_SIZE, round(height * scale))
+        if scale > 1.0 and max(target) > _LONGEST_ENLARGED_EDGE:
+            raise Poison(f"{width}×{height} pixels are too narrow a strip to be judged.")
+        return target
+
+    def resize(self, image: Image.Image) -> Image.Image:
+        """The photo as RGB at its target size; Pillow's antialiased bicubic, as in the authors' code."""
+        upright = image if image.mode == "RGB" else image.convert("RGB")
+        target = self.target_size(*upright.size)
+        return upright if target == upright.size else upright.resize(target, Image.Resampling.BICUBIC)
+
+
+def parse(name: str) -> Protocol:
+    """The protocol of this name. Raises `UsageError` that lists the valid names."""
+    if name == "native":
+        return Protocol("native")
+    if name in _SQUARES:
+        return Protocol(name, square=_SQUARES[name])
+    long_edge = _LONG_EDGE.fullmatch(name)
+    if long_edge is not None and int(long_edge[1]) >= VIEW_SIZE:
+        return Protocol(name, long_edge=int(long_edge[1]))
+    raise UsageError(f"There is no protocol {name!r}. Choose {VALID_NAMES}.")
