@@ -1,0 +1,122 @@
+"""What crosses the border of this room: requests, results and the entries that undo needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+Mode = Literal["sidecar", "embed"]
+Owner = Literal["none", "maclip", "person"]
+PreparedStatus = Literal["prepared", "unchanged", "person", "skipped"]
+UndoStatus = Literal["restored", "removed", "already", "changed"]
+
+REJECTED = -1  # xmp:Rating of a rejected photo in darktable and Lightroom; digiKam reads it as unrated
+
+
+@dataclass(frozen=True)
+class QualityProperties:
+    """One score as it goes into the file, in the namespace http://ns.maclip-daemon/quality/1.0/."""
+
+    score: float
+    percentile: float | None
+    """Per cent of the library's photos that score lower, 0 to 100; None where the library is too small."""
+    stars: int
+    """1 to 5."""
+    metric: str
+    model: str
+    protocol: str
+    scored_at: datetime
+    """Aware, the time of the score and not of this write, so that a second write changes nothing."""
+
+
+@dataclass(frozen=True)
+class RatingRequest:
+    """One photo to rate."""
+
+    photo: Path
+    quality: QualityProperties
+    mode: Mode = "sidecar"
+    last_written: int | None = None
+    """The rating of our last committed write to this photo (1 to 5, or -1); None if there was none."""
+    reject: bool = False
+    """Write -1 in place of the stars."""
+
+    @property
+    def rating(self) -> int:
+        """The integer that goes into xmp:Rating and maclip:Stars."""
+        return REJECTED if self.reject else self.quality.stars
+
+
+@dataclass(frozen=True)
+class FoundRating:
+    """What a photo's effective metadata says: the sidecar's where there is one, else the embedded."""
+
+    owner: Owner
+    rating: int | None
+    """-1 to 5; None where the photo carries no rating at all."""
+    stars: int | None
+    """Our own maclip:Stars, if it is there."""
+    source: Path
+    """The file that was read."""
+    source_hash: str | None
+    """BLAKE3 of the sidecar as it is now, in hex; None where the photo itself is the source."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The result of the first phase: nothing a person can see has changed yet.
+
+    `status` is `prepared` (journal it, then `commit`), `unchanged` (the file already says exactly this),
+    `person` (a person's rating, never touched) or `skipped` (with the `reason`, for `maclip status`).
+    The fields from `target` on are set for `prepared` only; `target` and `before_hash` for `unchanged` too.
+    """
+
+    photo: Path
+    status: PreparedStatus
+    rating: int
+    """The rating to be written; record it as `last_written` of the next request once it is committed."""
+    reason: str = ""
+    found: FoundRating | None = None
+    """What was found before; None when the metadata could not be read."""
+    notes: tuple[str, ...] = ()
+    """What is worth a log line, such as metadata that could not be carried into a new sidecar."""
+    target: Path | None = None
+    temporary: Path | None = None
+    created: bool = False
+    """Whether the target is a new sidecar."""
+    before_hash: str | None = None
+    """BLAKE3 of the target before, in hex; None for a new sidecar."""
+    after_hash: str | None = None
+    """BLAKE3 of the target after the commit, in hex."""
+    restore: bytes = b""
+    """How to bring the old bytes back (`restoration.Restoration`, encoded): store it with the journal row."""
+
+    @property
+    def undo_entry(self) -> UndoEntry:
+        """The entry for the journal; only for the status `prepared`."""
+        if self.target is None or self.after_hash is None:
+            raise ValueError(f"nothing was prepared for {self.photo}")
+        return UndoEntry(self.target, self.before_hash, self.after_hash, self.restore)
+
+
+@dataclass(frozen=True)
+class UndoEntry:
+    """One committed write, as the journal keeps it. Undo the newest entry of a file first."""
+
+    target: Path
+    before_hash: str | None
+    """None: we created the file."""
+    after_hash: str
+    restore: bytes
+
+
+@dataclass(frozen=True)
+class UndoOutcome:
+    """What undo did: `restored`, `removed` (a sidecar we created), `already` (the file is as it was before
+    our write), or `changed` (someone changed it since: left alone, `reason` says what is there).
+    """
+
+    status: UndoStatus
+    reason: str = ""
