@@ -1,0 +1,71 @@
+"""The truth about a root: a walk over its folders and photo files.
+
+Symbolic links are not followed, neither to folders nor to files; sockets, FIFOs and devices are never
+opened. Other file systems mounted inside the root are entered; when one is unmounted its folder is simply
+empty, so its photos go missing and come back with it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from maclip_daemon.folders.exclusion import Exclusion
+
+PART_FILES = 4096  # files in one listing; keeps a flat folder of 200 000 photos within a few MB
+
+
+class FoundFile(NamedTuple):
+    """A regular file as a scan saw it; a named tuple, because there are hundreds of thousands."""
+
+    path: str
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    ctime_ns: int
+    """Last change of the inode by the file system's own clock; copying tools cannot set it."""
+    inode: int
+    device: int
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return os.path.basename(self.path)  # noqa: PTH119 - surrogates and speed
+
+
+class FolderListing(NamedTuple):
+    """What one folder holds, or one part of it."""
+
+    folder: str
+    files: list[FoundFile]
+    """At most `PART_FILES` photos."""
+    subfolders: int
+    """How many folders below it will be walked (0 in all but the last part)."""
+    is_complete: bool
+    """True on the last part of a folder: every photo in it has now been listed."""
+    problem: str
+    """Why files may be lacking although they exist ('' when none are). Never mark photos of such a folder, or
+    of any folder below it, as missing."""
+
+
+def scan(
+    root: str, exclusion: Exclusion, is_photo: Callable[[str], bool], start: str | None = None
+) -> Iterator[FolderListing]:
+    """Walk `root`, or only the folder `start` inside it, and yield each folder's photos, depth first.
+
+    `is_photo` judges the file name. A folder that vanishes during the walk is passed over; a folder that
+    cannot be read is yielded with its `problem`; the first folder is yielded in either case.
+    """
+    raise NotImplementedError
+
+
+def found_file(path: str) -> FoundFile | None:
+    """Look at one path: None when nothing is there, or nothing that is a regular file, or it is a link."""
+    raise NotImplementedError
+
+
+def folders_only(root: str, exclusion: Exclusion, start: str | None = None) -> Iterator[str]:
+    """Yield every folder that a scan would walk, `start` (default: the root) first; looks at no file."""
+    raise NotImplementedError

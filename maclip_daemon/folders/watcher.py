@@ -1,0 +1,35 @@
+"""Listening to a root: folder events, sooner than a scan would find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from maclip_daemon.folders.events import Coverage, FolderEvent
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.roots import Root
+
+OnEvent = Callable[[FolderEvent], None]
+
+
+class Watcher(Protocol):
+    """A running watcher of one root."""
+
+    @property
+    def alive(self) -> bool:
+        """False once its thread has died or its root is no longer watched: close it and start another."""
+
+    def coverage(self) -> Coverage:
+        """Walk the folders, watch what is not watched yet, and say what could not be."""
+
+    def close(self) -> None:
+        """Stop listening; no event comes after it has returned. May be called twice."""
+
+
+def watch(root: Root, exclusion: Exclusion, is_photo: Callable[[str], bool], on_event: OnEvent) -> Watcher:
+    """Start to listen. `on_event` is called in the watcher's own thread; it may block for a while (the kernel
+    keeps 16 384 events, then says OVERFLOW). An exception in it ends the watcher (`alive` is False).
+
+    Raises `EnvironmentUnfit` with the cure when the system allows no watcher at all.
+    """
+    raise NotImplementedError
