@@ -1,0 +1,215 @@
+"""Datasets: the published IQA databases, read from the folders that their authors distribute.
+
+| name | authors' scores | direction as published |
+|---|---|---|
+| koniq-10k | Hosu et al. 2020, `koniq10k_scores_and_distributions.csv` | MOS, 1 to 5 |
+| spaq | Fang et al. 2020, `Annotations/MOS and Image attribute scores.xlsx` | MOS, 0 to 100 |
+| clive | Ghadiyaram and Bovik 2016, `Data/AllMOS_release.mat` | MOS, 0 to 100 |
+| kadid-10k | Lin et al. 2019, `dmos.csv` | named DMOS, yet 5 is best: a MOS, 1 to 5 |
+| tid2013 | Ponomarenko et al. 2015, `mos_with_names.txt` | MOS, 0 to 9 |
+| csiq | Larson and Chandler 2010, `csiq.DMOS.xlsx` | DMOS, 0 is best: read as 1 − DMOS |
+| agiqa-1k | Zhang et al. 2023, `AIGC_MOS_Zscore.xlsx` | MOS |
+| agiqa-3k | Li et al. 2023, `data.csv`, `mos_quality` | MOS, 0 to 5 |
+| pipal | Gu et al. 2020, `Train_Label/*.txt` | Elo rating, more is better |
+| biq2021 | Ahmed and Asif 2022, `Train` and `Test (Images and MOS).csv` | MOS, 0 to 1 |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from maclip_daemon.errors import UsageError
+from maclip_daemon.evaluation import opinions, score_files
+from maclip_daemon.evaluation.opinions import Opinion
+from maclip_daemon.evaluation.rated_images import RatedImage, locate
+
+_CLIVE_TRAINING_IMAGES = 7  # the first rows were shown to train the viewers, and are never evaluated
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A database as its authors distribute it."""
+
+    name: str
+    title: str
+    score_files: tuple[str, ...]
+    """Where the scores are, relative to the root; glob patterns. The first that exists is read."""
+    image_folders: tuple[str, ...]
+    """Where the images are, relative to the root; glob patterns, all that exist are searched."""
+    read: Callable[[Sequence[Path]], list[Opinion]]
+    """The opinions of the score files that one pattern found."""
+    subset_of: Callable[[str], str]
+    """The subset of an image, from its name; where opinions carry a subset of their own, that one counts."""
+    lower_is_better: bool = False
+    """Whether a file of scores for this dataset (`--mos`) holds DMOS, which `from_file` turns around."""
+
+
+def load(name: str, root: Path) -> list[RatedImage]:
+    """The rated images of the dataset `name` in `root`, its unpacked folder (or its folder of images).
+
+    Raises `UsageError` when the name is not known, or the folder is not laid out as published.
+    """
+    dataset = find(name)
+    for candidate in (root, root.parent):
+        for pattern in dataset.score_files:
+            found = sorted(candidate.glob(pattern))
+            if found:
+                folders = _image_folders(dataset, candidate)
+                return locate(dataset.read(found), folders, found[0], dataset.subset_of)
+    raise UsageError(
+        f"{root} is not a folder of {dataset.title}: it has no {' and no '.join(dataset.score_files)}. "
+        "Give the folder into which the dataset was unpacked, or the scores with --mos."
+    )
+
+
+def from_file(source: Path, root: Path, dataset: Dataset | None = None) -> list[RatedImage]:
+    """The rated images that the CSV or JSON file `source` lists; the images are under `root`.
+
+    `dataset`: gives the folders, subsets and direction where the file does not.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a folder. Give the folder that holds the rated images.")
+    if dataset is None:
+        return locate(opinions.read(source), [root], source)
+    rows = opinions.read(source, (*opinions.MOS_COLUMNS, "dmos"))
+    if dataset.lower_is_better:
+        rows = [replace(row, mos=-row.mos) for row in rows]
+    return locate(rows, [*_image_folders(dataset, root), root], source, dataset.subset_of)
+
+
+def find(name: str) -> Dataset:
+    """The dataset of this name; hyphens and case do not matter. Raises `UsageError` that lists the names."""
+    wanted = _plain(name)
+    for dataset in DATASETS:
+        if _plain(dataset.name) == wanted:
+            return dataset
+    names = ", ".join(dataset.name for dataset in DATASETS)
+    raise UsageError(f"There is no dataset {name!r}. Choose {names}, or give the scores with --mos.")
+
+
+def _image_folders(dataset: Dataset, root: Path) -> list[Path]:
+    folders = [path for pattern in dataset.image_folders for path in sorted(root.glob(pattern))]
+    return [path for path in folders if path.is_dir()] or [root]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _no_subset(_name: str) -> str:
+    return ""
+
+
+def _distortion(position: int) -> Callable[[str], str]:
+    """The number between underscores at this position of a name: the kind of distortion."""
+
+    def subset_of(name: str) -> str:
+        parts = Path(name).stem.split("_")
+        return f"distortion {parts[position]}" if len(parts) > position else ""
+
+    return subset_of
+
+
+def _biq_source(name: str) -> str:
+    """`ss01` (an amateur's gallery), `ss02` (shot with deliberate faults) or `ss03` (Unsplash)."""
+    return Path(name).name.partition("_")[0]
+
+
+def _csiq_distortion(name: str) -> str:
+    parts = Path(name).name.split(".")
+    return parts[1].lower() if len(parts) > 2 else ""
+
+
+def _generator(name: str) -> str:
+    """AGIQA names images after the generator: `midjourney_normal_012.jpg`."""
+    return re.sub(r"_?\d+$", "", Path(name).stem)
+
+
+def _table(files: Sequence[Path]) -> list[Opinion]:
+    return score_files.read_table(files[0])
+
+
+def _tables(files: Sequence[Path]) -> list[Opinion]:
+    return [row for file in files for row in score_files.read_table(file)]
+
+
+def _kadid(files: Sequence[Path]) -> list[Opinion]:
+    return score_files.read_table(files[0], mos_columns=("dmos",))
+
+
+def _clive(files: Sequence[Path]) -> list[Opinion]:
+    names, scores = (files[0].with_name(f"All{part}_release.mat") for part in ("Images", "MOS"))
+    return score_files.read_matlab(names, scores)[_CLIVE_TRAINING_IMAGES:]
+
+
+def _tid(files: Sequence[Path]) -> list[Opinion]:
+    return score_files.read_pairs(files, score_first=True)
+
+
+def _csiq(files: Sequence[Path]) -> list[Opinion]:
+    if files[0].suffix == ".txt":
+        published = score_files.read_pairs(files)
+    else:
+        published = score_files.read_csiq_workbook(files[0])
+    return [replace(opinion, mos=1 - opinion.mos) for opinion in published]
+
+
+def _pairs(files: Sequence[Path]) -> list[Opinion]:
+    return score_files.read_pairs(files)
+
+
+_SPAQ_SCORES = "MOS and Image attribute scores"
+_BIQ_IMAGES = ("Images", "images")
+DATASETS = (
+    Dataset(
+        "koniq-10k",
+        "KonIQ-10k",
+        ("koniq10k_distributions_sets.csv", "koniq10k_scores_and_distributions.csv"),
+        ("1024x768", "512x384", "images"),
+        _table,
+        _no_subset,
+    ),
+    Dataset(
+        "spaq",
+        "SPAQ",
+        (f"Annotations/{_SPAQ_SCORES}.csv", f"Annotations/{_SPAQ_SCORES}.xlsx"),
+        ("TestImage", "images"),
+        _table,
+        _no_subset,
+    ),
+    Dataset(
+        "clive",
+        "CLIVE (LIVE In the Wild)",
+        ("Data/AllMOS_release.mat", "ChallengeDB_release/Data/AllMOS_release.mat"),
+        ("Images", "ChallengeDB_release/Images"),
+        _clive,
+        _no_subset,
+    ),
+    Dataset("kadid-10k", "KADID-10k", ("dmos.csv",), ("images", "distorted_images"), _kadid, _distortion(1)),
+    Dataset("tid2013", "TID2013", ("mos_with_names.txt",), ("distorted_images",), _tid, _distortion(1)),
+    Dataset(
+        "csiq",
+        "CSIQ",
+        ("csiq_label.txt", "csiq.DMOS.xlsx"),
+        ("dst_imgs", "dst_imgs_all"),
+        _csiq,
+        _csiq_distortion,
+        lower_is_better=True,
+    ),
+    Dataset("agiqa-1k", "AGIQA-1k", ("AIGC_MOS_Zscore.xlsx",), ("file", "images"), _table, _generator),
+    Dataset("agiqa-3k", "AGIQA-3k", ("data.csv",), ("images", "image", "file"), _table, _generator),
+    Dataset(
+        "pipal",
+        "PIPAL",
+        ("Train_Label/*.txt", "Train_Label/Train_Label/*.txt"),
+        ("Train_Dist", "Distortion*", "train_dis*"),
+        _pairs,
+        _distortion(1),
+    ),
+    Dataset("biq2021", "BIQ2021", ("* (Images and MOS).csv", "mos.csv"), _BIQ_IMAGES, _tables, _biq_source),
+    Dataset("biq2021-train", "BIQ2021", ("Train (Images and MOS).csv",), _BIQ_IMAGES, _tables, _biq_source),
+    Dataset("biq2021-test", "BIQ2021", ("Test (Images and MOS).csv",), _BIQ_IMAGES, _tables, _biq_source),
+)
