@@ -1,0 +1,68 @@
+"""Leases: work that a worker holds, renewed while it lives and taken back when it does not answer."""
+
+from __future__ import annotations
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library import moments
+from maclip_daemon.library.tables import JOBS
+
+CLOCK_SLACK_S = 1.0  # NTP nudges a clock back by less; only a larger step counts as set back
+
+_FREE = {"state": "ready", "worker": None, "lease_until": None}
+
+
+def renew(session: Session, worker: str, now: float, lease_s: float) -> int:
+    """Hold all leases of `worker` for another `lease_s` seconds; how many it still has."""
+    renewed = session.execute(
+        update(JOBS)
+        .where(JOBS.c.state == "leased", JOBS.c.worker == worker)
+        .values(lease_until=moments.text(now + lease_s), changed_at=moments.text(now))
+        .returning(JOBS.c.id)
+    )
+    return len(renewed.all())
+
+
+def release_all(session: Session, worker: str | None, now: float) -> int:
+    """Return all that `worker` holds, no attempt counted; how many that was.
+
+    None: all that anybody holds. The one daemon of a data folder does so at its start: what was in hand
+    when its predecessor was killed is due at once.
+    """
+    held = JOBS.c.state == "leased"
+    if worker is not None:
+        held &= JOBS.c.worker == worker
+    released = session.execute(
+        update(JOBS).where(held).values(**_FREE, changed_at=moments.text(now)).returning(JOBS.c.id)
+    )
+    return len(released.all())
+
+
+def reclaim_expired(session: Session, now: float, lease_s: float) -> int:
+    """Take back work whose lease ran out, and mend what a clock set back would stall; how many were taken.
+
+    No attempt is counted: a killed program says nothing about the photo it had in hand. A retry pause that
+    was set "in the future" is due now, and a lease that lasts longer than any lease can is cut to `lease_s`
+    (not taken back: its worker may well be alive).
+    """
+    moment = moments.text(now)
+    expired = session.execute(
+        update(JOBS)
+        .where(JOBS.c.state == "leased", JOBS.c.lease_until <= moment)
+        .values(**_FREE, changed_at=moment)
+        .returning(JOBS.c.id)
+    )
+    taken = len(expired.all())
+    future = moments.text(now + CLOCK_SLACK_S)
+    session.execute(
+        update(JOBS)
+        .where(JOBS.c.state == "ready", JOBS.c.not_before > moment, JOBS.c.changed_at > future)
+        .values(not_before=moment, changed_at=moment)
+    )
+    session.execute(
+        update(JOBS)
+        .where(JOBS.c.state == "leased", JOBS.c.lease_until > moments.text(now + lease_s + CLOCK_SLACK_S))
+        .values(lease_until=moments.text(now + lease_s), changed_at=moment)
+    )
+    return taken
