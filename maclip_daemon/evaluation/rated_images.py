@@ -38,7 +38,8 @@ def locate(
     """Find the image of every opinion in one of the folders, and check the whole set.
 
     An image is looked for under its path as given, then under its bare file name, whatever the case of its
-    letters; the first folder that has it wins. `subset_of`: the subset of an image by its name; by default the subset column, else the folder,
+    letters; the first folder that has it wins.
+    `subset_of`: the subset of an image by its name; by default the subset column, else the folder,
     else a prefix that ends in `_`.
     Raises `UsageError` that names the images that are missing or listed twice, or says that there are too
     few, or that all scores are equal.
