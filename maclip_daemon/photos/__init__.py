@@ -1,0 +1,1 @@
+"""Photo files become pixels, in a child process with limits. Importing it loads no image library."""

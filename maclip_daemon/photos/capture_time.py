@@ -1,0 +1,54 @@
+"""When a photo was taken, from its EXIF (Exif 2.32, section 4.6.5)."""
+
+from __future__ import annotations
+
+import re
+import struct
+from datetime import datetime, timedelta, timezone
+
+from PIL import ExifTags, Image
+
+# What Pillow raises over damaged EXIF. Damaged metadata must never fail a photo whose pixels are whole.
+EXIF_ERRORS = (
+    *(OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, EOFError, struct.error),
+)
+_DATE = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)[ T](\d\d):(\d\d):(\d\d)")
+_OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
+
+
+def taken_at(exif: Image.Exif | None) -> datetime | None:
+    """DateTimeOriginal with its fraction of a second and, where it is given, its offset from UTC.
+
+    Without OffsetTimeOriginal the time is the camera's own and has no time zone. None when the date is
+    missing, blank, all zeros, or no date.
+    """
+    if exif is None:
+        return None
+    try:
+        directory = exif.get_ifd(ExifTags.IFD.Exif)
+    except EXIF_ERRORS:
+        return None
+    found = _DATE.match(_text(directory.get(ExifTags.Base.DateTimeOriginal)))
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = (int(part) for part in found.groups())
+    try:
+        # Some cameras write second 60; the minute they mean is clear enough.
+        moment = datetime(year, month, day, hour, minute, min(second, 59))
+    except ValueError:
+        return None
+    fraction = _text(directory.get(ExifTags.Base.SubsecTimeOriginal)).strip()
+    if fraction.isascii() and fraction.isdigit():
+        moment = moment.replace(microsecond=int(fraction[:6].ljust(6, "0")))
+    offset = _OFFSET.fullmatch(_text(directory.get(ExifTags.Base.OffsetTimeOriginal)).strip())
+    if offset is not None and int(offset[2]) <= 14 and int(offset[3]) < 60:
+        distance = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+        moment = moment.replace(tzinfo=timezone(-distance if offset[1] == "-" else distance))
+    return moment
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return value.strip("\0") if isinstance(value, str) else ""

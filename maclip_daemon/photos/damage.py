@@ -1,0 +1,43 @@
+"""What image libraries raise becomes one failed photo with a reason."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from maclip_daemon import errors
+
+_LONGEST_REASON = 200  # characters of a library's own words
+ADVICE = "Copy it again from the card or a backup."
+
+
+@contextlib.contextmanager
+def told_as_poison(what: str) -> Iterator[None]:
+    """Turn whatever a decoding library raises over `what` into `Poison`.
+
+    Errors of this program and `MemoryError` pass. An error of the operating system (it has an errno; a
+    library's complaint about the content has none) is `Transient`: the disk or the network may recover.
+    """
+    try:
+        yield
+    except (errors.MaclipError, MemoryError):
+        raise
+    except Exception as error:  # the border of a stage: libraries raise anything over damage
+        if isinstance(error, OSError) and error.errno is not None:
+            raise errors.Transient(
+                f"it cannot be read ({os.strerror(error.errno)}). Check the disk or the network."
+            ) from error
+        words = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        raise errors.Poison(f"the {what} is damaged or cut off ({words}). {ADVICE}") from error
+
+
+def check_pixels(width: int, height: int, max_megapixels: float) -> None:
+    """Raise `Poison` when a picture's header promises more pixels than may be decoded, or none."""
+    if width <= 0 or height <= 0:
+        raise errors.Poison(f"its header says {width}×{height} pixels. {ADVICE}")
+    if width * height > max_megapixels * 1e6:
+        raise errors.Poison(
+            f"{width}×{height} pixels are more than {max_megapixels:g} megapixels. "
+            "If it is a real photo, raise decoding.max_megapixels."
+        )

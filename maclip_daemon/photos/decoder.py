@@ -1,0 +1,142 @@
+"""The parent's side of a decoder process: a path goes in, pixels come out. Loads no image library."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from maclip_daemon import errors
+from maclip_daemon.children import Child, Reply
+from maclip_daemon.photos import spool as spools
+from maclip_daemon.settings import DecodingSettings
+
+CHILD_MODULE = "maclip_daemon.photos.decoder_process"
+_START_S = 30.0  # seconds; a new process may load its libraries from a cold disk
+
+
+@dataclass(frozen=True)
+class DecodedPhoto:
+    """The pixels of one photo at the protocol's size, and what is known about the photo."""
+
+    pixels: bytes | None
+    """RGB uint8, height × width × 3 in C order; None when they are spooled."""
+    spooled: Path | None
+    """A file with the same bytes, for more than 4 MiB; whoever reads it removes it."""
+    width: int
+    """Pixels, at the protocol's size."""
+    height: int
+    photo_width: int
+    """Pixels of the photo itself, upright; for a RAW those of the RAW, not of its preview."""
+    photo_height: int
+    pixel_hash: str
+    """BLAKE3 of the upright pixels before the protocol's resize, hexadecimal."""
+    taken_at: datetime | None
+    """EXIF DateTimeOriginal; without time zone where the camera gave none."""
+
+    def discard(self) -> None:
+        """Remove the spooled pixels, if there are any."""
+        if self.spooled is not None:
+            spools.discard(self.spooled)
+
+
+class Decoder:
+    """One decoder process. Not thread-safe: one thread owns one decoder."""
+
+    def __init__(
+        self,
+        settings: DecodingSettings,
+        protocol: str,
+        spool: Path,
+        *,
+        nice: int = 0,
+        module: str = CHILD_MODULE,
+    ) -> None:
+        """`protocol`: a name that `iqa.protocols.parse` knows. `spool`: an existing folder, see `spool`."""
+        self._settings = settings
+        self._spool = spool
+        self._child = Child(
+            module,
+            {
+                "protocol": protocol,
+                "memory_mb": settings.memory_mb,
+                "max_megapixels": settings.max_megapixels,
+                "exif_rotation": settings.exif_rotation,
+                "timeout_s": settings.timeout_s,
+            },
+            nice=nice,
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """The decoder's process id, or None while there is none."""
+        return self._child.pid
+
+    def decode(self, path: Path) -> DecodedPhoto:
+        """Decode one photo.
+
+        Raises `Poison` (damaged, no photo, too large), `FileChanged`, `NoSpace`, or `Transient` (it cannot
+        be read); `ChildTimedOut` and `ChildDied` when the decoder was stopped or crashed over it, after
+        which the next photo gets a new process. Every message names the photo.
+        """
+        spooled = spools.new_path(self._spool)
+        timeout_s = self._settings.timeout_s + (0.0 if self._child.running else _START_S)
+        try:
+            reply = self._child.request(
+                {"path": os.fspath(path), "spool_path": os.fspath(spooled)}, timeout_s=timeout_s
+            )
+            return _photo(reply, spooled)
+        except errors.ChildTimedOut:
+            spools.discard(spooled)
+            raise errors.ChildTimedOut(
+                f"{shown(path)}: decoding took longer than {self._settings.timeout_s:g} s and was stopped. "
+                "If it is a very large photo, raise decoding.timeout_s."
+            ) from None
+        except errors.ChildDied as error:
+            spools.discard(spooled)
+            raise errors.ChildDied(
+                f"{shown(path)}: {error}. The file is damaged in a way that crashes its reader, or it needs "
+                f"more than the {self._settings.memory_mb} MiB of decoding.memory_mb."
+            ) from None
+        except errors.MaclipError as error:
+            spools.discard(spooled)
+            raise type(error)(f"{shown(path)}: {error}") from None
+
+    def close(self) -> None:
+        """End the decoder process."""
+        self._child.close()
+
+
+def shown(path: Path) -> str:
+    """A path as it can be printed on one line whatever its bytes: control characters and bytes that are not
+    UTF-8 become escapes.
+    """
+    printable = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in printable)
+
+
+def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
+    """Check what the child says before anyone relies on it: it may have been taken over by a photo."""
+    header: dict[str, Any] = reply.header
+    try:
+        width, height = int(header["width"]), int(header["height"])
+        photo_width, photo_height = int(header["photo_width"]), int(header["photo_height"])
+        in_file = bool(header["spooled"])
+        taken_at = datetime.fromisoformat(header["taken_at"]) if header["taken_at"] else None
+        length = spooled.stat().st_size if in_file else len(reply.payload)
+        if width <= 0 or height <= 0 or length != width * height * 3:
+            raise ValueError(f"{length} bytes for {width}×{height} pixels")
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise errors.Transient(f"the decoder gave an answer that makes no sense ({error}).") from None
+    return DecodedPhoto(
+        pixels=None if in_file else reply.payload,
+        spooled=spooled if in_file else None,
+        width=width,
+        height=height,
+        photo_width=photo_width,
+        photo_height=photo_height,
+        pixel_hash=str(header["pixel_hash"]),
+        taken_at=taken_at,
+    )

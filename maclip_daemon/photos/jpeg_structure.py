@@ -1,0 +1,66 @@
+"""Damage that libjpeg paints over: JPEG data is walked marker by marker (ITU-T T.81, annex B).
+
+libjpeg fills what is missing or wrong with grey and says so only in warnings that Pillow does not pass on.
+A photo half of which is grey would get a score, so its structure is checked before it is decoded.
+"""
+
+from __future__ import annotations
+
+import re
+
+_EOI, _SOS, _DRI = 0xD9, 0xDA, 0xDD
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RST0..RST7 carry no length
+# T.81 B.2.1 and B.2.4: what may stand between two scans, beside SOS itself.
+_BETWEEN_SCANS = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+# In entropy-coded data FF is followed by 00 (a stuffed byte) or begins a marker; fill bytes FF may precede.
+_SCAN_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+
+
+def damage(data: bytes) -> str | None:
+    """What is wrong with the structure of this JPEG's first picture, in words; None when it is whole.
+
+    Bytes after its end marker (motion photos, multi-picture previews, padding) are of no concern.
+    """
+    position, restart_interval, scans = 2, 0, 0
+    while True:
+        position = data.find(b"\xff", position)
+        while position >= 0 and data[position + 1 : position + 2] == b"\xff":
+            position += 1
+        if position < 0 or position + 1 >= len(data):
+            return _cut_off(scans)
+        marker = data[position + 1]
+        if marker == _EOI:
+            return None if scans else "it holds no picture data"
+        if marker == 0 or marker in _STANDALONE:
+            position += 2
+            continue
+        if position + 4 > len(data):
+            return _cut_off(scans)
+        if scans and marker not in _BETWEEN_SCANS and marker != _SOS:
+            return f"its picture data is corrupt (marker {marker:02X} after byte {position})"
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == _DRI:
+            restart_interval = int.from_bytes(data[position + 4 : position + 6], "big")
+        position += 2 + length
+        if marker != _SOS:
+            continue
+        scans += 1
+        found = _SCAN_MARKER.search(data, position)
+        if found is None:
+            return _cut_off(scans)
+        if restart_interval and not _restarts_in_order(data, position, found.start()):
+            return f"its picture data is corrupt (a piece is missing before byte {found.start()})"
+        position = found.start()
+
+
+def _restarts_in_order(data: bytes, start: int, end: int) -> bool:
+    """Whether RST0, RST1 … RST7, RST0 follow each other: a lost piece leaves a gap in the count."""
+    return all(
+        found[1][0] - 0xD0 == expected % 8
+        for expected, found in enumerate(_RESTART.finditer(data, start, end))
+    )
+
+
+def _cut_off(scans: int) -> str:
+    return "it is cut off (no end marker)" if scans else "it is cut off before the picture begins"

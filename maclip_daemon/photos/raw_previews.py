@@ -1,0 +1,139 @@
+"""Camera RAW: the preview that the camera embedded, or a plain development of the sensor data.
+
+A preview is what the photographer saw and costs a tenth of a development. Development is without automatic
+brightness, which would lift under-exposed photos and make their scores lie.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO
+
+import rawpy
+from PIL import Image
+
+from maclip_daemon.errors import Poison
+from maclip_daemon.iqa.protocols import Protocol
+from maclip_daemon.photos import raw_structure
+from maclip_daemon.photos.capture_time import EXIF_ERRORS, taken_at
+from maclip_daemon.photos.colour import to_rgb
+from maclip_daemon.photos.damage import ADVICE, check_pixels, told_as_poison
+from maclip_daemon.photos.formats import Family
+from maclip_daemon.photos.orientation import orientation_of, upright, upright_size
+from maclip_daemon.photos.stills import decode_still, exif_of, identify
+
+SMALLEST_SHORT_SIDE = 448  # pixels; below, the default protocol would enlarge, and judge our own blur
+_ORIENTATION_OF_FLIP = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}  # LibRaw's flip → EXIF orientation
+
+
+@dataclass(frozen=True)
+class DevelopedRaw:
+    """A RAW's picture, upright."""
+
+    image: Image.Image
+    """RGB; the preview's or the developed size."""
+    width: int
+    """Pixels of the RAW itself, upright."""
+    height: int
+    taken_at: datetime | None
+
+
+def decode_raw(
+    file: BinaryIO, protocol: Protocol, *, max_megapixels: float, exif_rotation: bool
+) -> DevelopedRaw:
+    """The picture of a RAW file: its largest preview if that is large enough, else developed.
+
+    Large enough: a short side of 448 pixels, and of half of what the protocol asks for; a preview is never
+    asked to be larger than its RAW. Raises `Poison` and `Transient` as `stills.decode_still` does.
+    """
+    held = identify(file)
+    file.seek(0)
+    if held not in (None, "TIFF"):
+        raise Poison(f"its name says camera RAW but it holds {held}. Rename it to what it holds.")
+    with told_as_poison("RAW data"):
+        missing = raw_structure.missing_bytes(file)
+        if missing:
+            raise Poison(f"the RAW is cut off: {missing} bytes are missing. {ADVICE}")
+        with rawpy.RawPy() as raw:
+            raw.open_buffer(file)
+            sizes = raw.sizes
+            check_pixels(sizes.raw_width, sizes.raw_height, max_megapixels)
+            orientation = _ORIENTATION_OF_FLIP.get(sizes.flip, 1) if exif_rotation else 1
+            full_size = upright_size(sizes.width, sizes.height, orientation)
+            needed = min(min(full_size), max(SMALLEST_SHORT_SIDE, min(protocol.target_size(*full_size)) // 2))
+            preview, preview_exif = _preview(raw, max_megapixels)
+            if preview is not None and min(preview.size) >= needed:
+                image = _turned(preview, orientation_of(preview_exif), orientation, full_size, exif_rotation)
+            else:
+                image = _developed(raw, needed, orientation)
+            moment = taken_at(_container_exif(file)) or taken_at(preview_exif) or _timestamp(raw)
+    return DevelopedRaw(image, *full_size, moment)
+
+
+def _preview(raw: Any, max_megapixels: float) -> tuple[Image.Image | None, Image.Exif | None]:
+    try:
+        thumbnail = raw.extract_thumb()
+        if thumbnail.format == rawpy.ThumbFormat.BITMAP:
+            return Image.fromarray(thumbnail.data).convert("RGB"), None
+        if thumbnail.format != rawpy.ThumbFormat.JPEG:
+            return None, None
+        image = decode_still(io.BytesIO(thumbnail.data), Family.STILL, max_megapixels)
+    except (rawpy.LibRawError, rawpy.NotSupportedError, Poison):
+        return None, None  # none, of an unknown kind, or damaged: the sensor data decide
+    return to_rgb(image), exif_of(image)
+
+
+def _turned(
+    preview: Image.Image,
+    own: int | None,
+    orientation: int,
+    full_size: tuple[int, int],
+    exif_rotation: bool,
+) -> Image.Image:
+    """The preview upright, turned once.
+
+    Some makers turn the preview's pixels, some note the orientation in the preview, most only in the RAW.
+    The first of these that gives the RAW's own aspect (portrait or landscape) is right.
+    """
+    if not exif_rotation:
+        return preview
+    candidates = [own or orientation, orientation, 1]
+    wide = full_size[0] >= full_size[1]
+    for candidate in candidates:
+        width, height = upright_size(*preview.size, candidate)
+        if (width >= height) == wide:
+            return upright(preview, candidate)
+    return upright(preview, candidates[0])
+
+
+def _developed(raw: Any, needed: int, orientation: int) -> Image.Image:
+    """Develop the sensor data; at half size, which needs no demosaicing, where that is twice the need."""
+    half_is_enough = min(raw.sizes.width, raw.sizes.height) // 2 >= 2 * needed
+    pixels = raw.postprocess(
+        half_size=half_is_enough,
+        no_auto_bright=True,
+        use_camera_wb=True,
+        output_bps=8,
+        user_flip=0,
+    )
+    return upright(to_rgb(Image.fromarray(pixels)), orientation)
+
+
+def _container_exif(file: BinaryIO) -> Image.Exif | None:
+    file.seek(0)
+    if file.read(4) not in (b"II*\0", b"MM\0*"):
+        return None
+    file.seek(0)
+    exif = Image.Exif()
+    try:
+        exif.load_from_fp(file)
+    except EXIF_ERRORS:
+        return None
+    return exif
+
+
+def _timestamp(raw: Any) -> datetime | None:
+    moment = raw.other.timestamp
+    return moment if isinstance(moment, datetime) and moment.year > 1990 else None

@@ -1,0 +1,90 @@
+"""Opening a photo safely: nothing but a regular file is read, and never one that changes meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from maclip_daemon.errors import FileChanged, Poison, Transient
+
+# NONBLOCK: a FIFO named x.jpg must not hang. NOFOLLOW: a link must not lead out of the watched folder.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_GONE = "it is gone. It is looked for again at the next scan."
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; at the end make sure that it stayed the same.
+
+    Raises `Poison` for anything that is no regular file, `FileChanged` when it is gone or its size or time
+    changed, `Transient` when it may not be read: permissions are often set last by what copies files.
+    """
+    try:
+        # Looked at before it is opened: opening a device can already do something.
+        _check_regular(os.lstat(path).st_mode)
+        descriptor = os.open(path, _FLAGS)
+    except OSError as error:
+        raise _as_failure(error) from None
+    with os.fdopen(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        _check_regular(before.st_mode)
+        try:
+            yield file
+        except Poison:
+            # Half of an old file and half of a new one looks like damage.
+            _check_unchanged(descriptor, path, before)
+            raise
+        _check_unchanged(descriptor, path, before)
+
+
+def _check_regular(mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kinds = (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISLNK, "a symbolic link, which is not followed"),
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISCHR, "a device"),
+    )
+    kind = next((words for is_kind, words in kinds if is_kind(mode)), "something else")
+    raise Poison(f"it is not a file but {kind}.")
+
+
+def _check_unchanged(descriptor: int, path: str, before: os.stat_result) -> None:
+    try:
+        named = os.lstat(path)
+    except FileNotFoundError:
+        raise FileChanged(_GONE) from None
+    except OSError as error:
+        raise _as_failure(error) from None
+    for now in (os.fstat(descriptor), named):
+        if _identity(now) != _identity(before):
+            raise FileChanged("it changed while it was read. It is read again.")
+
+
+def _identity(state: os.stat_result) -> tuple[int, int, int]:
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def _as_failure(error: OSError) -> Exception:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return FileChanged(_GONE)
+    if error.errno == errno.ELOOP:
+        return Poison("it is not a file but a symbolic link, which is not followed.")
+    if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):
+        return Poison("it is not a file but a socket or a device.")
+    if isinstance(error, PermissionError):
+        return Transient("it may not be read. Give the user that runs maclip read permission.")
+    return Transient(f"it cannot be opened ({error.strerror}). Check the disk or the network.")

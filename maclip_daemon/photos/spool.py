@@ -1,0 +1,58 @@
+"""The spool: large blocks of pixels travel from the decoders in files, so that the parent stays small."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from maclip_daemon.errors import NoSpace
+
+LARGEST_IN_PIPE = 4 << 20  # bytes; larger blocks are spooled
+_NAME = re.compile(r"pixels-[0-9a-f]{32}\.rgb")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def new_path(spool: Path) -> Path:
+    """A path in the spool that no other block has."""
+    return spool / f"pixels-{secrets.token_hex(16)}.rgb"
+
+
+def write(path: Path, blocks: Iterable[bytes]) -> None:
+    """Write blocks of pixels to a new file that only this user can read.
+
+    Raises `NoSpace` when the disk is full; nothing is left behind then.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(blocks)
+    except OSError as error:
+        discard(path)
+        if error.errno in _FULL:
+            raise NoSpace(
+                f"The disk of {path.parent} is full; decoded pixels have no place. Free some space."
+            ) from None
+        raise
+
+
+def discard(path: Path) -> None:
+    """Remove a spooled block; fine when it is gone already."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def clean(spool: Path) -> int:
+    """Make the spool folder and remove the blocks that an earlier run left there; returns how many.
+
+    Only for whoever owns the spool, before its first decoder starts.
+    """
+    spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stale = [path for path in spool.iterdir() if _NAME.fullmatch(path.name)]
+    for path in stale:
+        discard(path)
+    return len(stale)

@@ -1,0 +1,127 @@
+"""JPEG, PNG, TIFF, WebP, HEIC and AVIF files, opened by what they hold and not by what they are called."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import BinaryIO
+
+import pillow_heif
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from maclip_daemon.errors import Poison
+from maclip_daemon.photos import jpeg_structure
+from maclip_daemon.photos.capture_time import EXIF_ERRORS
+from maclip_daemon.photos.damage import ADVICE, check_pixels, told_as_poison
+from maclip_daemon.photos.formats import Family
+
+# Two threads: more win little, and each reserves address space, of which a decoder has a limited amount.
+pillow_heif.options.DECODE_THREADS = 2
+pillow_heif.register_heif_opener()
+Image.MAX_IMAGE_PIXELS = None  # the limit is `check_pixels`, from the settings
+
+FAMILIES = {
+    **dict.fromkeys(("JPEG", "MPO", "PNG", "TIFF", "WEBP"), Family.STILL),
+    **dict.fromkeys(("HEIF", "AVIF"), Family.HEIF),
+}
+"""Pillow's formats that count as photos, by family."""
+_OPENERS = [name for name in FAMILIES if name != "MPO"]  # Pillow's JPEG reader opens MPO (multi-picture)
+_SIGNATURES = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
+_DNG_VERSION = 50706  # the TIFF tag that makes a DNG; its first picture may be a mere thumbnail
+
+
+def decode_still(file: BinaryIO, family: Family, max_megapixels: float) -> Image.Image:
+    """Decode the first picture of a file, completely, as it is stored (neither turned nor converted).
+
+    Raises `Poison` for a file that is damaged, cut off, too large, no photo, or of another family than its
+    name says, and `Transient` when it cannot be read.
+    """
+    head = file.read(16)
+    file.seek(0)
+    if not head:
+        raise Poison(f"it is empty. {ADVICE}")
+    with warnings.catch_warnings(), told_as_poison(f"{_kind(head)} data"):
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        if head.startswith(b"\xff\xd8\xff"):
+            data = file.read()
+            check_jpeg(data)
+            file = io.BytesIO(data)
+        image = _open(file, head)
+        _check_family(image, family)
+        check_pixels(*image.size, max_megapixels)
+        if image.format == "PNG":
+            image.verify()  # the checksums, which decoding does not look at; it uses the image up
+            file.seek(0)
+            image = _open(file, head)
+        image.load()
+    return image
+
+
+def check_jpeg(data: bytes) -> None:
+    """Raise `Poison` when the structure of a JPEG is damaged."""
+    damage = jpeg_structure.damage(data)
+    if damage is not None:
+        raise Poison(f"the JPEG is damaged: {damage}. {ADVICE}")
+
+
+def identify(head: BinaryIO) -> str | None:
+    """Pillow's name of the still format that this file holds, or None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Image.open(head, formats=_OPENERS).format
+    except (OSError, ValueError):
+        return None
+
+
+def _open(file: BinaryIO, head: bytes) -> Image.Image:
+    """Open with our formats only: every other reader of Pillow is one more door to attack."""
+    try:
+        return Image.open(file, formats=_OPENERS)
+    except UnidentifiedImageError:
+        kind = _kind(head)
+        if kind == "picture":
+            raise Poison("it is not a photo: its content is none of the known formats.") from None
+        raise Poison(f"it begins like a {kind} file but its header is damaged. {ADVICE}") from None
+
+
+def _check_family(image: Image.Image, family: Family) -> None:
+    held = str(image.format)
+    tags = getattr(image, "tag_v2", {})
+    if held == "TIFF" and _DNG_VERSION in tags:
+        raise Poison("it holds a DNG RAW under another name. Rename it to .dng.")
+    if FAMILIES[held] is not family:
+        raise Poison(
+            f"its name says {family.value} but it holds {_SPOKEN.get(held, held)}. "
+            f"Rename it to {_SUFFIX_FOR[held]}."
+        )
+
+
+_SPOKEN = {"MPO": "JPEG", "HEIF": "HEIC", "WEBP": "WebP"}
+_SUFFIX_FOR = {
+    **{"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"},
+    **{"HEIF": ".heic", "AVIF": ".avif"},
+}
+
+
+def _kind(head: bytes) -> str:
+    for signature, kind in _SIGNATURES:
+        if head.startswith(signature):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[4:8] == b"ftyp":
+        return "AVIF" if head[8:12] in (b"avif", b"avis") else "HEIC"
+    return "picture"
+
+
+def exif_of(image: Image.Image) -> Image.Exif | None:
+    """The EXIF of an opened image; None when there is none or it is too damaged to read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exif = image.getexif()
+            exif.get(ExifTags.Base.Orientation)
+    except EXIF_ERRORS:
+        return None
+    return exif
