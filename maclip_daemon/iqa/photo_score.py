@@ -1,0 +1,62 @@
+"""What a metric says about one photo. Needs no torch: it crosses from the scoring process as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PhotoScore:
+    """A photo's score and everything that explains it; all numbers are finite.
+
+    Scores are neither bounded by 1 nor comparable between metrics, models or protocols: only their order
+    within one of these means something.
+    """
+
+    score: float
+    """Higher is better."""
+    q_sim: float | None
+    """Semantic similarity to the good prompts, 0 to 1, mean over views and pairs; None without prompts."""
+    q_mag: float | None
+    """Magnitude cue, mean over the views; None when the metric does not use it."""
+    attributes: dict[str, float]
+    """Prompt pair → agreement with its good side, 0 to 1, mean over the views."""
+    views: int
+    """How many views were judged."""
+    view_scores: tuple[float, ...]
+    """Each view's score, in the order of `iqa.grid.view_boxes`."""
+    view_spread: float
+    """Standard deviation of the views' scores (0 for one view)."""
+    weight_sim: float | None
+    """MA-CLIP's weight of q_sim, mean over the views; None for metrics that do not fuse."""
+    width: int = 0
+    """Pixels of the photo at its protocol's size."""
+    height: int = 0
+    """Pixels of the photo at its protocol's size."""
+    device: str = ""
+    """Where the encoder ran: `cpu`, `cuda`, `mps`."""
+    precision: str = ""
+    """The encoder's arithmetic: `fp32`, `bf16` or `fp16`."""
+
+    def as_json(self) -> dict[str, Any]:
+        """A plain object for JSON."""
+        return dataclasses.asdict(self) | {"view_scores": list(self.view_scores)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> PhotoScore:
+        """The inverse of `as_json`."""
+        return cls(**(values | {"view_scores": tuple(values["view_scores"])}))
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What a stored score belongs to: scores of different identities are never compared."""
+
+    metric: str
+    model: str
+    """Identifies the weights: a catalogue name, `builtin@VERSION`, or `file:NAME@DIGEST`."""
+    protocol: str
+    edges: tuple[float, ...] = field(default=(), compare=False)
+    """The model's shipped reference edges of 2, 3, 4 and 5 stars for this metric and protocol, if any."""

@@ -1,0 +1,137 @@
+"""TorchScript archives read as data: tensors come out, no code runs.
+
+`torch.jit.load` runs a program (its `__setstate__` methods at once). An archive is a zip file: `data.pkl`
+describes the module's attributes, `data/N` are raw tensors. Here `data.pkl` goes through an unpickler that
+knows how to rebuild tensors and to fill inert attribute bags, and refuses every other name. The archive's
+`code/` is never opened.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maclip_daemon.errors import ModelUnavailable
+
+_DTYPES = {
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "DoubleStorage": torch.float64,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "BoolStorage": torch.bool,
+}
+
+
+class _Attributes:
+    """Stands for any class of the archive: holds what it is given, does nothing."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, *_: object) -> None:
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, which carries code, and not a plain saved state dict."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(PurePosixPath(name).name == "constants.pkl" for name in archive.namelist())
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """All tensors of a TorchScript archive by their dotted names, without running any of its code.
+
+    Raises `ModelUnavailable` for an archive that is damaged or names anything but tensors.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (description,) = (
+                name for name in archive.namelist() if PurePosixPath(name).parts[1:] == ("data.pkl",)
+            )
+            root = str(PurePosixPath(description).parent)
+            module = _TensorsOnly(archive, root).load()
+    except (
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+        ValueError,
+        KeyError,
+        EOFError,
+        RuntimeError,
+    ) as error:
+        raise ModelUnavailable(
+            f"{path} cannot be read as a TorchScript archive ({error}). Fetch it again."
+        ) from None
+    return dict(_flatten(module, ""))
+
+
+def _flatten(module: Any, prefix: str) -> list[tuple[str, Tensor]]:
+    found: list[tuple[str, Tensor]] = []
+    state = module.state if isinstance(module, _Attributes) else None
+    for name, value in state.items() if isinstance(state, dict) else ():
+        if isinstance(value, Tensor):
+            found.append((f"{prefix}{name}", value))
+        else:
+            found.extend(_flatten(value, f"{prefix}{name}."))
+    return found
+
+
+class _TensorsOnly(pickle.Unpickler):
+    """An unpickler whose only callables are those of this module."""
+
+    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
+        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")))
+        self._archive = archive
+        self._root = root
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("__torch__"):
+            # A class of its own: the opcode BUILD could set attributes on a shared one.
+            return type("_Attributes", (_Attributes,), {"__slots__": ()})
+        if module == "torch" and name in _DTYPES:
+            return name
+        known: dict[tuple[str, str], Callable[..., Any]] = {
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
+            ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+            ("collections", "OrderedDict"): OrderedDict,
+            ("torch.jit._pickle", "restore_type_tag"): lambda value, _: value,
+            ("torch.jit._pickle", "build_intlist"): list,
+            ("torch.jit._pickle", "build_doublelist"): list,
+            ("torch.jit._pickle", "build_boollist"): list,
+            ("torch.jit._pickle", "build_tensorlist"): list,
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not part of a model's weights")
+        return known[module, name]
+
+    def persistent_load(self, reference: Any) -> Tensor:
+        kind, storage, key, _device, count = reference
+        if kind != "storage" or storage not in _DTYPES or "/" in str(key):
+            raise pickle.UnpicklingError("it has a tensor of an unknown kind")
+        raw = bytearray(self._archive.read(f"{self._root}/data/{key}"))
+        values = (
+            torch.frombuffer(raw, dtype=_DTYPES[storage]) if raw else torch.empty(0, dtype=_DTYPES[storage])
+        )
+        if len(values) < count:
+            raise pickle.UnpicklingError("a tensor is cut off")
+        return values
+
+
+def _rebuild(
+    values: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
+) -> Tensor:
+    # as_strided checks that nothing outside of the storage is read.
+    return values.as_strided(size, stride, offset)

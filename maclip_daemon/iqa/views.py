@@ -1,0 +1,97 @@
+"""Pixels → the normalised tensors that an encoder sees.
+
+A 24-megapixel photo has 1381 views, 830 MB as floats: views are made a few at a time, straight from bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maclip_daemon.iqa.grid import STRIDE, ViewKind, crop_counts
+from maclip_daemon.iqa.protocols import VIEW_SIZE
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of each colour, in 0…1, that the encoder was trained with."""
+
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+
+CLIP_NORMALISATION = Normalisation()
+"""OpenAI's CLIP (arXiv 2103.00020)."""
+
+
+def normalise(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
+    """RGB bytes [..., H, W, 3] → normalised floats [..., 3, H, W] (fp32)."""
+    mean = torch.tensor(normalisation.mean, device=pixels.device)
+    std = torch.tensor(normalisation.std, device=pixels.device)
+    return ((pixels.float() / 255 - mean) / std).movedim(-1, -3)
+
+
+def make_views(
+    pixels: Tensor,
+    kind: ViewKind,
+    start: int = 0,
+    stop: int | None = None,
+    normalisation: Normalisation = CLIP_NORMALISATION,
+) -> Tensor:
+    """Views `start` to `stop` (exclusive) of a photo, [n, 3, h, w], in the order of `grid.view_boxes`.
+
+    `pixels`: RGB bytes [H, W, 3] at the protocol's size. Crops and the global view are 224×224; the whole
+    photo keeps its size.
+    """
+    if kind == "whole":
+        return normalise(pixels, normalisation)[None]
+    height, width = pixels.shape[:2]
+    columns, rows = crop_counts(width, height)
+    crops = columns * rows
+    stop = crops + 1 if stop is None else stop
+    parts = []
+    if start < crops:
+        # Strides only, no copy: the indexing below copies just the wanted crops.
+        windows = pixels.unfold(0, VIEW_SIZE, STRIDE).unfold(1, VIEW_SIZE, STRIDE)  # [rows, columns, 3, h, w]
+        wanted = torch.arange(start, min(stop, crops), device=pixels.device)
+        chosen = windows[wanted // columns, wanted % columns]
+        parts.append(normalise(chosen.movedim(1, -1), normalisation))
+    if stop > crops:
+        parts.append(global_view(pixels, normalisation)[None])
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def global_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
+    """The whole photo as 224×224, [3, 224, 224]: bilinear, align_corners=False, no antialias.
+
+    Equal to `interpolate(normalise(pixels))`, but normalises only the 448 rows and columns that count.
+    """
+    rows, row_share = _bilinear_sources(pixels.shape[0], pixels.device)
+    columns, column_share = _bilinear_sources(pixels.shape[1], pixels.device)
+    corners = normalise(pixels[rows.flatten()][:, columns.flatten()], normalisation)
+    corners = corners.reshape(3, VIEW_SIZE, 2, VIEW_SIZE, 2)
+    across: Tensor = corners[..., 0] * (1 - column_share) + corners[..., 1] * column_share
+    share = row_share[:, None]
+    return across[:, :, 0] * (1 - share) + across[:, :, 1] * share
+
+
+def squashed_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
+    """The whole photo as [1, 3, 224, 224], antialiased bicubic: for towers that take one size only."""
+    return torch.nn.functional.interpolate(
+        normalise(pixels, normalisation)[None],
+        size=(VIEW_SIZE, VIEW_SIZE),
+        mode="bicubic",
+        antialias=True,
+        align_corners=False,
+    )
+
+
+def _bilinear_sources(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For each of 224 positions: the two source indices [224, 2], and the share of the second [224]."""
+    positions = (torch.arange(VIEW_SIZE, device=device, dtype=torch.float32) + 0.5) * (size / VIEW_SIZE) - 0.5
+    positions = positions.clamp(min=0)
+    first = positions.long().clamp(max=size - 1)
+    second = (first + 1).clamp(max=size - 1)
+    return torch.stack([first, second], dim=-1), positions - first
