@@ -1,0 +1,79 @@
+"""Tell the service manager how the daemon is: the sd_notify protocol of systemd.
+
+Each message is one datagram of `NAME=value` lines to the socket named by `$NOTIFY_SOCKET` (sd_notify(3)).
+Without that variable nobody listens and every function does nothing. A manager that is gone is no reason to
+stop working, so the functions return whether the message was handed over and raise nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+_SEND_TIMEOUT_S = 1.0  # a manager that does not read its messages must not hold up the work
+
+
+def ready(status: str = "", *, environment: Mapping[str, str] = os.environ) -> bool:
+    """Say that start-up, or a reload, is finished; `status` is shown by `systemctl status`."""
+    return send("READY=1", *_status_lines(status), environment=environment)
+
+
+def status(text: str, *, environment: Mapping[str, str] = os.environ) -> bool:
+    """Show one line of text in `systemctl status`."""
+    return send(*_status_lines(text), environment=environment)
+
+
+def stopping(text: str = "", *, environment: Mapping[str, str] = os.environ) -> bool:
+    """Say that the daemon has begun to end."""
+    return send("STOPPING=1", *_status_lines(text), environment=environment)
+
+
+def reloading(*, environment: Mapping[str, str] = os.environ) -> bool:
+    """Say that the configuration is being read again; `ready` must follow, even when the new one is wrong."""
+    # The manager compares this with its own clock to tell this reload from an earlier one (sd_notify(3)).
+    microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    return send("RELOADING=1", f"MONOTONIC_USEC={microseconds}", environment=environment)
+
+
+def watchdog(*, environment: Mapping[str, str] = os.environ) -> bool:
+    """Give a sign of life. To be called only when work really moves, not by a timer of its own."""
+    return send("WATCHDOG=1", environment=environment)
+
+
+def watchdog_interval_s(
+    *, environment: Mapping[str, str] = os.environ, pid: int | None = None
+) -> float | None:
+    """Return the seconds between signs of life: half the manager's limit, as sd_watchdog_enabled(3) advises.
+
+    None when no watchdog was asked for, or of another process than `pid` (default: this one).
+    """
+    limit_us = environment.get("WATCHDOG_USEC", "")
+    asked_of = environment.get("WATCHDOG_PID", "")
+    if not (limit_us.isascii() and limit_us.isdigit()) or int(limit_us) == 0:
+        return None
+    if asked_of and asked_of != str(os.getpid() if pid is None else pid):
+        return None
+    return int(limit_us) / 1_000_000 / 2
+
+
+def send(*lines: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Send `NAME=value` lines as one message and return whether the manager's socket took it."""
+    address = os.fsencode(environment.get("NOTIFY_SOCKET", ""))
+    if address[:1] not in (b"/", b"@"):  # none, or a kind (vsock) that only virtual machines have
+        return False
+    if address.startswith(b"@"):  # a name in Linux's abstract namespace
+        address = b"\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.settimeout(_SEND_TIMEOUT_S)
+            channel.connect(address)
+            channel.sendall("\n".join(lines).encode("utf-8", "replace"))
+    except OSError:
+        return False
+    return True
+
+
+def _status_lines(text: str) -> list[str]:
+    return [f"STATUS={' '.join(text.split())}"] if text else []

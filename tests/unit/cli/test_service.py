@@ -1,0 +1,261 @@
+"""`maclip service`, with a stand-in for systemctl that is a real program on the search path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from maclip_daemon.cli import service, service_definition, service_manager
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith(("MACLIP_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr("sys.platform", "linux")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "My 100% photos"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    return tmp_path / "configuration/systemd/user/maclip.service"
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    """A reachable manager: programs that write down how they were called and succeed."""
+    written = tmp_path / "calls"
+    for name in ("systemctl", "loginctl"):
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >> "{written}"\necho ActiveState=active\n')
+        program.chmod(0o755)
+    return written
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(service.app, [os.fspath(argument) for argument in arguments])
+
+
+def said(result: Result) -> str:
+    assert result.exception is None, result.exception
+    return result.output
+
+
+def refused(result: Result) -> MaclipError:
+    assert isinstance(result.exception, MaclipError), result.output
+    return result.exception
+
+
+def test_install_writes_a_sealed_unit_and_starts_it(photos: Path, unit: Path, calls: Path) -> None:
+    output = said(run("install", photos))
+    text = unit.read_text()
+    assert str(photos).replace("%", "%%") in text
+    assert service_definition.is_unchanged(text)
+    assert calls.read_text().splitlines() == [
+        "systemctl --user show-environment",
+        "systemctl --user daemon-reload",
+        "systemctl --user enable maclip.service",
+        "systemctl --user restart maclip.service",
+    ]
+    assert "journalctl --user -u maclip" in output
+    assert "enable-linger" in output
+
+
+def test_install_with_linger_asks_logind_for_it(photos: Path, calls: Path) -> None:
+    said(run("install", photos, "--linger"))
+    assert calls.read_text().splitlines()[-1].startswith("loginctl enable-linger ")
+
+
+def test_install_without_a_reachable_manager_says_what_to_type(photos: Path, unit: Path) -> None:
+    output = said(run("install", photos))
+    assert unit.exists()
+    assert "cannot be reached" in output
+    assert "  systemctl --user restart maclip.service" in output
+
+
+def test_a_dry_run_changes_nothing(photos: Path, unit: Path, calls: Path) -> None:
+    output = said(run("install", photos, "--dry-run"))
+    assert "ExecStart=" in output
+    assert not unit.exists()
+    assert not calls.exists()
+
+
+def test_installing_again_replaces_the_folders(photos: Path, unit: Path, calls: Path, tmp_path: Path) -> None:
+    said(run("install", photos))
+    (tmp_path / "other").mkdir()
+    said(run("install", tmp_path / "other"))
+    assert "other" in unit.read_text()
+    assert "My 100%" not in unit.read_text()
+    assert [entry.name for entry in unit.parent.iterdir()] == ["maclip.service"]
+
+
+@pytest.mark.parametrize("command", ["install", "print"])
+def test_a_folder_that_does_not_exist_is_named(command: str, tmp_path: Path, unit: Path) -> None:
+    error = refused(run(command, tmp_path / "Pictuers"))
+    assert isinstance(error, UsageError)
+    assert error.exit_code == 2
+    assert f"{tmp_path / 'Pictuers'} does not exist" in str(error)
+    assert not unit.exists()
+
+
+def test_a_file_given_as_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    assert "is a file" in str(refused(run("install", tmp_path / "a.jpg")))
+
+
+def test_without_folders_those_of_the_configuration_are_taken(tmp_path: Path, photos: Path) -> None:
+    assert "No folder to watch" in str(refused(run("print")))
+    (tmp_path / "configuration/maclip").mkdir(parents=True)
+    (tmp_path / "configuration/maclip/config.toml").write_text(f'[folders]\npaths = ["{photos}"]\n')
+    assert str(photos).replace("%", "%%") in said(run("print"))
+
+
+def test_a_relative_folder_becomes_absolute(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    assert f'"run" "{photos}"'.replace("%", "%%") in said(run("print", "."))
+
+
+def test_the_global_flags_are_handed_on_to_the_service(photos: Path, tmp_path: Path) -> None:
+    whole = typer.Typer()
+
+    @whole.callback()
+    def main(config: Path | None = None, data_dir: Path | None = None) -> None: ...
+
+    whole.add_typer(service.app)
+    (tmp_path / "c.toml").touch()
+    flags = ["--config", str(tmp_path / "c.toml"), "--data-dir", "/var/tmp/library"]
+    result = CliRunner().invoke(whole, [*flags, "service", "print", str(photos)])
+    assert f'"--config" "{tmp_path}/c.toml" "--data-dir" "/var/tmp/library" "run"' in said(result)
+
+
+def test_a_data_folder_from_the_environment_is_kept(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MACLIP_DATA_DIR", "/var/tmp/library")
+    assert '"--data-dir" "/var/tmp/library"' in said(run("print", photos))
+
+
+def test_uninstall_removes_the_unit_and_nothing_else(photos: Path, unit: Path, calls: Path) -> None:
+    said(run("install", photos))
+    (unit.parent / "other.service").touch()
+    calls.unlink()
+    assert "as they were" in said(run("uninstall"))
+    assert [entry.name for entry in unit.parent.iterdir()] == ["other.service"]
+    assert photos.is_dir()
+    assert calls.read_text().splitlines() == [
+        "systemctl --user show-environment",
+        "systemctl --user disable --now maclip.service",
+        "systemctl --user daemon-reload",
+    ]
+    assert "no service" in said(run("uninstall"))
+
+
+def test_uninstall_in_a_dry_run_keeps_the_unit(photos: Path, unit: Path) -> None:
+    said(run("install", photos))
+    assert "disable --now" in said(run("uninstall", "--dry-run"))
+    assert unit.exists()
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_a_unit_changed_by_hand_is_left_alone(command: str, photos: Path, unit: Path, calls: Path) -> None:
+    said(run("install", photos))
+    changed = unit.read_text().replace("Nice=10", "Nice=0")
+    unit.write_text(changed)
+    error = refused(run(*([command, photos] if command == "install" else [command])))
+    assert isinstance(error, EnvironmentUnfit)
+    assert "changed by hand" in str(error)
+    assert unit.read_text() == changed
+    assert "changed by hand" in said(run("status"))
+
+
+def test_a_unit_of_somebody_else_is_left_alone(photos: Path, unit: Path) -> None:
+    unit.parent.mkdir(parents=True)
+    unit.write_bytes(b"[Service]\nExecStart=/bin/true\n# \xff\n")
+    refused(run("install", photos))
+    assert b"/bin/true" in unit.read_bytes()
+
+
+def test_status_says_what_the_manager_says(photos: Path, calls: Path) -> None:
+    assert "Not installed" in said(run("status"))
+    said(run("install", photos))
+    output = said(run("status"))
+    assert "as it was written" in output
+    assert "ActiveState=active" in output
+
+
+def test_status_without_a_manager_says_so(photos: Path) -> None:
+    said(run("install", photos))
+    assert "cannot be asked" in said(run("status"))
+
+
+def test_a_start_that_fails_is_an_error_with_the_managers_words(photos: Path, tmp_path: Path) -> None:
+    program = tmp_path / "bin/systemctl"
+    program.write_text('#!/bin/sh\n[ "$2" != restart ] || { echo Job failed. >&2; exit 1; }\n')
+    program.chmod(0o755)
+    error = refused(run("install", photos))
+    assert "Job failed." in str(error)
+    assert "journalctl --user -u maclip" in str(error)
+
+
+def test_a_configuration_folder_that_cannot_be_made_is_an_error(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "configuration").touch()
+    assert "cannot be written" in str(refused(run("install", photos)))
+
+
+def test_the_launch_agent_goes_to_its_place(
+    home: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    calls = tmp_path / "calls"
+    (tmp_path / "bin/launchctl").write_text(f'#!/bin/sh\necho "$*" >> "{calls}"\n')
+    (tmp_path / "bin/launchctl").chmod(0o755)
+    said(run("install", photos))
+    said(run("install", photos))
+    agent = home / "Library/LaunchAgents/maclip.plist"
+    load, unload = f"load -w {agent}", f"unload {agent}"
+    assert calls.read_text().splitlines() == ["list", load, "list", unload, load]
+    said(run("uninstall"))
+    assert not agent.exists()
+    assert "needs systemd" in str(refused(run("install", photos, "--linger")))
+
+
+def test_the_windows_task_is_imported_from_a_file_that_schtasks_reads(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    monkeypatch.setattr("sys.platform", "win32")
+    manager = service_manager.of_this_platform()
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(service_manager, "of_this_platform", lambda: manager)
+    monkeypatch.setattr(service, "_native_platform", lambda: service.Platform.WINDOWS)
+    assert "schtasks /Create /TN maclip /XML" in said(run("install", photos))
+    assert manager.definition.read_bytes().startswith(b"\xff\xfe")
+    said(run("uninstall"))
+    assert not manager.definition.exists()
+
+
+def test_print_shows_the_inotify_limits_without_any_folder() -> None:
+    assert "fs.inotify.max_user_watches" in said(run("print", "--for", "sysctl"))
+
+
+def test_every_command_and_option_says_what_it_does() -> None:
+    assert shutil.which("systemctl") is None
+    for command in ("install", "uninstall", "status", "print"):
+        assert len(said(run(command, "--help"))) > 100
