@@ -1,0 +1,75 @@
+"""A small checkpoint drawn from a seed, for the demonstration and the tests. Its scores mean nothing.
+
+It has the layout of OpenAI's ModifiedResNet and stores features for the prompts of every metric; it has no
+text tower, so it takes a megabyte.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from maclip_daemon.iqa.checkpoints import PROMPTS_FEATURES
+from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, texts
+
+_WIDTH = 8
+_EMBEDDING = 64
+_LOGIT_SCALE = 3.0  # before exp; CLIP's 4.6 would push the random similarities to 0 and 1
+
+
+def seeded_prompts() -> tuple[str, ...]:
+    """The prompts whose features a seeded checkpoint stores, in the order of its rows."""
+    return tuple(dict.fromkeys(texts(MACLIP_PAIRS + CLIPIQA_PAIRS + QUALICLIP_PAIRS)))
+
+
+def seeded_state(
+    seed: int, *, width: int = _WIDTH, layers: tuple[int, ...] = (1, 1, 1, 1)
+) -> dict[str, Tensor]:
+    """The tensors of a seeded checkpoint, fp32; the same for the same seed on every machine."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.device("meta"):
+        tower = ModifiedResNet(
+            layers=list(layers), output_dim=_EMBEDDING, heads=width * 32 // 64, image_size=224, width=width
+        )
+    norms = {name for name, module in tower.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    state = {
+        f"visual.{name}": _draw(name, value, norms, generator) for name, value in tower.state_dict().items()
+    }
+    prompts = torch.randn(len(seeded_prompts()), _EMBEDDING, generator=generator)
+    state[PROMPTS_FEATURES] = torch.nn.functional.normalize(prompts, dim=-1)
+    state["logit_scale"] = torch.tensor(_LOGIT_SCALE)
+    return state
+
+
+def seeded_checkpoint(seed: int) -> bytes:
+    """A seeded checkpoint as a safetensors file of about one megabyte."""
+    metadata = {
+        "prompts": json.dumps(seeded_prompts()),
+        "notice": "Random weights from a seed, for demonstrations and tests: the scores mean nothing.",
+    }
+    halves = {name: value.half().contiguous() for name, value in seeded_state(seed).items()}
+    return bytes(save(halves, metadata))
+
+
+def write_seeded_checkpoint(path: Path, seed: int = 0) -> Path:
+    """Write a seeded checkpoint; use it as `--model file:PATH`."""
+    path.write_bytes(seeded_checkpoint(seed))
+    return path
+
+
+def _draw(name: str, place: Tensor, norms: set[str], generator: torch.Generator) -> Tensor:
+    """One tensor: He-normal weights, and batch norms that keep every channel alive."""
+    owner, _, kind = name.rpartition(".")
+    if kind == "num_batches_tracked":
+        return torch.zeros(())
+    drawn = torch.randn(place.shape, generator=generator)
+    if owner in norms:
+        return 1 + 0.2 * drawn.abs() if kind in ("weight", "running_var") else 0.2 * drawn
+    gain = math.sqrt(2 / place[0].numel()) if kind == "weight" else 0.1
+    return gain * drawn
