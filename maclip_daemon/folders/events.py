@@ -18,7 +18,8 @@ class EventKind(enum.StrEnum):
     FOLDER_GONE = "folder_gone"
     """A folder was deleted or moved out of the root (or to where it is excluded)."""
     FOLDER_MOVED = "folder_moved"
-    """A folder was renamed inside the root, with all it holds."""
+    """A folder was renamed inside the root, with all it holds. Scan the destination too: files that had not
+    settled moved with it."""
     RESCAN = "rescan"
     """A folder appeared with photos in it: scan it."""
     OVERFLOW = "overflow"

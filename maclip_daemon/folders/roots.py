@@ -1,13 +1,19 @@
-"""Watched folders as wholes: do they exist, on which file system, are they still the same?"""
+"""Watched folders as wholes: do they exist, are they still what they were?"""
 
 from __future__ import annotations
 
 import enum
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maclip_daemon.errors import EnvironmentUnfit, RootOffline, UsageError
 from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.file_systems import file_system_of, is_polled
+
+_ALWAYS_EXCLUDED = Exclusion()
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,41 @@ class RootHealth:
 def open_root(path: Path) -> Root:
     """Resolve a folder that was given to watch.
 
-    Raises `UsageError` for a file, `RootOffline` when nothing is there, `EnvironmentUnfit` without permission.
+    Raises `UsageError` for a file, `RootOffline` when nothing is there, `EnvironmentUnfit` without
+    permission.
     """
-    raise NotImplementedError
+    try:
+        resolved = path.expanduser().resolve(strict=True)
+        mode = resolved.stat().st_mode
+    except FileNotFoundError:
+        raise RootOffline(
+            f"The folder {path} does not exist. Check its spelling, or connect the disk it is on."
+        ) from None
+    except NotADirectoryError:
+        raise UsageError(
+            f"{path} is not a folder: a part of it is a file. Give the folder that holds the photos."
+        ) from None
+    except PermissionError:
+        raise _no_permission(path) from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, or no such user after ~
+        raise RootOffline(f"The folder {path} cannot be reached: {error}.") from None
+    if not stat.S_ISDIR(mode):
+        raise UsageError(f"{path} is a file, not a folder. Give the folder that holds it.")
+    if not os.access(resolved, os.R_OK | os.X_OK):
+        raise _no_permission(path)
+    return Root(os.fspath(resolved))
 
 
 def merge(roots: Sequence[Root], exclusion: Exclusion) -> list[Root]:
-    """Leave out roots that lie inside another one and are walked with it."""
-    raise NotImplementedError
+    """Leave out roots that lie inside another one and are walked with it.
+
+    A root inside another one's excluded folder (`~/Pictures/.private`, given by name) stays a root.
+    """
+    kept: list[Root] = []
+    for root in sorted(set(roots), key=lambda root: root.path.count("/")):
+        if not any(_is_walked_with(root.path, outer.path, exclusion) for outer in kept):
+            kept.append(root)
+    return sorted(kept, key=lambda root: root.path)
 
 
 def check(
@@ -68,17 +101,65 @@ def check(
 ) -> RootHealth:
     """Look whether the root is what it was.
 
-    `known_photos`: how many photos of it the library expects to be there. `sample`: a few of their paths; when at least half are
-    there, another device id is no cause for alarm (a disk that was plugged in again, a restart).
+    `known_photos`: how many photos of it the library expects to be there. `sample`: a few of their paths;
+    when at least half are there, another device id is no cause for alarm (a disk that was plugged in again,
+    a restart). Immich, PhotoPrism and watchdog's poller all took an unmounted root for mass deletion.
     """
-    raise NotImplementedError
+    file_system = file_system_of(root.path)
+
+    def health(state: RootState, reason: str, facts: RootFacts | None = None) -> RootHealth:
+        return RootHealth(state, reason, facts, file_system, is_polled(file_system))
+
+    try:
+        facts = Path(root.path).stat()
+        is_empty = stat.S_ISDIR(facts.st_mode) and _is_empty(root.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return health(
+            RootState.GONE,
+            f"The folder {root.path} is gone. Connect its disk or mount it; nothing is forgotten meanwhile.",
+        )
+    except OSError as error:  # no permission; ESTALE, EIO, ENOTCONN of a lost server
+        return health(
+            RootState.UNREADABLE,
+            f"The folder {root.path} cannot be read ({error.strerror}). "
+            "Check its permissions or the connection.",
+        )
+    if not stat.S_ISDIR(facts.st_mode):
+        return health(RootState.GONE, f"{root.path} is no longer a folder. Put the folder back.")
+    if is_empty and known_photos > 0:
+        return health(
+            RootState.EMPTIED,
+            f"The folder {root.path} is empty, but {known_photos} photos of it are known. "
+            "Mount its disk; if you removed them, `maclip purge` forgets them.",
+        )
+    is_other_device = previous is not None and previous.device != facts.st_dev
+    if is_other_device and known_photos > 0 and not _mostly_there(sample):
+        return health(
+            RootState.REPLACED,
+            f"The folder {root.path} is on another disk than before, and its photos are not there. Mount the "
+            "right disk; if you moved to this one for good, restart the daemon.",
+        )
+    return health(RootState.HEALTHY, "", RootFacts(facts.st_dev))
 
 
-def file_system_of(path: str) -> str:
-    """The type of the file system that holds `path`; '' when not known."""
-    raise NotImplementedError
+def _no_permission(path: Path) -> EnvironmentUnfit:
+    return EnvironmentUnfit(
+        f"There is no permission to read the folder {path}. Grant it to this user, or start as its owner."
+    )
 
 
-def is_polled(file_system: str) -> bool:
-    """Whether inotify is silent there for changes made elsewhere: network and most FUSE file systems."""
-    raise NotImplementedError
+def _is_walked_with(path: str, outer: str, exclusion: Exclusion) -> bool:
+    if path == outer:
+        return True
+    prefix = outer.rstrip("/") + "/"
+    return path.startswith(prefix) and not exclusion.excludes_path(path[len(prefix) :], is_folder=True)
+
+
+def _is_empty(folder: str) -> bool:
+    # An unmounted disk's mount point may hold `lost+found` or hidden files of a desktop.
+    with os.scandir(folder) as entries:
+        return all(_ALWAYS_EXCLUDED.excludes_folder(entry.name) for entry in entries)
+
+
+def _mostly_there(sample: Sequence[str]) -> bool:
+    return bool(sample) and 2 * sum(os.path.lexists(path) for path in sample) >= len(sample)

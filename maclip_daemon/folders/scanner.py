@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.exclusion import Exclusion, relative_to
 
 PART_FILES = 4096  # files in one listing; keeps a flat folder of 200 000 photos within a few MB
 
@@ -58,14 +58,81 @@ def scan(
     `is_photo` judges the file name. A folder that vanishes during the walk is passed over; a folder that
     cannot be read is yielded with its `problem`; the first folder is yielded in either case.
     """
-    raise NotImplementedError
+    first = start or root
+    pending = [first]
+    while pending:
+        folder = pending.pop()
+        prefix = _relative_prefix(root, folder)
+        files: list[FoundFile] = []
+        subfolders: list[str] = []
+        problems: list[str] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    # The type comes with the entry; only photos cost a system call.
+                    if entry.is_dir(follow_symlinks=False):
+                        if not exclusion.excludes_folder(prefix + entry.name):
+                            subfolders.append(entry.path)
+                    elif is_photo(entry.name) and not exclusion.excludes_file(prefix + entry.name):
+                        try:
+                            file = _regular(entry.path, entry.stat(follow_symlinks=False))
+                        except FileNotFoundError:
+                            continue
+                        except OSError as error:
+                            problems.append(f"{entry.path}: {error.strerror}")
+                            continue
+                        if file is not None:
+                            files.append(file)
+                        if len(files) == PART_FILES:
+                            yield FolderListing(folder, files, 0, False, "")
+                            files = []
+        except FileNotFoundError as error:
+            if folder != first:
+                continue
+            problems.append(f"{folder}: {error.strerror}")
+        except OSError as error:
+            problems.append(f"{folder}: {error.strerror}")
+        yield FolderListing(folder, files, len(subfolders), True, "; ".join(problems[:3]))
+        pending.extend(sorted(subfolders, reverse=True))
 
 
 def found_file(path: str) -> FoundFile | None:
     """Look at one path: None when nothing is there, or nothing that is a regular file, or it is a link."""
-    raise NotImplementedError
+    try:
+        return _regular(path, os.lstat(path))
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return None
 
 
 def folders_only(root: str, exclusion: Exclusion, start: str | None = None) -> Iterator[str]:
     """Yield every folder that a scan would walk, `start` (default: the root) first; looks at no file."""
-    raise NotImplementedError
+    pending = [start or root]
+    while pending:
+        folder = pending.pop()
+        yield folder
+        pending.extend(subfolders(root, exclusion, folder))
+
+
+def subfolders(root: str, exclusion: Exclusion, folder: str) -> list[str]:
+    """List the folders directly in `folder` that a scan would walk; none when it cannot be read."""
+    prefix = _relative_prefix(root, folder)
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry.path
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False) and not exclusion.excludes_folder(prefix + entry.name)
+            ]
+    except OSError:
+        return []
+
+
+def _relative_prefix(root: str, folder: str) -> str:
+    below = relative_to(root, folder)
+    return below + "/" if below else ""
+
+
+def _regular(path: str, facts: os.stat_result) -> FoundFile | None:
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    return FoundFile(path, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -32,4 +33,10 @@ def watch(root: Root, exclusion: Exclusion, is_photo: Callable[[str], bool], on_
 
     Raises `EnvironmentUnfit` with the cure when the system allows no watcher at all.
     """
-    raise NotImplementedError
+    if sys.platform == "linux":
+        from maclip_daemon.folders.inotify import InotifyWatcher
+
+        return InotifyWatcher(root.path, exclusion, is_photo, on_event)
+    from maclip_daemon.folders.observer import ObserverWatcher
+
+    return ObserverWatcher(root.path, exclusion, is_photo, on_event)

@@ -1,0 +1,69 @@
+"""Which file system holds a folder, and whether events can be trusted there."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import psutil
+
+# Here changes can be made by other machines, and inotify only tells of those made by this kernel.
+# fmt: off
+_REMOTE = frozenset({
+    "9p", "acfs", "afpfs", "afs", "autofs", "beegfs", "ceph", "cifs", "davfs", "drvfs", "fhgfs",
+    "gfs", "gfs2", "glusterfs", "gpfs", "hgfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2",
+    "orangefs", "pfs", "prl_fs", "pvfs2", "smb", "smb2", "smb3", "smbfs", "sshfs", "vboxsf",
+    "virtiofs", "vmhgfs", "webdav",
+})
+# fmt: on
+
+_OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")  # blank, tab, newline and backslash in mountinfo, proc(5)
+
+
+def file_system_of(path: str) -> str:
+    """The type of the file system that holds the absolute `path`, as the system names it, or ''."""
+    below = path.rstrip(os.sep) + os.sep
+    best, found = -1, ""
+    for mount_point, file_system in _mounts():
+        # At equal length the later mount lies on top of the earlier one.
+        if below.startswith(mount_point.rstrip(os.sep) + os.sep) and len(mount_point) >= best:
+            best, found = len(mount_point), file_system
+    return found
+
+
+def is_polled(file_system: str) -> bool:
+    """Whether inotify may be silent there: network file systems, and FUSE, behind which anything may be.
+
+    `fuseblk` is the exception (ntfs-3g, exfat-fuse): a local disk that only this kernel writes to.
+    """
+    name = file_system.lower()
+    return name in _REMOTE or name == "fuse" or name.startswith("fuse.")
+
+
+def _mounts() -> list[tuple[str, str]]:
+    if sys.platform != "linux":
+        return [
+            (part.mountpoint, "smb" if "remote" in part.opts.split(",") else part.fstype)  # Windows says NTFS
+            for part in psutil.disk_partitions(all=True)
+        ]
+    try:
+        return parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
+    except OSError:  # no /proc in this container
+        return []
+
+
+def parse_mountinfo(content: bytes) -> list[tuple[str, str]]:
+    """Read (mount point, file system type) from the text of `/proc/self/mountinfo`, in its order.
+
+    Source: proc_pid_mountinfo(5). A line has optional fields of unknown number, ended by ` - `.
+    """
+    mounts = []
+    for line in content.splitlines():
+        before, separator, after = line.partition(b" - ")
+        fields = before.split(b" ")
+        if separator and len(fields) >= 5:
+            mount_point = _OCTAL_ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), fields[4])
+            mounts.append((os.fsdecode(mount_point), os.fsdecode(after.split(b" ")[0])))
+    return mounts

@@ -1,0 +1,252 @@
+"""The watcher for Linux: inotify through watchdog's reader, with our own recursion.
+
+watchdog's recursive watch would watch excluded folders too, swallows the exhaustion of the user's watches,
+and listens for more than we need. So only its lowest layer is used: `InotifyFD`, which reads the kernel's
+queue in one thread and calls us for each event; which folders are watched is decided here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, WatchDescriptor
+
+from maclip_daemon.errors import EnvironmentUnfit
+from maclip_daemon.folders.events import Coverage, EventKind, FolderEvent
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.watch_limit import cure_for_reached_limit, watch_limit
+from maclip_daemon.folders.watched_tree import WatchedFolder, WatchedTree
+
+# The kernel queues both halves of a rename together; only another process's event can come between them.
+MOVE_PAIR_S = 0.3
+CLOSE_TIMEOUT_S = 10  # for a consumer that is in the middle of an event
+UNWATCHED_NAMED = 10  # unwatched folders that a coverage report lists
+
+
+class _Departed(NamedTuple):
+    folder: WatchedFolder
+    name: str
+    is_folder: bool
+
+
+class InotifyWatcher:
+    """A running watcher of one root; see `watcher.Watcher`."""
+
+    def __init__(
+        self,
+        root: str,
+        exclusion: Exclusion,
+        is_photo: Callable[[str], bool],
+        on_event: Callable[[FolderEvent], None],
+    ) -> None:
+        self._pass_on = on_event
+        self._departed: dict[int, _Departed] = {}  # by the rename's cookie
+        self._timer: threading.Timer | None = None
+        self._closed = False
+        self._limit_told = False
+        # Held while an event is passed on, so that events keep their order. `close` must not need it.
+        self._lock = threading.RLock()
+        try:
+            self._inotify = InotifyFD()
+        except OSError as error:
+            raise EnvironmentUnfit(
+                f"No inotify instance is left to watch {root} ({error.strerror}); its photos are only "
+                "found by scans. Raise the limit: `sudo sysctl fs.inotify.max_user_instances=512`."
+            ) from None
+        self._tree = WatchedTree(root, exclusion, is_photo, self._inotify, self)
+        self._inotify.name = f"inotify {root!r}"
+        self._inotify.start()
+        with self._lock:
+            self._walk(self._tree.root)
+        if not self.alive:
+            self.close()
+            reason = (
+                cure_for_reached_limit()
+                if self._tree.limit_reached
+                else "Check that it exists and may be read."
+            )
+            raise EnvironmentUnfit(f"The folder {root} cannot be watched. {reason}")
+
+    @property
+    def alive(self) -> bool:
+        """False once the reader thread has died or the root is no longer watched."""
+        return not self._closed and self._inotify.is_alive() and self._tree.root.descriptor is not None
+
+    def coverage(self) -> Coverage:
+        """Walk the folders, watch what is not watched yet, and say what could not be."""
+        with self._lock:
+            self._tree.limit_reached = False
+            if self.alive:
+                self._tree.walk(self._tree.root)
+            self._limit_told = self._tree.limit_reached
+            folders = list(self._tree.root.with_all_below())
+            unwatched = [folder.path for folder in folders if folder.descriptor is None]
+            if not unwatched:
+                cure = ""
+            elif self._tree.limit_reached:
+                cure = cure_for_reached_limit()
+            else:
+                cure = (
+                    f"{unwatched[0]} cannot be watched. Check that it exists and that this user may read it."
+                )
+        watched = len(folders) - len(unwatched)
+        return Coverage(len(folders), watched, watch_limit(), tuple(unwatched[:UNWATCHED_NAMED]), cure)
+
+    def close(self) -> None:
+        """Stop listening; no event comes after it has returned."""
+        self._closed = True
+        self._inotify.stop()
+        if self._inotify is not threading.current_thread():
+            self._inotify.join(CLOSE_TIMEOUT_S)
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+            if timer is not threading.current_thread():
+                timer.join(CLOSE_TIMEOUT_S)
+
+    # Called by watchdog in its reader thread.
+
+    def on_event(self, event: InotifyEvent) -> None:
+        """One event of the kernel."""
+        with self._lock:
+            folder = self._tree.find(event.wd)
+            if self._closed or folder is None:
+                return
+            if event.is_move_self or event.mask & InotifyConstants.IN_UNMOUNT:
+                self._lose(folder)
+            elif event.name and event.mask & InotifyConstants.IN_ISDIR:
+                self._on_folder_event(event, folder, os.fsdecode(event.name))
+            elif event.name:
+                self._on_file_event(event, folder, os.fsdecode(event.name))
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:
+        """The kernel gave up a watch: its folder is gone. For all but the root, the parent tells it too."""
+        if self._closed:
+            return
+        with self._lock:
+            if self._tree.lost(wd) is self._tree.root:
+                self._emit_error(f"The folder {self._tree.root.path} was removed or unmounted.")
+
+    def on_queue_overflow(self) -> None:
+        """The kernel lost events: the tree may be wrong, so it is made anew from the disk."""
+        with self._lock:
+            if self._closed:
+                return
+            self._departed.clear()
+            self._walk(self._tree.root)
+            self._emit(EventKind.OVERFLOW, self._tree.root.path)
+
+    # What the events mean.
+
+    def _on_file_event(self, event: InotifyEvent, folder: WatchedFolder, name: str) -> None:
+        if event.is_moved_from:
+            self._depart(event.cookie, _Departed(folder, name, is_folder=False))
+            return
+        source = self._departed.pop(event.cookie, None) if event.is_moved_to else None
+        if source is not None and not self._tree.is_wanted(source.folder, source.name):
+            source = None  # a temporary name: nothing that anyone knows was moved
+        if not self._tree.is_wanted(folder, name):
+            if source is not None:
+                self._file_left(source.folder, source.name)
+        elif source is not None:
+            self._emit(EventKind.FILE_MOVED, source.folder.path_of(source.name), folder.path_of(name))
+        elif event.is_delete:
+            self._file_left(folder, name)
+        else:
+            self._emit(EventKind.FILE_CHANGED, folder.path_of(name))
+
+    def _on_folder_event(self, event: InotifyEvent, parent: WatchedFolder, name: str) -> None:
+        if event.is_moved_from:
+            self._depart(event.cookie, _Departed(parent, name, is_folder=True))
+        elif event.is_delete:
+            self._folder_left(parent, name)
+        elif event.is_moved_to or event.is_create:
+            source = self._departed.pop(event.cookie, None) if event.is_moved_to else None
+            moved = source.folder.children.get(source.name) if source else None
+            if moved is not None and self._tree.excludes_folder(parent, name):
+                self._folder_left(moved.parent or parent, moved.name)
+            elif moved is not None:
+                self._folder_moved(moved, parent, name)
+            elif not self._tree.excludes_folder(parent, name):
+                self._folder_arrived(parent, name)
+
+    def _folder_arrived(self, parent: WatchedFolder, name: str) -> None:
+        folder = parent.child(name)
+        before = folder.descriptor
+        self._tree.watch(folder)
+        if before is not None and folder.descriptor == before:
+            return  # a walk was quicker than the event, and has seen the content too
+        if self._walk(folder):
+            self._emit(EventKind.RESCAN, folder.path)
+
+    def _folder_moved(self, moved: WatchedFolder, parent: WatchedFolder, name: str) -> None:
+        old_path = moved.path
+        if name in parent.children:  # an empty folder was replaced, or a walk was quicker than the event
+            self._tree.drop(moved)
+        else:
+            moved.move(parent, name)
+        self._walk(parent.child(name))  # patterns may exclude other parts of it in its new place
+        self._emit(EventKind.FOLDER_MOVED, old_path, parent.path_of(name))
+
+    def _folder_left(self, parent: WatchedFolder, name: str) -> None:
+        folder = parent.children.get(name)
+        if folder is None:
+            return
+        path = folder.path
+        self._tree.drop(folder)
+        # When there is a new one already, its own event will watch it.
+        self._emit(EventKind.RESCAN if Path(path).is_dir() else EventKind.FOLDER_GONE, path)
+
+    def _file_left(self, folder: WatchedFolder, name: str) -> None:
+        path = folder.path_of(name)
+        self._emit(EventKind.FILE_CHANGED if os.path.lexists(path) else EventKind.FILE_GONE, path)
+
+    def _depart(self, cookie: int, departed: _Departed) -> None:
+        # The second half of the rename follows at once, or never: then it went out of the root.
+        self._departed[cookie] = departed
+        if self._timer is None:
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        self._timer = threading.Timer(MOVE_PAIR_S, self._give_up_departed, [set(self._departed)])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _give_up_departed(self, cookies: set[int]) -> None:
+        with self._lock:
+            self._timer = None
+            for cookie in cookies & self._departed.keys():
+                departed = self._departed.pop(cookie)
+                if departed.is_folder:
+                    self._folder_left(departed.folder, departed.name)
+                elif self._tree.is_wanted(departed.folder, departed.name):
+                    self._file_left(departed.folder, departed.name)
+            if self._departed and not self._closed:
+                self._start_timer()
+
+    def _lose(self, folder: WatchedFolder) -> None:
+        path = folder.path
+        self._tree.drop(folder)
+        if folder is self._tree.root:
+            self._emit_error(f"The folder {path} was renamed or unmounted.")
+        else:  # a disk mounted inside the root is gone; its mount point is there, empty
+            self._emit(EventKind.RESCAN, path)
+
+    def _walk(self, start: WatchedFolder) -> bool:
+        photos_seen = self._tree.walk(start)
+        if self._tree.limit_reached and not self._limit_told:
+            self._limit_told = True
+            self._emit_error(cure_for_reached_limit())
+        return photos_seen
+
+    def _emit(self, kind: EventKind, path: str, destination: str = "") -> None:
+        if not self._closed:
+            self._pass_on(FolderEvent(kind, path, destination))
+
+    def _emit_error(self, reason: str) -> None:
+        if not self._closed:
+            self._pass_on(FolderEvent(EventKind.ERROR, self._tree.root.name, reason=reason))

@@ -1,0 +1,28 @@
+"""How many folders one user may watch on Linux, and what to say when that is too few."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# The machine's limit, and the one of a user namespace (a container).
+_LIMITS = (Path("/proc/sys/fs/inotify/max_user_watches"), Path("/proc/sys/user/max_inotify_watches"))
+
+
+def watch_limit() -> int | None:
+    """How many inotify watches this user may have; None when the system does not say."""
+    limits = []
+    for file in _LIMITS:
+        try:
+            limits.append(int(file.read_text()))
+        except (OSError, ValueError):
+            continue
+    return min(limits, default=None)
+
+
+def cure_for_reached_limit() -> str:
+    """Say in words that the watches are used up, and how to get more."""
+    return (
+        f"The system allows {watch_limit()} inotify watches and they are used up, so changes in some folders "
+        "are only found by scans. Raise the limit: `sudo sysctl fs.inotify.max_user_watches=1048576`, and "
+        "for good: copy service/99-maclip-inotify.conf to /etc/sysctl.d/."
+    )
