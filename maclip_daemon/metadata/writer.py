@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from maclip_daemon import errors
+from maclip_daemon.children import Child, Header, Reply
+from maclip_daemon.metadata import messages
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry, UndoOutcome
 
 TIMEOUT_S = 60.0  # for each photo; a safe write takes 2 to 30 ms, a sleeping network disk many seconds
@@ -20,7 +23,8 @@ class MetadataWriter:
     """
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S, nice: int = 0) -> None:
-        raise NotImplementedError
+        self._child = Child(messages.MODULE, nice=nice)
+        self._timeout_s = timeout_s
 
     def prepare(self, request: RatingRequest) -> Prepared:
         """Write and verify a temporary file beside the target; a person sees no difference yet.
@@ -29,11 +33,18 @@ class MetadataWriter:
         safe) is a `skipped` result with a reason. Raises `NoSpace`, `FileChanged` (the photo or the sidecar
         changed meanwhile or is gone: try again), `Transient`.
         """
-        raise NotImplementedError
+        result = self.prepare_many([request])[0]
+        if isinstance(result, errors.MaclipError):
+            raise result
+        return result
 
     def prepare_many(self, requests: Sequence[RatingRequest]) -> list[Prepared | errors.MaclipError]:
         """`prepare` for many photos with their data flushed together; an error takes its photo's place."""
-        raise NotImplementedError
+        reply = self._request(
+            {"operation": "prepare", "requests": [messages.request_to_message(each) for each in requests]},
+            photos=len(requests),
+        )
+        return messages.results_from_frame(reply.header, reply.payload)
 
     def commit(self, prepared: Prepared) -> None:
         """Put the prepared file in its place and flush it to the disk.
@@ -41,33 +52,49 @@ class MetadataWriter:
         Raises `FileChanged` when the target is no longer what it was at `prepare` (it is left as it is and
         the temporary file is removed), `NoSpace`, `Transient`. Committing twice is harmless.
         """
-        raise NotImplementedError
+        error = self.commit_many([prepared])[0]
+        if error is not None:
+            raise error
 
     def commit_many(self, prepared: Sequence[Prepared]) -> list[errors.MaclipError | None]:
         """`commit` for many photos with each folder flushed once; None where it was done."""
-        raise NotImplementedError
+        reply = self._request(
+            {"operation": "commit", "prepared": [messages.prepared_to_message(each)[0] for each in prepared]},
+            photos=len(prepared),
+        )
+        return [message and messages.error_from_message(message) for message in reply.header["results"]]
 
     def discard(self, prepared: Prepared) -> None:
         """Remove the temporary file of a prepared write."""
-        raise NotImplementedError
+        self._request({"operation": "discard", "prepared": [messages.prepared_to_message(prepared)[0]]})
 
     def undo(self, entry: UndoEntry) -> UndoOutcome:
         """Bring the file back to its bytes, permissions and time of before, or remove the sidecar we created.
 
         Raises `EnvironmentUnfit` when the folder or the file may not be written, `NoSpace`, `Transient`.
         """
-        raise NotImplementedError
+        message = {"operation": "undo", "entry": messages.entry_to_message(entry)}
+        return messages.outcome_from_message(self._request(message, entry.restore).header)
 
     def inspect(self, photo: Path, last_written: int | None = None) -> FoundRating:
         """Read the rating that photo managers see, and whose it is.
 
-        Raises `FileChanged` when the photo is gone, `Poison` when neither file can be read.
+        Raises `FileChanged` when the photo is gone, `Poison` when its sidecar cannot be read.
         """
-        raise NotImplementedError
+        message = {"operation": "inspect", "photo": os.path.abspath(photo), "last_written": last_written}
+        return messages.found_from_message(self._request(message).header["found"])
 
     def close(self) -> None:
         """Let the child end."""
-        raise NotImplementedError
+        self._child.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, or None while none runs."""
+        return self._child.pid
+
+    def _request(self, header: Header, payload: bytes = b"", *, photos: int = 1) -> Reply:
+        return self._child.request(header, payload, timeout_s=self._timeout_s * photos)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,67 @@
+"""The metadata that photo managers see: the sidecar's where there is one, else the photo's own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from maclip_daemon.errors import Poison
+from maclip_daemon.metadata import ownership, safe_writer, tags, targets, xmp_text
+from maclip_daemon.metadata.records import FoundRating
+from maclip_daemon.metadata.refusal import Refused
+
+
+@dataclass(frozen=True)
+class Effective:
+    """What was read, by exiv2 key."""
+
+    source: Path
+    values: tags.Values
+    data: bytes | None = None
+    """The bytes of the sidecar; None where the photo itself is the source."""
+    leaves: xmp_text.Leaves | None = None
+    """The sidecar read without exiv2."""
+    status: os.stat_result | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_sidecar(sidecar: Path) -> Effective:
+    """Read a sidecar, once it is known to be safe to parse. Raises `Refused` with the reason, `OSError`."""
+    data, status = safe_writer.read_regular(sidecar, xmp_text.SIZE_LIMIT)
+    try:
+        leaves = xmp_text.read(data)
+        with tags.open_bytes(data) as image:
+            return Effective(sidecar, tags.read_xmp(image), data, leaves, status)
+    except Refused as refusal:
+        raise Refused(
+            f"{sidecar} is left alone: {refusal}. Repair it or move it away to have the photo rated."
+        ) from None
+
+
+def read_photo(photo: Path) -> Effective:
+    """Read a photo's embedded metadata; what exiv2 cannot read counts as empty, with a note."""
+    try:
+        with tags.open_photo(photo) as image:
+            return Effective(photo, tags.read_exif(image) | tags.read_xmp(image))
+    except Refused as refusal:
+        return Effective(photo, {}, notes=(f"the metadata of {photo} is not carried over: {refusal}",))
+
+
+def found_rating(effective: Effective, last_written: int | None) -> FoundRating:
+    """Whose the rating is."""
+    owner, rating, stars = ownership.owner_of(effective.values, last_written)
+    digest = None if effective.data is None else safe_writer.digest(effective.data)
+    return FoundRating(owner, rating, stars, effective.source, digest)
+
+
+def inspect(photo: Path, last_written: int | None) -> FoundRating:
+    """Read the rating a photo has now. Raises `FileChanged` when it is gone, `Poison` for a bad sidecar."""
+    try:
+        with safe_writer.named_failures(photo):
+            sidecar = targets.find_sidecar(photo)
+            if sidecar is None:
+                photo.lstat()
+            return found_rating(read_sidecar(sidecar) if sidecar else read_photo(photo), last_written)
+    except Refused as refusal:
+        raise Poison(str(refusal)) from None

@@ -1,0 +1,83 @@
+"""Whose rating is it? A rating that a person gave is never changed.
+
+Unrated is absent or 0 (a Canon R6 writes 0 into every file). Ours is an xmp:Rating that equals both our last
+recorded write and our own maclip:Stars in the file. Anything else is a person's, also where it stands only
+in another field: Windows' MicrosoftPhoto:Rating and EXIF RatingPercent, ACDSee's, EXIF Rating, or the maker
+note of a camera with a rating button (Fujifilm). darktable and digiKam do not read the maker note, but
+whoever pressed that button meant it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from maclip_daemon.metadata.records import REJECTED, Owner
+
+Values = Mapping[str, object]
+
+PERCENT_OF_STARS = {0: 0, 1: 1, 2: 25, 3: 50, 4: 75, 5: 99}  # what Windows Explorer writes for its stars
+STARS_KEY = "Xmp.maclip.Stars"
+RATING_KEY = "Xmp.xmp.Rating"
+PERCENT_KEYS = ("Xmp.MicrosoftPhoto.Rating", "Exif.Image.RatingPercent")
+PLAIN_KEYS = ("Xmp.acdsee.rating", "Exif.Image.Rating")
+_MAKER_NOTE = re.compile(r"Exif\.(?!Image|Photo)\w+\.Rating")
+
+
+def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | None, int | None]:
+    """Whose the rating in `values` (exiv2 keys, XMP and EXIF together) is: owner, rating, our own stars.
+
+    `last_written` is the rating of our last recorded write to this photo, or None. The rating is -1 to 5, or
+    None where there is no field for it; a text that is no number counts as a person's 0.
+    """
+    stars = _integer(values.get(STARS_KEY))
+    main = _integer(values.get(RATING_KEY))
+    others = [rating for rating in _other_ratings(values) if rating]
+    if main:
+        in_step = all(rating == main for rating in others)
+        ours = main == stars == last_written and in_step
+        return ("maclip" if ours else "person"), main, stars
+    if others:
+        return "person", others[0], stars
+    if _is_unreadable(values.get(RATING_KEY)):
+        return "person", 0, stars
+    return "none", main, stars
+
+
+def fields_in_step(values: Values, rating: int) -> dict[str, str]:
+    """The values that the other rating fields in `values` must take when xmp:Rating becomes `rating`.
+
+    Only fields that are there. They know no reject, so a rejected photo is unrated in them.
+    """
+    plain = 0 if rating == REJECTED else rating
+    fields = {key: str(plain) for key in PLAIN_KEYS if key in values}
+    fields.update({key: str(PERCENT_OF_STARS[plain]) for key in PERCENT_KEYS if key in values})
+    return fields
+
+
+def _other_ratings(values: Values) -> Iterator[int]:
+    for key in PLAIN_KEYS:
+        yield _integer(values.get(key)) or 0
+    for key in PERCENT_KEYS:
+        yield _stars_of_percent(_integer(values.get(key)) or 0)
+    for key, value in values.items():
+        if _MAKER_NOTE.fullmatch(key):
+            yield _integer(value) or 0
+
+
+def _stars_of_percent(percent: int) -> int:
+    if percent <= 0:
+        return 0
+    return min(5, 1 + (percent + 12) // 25)  # nearest of 1, 25, 50, 75, 99
+
+
+def _integer(value: object) -> int | None:
+    """The whole part of a number, as darktable reads it, cut to the range of ratings for the first use."""
+    try:
+        return int(float(str(value)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_unreadable(value: object) -> bool:
+    return value is not None and str(value).strip() != "" and _integer(value) is None

@@ -1,0 +1,182 @@
+"""The first phase of a write: decide, make the new bytes, verify them, and lay them beside the target."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from maclip_daemon.errors import FileChanged
+from maclip_daemon.metadata import (
+    containers,
+    effective,
+    properties,
+    restoration,
+    safe_writer,
+    seeding,
+    tags,
+    targets,
+    xmp_text,
+)
+from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.refusal import Refused
+
+Wanted = dict[str, str | None]
+
+_NAMESPACES = {
+    properties.PREFIX: properties.NAMESPACE,
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
+    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
+}
+
+
+def prepare(request: RatingRequest) -> Prepared:
+    """Prepare one write. The temporary file is not flushed yet.
+
+    Raises `NoSpace`, `FileChanged`, `Transient`; all that is left alone on purpose is a result.
+    """
+    try:
+        with safe_writer.named_failures(request.photo):
+            return _prepare(request, targets.choose(request.photo, request.mode))
+    except Refused as refusal:
+        return Prepared(request.photo, "skipped", request.rating, reason=str(refusal))
+
+
+def photo_state(photo: Path) -> tuple[int, int, int]:
+    """Size, modification time in nanoseconds and inode: what shows that a photo was changed or replaced."""
+    found = photo.lstat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
+    state = photo_state(request.photo)
+    updating = target.kind == "sidecar" and target.exists
+    present = effective.read_sidecar(target.path) if updating else effective.read_photo(request.photo)
+    found = effective.found_rating(present, request.last_written)
+    result = Prepared(
+        request.photo, "person", request.rating, found=found, target=present.source, photo_state=state
+    )
+    if found.owner == "person":
+        return replace(result, reason="a person rated this photo")
+    if properties.says_already(present.values, properties.wanted(request, present.values)):
+        return replace(result, status="unchanged", before_hash=found.source_hash)
+    if updating:
+        return _update(request, present, result)
+    if target.kind == "embed":
+        try:
+            return _embed(request, present, result)
+        except Refused as refusal:
+            target = replace(
+                targets.choose(request.photo, "sidecar"), note=f"not embedded: {refusal}; a sidecar is used"
+            )
+    if found.owner == "maclip":
+        raise Refused(
+            f"The rating of {request.photo} was embedded earlier, and a sidecar would contradict it. "
+            "Run `maclip undo` on the photo, or set the rating mode to embed."
+        )
+    return _create(request, present, result, target)
+
+
+def _update(request: RatingRequest, present: effective.Effective, result: Prepared) -> Prepared:
+    assert present.data is not None
+    assert present.leaves is not None
+    safe_writer.refuse_read_only(present.source)
+    wanted = properties.wanted(request, present.values)
+    new = tags.change_sidecar(present.data, wanted)
+    _verify_sidecar(present.source, present.values, present.leaves, new, wanted)
+    return _laid_out(result, present.source, present.data, new, present.status)
+
+
+def _embed(request: RatingRequest, present: effective.Effective, result: Prepared) -> Prepared:
+    safe_writer.refuse_read_only(request.photo)
+    data, status = safe_writer.read_regular(request.photo)
+    containers.refuse_unsuitable(data)
+    wanted = properties.wanted(request, present.values)
+    new = tags.change_photo(data, wanted)
+    exif_may_differ = any(key.startswith("Exif.") for key in wanted)
+    if difference := containers.difference(data, new, exif_may_differ=exif_may_differ):
+        raise Refused(f"in a trial {difference}")
+    with tags.open_bytes(new) as image:
+        _verify_values(request.photo, present.values, tags.read_exif(image) | tags.read_xmp(image), wanted)
+    return _laid_out(result, request.photo, data, new, status)
+
+
+def _create(
+    request: RatingRequest, present: effective.Effective, result: Prepared, target: targets.Target
+) -> Prepared:
+    notes = (*present.notes, target.note) if target.note else present.notes
+    seed = seeding.minimum()
+    if not present.notes:
+        try:
+            with tags.open_photo(request.photo) as image:
+                seed, more = seeding.seed(image)
+                notes = (*notes, *more)
+        except Refused as refusal:
+            notes = (*notes, f"the metadata of {request.photo} is not carried over: {refusal}")
+    if photo_state(request.photo) != result.photo_state:
+        raise FileChanged(f"{request.photo} changed while it was read.")
+    with tags.open_bytes(seed) as image:
+        seeded = tags.read_xmp(image)
+    wanted = properties.wanted(request, seeded)
+    new = tags.change_sidecar(seed, wanted)
+    _verify_sidecar(target.path, seeded, xmp_text.read(seed), new, wanted)
+    temporary = safe_writer.write_temporary(target.path, new, like=request.photo)
+    return replace(
+        result,
+        status="prepared",
+        notes=notes,
+        target=target.path,
+        temporary=temporary,
+        created=True,
+        after_hash=safe_writer.digest(new),
+        restore=restoration.Restoration(created=True).encode(),
+    )
+
+
+def _laid_out(
+    result: Prepared, target: Path, old: bytes, new: bytes, status: os.stat_result | None
+) -> Prepared:
+    assert status is not None
+    delta = restoration.between(old, new, mode=status.st_mode & 0o7777, mtime_ns=status.st_mtime_ns)
+    if delta.apply(new) != old:
+        raise Refused(f"{target} could not be brought back by undo and is left alone.")
+    return replace(
+        result,
+        status="prepared",
+        target=target,
+        temporary=safe_writer.write_temporary(target, new, like=target),
+        before_hash=safe_writer.digest(old),
+        after_hash=safe_writer.digest(new),
+        restore=delta.encode(),
+    )
+
+
+def _verify_sidecar(
+    path: Path, before: tags.Values, leaves: xmp_text.Leaves, new: bytes, wanted: Wanted
+) -> None:
+    """Refuse new bytes in which anything but our properties differs, by exiv2's reading and by our own."""
+    lost = xmp_text.lost(leaves, xmp_text.read(new), frozenset(_path_of(key) for key in wanted))
+    if lost:
+        raise Refused(
+            f"{path} is left alone: rewriting it would lose {len(lost)} of its properties, "
+            f"among them {lost[0].rpartition('/')[2]}."
+        )
+    with tags.open_bytes(new) as image:
+        _verify_values(path, before, tags.read_xmp(image), wanted)
+
+
+def _verify_values(path: Path, before: tags.Values, after: tags.Values, wanted: Wanted) -> None:
+    missing = [key for key, text in wanted.items() if after.get(key) != text]
+    # Offsets inside of EXIF move when the metadata grows; the container check has compared its bytes.
+    others = {
+        key for key in before.keys() | after.keys() if key not in wanted and not key.startswith("Exif.")
+    }
+    altered = [key for key in sorted(others) if before.get(key) != after.get(key)]
+    if missing or altered:
+        raise Refused(f"{path} is left alone: a trial write got {(missing + altered)[0]} wrong.")
+
+
+def _path_of(key: str) -> str:
+    _, prefix, name = key.split(".", 2)
+    return f"/{_NAMESPACES.get(prefix, prefix)} {name}"

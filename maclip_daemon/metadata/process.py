@@ -1,0 +1,67 @@
+"""The metadata child: the only process that loads pyexiv2. Started by `writer.MetadataWriter`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from maclip_daemon import children, errors
+from maclip_daemon.metadata import commitment, effective, messages, preparation, safe_writer, undo
+from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.refusal import Refused
+
+
+def prepare_many(requests: Sequence[RatingRequest]) -> list[Prepared | errors.MaclipError]:
+    """Prepare all, then flush all: the file system writes its journal once for many files."""
+    results = [_prepare(request) for request in requests]
+    return [_flushed(result) if isinstance(result, Prepared) else result for result in results]
+
+
+def _prepare(request: RatingRequest) -> Prepared | errors.MaclipError:
+    try:
+        return preparation.prepare(request)
+    except errors.MaclipError as error:
+        return error
+
+
+def _flushed(prepared: Prepared) -> Prepared | errors.MaclipError:
+    if prepared.temporary is None:
+        return prepared
+    try:
+        with safe_writer.named_failures(prepared.temporary):
+            safe_writer.flush(prepared.temporary)
+    except errors.MaclipError as error:
+        commitment.discard(prepared)
+        return errors.Transient(str(error)) if isinstance(error, Refused) else error
+    return prepared
+
+
+def handle(header: children.Header, payload: bytes) -> tuple[children.Header, bytes]:
+    """Answer one request of the parent."""
+    operation = header["operation"]
+    if operation == "prepare":
+        requests = [messages.request_from_message(message) for message in header["requests"]]
+        return messages.results_to_frame(prepare_many(requests))
+    if operation in {"commit", "discard"}:
+        batch = [messages.prepared_from_message(message, b"") for message in header["prepared"]]
+        if operation == "discard":
+            for prepared in batch:
+                commitment.discard(prepared)
+            return {}, b""
+        results = commitment.commit_many(batch)
+        return {"results": [error and messages.error_to_message(error) for error in results]}, b""
+    if operation == "undo":
+        outcome = undo.undo(messages.entry_from_message(header["entry"], payload))
+        return {"status": outcome.status, "reason": outcome.reason}, b""
+    if operation == "inspect":
+        found = effective.inspect(Path(header["photo"]), header["last_written"])
+        return {"found": messages.found_to_message(found)}, b""
+    raise errors.Transient(f"The metadata process does not know the operation {operation}.")
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(OSError):
+        os.chdir("/")  # must not keep a folder busy that is to be unmounted
+    children.serve(handle)

@@ -1,0 +1,51 @@
+"""Our properties: what one score looks like in XMP.
+
+Numbers and times are formatted so that writing the same score again changes no byte.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+
+from maclip_daemon.metadata import ownership
+from maclip_daemon.metadata.records import RatingRequest
+
+NAMESPACE = "http://ns.maclip-daemon/quality/1.0/"
+PREFIX = "maclip"
+NAMES = ("Score", "Percentile", "Stars", "Metric", "Model", "Protocol", "ScoredAt")
+
+_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def wanted(request: RatingRequest, present: ownership.Values) -> dict[str, str | None]:
+    """The exiv2 keys to set and their texts, for a file that holds `present`; None: to be removed.
+
+    Includes xmp:Rating and the other rating fields of the file, which are kept in step.
+    """
+    quality = request.quality
+    if quality.scored_at.tzinfo is None:
+        raise ValueError("scored_at must be aware: a time without its zone means nothing in a file")
+    texts: dict[str, str | None] = {
+        "Score": f"{quality.score:.6f}",
+        "Percentile": None if quality.percentile is None else f"{quality.percentile:.2f}",
+        "Stars": str(request.rating),
+        "Metric": _clean(quality.metric),
+        "Model": _clean(quality.model),
+        "Protocol": _clean(quality.protocol),
+        "ScoredAt": quality.scored_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    values: dict[str, str | None] = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
+    values[ownership.RATING_KEY] = str(request.rating)
+    values.update(ownership.fields_in_step(present, request.rating))
+    return values
+
+
+def says_already(present: ownership.Values, values: dict[str, str | None]) -> bool:
+    """Whether the file holds exactly these values, so that nothing needs to be written."""
+    return all(present.get(key) == text for key, text in values.items())
+
+
+def _clean(text: str) -> str:
+    """Without the characters that XML cannot hold; a model may be named after a file's path."""
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
