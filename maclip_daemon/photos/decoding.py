@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
@@ -45,20 +46,24 @@ def decode(
     """Decode the first picture in `file`, turn it upright, and bring it to the protocol's size.
 
     `name`: its name or path; the suffix chooses the family of readers, the content the reader.
-    `exif_rotation`: off leaves stored pixels as they are, as the published evaluation code does (HEIC is
-    turned all the same: there, turning is part of decoding).
+    `exif_rotation`: off leaves stored pixels as they are, as the published evaluation code does (HEIC
+    and TIFF are turned all the same: their readers do it).
     Raises `Poison` with the reason when this is no whole photo, `Transient` when it cannot be read.
     """
-    family = family_of(name)
-    if family is None:
-        raise Poison("its suffix is not one of a photo.")
-    if family is Family.RAW:
-        raw = decode_raw(file, protocol, max_megapixels=max_megapixels, exif_rotation=exif_rotation)
-        return Decoded(protocol.resize(raw.image), raw.width, raw.height, pixel_hash(raw.image), raw.taken_at)
-    stored = decode_still(file, family, max_megapixels)
-    exif = exif_of(stored)
-    with told_as_poison("picture"):
-        image = to_rgb(stored)
-    if exif_rotation:
-        image = upright(image, orientation_of(exif))
-    return Decoded(protocol.resize(image), image.width, image.height, pixel_hash(image), taken_at(exif))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        family = family_of(name)
+        if family is None:
+            raise Poison("its suffix is not one of a photo.")
+        if family is Family.RAW:
+            raw = decode_raw(file, protocol, max_megapixels=max_megapixels, exif_rotation=exif_rotation)
+            return Decoded(
+                protocol.resize(raw.image), raw.width, raw.height, pixel_hash(raw.image), raw.taken_at
+            )
+        stored = decode_still(file, family, max_megapixels)
+        exif = exif_of(stored)
+        with told_as_poison("picture"):
+            image = to_rgb(stored)
+        if exif_rotation:
+            image = upright(image, orientation_of(exif))
+        return Decoded(protocol.resize(image), image.width, image.height, pixel_hash(image), taken_at(exif))

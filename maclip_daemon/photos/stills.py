@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import BinaryIO
 
 import pillow_heif
@@ -40,8 +39,7 @@ def decode_still(file: BinaryIO, family: Family, max_megapixels: float) -> Image
     file.seek(0)
     if not head:
         raise Poison(f"it is empty. {ADVICE}")
-    with warnings.catch_warnings(), told_as_poison(f"{_kind(head)} data"):
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+    with told_as_poison(f"{_kind(head)} data"):
         if head.startswith(b"\xff\xd8\xff"):
             data = file.read()
             check_jpeg(data)
@@ -67,9 +65,7 @@ def check_jpeg(data: bytes) -> None:
 def identify(head: BinaryIO) -> str | None:
     """Pillow's name of the still format that this file holds, or None."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(head, formats=_OPENERS).format
+        return Image.open(head, formats=_OPENERS).format
     except (OSError, ValueError):
         return None
 
@@ -118,10 +114,8 @@ def _kind(head: bytes) -> str:
 def exif_of(image: Image.Image) -> Image.Exif | None:
     """The EXIF of an opened image; None when there is none or it is too damaged to read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exif = image.getexif()
-            exif.get(ExifTags.Base.Orientation)
+        exif = image.getexif()
+        exif.get(ExifTags.Base.Orientation)
     except EXIF_ERRORS:
         return None
     return exif

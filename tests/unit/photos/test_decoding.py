@@ -1,0 +1,243 @@
+"""Files become pixels, or one reason why not."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make_photos import STILL_FORMATS, exif_bytes, picture, still_bytes, stored_for
+from PIL import Image
+
+from maclip_daemon.errors import Poison
+from maclip_daemon.iqa.protocols import parse
+from maclip_daemon.photos.decoding import Decoded, decode
+
+NATIVE = parse("native")
+
+
+def decoded(data: bytes, name: str, *, max_megapixels: float = 100, exif_rotation: bool = True) -> Decoded:
+    return decode(io.BytesIO(data), name, NATIVE, max_megapixels=max_megapixels, exif_rotation=exif_rotation)
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    assert one.size == other.size
+    return float(np.abs(np.asarray(one, dtype=float) - np.asarray(other.convert("RGB"), dtype=float)).mean())
+
+
+@pytest.mark.parametrize("suffix", STILL_FORMATS)
+def test_every_format_gives_its_picture(suffix: str) -> None:
+    result = decoded(still_bytes(picture(), suffix), f"photo.{suffix}")
+    assert result.image.mode == "RGB"
+    assert (result.photo_width, result.photo_height) == (320, 240)
+    assert difference(result.image, picture()) < (0.01 if suffix in ("png", "tif", "webp") else 3)
+
+
+def test_the_protocol_sets_the_size_and_the_photo_keeps_its_own() -> None:
+    data = still_bytes(picture(1000, 500), "png")
+    result = decode(io.BytesIO(data), "a.png", parse("spaq448"), max_megapixels=100)
+    assert result.image.size == (448, 448)
+    assert (result.photo_width, result.photo_height) == (1000, 500)
+    expected = picture(1000, 500).resize((448, 448), Image.Resampling.BICUBIC)
+    assert difference(result.image, expected) == 0
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1", "CMYK", "PA"])
+def test_every_mode_is_converted_as_pillow_does(mode: str) -> None:
+    image = picture().convert("P").convert("PA") if mode == "PA" else picture().convert(mode)
+    suffix = "tif" if mode in ("CMYK",) else "png"
+    if mode == "PA":
+        pytest.importorskip("PIL.TiffImagePlugin")
+        suffix = "tif"
+    data = still_bytes(image, suffix)
+    assert difference(decoded(data, f"a.{suffix}").image, image) == 0
+
+
+def test_transparent_pixels_keep_their_colour_as_in_pillow() -> None:
+    image = picture().convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    assert difference(decoded(still_bytes(image, "png"), "a.png").image, image) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "suffix"),
+    [
+        (np.linspace(0, 65535, 256 * 256).reshape(256, 256).astype(np.uint16), "png"),
+        (np.linspace(0, 65535, 256 * 256).reshape(256, 256).astype(np.uint16), "tif"),
+        (np.linspace(0, 65535, 256 * 256).reshape(256, 256).astype(np.int32), "tif"),
+        (np.linspace(0, 2_000_000_000, 256 * 256).reshape(256, 256).astype(np.int32), "tif"),
+        (np.linspace(0, 1, 256 * 256).reshape(256, 256).astype(np.float32), "tif"),
+        (np.linspace(0, 7e5, 256 * 256).reshape(256, 256).astype(np.float32), "tif"),
+    ],
+)
+def test_deep_grey_is_scaled_and_not_clipped(values: np.ndarray, suffix: str) -> None:
+    pixels = np.asarray(decoded(still_bytes(Image.fromarray(values), suffix), f"a.{suffix}").image)
+    expected = np.linspace(0, 255, 256 * 256).reshape(256, 256)
+    assert np.abs(pixels[..., 0] - expected).max() <= 1.01
+
+
+def test_numbers_that_are_none_become_black() -> None:
+    values = np.full((240, 240), np.nan, dtype=np.float32)
+    values[:, 120:] = 1.0
+    pixels = np.asarray(decoded(still_bytes(Image.fromarray(values), "tif"), "a.tif").image)
+    assert pixels[0, 0, 0] == 0
+    assert pixels[0, 200, 0] == 255
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "jpg", "avif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_eight_orientations_give_the_same_upright_picture(suffix: str, orientation: int) -> None:
+    # A TIFF carries the orientation as a tag of its own.
+    noted = {"tiffinfo": {274: orientation}} if suffix == "tif" else {"exif": exif_bytes(orientation)}
+    data = still_bytes(stored_for(picture(), orientation), suffix, **noted)
+    result = decoded(data, f"a.{suffix}")
+    assert (result.photo_width, result.photo_height) == (320, 240)
+    assert difference(result.image, picture()) < (0.01 if suffix in ("png", "tif", "webp") else 3)
+
+
+def test_a_heic_is_turned_once() -> None:
+    data = still_bytes(stored_for(picture(), 6), "heic", exif=exif_bytes(6))
+    assert difference(decoded(data, "a.heic").image, picture()) < 3
+
+
+def test_rotation_can_be_switched_off() -> None:
+    stored = stored_for(picture(), 6)
+    data = still_bytes(stored, "png", exif=exif_bytes(6))
+    assert difference(decoded(data, "a.png", exif_rotation=False).image, stored) == 0
+
+
+def test_the_first_frame_counts() -> None:
+    frames = {"save_all": True, "append_images": [picture(seed=2)]}
+    for suffix in ("png", "tif", "webp"):
+        data = still_bytes(picture(), suffix, **frames)
+        assert difference(decoded(data, f"a.{suffix}").image, picture()) < 0.01
+
+
+def test_damaged_or_odd_exif_never_fails_a_photo() -> None:
+    whole = exif_bytes(6, DateTimeOriginal="2026:05:01 10:00:00")
+    for exif in (whole[:20], whole[:-9], b"Exif\0\0" + b"\xff" * 60, exif_bytes(77)):
+        assert decoded(still_bytes(picture(), "jpg", exif=exif), "a.jpg").photo_width in (320, 240)
+
+
+# Lying and damaged files
+
+
+def test_a_png_named_jpg_is_read_by_what_it_holds() -> None:
+    assert difference(decoded(still_bytes(picture(), "png"), "a.jpg").image, picture()) == 0
+
+
+@pytest.mark.parametrize(
+    ("held", "name", "reason"),
+    [
+        ("jpg", "a.heic", "it holds JPEG. Rename it to .jpg"),
+        ("heic", "a.jpg", "it holds HEIC. Rename it to .heic"),
+        ("jpg", "a.avif", "it holds JPEG"),
+        ("jpg", "a.dng", "camera RAW but it holds JPEG"),
+    ],
+)
+def test_a_file_of_another_family_than_its_name_says_is_told_so(held: str, name: str, reason: str) -> None:
+    with pytest.raises(Poison, match=reason):
+        decoded(still_bytes(picture(), held), name)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.heic", "a.avif", "a.tif"])
+def test_a_text_is_no_photo(name: str) -> None:
+    with pytest.raises(Poison, match="not a photo"):
+        decoded(b"Dear diary, today I took no photos at all.\n" * 100, name)
+
+
+def test_a_text_is_no_raw_either_and_nothing_is_empty() -> None:
+    with pytest.raises(Poison, match="RAW data is damaged"):
+        decoded(b"Dear diary, today I took no photos at all.\n" * 100, "a.nef")
+    for name in ("a.jpg", "a.cr2", "a.heic"):
+        with pytest.raises(Poison, match=r"empty|damaged"):
+            decoded(b"", name)
+
+
+@pytest.mark.parametrize("suffix", STILL_FORMATS)
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_photo_that_is_cut_off_fails(suffix: str, tenth: int) -> None:
+    whole = still_bytes(picture(), suffix)
+    with pytest.raises(Poison):
+        decoded(whole[: len(whole) * tenth // 10], f"a.{suffix}")
+
+
+@pytest.mark.parametrize("missing", [1, 2, 10])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_its_last_bytes_fails(missing: int, progressive: bool) -> None:
+    whole = still_bytes(picture(), "jpg", progressive=progressive)
+    with pytest.raises(Poison, match="cut off"):
+        decoded(whole[:-missing], "a.jpg")
+
+
+@pytest.mark.parametrize("appended", [b"\0", b"\xff", b"\xff\xd9\xff", b"MotionPhoto" * 100, b"\0" * 5000])
+def test_what_follows_a_jpeg_is_of_no_concern(appended: bytes) -> None:
+    whole = still_bytes(picture(), "jpg", progressive=True)
+    assert difference(decoded(whole + appended, "a.jpg").image, picture()) < 3
+
+
+def test_a_jpeg_with_a_foreign_block_in_its_middle_fails() -> None:
+    whole = bytearray(still_bytes(picture(1000, 800), "jpg"))
+    middle = len(whole) // 2
+    whole[middle : middle + 4] = b"\xff\x9f\xff\xd0"
+    with pytest.raises(Poison, match="corrupt"):
+        decoded(bytes(whole), "a.jpg")
+
+
+def test_a_jpeg_with_a_lost_piece_fails() -> None:
+    whole = still_bytes(picture(1000, 800), "jpg", restart_marker_rows=2)
+    start = whole.index(b"\xff\xd2")
+    with pytest.raises(Poison, match="a piece is missing"):
+        decoded(whole[:start] + whole[whole.index(b"\xff\xd4") :], "a.jpg")
+    assert decoded(whole, "a.jpg").photo_width == 1000
+
+
+def test_a_png_with_a_flipped_bit_fails_by_its_checksum() -> None:
+    whole = bytearray(still_bytes(picture(), "png"))
+    whole[len(whole) // 2] ^= 1
+    with pytest.raises(Poison, match="PNG data is damaged"):
+        decoded(bytes(whole), "a.png")
+
+
+def test_a_png_copied_as_text_is_named_for_what_it_was() -> None:
+    with pytest.raises(Poison, match="begins like a PNG"):
+        decoded(still_bytes(picture(), "png").replace(b"\r\n", b"\n"), "a.png")
+
+
+# Bombs
+
+
+def _png_claiming(width: int, height: int, data: bytes) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_a_picture_that_claims_too_many_pixels_is_refused_from_its_header() -> None:
+    with pytest.raises(Poison, match="30000×30000 pixels are more than 300 megapixels"):
+        decoded(_png_claiming(30_000, 30_000, b"\0" * 1000), "bomb.png", max_megapixels=300)
+
+
+def test_a_small_file_of_many_pixels_is_refused_by_the_limit(tmp_path: Path) -> None:
+    Image.new("L", (4000, 3000)).save(tmp_path / "bomb.png", compress_level=9)
+    data = (tmp_path / "bomb.png").read_bytes()
+    assert len(data) < 40_000
+    with pytest.raises(Poison, match=r"decoding\.max_megapixels"):
+        decoded(data, "bomb.png", max_megapixels=10)
+    assert decoded(data, "bomb.png", max_megapixels=12).photo_width == 4000
+
+
+@pytest.mark.parametrize("suffix", STILL_FORMATS)
+def test_the_limit_holds_for_every_format(suffix: str) -> None:
+    with pytest.raises(Poison, match="megapixels"):
+        decoded(still_bytes(picture(), suffix), f"a.{suffix}", max_megapixels=0.05)
