@@ -133,6 +133,13 @@ def agreement(
     return Agreement(count, *measured, fit, *(interval(column) for column in drawn.T))
 
 
+def srcc(scores: Vector, opinions: Vector) -> float:
+    """Spearman's rank correlation; NaN when either side is constant."""
+    if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(opinions) == 0:
+        return math.nan
+    return float(scipy.stats.spearmanr(scores, opinions).statistic)
+
+
 def srcc_resamples(scores: Vector, opinions: Vector, *, resamples: int, seed: int) -> Vector:
     """SRCC of every bootstrap resample, (resamples,); NaN where a resample is constant.
 
@@ -159,7 +166,7 @@ def interval(values: Vector, confidence: float = CONFIDENCE) -> Interval | None:
 
 def _measure(scores: Vector, fitted: Vector, opinions: Vector) -> tuple[float, float, float, float]:
     return (
-        float(scipy.stats.spearmanr(scores, opinions).statistic),
+        srcc(scores, opinions),
         float(scipy.stats.kendalltau(scores, opinions).statistic),
         float(scipy.stats.pearsonr(fitted, opinions).statistic) if np.ptp(fitted) > 0 else math.nan,
         float(np.sqrt(np.mean((fitted - opinions) ** 2))),

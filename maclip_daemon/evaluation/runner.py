@@ -1,0 +1,212 @@
+"""The run: rated images → scores of every candidate, each image decoded once and each view encoded once.
+
+The features of a photo's views are shared by all metrics and ablations that look at the same views. Scores
+go to the cache as soon as they exist, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from maclip_daemon.errors import MaclipError, Poison
+from maclip_daemon.evaluation.candidates import Candidate
+from maclip_daemon.evaluation.rated_images import RatedImage
+from maclip_daemon.evaluation.score_cache import ImageVersion, ScoreCache, ScoreKey, version_of
+from maclip_daemon.iqa.grid import ViewKind
+from maclip_daemon.iqa.protocols import Protocol
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from maclip_daemon.evaluation.feature_model import FeatureModel
+
+Load = Callable[[Path], "Image"]
+Pixels = npt.NDArray[np.uint8]
+
+_PHOTOS_AT_ONCE = 8  # share encoder batches; twice as many are in memory, 72 MB each at 24 megapixels
+_LOADERS = 2  # decoding threads, ahead of the encoder by one round
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be scored."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The outcome of a run."""
+
+    images: tuple[RatedImage, ...]
+    by_candidate: Mapping[Candidate, npt.NDArray[np.float64]]
+    """A score for each image, in their order; NaN where it failed."""
+    failures: tuple[Failure, ...]
+    computed: int
+    """Scores that this run computed; the others came from the cache."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    image: RatedImage
+    version: ImageVersion
+    missing: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    task: _Task
+    pixels: Mapping[Protocol, Pixels]
+    """At the size of each protocol."""
+
+
+def run(
+    images: Sequence[RatedImage],
+    candidates: Sequence[Candidate],
+    models: Mapping[str, FeatureModel],
+    load: Load,
+    cache: ScoreCache,
+    on_progress: Callable[[int], None] = lambda _done: None,
+) -> Scores:
+    """Score every image with every candidate.
+
+    `models`: by identity, all that the candidates name. `load`: gives an image file as RGB; it raises
+    `OSError` or a `MaclipError` for one that cannot be decoded, which is then listed and left out.
+    `on_progress` gets the number of images that are done, cached ones included.
+    """
+    failures: dict[Path, str] = {}
+    tasks = list(_open_tasks(images, candidates, models, cache, failures))
+    done = len(images) - len(tasks)
+    on_progress(done)
+    computed = 0
+    for loaded in _load_ahead(tasks, load, failures):
+        for model in models.values():
+            computed += _score_round(loaded, model, cache, failures)
+        done += min(_PHOTOS_AT_ONCE, len(images) - done)
+        on_progress(done)
+    by_candidate = {
+        candidate: np.array([_cached(image, candidate, models, cache) for image in images], dtype=np.float64)
+        for candidate in candidates
+    }
+    listed = tuple(Failure(path, reason) for path, reason in failures.items())
+    return Scores(tuple(images), by_candidate, listed, computed)
+
+
+def _open_tasks(
+    images: Sequence[RatedImage],
+    candidates: Sequence[Candidate],
+    models: Mapping[str, FeatureModel],
+    cache: ScoreCache,
+    failures: dict[Path, str],
+) -> Iterator[_Task]:
+    for image in images:
+        try:
+            version = version_of(image.path)
+        except OSError as error:
+            failures[image.path] = f"cannot be read: {error.strerror}"
+            continue
+        missing = tuple(
+            candidate
+            for candidate in candidates
+            if cache.get(_key(version, candidate, models[candidate.model])) is None
+        )
+        if missing:
+            yield _Task(image, version, missing)
+
+
+def _load_ahead(tasks: Sequence[_Task], load: Load, failures: dict[Path, str]) -> Iterator[list[_Loaded]]:
+    """Yield rounds of decoded photos; the next round decodes while the present one is scored."""
+    rounds = [tasks[first : first + _PHOTOS_AT_ONCE] for first in range(0, len(tasks), _PHOTOS_AT_ONCE)]
+    with concurrent.futures.ThreadPoolExecutor(_LOADERS, "load") as pool:
+        ahead: list[concurrent.futures.Future[_Loaded | Failure]] = []
+        for present in (*rounds, []):
+            ready, ahead = ahead, [pool.submit(_load, task, load) for task in present]
+            results = [future.result() for future in ready]
+            failures.update((result.path, result.reason) for result in results if isinstance(result, Failure))
+            if results:
+                yield [result for result in results if isinstance(result, _Loaded)]
+
+
+def _load(task: _Task, load: Load) -> _Loaded | Failure:
+    path = task.image.path
+    try:
+        photo = load(path)
+        protocols = {candidate.protocol for candidate in task.missing}
+        pixels = {protocol: np.array(protocol.resize(photo), dtype=np.uint8) for protocol in protocols}
+    except MaclipError as error:
+        return Failure(path, str(error))
+    except OSError as error:
+        return Failure(path, f"cannot be decoded: {error}")
+    return _Loaded(task, pixels)
+
+
+def _score_round(
+    loaded: Sequence[_Loaded], model: FeatureModel, cache: ScoreCache, failures: dict[Path, str]
+) -> int:
+    """Score the photos of a round with all that is missing of one model; the number of new scores."""
+    kinds = {
+        (candidate.protocol, candidate.judgement.views)
+        for photo in loaded
+        for candidate in photo.task.missing
+        if candidate.model == model.identity
+    }
+    return sum(
+        _score_views(loaded, model, protocol, views, cache, failures)
+        for protocol, views in sorted(kinds, key=lambda kind: (kind[0].name, kind[1]))
+    )
+
+
+def _score_views(
+    loaded: Sequence[_Loaded],
+    model: FeatureModel,
+    protocol: Protocol,
+    views: ViewKind,
+    cache: ScoreCache,
+    failures: dict[Path, str],
+) -> int:
+    computed = 0
+    wanted = [(photo, _wanted(photo.task, model.identity, protocol, views)) for photo in loaded]
+    wanted = [(photo, candidates) for photo, candidates in wanted if candidates]
+    all_features = model.features([photo.pixels[protocol] for photo, _ in wanted], views)
+    for (photo, candidates), features in zip(wanted, all_features, strict=True):
+        scores = {}
+        for candidate in candidates:
+            try:
+                scores[candidate.judgement.key] = model.score(candidate.judgement, features)
+            except Poison as error:
+                failures[photo.task.image.path] = str(error)
+        cache.add(photo.task.version, model.identity, protocol.name, model.precision, scores)
+        computed += len(scores)
+    return computed
+
+
+def _wanted(task: _Task, identity: str, protocol: Protocol, views: ViewKind) -> list[Candidate]:
+    return [
+        candidate
+        for candidate in task.missing
+        if (candidate.model, candidate.protocol, candidate.judgement.views) == (identity, protocol, views)
+    ]
+
+
+def _key(version: ImageVersion, candidate: Candidate, model: FeatureModel) -> ScoreKey:
+    return ScoreKey(
+        version, candidate.judgement.key, candidate.model, candidate.protocol.name, model.precision
+    )
+
+
+def _cached(
+    image: RatedImage, candidate: Candidate, models: Mapping[str, FeatureModel], cache: ScoreCache
+) -> float:
+    try:
+        score = cache.get(_key(version_of(image.path), candidate, models[candidate.model]))
+    except OSError:
+        score = None
+    return float("nan") if score is None else score
