@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments, paths
+from maclip_daemon.library.places import ids_at
 from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS
 
 Kind = Literal["score", "rate"]
@@ -237,10 +238,10 @@ def counts(session: Session, kind: Kind) -> JobCounts:
 
 
 def retry_dead(session: Session, now: float, under: str | None = None) -> int:
-    """Give every given-up job (below the folder or of the file `under`) a fresh start; how many there were."""
+    """Give every given-up job (below the folder, or of the file, `under`) a fresh start; how many it were."""
     dead = JOBS.c.state == "dead"
     if under is not None:
-        dead = and_(dead, JOBS.c.photo_id.in_(photo_ids_at(under)))
+        dead = and_(dead, JOBS.c.photo_id.in_(ids_at(under)))
     moment = moments.text(now)
     revived = session.execute(
         update(JOBS)

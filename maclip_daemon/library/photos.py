@@ -6,14 +6,29 @@ Pure bookkeeping: whether a file exists is the caller's knowledge, nothing here 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Literal, Protocol
 
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, select, true, update
 from sqlalchemy.orm import Session
 
-PhotoState = Literal["waiting", "scored", "failed", "missing"]
+from maclip_daemon.library import moments, paths
+
+# The whole of "photos" for the callers: where they are, and how they move, have modules of their own.
+from maclip_daemon.library.moves import move as move
+from maclip_daemon.library.moves import move_folder as move_folder
+from maclip_daemon.library.places import KnownFile as KnownFile
+from maclip_daemon.library.places import PhotoState as PhotoState
+from maclip_daemon.library.places import at, folder_for, ids_at
+from maclip_daemon.library.places import find as find
+from maclip_daemon.library.places import folders_under as folders_under
+from maclip_daemon.library.places import known_in_folder as known_in_folder
+from maclip_daemon.library.places import path_of as path_of
+from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS, SCALES, SCORES
+
 Change = Literal["new", "changed", "same", "returned", "moved"]
 
 
@@ -42,18 +57,6 @@ class FoundFile(Protocol):
 
 
 @dataclass(frozen=True)
-class KnownFile:
-    """What the library remembers of a file: enough to see that nothing changed."""
-
-    photo_id: int
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    state: PhotoState
-
-
-@dataclass(frozen=True)
 class Sighting:
     """What a found file is to the library."""
 
@@ -65,27 +68,12 @@ class Sighting:
     """Where a moved photo was."""
 
 
-def known_in_folder(session: Session, folder: str) -> dict[str, KnownFile]:
-    """Give what is known of the files directly in `folder`, by file name, missing ones included."""
-    raise NotImplementedError
-
-
-def folders_under(session: Session, folder: str) -> list[str]:
-    """Give every known folder that is or lies below `folder`, in path order."""
-    raise NotImplementedError
-
-
-def find(session: Session, path: str) -> int | None:
-    """Give the number of the photo at `path`."""
-    raise NotImplementedError
-
-
 def see(
     session: Session,
     root_id: int,
     found: FoundFile,
     now: float,
-    is_gone: Callable[[str], bool] = lambda path: False,
+    is_gone: Callable[[str], bool] | None = None,
 ) -> Sighting:
     """Record that a file is there, and say what that means.
 
@@ -93,25 +81,112 @@ def see(
     mtime, and is missing or `is_gone(its old path)` (the caller looks at the file system): it keeps its
     scores, its journal and its number. A known path with other size or mtime is `changed`.
     """
-    raise NotImplementedError
+    folder, name = paths.split(found.path)
+    known = at(session, folder, name)
+    if known is None:
+        return _see_new(session, root_id, found, now, is_gone)
+    identity = _identity(found)
+    if (known.size, known.mtime_ns) != (found.size, found.mtime_ns):
+        session.execute(_UPDATE, {"key": known.id, **identity, "state": "waiting", "missing_since": None})
+        return Sighting(known.id, "changed", needs_score=True)
+    if known.state == "missing":
+        state = _state_by_what_is_stored(session, known.id)
+        session.execute(_UPDATE, {"key": known.id, **identity, "state": state, "missing_since": None})
+        return Sighting(known.id, "returned", needs_score=state == "waiting")
+    if (known.device, known.inode) != (found.device, found.inode):  # copied back, or mounted elsewhere
+        session.execute(_UPDATE, {"key": known.id, **identity, "state": known.state, "missing_since": None})
+    return Sighting(known.id, "same", needs_score=False)
 
 
-def move(session: Session, photo_id: int, new_path: str, root_id: int) -> None:
-    """Give a photo another path; what was known at that path is forgotten, for its file was replaced.
+def _see_new(
+    session: Session, root_id: int, found: FoundFile, now: float, is_gone: Callable[[str], bool] | None
+) -> Sighting:
+    for twin in session.execute(_TWINS, _identity(found)).all():
+        before = paths.join(twin.path, twin.file_name)
+        if twin.state == "missing" or (is_gone is not None and is_gone(before)):
+            move(session, twin.id, os.fspath(found.path), root_id)
+            state = twin.state
+            if state == "missing":
+                state = _state_by_what_is_stored(session, twin.id)
+                session.execute(
+                    _UPDATE, {"key": twin.id, **_identity(found), "state": state, "missing_since": None}
+                )
+            return Sighting(twin.id, "moved", needs_score=state == "waiting", moved_from=before)
+    folder, name = paths.split(found.path)
+    photo_id = session.execute(
+        _INSERT,
+        {
+            "folder_id": folder_for(session, root_id, folder),
+            "file_name": name,
+            "first_seen_at": moments.text(now),
+            **_identity(found),
+        },
+    ).scalar_one()
+    return Sighting(photo_id, "new", needs_score=True)
 
-    Journal entries of the photo itself and of its sidecars move along.
-    """
-    raise NotImplementedError
+
+def _identity(found: FoundFile) -> dict[str, int]:
+    return {
+        "device": found.device,
+        "inode": found.inode,
+        "size": found.size,
+        "mtime_ns": found.mtime_ns,
+    }
 
 
-def move_folder(session: Session, old: str, new: str, root_id: int) -> int:
-    """Rename a folder and all below it; how many photos moved. Nothing is decoded or scored again."""
-    raise NotImplementedError
+_INSERT = insert(PHOTOS).returning(PHOTOS.c.id)
+_UPDATE = (
+    update(PHOTOS)
+    .where(PHOTOS.c.id == bindparam("key"))
+    .values(
+        {name: bindparam(name) for name in ("device", "inode", "size", "mtime_ns", "state", "missing_since")}
+    )
+)
+_TWINS = (
+    select(PHOTOS.c.id, PHOTOS.c.state, FOLDERS.c.path, PHOTOS.c.file_name)
+    .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+    .where(*(PHOTOS.c[name] == bindparam(name) for name in ("device", "inode", "size", "mtime_ns")))
+)
+
+
+def _state_by_what_is_stored(session: Session, photo_id: int) -> PhotoState:
+    """Give the state of a photo that is back: failed, scored on the active scale, or waiting."""
+    dead = select(JOBS.c.id).where(
+        JOBS.c.photo_id == photo_id, JOBS.c.kind == "score", JOBS.c.state == "dead"
+    )
+    if session.execute(dead).first() is not None:
+        return "failed"
+    scored = (
+        select(SCORES.c.id)
+        .join(SCALES, SCALES.c.id == SCORES.c.scale_id)
+        .where(SCORES.c.photo_id == photo_id, SCALES.c.active == true())
+    )
+    return "waiting" if session.execute(scored).first() is None else "scored"
 
 
 def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
-    """Remember that files are gone. Scores and journal stay; waiting jobs go; how many were not missing yet."""
-    raise NotImplementedError
+    """Remember that files are gone; how many were not missing yet.
+
+    Scores and journal stay. Their jobs go, given-up ones excepted: `see` tells when one is needed again.
+    """
+    count = 0
+    for part in _parts(photo_ids):
+        gone = session.execute(
+            update(PHOTOS)
+            .where(PHOTOS.c.id.in_(part), PHOTOS.c.state != "missing")
+            .values(state="missing", missing_since=moments.text(now))
+            .returning(PHOTOS.c.id)
+        )
+        count += len(gone.all())
+        session.execute(delete(JOBS).where(JOBS.c.photo_id.in_(part), JOBS.c.state != "dead"))
+    return count
+
+
+def _parts(photo_ids: Iterable[int]) -> Iterator[list[int]]:
+    """Cut into parts: SQLite takes 32 766 values a statement."""
+    remaining = iter(photo_ids)
+    while part := list(islice(remaining, 5000)):
+        yield part
 
 
 def set_facts(
@@ -125,9 +200,32 @@ def set_facts(
 ) -> bool:
     """Remember what decoding found; True: the pixels are others than before, and old scores were dropped.
 
-    `width`, `height`: of the upright photo, in pixels.
+    `width`, `height`: of the upright photo, in pixels. `taken_at` without a time zone is the camera's local
+    time and stays so.
     """
-    raise NotImplementedError
+    before = session.execute(_PIXEL_HASH, {"key": photo_id}).scalar()
+    session.execute(
+        _FACTS,
+        {
+            "key": photo_id,
+            "width": width,
+            "height": height,
+            "taken_at": None if taken_at is None else taken_at.isoformat(timespec="seconds"),
+            "pixel_hash": pixel_hash,
+        },
+    )
+    if before is None or before == pixel_hash:
+        return before is None
+    session.execute(delete(SCORES).where(SCORES.c.photo_id == photo_id))
+    return True
+
+
+_PIXEL_HASH = select(PHOTOS.c.pixel_hash).where(PHOTOS.c.id == bindparam("key"))
+_FACTS = (
+    update(PHOTOS)
+    .where(PHOTOS.c.id == bindparam("key"))
+    .values({name: bindparam(name) for name in ("width", "height", "taken_at", "pixel_hash")})
+)
 
 
 def set_rating(
@@ -137,14 +235,25 @@ def set_rating(
     owner: Literal["none", "maclip", "person"],
 ) -> None:
     """Remember the rating that stands in the file, and whose it is."""
-    raise NotImplementedError
+    session.execute(
+        update(PHOTOS)
+        .where(PHOTOS.c.id == photo_id)
+        .values(rating_in_file=rating_in_file, rating_owner=owner)
+    )
 
 
 def count_missing(session: Session, under: str | None = None) -> int:
     """Count the missing photos (below `under`), before `purge_missing` is confirmed."""
-    raise NotImplementedError
+    return int(session.execute(select(func.count()).select_from(PHOTOS).where(_missing(under))).scalar_one())
 
 
 def purge_missing(session: Session, under: str | None = None) -> int:
     """Forget the missing photos (below `under`) with their scores; how many. The journal stays."""
-    raise NotImplementedError
+    gone = session.execute(delete(PHOTOS).where(_missing(under)).returning(PHOTOS.c.id)).all()
+    session.execute(delete(FOLDERS).where(~exists().where(PHOTOS.c.folder_id == FOLDERS.c.id)))
+    return len(gone)
+
+
+def _missing(under: str | None) -> ColumnElement[bool]:
+    missing = PHOTOS.c.state == "missing"
+    return missing if under is None else and_(missing, PHOTOS.c.id.in_(ids_at(under)))

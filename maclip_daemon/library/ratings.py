@@ -6,10 +6,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from sqlalchemy import Row, and_, bindparam, delete, insert, or_, select, text, update
 from sqlalchemy.orm import Session
+
+from maclip_daemon.library import moments
+from maclip_daemon.library.places import below, ids_at
+from maclip_daemon.library.tables import JOBS, JOURNAL, PHOTOS
 
 RestoreForm = Literal["absent", "whole", "delta"]
 TargetKind = Literal["sidecar", "embed"]
@@ -75,42 +81,137 @@ def intend(
     now: float,
 ) -> int:
     """Write down what is about to happen to a file; the entry's number. Commit before touching the file."""
-    raise NotImplementedError
+    added = insert(JOURNAL).values(
+        photo_id=photo_id,
+        target_path=target_path,
+        kind=kind,
+        existed=existed,
+        before_hash=before_hash,
+        after_hash=after_hash,
+        stars_before=stars_before,
+        stars_written=stars_written,
+        intended_at=moments.text(now),
+        restore_form=restore.form,
+        prefix_length=restore.prefix_length,
+        suffix_length=restore.suffix_length,
+        restore_data=restore.data or None,
+    )
+    return int(session.execute(added.returning(JOURNAL.c.id)).scalar_one())
 
 
 def confirm(session: Session, entry_id: int, now: float) -> None:
-    """The file was replaced: the entry is `written`, the photo's rating is ours."""
-    raise NotImplementedError
+    """The file was replaced: the entry is `written`, and the rating in the file is ours."""
+    settled = session.execute(
+        _SETTLE.returning(JOURNAL.c.photo_id, JOURNAL.c.stars_written),
+        {"key": entry_id, "becomes": "written", "moment": moments.text(now)},
+    ).first()
+    if settled is None or settled.photo_id is None:
+        return
+    facts: dict[str, object] = {"stars_written": settled.stars_written, "rating_undone_at": None}
+    if settled.stars_written is not None:
+        facts |= {"rating_in_file": settled.stars_written, "rating_owner": "maclip"}
+    session.execute(update(PHOTOS).where(PHOTOS.c.id == settled.photo_id).values(**facts))
 
 
 def abandon(session: Session, entry_id: int, now: float) -> None:
     """The file was left as it was."""
-    raise NotImplementedError
+    session.execute(_SETTLE, {"key": entry_id, "becomes": "abandoned", "moment": moments.text(now)})
+
+
+_SETTLE = (
+    update(JOURNAL)
+    .where(JOURNAL.c.id == bindparam("key"), JOURNAL.c.state == "intended")
+    .values(state=bindparam("becomes"), settled_at=bindparam("moment"))
+)
 
 
 def unconfirmed(session: Session) -> list[JournalRow]:
     """Give the entries neither confirmed nor abandoned, oldest first: the program died between."""
-    raise NotImplementedError
+    rows = session.execute(select(JOURNAL).where(JOURNAL.c.state == "intended").order_by(JOURNAL.c.id))
+    return [_entry(row) for row in rows]
 
 
 def undo_targets(session: Session, under: str | None = None) -> list[str]:
-    """Give the files that we changed and that were not undone (at or below `under`, or of the photo there)."""
-    raise NotImplementedError
+    """Give the files that we changed and did not put back yet.
+
+    `under`: only the file itself, the files below that folder, and those of the photo at that path.
+    """
+    chosen = select(JOURNAL.c.target_path).where(JOURNAL.c.state == "written").distinct()
+    if under is not None:
+        chosen = chosen.where(
+            or_(
+                JOURNAL.c.target_path == under,
+                JOURNAL.c.photo_id.in_(ids_at(under)),
+                *below(JOURNAL.c.target_path, under),
+            )
+        )
+    return sorted(path for (path,) in session.execute(chosen))
 
 
 def undo_chain(session: Session, target_path: str) -> list[JournalRow]:
     """Give the changes of one file that were not undone, newest first."""
-    raise NotImplementedError
+    rows = session.execute(
+        select(JOURNAL)
+        .where(JOURNAL.c.target_path == target_path, JOURNAL.c.state == "written")
+        .order_by(JOURNAL.c.id.desc())
+    )
+    return [_entry(row) for row in rows]
 
 
-def mark_undone(session: Session, entry_ids: list[int], now: float) -> None:
-    """The file is as it was before these entries; its photo is left alone until somebody asks for stars."""
-    raise NotImplementedError
+def _entry(row: Row[Any]) -> JournalRow:
+    return JournalRow(
+        id=row.id,
+        photo_id=row.photo_id,
+        target_path=row.target_path,
+        kind=row.kind,
+        state=row.state,
+        existed=row.existed,
+        before_hash=row.before_hash,
+        after_hash=row.after_hash,
+        restore=RestoreData(row.restore_form, row.restore_data or b"", row.prefix_length, row.suffix_length),
+        stars_before=row.stars_before,
+        stars_written=row.stars_written,
+        intended_at=row.intended_at,
+    )
+
+
+def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
+    """The file is as it was before these entries.
+
+    The restore data goes. Their photos are left alone until somebody asks for stars (`maclip rate`).
+    """
+    moment = moments.text(now)
+    for entry_id in entry_ids:
+        undone = session.execute(
+            update(JOURNAL)
+            .where(JOURNAL.c.id == entry_id, JOURNAL.c.state == "written")
+            .values(state="undone", settled_at=moment, restore_data=None)
+            .returning(JOURNAL.c.photo_id, JOURNAL.c.stars_before)
+        ).first()
+        if undone is not None and undone.photo_id is not None:
+            facts = {
+                "rating_in_file": undone.stars_before,
+                "rating_owner": "none",
+                "stars_written": None,
+                "rating_undone_at": moment,
+            }
+            session.execute(update(PHOTOS).where(PHOTOS.c.id == undone.photo_id).values(**facts))
+            rating = and_(JOBS.c.photo_id == undone.photo_id, JOBS.c.kind == "rate")
+            session.execute(delete(JOBS).where(rating))
 
 
 def last_written(session: Session, photo_id: int) -> LastWrite | None:
     """Give what we last wrote for a photo and did not undo."""
-    raise NotImplementedError
+    row = session.execute(_LAST_WRITTEN, {"photo": photo_id}).first()
+    return None if row is None else LastWrite(row.stars_written, row.target_path, row.after_hash, row.kind)
+
+
+_LAST_WRITTEN = (
+    select(JOURNAL.c.stars_written, JOURNAL.c.target_path, JOURNAL.c.after_hash, JOURNAL.c.kind)
+    .where(JOURNAL.c.photo_id == bindparam("photo"), JOURNAL.c.state == "written")
+    .order_by(JOURNAL.c.id.desc())
+    .limit(1)
+)
 
 
 def enqueue_photos_to_rate(session: Session, now: float, *, again: bool = False) -> int:
@@ -119,4 +220,31 @@ def enqueue_photos_to_rate(session: Session, now: float, *, again: bool = False)
     By the active scale's current calibration, in one statement. A person's rating and photos whose rating
     was undone are left out; `again` (`maclip rate`) takes the undone ones back in.
     """
-    raise NotImplementedError
+    if again:
+        undone = PHOTOS.c.rating_undone_at.is_not(None)
+        session.execute(update(PHOTOS).where(undone).values(rating_undone_at=None))
+    return len(session.execute(_ENQUEUE_TO_RATE, {"now": moments.text(now)}).all())
+
+
+def count_photos_to_rate(session: Session, *, again: bool = False) -> int:
+    """Count what `enqueue_photos_to_rate` would ask for, changing nothing (`maclip rate --dry-run`)."""
+    return int(session.execute(_COUNT_TO_RATE, {"again": again}).scalar_one())
+
+
+_TO_RATE = (
+    " FROM scores s JOIN photos p ON p.id = s.photo_id"
+    " JOIN calibrations c ON c.id = (SELECT id FROM calibrations WHERE scale_id ="
+    " (SELECT id FROM scales WHERE active = 1) ORDER BY number DESC LIMIT 1)"
+    " WHERE s.scale_id = c.scale_id AND p.state = 'scored' AND p.rating_owner <> 'person'"
+    " AND p.stars_written IS NOT 1 + (s.score >= c.two_stars_from) + (s.score >= c.three_stars_from)"
+    " + (s.score >= c.four_stars_from) + (s.score >= c.five_stars_from)"
+)
+_ENQUEUE_TO_RATE = text(
+    "INSERT INTO jobs (photo_id, kind, not_before, changed_at) SELECT p.id, 'rate', :now, :now"
+    f"{_TO_RATE} AND p.rating_undone_at IS NULL"
+    " ON CONFLICT (photo_id, kind) DO UPDATE SET generation = generation + 1, reason = NULL,"
+    " attempts = iif(state = 'leased', attempts, 0), state = iif(state = 'leased', 'leased', 'ready'),"
+    " not_before = excluded.not_before, changed_at = excluded.changed_at"
+    " RETURNING id"
+)
+_COUNT_TO_RATE = text(f"SELECT count(*){_TO_RATE} AND (p.rating_undone_at IS NULL OR :again)")

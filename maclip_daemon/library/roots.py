@@ -22,6 +22,7 @@ class KnownRoot:
     id: int
     path: str
     state: RootState
+    """"new" before the first look at it."""
     reason: str | None
     device: int | None
     file_system: str | None
@@ -34,7 +35,7 @@ def root_for(session: Session, path: str, now: float) -> int:
     """Give the number of the root at `path`; a new one is remembered first."""
     place = paths.without_trailing_slash(path)
     session.execute(insert(ROOTS).values(path=place, added_at=moments.text(now)).on_conflict_do_nothing())
-    return session.execute(select(ROOTS.c.id).where(ROOTS.c.path == place)).scalar_one()
+    return int(session.execute(select(ROOTS.c.id).where(ROOTS.c.path == place)).scalar_one())
 
 
 def set_state(
@@ -46,7 +47,7 @@ def set_state(
     device: int | None = None,
     file_system: str | None = None,
 ) -> None:
-    """Remember how a root fares; `reason` says why it is paused and what would mend it.
+    """Remember how a root fares, in one word; `reason` says why it is paused and what would mend it.
 
     `device` and `file_system` are kept as they were where None is given.
     """

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from sqlalchemy import bindparam, select, text, update
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
+
+from maclip_daemon.errors import Poison
+from maclip_daemon.library import moments
+from maclip_daemon.library.tables import PHOTOS, SCALES, SCORES
 
 
 @dataclass(frozen=True)
@@ -41,17 +48,44 @@ class ScoreRow:
 
 def scale_for(session: Session, metric: str, model: str, protocol: str) -> KnownScale:
     """Give the scale with these three names; a new one is remembered first."""
-    raise NotImplementedError
+    names = {"metric": metric, "model": model, "protocol": protocol}
+    session.execute(insert(SCALES).values(**names).on_conflict_do_nothing())
+    found = session.execute(select(SCALES.c.id).filter_by(**names)).scalar_one()
+    return KnownScale(int(found), metric, model, protocol)
 
 
 def active_scale(session: Session) -> KnownScale | None:
     """Give the scale whose scores the views, the stars and the commands show."""
-    raise NotImplementedError
+    row = session.execute(
+        select(SCALES.c.id, SCALES.c.metric, SCALES.c.model, SCALES.c.protocol).where(SCALES.c.active == 1)
+    ).first()
+    return None if row is None else KnownScale(*row)
 
 
 def activate(session: Session, scale_id: int) -> None:
-    """Show the scores of this scale from now on; photos without one become `waiting`."""
-    raise NotImplementedError
+    """Show the scores of this scale from now on; photos without one become `waiting`.
+
+    Nothing is done when it is active already.
+    """
+    active = active_scale(session)
+    if active is not None and active.id == scale_id:
+        return
+    session.execute(update(SCALES).where(SCALES.c.active == 1).values(active=False))
+    session.execute(update(SCALES).where(SCALES.c.id == scale_id).values(active=True))
+    session.execute(_LACKING_WAIT, {"scale": scale_id})
+    session.execute(_HAVING_ARE_SCORED, {"scale": scale_id})
+
+
+_LACKING_WAIT = text(
+    "UPDATE photos SET state = 'waiting' WHERE state = 'scored'"
+    " AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = photos.id AND s.scale_id = :scale)"
+)
+# A photo that waits because its file changed has a job; its old score must not pass for the new one's.
+_HAVING_ARE_SCORED = text(
+    "UPDATE photos SET state = 'scored' WHERE state = 'waiting'"
+    " AND EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = photos.id AND s.scale_id = :scale)"
+    " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.photo_id = photos.id AND j.kind = 'score')"
+)
 
 
 def record(session: Session, photo_id: int, scale_id: int, score: ScoreRow, now: float) -> None:
@@ -59,12 +93,83 @@ def record(session: Session, photo_id: int, scale_id: int, score: ScoreRow, now:
 
     Raises `Poison` for a score or cue that is not a finite number: such a score is never stored.
     """
-    raise NotImplementedError
+    record_all(session, scale_id, [(photo_id, score)], now)
+
+
+def record_all(session: Session, scale_id: int, scored: Sequence[tuple[int, ScoreRow]], now: float) -> None:
+    """Store or replace the scores of many photos on a scale (see `record`), all or none."""
+    if not scored:
+        return
+    moment = moments.text(now)
+    rows = []
+    for photo_id, score in scored:
+        _refuse_what_is_no_number(score)
+        rows.append({"photo_id": photo_id, "scale_id": scale_id, "scored_at": moment, **_columns(score)})
+    session.execute(_RECORD, rows)
+    session.execute(_SCORED, [{"key": photo_id, "scale": scale_id} for photo_id, _ in scored])
+
+
+_NUMBERS = tuple(
+    f.name for f in fields(ScoreRow) if f.name not in ("views", "details", "precision", "device")
+)
+
+
+def _refuse_what_is_no_number(score: ScoreRow) -> None:
+    for name in _NUMBERS:
+        value = getattr(score, name)
+        if value is not None and not math.isfinite(value):
+            raise Poison(f"The {name} came out as {value}; it was not stored. Another precision may help.")
+
+
+def _columns(score: ScoreRow) -> dict[str, Any]:
+    return {name: getattr(score, name) for name in _SCORE_COLUMNS}
+
+
+_SCORE_COLUMNS = tuple(f.name for f in fields(ScoreRow))
+_INSERT = insert(SCORES).values(
+    photo_id=bindparam("photo_id"),
+    scale_id=bindparam("scale_id"),
+    scored_at=bindparam("scored_at"),
+    folder_id=select(PHOTOS.c.folder_id).where(PHOTOS.c.id == bindparam("photo_id")).scalar_subquery(),
+    **{name: bindparam(name) for name in _SCORE_COLUMNS},
+)
+_RECORD = _INSERT.on_conflict_do_update(
+    index_elements=["photo_id", "scale_id"],
+    set_={name: _INSERT.excluded[name] for name in (*_SCORE_COLUMNS, "scored_at")},
+)
+_SCORED = (
+    update(PHOTOS)
+    .where(
+        PHOTOS.c.id == bindparam("key"),
+        PHOTOS.c.state != "missing",
+        select(SCALES.c.active).where(SCALES.c.id == bindparam("scale")).scalar_subquery() == 1,
+    )
+    .values(state="scored")
+)
 
 
 def find_by_pixel_hash(session: Session, pixel_hash: str, scale_id: int) -> ScoreRow | None:
-    """Give the score of a photo with the same decoded pixels (the same one after a metadata edit, or a copy)."""
-    raise NotImplementedError
+    """Give the score on this scale of any photo with the same decoded pixels.
+
+    After a metadata edit that is the photo itself; else a copy of it.
+    """
+    row = session.execute(_BY_PIXELS, {"pixels": pixel_hash, "scale": scale_id}).first()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    return ScoreRow(**{**values, "details": values["details"] or {}})
+
+
+_BY_PIXELS = (
+    select(*(SCORES.c[name] for name in _SCORE_COLUMNS))
+    .join(PHOTOS, PHOTOS.c.id == SCORES.c.photo_id)
+    .where(
+        PHOTOS.c.pixel_hash == bindparam("pixels"),
+        PHOTOS.c.pixel_hash.is_not(None),  # lets SQLite take the partial index
+        SCORES.c.scale_id == bindparam("scale"),
+    )
+    .limit(1)
+)
 
 
 def enqueue_unscored(session: Session, now: float) -> int:
@@ -72,4 +177,14 @@ def enqueue_unscored(session: Session, now: float) -> int:
 
     Given-up photos stay given up (`jobs.retry_dead`).
     """
-    raise NotImplementedError
+    added = session.execute(_ENQUEUE_UNSCORED, {"now": moments.text(now)})
+    return len(added.all())
+
+
+_ENQUEUE_UNSCORED = text(
+    "INSERT INTO jobs (photo_id, kind, not_before, changed_at)"
+    " SELECT p.id, 'score', :now, :now FROM photos p"
+    " WHERE p.state <> 'missing' AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = p.id"
+    " AND s.scale_id = (SELECT id FROM scales WHERE active = 1))"
+    " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
+)

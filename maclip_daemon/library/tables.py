@@ -35,7 +35,7 @@ class PathText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> StoredPath | None:  # type: ignore[override]  # noqa: ARG002
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> StoredPath | None:  # noqa: ARG002
         """Give the driver text or bytes."""
         return None if value is None else stored(value)
 
@@ -45,7 +45,7 @@ class PathText(TypeDecorator[str]):
 
 
 class Unsigned64(TypeDecorator[int]):
-    """An unsigned 64-bit number (inode, device) in SQLite's signed 64 bits; network shares use all of them."""
+    """An unsigned 64-bit number (inode, device) in SQLite's signed 64 bits; network shares use them all."""
 
     impl = BigInteger
     cache_ok = True
@@ -193,6 +193,8 @@ class Job(Table):
         CheckConstraint("kind in ('score', 'rate')", "kind_known"),
         CheckConstraint("state in ('ready', 'leased', 'dead')", "state_known"),
         Index("jobs_kind_state_not_before", "kind", "state", "not_before"),
+        # A number is never used twice: a late answer to a removed job must not end another one.
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -227,7 +229,7 @@ class Calibration(Table):
     three_stars_from: Mapped[float]
     four_stars_from: Mapped[float]
     five_stars_from: Mapped[float]
-    shares: Mapped[Any | None] = mapped_column(JSON)
+    settings: Mapped[Any] = mapped_column(JSON)  # the shares or edges it was made from
     made_at: Mapped[str]
 
 

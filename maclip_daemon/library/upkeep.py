@@ -1,0 +1,73 @@
+"""Looking after the database file: a whole copy while it is in use, and a full check."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from maclip_daemon.errors import EnvironmentUnfit
+from maclip_daemon.library.database_errors import translated
+
+PAGES_A_STEP = 4096  # 16 MiB, then other connections get a turn
+PRIVATE = 0o600  # paths and dates of private photos
+MAXIMUM_FINDINGS = 50
+
+
+def backup(source: sqlite3.Connection, source_path: Path, destination: Path) -> None:
+    """Copy the database as it is now to `destination`: whole and verified, or not at all.
+
+    It is written beside the destination, checked, flushed to the disk and renamed. Raises `EnvironmentUnfit`
+    when the destination is the library itself or cannot be written, `NoSpace`, `DatabaseUnfit`.
+    """
+    if destination.is_dir():
+        destination = destination / source_path.name
+    if destination.absolute() == source_path.absolute() or (
+        destination.exists() and destination.samefile(source_path)
+    ):
+        raise EnvironmentUnfit(f"{destination} is the library itself. Name another file for the backup.")
+    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.partial")
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+        with closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
+            source.backup(copy, pages=PAGES_A_STEP)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, whole by itself
+            problems = check(copy)
+        if problems:
+            raise EnvironmentUnfit(
+                f"The backup {destination} was not kept, its check failed: {problems[0]}."
+                " `maclip db check` looks at the library itself."
+            )
+        _flush(temporary)
+        temporary.replace(destination)
+        _flush(destination.absolute().parent)
+    except (sqlite3.Error, OSError) as error:
+        raise translated(error, destination) or error from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check(connection: sqlite3.Connection) -> list[str]:
+    """Give what is wrong with the database, one line each; nothing: it is sound."""
+    try:
+        problems = [
+            str(line)
+            for (line,) in connection.execute(f"PRAGMA integrity_check({MAXIMUM_FINDINGS})")
+            if line != "ok"
+        ]
+        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+            problems.append(f"row {row} of {table} points to a row of {parent} that is not there")
+            if len(problems) >= MAXIMUM_FINDINGS:
+                break
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
+    return problems
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
