@@ -90,7 +90,7 @@ def merge(roots: Sequence[Root], exclusion: Exclusion) -> list[Root]:
     A root inside another one's excluded folder (`~/Pictures/.private`, given by name) stays a root.
     """
     kept: list[Root] = []
-    for root in sorted(set(roots), key=lambda root: root.path.count("/")):
+    for root in sorted(set(roots), key=lambda root: len(root.path)):
         if not any(_is_walked_with(root.path, outer.path, exclusion) for outer in kept):
             kept.append(root)
     return sorted(kept, key=lambda root: root.path)

@@ -1,0 +1,499 @@
+"""The watcher on real folders with the real kernel; every wait is for a condition, with a deadline."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.errors import EnvironmentUnfit
+from maclip_daemon.folders import watcher as watcher_module
+from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.observer import ObserverWatcher
+from maclip_daemon.folders.roots import Root
+from maclip_daemon.folders.scanner import found_file, scan
+from maclip_daemon.folders.settler import Settler
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests are about inotify")
+
+DEADLINE_S = 20.0
+SETTLE_S = 0.2
+
+
+def is_photo(name: str) -> bool:
+    return name.lower().endswith(".jpg")
+
+
+def until(condition: Callable[[], object], what: str = "") -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long for {what or condition}"
+        time.sleep(0.005)
+
+
+def put(path: Path, content: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def kernel_watches() -> int:
+    """How many inotify watches this process holds, by the kernel's own account."""
+    count = 0
+    for file in Path("/proc/self/fdinfo").iterdir():
+        try:
+            count += file.read_text().count("inotify wd:")
+        except OSError:
+            continue
+    return count
+
+
+class Listener:
+    """A watcher with what it told, and the photos that its events lead to."""
+
+    def __init__(self, root: Path, exclusion: Exclusion | None = None) -> None:
+        self.root = root
+        self.exclusion = exclusion or Exclusion()
+        self.events: list[FolderEvent] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.watches_before = kernel_watches()
+        self.watcher = watcher_module.watch(Root(str(root)), self.exclusion, is_photo, self.listen)
+
+    def listen(self, event: FolderEvent) -> None:
+        self.gate.wait(DEADLINE_S)
+        self.events.append(event)
+
+    @property
+    def watches(self) -> int:
+        return kernel_watches() - self.watches_before
+
+    def told(self, kind: EventKind, path: Path, destination: Path | None = None) -> bool:
+        wanted = FolderEvent(kind, str(path), str(destination) if destination else "")
+        return wanted in self.events
+
+    def found(self) -> set[str]:
+        """All photos that a consumer of the events knows by now, as in the daemon."""
+        found = set()
+        for event in list(self.events):
+            if event.kind is EventKind.FILE_CHANGED:
+                found.add(event.path)
+            elif event.kind in {EventKind.RESCAN, EventKind.FOLDER_MOVED, EventKind.OVERFLOW}:
+                start = event.destination or event.path
+                for listing in scan(str(self.root), self.exclusion, is_photo, start):
+                    found |= {file.path for file in listing.files}
+        return {path for path in found if found_file(path)}
+
+    def flush(self) -> None:
+        """Wait until the kernel has told all that happened so far."""
+        marker = put(self.root / f"marker-{time.monotonic_ns()}.jpg")
+        until(lambda: self.told(EventKind.FILE_CHANGED, marker), "the marker")
+        marker.unlink()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def listener(root: Path) -> Iterator[Listener]:
+    listener = Listener(root)
+    yield listener
+    listener.watcher.close()
+
+
+def test_a_new_photo_is_told(listener: Listener, root: Path) -> None:
+    photo = put(root / "a.jpg")
+    until(lambda: listener.told(EventKind.FILE_CHANGED, photo))
+    assert listener.watcher.alive
+
+
+def test_files_that_are_no_photos_are_never_told(listener: Listener, root: Path) -> None:
+    put(root / "a.jpg.xmp")
+    put(root / ".maclip-x.jpg")
+    os.replace(root / "a.jpg.xmp", root / "b.xmp")  # noqa: PTH105
+    (root / "b.xmp").unlink()
+    listener.flush()
+    assert all("marker" in event.path for event in listener.events)
+
+
+def test_reading_a_photo_tells_nothing(root: Path) -> None:
+    photo = put(root / "a.jpg")
+    listener = Listener(root)
+    photo.read_bytes()
+    list(root.iterdir())
+    listener.flush()
+    assert not [event for event in listener.events if event.path == str(photo)]
+    listener.watcher.close()
+
+
+def test_a_photo_written_slowly_in_pieces_settles_once_and_whole(listener: Listener, root: Path) -> None:
+    settler, whole, seen = Settler(SETTLE_S), [], 0
+
+    def turn() -> list[object]:
+        nonlocal seen
+        for event in listener.events[seen:]:
+            settler.touch(event.path, time.monotonic())
+            seen += 1
+        whole.extend(settler.due(time.monotonic(), found_file).files)
+        return whole
+
+    with (root / "slow.jpg").open("wb") as file:
+        for _ in range(10):
+            file.write(b"x" * 1000)
+            file.flush()
+            end = time.monotonic() + SETTLE_S / 2
+            until(lambda end=end: time.monotonic() > end or turn())
+            assert whole == []
+    until(turn)
+    assert [(file.name, file.size) for file in whole] == [("slow.jpg", 10_000)]
+    until(lambda: turn() and settler.pending == 0)
+    assert len(whole) == 1
+
+
+def test_a_copy_to_a_temporary_name_and_rename_is_one_new_photo(listener: Listener, root: Path) -> None:
+    put(root / "a.jpg.part").rename(root / "a.jpg")
+    until(lambda: listener.events)
+    listener.flush()
+    told = [event for event in listener.events if "marker" not in event.path]
+    assert told == [FolderEvent(EventKind.FILE_CHANGED, str(root / "a.jpg"))]
+
+
+def test_a_photo_replaced_by_rename_has_changed(listener: Listener, root: Path) -> None:
+    photo = put(root / "a.jpg")
+    listener.flush()
+    listener.events.clear()
+    put(root / ".a.jpg.tmp", b"new").replace(photo)
+    until(lambda: listener.told(EventKind.FILE_CHANGED, photo))
+
+
+def test_renames_inside_the_root_are_told_with_both_names(listener: Listener, root: Path) -> None:
+    put(root / "a.jpg")
+    (root / "sub").mkdir()
+    listener.flush()
+    (root / "a.jpg").rename(root / "A.jpg")  # only the case
+    (root / "A.jpg").rename(root / "sub/b.jpg")
+    until(lambda: listener.told(EventKind.FILE_MOVED, root / "A.jpg", root / "sub/b.jpg"))
+    assert listener.told(EventKind.FILE_MOVED, root / "a.jpg", root / "A.jpg")
+
+
+def test_deleted_and_moved_out_photos_are_gone(listener: Listener, root: Path, tmp_path: Path) -> None:
+    for name in "abc":
+        put(root / f"{name}.jpg")
+    listener.flush()
+    (root / "a.jpg").unlink()
+    (root / "b.jpg").rename(tmp_path / "b.jpg")
+    (root / "c.jpg").rename(root / "c.jpg.bak")
+    for name in "abc":
+        until(lambda name=name: listener.told(EventKind.FILE_GONE, root / f"{name}.jpg"), name)
+
+
+def test_strange_names_come_through_unharmed(listener: Listener, root: Path) -> None:
+    for name in [b"new\nline.jpg", b"\xff\xfe.jpg", b"%s{0}.jpg", b"n" * 251 + b".jpg"]:
+        photo = put(root / os.fsdecode(name))
+        until(lambda photo=photo: listener.told(EventKind.FILE_CHANGED, photo))
+    photo = put(root / os.fsdecode(b"broken\xff\nfolder") / "a.jpg")
+    until(lambda: str(photo) in listener.found())
+
+
+def test_all_photos_of_a_folder_moved_in_are_found(listener: Listener, root: Path, tmp_path: Path) -> None:
+    photos = {put(tmp_path / f"outside/{n % 7}/{n % 3}/{n}.jpg") for n in range(60)}
+    (tmp_path / "outside").rename(root / "inside")
+    moved = {str(root / "inside" / photo.relative_to(tmp_path / "outside")) for photo in photos}
+    until(lambda: listener.found() >= moved)
+    later = put(root / "inside/1/1/later.jpg")
+    until(lambda: listener.told(EventKind.FILE_CHANGED, later))
+
+
+def test_a_folder_moved_out_is_gone_and_no_longer_watched(
+    listener: Listener, root: Path, tmp_path: Path
+) -> None:
+    put(root / "a/b/1.jpg")
+    until(lambda: listener.watches == 3)
+    (root / "a").rename(tmp_path / "a")
+    until(lambda: listener.told(EventKind.FOLDER_GONE, root / "a"))
+    until(lambda: listener.watches == 1)
+    listener.events.clear()
+    put(tmp_path / "a/b/2.jpg")
+    listener.flush()
+    assert all("marker" in event.path for event in listener.events)
+
+
+def test_a_folder_renamed_inside_takes_its_watches_along(listener: Listener, root: Path) -> None:
+    put(root / "a/b/1.jpg")
+    (root / "x").mkdir()
+    until(lambda: listener.watches == 4)
+    (root / "a").rename(root / "x/c")
+    until(lambda: listener.told(EventKind.FOLDER_MOVED, root / "a", root / "x/c"))
+    assert listener.watches == 4
+    assert not listener.told(EventKind.FOLDER_GONE, root / "a")
+    later = put(root / "x/c/b/2.jpg")
+    until(lambda: listener.told(EventKind.FILE_CHANGED, later))
+
+
+def test_a_folder_renamed_over_an_empty_one_is_watched_there(listener: Listener, root: Path) -> None:
+    put(root / "a/1.jpg")
+    (root / "empty").mkdir()
+    until(lambda: listener.watches == 3)
+    (root / "a").rename(root / "empty")
+    until(lambda: listener.told(EventKind.FOLDER_MOVED, root / "a", root / "empty"))
+    later = put(root / "empty/2.jpg")
+    until(lambda: listener.told(EventKind.FILE_CHANGED, later))
+    coverage = listener.watcher.coverage()
+    assert (coverage.folders, coverage.watched, listener.watches) == (2, 2, 2)
+
+
+def test_a_deleted_tree_is_gone(listener: Listener, root: Path) -> None:
+    photos = [put(root / f"a/{n}/{n}.jpg") for n in range(5)]
+    until(lambda: listener.watches == 7)
+    shutil.rmtree(root / "a")
+    until(lambda: listener.told(EventKind.FOLDER_GONE, root / "a"))
+    assert all(listener.told(EventKind.FILE_GONE, photo) for photo in photos)
+    until(lambda: listener.watches == 1)
+    assert listener.watcher.alive
+
+
+def test_a_folder_made_filled_and_made_again_at_once_is_found(listener: Listener, root: Path) -> None:
+    for round_number in range(30):
+        photo = put(root / f"r{round_number}/a/b/c/1.jpg")
+        shutil.rmtree(root / f"r{round_number}/a")
+        put(photo)
+    wanted = {str(root / f"r{n}/a/b/c/1.jpg") for n in range(30)}
+    until(lambda: listener.found() >= wanted)
+    listener.flush()
+    coverage = listener.watcher.coverage()
+    assert coverage.is_complete
+    assert coverage.watched == listener.watches == 1 + 30 * 4
+
+
+def test_a_tree_unpacked_at_once_is_found_completely(listener: Listener, root: Path) -> None:
+    photos = {str(put(root / f"t{n % 5}/{n % 11}/{n % 3}/{n}.jpg")) for n in range(300)}
+    until(lambda: listener.found() >= photos)
+    listener.flush()
+    folders = {path.parent for path in map(Path, photos)}
+    for folder in sorted(folders):
+        later = put(folder / "later.jpg")
+        until(lambda later=later: listener.told(EventKind.FILE_CHANGED, later))
+    assert listener.watcher.coverage().watched == listener.watches
+
+
+def test_excluded_folders_are_left_out_before_they_are_watched(root: Path) -> None:
+    for folder in ["2026", ".git/x", "@eaDir/y", "exports/z", "2026/exports/1", "2026/.cache"]:
+        (root / folder).mkdir(parents=True)
+    listener = Listener(root, Exclusion(["exports/"]))
+    assert listener.watches == 2
+    put(root / "exports/a.jpg")
+    put(root / ".new/b.jpg")
+    put(root / "2026/exports2/c.jpg")
+    until(lambda: listener.watches == 3)
+    (root / "2026/exports2").rename(root / "2026/.away")
+    until(lambda: listener.told(EventKind.FOLDER_GONE, root / "2026/exports2"))
+    until(lambda: listener.watches == 2)
+    (root / "2026/.away").rename(root / "2026/back")
+    until(lambda: listener.told(EventKind.RESCAN, root / "2026/back"))
+    assert not [event for event in listener.events if "exports/" in event.path or ".new" in event.path]
+    listener.watcher.close()
+    assert listener.watches == 0
+
+
+def test_loops_of_links_and_fifos_are_not_followed(root: Path) -> None:
+    (root / "a").mkdir()
+    (root / "a/up").symlink_to("..")
+    listener = Listener(root)
+    (root / "b").symlink_to("a")
+    os.mkfifo(root / "fifo.jpg")
+    listener.flush()
+    assert listener.watches == 2
+    assert str(root / "fifo.jpg") not in listener.found()
+    listener.watcher.close()
+
+
+def test_a_removed_or_renamed_root_is_an_error_and_the_end(tmp_path: Path) -> None:
+    for name, lose in [("removed", shutil.rmtree), ("renamed", lambda path: path.rename(tmp_path / "other"))]:
+        put(tmp_path / name / "sub/a.jpg")
+        listener = Listener(tmp_path / name)
+        lose(tmp_path / name)
+        until(lambda listener=listener: not listener.watcher.alive)
+        until(lambda listener=listener: listener.events and listener.events[-1].kind is EventKind.ERROR)
+        assert name in listener.events[-1].reason
+        assert not listener.watcher.coverage().is_complete
+        listener.watcher.close()
+        assert listener.watches == 0
+
+
+def test_a_root_that_does_not_exist_cannot_be_watched(tmp_path: Path) -> None:
+    before = kernel_watches()
+    with pytest.raises(EnvironmentUnfit, match="cannot be watched"):
+        Listener(tmp_path / "gone")
+    assert kernel_watches() == before
+
+
+def test_lost_events_are_told_and_the_watches_are_made_anew(listener: Listener, root: Path) -> None:
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 20_000:
+        pytest.skip(f"this machine queues {limit} events: too many to overflow in a quick test")
+    (root / "old").mkdir()
+    listener.flush()
+    listener.gate.clear()
+    put(root / "first.jpg")  # its event holds up the reader
+    for number in range(limit // 2 + 10):  # each is a creation and a deletion
+        (root / f"{number}").mkdir()
+        (root / f"{number}").rmdir()
+    (root / "old").rename(root / "new")
+    photo = put(root / "lost/deep/a.jpg")
+    listener.gate.set()
+    until(lambda: listener.told(EventKind.OVERFLOW, root))
+    until(lambda: str(photo) in listener.found())
+    assert listener.watches == 4
+    for folder in ["new", "lost/deep"]:
+        later = put(root / folder / "later.jpg")
+        until(lambda later=later: listener.told(EventKind.FILE_CHANGED, later))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watcher_whose_thread_died_says_so(root: Path) -> None:
+    def fail(event: FolderEvent) -> None:
+        raise ZeroDivisionError
+
+    watcher = watcher_module.watch(Root(str(root)), Exclusion(), is_photo, fail)
+    assert watcher.alive
+    put(root / "a.jpg")
+    until(lambda: not watcher.alive)
+    watcher.close()
+    watcher.close()
+
+
+def test_no_event_comes_after_closing_and_no_thread_stays(root: Path) -> None:
+    threads = threading.active_count()
+    listener = Listener(root)
+    put(root / "a.jpg").rename(root / "../a.jpg")
+    listener.watcher.close()
+    told = len(listener.events)
+    put(root / "b.jpg")
+    assert threading.active_count() == threads
+    assert len(listener.events) == told
+    assert not listener.watcher.alive
+
+
+def test_a_folder_that_could_not_be_watched_is_watched_after_the_next_audit(
+    listener: Listener, root: Path
+) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("the superuser may watch everything")
+    (root / "locked").mkdir(mode=0)
+    (root / "free").mkdir()
+    until(lambda: listener.watches == 2)
+    coverage = listener.watcher.coverage()
+    assert (coverage.folders, coverage.watched) == (3, 2)
+    assert coverage.unwatched == (str(root / "locked"),)
+    assert "may read it" in coverage.cure
+    (root / "locked").chmod(0o700)
+    coverage = listener.watcher.coverage()
+    assert coverage.is_complete
+    assert coverage.cure == ""
+
+
+EXHAUSTION = """
+import json, sys, time
+from pathlib import Path
+from maclip_daemon.folders import watcher
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.roots import Root
+from maclip_daemon.errors import EnvironmentUnfit
+
+root, limit = Path(sys.argv[1]), Path("/proc/sys/user/max_inotify_watches")
+limit.write_text("6")
+events = []
+listener = watcher.watch(Root(str(root)), Exclusion(), lambda name: name.endswith(".jpg"), events.append)
+first = listener.coverage()
+(root / "new/deep").mkdir(parents=True)
+(root / "new/deep/a.jpg").write_bytes(b"x")
+deadline = time.monotonic() + 10
+while not any(event.kind == "rescan" for event in events) and time.monotonic() < deadline:
+    time.sleep(0.01)
+limit.write_text("100")
+last = listener.coverage()
+listener.close()
+limit.write_text("0")
+try:
+    watcher.watch(Root(str(root)), Exclusion(), bool, events.append)
+    refused = ""
+except EnvironmentUnfit as error:
+    refused = str(error)
+print(json.dumps({
+    "first": [first.folders, first.watched, first.limit, len(first.unwatched), first.cure],
+    "last": [last.folders, last.watched, last.is_complete, last.cure],
+    "events": [[event.kind, event.path, event.reason] for event in events],
+    "refused": refused,
+}))
+"""
+
+
+def test_exhausted_inotify_watches_are_noticed_with_the_cure_and_mended(root: Path, tmp_path: Path) -> None:
+    unshare = shutil.which("unshare")
+    namespace = [unshare or "unshare", "--user", "--map-root-user"]
+    probe = "echo 6 > /proc/sys/user/max_inotify_watches"
+    if unshare is None or subprocess.run([*namespace, "sh", "-c", probe], capture_output=True).returncode:
+        pytest.skip("user namespaces (unshare --user) are not permitted here")
+    for number in range(12):
+        (root / f"{number}").mkdir()
+    script = tmp_path / "exhaustion.py"
+    script.write_text(textwrap.dedent(EXHAUSTION))
+    result = subprocess.run(
+        [*namespace, sys.executable, str(script), str(root)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert result.returncode == 0, result.stderr
+    seen = json.loads(result.stdout)
+    folders, watched, limit, unwatched, cure = seen["first"]
+    assert (folders, watched, limit, unwatched) == (13, 6, 6, 7)
+    assert re.search(r"fs\.inotify\.max_user_watches.*99-maclip-inotify\.conf", cure)
+    assert seen["events"][0] == ["error", str(root), cure]
+    assert ["rescan", str(root / "new"), ""] in seen["events"]
+    assert seen["last"] == [15, 15, True, ""]
+    assert "cannot be watched" in seen["refused"]
+
+
+def test_where_there_is_no_inotify_watchdogs_observer_serves(root: Path, tmp_path: Path) -> None:
+    (root / ".hidden").mkdir()
+    (root / "sub").mkdir()
+    events: list[FolderEvent] = []
+    watcher = ObserverWatcher(str(root), Exclusion(["exports/"]), is_photo, events.append)
+    assert watcher.alive
+    assert watcher.coverage().is_complete
+    put(root / "exports/a.jpg")
+    put(root / ".hidden/a.jpg")
+    put(root / "a.jpg.xmp")
+    photo = put(root / "a.jpg.part").rename(root / "a.jpg")
+    until(lambda: FolderEvent(EventKind.FILE_CHANGED, str(photo)) in events)
+    photo.rename(root / "b.jpg")
+    until(lambda: FolderEvent(EventKind.FILE_MOVED, str(photo), str(root / "b.jpg")) in events)
+    (root / "b.jpg").unlink()
+    until(lambda: FolderEvent(EventKind.FILE_GONE, str(root / "b.jpg")) in events)
+    (root / "sub").rename(root / "sub2")
+    until(lambda: FolderEvent(EventKind.FOLDER_MOVED, str(root / "sub"), str(root / "sub2")) in events)
+    (root / "sub2").rename(tmp_path / "out")
+    until(lambda: FolderEvent(EventKind.FOLDER_GONE, str(root / "sub2")) in events)
+    put(tmp_path / "outside/c.jpg")
+    (tmp_path / "outside").rename(root / "in")
+    until(lambda: FolderEvent(EventKind.RESCAN, str(root / "in")) in events)
+    watcher.close()
+    assert not watcher.alive
+    assert not [event for event in events if re.search(r"exports|hidden|xmp", event.path)]

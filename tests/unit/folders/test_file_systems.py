@@ -1,0 +1,45 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.folders.file_systems import file_system_of, is_polled, parse_mountinfo
+
+
+@pytest.mark.parametrize(
+    "file_system",
+    ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "fuse.rclone", "fuse", "9p", "virtiofs", "afs", "ceph"],
+)
+def test_network_and_fuse_file_systems_are_polled(file_system: str) -> None:
+    assert is_polled(file_system)
+
+
+@pytest.mark.parametrize(
+    "file_system", ["ext4", "btrfs", "xfs", "zfs", "overlay", "tmpfs", "fuseblk", "apfs", ""]
+)
+def test_local_file_systems_are_watched(file_system: str) -> None:
+    assert not is_polled(file_system)
+
+
+def test_mountinfo_is_read_with_its_escapes_and_optional_fields() -> None:
+    content = (
+        b"22 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw\n"
+        b"40 22 0:44 / /mnt/my\\040photos\\134x rw - nfs4 nas:/p rw\n"
+        b"a line that is none\n"
+        b"41 22 0:45 / /mnt/\xff rw shared:3 - fuse.sshfs a@b: rw\n"
+    )
+    assert parse_mountinfo(content) == [
+        ("/", "ext4"),
+        ("/mnt/my photos\\x", "nfs4"),
+        ("/mnt/\udcff", "fuse.sshfs"),
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_innermost_mount_decides() -> None:
+    assert file_system_of("/proc/self") == "proc"
+    assert file_system_of("/") not in {"", "proc"}
+
+
+def test_this_folder_lies_on_some_file_system(tmp_path: Path) -> None:
+    assert file_system_of(str(tmp_path))

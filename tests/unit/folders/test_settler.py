@@ -1,0 +1,310 @@
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from maclip_daemon.folders import settler as settler_module
+from maclip_daemon.folders.scanner import FoundFile, found_file
+from maclip_daemon.folders.settler import Due, Settler, Verdict, judge
+
+SETTLE_S = 2.0
+
+
+def photo(path: str, size: int = 100, mtime_ns: int = 1) -> FoundFile:
+    return FoundFile(path, size, mtime_ns, mtime_ns, 1, 1)
+
+
+class Disk(dict[str, FoundFile]):
+    def put(self, path: str, size: int = 100, mtime_ns: int = 1) -> None:
+        self[path] = photo(path, size, mtime_ns)
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+@pytest.fixture
+def settler() -> Settler:
+    return Settler(SETTLE_S, max_files_per_folder=5, max_files=20)
+
+
+def paths(due: Due) -> list[str]:
+    return [file.path for file in due.files]
+
+
+def test_a_file_is_whole_after_two_equal_looks_a_quiet_period_apart(settler: Settler, disk: Disk) -> None:
+    disk.put("/p/a.jpg")
+    settler.touch("/p/a.jpg", 0)
+    assert settler.due(0, disk.get) == Due([], [], False)
+    assert settler.due(1.9, disk.get) == Due([], [], False)
+    assert settler.due(2.0, disk.get) == Due([disk["/p/a.jpg"]], [], False)
+    assert settler.due(9.0, disk.get) == Due([], [], False)
+    assert settler.pending == 0
+
+
+def test_an_event_begins_the_quiet_period_again(settler: Settler, disk: Disk) -> None:
+    disk.put("/p/a.jpg")
+    for now in [0.0, 1.5, 3.0]:
+        settler.touch("/p/a.jpg", now)
+        assert paths(settler.due(now, disk.get)) == []
+    assert paths(settler.due(4.9, disk.get)) == []
+    assert paths(settler.due(5.0, disk.get)) == ["/p/a.jpg"]
+
+
+def test_a_slow_copy_without_events_is_left_alone_until_it_stops_growing(
+    settler: Settler, disk: Disk
+) -> None:
+    settler.touch("/p/a.jpg", 0)
+    for step in range(10):
+        disk.put("/p/a.jpg", size=100 * step + 1)
+        assert paths(settler.due(2.0 * step, disk.get)) == []
+    assert paths(settler.due(20.0, disk.get)) == ["/p/a.jpg"]
+
+
+def test_a_change_of_the_time_alone_counts(settler: Settler, disk: Disk) -> None:
+    disk.put("/p/a.jpg")
+    settler.touch("/p/a.jpg", 0)
+    settler.due(0, disk.get)
+    disk.put("/p/a.jpg", mtime_ns=2)
+    assert paths(settler.due(2, disk.get)) == []
+    assert paths(settler.due(4, disk.get)) == ["/p/a.jpg"]
+
+
+def test_a_file_that_went_away_is_dropped(settler: Settler, disk: Disk) -> None:
+    settler.touch("/p/never.jpg", 0)
+    disk.put("/p/gone.jpg")
+    settler.touch("/p/gone.jpg", 0)
+    settler.due(0, disk.get)
+    disk.clear()
+    assert paths(settler.due(5, disk.get)) == []
+    assert settler.pending == 0
+
+
+def test_an_empty_file_is_not_whole_and_not_polled_for_ever(settler: Settler, disk: Disk) -> None:
+    disk.put("/p/a.jpg", size=0)
+    settler.touch("/p/a.jpg", 0)
+    settler.due(0, disk.get)
+    assert paths(settler.due(2, disk.get)) == []
+    assert settler.wait_s(2) is None
+    disk.put("/p/a.jpg")
+    settler.touch("/p/a.jpg", 60)
+    settler.due(60, disk.get)
+    assert paths(settler.due(62, disk.get)) == ["/p/a.jpg"]
+
+
+def test_forgotten_files_and_folders_never_settle(settler: Settler, disk: Disk) -> None:
+    for path in ["/p/a.jpg", "/p/b/c.jpg", "/p/b/d/e.jpg", "/p/bb/f.jpg"]:
+        disk.put(path)
+        settler.touch(path, 0)
+    settler.touch_folder("/p/b/x", 0)
+    settler.due(0, disk.get)
+    settler.forget("/p/a.jpg")
+    settler.forget("/p/never.jpg")
+    settler.forget_folder("/p/b")
+    assert settler.due(9, disk.get) == Due([disk["/p/bb/f.jpg"]], [], False)
+    assert settler.pending == 0
+
+
+def test_a_storm_in_one_folder_becomes_one_scan_of_it(settler: Settler, disk: Disk) -> None:
+    for number in range(100):
+        settler.touch(f"/p/storm/{number}.jpg", 0.01 * number)
+    disk.put("/p/calm.jpg")
+    settler.touch("/p/calm.jpg", 1)
+    assert settler.pending == 2
+    settler.due(1, disk.get)
+    assert settler.due(2.9, disk.get).folders == []
+    assert settler.due(3.0, disk.get) == Due([disk["/p/calm.jpg"]], ["/p/storm"], False)
+    assert settler.due(9.0, disk.get) == Due([], [], False)
+
+
+def test_a_storm_without_end_is_scanned_now_and_then(settler: Settler, disk: Disk) -> None:
+    scans = 0
+    for tenth in range(1000):
+        disk.put(f"/p/storm/{tenth}.jpg")
+        settler.touch(f"/p/storm/{tenth}.jpg", tenth / 10)
+        scans += len(settler.due(tenth / 10, disk.get).folders)
+    assert 2 <= scans <= 4
+
+
+def test_storms_everywhere_become_one_scan_of_the_root(settler: Settler, disk: Disk) -> None:
+    for number in range(100):
+        settler.touch(f"/p/{number}/a.jpg", 0)
+    assert settler.pending == 1
+    settler.touch_folder("/p/x", 1)
+    assert settler.due(2, disk.get) == Due([], [], False)
+    assert settler.due(3, disk.get) == Due([], [], True)
+    assert settler.pending == 0
+
+
+def test_too_many_folders_become_one_scan_of_the_root(
+    settler: Settler, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settler_module, "MAX_FOLDERS", 10)
+    for number in range(11):
+        settler.touch_folder(f"/p/{number}", 0)
+    assert settler.due(2, disk.get) == Due([], [], True)
+
+
+def test_lost_events_mean_a_scan_of_the_root(settler: Settler, disk: Disk) -> None:
+    settler.touch_everything(0)
+    settler.touch_everything(1)
+    assert settler.due(2, disk.get) == Due([], [], False)
+    assert settler.due(3, disk.get) == Due([], [], True)
+
+
+def test_folders_inside_folders_are_scanned_once(settler: Settler, disk: Disk) -> None:
+    for folder in ["/p/a/b", "/p/a b", "/p/a", "/p/a/b/c", "/p/ab"]:
+        settler.touch_folder(folder, 0)
+    assert sorted(settler.due(2, disk.get).folders) == ["/p/a", "/p/a b", "/p/ab"]
+
+
+def test_waiting_takes_no_longer_than_needed_and_for_ever_without_work(settler: Settler, disk: Disk) -> None:
+    assert settler.wait_s(0) is None
+    disk.put("/p/a.jpg")
+    settler.touch("/p/a.jpg", 1)
+    assert settler.wait_s(1) == 0
+    settler.due(1, disk.get)
+    assert settler.wait_s(1.5) == 1.5
+    settler.touch_folder("/p/b", 1.5)
+    assert settler.wait_s(2.0) == 1.0
+    assert settler.wait_s(9.0) == 0
+
+
+def test_a_clock_that_steps_back_does_not_stall(settler: Settler, disk: Disk) -> None:
+    disk.put("/p/a.jpg")
+    settler.touch("/p/a.jpg", 1_000_000)
+    settler.due(1_000_000, disk.get)
+    settler.touch_folder("/p/b", 1_000_001)
+    assert settler.due(5, disk.get) == Due([], [], False)
+    assert settler.due(8, disk.get) == Due([disk["/p/a.jpg"]], ["/p/b"], False)
+
+
+def test_a_real_file_written_in_pieces_is_whole_at_its_full_size(settler: Settler, tmp_path: Path) -> None:
+    file = tmp_path / "a.jpg"
+    with file.open("wb") as stream:
+        for step in range(3):
+            stream.write(b"x" * 1000)
+            stream.flush()
+            settler.touch(str(file), step)
+            assert paths(settler.due(step, found_file)) == []
+    (whole,) = settler.due(4, found_file).files
+    assert whole.size == 3000
+
+
+@pytest.mark.parametrize(
+    ("age_s", "size", "verdict"),
+    [
+        (60, 10, Verdict.WHOLE),
+        (1, 10, Verdict.SETTLING),
+        (-1, 10, Verdict.SETTLING),
+        (-86400, 10, Verdict.WHOLE),  # the clock was set back
+        (60, 0, Verdict.EMPTY),
+        (1, 0, Verdict.SETTLING),
+    ],
+)
+def test_a_scanned_file_is_judged_by_its_times(age_s: int, size: int, verdict: Verdict) -> None:
+    wall_ns = time.time_ns()
+    assert judge(photo("/p/a.jpg", size, wall_ns - age_s * 10**9), wall_ns, SETTLE_S) is verdict
+
+
+def test_a_copy_that_brings_an_old_time_along_is_judged_by_its_arrival() -> None:
+    wall_ns = time.time_ns()
+    file = photo("/p/a.jpg", mtime_ns=wall_ns - 10**18)._replace(ctime_ns=wall_ns - 10**9)
+    assert judge(file, wall_ns, SETTLE_S) is Verdict.SETTLING
+
+
+PATHS = [f"/p/{folder}/{number}.jpg" for folder in "abc" for number in range(4)]
+
+
+class SettlerAgainstAModel(RuleBasedStateMachine):
+    """Writers with and without events, deletions, and looks in any order.
+
+    The model knows when each file was last written or touched. Never: a file that is not whole. Always: once
+    all is quiet, every file that was touched has been reported, or its folder, or everything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settler = Settler(SETTLE_S, max_files_per_folder=3, max_files=6)
+        self.disk = Disk()
+        self.now = 1000.0
+        self.version = 0
+        self.last_event: dict[str, float] = {}
+        self.last_write: dict[str, float] = {}
+        self.owed: set[str] = set()
+
+    @rule(path=st.sampled_from(PATHS), size=st.integers(0, 2), tells=st.booleans())
+    def write(self, path: str, size: int, tells: bool) -> None:
+        self.version += 1
+        self.disk.put(path, size, self.version)
+        self.last_write[path] = self.now
+        if tells:
+            self.tell(path)
+
+    @rule(path=st.sampled_from(PATHS))
+    def tell(self, path: str) -> None:
+        self.settler.touch(path, self.now)
+        self.last_event[path] = self.now
+        self.owed.add(path)
+
+    @precondition(lambda self: self.disk)
+    @rule(data=st.data(), tells=st.booleans())
+    def delete(self, data: st.DataObject, tells: bool) -> None:
+        path = data.draw(st.sampled_from(sorted(self.disk)))
+        del self.disk[path]
+        if tells:
+            self.settler.forget(path)
+            self.owed.discard(path)
+
+    @rule(folder=st.sampled_from(["/p/a", "/p/b", "/p"]))
+    def delete_folder(self, folder: str) -> None:
+        for path in [path for path in self.disk if path.startswith(folder + "/")]:
+            del self.disk[path]
+        self.settler.forget_folder(folder)
+        self.owed = {path for path in self.owed if not path.startswith(folder + "/")}
+
+    @rule(seconds=st.sampled_from([0.1, 0.7, 1.0, SETTLE_S, 60.0, -5.0, -5000.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        if seconds < 0:  # the model counts from the step as the settler does
+            self.last_event = {path: at + seconds for path, at in self.last_event.items()}
+            self.last_write = {path: at + seconds for path, at in self.last_write.items()}
+        self.settler.wait_s(self.now)
+
+    @rule()
+    def look(self) -> None:
+        due = self.settler.due(self.now, self.disk.get)
+        for file in due.files:
+            assert file == self.disk[file.path]
+            assert file.size > 0
+            for last in (self.last_event, self.last_write):
+                assert self.now - last.get(file.path, -1e9) >= SETTLE_S - 1e-6
+            assert file.path in self.owed
+            self.owed.discard(file.path)
+        if due.everything:
+            self.owed.clear()
+        for folder in due.folders:
+            self.owed = {path for path in self.owed if not path.startswith(folder + "/")}
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        assert self.settler.pending <= 6 + 4
+
+    @rule()
+    def all_is_told_when_it_is_quiet(self) -> None:
+        for _ in range(3):
+            self.look()
+            self.now += SETTLE_S
+        self.look()
+        assert {path for path in self.owed if path in self.disk and self.disk[path].size} == set()
+        assert self.settler.pending == 0
+        assert self.settler.wait_s(self.now) is None
+        self.owed.clear()
+
+
+SettlerAgainstAModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSettlerAgainstAModel = SettlerAgainstAModel.TestCase
