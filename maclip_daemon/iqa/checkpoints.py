@@ -13,9 +13,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from maclip_daemon.errors import ModelUnavailable
-from maclip_daemon.iqa import torchscript
+from maclip_daemon.iqa import timm_tower, torchscript
 from maclip_daemon.iqa.architecture import Architecture, read_architecture
 from maclip_daemon.iqa.prompts import QUALICLIP_PAIRS, texts
+from maclip_daemon.iqa.timm_tower import TimmTower
 
 _WRAPPERS = ("state_dict", "model")  # keys under which training programs keep the weights
 _PREFIXES = ("module.", "clip_model.", "model.")  # clip_model.: QualiCLIP's checkpoint
@@ -30,7 +31,7 @@ class Checkpoint:
     origin: str
     """The file, for errors."""
     state: Mapping[str, Tensor]
-    architecture: Architecture
+    architecture: Architecture | TimmTower
     logit_scale: float
     """Before exp."""
     stored_prompts: Mapping[str, Tensor]
@@ -74,7 +75,7 @@ def checkpoint_of(
     return Checkpoint(
         origin=origin,
         state=state,
-        architecture=read_architecture(state, origin),
+        architecture=timm_tower.describe(metadata or {}, origin) or read_architecture(state, origin),
         logit_scale=_DEFAULT_LOGIT_SCALE if scale is None else float(scale),
         stored_prompts={} if prompt_rows is None else _name_rows(prompt_rows, metadata or {}, origin),
     )

@@ -55,11 +55,13 @@ class Encoder:
         device: torch.device | str = "cpu",
         precision: Precision = "fp32",
         normalisation: Normalisation = CLIP_NORMALISATION,
+        any_size: bool | None = None,
     ) -> None:
+        """`any_size`: whether the tower takes photos of any size; None: only if it is a ModifiedResNet."""
         self.device = torch.device(device)
         self.precision: Precision = precision
         self.normalisation = normalisation
-        self.any_size = isinstance(tower, ModifiedResNet)
+        self.any_size = isinstance(tower, ModifiedResNet) if any_size is None else any_size
         """Whether whole photos of any size fit; False: 224×224 only."""
         tower.eval().requires_grad_(False)
         if isinstance(tower, ModifiedResNet):

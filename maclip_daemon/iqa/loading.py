@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
-from maclip_daemon.iqa import model_store
+from maclip_daemon.iqa import model_store, timm_tower
 from maclip_daemon.iqa.architecture import build_visual_tower
 from maclip_daemon.iqa.checkpoints import load_checkpoint
 from maclip_daemon.iqa.encoder import Encoder, Precision
@@ -21,6 +21,7 @@ from maclip_daemon.iqa.models import ResolvedModel
 from maclip_daemon.iqa.prompts import texts
 from maclip_daemon.iqa.protocols import VIEW_SIZE
 from maclip_daemon.iqa.text import prompt_features
+from maclip_daemon.iqa.timm_tower import TimmTower
 from maclip_daemon.iqa.views import Normalisation
 
 
@@ -52,8 +53,14 @@ def load(
     assert model.path is not None
     checkpoint = load_checkpoint(model.path)
     prompts = prompt_features(checkpoint, metric.pairs)
-    tower = build_visual_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin)
-    return LoadedModel(Encoder(tower, device=device, precision=precision), prompts, checkpoint.logit_scale)
+    described = checkpoint.architecture
+    if isinstance(described, TimmTower):
+        tower: nn.Module = timm_tower.load(described, checkpoint.state, checkpoint.origin)
+        encoder = Encoder(tower, device=device, precision=precision, any_size=True)
+    else:
+        tower = build_visual_tower(described, checkpoint.state, checkpoint.origin)
+        encoder = Encoder(tower, device=device, precision=precision)
+    return LoadedModel(encoder, prompts, checkpoint.logit_scale)
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from maclip_daemon.errors import ModelUnavailable
 from maclip_daemon.iqa.architecture import build_text_tower
 from maclip_daemon.iqa.checkpoints import Checkpoint
 from maclip_daemon.iqa.prompts import PromptPair, texts
+from maclip_daemon.iqa.timm_tower import TimmTower
 
 
 @torch.inference_mode()
@@ -23,7 +24,7 @@ def prompt_features(checkpoint: Checkpoint, pairs: tuple[PromptPair, ...]) -> Te
     prompts = texts(pairs)
     if all(prompt in checkpoint.stored_prompts for prompt in prompts):
         features = torch.stack([checkpoint.stored_prompts[prompt] for prompt in prompts])
-    elif checkpoint.architecture.text_width is None:
+    elif isinstance(checkpoint.architecture, TimmTower) or checkpoint.architecture.text_width is None:
         known = ", ".join(checkpoint.stored_prompts) or "none"
         raise ModelUnavailable(
             f"{checkpoint.origin} has no text tower, so it knows only its stored prompts ({known}). "

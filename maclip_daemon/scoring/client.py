@@ -1,0 +1,170 @@
+"""The parent's side of the scoring process; the parent itself never loads torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from maclip_daemon import errors
+from maclip_daemon.children import Child
+from maclip_daemon.errors import MaclipError, ModelUnavailable
+from maclip_daemon.iqa import metrics, model_store, models, protocols
+from maclip_daemon.iqa.models import ResolvedModel
+from maclip_daemon.iqa.photo_score import ModelIdentity, PhotoScore
+from maclip_daemon.scoring.pixels import PixelBlock
+from maclip_daemon.settings import ScoringSettings
+
+__all__ = ["PixelBlock", "ScorerClient"]
+
+_REQUEST_BYTES = 256 << 20  # pixels in one request; far below the pipe's limit of 2 GiB
+
+
+class ScorerClient:
+    """Starts the scoring process when there is work and lets it end when there is none.
+
+    Not thread-safe: one thread owns it.
+    """
+
+    def __init__(
+        self,
+        settings: ScoringSettings,
+        data_dir: Path,
+        *,
+        nice: int = 0,
+        module: str = "maclip_daemon.scoring.process",
+    ) -> None:
+        self._settings = settings
+        self._data_dir = data_dir
+        self._nice = nice
+        self._module = module
+        self._child: Child | None = None
+        self._model: ResolvedModel | None = None
+        self._model_sha256: str | None = None
+        self._used = False
+        self._idle_since: float | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The scoring process, or None while none runs."""
+        return self._child.pid if self._child else None
+
+    def identity(self) -> ModelIdentity:
+        """What the scores of this client belong to, found without torch; the model of `auto` is chosen now.
+
+        Raises `UsageError` for names that mean nothing, `ModelUnavailable` for weights that are not here.
+        """
+        metric = metrics.parse(self._settings.metric)
+        model = models.resolve(self._settings.model, self._data_dir)
+        wanted = self._settings.protocol
+        protocol = protocols.parse(model.protocol if wanted == "auto" else wanted)
+        if self._model is not None and model != self._model:
+            self.close()
+        self._model = model
+        self._model_sha256 = model_store.sha256_of(model.path) if model.path else None
+        edges = model.edges.get(metric.name, ()) if protocol.name == model.protocol else ()
+        return ModelIdentity(metric.name, model.name, protocol.name, edges)
+
+    def score(self, blocks: Sequence[PixelBlock]) -> list[PhotoScore | MaclipError]:
+        """Score photos; one answer for each, in order; a bad photo is answered with its error.
+
+        Raises what concerns them all: `ModelUnavailable`, `EnvironmentUnfit`, `ChildDied`, `ChildTimedOut`.
+        """
+        if self._model is None:
+            self.identity()
+        self._check_model()
+        answers: list[PhotoScore | MaclipError] = []
+        for request in _requests(blocks, self._settings.batch_photos):
+            answers += self._request(request)
+        return answers
+
+    def close_if_idle(self, now: float) -> None:
+        """End the process after `idle_exit_s` without work; `now` is a monotonic clock in seconds."""
+        if self._used or self._idle_since is None:
+            self._used, self._idle_since = False, now
+        elif now - self._idle_since >= self._settings.idle_exit_s:
+            self.close()
+
+    def close(self) -> None:
+        """End the process, if it runs; the next `score` starts a new one."""
+        if self._child is not None:
+            self._child.close()
+        self._child = None
+        self._idle_since = None
+
+    def _check_model(self) -> None:
+        """Weights that changed under a running process would put wrong scores beside right ones."""
+        model = self._model
+        if model is None or model.path is None:
+            return
+        if not model.path.is_file() or model_store.sha256_of(model.path) != self._model_sha256:
+            self.close()
+            state = "was replaced by another one" if model.path.is_file() else "is gone"
+            raise ModelUnavailable(
+                f"The model file {model.path} {state}. Put it back, or start maclip again."
+            )
+
+    def _request(self, blocks: Sequence[PixelBlock]) -> list[PhotoScore | MaclipError]:
+        answers: list[PhotoScore | MaclipError | None] = [None] * len(blocks)
+        sent: list[int] = []
+        for index, block in enumerate(blocks):
+            try:
+                block.check()
+                sent.append(index)
+            except MaclipError as error:
+                answers[index] = error
+        if sent:
+            self._used = True
+            reply = self._running_child().request(
+                {"photos": [_describe(blocks[index]) for index in sent]},
+                b"".join(blocks[index].pixels or b"" for index in sent),
+                timeout_s=self._settings.timeout_s,
+            )
+            for index, answer in zip(sent, reply.header["scores"], strict=True):
+                answers[index] = _read_answer(answer, blocks[index])
+        return [answer for answer in answers if answer is not None]
+
+    def _running_child(self) -> Child:
+        if self._child is None:
+            assert self._model is not None
+            configuration = {
+                "model": self._model.name,
+                "protocol": self._model.protocol,
+                "path": os.fspath(self._model.path.absolute()) if self._model.path else None,
+                "open_clip": self._model.open_clip,
+                "metric": self._settings.metric,
+                "device": self._settings.device,
+                "precision": self._settings.precision,
+                "threads": self._settings.threads,
+                "data_dir": os.fspath(self._data_dir),
+            }
+            self._child = Child(self._module, configuration, nice=self._nice)
+        return self._child
+
+
+def _requests(blocks: Sequence[PixelBlock], most: int) -> list[list[PixelBlock]]:
+    """Cut a list into requests of at most so many photos and bytes."""
+    requests: list[list[PixelBlock]] = []
+    room = 0
+    for block in blocks:
+        inline = block.size if block.spooled is None else 0
+        if not requests or len(requests[-1]) == most or inline > room:
+            requests.append([])
+            room = _REQUEST_BYTES
+        requests[-1].append(block)
+        room -= inline
+    return requests
+
+
+def _describe(block: PixelBlock) -> dict[str, object]:
+    path = os.fspath(block.spooled) if block.pixels is None and block.spooled else None
+    return {"width": block.width, "height": block.height, "path": path}
+
+
+def _read_answer(answer: dict[str, object], block: PixelBlock) -> PhotoScore | MaclipError:
+    described = answer.get("error")
+    if not isinstance(described, dict):
+        return PhotoScore.from_json(answer)
+    kind = getattr(errors, str(described["kind"]), errors.Transient)
+    error: MaclipError = kind(f"{block.name}: {described['message']}" if block.name else described["message"])
+    return error

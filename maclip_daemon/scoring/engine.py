@@ -1,0 +1,157 @@
+"""The engine: pixels of many photos → their scores, the views going through the encoder in full batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maclip_daemon.errors import MaclipError, Poison, Transient
+from maclip_daemon.iqa.encoder import Precision
+from maclip_daemon.iqa.grid import view_count
+from maclip_daemon.iqa.judge import judge
+from maclip_daemon.iqa.loading import LoadedModel
+from maclip_daemon.iqa.metrics import Metric
+from maclip_daemon.iqa.photo_score import PhotoScore
+from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.views import Normalisation, make_views, squashed_view
+from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory
+
+DEFAULT_BATCH_VIEWS = 40  # eight photos of five views; more gains nothing on processors
+_VIEW_PIXELS = VIEW_SIZE * VIEW_SIZE
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+class ViewEncoder(Protocol):
+    """What the engine needs of `iqa.encoder.Encoder`."""
+
+    device: torch.device
+    precision: Precision
+    any_size: bool
+    normalisation: Normalisation
+
+    def encode(self, views: Tensor) -> Tensor:
+        """Features [N, D] of views [N, 3, h, w]."""
+        ...
+
+
+class Engine:
+    """A loaded model and a metric that score batches of photos; shrinks its batches to fit the memory."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        metric: Metric,
+        *,
+        batch_views: int = DEFAULT_BATCH_VIEWS,
+        exact: Callable[[], LoadedModel] | None = None,
+    ) -> None:
+        """`exact` loads the same model in fp32, for photos whose features overflow in fp16."""
+        self.batch_views = batch_views
+        """Views of 224×224 that go through the encoder together; halved when memory runs out."""
+        self._model = model
+        self._metric = metric
+        self._encoder: ViewEncoder = model.encoder
+        self._exact = exact
+        self._exact_engine: Engine | None = None
+
+    def score(self, photos: Sequence[Pixels]) -> list[PhotoScore | MaclipError]:
+        """Score photos, RGB bytes [H, W, 3] with both sides at least 224; one answer for each, in order.
+
+        A photo that cannot be scored is answered with its error: `Poison` for features that are not finite,
+        `Transient` when not even one view fits into the memory.
+        """
+        features: list[list[Tensor]] = [[] for _ in photos]
+        failures: dict[int, MaclipError] = {}
+        for owners, views in self._batches(photos, failures):
+            try:
+                encoded = self._encode(views)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                failures.update(dict.fromkeys(owners, _does_not_fit(views)))
+                continue
+            for owner, feature in zip(owners, encoded, strict=True):
+                features[owner].append(feature)
+        return [
+            failures[index] if index in failures else self._judge(photo, torch.stack(features[index]))
+            for index, photo in enumerate(photos)
+        ]
+
+    def _batches(
+        self, photos: Sequence[Pixels], failures: dict[int, MaclipError]
+    ) -> Iterator[tuple[list[int], Tensor]]:
+        """Views of one size in batches, each view with the index of its photo."""
+        owners: list[int] = []
+        parts: list[Tensor] = []
+        for index, photo in enumerate(photos):
+            if photo.ndim != 3 or photo.shape[2] != 3 or min(photo.shape[:2]) < VIEW_SIZE:
+                failures[index] = Poison(f"Pixels of the shape {photo.shape} cannot be judged.")
+                continue
+            pixels = torch.from_numpy(photo).to(self._encoder.device)
+            whole = self._metric.views == "whole"
+            size = (
+                (photo.shape[0], photo.shape[1])
+                if whole and self._encoder.any_size
+                else (VIEW_SIZE, VIEW_SIZE)
+            )
+            count = view_count(photo.shape[1], photo.shape[0], self._metric.views)
+            start = 0
+            while start < count and index not in failures:
+                limit = max(1, self.batch_views * _VIEW_PIXELS // (size[0] * size[1]))
+                if parts and (len(owners) >= limit or tuple(parts[0].shape[-2:]) != size):
+                    yield owners, torch.cat(parts)
+                    owners, parts = [], []
+                    continue
+                stop = min(count, start + limit - len(owners))
+                if whole and not self._encoder.any_size:
+                    parts.append(squashed_view(pixels, self._encoder.normalisation))
+                else:
+                    normalisation = self._encoder.normalisation
+                    parts.append(make_views(pixels, self._metric.views, start, stop, normalisation))
+                owners += [index] * (stop - start)
+                start = stop
+        if parts:
+            yield owners, torch.cat(parts)
+
+    def _encode(self, views: Tensor) -> Tensor:
+        """Encode a batch; when memory runs out, in halves, and smaller batches from then on."""
+        try:
+            return self._encoder.encode(views)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(views) == 1:
+                raise
+        # Outside of the handler: the traceback would keep the activations alive.
+        free_cached_memory(self._encoder.device)
+        self.batch_views = max(1, self.batch_views // 2)
+        half = len(views) // 2
+        return torch.cat([self._encode(views[:half]), self._encode(views[half:])])
+
+    def _judge(self, photo: Pixels, features: Tensor) -> PhotoScore | MaclipError:
+        if not bool(torch.isfinite(features).all()) and self._encoder.precision == "fp16" and self._exact:
+            if self._exact_engine is None:
+                self._exact_engine = Engine(self._exact(), self._metric, batch_views=self.batch_views)
+            return self._exact_engine.score([photo])[0]
+        try:
+            score = judge(self._metric, features, self._model.prompts, self._model.logit_scale)
+        except Poison as error:
+            return error
+        return dataclasses.replace(
+            score,
+            width=photo.shape[1],
+            height=photo.shape[0],
+            device=self._encoder.device.type,
+            precision=self._encoder.precision,
+        )
+
+
+def _does_not_fit(views: Tensor) -> Transient:
+    height, width = views.shape[-2:]
+    return Transient(
+        f"A view of {width}×{height} pixels does not fit into the free memory of the device. "
+        "Free some, or choose a protocol with smaller photos."
+    )

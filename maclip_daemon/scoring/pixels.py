@@ -1,0 +1,44 @@
+"""Pixels on their way to the scoring process. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from maclip_daemon.errors import Poison, Transient
+
+CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class PixelBlock:
+    """One photo at its protocol's size: RGB bytes H×W×3 in C order, in memory or in a spool file."""
+
+    pixels: bytes | None
+    spooled: Path | None
+    """A file of nothing but the pixels; whoever made it removes it after scoring."""
+    width: int
+    height: int
+    name: str = ""
+    """For messages: the photo's path."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its pixels."""
+        return self.width * self.height * CHANNELS
+
+    def check(self) -> None:
+        """Raise `Poison` for pixels that do not match the sizes, `Transient` for a lost spool file."""
+        if self.pixels is not None:
+            length = len(self.pixels)
+        elif self.spooled is not None:
+            try:
+                length = self.spooled.stat().st_size
+            except OSError as error:
+                raise Transient(f"The spooled pixels {self.spooled} are gone: {error.strerror}.") from None
+        else:
+            raise Poison(f"{self.name or 'The photo'} came without pixels.")
+        if min(self.width, self.height) < 1 or length != self.size:
+            raise Poison(
+                f"{self.name or 'The photo'} came with {length} bytes for {self.width}×{self.height} pixels."
+            )
