@@ -8,11 +8,12 @@ drive that was unplugged must not move the stars of the others; `maclip purge` t
 from __future__ import annotations
 
 import math
+import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Literal
 
 from sqlalchemy import bindparam, func, insert, select
@@ -94,8 +95,7 @@ def needs_renewal(
         return old is None and source is not None
     if old.source != source or old.settings != _settings(source, shares, reference_edges, absolute_edges):
         return True
-    grew = count >= max(GROWTH * old.photo_count, minimum_photos)
-    return grew and count > old.photo_count
+    return bool(count > old.photo_count and count >= GROWTH * old.photo_count)
 
 
 _LATEST = (
@@ -193,12 +193,12 @@ def _settings(
 
 def _sorted_scores(session: Session, scale_id: int) -> array[float]:
     """Read all scores in order, from the index alone: 8 bytes each, where a list takes 32."""
-    driver = session.connection().connection.cursor()
-    try:
-        driver.execute("SELECT score FROM scores WHERE scale_id = ? ORDER BY score", (scale_id,))
-        return array("d", (score for (score,) in driver))
-    finally:
-        driver.close()
+    driver = session.connection().connection.driver_connection
+    assert isinstance(
+        driver, sqlite3.Connection
+    )  # without SQLAlchemy's rows: a million in a third of a second
+    rows = driver.execute("SELECT score FROM scores WHERE scale_id = ? ORDER BY score", (scale_id,))
+    return array("d", chain.from_iterable(rows))
 
 
 def _edges(scores: Sequence[float], shares: Shares) -> Edges:

@@ -5,11 +5,15 @@ Every function takes a `reader.Reader` (`open_readonly`, or `Library.reader`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from maclip_daemon.library import paths
 from maclip_daemon.library.reader import Reader
+from maclip_daemon.library.views import FAILURE_ROWS, QUALITY_ROWS
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ class PhotoDetail:
     missing_since: str | None
     rating_in_file: int | None
     rating_owner: str
+    stars_written: int | None
+    """What we last wrote into its file."""
     failure: str | None
+    """Why the last attempt on it failed."""
     attempts: int
 
 
@@ -75,86 +82,134 @@ class Failure:
     failed_at: str
 
 
-@dataclass(frozen=True)
-class Status:
-    """How far the work is."""
-
-    photos: dict[str, int]
-    """By state: waiting, scored, failed, missing."""
-    jobs: dict[str, dict[str, int]]
-    """By kind (score, rate), then state (ready, leased, dead)."""
-    roots: list[dict[str, Any]]
-    """path, state, reason, file_system, scanned_at."""
-    scale: dict[str, str] | None
-    """metric, model, protocol of the active scale."""
-    calibration: dict[str, Any] | None
-    """number, source, photo_count, made_at, edges."""
-    ratings: dict[str, int]
-    """By owner: none, maclip, person."""
-    notes: dict[str, Any]
-    """What the daemon left to say, by key."""
+ACTIVE = "(SELECT id FROM scales WHERE active = 1)"
+LOOK_AHEAD = 2000  # scores read in order before asking folder by folder; about 3 ms
 
 
 def worst(reader: Reader, count: int, under: str | None = None) -> list[PhotoRow]:
-    """Give the photos with the lowest scores, lowest first (below the folder `under`)."""
-    raise NotImplementedError
+    """Give the photos with the lowest scores, lowest first (below the folder `under`).
+
+    Photos that are missing, failed or wait to be scored again are left out.
+    """
+    return _by_score(reader, count, under, "ASC")
 
 
 def best(reader: Reader, count: int, under: str | None = None) -> list[PhotoRow]:
     """Give the photos with the highest scores, highest first (below the folder `under`)."""
-    raise NotImplementedError
+    return _by_score(reader, count, under, "DESC")
+
+
+def _by_score(reader: Reader, count: int, under: str | None, order: str) -> list[PhotoRow]:
+    if under is None:
+        rows = reader.execute(
+            f"{QUALITY_ROWS} AND p.state = 'scored' ORDER BY s.score {order}, s.id LIMIT ?", (count,)
+        )
+        return [_photo_row(row) for row in rows]
+    chosen = _first_under(reader, count, under, order)
+    marks = ", ".join("?" * len(chosen))
+    rows = reader.execute(f"{QUALITY_ROWS} AND s.id IN ({marks}) ORDER BY s.score {order}, s.id", chosen)
+    return [_photo_row(row) for row in rows]
+
+
+def _first_under(reader: Reader, count: int, under: str, order: str) -> list[int]:
+    """Give the numbers of the first `count` scores below a folder, without reading all that are there."""
+    condition, values = _is_under("f.path", under)
+    ahead = reader.execute(
+        f"SELECT s.id FROM (SELECT id, photo_id, folder_id, score FROM scores WHERE scale_id = {ACTIVE}"
+        f" ORDER BY score {order}, id LIMIT {LOOK_AHEAD}) s"
+        " CROSS JOIN photos p ON p.id = s.photo_id CROSS JOIN folders f ON f.id = s.folder_id"
+        f" WHERE p.state = 'scored' AND {condition} ORDER BY s.score {order}, s.id LIMIT ?",
+        (*values, count),
+    ).fetchall()
+    if len(ahead) == count:
+        return [number for (number,) in ahead]
+    # The first n of all lie in the n folders whose own first ones are the lowest: any other folder has n
+    # photos before it. So only those are looked into.
+    first = (
+        "SELECT s.score FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
+        f" WHERE s.scale_id = {ACTIVE} AND s.folder_id = f.id AND p.state = 'scored'"
+        f" ORDER BY s.score {order} LIMIT 1"
+    )
+    folders = reader.execute(
+        f"SELECT id, first FROM (SELECT f.id AS id, ({first}) AS first FROM folders f WHERE {condition})"
+        f" WHERE first IS NOT NULL ORDER BY first {order} LIMIT ?",
+        (*values, count),
+    ).fetchall()
+    sign = 1 if order == "ASC" else -1
+    found: list[tuple[float, int]] = []
+    for folder_id, _ in folders:
+        of_folder = reader.execute(
+            "SELECT s.score, s.id FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
+            f" WHERE s.scale_id = {ACTIVE} AND s.folder_id = ? AND p.state = 'scored'"
+            f" ORDER BY s.score {order}, s.id LIMIT ?",
+            (folder_id, count),
+        )
+        found.extend((sign * score, number) for score, number in of_folder)
+    return [number for _, number in heapq.nsmallest(count, found)]
+
+
+def _is_under(column: str, under: str) -> tuple[str, list[paths.StoredPath]]:
+    place = paths.without_trailing_slash(under)
+    conditions, values = [f"{column} = ?"], [paths.stored(place)]
+    for first, end in paths.ranges_under(place):
+        conditions.append(f"{column} >= ? AND {column} < ?")
+        values += [first, end]
+    return f"({' OR '.join(conditions)})", values
+
+
+def _photo_row(row: Sequence[Any]) -> PhotoRow:
+    path, folder, file_name, *rest = row
+    return PhotoRow(paths.restored(path), paths.restored(folder), paths.restored(file_name), *rest)
 
 
 def show(reader: Reader, path: str) -> PhotoDetail | None:
     """Give all that is known of the photo at `path`; None: it is not in the library."""
-    raise NotImplementedError
+    folder, name = paths.split(path)
+    photo = reader.execute(
+        "SELECT p.id, p.state, p.width, p.height, p.taken_at, p.first_seen_at, p.missing_since,"
+        " p.rating_in_file, p.rating_owner, p.stars_written"
+        " FROM folders f JOIN photos p ON p.folder_id = f.id WHERE f.path = ? AND p.file_name = ?",
+        (paths.stored(folder), paths.stored(name)),
+    ).fetchone()
+    if photo is None:
+        return None
+    photo_id, state, width, height, taken_at, first_seen_at, missing_since, rating, owner, stars = photo
+    quality = reader.execute(f"{QUALITY_ROWS} AND s.photo_id = ?", (photo_id,)).fetchone()
+    beside = reader.execute(
+        f"SELECT details, views, precision, device FROM scores WHERE photo_id = ? AND scale_id = {ACTIVE}",
+        (photo_id,),
+    ).fetchone() or (None, None, None, None)
+    failure = reader.execute(
+        "SELECT reason, attempts FROM jobs WHERE photo_id = ? ORDER BY state = 'dead' DESC LIMIT 1",
+        (photo_id,),
+    ).fetchone() or (None, 0)
+    return PhotoDetail(
+        path=path,
+        state=state,
+        quality=None if quality is None else _photo_row(quality),
+        details=json.loads(beside[0]) if beside[0] else {},
+        views=beside[1],
+        precision=beside[2],
+        device=beside[3],
+        width=width,
+        height=height,
+        taken_at=taken_at,
+        first_seen_at=first_seen_at,
+        missing_since=missing_since,
+        rating_in_file=rating,
+        rating_owner=owner,
+        stars_written=stars,
+        failure=failure[0],
+        attempts=failure[1],
+    )
 
 
 def failures(reader: Reader, limit: int | None = None, under: str | None = None) -> Iterator[Failure]:
-    """Give the photos that were given up, the latest first."""
-    raise NotImplementedError
-
-
-def status(reader: Reader) -> Status:
-    """Count how far the work is."""
-    raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Bin:
-    """One bar of the histogram: scores from `low` up to `high`."""
-
-    low: float
-    high: float
-    photo_count: int
-
-
-@dataclass(frozen=True)
-class GroupSummary:
-    """The photos of one folder or one month."""
-
-    name: str
-    photo_count: int
-    mean: float
-    lowest: float
-    highest: float
-
-
-def histogram(reader: Reader, bins: int = 20) -> list[Bin]:
-    """Count the active scores in equal steps from the lowest to the highest."""
-    raise NotImplementedError
-
-
-def by_folder(reader: Reader) -> list[GroupSummary]:
-    """Summarise the active scores by folder, the lowest mean first."""
-    raise NotImplementedError
-
-
-def by_month(reader: Reader) -> list[GroupSummary]:
-    """Summarise the active scores by the month the photos were taken in ("2026-11"; "unknown")."""
-    raise NotImplementedError
-
-
-def score_summary(reader: Reader) -> dict[str, Any]:
-    """Give number, mean, lowest, highest and the quartiles of the active scores."""
-    raise NotImplementedError
+    """Give the photos that were given up (below the folder `under`), the latest first."""
+    condition, values = ("1", []) if under is None else _is_under("f.path", under)
+    rows = reader.execute(
+        f"{FAILURE_ROWS} AND {condition} ORDER BY j.changed_at DESC, j.id DESC LIMIT ?",
+        (*values, -1 if limit is None else limit),
+    )
+    for path, reason, attempts, failed_at in rows:
+        yield Failure(paths.restored(path), reason, attempts, failed_at)

@@ -109,9 +109,8 @@ def record_all(session: Session, scale_id: int, scored: Sequence[tuple[int, Scor
     session.execute(_SCORED, [{"key": photo_id, "scale": scale_id} for photo_id, _ in scored])
 
 
-_NUMBERS = tuple(
-    f.name for f in fields(ScoreRow) if f.name not in ("views", "details", "precision", "device")
-)
+_SCORE_COLUMNS = tuple(f.name for f in fields(ScoreRow))
+_NUMBERS = tuple(name for name in _SCORE_COLUMNS if name not in ("views", "details", "precision", "device"))
 
 
 def _refuse_what_is_no_number(score: ScoreRow) -> None:
@@ -125,7 +124,6 @@ def _columns(score: ScoreRow) -> dict[str, Any]:
     return {name: getattr(score, name) for name in _SCORE_COLUMNS}
 
 
-_SCORE_COLUMNS = tuple(f.name for f in fields(ScoreRow))
 _INSERT = insert(SCORES).values(
     photo_id=bindparam("photo_id"),
     scale_id=bindparam("scale_id"),

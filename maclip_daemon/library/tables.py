@@ -108,6 +108,7 @@ class Photo(Table):
         CheckConstraint("state in ('waiting', 'scored', 'failed', 'missing')", "state_known"),
         CheckConstraint("rating_owner in ('none', 'maclip', 'person')", "rating_owner_known"),
         Index("photos_inode", "inode"),
+        Index("photos_rating_owner", "rating_owner", sqlite_where=text("rating_owner <> 'none'")),
         Index("photos_pixel_hash", "pixel_hash", sqlite_where=text("pixel_hash IS NOT NULL")),
     )
 

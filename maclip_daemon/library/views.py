@@ -14,8 +14,7 @@ _PATH = (
 
 # The scale and the calibration are scalar subqueries: SQLite computes them once, and then takes the rows in
 # the order of the index (scale_id, score), so that `ORDER BY score LIMIT 50` reads 50 rows of a million.
-PHOTO_QUALITY = f"""
-CREATE VIEW photo_quality AS
+QUALITY_ROWS = f"""
 SELECT
   {_PATH} AS path,
   f.path AS folder,
@@ -57,8 +56,7 @@ LEFT JOIN calibrations c ON c.id = (
 WHERE s.scale_id = (SELECT id FROM scales WHERE active = 1)
 """
 
-PHOTO_FAILURES = f"""
-CREATE VIEW photo_failures AS
+FAILURE_ROWS = f"""
 SELECT {_PATH} AS path, j.reason AS reason, j.attempts AS attempts, j.changed_at AS failed_at
 FROM jobs j
 JOIN photos p ON p.id = j.photo_id
@@ -66,4 +64,7 @@ JOIN folders f ON f.id = p.folder_id
 WHERE j.state = 'dead' AND p.state <> 'missing'
 """
 
-VIEWS = {"photo_quality": PHOTO_QUALITY, "photo_failures": PHOTO_FAILURES}
+VIEWS = {
+    "photo_quality": f"CREATE VIEW photo_quality AS {QUALITY_ROWS}",
+    "photo_failures": f"CREATE VIEW photo_failures AS {FAILURE_ROWS}",
+}

@@ -7,7 +7,6 @@ from maclip_daemon.library.tables import Table
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Table.metadata,
-    render_as_batch=True,  # SQLite cannot alter most things in place
     transactional_ddl=True,  # SQLite can; alembic assumes it cannot
 )
 context.run_migrations()
