@@ -7,6 +7,8 @@ chapter 5) and both applications have it. The conversions are exiv2's, the same 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
@@ -23,12 +25,14 @@ _SKELETON = (
 )
 _END_OF_RDF = b"</rdf:RDF>"
 _EXTENSION_NOTE = "/http://ns.adobe.com/xmp/note/ HasExtendedXMP"
+_EXTENSION_NAME = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"
 _EXTENSION_KEY = "Xmp.xmpNote.HasExtendedXMP"  # points into the photo's other segments: wrong in a sidecar
 
-# What photo managers show or search; exposure data they read from the photo itself in any case.
+# What photo managers show or search. Not the orientation: every reader takes it from the photo, a copy goes
+# stale when the photo is turned, and darktable would turn a HEIC, which is upright when decoded, once more.
 _FROM_EXIF = {
     "http://purl.org/dc/elements/1.1/": {"creator", "description", "rights"},
-    "http://ns.adobe.com/tiff/1.0/": {"Make", "Model", "Orientation"},
+    "http://ns.adobe.com/tiff/1.0/": {"Make", "Model"},
     "http://ns.adobe.com/xap/1.0/": {"CreateDate"},
     "http://ns.adobe.com/photoshop/1.0/": {"DateCreated"},
     "http://ns.adobe.com/exif/1.0/": {"DateTimeOriginal", "DateTimeDigitized", "UserComment"},
@@ -48,6 +52,7 @@ def seed(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
     for source in ("iptc", "exif"):
         try:
             converted = _converted(photo, **{source: True})
+            _keep_prefixes(converted)
             chosen = [part for part in _parts(converted) if part.tag not in taken]
         except (Refused, ElementTree.ParseError) as error:
             notes.append(f"its {source.upper()} could not be carried into the sidecar: {error}")
@@ -56,7 +61,8 @@ def seed(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
             chosen = [part for part in chosen if _is_wanted(part.tag)]
         taken.update(part.tag for part in chosen)
         document = _with(document, chosen)
-    document = tags.change_sidecar(document, {_EXTENSION_KEY: None})
+    if _EXTENSION_NAME in taken:
+        document = tags.change_sidecar(document, {_EXTENSION_KEY: None})
     notes.extend(_losses(tags.read_packet(photo), document))
     return document, tuple(notes)
 
@@ -110,6 +116,13 @@ def _with(document: bytes, properties: list[ElementTree.Element]) -> bytes:
     description.extend(properties)
     before, end, after = document.rpartition(_END_OF_RDF)
     return before + ElementTree.tostring(description) + end + after
+
+
+def _keep_prefixes(document: bytes) -> None:
+    """Have ElementTree write the prefixes that exiv2 uses; exiv2 fails on two prefixes for one namespace."""
+    for _, (prefix, namespace) in ElementTree.iterparse(io.BytesIO(document), events=("start-ns",)):
+        with contextlib.suppress(ValueError):  # a name like ns1 is reserved, and what ElementTree makes up
+            ElementTree.register_namespace(prefix, namespace)
 
 
 def _losses(packet: bytes, document: bytes) -> Iterator[str]:

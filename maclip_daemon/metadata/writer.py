@@ -81,7 +81,11 @@ class MetadataWriter:
 
         Raises `FileChanged` when the photo is gone, `Poison` when its sidecar cannot be read.
         """
-        message = {"operation": "inspect", "photo": os.path.abspath(photo), "last_written": last_written}
+        message = {
+            "operation": "inspect",
+            "photo": os.path.abspath(photo),  # noqa: PTH100 - resolving would follow links
+            "last_written": last_written,
+        }
         return messages.found_from_message(self._request(message).header["found"])
 
     def close(self) -> None:
