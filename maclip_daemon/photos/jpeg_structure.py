@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import re
 
-_EOI, _SOS, _DRI = 0xD9, 0xDA, 0xDD
+_EOI, _SOS, _DRI, _DHT = 0xD9, 0xDA, 0xDD, 0xC4
+_SEQUENTIAL_HUFFMAN = (0xC0, 0xC1)
+_END_OF_BLOCK = 0x00
+# Bytes. What a broken copy or card leaves are holes of zeros, a sector or a cluster long.
+_HOLE = bytes(256)
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RST0..RST7 carry no length
 # T.81 B.2.1 and B.2.4: what may stand between two scans, beside SOS itself.
 _BETWEEN_SCANS = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
@@ -22,7 +26,8 @@ def damage(data: bytes) -> str | None:
 
     Bytes after its end marker (motion photos, multi-picture previews, padding) are of no concern.
     """
-    position, restart_interval, scans = 2, 0, 0
+    position, restart_interval, scans, frame = 2, 0, 0, 0
+    first_symbols: dict[int, int] = {}
     while True:
         position = data.find(b"\xff", position)
         while position >= 0 and data[position + 1 : position + 2] == b"\xff":
@@ -42,6 +47,11 @@ def damage(data: bytes) -> str | None:
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == _DRI:
             restart_interval = int.from_bytes(data[position + 4 : position + 6], "big")
+        elif marker == _DHT:
+            first_symbols |= _first_symbols(data[position + 4 : position + 2 + length])
+        elif 0xC0 <= marker <= 0xCF and marker not in _BETWEEN_SCANS:
+            frame = marker
+        header = data[position + 4 : position + 2 + length]
         position += 2 + length
         if marker != _SOS:
             continue
@@ -51,7 +61,31 @@ def damage(data: bytes) -> str | None:
             return _cut_off(scans)
         if restart_interval and not _restarts_in_order(data, position, found.start()):
             return f"its picture data is corrupt (a piece is missing before byte {found.start()})"
+        if frame in _SEQUENTIAL_HUFFMAN and not _zeros_have_a_meaning(header, first_symbols):
+            hole = data.find(_HOLE, position, found.start())
+            if hole >= 0:
+                return f"its picture data is corrupt (a hole of zeros at byte {hole})"
         position = found.start()
+
+
+def _first_symbols(tables: bytes) -> dict[int, int]:
+    """Of each AC Huffman table in a DHT segment (T.81 B.2.4.2): the symbol whose code is all zeros."""
+    symbols = {}
+    while len(tables) > 17:
+        kind, lengths = tables[0], tables[1:17]
+        if kind >> 4 == 1:
+            symbols[kind & 15] = tables[17]
+        tables = tables[17 + sum(lengths) :]
+    return symbols
+
+
+def _zeros_have_a_meaning(scan_header: bytes, first_symbols: dict[int, int]) -> bool:
+    """Whether a long run of zero bits can be a picture: a flat area, if zeros spell "end of block".
+
+    In any other table they would spell coefficients, every one of them at its negative extreme.
+    """
+    tables = scan_header[2 : 1 + 2 * scan_header[0] : 2] if scan_header else b""
+    return all(first_symbols.get(table & 15, _END_OF_BLOCK) == _END_OF_BLOCK for table in tables)
 
 
 def _restarts_in_order(data: bytes, start: int, end: int) -> bool:

@@ -193,6 +193,23 @@ def test_a_jpeg_with_a_lost_piece_fails() -> None:
     assert decoded(whole, "a.jpg").photo_width == 1000
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_with_a_hole_of_zeros_fails(mode: str) -> None:
+    whole = bytearray(still_bytes(picture(1000, 800).convert(mode), "jpg"))
+    middle = len(whole) // 2
+    whole[middle : middle + 512] = bytes(512)
+    with pytest.raises(Poison, match="a hole of zeros"):
+        decoded(bytes(whole), "a.jpg")
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"progressive": True}, {"quality": 5}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("colour", ["black", "white", "grey"])
+def test_a_flat_picture_is_no_hole(mode: str, colour: str, options: dict[str, object]) -> None:
+    flat = Image.new("RGB", (800, 600), colour).convert(mode)
+    assert decoded(still_bytes(flat, "jpg", **options), "a.jpg").photo_width == 800
+
+
 def test_a_png_with_a_flipped_bit_fails_by_its_checksum() -> None:
     whole = bytearray(still_bytes(picture(), "png"))
     whole[len(whole) // 2] ^= 1
