@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library import photos, roots, scores
+from maclip_daemon.library.database import Library
+
+NOW = 1_780_000_000.0
+
+
+@dataclass(frozen=True)
+class Found:
+    path: str
+    device: int = 3
+    inode: int = 7
+    size: int = 1000
+    mtime_ns: int = 10**18
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with Library.open(tmp_path / "data" / "library.db", busy_timeout_s=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+def session(library: Library) -> Iterator[Session]:
+    with library.writing() as opened:
+        yield opened
+
+
+@pytest.fixture
+def add_photo(session: Session) -> Callable[..., int]:
+    """Adds a photo at a path, each with another inode; with a score when one is given."""
+    inodes = count(100)
+
+    def add(path: str, score: float | None = None, **facts: int) -> int:
+        root = roots.root_for(session, "/photos", NOW)
+        photo = photos.see(session, root, Found(path, inode=next(inodes), **facts), NOW).photo_id
+        if score is not None:
+            scale = scores.scale_for(session, "maclip", "builtin", "spaq448")
+            scores.activate(session, scale.id)
+            scores.record(session, photo, scale.id, scores.ScoreRow(score), NOW)
+        return photo
+
+    return add

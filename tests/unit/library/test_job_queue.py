@@ -1,0 +1,154 @@
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library import jobs, leases, photos
+from maclip_daemon.library.database import Library
+from maclip_daemon.library.jobs import JobCounts, LeasedJob, RetryPolicy
+from maclip_daemon.library.queries import failures
+
+NOW = 1_780_000_000.0
+POLICY = RetryPolicy(max_attempts=3, retry_base_s=2)
+AddPhoto = Callable[..., int]
+
+
+@pytest.fixture
+def photo(session: Session, add_photo: AddPhoto) -> int:
+    photo_id = add_photo("/photos/a.jpg")
+    jobs.enqueue(session, photo_id, "score", NOW)
+    return photo_id
+
+
+def lease(session: Session, now: float = NOW, worker: str = "w", limit: int = 10) -> list[LeasedJob]:
+    return jobs.lease(session, "score", worker, now, 900, limit)
+
+
+def test_asking_twice_is_one_job(session: Session, photo: int) -> None:
+    jobs.enqueue(session, photo, "score", NOW + 1)
+    assert jobs.counts(session, "score") == JobCounts(ready=1)
+
+
+def test_the_longest_waiting_are_leased_first_and_once(session: Session, add_photo: AddPhoto) -> None:
+    for number in range(5):
+        jobs.enqueue(session, add_photo(f"/photos/{number}.jpg"), "score", NOW - number)
+    assert [job.path for job in lease(session, limit=2)] == ["/photos/4.jpg", "/photos/3.jpg"]
+    assert len(lease(session, worker="other")) == 3
+    assert lease(session) == []
+
+
+def test_finished_work_leaves_no_row(session: Session, photo: int) -> None:
+    (job,) = lease(session)
+    assert jobs.finish(session, job, "w")
+    assert not jobs.finish(session, job, "w")
+    assert jobs.counts(session, "score") == JobCounts()
+
+
+def test_a_photo_asked_for_again_while_in_hand_is_done_again(session: Session, photo: int) -> None:
+    (job,) = lease(session)
+    jobs.enqueue(session, photo, "score", NOW + 1)
+    assert lease(session, NOW + 2) == []
+    assert not jobs.finish(session, job, "w")
+    (again,) = lease(session, NOW + 3)
+    assert jobs.finish(session, again, "w")
+
+
+def test_a_worker_cannot_end_what_another_one_holds(session: Session, photo: int) -> None:
+    (old,) = lease(session)
+    assert leases.reclaim_expired(session, NOW + 900, 900) == 1
+    (new,) = lease(session, NOW + 901, "other")
+    assert not jobs.finish(session, old, "w")
+    assert jobs.fail(session, old, "w", "late", NOW + 902, poison=True, policy=POLICY) == "lost"
+    assert jobs.finish(session, new, "other")
+
+
+def test_a_late_answer_cannot_end_a_later_lease_of_the_same_worker(session: Session, photo: int) -> None:
+    (old,) = lease(session)
+    leases.reclaim_expired(session, NOW + 900, 900)
+    (new,) = lease(session, NOW + 901)
+    assert not jobs.finish(session, old, "w")
+    assert jobs.finish(session, new, "w")
+
+
+def test_failures_pause_twice_as_long_each_time_and_end_with_the_reason(
+    session: Session, photo: int, library: Library
+) -> None:
+    now = NOW
+    for pause in (2, 4):
+        (job,) = lease(session, now)
+        assert jobs.fail(session, job, "w", "share away", now, poison=False, policy=POLICY) == "retry"
+        assert jobs.next_due(session, "score") == now + pause
+        assert lease(session, now + pause - 0.5) == []
+        now += pause
+    (job,) = lease(session, now)
+    assert jobs.fail(session, job, "w", "share away", now, poison=False, policy=POLICY) == "dead"
+    assert jobs.counts(session, "score") == JobCounts(dead=1)
+    session.commit()
+    with library.reader() as reader:
+        (failure,) = failures(reader)
+    assert (failure.path, failure.reason, failure.attempts) == ("/photos/a.jpg", "share away", 3)
+
+
+def test_poison_is_given_up_at_once_and_a_retry_starts_afresh(session: Session, photo: int) -> None:
+    (job,) = lease(session)
+    assert jobs.fail(session, job, "w", "cut off", NOW, poison=True, policy=POLICY) == "dead"
+    assert photos.known_in_folder(session, "/photos")["a.jpg"].state == "failed"
+    assert jobs.retry_dead(session, NOW, under="/elsewhere") == 0
+    assert jobs.retry_dead(session, NOW, under="/photos/a.jpg") == 1
+    assert photos.known_in_folder(session, "/photos")["a.jpg"].state == "waiting"
+    (again,) = lease(session)
+    assert again.attempts == 0
+
+
+def test_a_pause_never_grows_beyond_an_hour() -> None:
+    assert RetryPolicy(max_attempts=100).pause_s(99) == jobs.MAX_PAUSE_S
+
+
+def test_work_given_back_counts_no_attempt_and_is_due_at_once(session: Session, photo: int) -> None:
+    for _ in range(10):
+        held = lease(session)
+        jobs.give_back(session, held, "w", NOW)
+    assert lease(session)[0].attempts == 0
+
+
+def test_a_killed_program_counts_no_attempt_however_often(session: Session, photo: int) -> None:
+    for _ in range(10):
+        assert len(lease(session)) == 1
+        assert leases.release_all(session, None, NOW) == 1
+    assert lease(session)[0].attempts == 0
+
+
+def test_a_lease_lasts_as_long_as_it_is_renewed(session: Session, photo: int) -> None:
+    (job,) = lease(session)
+    assert leases.renew(session, "w", NOW + 800, 900) == 1
+    assert leases.reclaim_expired(session, NOW + 1000, 900) == 0
+    assert jobs.finish(session, job, "w")
+
+
+def test_a_clock_set_back_does_not_prolong_a_pause(session: Session, photo: int) -> None:
+    (job,) = lease(session)
+    jobs.fail(session, job, "w", "later", NOW, poison=False, policy=POLICY)
+    yesterday = NOW - 86400
+    assert lease(session, yesterday) == []
+    leases.reclaim_expired(session, yesterday, 900)
+    assert len(lease(session, yesterday)) == 1
+
+
+def test_a_clock_set_back_cuts_a_lease_but_does_not_take_it(session: Session, photo: int) -> None:
+    (job,) = lease(session)
+    yesterday = NOW - 86400
+    assert leases.reclaim_expired(session, yesterday, 900) == 0
+    assert leases.reclaim_expired(session, yesterday + 900, 900) == 1
+    assert not jobs.finish(session, job, "w")
+
+
+def test_a_clock_nudged_back_changes_nothing(session: Session, photo: int) -> None:
+    lease(session)
+    assert leases.reclaim_expired(session, NOW - 0.5, 900) == 0
+    assert leases.reclaim_expired(session, NOW + 899, 900) == 0
+
+
+def test_a_reason_with_bytes_that_are_not_utf8_is_stored(session: Session, photo: int) -> None:
+    (job,) = lease(session)
+    reason = "cannot read /x/\udcff.jpg"
+    assert jobs.fail(session, job, "w", reason, NOW, poison=True, policy=POLICY) == "dead"

@@ -1,0 +1,40 @@
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maclip_daemon.library import moments, paths
+
+NAMES = st.binary(min_size=1, max_size=12).map(lambda raw: raw.replace(b"\0", b"n").replace(b"/", b"s"))
+
+
+@given(NAMES)
+def test_every_name_a_file_can_have_comes_back_as_it_was(raw: bytes) -> None:
+    name = os.fsdecode(raw)
+    assert paths.restored(paths.stored(name)) == name
+
+
+def test_a_utf8_name_is_stored_as_text_and_any_other_as_its_bytes() -> None:
+    assert paths.stored("/Fotos/Ærø.jpg") == "/Fotos/Ærø.jpg"
+    assert paths.stored(os.fsdecode(b"/x/\xff.jpg")) == b"/x/\xff.jpg"
+
+
+def _is_in(value: paths.StoredPath, ranges: list[tuple[paths.StoredPath, paths.StoredPath]]) -> bool:
+    return any(type(value) is type(low) and low <= value < high for low, high in ranges)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("folder", ["/a/b", "/a/b/", os.fsdecode(b"/a/\xfe")])
+def test_the_ranges_hold_what_lies_below_and_nothing_beside(folder: str) -> None:
+    inside = [os.path.join(folder, name) for name in ("x", "c/d", "\U0010ffff", os.fsdecode(b"\xff"))]
+    outside = [folder.rstrip("/"), folder.rstrip("/") + "0", folder.rstrip("/") + "-x/y", "/a", "/a/a/x"]
+    ranges = paths.ranges_under(folder)
+    assert all(_is_in(paths.stored(path), ranges) for path in inside)
+    assert not any(_is_in(paths.stored(path), ranges) for path in outside)
+
+
+@given(st.floats(0, 4e9), st.floats(0, 4e9))
+def test_text_order_of_moments_is_time_order(one: float, other: float) -> None:
+    if abs(one - other) >= 0.002:
+        assert (moments.text(one) < moments.text(other)) == (one < other)
+    assert moments.seconds(moments.text(one)) == pytest.approx(one, abs=0.002)
