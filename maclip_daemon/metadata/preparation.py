@@ -23,13 +23,6 @@ from maclip_daemon.metadata.refusal import Refused
 
 Wanted = dict[str, str | None]
 
-_NAMESPACES = {
-    properties.PREFIX: properties.NAMESPACE,
-    "xmp": "http://ns.adobe.com/xap/1.0/",
-    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
-    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
-}
-
 
 def prepare(request: RatingRequest) -> Prepared:
     """Prepare one write. The temporary file is not flushed yet.
@@ -153,17 +146,20 @@ def _laid_out(
 
 
 def _verify_sidecar(
-    path: Path, before: tags.Values, leaves: xmp_text.Leaves, new: bytes, wanted: Wanted
+    file: Path, before: tags.Values, leaves: xmp_text.Leaves, new: bytes, wanted: Wanted
 ) -> None:
     """Refuse new bytes in which anything but our properties differs, by exiv2's reading and by our own."""
-    lost = xmp_text.lost(leaves, xmp_text.read(new), frozenset(_path_of(key) for key in wanted))
-    if lost:
+    paths = {_path_of(key): text for key, text in wanted.items()}
+    written = xmp_text.read(new)
+    if wrong := [path for path, text in paths.items() if written.get(path) != text]:
+        raise Refused(f"{file} is left alone: its prefixes send {wrong[0].rpartition('/')[2]} elsewhere.")
+    if lost := xmp_text.lost(leaves, written, frozenset(paths)):
         raise Refused(
-            f"{path} is left alone: rewriting it would lose {len(lost)} of its properties, "
+            f"{file} is left alone: rewriting it would lose {len(lost)} of its properties, "
             f"among them {lost[0].rpartition('/')[2]}."
         )
     with tags.open_bytes(new) as image:
-        _verify_values(path, before, tags.read_xmp(image), wanted)
+        _verify_values(file, before, tags.read_xmp(image), wanted)
 
 
 def _verify_values(path: Path, before: tags.Values, after: tags.Values, wanted: Wanted) -> None:
@@ -179,4 +175,4 @@ def _verify_values(path: Path, before: tags.Values, after: tags.Values, wanted: 
 
 def _path_of(key: str) -> str:
     _, prefix, name = key.split(".", 2)
-    return f"/{_NAMESPACES.get(prefix, prefix)} {name}"
+    return f"/{tags.NAMESPACES[prefix]} {name}"

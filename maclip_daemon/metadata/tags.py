@@ -19,8 +19,23 @@ Values = dict[str, object]
 
 _LOG_ERRORS_ONLY = 3  # at 4 pyexiv2 would also swallow the errors
 
+NAMESPACES = {
+    properties.PREFIX: properties.NAMESPACE,
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
+    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "exif": "http://ns.adobe.com/exif/1.0/",
+    "aux": "http://ns.adobe.com/exif/1.0/aux/",
+    "exifEX": "http://cipa.jp/exif/1.0/",
+    "tiff": "http://ns.adobe.com/tiff/1.0/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+    "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
+    "xmpNote": "http://ns.adobe.com/xmp/note/",
+}
+
 pyexiv2.set_log_level(_LOG_ERRORS_ONLY)
-pyexiv2.registerNs(properties.NAMESPACE, properties.PREFIX)
 
 
 @contextmanager
@@ -28,6 +43,7 @@ def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
     """Open a photo for reading only. Raises `Refused` when exiv2 cannot read it."""
     # Latin-1 carries any path's bytes through pyexiv2 unchanged; an absolute path is never taken for a URL.
     name = os.fsencode(os.path.abspath(path)).decode("latin-1")  # noqa: PTH100 - must not resolve links
+    _restore_prefixes()
     with _as_refusal("exiv2 cannot read it"):
         image = pyexiv2.Image(name, encoding="latin-1")
     try:
@@ -39,6 +55,7 @@ def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
 @contextmanager
 def open_bytes(data: bytes) -> Iterator[pyexiv2.ImageData]:
     """Open a sidecar's or a photo's bytes. Raises `Refused` when exiv2 cannot read them."""
+    _restore_prefixes()
     with _as_refusal("exiv2 cannot read it"):
         image = pyexiv2.ImageData(data)
     try:
@@ -84,6 +101,15 @@ def change_photo(data: bytes, values: dict[str, str | None]) -> bytes:
         if exif:
             image.modify_exif(exif)
         return bytes(image.get_bytes())
+
+
+def _restore_prefixes() -> None:
+    """Undo what the last document did to exiv2's one table of prefixes.
+
+    A document that binds `xmp` to a namespace of its own would send the ratings of all later files there.
+    """
+    for prefix, namespace in NAMESPACES.items():
+        pyexiv2.registerNs(namespace, prefix)
 
 
 @contextmanager

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from maclip_daemon.metadata.ownership import fields_in_step, owner_of
+
+R, S = "Xmp.xmp.Rating", "Xmp.maclip.Stars"
+
+
+@pytest.mark.parametrize(
+    ("values", "last_written", "owner", "rating"),
+    [
+        ({}, None, "none", None),
+        ({R: "0"}, None, "none", 0),
+        ({R: ""}, None, "none", None),
+        ({R: "0", "Exif.Image.Rating": "0", "Xmp.MicrosoftPhoto.Rating": "0"}, 3, "none", 0),
+        ({R: "0", S: "3"}, 3, "none", 0),
+        ({R: "3", S: "3"}, 3, "maclip", 3),
+        ({R: "-1", S: "-1"}, -1, "maclip", -1),
+        ({R: "3", S: "3"}, None, "person", 3),
+        ({R: "3", S: "3"}, 4, "person", 3),
+        ({R: "4", S: "3"}, 3, "person", 4),
+        ({R: "4", S: "3"}, 4, "person", 4),
+        ({R: "3"}, 3, "person", 3),
+        ({R: "1"}, None, "person", 1),
+        ({R: "-1"}, None, "person", -1),
+        ({R: "4.6"}, None, "person", 4),
+        ({R: "good"}, None, "person", 0),
+    ],
+)
+def test_ours_is_only_what_equals_both_our_last_write_and_our_stars(
+    values: dict[str, object], last_written: int | None, owner: str, rating: int | None
+) -> None:
+    assert owner_of(values, last_written)[:2] == (owner, rating)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rating"),
+    [
+        ("Exif.Image.Rating", "3", 3),
+        ("Xmp.acdsee.rating", "5", 5),
+        ("Xmp.MicrosoftPhoto.Rating", "1", 1),
+        ("Xmp.MicrosoftPhoto.Rating", "25", 2),
+        ("Xmp.MicrosoftPhoto.Rating", "50", 3),
+        ("Xmp.MicrosoftPhoto.Rating", "75", 4),
+        ("Exif.Image.RatingPercent", "99", 5),
+        ("Exif.Fujifilm.Rating", "4", 4),
+    ],
+)
+def test_a_rating_in_another_field_is_a_persons_too(key: str, value: str, rating: int) -> None:
+    assert owner_of({key: value}, None)[:2] == ("person", rating)
+    assert owner_of({key: value, R: "0"}, None)[:2] == ("person", rating)
+
+
+def test_a_person_who_changed_only_another_field_owns_the_rating() -> None:
+    assert owner_of({R: "3", S: "3", "Xmp.MicrosoftPhoto.Rating": "50"}, 3)[0] == "maclip"
+    assert owner_of({R: "3", S: "3", "Xmp.MicrosoftPhoto.Rating": "99"}, 3)[0] == "person"
+    assert owner_of({R: "3", S: "3", "Xmp.acdsee.rating": "1"}, 3)[0] == "person"
+
+
+def test_iso_speed_ratings_are_no_ratings() -> None:
+    assert (
+        owner_of({"Exif.Photo.ISOSpeedRatings": "200", "Xmp.exif.ISOSpeedRatings": ["200"]}, None)[0]
+        == "none"
+    )
+
+
+@pytest.mark.parametrize(("rating", "percent"), [(-1, 0), (1, 1), (2, 25), (3, 50), (4, 75), (5, 99)])
+def test_only_fields_that_are_there_are_kept_in_step(rating: int, percent: int) -> None:
+    plain = max(rating, 0)
+    assert fields_in_step({}, rating) == {}
+    assert fields_in_step({"Xmp.acdsee.rating": "0", "Xmp.MicrosoftPhoto.Rating": "0"}, rating) == {
+        "Xmp.acdsee.rating": str(plain),
+        "Xmp.MicrosoftPhoto.Rating": str(percent),
+    }
+    assert fields_in_step({"Exif.Image.Rating": "0", "Exif.Image.RatingPercent": "0"}, rating) == {
+        "Exif.Image.Rating": str(plain),
+        "Exif.Image.RatingPercent": str(percent),
+    }

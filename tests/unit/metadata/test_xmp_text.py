@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from metadata_samples import DARKTABLE_SIDECAR
+
+from maclip_daemon.metadata import xmp_text
+from maclip_daemon.metadata.refusal import Refused
+
+BOMB = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" title="&b;"/></rdf:RDF></x:xmpmeta>"""
+STRANGER = BOMB.replace(b'"aaaaaaaaaa"', b'SYSTEM "file:///etc/passwd"')
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (BOMB, "document type"),
+        (STRANGER, "document type"),
+        (b"", "not well-formed"),
+        (DARKTABLE_SIDECAR[:700], "not well-formed"),
+        (b"\0" * 500, "not well-formed"),
+        (b"<html/>", "not XMP"),
+        (b"<a>" * 300 + b"</a>" * 300, "nested too deeply"),
+        (b" " * (xmp_text.SIZE_LIMIT + 1), "more than 16 MiB"),
+    ],
+)
+def test_what_no_parser_should_see_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        xmp_text.read(data)
+
+
+def test_every_value_is_read_with_its_full_name_and_position() -> None:
+    leaves = xmp_text.read(DARKTABLE_SIDECAR)
+    history = "/http://darktable.sf.net/ history"
+    assert leaves[f"{history}[2]/http://darktable.sf.net/ operation"] == "exposure"
+    assert leaves[f"{history}[3]/http://darktable.sf.net/ multi_name"] == "2"
+    assert leaves["/http://purl.org/dc/elements/1.1/ title[x-default]"] == "Am Kai & am Meer"
+    assert leaves["/http://purl.org/dc/elements/1.1/ subject[2]"] == "Kräne"
+
+
+def test_lost_altered_and_reordered_values_are_noticed() -> None:
+    before = xmp_text.read(DARKTABLE_SIDECAR)
+    assert xmp_text.lost(before, before, frozenset()) == []
+    for old, new in [
+        (b"Hafen</rdf:li><rdf:li>Kr\xc3\xa4ne", b"Kr\xc3\xa4ne</rdf:li><rdf:li>Hafen"),
+        (b'darktable:operation="rawprepare"', b""),
+        (b"am Meer", b"am  Meer"),
+    ]:
+        assert xmp_text.lost(before, xmp_text.read(DARKTABLE_SIDECAR.replace(old, new)), frozenset())
+
+
+def test_a_single_text_may_become_a_list_of_one() -> None:
+    assert xmp_text.lost({"/dc subject": "a"}, {"/dc subject[1]": "a"}, frozenset()) == []
+    assert xmp_text.lost({"/dc title": "a"}, {"/dc title[x-default]": "a"}, frozenset()) == []
+    assert xmp_text.lost({"/dc title": "a"}, {"/dc title[x-default]": "b"}, frozenset()) == ["/dc title"]
+    assert xmp_text.lost({"/xmp Rating": "1"}, {}, frozenset({"/xmp Rating"})) == []
