@@ -25,6 +25,7 @@ from maclip_daemon.photos.orientation import orientation_of, upright, upright_si
 from maclip_daemon.photos.stills import decode_still, exif_of, identify
 
 SMALLEST_SHORT_SIDE = 448  # pixels; below, the default protocol would enlarge, and judge our own blur
+_DNG_VERSION = 50706  # the TIFF tag that makes a DNG
 _ORIENTATION_OF_FLIP = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}  # LibRaw's flip → EXIF orientation
 
 
@@ -53,13 +54,18 @@ def decode_raw(
     if held not in (None, "TIFF"):
         raise Poison(f"its name says camera RAW but it holds {held}. Rename it to what it holds.")
     with told_as_poison("RAW data"):
+        container_exif = _container_exif(file)
         missing = raw_structure.missing_bytes(file)
-        if missing:
+        if missing and container_exif is not None and _DNG_VERSION in container_exif:
             raise Poison(f"the RAW is cut off: {missing} bytes are missing. {ADVICE}")
+        file.seek(0)
         with rawpy.RawPy() as raw:
             raw.open_buffer(file)
             sizes = raw.sizes
             check_pixels(sizes.raw_width, sizes.raw_height, max_megapixels)
+            if missing != 0:
+                # The container does not say, or (cameras count loosely) may be wrong: read it all to know.
+                raw.unpack()
             orientation = _ORIENTATION_OF_FLIP.get(sizes.flip, 1) if exif_rotation else 1
             full_size = upright_size(sizes.width, sizes.height, orientation)
             needed = min(min(full_size), max(SMALLEST_SHORT_SIDE, min(protocol.target_size(*full_size)) // 2))
@@ -68,7 +74,7 @@ def decode_raw(
                 image = _turned(preview, orientation_of(preview_exif), orientation, full_size, exif_rotation)
             else:
                 image = _developed(raw, needed, orientation)
-            moment = taken_at(_container_exif(file)) or taken_at(preview_exif) or _timestamp(raw)
+            moment = taken_at(container_exif) or taken_at(preview_exif) or _timestamp(raw)
     return DevelopedRaw(image, *full_size, moment)
 
 

@@ -1,7 +1,7 @@
 """Whether a RAW file is whole. Its preview sits near the front and would hide that the rest is missing.
 
 Only what the container says about its own length is read: the strips and tiles of TIFF-based files (DNG, CR2,
-NEF, ARW, PEF …) and the boxes of CR3 (ISO 14496-12). Other containers say nothing, and are left to LibRaw.
+NEF, ARW, PEF …) and the boxes of CR3 (ISO 14496-12). The containers of RAF, ORF and RW2 do not say.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _EXTENTS = ((273, 279), (324, 325), (513, 514))  # offsets and byte counts of st
 _MOST_DIRECTORIES = 64  # a loop of directories must end
 
 
-def missing_bytes(file: BinaryIO) -> int:
-    """How many bytes this file ought to have after its end; 0 when it is whole or does not say."""
+def missing_bytes(file: BinaryIO) -> int | None:
+    """How many bytes this file ought to have after its end; 0 when it is whole, None when it does not say."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(8)
@@ -26,7 +26,7 @@ def missing_bytes(file: BinaryIO) -> int:
     elif head[4:8] == b"ftyp":
         end = _end_of_boxes(file, size)
     else:
-        end = 0
+        return None
     file.seek(0)
     return max(0, end - size)
 

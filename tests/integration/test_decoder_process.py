@@ -120,7 +120,7 @@ def test_24_megapixels_fit_into_the_default_limit(
     path = tmp_path / f"a.{suffix}"
     quick: dict[str, dict[str, object]] = {
         "avif": {"speed": 10},
-        "heic": {"enc_params": {"x265:preset": "ultrafast"}, "quality": 30},
+        "heic": {"enc_params": {"preset": "ultrafast"}, "quality": 30},
         "png": {"compress_level": 1},
         "webp": {"method": 0, "lossless": False},
     }
@@ -166,7 +166,7 @@ def test_a_decoder_that_crashes_hangs_or_eats_memory_costs_one_photo(
 ) -> None:
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
-    decoder = new_decoder(module="stand_in", timeout_s=6)
+    decoder = new_decoder(module="stand_in", timeout_s=60)
     assert decoder.decode(Path("good.jpg")).pixels == b"rgb"
     expected = {
         "crash.jpg": (errors.ChildDied, "crash.jpg: .*signal 11"),

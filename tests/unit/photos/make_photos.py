@@ -95,6 +95,7 @@ def write_dng(
     preview_exif: bytes = b"",
     orientation: int = 1,
     brightness: float = 1.0,
+    version_tag: bool = True,
 ) -> Path:
     """A DNG 1.4: 16-bit uncompressed Bayer data (RGGB), and, when asked, a JPEG preview in IFD0."""
     mosaic = np.asarray(picture(width, height), dtype=np.uint16) * 200
@@ -108,6 +109,9 @@ def write_dng(
         *((50706, _BYTE, (1, 4, 0, 0)), (50707, _BYTE, (1, 1, 0, 0)), (50708, _ASCII, "Test One")),
         *((50721, _SIGNED_RATIONAL, identity), (50728, _RATIONAL, (1, 1, 1, 1, 1, 1)), (50778, _SHORT, 21)),
     ]
+
+    if not version_tag:
+        camera = [entry for entry in camera if entry[0] != 50706]
 
     def sensor_entries(strip_at: int) -> list[tuple[int, int, object]]:
         return [
