@@ -176,7 +176,7 @@ def _checked(folders: list[Path] | None, context: typer.Context) -> list[Path]:
             "folders.paths in the configuration."
         )
     # Not resolved: a symbolic link that the user moves to a new disk later must lead there.
-    absolute = [Path(os.path.abspath(folder.expanduser())) for folder in chosen]  # noqa: PTH100
+    absolute = [Path(os.path.abspath(folder.expanduser())) for folder in chosen]
     for folder in absolute:
         if not folder.exists():
             raise UsageError(
