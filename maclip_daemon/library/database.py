@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session as Session  # what every function of this room takes
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
 from maclip_daemon.library import schema, upkeep

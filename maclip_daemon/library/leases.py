@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import moments
-from maclip_daemon.library.tables import JOBS
+from maclip_daemon.library import moments, paths
+from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS
 
 CLOCK_SLACK_S = 1.0  # NTP nudges a clock back by less; only a larger step counts as set back
 
@@ -22,6 +22,17 @@ def renew(session: Session, worker: str, now: float, lease_s: float) -> int:
         .returning(JOBS.c.id)
     )
     return len(renewed.all())
+
+
+def held_paths(session: Session, kind: str) -> list[str]:
+    """Give the photos whose jobs of this kind are leased: what a killed program may have had in hand."""
+    held = (
+        select(FOLDERS.c.path, PHOTOS.c.file_name)
+        .join_from(JOBS, PHOTOS, PHOTOS.c.id == JOBS.c.photo_id)
+        .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+        .where(JOBS.c.state == "leased", JOBS.c.kind == kind)
+    )
+    return [paths.join(folder, name) for folder, name in session.execute(held)]
 
 
 def release_all(session: Session, worker: str | None, now: float) -> int:

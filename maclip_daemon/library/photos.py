@@ -27,6 +27,7 @@ from maclip_daemon.library.places import find as find
 from maclip_daemon.library.places import folders_under as folders_under
 from maclip_daemon.library.places import known_in_folder as known_in_folder
 from maclip_daemon.library.places import path_of as path_of
+from maclip_daemon.library.places import present_below as present_below
 from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS, SCALES, SCORES
 
 Change = Literal["new", "changed", "same", "returned", "moved"]

@@ -95,6 +95,12 @@ def ids_at(path: str) -> Select[int]:
     )
 
 
+def present_below(session: Session, folder: str) -> list[int]:
+    """Give the photos below `folder` that are not missing."""
+    found = session.execute(ids_at(folder).where(PHOTOS.c.state != "missing"))
+    return [photo_id for (photo_id,) in found]
+
+
 def find(session: Session, path: str) -> int | None:
     """Give the number of the photo at `path`."""
     row = at(session, *paths.split(path))

@@ -1,0 +1,34 @@
+"""The program `maclip`: runs a command and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from maclip_daemon.errors import MaclipError
+
+_INTERRUPTED = 130  # the shell's convention for a program ended by Ctrl-C
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 some photos failed, 2 wrong use, 3 environment not fit."""
+    from maclip_daemon.cli import app
+
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be valid UTF-8; it is printed byte for byte.
+        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    try:
+        app()
+    except MaclipError as error:
+        print(f"maclip: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`maclip worst | head -1`) has what it wanted; keep the interpreter's last flush quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The command line: one file a command group, put together here.
+
+Command modules import the rooms inside their functions, so that `maclip status` starts at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maclip_daemon.cli import (
+    configuration,
+    culling,
+    database,
+    evaluate,
+    inspection,
+    machine,
+    models,
+    ratings,
+    run,
+    score,
+    service,
+    upkeep,
+)
+from maclip_daemon.cli.invocation import Invocation
+
+app = typer.Typer(
+    name="maclip",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 some photos failed (each named), 2 wrong use, 3 the machine is not fit "
+    "(the message says how to mend it).",
+)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The configuration file. Default: `maclip config path`.", show_default=False),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of the database and imported models; also MACLIP_DATA_DIR.", show_default=False
+        ),
+    ] = None,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """Judge the perceptual quality of your photos with MA-CLIP, remember the scores, and rate the photos
+    where darktable and digiKam look.
+
+    Begin with `maclip run ~/Pictures`; then `maclip worst` lists the shots to cull. Originals stay untouched
+    by default, and `maclip undo` puts every file back.
+    """
+    if version:
+        from maclip_daemon import __version__
+
+        typer.echo(f"maclip {__version__}")
+        raise typer.Exit
+    context.obj = Invocation(config, data_dir, -1 if quiet else verbose)
+
+
+run.register(app)
+score.register(app)
+culling.register(app)
+inspection.register(app)
+ratings.register(app)
+upkeep.register(app)
+evaluate.register(app)
+machine.register(app)
+app.add_typer(models.app, name="models")
+app.add_typer(service.app, name="service")
+app.add_typer(configuration.app, name="config")
+app.add_typer(database.app, name="db")

@@ -1,0 +1,78 @@
+"""What one call of the program was given: the global flags, and what follows from them on demand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.database import Library
+    from maclip_daemon.library.reader import ReadOnlyLibrary
+    from maclip_daemon.settings import Settings
+
+
+@dataclass
+class Invocation:
+    """The global flags of this call."""
+
+    config: Path | None = None
+    data_dir: Path | None = None
+    verbosity: int = 0
+
+    def settings(self, flags: Mapping[str, Any] | None = None) -> Settings:
+        """Load the settings, with the global flags and `flags` (nested by section) on top.
+
+        Raises `ConfigurationError` that names every bad key.
+        """
+        from maclip_daemon import settings
+
+        merged: dict[str, Any] = {
+            section: dict(values) for section, values in (flags or {}).items() if values
+        }
+        if self.data_dir is not None:
+            merged["data_dir"] = self.data_dir.expanduser().absolute()
+        if self.verbosity:
+            merged["log"] = {"level": "debug" if self.verbosity > 0 else "warning"}
+        return settings.load(self.config.expanduser() if self.config else None, merged)
+
+    def looking(self, settings: Settings) -> ReadOnlyLibrary:
+        """Open the library only for reading, safely beside a running daemon; close it when done.
+
+        Raises `DatabaseUnfit` and, when there is no library yet, `EnvironmentUnfit` that says how to begin.
+        """
+        from maclip_daemon.library.reader import open_readonly
+
+        return open_readonly(settings.database_path)
+
+    def changing(self, settings: Settings) -> Library:
+        """Open the library to change it; close it when done. Raises like `looking`."""
+        from maclip_daemon.errors import EnvironmentUnfit
+        from maclip_daemon.library.database import Library
+
+        path = settings.database_path
+        if not path.exists():
+            raise EnvironmentUnfit(f"There is no library at {path} yet. `maclip run FOLDER` makes one.")
+        return Library.open(path, create=False)
+
+
+def of(context: typer.Context) -> Invocation:
+    """Return the invocation that the global flags made."""
+    invocation: Invocation = context.find_root().obj
+    return invocation
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Keep the flags that were typed: those that are not None."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def absolute(path: Path) -> str:
+    """Return a path as the library knows it: absolute, `~` expanded, the links of its folder resolved."""
+    expanded = path.expanduser()
+    parent = os.path.realpath(expanded.parent)
+    return os.path.normpath(os.path.join(parent, expanded.name)) if expanded.name else parent

@@ -1,0 +1,188 @@
+"""`maclip doctor`: is this machine fit, and if not, what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maclip_daemon.cli import invocation, output
+
+if TYPE_CHECKING:
+    from maclip_daemon.settings import Settings
+
+LOW_DISK_BYTES = 500 << 20  # below this the database and the sidecars may soon not fit
+FEW_WATCHES = 65_536  # folders; the default of older kernels is 8192
+TORCH_PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: str
+    """`good`, `note` or `bad`."""
+    says: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each finding.")] = False,
+) -> None:
+    """Look at everything maclip needs: Python, torch and its device, the model, the folders, the limits of
+    file watching, the database, the disk. Exits with 3 when something must be mended.
+    """
+    call = invocation.of(context)
+    bad = 0
+    for finding in _findings(call.settings()):
+        bad += finding.state == "bad"
+        if as_json:
+            output.print_json({"what": finding.what, "state": finding.state, "says": finding.says})
+        else:
+            mark = {"good": "ok  ", "note": "note", "bad": "BAD "}[finding.state]
+            output.say(f"{mark} {finding.what:<10} {finding.says}")
+    if bad:
+        raise typer.Exit(3)
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield Finding("python", "good", f"{sys.version.split()[0]} at {sys.executable}")
+    yield _torch(settings)
+    yield _model(settings)
+    yield _database(settings)
+    yield from _folders(settings)
+    yield from _watches()
+    yield from _disk(settings)
+    yield from _photo_managers()
+
+
+def _torch(settings: Settings) -> Finding:
+    # In a process of its own: a broken installation can crash the interpreter.
+    code = (
+        "from maclip_daemon.scoring import device as d; import torch, sys;"
+        "chosen = d.choose_device(sys.argv[1]);"
+        "print(torch.__version__, chosen, d.choose_precision(chosen, sys.argv[2]))"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, settings.scoring.device, settings.scoring.precision],
+            capture_output=True,
+            text=True,
+            timeout=TORCH_PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("torch", "bad", f"did not answer within {TORCH_PATIENCE_S:g} s. Install it again.")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return Finding(
+            "torch", "bad", f"{last} (install torch and torchvision together: pip install open_clip_torch)"
+        )
+    version, device, precision = done.stdout.split()[-3:]
+    return Finding("torch", "good", f"{version}; photos are scored on {device} in {precision}")
+
+
+def _model(settings: Settings) -> Finding:
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.scoring.client import ScorerClient
+
+    try:
+        identity = ScorerClient(settings.scoring, settings.data_dir).identity()
+    except MaclipError as error:
+        return Finding("model", "bad", str(error))
+    return Finding("model", "good", f"{identity.model} · {identity.metric} · {identity.protocol}")
+
+
+def _database(settings: Settings) -> Finding:
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.library.reader import open_readonly
+
+    path = settings.database_path
+    if not path.exists():
+        return Finding("database", "note", f"none yet at {path}; `maclip run FOLDER` makes it")
+    try:
+        with open_readonly(path) as library:
+            problems = library.check()
+    except MaclipError as error:
+        return Finding("database", "bad", str(error))
+    if problems:
+        return Finding(
+            "database", "bad", f"{path}: {problems[0]}. Restore a backup (`maclip db backup` makes them)."
+        )
+    return Finding("database", "good", f"{path}, sound")
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.folders import roots
+
+    for folder in settings.folders.paths:
+        try:
+            root = roots.open_root(folder.expanduser())
+            health = roots.check(root, None, 0)
+        except MaclipError as error:
+            yield Finding("folder", "bad", str(error))
+            continue
+        if health.reason:
+            yield Finding("folder", "bad", health.reason)
+        elif settings.rating.mode != "off" and not os.access(root.path, os.W_OK):
+            yield Finding(
+                "folder",
+                "bad",
+                f"{root.path} cannot be written, so no sidecar can: mend it, or set rating.mode",
+            )
+        elif health.is_polled:
+            yield Finding(
+                "folder", "note", f"{root.path} is on {health.file_system}: scanned, no events arrive there"
+            )
+        else:
+            yield Finding("folder", "good", f"{root.path} ({health.file_system})")
+
+
+def _watches() -> Iterator[Finding]:
+    limit = Path("/proc/sys/fs/inotify/max_user_watches")
+    if not limit.exists():
+        return
+    count = int(limit.read_text())
+    if count < FEW_WATCHES:
+        yield Finding(
+            "inotify",
+            "note",
+            f"this system lets you watch {count} folders; for more: `maclip service print --platform sysctl`",
+        )
+    else:
+        yield Finding("inotify", "good", f"up to {count} folders can be watched")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    place = next(folder for folder in [settings.data_dir, *settings.data_dir.parents] if folder.exists())
+    free = shutil.disk_usage(place).free
+    state = "good" if free > LOW_DISK_BYTES else "bad"
+    yield Finding("disk", state, f"{free / (1 << 30):.1f} GiB free for {settings.data_dir}")
+
+
+def _photo_managers() -> Iterator[Finding]:
+    """DigiKam shows new stars only with two of its options on; they are read, never changed."""
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "digikamrc"
+    if not configuration.exists():
+        return
+    text = configuration.read_text("utf-8", "replace").replace(" ", "").lower()
+    needed = ("Use XMP Sidecar For Reading", "Rescan File If Modified")
+    missing = [option for option in needed if f"{option.replace(' ', '').lower()}=true" not in text]
+    if missing:
+        yield Finding("digiKam", "note", f"switch on in its settings, Metadata: {', '.join(missing)}")
+    else:
+        yield Finding("digiKam", "good", "reads sidecars and notices changes")

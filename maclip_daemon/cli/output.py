@@ -1,0 +1,81 @@
+"""What commands print: rich tables on a terminal, plain aligned text in a pipe, JSON and CSV on request."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_PIPE_WIDTH = 10_000  # columns; a line in a pipe is never wrapped
+
+
+def say(text: str = "", *, error: bool = False) -> None:
+    """Print one line as it is, without any markup."""
+    print(text, file=sys.stderr if error else sys.stdout)
+
+
+def printable(text: str) -> str:
+    """Make a file name fit one line: control characters are escaped, everything else stays."""
+    return "".join(
+        character if character.isprintable() or _is_surrogate(character) else repr(character)[1:-1]
+        for character in text
+    )
+
+
+def print_table(title: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under headings. `columns` maps each heading to its justification, `left` or `right`."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal else _PIPE_WIDTH, highlight=False, soft_wrap=not terminal)
+    table = Table(
+        title=title if terminal else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD if terminal else None,
+        pad_edge=terminal,
+        header_style="bold" if terminal else "",
+    )
+    for heading, justify in columns.items():
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(printable("" if cell is None else str(cell))) for cell in row))
+    if terminal:
+        console.print(table)
+    else:
+        with console.capture() as captured:
+            console.print(table)
+        for line in captured.get().splitlines():
+            print(line.rstrip())
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document on one line. Invalid UTF-8 in names becomes escapes."""
+    print(json.dumps(value, ensure_ascii=True, default=str))
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows as CSV with a heading line (RFC 4180, with plain newlines)."""
+    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def stars(count: int | None) -> str:
+    """Show stars as a person reads them."""
+    if count is None:
+        return "–"
+    return "rejected" if count < 0 else "★" * count
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Show a number with a fixed count of digits, or a dash."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\udc80" <= character <= "\udcff"

@@ -1,0 +1,94 @@
+"""`maclip rate` and `maclip undo`: stars again, and every file as it was before."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maclip_daemon.cli import invocation, output
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(rate)
+    app.command()(undo)
+
+
+def rate(
+    context: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many photos would change.")
+    ] = False,
+) -> None:
+    """Make a new calibration from all your scores, and write the stars that change.
+
+    Photos whose stars you took back with `maclip undo` get stars again. Ratings of your own stay.
+    """
+    from maclip_daemon import daemon_lock
+    from maclip_daemon.pipeline import restarring
+
+    call = invocation.of(context)
+    settings = call.settings()
+    with contextlib.closing(call.changing(settings)) as library:
+        if dry_run:
+            preview = restarring.preview(library, settings)
+            output.say(preview.sentence())
+            return
+        outcome = restarring.calibrate(library, settings, time.time())
+        output.say(outcome.sentence())
+        if settings.rating.mode == "off":
+            output.say("rating.mode is off: the stars stay in the database.")
+        elif not outcome.to_rate:
+            return
+        elif daemon_lock.is_running(settings.data_dir):
+            output.say("The running daemon writes them.")
+        else:
+            with daemon_lock.locked(settings.data_dir):
+                tally = restarring.write(library, settings)
+            output.say(f"{tally.rated} rated, {tally.kept} of your own left alone, {tally.skipped} skipped.")
+
+
+def undo(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]…", help="Photos, sidecars or folders. Default: everything."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
+) -> None:
+    """Put every file that maclip wrote back as it was, byte for byte; sidecars it created are removed.
+
+    A file that somebody changed since is left alone, and named. The scores stay in the database, and these
+    photos get no new stars until `maclip rate`. Exits with 1 when a file had to be left.
+    """
+    from maclip_daemon.metadata.writer import MetadataWriter
+    from maclip_daemon.pipeline import undoing
+
+    call = invocation.of(context)
+    settings = call.settings()
+    chosen = [invocation.absolute(path) for path in paths or []]
+    left = 0
+    counts: dict[str, int] = {}
+    with contextlib.closing(call.changing(settings)) as library:
+        files = undoing.targets(library, chosen)
+        if dry_run:
+            for file in files:
+                output.say(output.printable(file))
+            output.say(f"{len(files)} files would be put back.", error=True)
+            return
+        with MetadataWriter() as writer:
+            for undone in undoing.undo(library, writer, files, time.time()):
+                counts[undone.outcome] = counts.get(undone.outcome, 0) + 1
+                if not undone.is_done:
+                    left += 1
+                    output.say(
+                        f"left as it is: {output.printable(f'{undone.path}: {undone.reason}')}", error=True
+                    )
+    done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    output.say(f"{done}." if done else "Nothing to put back.")
+    if left:
+        raise typer.Exit(1)

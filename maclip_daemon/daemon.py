@@ -1,0 +1,213 @@
+"""The daemon: one a data folder, obedient to signals, supervised, and honest to the service manager."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from maclip_daemon import notify
+from maclip_daemon.daemon_lock import locked
+from maclip_daemon.errors import MaclipError, UsageError
+from maclip_daemon.library.database import Library
+from maclip_daemon.pipeline.run import Pipeline
+from maclip_daemon.pipeline.run_state import Tally
+from maclip_daemon.settings import LogSettings, Settings
+
+TICK_S = 2.0  # between looks at pauses, pulses and leases
+MOST_RESTARTS = (
+    5  # of the pipeline after unexpected errors, within RESTART_WINDOW_S; then the daemon gives up
+)
+RESTART_WINDOW_S = 600.0
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+log = structlog.get_logger("maclip")
+
+
+class Daemon:
+    """Runs the pipeline until it is told to stop, and again with other settings when told to reload."""
+
+    def __init__(self, load: Callable[[], Settings], folders: Sequence[Path]) -> None:
+        """`load` reads the settings, now and at every reload; `folders` win over those of the settings."""
+        self._load = load
+        self._folders = folders
+        self._wake = threading.Event()
+        self._stop = False
+        self._reload = False
+        self._remembered: dict[str, Any] | None = None
+
+    def run(self) -> None:
+        """Work in the foreground until SIGTERM or SIGINT.
+
+        Raises `AlreadyRunning`, `UsageError`, `ModelUnavailable`, `DatabaseUnfit` and the like.
+        """
+        settings = self._load()
+        configure_logging(settings.log)
+        watched = folders_to_watch(settings, self._folders)
+        with locked(settings.data_dir), contextlib.closing(Library.open(settings.database_path)) as library:
+            pipeline = Pipeline(settings, library, watched)
+            with self._signals():
+                self._supervise(pipeline, library)
+
+    def _supervise(self, pipeline: Pipeline, library: Library) -> None:
+        restarts: list[float] = []
+        while True:
+            try:
+                pipeline.start()
+                self._announce(pipeline)
+                pipeline = self._tend(pipeline, library)
+            finally:
+                pipeline.stop()
+            if self._stop:
+                log.info("stopped")
+                return
+            if pipeline.state.fatal is None:
+                continue  # reloaded
+            restarts = [moment for moment in restarts if time.monotonic() - moment < RESTART_WINDOW_S]
+            restarts.append(time.monotonic())
+            if isinstance(pipeline.state.fatal, MaclipError) or len(restarts) > MOST_RESTARTS:
+                pipeline.raise_if_fatal()
+            log.error("starting again after an unexpected error", restart=len(restarts))
+            self._wake.wait(2.0 ** len(restarts))
+            pipeline = Pipeline(
+                pipeline.settings, library, folders_to_watch(pipeline.settings, self._folders)
+            )
+
+    def _announce(self, pipeline: Pipeline) -> None:
+        """Say that the daemon is ready, once the first scan has begun."""
+        while not pipeline.intake.first_scan_began.wait(0.1):
+            if pipeline.state.stopping.is_set() or self._stop:
+                return
+        log.info(
+            "watching", folders=[place.root.path for place in pipeline.places], model=pipeline.identity.model
+        )
+        notify.ready("watching")
+
+    def _tend(self, pipeline: Pipeline, library: Library) -> Pipeline:
+        """Look after a running pipeline; returns it when it has to end, or its successor after a reload."""
+        interval_s = min(TICK_S, notify.watchdog_interval_s() or TICK_S)
+        while not self._stop and not pipeline.state.stopping.is_set():
+            self._wake.wait(interval_s)
+            self._wake.clear()
+            if self._reload:
+                self._reload = False
+                successor = self._reloaded(pipeline, library)
+                if successor is not None:
+                    pipeline.stop()
+                    return successor
+            pipeline.tend()
+            stalled = pipeline.state.pulse.stalled()
+            if stalled:
+                log.error("no sign of life", parts=stalled)
+            else:
+                notify.watchdog()
+            self._remember(pipeline)
+        if self._stop:
+            log.info("stopping: finishing what is in hand")
+            notify.stopping("finishing what is in hand")
+        return pipeline
+
+    def _reloaded(self, pipeline: Pipeline, library: Library) -> Pipeline | None:
+        """Read the configuration again; None: it is wrong, and the old one stays in force."""
+        notify.reloading()
+        try:
+            settings = self._load()
+            if settings.data_dir != pipeline.settings.data_dir:
+                raise UsageError("data_dir cannot change while the daemon runs. Restart it.")
+            successor = Pipeline(settings, library, folders_to_watch(settings, self._folders))
+        except MaclipError as error:
+            log.error("configuration not taken over", reason=str(error))
+            notify.ready(f"the new configuration is wrong and was not taken over: {error}")
+            return None
+        configure_logging(settings.log)
+        log.info("configuration read again")
+        return successor
+
+    def _remember(self, pipeline: Pipeline) -> None:
+        description = pipeline.description()
+        if description != self._remembered:
+            pipeline.remember(description)
+            self._remembered = description
+            pauses = "; ".join(f"paused: {reason}" for reason in pipeline.state.pauses.values())
+            notify.status(pauses or "watching")
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            self._stop = True
+            self._wake.set()
+
+        def reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            self._reload = True
+            self._wake.set()
+
+        handlers = {"SIGTERM": stop, "SIGINT": stop, "SIGHUP": reload}
+        numbers = {
+            getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)
+        }
+        before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pipeline], None]) -> Tally:
+    """Scan the folders, score and rate all that is new, and return what was done.
+
+    An interruption (SIGINT, SIGTERM) finishes or gives back what is in hand; the next run goes on there.
+    Raises like `Daemon.run`.
+    """
+    configure_logging(settings.log)
+    with locked(settings.data_dir), contextlib.closing(Library.open(settings.database_path)) as library:
+        pipeline = Pipeline(settings, library, folders_to_watch(settings, folders), once=True)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            pipeline.start()
+            pipeline.run_to_the_end(progress)
+        finally:
+            pipeline.stop()
+            signal.signal(signal.SIGTERM, before)
+        return pipeline.state.tally
+
+
+def folders_to_watch(settings: Settings, folders: Sequence[Path]) -> list[Path]:
+    """Return the folders of the command line, else those of the settings. Raises `UsageError` without any."""
+    chosen = list(folders) or list(settings.folders.paths)
+    if not chosen:
+        raise UsageError("No folder to watch: give one (`maclip run ~/Pictures`) or set folders.paths.")
+    return chosen
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Print log lines to standard error: coloured on a terminal, plain for journald, or JSON."""
+    terminal = sys.stderr.isatty()
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=terminal and settings.format == "auto", pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso"),
+            structlog.processors.format_exc_info if settings.format == "json" else _keep,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _keep(logger: Any, method: str, event: Any) -> Any:  # noqa: ARG001
+    return event

@@ -1,0 +1,175 @@
+"""Finding photos: events and scans become sightings, sightings become jobs. One thread for all roots."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+
+from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.library import jobs, photos
+from maclip_daemon.library.database import Library
+from maclip_daemon.pipeline.places import Place
+from maclip_daemon.pipeline.reconciliation import record
+from maclip_daemon.pipeline.run_state import RunState, log
+
+PENDING_EVENTS = 10_000  # a full queue blocks the watcher; the kernel keeps 16 384 more, then says OVERFLOW
+EVENTS_IN_ONE_GO = 1000  # before settled files get their turn
+WATCHER_RESTART_S = 5.0  # a watcher that keeps dying must not cost the processor
+BEAT_S = 60.0  # on top of the time it means to sleep
+
+
+class Intake:
+    """Watches and scans the places, and writes what it finds into the library."""
+
+    def __init__(self, library: Library, state: RunState, places: list[Place], *, once: bool) -> None:
+        """`once`: every place is scanned a single time and nothing is watched."""
+        self._library = library
+        self._state = state
+        self._places = places
+        self._once = once
+        self._events: queue.Queue[tuple[Place, FolderEvent]] = queue.Queue(PENDING_EVENTS)
+        self._renamed: dict[str, int] = {}  # path → photo: gets its sidecar once it is quiet
+        self._scanning = True
+        self.first_scan_began = threading.Event()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was found so far is in the library."""
+        settling = any(place.settler.wait_s(time.monotonic()) is not None for place in self._places)
+        return not self._scanning and not settling and self._events.empty()
+
+    def run(self) -> None:
+        """Work until the run stops."""
+        for place in self._places:
+            place.next_scan = time.monotonic()
+        try:
+            while not self._state.stopping.is_set():
+                self._scan_what_is_due()
+                self._take_settled()
+                self._take_events(self._sleep_s())
+        finally:
+            for place in self._places:
+                place.close()
+
+    def on_event(self, place: Place, event: FolderEvent) -> None:
+        """Take an event from a watcher's thread; blocks while too many wait."""
+        while not self._state.stopping.is_set():
+            try:
+                self._events.put((place, event), timeout=1.0)
+                return
+            except queue.Full:
+                continue
+
+    def _scan_what_is_due(self) -> None:
+        for place in self._places:
+            if place.is_deaf():
+                log.warning("watcher died; starting another", folder=place.root.path)
+                place.close()
+                place.next_scan = min(place.next_scan, time.monotonic() + WATCHER_RESTART_S)
+            if time.monotonic() < place.next_scan or self._state.stopping.is_set():
+                continue
+            self._scanning = True
+            if place.check():
+                if not self._once:
+                    place.listen(self.on_event)  # before the scan, so that nothing falls between them
+                self.first_scan_began.set()
+                report = place.scan()
+                log.info(
+                    "folder scanned",
+                    folder=place.root.path,
+                    photos=report.files,
+                    queued=report.queued,
+                    moved=report.moved,
+                    missing=report.missing,
+                )
+            self.first_scan_began.set()
+            place.next_scan = float("inf") if self._once else time.monotonic() + place.scan_interval_s()
+        self._scanning = False
+
+    def _take_settled(self) -> None:
+        for place in self._places:
+            due = place.settler.due(time.monotonic(), found_file)
+            if due.everything:
+                place.next_scan = time.monotonic()
+            record(self._library, self._state, place.root_id, due.files)
+            for folder in due.folders:
+                if place.check():
+                    place.scan(folder)
+            renamed = [self._renamed.pop(file.path) for file in due.files if file.path in self._renamed]
+            if renamed:
+                with self._library.writing() as session:
+                    jobs.enqueue_all(session, renamed, "rate", self._state.clock())
+                self._state.wake()
+
+    def _sleep_s(self) -> float:
+        now = time.monotonic()
+        waits = [max(0.0, place.next_scan - now) for place in self._places]
+        waits += [wait for place in self._places if (wait := place.settler.wait_s(now)) is not None]
+        # In one go there is little to wait for, and a stop must be noticed soon in any case.
+        return min([*waits, 0.2 if self._once else 1.0])
+
+    def _take_events(self, wait_s: float) -> None:
+        self._state.pulse.beat("folders", wait_s + BEAT_S)
+        taken: list[tuple[Place, FolderEvent]] = []
+        try:
+            taken.append(self._events.get(timeout=max(wait_s, 0.001)))
+            while len(taken) < EVENTS_IN_ONE_GO:
+                taken.append(self._events.get_nowait())
+        except queue.Empty:
+            pass
+        gone: list[str] = []
+        for place, event in taken:
+            if event.kind is EventKind.FILE_GONE:
+                place.settler.forget(event.path)
+                gone.append(event.path)
+                continue
+            self._lose(gone)
+            gone = []
+            self._take_event(place, event)
+        self._lose(gone)
+
+    def _take_event(self, place: Place, event: FolderEvent) -> None:
+        now = time.monotonic()
+        match event.kind:
+            case EventKind.FILE_CHANGED:
+                place.settler.touch(event.path, now)
+            case EventKind.FILE_MOVED:
+                place.settler.forget(event.path)
+                self._rename(place, event.path, event.destination)
+                place.settler.touch(event.destination, now)
+            case EventKind.FOLDER_GONE:
+                place.settler.forget_folder(event.path)
+                self._lose_folder(event.path)
+            case EventKind.FOLDER_MOVED:
+                place.settler.forget_folder(event.path)
+                with self._library.writing() as session:
+                    photos.move_folder(session, event.path, event.destination, place.root_id)
+                place.settler.touch_folder(event.destination, now)
+            case EventKind.RESCAN:
+                place.settler.touch_folder(event.path, now)
+            case EventKind.OVERFLOW:
+                log.warning("events were lost; scanning", folder=place.root.path)
+                place.settler.touch_everything(now)
+            case EventKind.ERROR:
+                log.warning("watching failed; scanning", folder=place.root.path, reason=event.reason)
+                place.next_scan = min(place.next_scan, now + WATCHER_RESTART_S)
+
+    def _rename(self, place: Place, old: str, new: str) -> None:
+        with self._library.writing() as session:
+            photo_id = photos.find(session, old)
+            if photo_id is not None:
+                photos.move(session, photo_id, new, place.root_id)
+                self._renamed[new] = photo_id
+
+    def _lose(self, paths: list[str]) -> None:
+        if not paths:
+            return
+        with self._library.writing() as session:
+            found = [photo_id for path in paths if (photo_id := photos.find(session, path)) is not None]
+            photos.mark_missing(session, found, self._state.clock())
+
+    def _lose_folder(self, folder: str) -> None:
+        with self._library.writing() as session:
+            photos.mark_missing(session, photos.present_below(session, folder), self._state.clock())

@@ -1,0 +1,284 @@
+"""Stars: calibrate when the library has grown, then write each photo's rating where photo managers look.
+
+Every write is in the journal before the file is replaced. A photo that a person rated is left alone.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+from maclip_daemon import errors
+from maclip_daemon.library import calibration as calibrations
+from maclip_daemon.library import jobs, photos, ratings
+from maclip_daemon.library.calibration import Calibration
+from maclip_daemon.library.database import Library, Session
+from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
+from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
+from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
+from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline.run_state import RunState, log
+from maclip_daemon.settings import Settings
+
+BATCH_PHOTOS = 32  # ratings that share two transactions and one flush a folder
+IDLE_LOOK_S = 5.0
+WRITER_IDLE_EXIT_S = 60.0
+FIRST_CALIBRATION_WHILE_BUSY = 200  # photos; before that, stars would be written over and over
+BEAT_S = 60.0
+
+
+class Rating:
+    """The rating thread: calibrations and rate jobs."""
+
+    def __init__(
+        self,
+        library: Library,
+        state: RunState,
+        settings: Settings,
+        writer: MetadataWriter,
+        scale_id: int,
+        reference_edges: tuple[float, ...],
+        worker: str,
+    ) -> None:
+        self._library = library
+        self._state = state
+        self._settings = settings.rating
+        self._lease_s = settings.jobs.lease_s
+        self._policy = RetryPolicy(settings.jobs.max_attempts, settings.jobs.retry_base_s)
+        self._writer = writer
+        self._scale_id = scale_id
+        self._reference_edges = reference_edges if len(reference_edges) == 4 else None
+        self._worker = worker
+        self._looked_at = -1  # how many photos this run had scored when calibration was last considered
+
+    def run(self) -> None:
+        """Work until the run stops."""
+        last_worked = time.monotonic()
+        try:
+            while not self._state.stopping.is_set():
+                self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
+                self.renew_if_due()
+                if not self._state.paused("disk") and self._settings.mode != "off" and self.work():
+                    last_worked = time.monotonic()
+                    continue
+                if time.monotonic() - last_worked > WRITER_IDLE_EXIT_S:
+                    self._writer.close()
+                self._state.wait_for_work(IDLE_LOOK_S)
+        finally:
+            self._writer.close()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether calibration was considered after the last score of this run."""
+        return self._looked_at == self._state.tally.scored
+
+    def renew_if_due(self) -> None:
+        """Make a new calibration when the library has outgrown the present one, and queue what it changes.
+
+        While photos are being scored it must have doubled: each renewal rewrites many files.
+        """
+        scored = self._state.tally.scored
+        if scored == self._looked_at:
+            return
+        with self._library.reading() as session:
+            waiting = jobs.next_due(session, "score")
+            held = jobs.counts(session, "score").leased
+            present = calibrations.current(session, self._scale_id)
+        if held or (waiting is not None and waiting <= self._state.clock()):
+            floor = max(FIRST_CALIBRATION_WHILE_BUSY, present.photo_count if present else 0)
+            if scored - max(self._looked_at, 0) < floor:
+                return
+        with self._library.writing() as session:
+            if calibrations.needs_renewal(
+                session,
+                self._scale_id,
+                self._settings.shares,
+                self._settings.minimum_photos,
+                self._reference_edges,
+                self._settings.edges,
+            ):
+                self.calibrate(session)
+        self._looked_at = scored
+
+    def calibrate(self, session: Session) -> Calibration | None:
+        """Freeze the present distribution into stars, and queue every photo whose stars change."""
+        now = self._state.clock()
+        made = calibrations.renew(
+            session,
+            self._scale_id,
+            self._settings.shares,
+            self._settings.minimum_photos,
+            now,
+            self._reference_edges,
+            self._settings.edges,
+        )
+        if made is not None and self._settings.mode != "off":
+            queued = ratings.enqueue_photos_to_rate(session, now)
+            log.info(
+                "calibrated", number=made.number, photos=made.photo_count, source=made.source, to_rate=queued
+            )
+        return made
+
+    def work(self) -> bool:
+        """Carry out one batch of rate jobs; False when none is due."""
+        with self._library.writing() as session:
+            held = jobs.lease(session, "rate", self._worker, self._state.clock(), self._lease_s, BATCH_PHOTOS)
+        if not held:
+            return False
+        try:
+            self._rate(held)
+        except errors.NoSpace as error:
+            self._state.pause("disk", str(error))
+            self._give_back(held)
+        except (errors.ChildDied, errors.ChildTimedOut) as error:
+            self._rate_one_by_one(held, error)
+        return True
+
+    def _rate(self, held: list[LeasedJob]) -> None:
+        with self._library.reading() as session:
+            calibration = calibrations.current(session, self._scale_id)
+            subjects = {
+                subject.photo_id: subject
+                for subject in rating_subjects(session, [job.photo_id for job in held], self._scale_id)
+            }
+        by_photo = {job.photo_id: job for job in held}
+        ready = [subjects[job.photo_id] for job in held if job.photo_id in subjects] if calibration else []
+        self._finish([job for job in held if calibration is None or job.photo_id not in subjects])
+        if calibration is None or not ready:
+            return
+        results = self._writer.prepare_many([self._request(subject, calibration) for subject in ready])
+        prepared: list[tuple[LeasedJob, Prepared]] = []
+        for subject, result in zip(ready, results, strict=True):
+            job = by_photo[subject.photo_id]
+            if isinstance(result, errors.NoSpace):
+                raise result
+            if isinstance(result, errors.MaclipError):
+                self._fail(job, result)
+            elif result.status == "prepared":
+                prepared.append((job, result))
+            else:
+                self._leave(job, result)
+        self._commit(prepared)
+        self._state.resume("disk")
+
+    def _request(self, subject: RatingSubject, calibration: Calibration) -> RatingRequest:
+        percentile = calibrations.percentile_for(calibration, subject.score)
+        reject_below = self._settings.reject_below_percentile
+        return RatingRequest(
+            photo=Path(subject.path),
+            quality=QualityProperties(
+                score=subject.score,
+                percentile=percentile,
+                stars=calibrations.stars_for(calibration, subject.score),
+                metric=subject.metric,
+                model=subject.model,
+                protocol=subject.protocol,
+                scored_at=datetime.fromisoformat(subject.scored_at),
+            ),
+            mode="embed" if self._settings.mode == "embed" else "sidecar",
+            last_written=subject.stars_written,
+            reject=percentile is not None and percentile < reject_below,
+        )
+
+    def _commit(self, prepared: list[tuple[LeasedJob, Prepared]]) -> None:
+        if not prepared:
+            return
+        with self._library.writing() as session:
+            entries = [self._intend(session, job, result) for job, result in prepared]
+        outcomes = self._writer.commit_many([result for _, result in prepared])
+        full: errors.NoSpace | None = None
+        with self._library.writing() as session:
+            now = self._state.clock()
+            for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
+                if error is None:
+                    ratings.confirm(session, entry, now)
+                    photos.set_rating(session, job.photo_id, result.rating, "maclip")
+                    jobs.finish(session, job, self._worker)
+                    self._state.tally.rated += 1
+                else:
+                    ratings.abandon(session, entry, now)
+        for (job, _), error in zip(prepared, outcomes, strict=True):
+            if isinstance(error, errors.NoSpace):
+                full = error
+            elif error is not None:
+                self._fail(job, error)
+        if full is not None:
+            raise full
+
+    def _intend(self, session: Session, job: LeasedJob, result: Prepared) -> int:
+        entry = result.undo_entry
+        return ratings.intend(
+            session,
+            job.photo_id,
+            str(entry.target),
+            "embed" if entry.target == result.photo else "sidecar",
+            existed=not result.created,
+            before_hash=entry.before_hash,
+            after_hash=entry.after_hash,
+            restore=ratings.RestoreData("whole", entry.restore),
+            stars_before=result.found.rating if result.found else None,
+            stars_written=result.rating,
+            now=self._state.clock(),
+        )
+
+    def _leave(self, job: LeasedJob, result: Prepared) -> None:
+        """Nothing is to be written: the file says it already, a person rated it, or it may not be written."""
+        with self._library.writing() as session:
+            if not jobs.finish(session, job, self._worker):
+                return
+            if result.status == "unchanged":
+                photos.set_rating(session, job.photo_id, result.rating, "maclip")
+            elif result.found is not None:
+                photos.set_rating(session, job.photo_id, result.found.rating, result.found.owner)
+        if result.status == "person":
+            self._state.tally.kept += 1
+        elif result.status == "skipped":
+            self._state.tally.skipped += 1
+            log.info("rating not written", photo=job.path, reason=result.reason)
+
+    def _rate_one_by_one(self, held: list[LeasedJob], error: errors.MaclipError) -> None:
+        """After the metadata process was lost: find the photo that is to blame."""
+        if len(held) == 1:
+            self._fail(held[0], error)
+            return
+        for job in held:
+            if self._state.stopping.is_set():
+                return
+            self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
+            try:
+                self._rate([job])
+            except errors.NoSpace as full:
+                self._state.pause("disk", str(full))
+                self._give_back([job])
+            except (errors.ChildDied, errors.ChildTimedOut) as again:
+                self._fail(job, again)
+
+    def _finish(self, done: list[LeasedJob]) -> None:
+        if done:
+            with self._library.writing() as session:
+                for job in done:
+                    jobs.finish(session, job, self._worker)
+
+    def _fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
+        with self._library.writing() as session:
+            outcome = jobs.fail(
+                session,
+                job,
+                self._worker,
+                str(error),
+                self._state.clock(),
+                poison=isinstance(error, errors.Poison),
+                policy=self._policy,
+            )
+        log.log(
+            30 if outcome == "dead" else 20,
+            "rating failed",
+            photo=job.path,
+            reason=str(error),
+            outcome=outcome,
+        )
+
+    def _give_back(self, held: list[LeasedJob]) -> None:
+        with self._library.writing() as session:
+            jobs.give_back(session, held, self._worker, self._state.clock())

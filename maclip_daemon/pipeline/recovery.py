@@ -1,0 +1,42 @@
+"""What a killed run left behind: leases, journal entries in doubt, temporary files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maclip_daemon.library import leases, ratings
+from maclip_daemon.library.database import Library, Session
+from maclip_daemon.metadata import temporaries
+from maclip_daemon.metadata.safe_writer import digest
+from maclip_daemon.photos import spool
+from maclip_daemon.pipeline.run_state import log
+
+
+def recover(library: Library, spool_folder: Path, now: float) -> None:
+    """Mend what the last run left. Only for the one daemon of a data folder, before it starts work."""
+    spool.clean(spool_folder)
+    with library.reading() as session:
+        doubtful = ratings.unconfirmed(session)
+        folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
+    folders |= {Path(row.target_path).parent for row in doubtful}
+    for folder in folders:
+        for stray in temporaries.remove_strays(folder, older_than=now):
+            log.info("removed a temporary file of a killed run", file=str(stray))
+    with library.writing() as session:
+        for row in doubtful:
+            _settle(session, row, now)
+        released = leases.release_all(session, None, now)
+    if released or doubtful:
+        log.info("recovered", jobs_taken_back=released, journal_entries_settled=len(doubtful))
+
+
+def _settle(session: Session, row: ratings.JournalRow, now: float) -> None:
+    """Look at the file: was it replaced before the run was killed, or not?"""
+    try:
+        present = digest(Path(row.target_path).read_bytes())
+    except OSError:
+        present = None
+    if present == row.after_hash:
+        ratings.confirm(session, row.id, now)
+    else:
+        ratings.abandon(session, row.id, now)

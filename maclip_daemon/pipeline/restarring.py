@@ -1,0 +1,116 @@
+"""Stars on demand (`maclip rate`): a new calibration, and the writing of what it changes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError
+from maclip_daemon.library import calibration as calibrations
+from maclip_daemon.library import leases, ratings, scores
+from maclip_daemon.library.calibration import Calibration
+from maclip_daemon.library.database import Library, Session
+from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline.rating import Rating
+from maclip_daemon.pipeline.run_state import RunState, Tally
+from maclip_daemon.scoring.client import ScorerClient
+from maclip_daemon.settings import Settings
+
+
+@dataclass(frozen=True)
+class Restarred:
+    """What a calibration is, or would be, and what it changes."""
+
+    calibration: Calibration | None
+    to_rate: int
+    """Photos whose stars change."""
+
+    def sentence(self) -> str:
+        """Say it in words."""
+        made = self.calibration
+        if made is None:
+            return (
+                "No stars yet: too few scored photos (rating.minimum_photos), and this model has no edges "
+                "of its own."
+            )
+        edges = ", ".join(f"{edge:.4f}" for edge in made.edges)
+        origin = {
+            "library": f"your {made.photo_count} photos",
+            "reference": "the model's reference photos",
+        }.get(made.source, "the edges of the configuration")
+        return (
+            f"Calibration {made.number} from {origin}: 2, 3, 4, 5 stars from {edges}. "
+            f"{self.to_rate} photos change."
+        )
+
+
+class _Rollback(Exception):
+    """Takes a preview's changes back."""
+
+
+def calibrate(library: Library, settings: Settings, now: float) -> Restarred:
+    """Freeze a new calibration of the active scores and queue what it changes; undone photos included."""
+    with library.writing() as session:
+        return _calibrate(session, settings, now)
+
+
+def preview(library: Library, settings: Settings) -> Restarred:
+    """Say what `calibrate` would do, changing nothing."""
+    found: Restarred | None = None
+    try:
+        with library.writing() as session:
+            found = _calibrate(session, settings, time.time())
+            raise _Rollback
+    except _Rollback:
+        assert found is not None
+        return found
+
+
+def write(library: Library, settings: Settings) -> Tally:
+    """Carry out all rate jobs. Only while no daemon works with this library."""
+    state = RunState()
+    with library.writing() as session:
+        leases.release_all(session, None, state.clock())
+        scale = _active(session)
+    with MetadataWriter() as writer:
+        rating = Rating(
+            library, state, settings, writer, scale.id, _reference_edges(settings, scale), "maclip rate"
+        )
+        while rating.work():
+            if state.pauses:
+                raise EnvironmentUnfit(next(iter(state.pauses.values())))
+    return state.tally
+
+
+def _calibrate(session: Session, settings: Settings, now: float) -> Restarred:
+    scale = _active(session)
+    rating = settings.rating
+    edges = _reference_edges(settings, scale)
+    made = calibrations.renew(
+        session,
+        scale.id,
+        rating.shares,
+        rating.minimum_photos,
+        now,
+        edges if len(edges) == 4 else None,
+        rating.edges,
+    )
+    queued = ratings.enqueue_photos_to_rate(session, now, again=True) if made is not None else 0
+    return Restarred(made, queued)
+
+
+def _active(session: Session) -> scores.KnownScale:
+    scale = scores.active_scale(session)
+    if scale is None:
+        raise EnvironmentUnfit("No photo is scored yet. `maclip run FOLDER` does that.")
+    return scale
+
+
+def _reference_edges(settings: Settings, scale: scores.KnownScale) -> tuple[float, ...]:
+    """The model's own edges, where the scores in force are this model's."""
+    try:
+        identity = ScorerClient(settings.scoring, settings.data_dir).identity()
+    except MaclipError:
+        return ()  # the model is away; the library's own photos still make a calibration
+    same = (identity.metric, identity.model, identity.protocol) == (scale.metric, scale.model, scale.protocol)
+    return identity.edges if same else ()

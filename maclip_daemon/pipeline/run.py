@@ -1,0 +1,210 @@
+"""One run of the pipeline: its threads, its children, its beginning and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from maclip_daemon import errors
+from maclip_daemon.folders import roots
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.roots import Root
+from maclip_daemon.library import jobs, leases, notes, scores
+from maclip_daemon.library import roots as library_roots
+from maclip_daemon.library.database import Library
+from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline.intake import Intake
+from maclip_daemon.pipeline.judging import Judging, default_decoders
+from maclip_daemon.pipeline.places import Place
+from maclip_daemon.pipeline.rating import Rating
+from maclip_daemon.pipeline.recovery import recover
+from maclip_daemon.pipeline.run_state import RunState, in_thread, log
+from maclip_daemon.scoring.client import ScorerClient
+from maclip_daemon.settings import Settings
+
+STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
+KINDS: tuple[jobs.Kind, ...] = ("score", "rate")
+LOOK_S = 0.2  # how often `--once` looks whether all is done
+
+
+class Pipeline:
+    """Everything between a folder and a rating, as one run that starts and stops."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        library: Library,
+        folders: Sequence[Path],
+        *,
+        once: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises `ModelUnavailable`, `UsageError` and the like before any work begins."""
+        self.state = RunState(clock)
+        self.settings = settings
+        self._library = library
+        self._once = once
+        self._worker = f"{socket.gethostname()}:{os.getpid()}:{clock():.3f}"
+        self._spool = settings.data_dir / "spool"
+        self.client = ScorerClient(settings.scoring, settings.data_dir)
+        self.identity = self.client.identity()
+        self._roots = _open_roots(folders, settings, library)
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Mend what a killed run left, then begin to work."""
+        now = self.state.clock()
+        recover(self._library, self._spool, now)
+        with self._library.writing() as session:
+            scale = scores.scale_for(
+                session, self.identity.metric, self.identity.model, self.identity.protocol
+            )
+            scores.activate(session, scale.id)
+            queued = scores.enqueue_unscored(session, now)
+        if queued:
+            log.info("scoring with another model", photos=queued, model=self.identity.model)
+        settings, state = self.settings, self.state
+        places = [Place(self._library, state, settings.folders, root) for root in self._roots]
+        self.intake = Intake(self._library, state, places, once=self._once)
+        self.judging = Judging(
+            self._library,
+            state,
+            settings,
+            self.client,
+            self.identity,
+            scale.id,
+            self._worker,
+            settings.decoding.workers or default_decoders(),
+            self._spool,
+        )
+        self.writer = MetadataWriter()
+        self.rating = Rating(
+            self._library, state, settings, self.writer, scale.id, self.identity.edges, self._worker
+        )
+        self.places = places
+        self._threads = [
+            in_thread(state, "folders", self.intake.run),
+            in_thread(state, "scorer", self.judging.score_loop),
+            in_thread(state, "rating", self.rating.run),
+        ]
+        for index in range(len(self.judging.decoders)):
+            self._threads.append(
+                in_thread(state, f"decoder {index + 1}", functools.partial(self.judging.decode_loop, index))
+            )
+
+    def run_to_the_end(self, progress: Callable[[Pipeline], None]) -> None:
+        """Wait until everything that was found is scored and rated; `progress` is called while waiting.
+
+        Raises the error that makes it impossible to go on.
+        """
+        while not self.state.stopping.is_set():
+            progress(self)
+            self.tend()
+            if self.state.pauses:
+                raise errors.EnvironmentUnfit(next(iter(self.state.pauses.values())))
+            if self.is_done():
+                break
+            time.sleep(LOOK_S)
+        progress(self)
+        self.raise_if_fatal()
+
+    def is_done(self) -> bool:
+        """Whether no work is left, now or after a retry pause."""
+        if not self.intake.is_idle or not self.rating.is_settled:
+            return False
+        waiting = self.waiting()
+        rating = waiting["rate"] and self.settings.rating.mode != "off"
+        return not waiting["score"] and not rating and self.intake.is_idle
+
+    def waiting(self) -> dict[str, int]:
+        """How many jobs of each kind are left, the ones in hand included."""
+        with self._library.reading() as session:
+            counts = {kind: jobs.counts(session, kind) for kind in KINDS}
+        return {kind: count.ready + count.leased for kind, count in counts.items()}
+
+    def tend(self) -> None:
+        """The housekeeping of every few seconds: leases are renewed, lost ones come back."""
+        now = time.monotonic()
+        if now - getattr(self, "_tended", -1e9) < self.settings.jobs.lease_s / 3:
+            return
+        self._tended = now
+        clock = self.state.clock()
+        with contextlib.suppress(errors.NoSpace), self._library.writing() as session:
+            leases.renew(session, self._worker, clock, self.settings.jobs.lease_s)
+            leases.reclaim_expired(session, clock, self.settings.jobs.lease_s)
+
+    def raise_if_fatal(self) -> None:
+        """Raise the error that stopped a thread, if one did."""
+        fatal = self.state.fatal
+        if isinstance(fatal, errors.MaclipError):
+            raise fatal
+        if fatal is not None:
+            raise errors.EnvironmentUnfit(
+                f"Stopped by an unexpected error: {type(fatal).__name__}: {fatal}. Nothing is lost; "
+                "the log has more."
+            ) from fatal
+
+    def stop(self) -> None:
+        """Finish or give back what is in hand, within ten seconds, and end the children."""
+        self.state.stop()
+        deadline = time.monotonic() + STOP_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            # A long batch is cut off: its photos are leased, nothing of it is stored, they come back.
+            for pid in self.children():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            for thread in self._threads:
+                thread.join(1.0)
+        if self._threads:
+            with contextlib.suppress(errors.MaclipError), self._library.writing() as session:
+                leases.release_all(session, self._worker, self.state.clock())
+        self._threads = []
+
+    def children(self) -> list[int]:
+        """The process ids of the children that run at the moment."""
+        pids = [decoder.pid for decoder in self.judging.decoders]
+        return [pid for pid in [*pids, self.client.pid, self.writer.pid] if pid is not None]
+
+    def description(self) -> dict[str, Any]:
+        """What the daemon leaves for `maclip status` to say."""
+        return {
+            "pid": os.getpid(),
+            "metric": self.identity.metric,
+            "model": self.identity.model,
+            "protocol": self.identity.protocol,
+            "mode": self.settings.rating.mode,
+            "folders": [place.description() for place in self.places],
+            "pauses": self.state.pauses,
+            "stalled": self.state.pulse.stalled(),
+        }
+
+    def remember(self, description: dict[str, Any]) -> None:
+        """Leave a note for `maclip status`."""
+        with contextlib.suppress(errors.NoSpace), self._library.writing() as session:
+            notes.put(session, "daemon", description, self.state.clock())
+
+
+def _open_roots(folders: Sequence[Path], settings: Settings, library: Library) -> list[Root]:
+    """Resolve the folders to watch. One that was watched before may be away; a new one must exist."""
+    with library.reading() as session:
+        known = {root.path for root in library_roots.known_roots(session)}
+    opened = []
+    for folder in folders:
+        try:
+            opened.append(roots.open_root(folder.expanduser()))
+        except errors.RootOffline:
+            path = os.path.abspath(folder.expanduser())
+            if path not in known:
+                raise
+            opened.append(Root(path))
+    return roots.merge(opened, Exclusion(settings.folders.exclude))

@@ -1,0 +1,118 @@
+"""What the threads of one run share: the wish to stop, pauses, counts, and whoever listens to progress."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from maclip_daemon.pipeline.pulse import Pulse
+
+Resource = Literal["disk", "model"]
+
+PAUSE_S = 30.0  # before work that lacked space or a model is tried again
+log = structlog.get_logger("maclip")
+
+
+@dataclass(frozen=True)
+class FailedPhoto:
+    """A photo that this run could not score, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class Tally:
+    """What this run has done so far."""
+
+    scored: int = 0
+    copied: int = 0
+    """Scores taken over from the same pixels under another name."""
+    rated: int = 0
+    kept: int = 0
+    """Photos whose rating is a person's and was left alone."""
+    skipped: int = 0
+    """Photos whose rating could not be written; the reason is in the library."""
+    failed: list[FailedPhoto] = field(default_factory=list)
+
+
+class RunState:
+    """One run of the pipeline, from its start to its stop. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.pulse = Pulse()
+        self.tally = Tally()
+        self.fatal: BaseException | None = None
+        self.stopping = threading.Event()
+        self.work_arrived = threading.Condition()
+        self._pauses: dict[Resource, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+
+    def stop(self, because: BaseException | None = None) -> None:
+        """Ask every thread to end; `because` is the error that makes it impossible to go on."""
+        if because is not None and self.fatal is None:
+            self.fatal = because
+        self.stopping.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake every thread that waits for work."""
+        with self.work_arrived:
+            self.work_arrived.notify_all()
+
+    def wait_for_work(self, timeout_s: float) -> None:
+        """Sleep until work arrives, the run stops, or the time is over."""
+        with self.work_arrived:
+            if not self.stopping.is_set():
+                self.work_arrived.wait(timeout_s)
+
+    def pause(self, resource: Resource, reason: str) -> None:
+        """Let work that needs `resource` rest for a while; the reason is said once."""
+        with self._lock:
+            known = self._pauses.get(resource)
+            self._pauses[resource] = (reason, time.monotonic() + PAUSE_S)
+        if known is None or known[0] != reason:
+            log.error("paused", resource=resource, reason=reason, retry_in_s=PAUSE_S)
+
+    def resume(self, resource: Resource) -> None:
+        """Say that `resource` is there again."""
+        with self._lock:
+            known = self._pauses.pop(resource, None)
+        if known is not None:
+            log.info("resumed", resource=resource)
+
+    def paused(self, *resources: Resource) -> bool:
+        """Whether work that needs one of these must still rest."""
+        now = time.monotonic()
+        with self._lock:
+            return any(self._pauses[resource][1] > now for resource in resources if resource in self._pauses)
+
+    @property
+    def pauses(self) -> dict[str, str]:
+        """Why which work rests, for `maclip status`."""
+        with self._lock:
+            return {resource: reason for resource, (reason, _) in self._pauses.items()}
+
+
+def in_thread(state: RunState, name: str, work: Callable[[], None]) -> threading.Thread:
+    """Start `work` in a thread of its own. An error that it does not handle stops the run and is kept."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception as error:
+            log.exception("stopped by an unexpected error", part=name)
+            state.stop(error)
+        finally:
+            state.pulse.end(name)
+
+    thread = threading.Thread(target=guarded, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,67 @@
+"""Undo: every file that we changed goes back to its bytes of before, newest change first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from maclip_daemon import errors
+from maclip_daemon.library import ratings
+from maclip_daemon.library.database import Library
+from maclip_daemon.metadata.records import UndoEntry
+from maclip_daemon.metadata.writer import MetadataWriter
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What became of one file."""
+
+    path: Path
+    outcome: Literal["restored", "removed", "already", "changed", "failed"]
+    reason: str = ""
+    """Why it was left as it is, for `changed` and `failed`."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the file is now as it was before our first change."""
+        return self.outcome in ("restored", "removed", "already")
+
+
+def targets(library: Library, under: list[str] | None = None) -> list[str]:
+    """The files that undo would touch: all, or those at or below the given paths."""
+    with library.reading() as session:
+        if not under:
+            return ratings.undo_targets(session)
+        found = {target for path in under for target in ratings.undo_targets(session, path)}
+    return sorted(found)
+
+
+def undo(library: Library, writer: MetadataWriter, paths: list[str], now: float) -> Iterator[Undone]:
+    """Put the given files back one by one, and yield what became of each.
+
+    A file that somebody changed since our last write is left alone and said so.
+    """
+    for path in paths:
+        with library.reading() as session:
+            chain = ratings.undo_chain(session, path)
+        yield _undo_file(library, writer, path, chain, now)
+
+
+def _undo_file(
+    library: Library, writer: MetadataWriter, path: str, chain: list[ratings.JournalRow], now: float
+) -> Undone:
+    outcome: Undone = Undone(Path(path), "already")
+    for row in chain:
+        entry = UndoEntry(Path(row.target_path), row.before_hash, row.after_hash, row.restore.data)
+        try:
+            result = writer.undo(entry)
+        except errors.MaclipError as error:
+            return Undone(Path(path), "failed", str(error))
+        if result.status == "changed":
+            return Undone(Path(path), "changed", result.reason)
+        with library.writing() as session:
+            ratings.mark_undone(session, [row.id], now)
+        outcome = Undone(Path(path), result.status)
+    return outcome

@@ -1,0 +1,214 @@
+"""Show the daemon at work on a temporary copy of photos: they arrive one by one, are scored and rated."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter
+
+from maclip_daemon.photos.formats import is_photo
+
+ARRIVAL_INTERVAL_S = 0.3  # seconds between two photos, so that one can watch them arrive
+DEADLINE_S = 240  # a machine that needs longer gets an explanation instead
+MOST_PHOTOS = 60  # of a folder; the demonstration is to take under a minute
+LEVELS = 7  # the untouched photo and six steps of degradation
+
+
+def blurred(photo: Image.Image, level: int) -> Image.Image:
+    """Lose focus, as a missed autofocus does."""
+    return photo.filter(ImageFilter.GaussianBlur(1.0 * level))
+
+
+def noisy(photo: Image.Image, level: int) -> Image.Image:
+    """Add sensor noise, as a high ISO value does."""
+    pixels = np.asarray(photo, np.float32)
+    noise = np.random.default_rng(level).normal(0, 10.0 * level, pixels.shape)
+    return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
+
+
+def pixelated(photo: Image.Image, level: int) -> Image.Image:
+    """Throw resolution away, as a messenger's thumbnail does."""
+    if not level:
+        return photo
+    small = photo.resize((max(8, photo.width // (1 + level)), max(8, photo.height // (1 + level))))
+    return small.resize(photo.size, Image.Resampling.NEAREST)
+
+
+def darkened(photo: Image.Image, level: int) -> Image.Image:
+    """Underexpose."""
+    return ImageEnhance.Brightness(photo).enhance(0.72**level)
+
+
+def shaken(photo: Image.Image, level: int) -> Image.Image:
+    """Smear along a line, as a shaken camera does."""
+    pixels = np.asarray(photo, np.float32)
+    return Image.fromarray(
+        np.mean([np.roll(pixels, 2 * step, 1) for step in range(2 * level + 1)], 0).astype(np.uint8)
+    )
+
+
+SAMPLES: dict[str, Callable[[Image.Image, int], Image.Image]] = {
+    "astronaut.png": blurred,
+    "chelsea.png": noisy,
+    "coffee.png": pixelated,
+    "motorcycle_left.png": shaken,
+    "rocket.jpg": darkened,
+}
+
+
+def sample_photos(target: Path) -> Iterator[Path]:
+    """Yield sample photos (public domain, from scikit-image), each untouched and in rising degradation."""
+    import skimage
+
+    source = Path(skimage.__file__).parent / "data"
+    for level in range(LEVELS):
+        for name, degrade in SAMPLES.items():
+            photo = Image.open(source / name).convert("RGB")
+            label = f"{level}-{degrade.__name__}" if level else "0-untouched"
+            path = target / f"{Path(name).stem}-{label}.jpg"
+            degrade(photo, level).save(path, quality=92)
+            yield path
+
+
+def copied_photos(folder: Path, target: Path) -> Iterator[Path]:
+    """Yield copies of the first photos of a folder."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and is_photo(path.name))
+    for number, path in zip(range(MOST_PHOTOS), found, strict=False):
+        copy = target / (path.name if not (target / path.name).exists() else f"{number}-{path.name}")
+        shutil.copyfile(path, copy)
+        yield copy
+
+
+def model_arguments(data_dir: Path) -> list[str]:
+    """Choose the installed model, or a seeded one whose scores mean nothing, and say so."""
+    from maclip_daemon.errors import ModelUnavailable
+    from maclip_daemon.iqa import models
+
+    try:
+        model = models.resolve("auto", data_dir)
+    except ModelUnavailable:
+        from maclip_daemon.iqa import seeded
+
+        path = data_dir / "seeded.safetensors"
+        seeded.save(path)
+        print("No model is installed: a small one with random weights stands in. ITS SCORES MEAN NOTHING.")
+        return ["--model", f"file:{path}"]
+    print(f"The model is {model.name}.")
+    return []
+
+
+def main() -> int:
+    """Run the demonstration; 0 when every photo was scored and rated."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="photos to copy; default: sample photos")
+    folder: Path | None = parser.parse_args().folder
+    if folder is not None and not folder.is_dir():
+        print(f"demo: {folder} is not a folder.", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="maclip-demo-") as temporary:
+        photos, data_dir = Path(temporary, "Pictures"), Path(temporary, "data")
+        photos.mkdir()
+        data_dir.mkdir()
+        return demonstrate(folder, photos, data_dir)
+
+
+def demonstrate(folder: Path | None, photos: Path, data_dir: Path) -> int:
+    """Start the daemon, let the photos arrive, follow it until all are rated, and show the results."""
+    maclip = [sys.executable, "-m", "maclip_daemon", "--data-dir", str(data_dir)]
+    environment = os.environ | {
+        "XDG_CONFIG_HOME": str(data_dir / "config"),
+        "MACLIP_FOLDERS__SETTLE_S": "0.5",
+    }
+    command = [*maclip, "--quiet", "run", str(photos), *model_arguments(data_dir)]
+    print(f"$ maclip run {photos} &\n")
+    daemon = subprocess.Popen(command, env=environment)
+    deadline = time.monotonic() + DEADLINE_S
+    seen: set[str] = set()
+    arrived = 0
+    try:
+        source = copied_photos(folder, photos) if folder else sample_photos(photos)
+        for _ in source:
+            arrived += 1
+            time.sleep(ARRIVAL_INTERVAL_S)
+            follow(data_dir, seen)
+        while (
+            daemon.poll() is None
+            and time.monotonic() < deadline
+            and not finished(maclip, environment, arrived)
+        ):
+            follow(data_dir, seen)
+            time.sleep(0.5)
+        follow(data_dir, seen)
+        done = finished(maclip, environment, arrived)
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait(30)
+    print("\n$ maclip worst -n 10")
+    subprocess.run([*maclip, "worst", "-n", "10"], env=environment, check=False)
+    sidecars = sorted(photos.glob("*.xmp"))
+    print(f"$ ls *.xmp        # {len(sidecars)} sidecars, for example")
+    for sidecar in sidecars[:3]:
+        print(f"  {sidecar.name}")
+    print(NEXT)
+    if not done:
+        print("demo: not every photo was finished in time.", file=sys.stderr)
+    return 0 if done else 1
+
+
+def follow(data_dir: Path, seen: set[str]) -> None:
+    """Print the photos that were scored since the last look, straight from SQL."""
+    database = data_dir / "library.db"
+    if not database.exists():
+        return
+    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("select file_name, score from photo_quality order by scored_at").fetchall()
+    except sqlite3.OperationalError:
+        return  # the daemon is just creating it
+    finally:
+        connection.close()
+    for name, score in rows:
+        if name not in seen:
+            seen.add(name)
+            print(f"  scored {len(seen):3d}  {score:.4f}  {name}", flush=True)
+
+
+def finished(maclip: list[str], environment: dict[str, str], arrived: int) -> bool:
+    """Whether the daemon has scored or failed every photo and written every rating it can."""
+    answer = subprocess.run(
+        [*maclip, "status", "--json"], env=environment, capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        return False
+    status = json.loads(answer.stdout)
+    counts, jobs = status["photos"], status["jobs"]
+    rated = status["calibration"] is not None or counts["scored"] < status["minimum_photos"]
+    return bool(
+        counts["scored"] + counts["failed"] >= arrived and not jobs["score"] and not jobs["rate"] and rated
+    )
+
+
+NEXT = """
+Next, on your own photos:
+  scripts/maclip run ~/Pictures --once        score and rate everything now
+  scripts/maclip worst -n 50                  the shots to cull
+  scripts/maclip show PHOTO                   why is it low?
+  scripts/maclip service install ~/Pictures   from now on, by itself
+  scripts/maclip undo                         put every file back as it was
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""What the end-to-end tests stand on: a real daemon process, real photos, a home of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from maclip_daemon.iqa import seeded
+
+PATIENCE_S = 120  # a loaded two-core machine; nothing is measured with it
+
+
+def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+    """Wait for something to become true, and return it."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.05)
+    pytest.fail(f"waited {patience_s:g} s in vain for: {what}")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small seeded CLIP; its scores mean nothing, but they are always the same."""
+    path = tmp_path_factory.mktemp("model") / "seeded.safetensors"
+    seeded.save(path)
+    return path
+
+
+class Home:
+    """A fresh home with a folder of photos and a way to call the program in it."""
+
+    def __init__(self, folder: Path, checkpoint: Path) -> None:
+        self.folder = folder
+        self.photos = folder / "Pictures"
+        self.photos.mkdir()
+        self.data = folder / "data"
+        self.model = f"file:{checkpoint}"
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("MACLIP_", "XDG_"))},
+            "HOME": str(folder),
+            "MACLIP_DATA_DIR": str(self.data),
+            "MACLIP_SCORING__MODEL": self.model,
+            "MACLIP_FOLDERS__SETTLE_S": "0.3",
+            "MACLIP_JOBS__RETRY_BASE_S": "0.1",
+            "MACLIP_RATING__MINIMUM_PHOTOS": "5",
+            "MACLIP_SCORING__THREADS": "1",
+        }
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def maclip(
+        self, *arguments: str | Path, expect: int | None = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "maclip_daemon", *map(str, arguments)],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        if expect is not None:
+            assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments: str | Path) -> Any:
+        return json.loads(self.maclip(*arguments).stdout)
+
+    def daemon(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        """Start the daemon on the photos folder."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "maclip_daemon", "run", *map(str, arguments or (self.photos,))],
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._processes.append(process)
+        return process
+
+    def stop(self, process: subprocess.Popen[str], number: int = signal.SIGTERM) -> str:
+        """Ask a daemon to end and return all it said."""
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=30)
+        return said
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database as a user would, read-only."""
+        database = self.data / "library.db"
+        if not database.exists():
+            return []
+        connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)
+        try:
+            return connection.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            raise
+        finally:
+            connection.close()
+
+    def scored(self) -> dict[str, float]:
+        """Scores by file name, of the photos that are there."""
+        return dict(self.sql("select file_name, score from photo_quality where state = 'scored'"))
+
+    def kill_left_overs(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+@pytest.fixture
+def home(tmp_path: Path, checkpoint: Path) -> Iterator[Home]:
+    home = Home(tmp_path, checkpoint)
+    yield home
+    home.kill_left_overs()
+
+
+def make_photo(path: Path, seed: int = 0, size: tuple[int, int] = (640, 480), blur: float = 0.0) -> Path:
+    """Write a photo-like picture (smooth shapes and texture) with a seed of its own."""
+    random = np.random.default_rng(seed)
+    shapes = random.integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    texture = random.normal(0, 12, (size[1], size[0], 3))
+    picture = np.asarray(Image.fromarray(shapes).resize(size, Image.Resampling.BICUBIC), np.float32) + texture
+    image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(blur))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, quality=90)
+    return path
+
+
+def make_photos(folder: Path, count: int, first: int = 0) -> list[Path]:
+    return [make_photo(folder / f"IMG_{number:04d}.jpg", number) for number in range(first, first + count)]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file below a folder, byte for byte."""
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
