@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import stat
 from pathlib import Path
 
 from maclip_daemon.errors import FileChanged, MaclipError, Transient
@@ -74,7 +73,7 @@ def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
 
 def _is_done(target: Path, prepared: Prepared) -> bool:
     """Whether an earlier commit got this far before its process died."""
-    return _digest_of(target) == prepared.after_hash
+    return safe_writer.digest_of(target) == prepared.after_hash
 
 
 def _refuse_changes(target: Path, prepared: Prepared) -> None:
@@ -83,14 +82,14 @@ def _refuse_changes(target: Path, prepared: Prepared) -> None:
             raise FileChanged(f"Someone else created a sidecar for {prepared.photo}; it is left as it is.")
         if preparation.photo_state(prepared.photo) != prepared.photo_state:
             raise FileChanged(f"{prepared.photo} changed while its sidecar was prepared.")
-    elif _digest_of(target) != prepared.before_hash:
+    elif safe_writer.digest_of(target) != prepared.before_hash:
         raise FileChanged(f"{target} was changed by someone else and is left as it is.")
     elif target == prepared.photo and target.lstat().st_nlink > 1:
         raise FileChanged(f"{target} got a second name (hard link) and is left as it is.")
 
 
 def _refuse_wrong_temporary(temporary: Path, prepared: Prepared) -> None:
-    if _digest_of(temporary) != prepared.after_hash:
+    if safe_writer.digest_of(temporary) != prepared.after_hash:
         raise FileChanged(f"The prepared file for {prepared.photo} is gone; it is prepared again.")
 
 
@@ -99,13 +98,3 @@ def _create(temporary: Path, target: Path) -> None:
         safe_writer.create_exclusively(temporary, target)
     except FileExistsError:
         raise FileChanged(f"Someone else created {target}; it is left as it is.") from None
-
-
-def _digest_of(path: Path) -> str | None:
-    """The hash of a regular file; None for anything else."""
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return None
-        return safe_writer.digest(safe_writer.read_regular(path)[0])
-    except (FileNotFoundError, Refused):
-        return None

@@ -40,7 +40,12 @@ def read_sidecar(sidecar: Path) -> Effective:
 
 
 def read_photo(photo: Path) -> Effective:
-    """Read a photo's embedded metadata; what exiv2 cannot read counts as empty, with a note."""
+    """Read a photo's embedded metadata; what exiv2 cannot read counts as empty, with a note.
+
+    Raises `OSError` when the file itself cannot be read: a bare sidecar would hide what it holds.
+    """
+    with photo.open("rb") as file:
+        file.read(1)
     try:
         with tags.open_photo(photo) as image:
             return Effective(photo, tags.read_exif(image) | tags.read_xmp(image))

@@ -26,7 +26,7 @@ Message = dict[str, Any]
 def request_to_message(request: RatingRequest) -> Message:
     """A request as JSON."""
     message = dataclasses.asdict(request)
-    message["photo"] = os.path.abspath(request.photo)  # noqa: PTH100 - the child has another current folder
+    message["photo"] = os.path.abspath(request.photo)
     message["quality"]["scored_at"] = request.quality.scored_at.isoformat()
     return message
 

@@ -58,6 +58,10 @@ def handle(header: children.Header, payload: bytes) -> tuple[children.Header, by
     if operation == "inspect":
         found = effective.inspect(Path(header["photo"]), header["last_written"])
         return {"found": messages.found_to_message(found)}, b""
+    if operation == "hash":
+        path = Path(header["path"])
+        with safe_writer.named_failures(path):
+            return {"hash": safe_writer.digest_of(path)}, b""
     raise errors.Transient(f"The metadata process does not know the operation {operation}.")
 
 

@@ -24,8 +24,6 @@ def wanted(request: RatingRequest, present: ownership.Values) -> dict[str, str |
     Includes xmp:Rating and the other rating fields of the file, which are kept in step.
     """
     quality = request.quality
-    if quality.scored_at.tzinfo is None:
-        raise ValueError("scored_at must be aware: a time without its zone means nothing in a file")
     texts: dict[str, str | None] = {
         "Score": f"{quality.score:.6f}",
         "Percentile": None if quality.percentile is None else f"{quality.percentile:.2f}",

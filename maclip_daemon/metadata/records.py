@@ -30,6 +30,12 @@ class QualityProperties:
     scored_at: datetime
     """Aware, the time of the score and not of this write, so that a second write changes nothing."""
 
+    def __post_init__(self) -> None:
+        if type(self.stars) is not int or not 1 <= self.stars <= 5:
+            raise ValueError(f"stars must be a whole number from 1 to 5, not {self.stars!r}")
+        if self.scored_at.tzinfo is None:
+            raise ValueError("scored_at must be aware: a time without its zone means nothing in a file")
+
 
 @dataclass(frozen=True)
 class RatingRequest:

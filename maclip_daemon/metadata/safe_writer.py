@@ -21,7 +21,7 @@ from maclip_daemon.metadata.refusal import Refused
 
 PHOTO_LIMIT = 512 << 20  # bytes; three copies of a photo are in memory while it is embedded
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_ATTRIBUTES = {errno.EOPNOTSUPP, errno.ENOSYS}
 _ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -68,6 +68,16 @@ def read_regular(path: Path, limit: int = PHOTO_LIMIT) -> tuple[bytes, os.stat_r
     ) != after.st_size:
         raise FileChanged(f"{path} changed while it was read.")
     return data, before
+
+
+def digest_of(path: Path) -> str | None:
+    """The BLAKE3 hash of a file's content in hex; None where there is no regular file."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        return digest(read_regular(path)[0])
+    except (FileNotFoundError, Refused):
+        return None
 
 
 def refuse_read_only(path: Path) -> None:

@@ -49,7 +49,7 @@ def seed(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
     if _END_OF_RDF not in document:
         document = _SKELETON
     taken = set(_names(document))
-    for source in ("iptc", "exif"):
+    for source in ("iptc", "exif") if tags.has_iptc(photo) else ("exif",):
         try:
             converted = _converted(photo, **{source: True})
             _keep_prefixes(converted)

@@ -42,7 +42,7 @@ pyexiv2.set_log_level(_LOG_ERRORS_ONLY)
 def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
     """Open a photo for reading only. Raises `Refused` when exiv2 cannot read it."""
     # Latin-1 carries any path's bytes through pyexiv2 unchanged; an absolute path is never taken for a URL.
-    name = os.fsencode(os.path.abspath(path)).decode("latin-1")  # noqa: PTH100 - must not resolve links
+    name = os.fsencode(os.path.abspath(path)).decode("latin-1")
     _restore_prefixes()
     with _as_refusal("exiv2 cannot read it"):
         image = pyexiv2.Image(name, encoding="latin-1")
@@ -76,6 +76,11 @@ def read_exif(image: pyexiv2.Image) -> Values:
     with _as_refusal("exiv2 cannot read its EXIF"):
         rows = image._exiv2api_image.read_exif()
     return {row["tag"].decode("latin-1"): row["value"].decode("utf-8", "replace") for row in rows}
+
+
+def has_iptc(image: pyexiv2.Image) -> bool:
+    """Whether there is any IPTC; faster than a conversion that finds none."""
+    return bool(image._exiv2api_image.read_iptc())
 
 
 def read_packet(image: pyexiv2.Image) -> bytes:

@@ -83,10 +83,19 @@ class MetadataWriter:
         """
         message = {
             "operation": "inspect",
-            "photo": os.path.abspath(photo),  # noqa: PTH100 - resolving would follow links
+            "photo": os.path.abspath(photo),
             "last_written": last_written,
         }
         return messages.found_from_message(self._request(message).header["found"])
+
+    def content_hash(self, path: Path) -> str | None:
+        """The BLAKE3 hash of a file in hex; None where there is no regular file.
+
+        After a crash it tells whether a journalled write took place: equal to `after_hash`, it did.
+        """
+        message = {"operation": "hash", "path": os.path.abspath(path)}
+        digest: str | None = self._request(message).header["hash"]
+        return digest
 
     def close(self) -> None:
         """Let the child end."""

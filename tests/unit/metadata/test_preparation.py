@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from metadata_samples import (
@@ -58,6 +60,16 @@ def test_all_our_properties_stand_in_our_namespace_and_the_rating_is_an_integer(
         OURS + "ScoredAt": "2026-01-02T03:04:05Z",
     }
     assert leaves[XMP + "Rating"] == "4"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stars": 0}, {"stars": 6}, {"stars": 4.6}, {"scored_at": datetime(2026, 1, 1)}]
+)
+def test_a_rating_that_is_no_whole_star_and_a_time_without_zone_never_reach_a_file(
+    wrong: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        replace(QUALITY, **wrong)
 
 
 def test_reject_is_written_only_when_asked_for(make_photo: MakePhoto) -> None:

@@ -1,0 +1,279 @@
+"""The metadata child as a real process: killed, out of space, and checked by exiftool."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy
+import pyexiv2
+import pytest
+from PIL import Image
+
+from maclip_daemon.errors import ChildDied, MaclipError, NoSpace, Poison
+from maclip_daemon.metadata import temporaries, xmp_text
+from maclip_daemon.metadata.records import Mode, Prepared, QualityProperties, RatingRequest
+from maclip_daemon.metadata.writer import MetadataWriter
+
+PHOTOS = Path(__file__).parents[2] / "../shared/data/photos"
+ROUNDS = 30
+QUALITY = QualityProperties(0.7, 55.5, 4, "maclip", "builtin", "spaq448", datetime(2026, 1, 2, tzinfo=UTC))
+SIDECAR = b"""<?xml version="1.0" encoding="UTF-8"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:darktable="http://darktable.sf.net/" darktable:history_end="1">
+<darktable:history><rdf:Seq><rdf:li darktable:operation="exposure" darktable:params="00ff"/></rdf:Seq>
+</darktable:history></rdf:Description></rdf:RDF></x:xmpmeta>
+"""
+
+
+@pytest.fixture
+def writer() -> Iterator[MetadataWriter]:
+    with MetadataWriter() as writer:
+        yield writer
+
+
+def make_photo(path: Path, seed: int = 1, kind: str = "JPEG", tags: dict[str, object] | None = None) -> Path:
+    noise = numpy.random.default_rng(seed).integers(0, 256, (120, 160, 3), dtype=numpy.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, kind)
+    with pyexiv2.ImageData(buffer.getvalue()) as image:
+        image.modify_exif({"Exif.Image.Artist": "Anna", "Exif.Image.Rating": "0"})
+        if tags:
+            image.modify_xmp(tags)
+        path.write_bytes(image.get_bytes())
+    return path
+
+
+def test_prepare_commit_inspect_and_undo_through_the_process(tmp_path: Path, writer: MetadataWriter) -> None:
+    photo = make_photo(tmp_path / "näme\udcff.jpg")
+    prepared = writer.prepare(RatingRequest(photo, QUALITY))
+    assert prepared.status == "prepared"
+    assert prepared.photo == photo
+    assert writer.inspect(photo).owner == "none"
+    writer.commit(prepared)
+    found = writer.inspect(photo, last_written=prepared.rating)
+    assert (found.owner, found.rating, found.stars, found.source) == ("maclip", 4, 4, prepared.target)
+    assert found.source_hash == prepared.after_hash
+    assert writer.inspect(photo, last_written=None).owner == "person"
+    assert writer.prepare(RatingRequest(photo, QUALITY, last_written=4)).status == "unchanged"
+    assert writer.undo(prepared.undo_entry).status == "removed"
+    assert list(tmp_path.iterdir()) == [photo]
+
+
+def test_the_hash_of_a_file_tells_after_a_crash_whether_a_write_took_place(
+    tmp_path: Path, writer: MetadataWriter
+) -> None:
+    photo = make_photo(tmp_path / "a.jpg")
+    for mode in ("sidecar", "embed"):
+        prepared = writer.prepare(RatingRequest(photo, QUALITY, mode))  # type: ignore[arg-type]
+        assert prepared.target is not None
+        assert writer.content_hash(prepared.target) == prepared.before_hash
+        writer.commit(prepared)
+        assert writer.content_hash(prepared.target) == prepared.after_hash
+        writer.undo(prepared.undo_entry)
+
+
+def test_one_bad_photo_in_a_batch_spoils_no_other(tmp_path: Path, writer: MetadataWriter) -> None:
+    good = make_photo(tmp_path / "a.jpg")
+    results = writer.prepare_many(
+        [RatingRequest(tmp_path / "gone.jpg", QUALITY), RatingRequest(good, QUALITY)]
+    )
+    assert isinstance(results[0], MaclipError)
+    assert isinstance(results[1], Prepared)
+    stale = replace(results[1], temporary=results[1].temporary and results[1].temporary.with_name("gone"))
+    errors = writer.commit_many([stale, results[1]])
+    assert errors[0] is not None
+    assert errors[1] is None
+
+
+def test_a_broken_sidecar_is_named_by_inspect(tmp_path: Path, writer: MetadataWriter) -> None:
+    photo = make_photo(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg.xmp").write_bytes(b"<broken")
+    with pytest.raises(Poison, match="not well-formed"):
+        writer.inspect(photo)
+
+
+def test_relative_paths_mean_the_parents_folder(
+    tmp_path: Path, writer: MetadataWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_photo(tmp_path / "a.jpg")
+    monkeypatch.chdir(tmp_path)
+    writer.commit(writer.prepare(RatingRequest(Path("a.jpg"), QUALITY)))
+    assert (tmp_path / "a.jpg.xmp").exists()
+
+
+def test_a_prepared_write_outlives_its_process(tmp_path: Path, writer: MetadataWriter) -> None:
+    photo = make_photo(tmp_path / "a.jpg")
+    prepared = writer.prepare(RatingRequest(photo, QUALITY))
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    with contextlib.suppress(ChildDied):
+        writer.commit(prepared)
+    writer.commit(prepared)
+    assert writer.inspect(photo, 4).owner == "maclip"
+
+
+def attempt(writer: MetadataWriter, photo: Path, mode: Mode, stars: int, last: int | None) -> None:
+    prepared = writer.prepare(RatingRequest(photo, replace(QUALITY, stars=stars), mode, last_written=last))
+    if prepared.status == "prepared":
+        writer.commit(prepared)
+
+
+def test_killed_at_random_moments_no_photo_and_no_sidecar_is_ever_damaged(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    updated = make_photo(tmp_path / "updated.jpg", 1)
+    created = make_photo(tmp_path / "created.jpg", 2)
+    embedded = make_photo(tmp_path / "embedded.jpg", 3)
+    old_sidecar = tmp_path / "updated.jpg.xmp"
+    old_sidecar.write_bytes(SIDECAR)
+    with Image.open(embedded) as image:
+        pixels = image.tobytes()
+    originals = {path: path.read_bytes() for path in (updated, created)}
+    history = xmp_text.read(SIDECAR)
+    writer = MetadataWriter()
+    strays = kills = 0
+    for round_number in range(ROUNDS):
+        writer.inspect(created)  # so that a process runs
+        pid = writer.pid
+        assert pid is not None
+        killer = threading.Timer(chance.uniform(0, 0.03), os.kill, (pid, signal.SIGKILL))
+        killer.start()
+        stars = round_number % 5 + 1
+        try:
+            for photo, mode in ((updated, "sidecar"), (created, "sidecar"), (embedded, "embed")):
+                last = writer.inspect(photo).stars
+                attempt(writer, photo, mode, stars, last)  # type: ignore[arg-type]
+        except ChildDied:
+            kills += 1
+        killer.join()
+        deadline = time.monotonic() + 5
+        while writer.pid == pid and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+        assert {path: path.read_bytes() for path in originals} == originals
+        assert xmp_text.lost(history, xmp_text.read(old_sidecar.read_bytes()), frozenset()) == []
+        for path in tmp_path.iterdir():
+            if path.suffix == ".xmp":
+                xmp_text.read(path.read_bytes())
+            elif path.name.startswith("."):
+                assert temporaries.is_temporary(path.name)
+                strays += 1
+        with Image.open(embedded) as image:
+            assert image.tobytes() == pixels
+        temporaries.remove_strays(tmp_path, older_than=1e12)
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    for photo, mode in ((updated, "sidecar"), (created, "sidecar"), (embedded, "embed")):
+        attempt(writer, photo, mode, 5, writer.inspect(photo).stars)  # type: ignore[arg-type]
+        assert writer.inspect(photo, 5).owner == "maclip"
+    writer.close()
+    assert kills > ROUNDS // 3, f"only {kills} kills hit a write: the test proves nothing"
+    assert strays, "no kill fell between prepare and commit: the test proves nothing"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "maclip-test", str(disk)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "embed"])
+def test_on_a_full_disk_nothing_is_half_written_and_the_work_goes_on_later(
+    small_disk: Path, tmp_path: Path, writer: MetadataWriter, mode: Mode
+) -> None:
+    photo = make_photo(tmp_path / "a.jpg").rename(tmp_path / "b.jpg")
+    shutil.copy(photo, small_disk / "b.jpg")
+    photo = small_disk / "b.jpg"
+    if mode == "sidecar":
+        (small_disk / "b.jpg.xmp").write_bytes(SIDECAR)
+    before = {path.name: path.read_bytes() for path in small_disk.iterdir()}
+    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while filler.write(b"x" * 512):
+            pass
+    with pytest.raises(NoSpace, match="full"):
+        writer.prepare(RatingRequest(photo, QUALITY, mode))
+    (small_disk / "filler").unlink()
+    assert {path.name: path.read_bytes() for path in small_disk.iterdir()} == before
+    writer.commit(writer.prepare(RatingRequest(photo, QUALITY, mode)))
+    assert writer.inspect(photo, 4).owner == "maclip"
+
+
+def validated(paths: list[Path]) -> dict[str, set[str]]:
+    """exiftool's warnings and errors, by file name."""
+    command = ["exiftool", "-validate", "-warning", "-error", "-a", "-j", *map(str, paths)]
+    output = subprocess.run(command, capture_output=True, check=False).stdout
+    return {
+        Path(entry["SourceFile"]).name: {
+            text
+            for key, value in entry.items()
+            if key in {"Warning", "Error"}
+            for text in (value if isinstance(value, list) else [value])
+        }
+        for entry in json.loads(output)
+    }
+
+
+@pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
+def test_exiftool_finds_nothing_new_in_any_file_that_we_wrote(tmp_path: Path, writer: MetadataWriter) -> None:
+    title = {"Xmp.dc.title": {'lang="x-default"': "T"}}
+    photos = [
+        make_photo(tmp_path / f"{kind}.{suffix}", number, kind, title)
+        for number, (kind, suffix) in enumerate([("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")])
+    ]
+    old = tmp_path / "updated.xmp"
+    old.write_bytes(SIDECAR)
+    updated = make_photo(tmp_path / "updated.jpg", 9)
+    before = validated([*photos, old])
+    sidecars = [old]
+    for photo in photos:
+        writer.commit(writer.prepare(RatingRequest(photo, QUALITY, "embed")))
+    for photo in (updated, *(make_photo(tmp_path / f"s{n}.jpg", n, "JPEG", title) for n in range(2))):
+        prepared = writer.prepare(RatingRequest(photo, QUALITY))
+        writer.commit(prepared)
+        assert prepared.target is not None
+        sidecars.append(prepared.target)
+    after = validated([*photos, *sidecars])
+    assert {name: texts - before.get(name, set()) for name, texts in after.items() if texts} == {
+        name: set() for name, texts in after.items() if texts
+    }
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the shared real photos are not on this machine")
+@pytest.mark.parametrize("mode", ["sidecar", "embed"])
+def test_real_photos_come_back_byte_for_byte(tmp_path: Path, writer: MetadataWriter, mode: Mode) -> None:
+    originals = {}
+    for path in sorted(PHOTOS.rglob("*")):
+        if path.is_file():
+            copy = tmp_path / path.name
+            shutil.copyfile(path, copy)
+            originals[copy] = copy.read_bytes()
+    entries = []
+    for photo in originals:
+        first = writer.prepare(RatingRequest(photo, QUALITY, mode))
+        if "makernote_rating" in str(next(PHOTOS.rglob(photo.name))):
+            assert first.status == "person"
+            continue
+        assert first.status == "prepared", first.reason
+        writer.commit(first)
+        second = writer.prepare(RatingRequest(photo, replace(QUALITY, stars=1), mode, last_written=4))
+        assert second.status == "prepared", second.reason
+        writer.commit(second)
+        entries += [first.undo_entry, second.undo_entry]
+    assert {writer.undo(entry).status for entry in reversed(entries)} <= {"restored", "removed"}
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == originals
