@@ -180,7 +180,8 @@ class InotifyWatcher:
         self._tree.watch(folder)
         if before is not None and folder.descriptor == before:
             return  # a walk was quicker than the event, and has seen the content too
-        if self._walk(folder):
+        # Without a watch nothing more will be heard of it: what it holds by now is found at least.
+        if self._walk(folder) or folder.descriptor is None:
             self._emit(EventKind.RESCAN, folder.path)
 
     def _folder_moved(self, moved: WatchedFolder, parent: WatchedFolder, name: str) -> None:

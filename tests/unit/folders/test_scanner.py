@@ -119,11 +119,12 @@ def test_a_missing_root_is_a_problem_and_not_an_empty_folder(tmp_path: Path) -> 
     assert "No such file" in listing.problem
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
 def test_an_unreadable_folder_is_a_problem_and_its_neighbours_are_scanned(tmp_path: Path) -> None:
     put(tmp_path / "a/1.jpg")
     put(tmp_path / "b/2.jpg")
     (tmp_path / "a").chmod(0)
+    if os.access(tmp_path / "a", os.R_OK):
+        pytest.skip("this user may read everything")
     found = {listing.folder: listing for listing in listings(tmp_path)}
     (tmp_path / "a").chmod(0o700)
     assert "Permission denied" in found[str(tmp_path / "a")].problem
