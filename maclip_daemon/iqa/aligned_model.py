@@ -1,0 +1,69 @@
+"""A CLIP in training: an image tower and its prompt features, whose outputs are MA-CLIP's cues."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from maclip_daemon.iqa import cues
+
+MAXIMUM_SCALE = 4.6  # ln 100, where CLIP clips its own
+
+
+@dataclass(frozen=True)
+class Cues:
+    """What MA-CLIP sees in each of N views."""
+
+    similarities: Tensor
+    """[N, P], agreement with the good side of each pair."""
+    q_sim: Tensor
+    q_mag: Tensor
+    score: Tensor
+    """[N], both cues fused."""
+
+
+class AlignedModel(nn.Module):
+    """An image tower with its prompt features; its outputs are MA-CLIP's cues."""
+
+    def __init__(self, tower: nn.Module, prompts: Tensor, logit_scale: float, *, learn_prompts: bool) -> None:
+        """`prompts` [2P, D] in the order good, bad; they stay as they are unless `learn_prompts`."""
+        super().__init__()
+        self.visual = tower
+        self.prompts = nn.Parameter(prompts.clone(), requires_grad=learn_prompts)
+        self.logit_scale = nn.Parameter(torch.tensor(logit_scale), requires_grad=learn_prompts)
+
+    def forward(self, views: Tensor) -> Cues:
+        """The cues of normalised views [N, 3, h, w]."""
+        return self.cues_of(self.visual(views).float())
+
+    def cues_of(self, features: Tensor) -> Cues:
+        """The cues of features [N, D], with MA-CLIP's published parameters."""
+        prompts = nn.functional.normalize(self.prompts, dim=-1)
+        # A tensor times the cosines: pair_similarities takes the scale as a number, which has no gradient.
+        scaled = (
+            nn.functional.normalize(features, dim=-1)
+            @ prompts.T
+            * self.logit_scale.clamp(max=MAXIMUM_SCALE).exp()
+        )
+        similarities = scaled.reshape(len(features), -1, 2).softmax(dim=-1)[..., 0]
+        similarity, magnitude = cues.q_sim(similarities), cues.q_mag(features)
+        weights = cues.fusion_weights(similarity, magnitude)
+        return Cues(similarities, similarity, magnitude, cues.fuse(similarity, magnitude, weights))
+
+
+class Averaged:
+    """The exponential moving average of a model's weights while it trains: steadier than its last step."""
+
+    def __init__(self, model: AlignedModel, steps: int) -> None:
+        """The average spans about the last fifteenth of `steps`."""
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self._share = 15 / (steps + 15)
+
+    @torch.no_grad()
+    def update(self, model: AlignedModel) -> None:
+        """Take in the model as it is now."""
+        for average, now in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(now, self._share)

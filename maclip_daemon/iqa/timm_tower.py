@@ -1,0 +1,115 @@
+"""An image tower that timm builds: the small extension of OpenAI's checkpoint layout for the built-in model.
+
+A safetensors checkpoint whose metadata has the key `timm_tower` holds, under `visual.`, the weights of
+open_clip's `TimmModel` (its `timm_*` settings), with every batch norm already folded into the convolution
+before it. The metadata value is `TimmTower` as JSON. Everything else of the layout stays: `logit_scale`,
+`prompts_features`, CLIP's normalisation of the pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import torch
+from open_clip.timm_model import TimmModel
+from timm.layers.norm_act import BatchNormAct2d
+from torch import Tensor, nn
+
+from maclip_daemon.errors import ModelUnavailable
+
+METADATA_KEY = "timm_tower"
+
+
+@dataclass(frozen=True)
+class TimmTower:
+    """What must be known to build the tower; the names are those of open_clip's vision settings."""
+
+    timm_model_name: str
+    embed_dim: int
+    timm_pool: Literal["avg"] = "avg"
+    timm_proj: Literal["linear", "mlp"] = "mlp"
+
+    def as_json(self) -> str:
+        """The value of the metadata key."""
+        return json.dumps(asdict(self))
+
+
+def describe(metadata: Mapping[str, str], origin: str) -> TimmTower | None:
+    """The tower that the metadata describe, or None. Raises `ModelUnavailable` if they are garbled."""
+    if METADATA_KEY not in metadata:
+        return None
+    try:
+        return TimmTower(**json.loads(metadata[METADATA_KEY]))
+    except (ValueError, TypeError):
+        raise ModelUnavailable(
+            f"The metadata of {origin} describe no tower that is known here. Fetch the file again."
+        ) from None
+
+
+def build(tower: TimmTower) -> TimmModel:
+    """The tower with random weights and without batch norms, in fp32."""
+    model = TimmModel(
+        tower.timm_model_name, tower.embed_dim, pool=tower.timm_pool, proj=tower.timm_proj, proj_bias=True
+    )
+    fold_norms(model.trunk)
+    return model
+
+
+def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str) -> TimmModel:
+    """The tower with the weights that `state` has under `visual.`, ready for inference.
+
+    Raises `ModelUnavailable` when a weight is missing or has another shape.
+    """
+    with torch.device("meta"):  # every weight is replaced: none needs to be drawn first
+        model = build(tower)
+    weights = {
+        name.removeprefix("visual."): value.float()
+        for name, value in state.items()
+        if name.startswith("visual.")
+    }
+    try:
+        model.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise ModelUnavailable(f"{origin} is not a complete model: {error}") from None
+    return model.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def fold_norms(trunk: nn.Module) -> None:
+    """Fold each batch norm of a timm convolutional trunk into the convolution before it, in place.
+
+    Norms and convolutions are matched by order: in these trunks each convolution is followed by its norm.
+    """
+    for parent in list(trunk.modules()):
+        convolution: nn.Conv2d | None = None
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2d):
+                convolution = child
+            elif isinstance(child, BatchNormAct2d) and convolution is not None:
+                assert child.running_var is not None
+                assert child.running_mean is not None
+                factor = child.weight / torch.sqrt(child.running_var + child.eps)
+                convolution.weight.mul_(factor.reshape(-1, 1, 1, 1))
+                convolution.bias = nn.Parameter(child.bias - child.running_mean * factor)
+                setattr(parent, name, child.act)
+                convolution = None
+
+
+def halves(model: TimmModel, blocks: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """The tower cut after this many of the trunk's blocks: one after the other, they are the whole tower.
+
+    The modules are the tower's own, not copies. For convolutional trunks of timm's EfficientNet family.
+    """
+    trunk = model.trunk
+    lower = nn.Sequential(trunk.conv_stem, trunk.bn1, *trunk.blocks[:blocks])
+    upper = OrderedDict[str, nn.Module](
+        (f"block{number}", block) for number, block in enumerate(trunk.blocks)
+    )
+    for number in range(blocks):
+        del upper[f"block{number}"]
+    upper |= {"last": trunk.conv_head, "activation": trunk.bn2, "pool": trunk.global_pool, "head": model.head}
+    return lower, nn.Sequential(upper)
