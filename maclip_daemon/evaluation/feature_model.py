@@ -61,16 +61,6 @@ class FeatureModel:
         rows = [] if loaded.prompts is None else list(loaded.prompts.split(2))  # type: ignore[no-untyped-call]
         self._prompts: dict[PromptPair, Tensor] = dict(zip(pairs, rows, strict=True))
 
-    @property
-    def precision(self) -> str:
-        """The arithmetic of the encoder: `fp32`, `bf16` or `fp16`."""
-        return self._encoder.precision
-
-    @property
-    def device(self) -> str:
-        """Where the encoder runs."""
-        return str(self._encoder.device)
-
     def score(self, judgement: Judgement, features: Tensor) -> float:
         """The score of a photo from the features [V, D] of its views. Raises `Poison` when not finite."""
         if judgement.metric is None:

@@ -67,7 +67,9 @@ def draw(
         axes.axis("off")
     main.set_xlabel("score")
     main.set_ylabel("mean opinion score")
-    figure.suptitle(title, fontsize=10.5, x=0.01, ha="left", fontweight="bold")
+    figures = f"SRCC {agreement.srcc:.3f} · PLCC {agreement.plcc:.3f} · {agreement.images} images"
+    figure.suptitle(f"{title}\n{figures}", fontsize=10, x=0.01, ha="left")
+    figure.legend(*main.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -109,14 +111,3 @@ def _scatter(
     )
     axes.grid(color=_GREY, alpha=0.2, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.text(
-        0.985,
-        0.015,
-        f"SRCC {agreement.srcc:.3f}   PLCC {agreement.plcc:.3f}   N {agreement.images}",
-        transform=axes.transAxes,
-        ha="right",
-        va="bottom",
-        fontsize=9,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.5},
-    )
-    axes.legend(loc="upper left", fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")

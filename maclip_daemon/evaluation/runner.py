@@ -83,7 +83,7 @@ def run(
     `on_progress` gets the number of images that are done, cached ones included.
     """
     failures: dict[Path, str] = {}
-    tasks = list(_open_tasks(images, candidates, models, cache, failures))
+    tasks = list(_open_tasks(images, candidates, cache, failures))
     done = len(images) - len(tasks)
     on_progress(done)
     computed = 0
@@ -93,7 +93,7 @@ def run(
         done += min(_PHOTOS_AT_ONCE, len(images) - done)
         on_progress(done)
     by_candidate = {
-        candidate: np.array([_cached(image, candidate, models, cache) for image in images], dtype=np.float64)
+        candidate: np.array([_cached(image, candidate, cache) for image in images], dtype=np.float64)
         for candidate in candidates
     }
     listed = tuple(Failure(path, reason) for path, reason in failures.items())
@@ -103,7 +103,6 @@ def run(
 def _open_tasks(
     images: Sequence[RatedImage],
     candidates: Sequence[Candidate],
-    models: Mapping[str, FeatureModel],
     cache: ScoreCache,
     failures: dict[Path, str],
 ) -> Iterator[_Task]:
@@ -113,11 +112,7 @@ def _open_tasks(
         except OSError as error:
             failures[image.path] = f"cannot be read: {error.strerror}"
             continue
-        missing = tuple(
-            candidate
-            for candidate in candidates
-            if cache.get(_key(version, candidate, models[candidate.model])) is None
-        )
+        missing = tuple(candidate for candidate in candidates if cache.get(_key(version, candidate)) is None)
         if missing:
             yield _Task(image, version, missing)
 
@@ -183,7 +178,7 @@ def _score_views(
                 scores[candidate.judgement.key] = model.score(candidate.judgement, features)
             except Poison as error:
                 failures[photo.task.image.path] = str(error)
-        cache.add(photo.task.version, model.identity, protocol.name, model.precision, scores)
+        cache.add(photo.task.version, model.identity, protocol.name, scores)
         computed += len(scores)
     return computed
 
@@ -196,17 +191,13 @@ def _wanted(task: _Task, identity: str, protocol: Protocol, views: ViewKind) -> 
     ]
 
 
-def _key(version: ImageVersion, candidate: Candidate, model: FeatureModel) -> ScoreKey:
-    return ScoreKey(
-        version, candidate.judgement.key, candidate.model, candidate.protocol.name, model.precision
-    )
+def _key(version: ImageVersion, candidate: Candidate) -> ScoreKey:
+    return ScoreKey(version, candidate.judgement.key, candidate.model, candidate.protocol.name)
 
 
-def _cached(
-    image: RatedImage, candidate: Candidate, models: Mapping[str, FeatureModel], cache: ScoreCache
-) -> float:
+def _cached(image: RatedImage, candidate: Candidate, cache: ScoreCache) -> float:
     try:
-        score = cache.get(_key(version_of(image.path), candidate, models[candidate.model]))
+        score = cache.get(_key(version_of(image.path), candidate))
     except OSError:
         score = None
     return float("nan") if score is None else score

@@ -37,7 +37,6 @@ class ScoreKey:
     """Name and digest of the parameters."""
     model: str
     protocol: str
-    precision: str
 
 
 def version_of(path: Path) -> ImageVersion:
@@ -49,15 +48,17 @@ def version_of(path: Path) -> ImageVersion:
 class ScoreCache:
     """The scores of one report folder; a context manager that holds its file open for appending.
 
-    Without a file the scores are kept in memory only.
+    Without a file the scores are kept in memory only. `conditions` says under which conditions the scores
+    are computed (precision, EXIF rotation); scores of other conditions stay in the file but do not count.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, conditions: str = "") -> None:
+        self._conditions = conditions
         self._scores: dict[ScoreKey, float] = {}
         self._stream: IO[str] | None = None
         if file is None:
             return
-        self._scores.update(_read(file))
+        self._scores.update(_read(file, conditions))
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._stream = file.open("a", encoding="utf-8")
@@ -81,12 +82,10 @@ class ScoreCache:
         """The score, or None when it has not been computed."""
         return self._scores.get(key)
 
-    def add(
-        self, image: ImageVersion, model: str, protocol: str, precision: str, scores: Mapping[str, float]
-    ) -> None:
+    def add(self, image: ImageVersion, model: str, protocol: str, scores: Mapping[str, float]) -> None:
         """Remember the scores of one image, by metric key, and write them to the file."""
         for metric, score in scores.items():
-            self._scores[ScoreKey(image, metric, model, protocol, precision)] = score
+            self._scores[ScoreKey(image, metric, model, protocol)] = score
         if self._stream is None:
             return
         line = {
@@ -95,14 +94,14 @@ class ScoreCache:
             "mtime_ns": image.mtime_ns,
             "model": model,
             "protocol": protocol,
-            "precision": precision,
+            "conditions": self._conditions,
             "scores": dict(scores),
         }
         self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
 
 
-def _read(file: Path) -> Iterable[tuple[ScoreKey, float]]:
+def _read(file: Path, conditions: str) -> Iterable[tuple[ScoreKey, float]]:
     if not file.exists():
         return
     with file.open(encoding="utf-8", errors="replace") as stream:
@@ -110,11 +109,12 @@ def _read(file: Path) -> Iterable[tuple[ScoreKey, float]]:
             try:
                 entry: dict[str, Any] = json.loads(line)
                 image = ImageVersion(entry["image"], int(entry["size"]), int(entry["mtime_ns"]))
-                place = (str(entry["model"]), str(entry["protocol"]), str(entry["precision"]))
+                place = (str(entry["model"]), str(entry["protocol"]))
+                alike = entry["conditions"] == conditions
                 found = [(str(metric), float(score)) for metric, score in entry["scores"].items()]
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # cut off when the program was ended, or not ours: it is scored again
-            for metric, score in found:
+            for metric, score in found if alike else ():
                 yield ScoreKey(image, metric, *place), score
 
 

@@ -1,7 +1,6 @@
 """Agreement between objective scores and human opinion, as the field reports it.
 
-SRCC and KRCC on the raw scores; PLCC and RMSE after the monotone-by-intent five-parameter logistic of
-H. R. Sheikh, M. F. Sabir and A. C. Bovik, "A Statistical Evaluation of Recent Full Reference Image Quality
+SRCC and KRCC on the raw scores; PLCC and RMSE after the five-parameter logistic of H. R. Sheikh, M. F. Sabir and A. C. Bovik, "A Statistical Evaluation of Recent Full Reference Image Quality
 Assessment Algorithms", IEEE Trans. Image Processing 15(11), 2006, equations (9) and (10), which follows the
 Video Quality Experts Group.
 """

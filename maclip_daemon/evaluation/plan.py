@@ -1,0 +1,120 @@
+"""The plan of an evaluation: what is compared on which images, checked and then carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from maclip_daemon.errors import EnvironmentUnfit
+from maclip_daemon.evaluation import plots, report
+from maclip_daemon.evaluation.ablations import ablations
+from maclip_daemon.evaluation.candidates import Candidate, judgements
+from maclip_daemon.evaluation.rated_images import RatedImage
+from maclip_daemon.evaluation.runner import Load, run
+from maclip_daemon.evaluation.score_cache import ScoreCache
+from maclip_daemon.evaluation.summary import Summary, summarise
+from maclip_daemon.iqa import metrics, models, protocols
+from maclip_daemon.iqa.models import ResolvedModel
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate, and how."""
+
+    images: Sequence[RatedImage]
+    metrics: Sequence[str] = ("maclip",)
+    models: Sequence[str] = (AUTO,)
+    protocols: Sequence[str] = (AUTO,)
+    """`auto` is the native protocol of each model."""
+    with_ablations: bool = False
+    resamples: int = 1000
+    seed: int = 0
+    device: str = AUTO
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    upright: bool = False
+    """Whether `load` turns images by their EXIF orientation; scores of the other kind are not reused."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    summary: Summary
+    circumstances: report.Circumstances
+    page: Path | None
+    """The page of the report, if one was asked for."""
+    computed: int
+    """Scores that were computed now; the others came from the report folder."""
+
+
+def carry_out(
+    plan: Plan,
+    load: Load,
+    data_dir: Path,
+    *,
+    title: str,
+    source: str,
+    version: str,
+    now: Callable[[], datetime],
+    folder: Path | None = None,
+    on_progress: Callable[[int], None] = lambda _done: None,
+) -> Outcome:
+    """Check everything that can be checked, then score, measure and report.
+
+    `folder`: where the report goes, and where an interrupted run goes on; None: no report.
+    Raises `UsageError`, `ModelUnavailable` and `EnvironmentUnfit` before the first image is scored.
+    """
+    chosen = judgements(
+        [metrics.parse(name) for name in _names(plan)], ablations() if plan.with_ablations else ()
+    )
+    resolved = {model.name: model for model in (models.resolve(name, data_dir) for name in plan.models)}
+    candidates = [
+        Candidate(judgement, model.name, protocol)
+        for model in resolved.values()
+        for protocol in _protocols(plan, model)
+        for judgement in chosen
+    ]
+    if folder is not None:
+        plots.require_matplotlib()
+        _make(folder)
+    from maclip_daemon.evaluation.feature_model import best_device, load_feature_model  # needs torch
+
+    device = best_device() if plan.device == AUTO else plan.device
+    loaded = {
+        name: load_feature_model(model, chosen, data_dir, device=device, precision=plan.precision)
+        for name, model in resolved.items()
+    }
+    conditions = f"{plan.precision}, {'upright' if plan.upright else 'as stored'}"
+    file = None if folder is None else folder / report.CACHE_FILE
+    with ScoreCache(file, conditions) as cache:
+        scores = run(plan.images, candidates, loaded, load, cache, on_progress)
+    summary = summarise(scores, resamples=plan.resamples, seed=plan.seed)
+    circumstances = report.Circumstances(
+        title, source, now(), version, device, conditions, plan.resamples, plan.seed
+    )
+    page = None if folder is None else report.write(folder, scores, summary, circumstances)
+    return Outcome(summary, circumstances, page, scores.computed)
+
+
+def _names(plan: Plan) -> list[str]:
+    """The metrics, each once; ablations are compared with `maclip`, so it is always among theirs."""
+    return list(dict.fromkeys([*(["maclip"] if plan.with_ablations else []), *plan.metrics]))
+
+
+def _protocols(plan: Plan, model: ResolvedModel) -> list[protocols.Protocol]:
+    names = [model.protocol if name == AUTO else name for name in plan.protocols]
+    return [protocols.parse(name) for name in dict.fromkeys(names)]
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"{folder} cannot be made: {error.strerror}. Choose another folder with --report."
+        ) from None

@@ -1,0 +1,118 @@
+"""The report: a folder with the scores (CSV), the summary (JSON), a plot for each candidate, and one page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from maclip_daemon.evaluation import plots
+from maclip_daemon.evaluation.candidates import Candidate
+from maclip_daemon.evaluation.report_page import Disagreement, Section, page
+from maclip_daemon.evaluation.runner import Scores
+from maclip_daemon.evaluation.summary import WHOLE, Row, Summary, as_json
+
+SCORES_FILE = "scores.csv"
+SUMMARY_FILE = "summary.json"
+PAGE_FILE = "report.html"
+CACHE_FILE = "scores.jsonl"
+_DISAGREEMENTS_SHOWN = 10  # images whose score is farthest from opinion, for a look at what goes wrong
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the report says about how it was made."""
+
+    title: str
+    source: str
+    """The file or dataset of the opinions."""
+    when: datetime
+    version: str
+    device: str
+    precision: str
+    resamples: int
+    seed: int
+
+    def as_text(self) -> dict[str, str]:
+        """Labels and values, for the page and the JSON."""
+        return {
+            "opinions": self.source,
+            "made": self.when.isoformat(timespec="seconds"),
+            "program": f"maclip-daemon {self.version}",
+            "encoder": f"{self.precision} on {self.device}",
+            "bootstrap": f"{self.resamples} resamples, seed {self.seed}" if self.resamples else "none",
+        }
+
+
+def write(folder: Path, scores: Scores, summary: Summary, circumstances: Circumstances) -> Path:
+    """Write the report into a folder that exists; the path of its page, which needs no other file."""
+    _write_scores(folder / SCORES_FILE, scores)
+    content = circumstances.as_text() | as_json(summary)
+    (folder / SUMMARY_FILE).write_text(
+        json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="surrogateescape"
+    )
+    sections = [
+        _section(folder, scores, row, number)
+        for number, row in enumerate((row for row in summary.rows if row.subset == WHOLE), 1)
+    ]
+    path = folder / PAGE_FILE
+    text = page(circumstances.title, circumstances.as_text(), summary, sections)
+    path.write_text(text, encoding="utf-8", errors="replace")
+    return path
+
+
+def _write_scores(path: Path, scores: Scores) -> None:
+    """One line an image: path, subset, MOS, and a column for each candidate; empty where it failed."""
+    columns = [" | ".join(candidate.label) for candidate in scores.by_candidate]
+    values = list(scores.by_candidate.values())
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["image", "subset", "mos", *columns])
+        for number, image in enumerate(scores.images):
+            row = [column[number] for column in values]
+            shown = ["" if math.isnan(value) else f"{value:.9g}" for value in row]
+            writer.writerow([image.path, image.subset, f"{image.mos:.9g}", *shown])
+
+
+def _section(folder: Path, scores: Scores, row: Row, number: int) -> Section:
+    values = scores.by_candidate[row.candidate]
+    finite = np.isfinite(values)
+    opinions = np.array([image.mos for image in scores.images])
+    title = " · ".join(row.candidate.label)
+    if row.agreement.fit is None:
+        return Section(title, None, ())
+    figure = plots.draw(
+        values[finite],
+        opinions[finite],
+        [image.subset for image, kept in zip(scores.images, finite, strict=True) if kept],
+        row.agreement,
+        title,
+    )
+    png, _ = plots.save(figure, folder / f"plot-{number}-{_file_name(row.candidate)}")
+    return Section(title, png.read_bytes(), _disagreements(scores, row))
+
+
+def _disagreements(scores: Scores, row: Row) -> tuple[Disagreement, ...]:
+    values, fit = scores.by_candidate[row.candidate], row.agreement.fit
+    assert fit is not None
+    opinions = np.array([image.mos for image in scores.images])
+    expected = fit.predict(values)
+    distance = np.where(np.isfinite(expected), np.abs(expected - opinions), -1.0)
+    farthest = np.argsort(-distance)[:_DISAGREEMENTS_SHOWN]
+    return tuple(
+        Disagreement(
+            scores.images[index].path.name, opinions[index], float(values[index]), float(expected[index])
+        )
+        for index in farthest
+        if distance[index] >= 0
+    )
+
+
+def _file_name(candidate: Candidate) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(candidate.label)).strip("-")
