@@ -94,10 +94,14 @@ def by_folder(reader: Reader) -> list[GroupSummary]:
 
 
 def by_month(reader: Reader) -> list[GroupSummary]:
-    """Summarise the active scores by the month they were taken in ("2026-11", "unknown"), in order."""
+    """Summarise the active scores by the month the photos were taken in ("2026-11", "unknown"), in order.
+
+    The table is read as it lies (NOT INDEXED): in the order of an index, a million photos are a million reads
+    all over the file.
+    """
     rows = reader.execute(
         "SELECT coalesce(substr(p.taken_at, 1, 7), 'unknown') AS month, count(*), avg(s.score), min(s.score),"
-        " max(s.score) FROM scores s JOIN photos p ON p.id = s.photo_id"
+        " max(s.score) FROM scores s NOT INDEXED CROSS JOIN photos p ON p.id = s.photo_id"
         f" WHERE s.scale_id = {_ACTIVE} GROUP BY month ORDER BY month"
     )
     return [GroupSummary(*row) for row in rows]

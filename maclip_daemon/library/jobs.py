@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments, paths
+from maclip_daemon.library.leases import ready_at
 from maclip_daemon.library.places import ids_at
 from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS
 
@@ -214,9 +215,7 @@ def give_back(session: Session, jobs: Iterable[LeasedJob], worker: str, now: flo
     """Return work untouched, without counting an attempt: the disk is full, or the program ends."""
     for job in jobs:
         session.execute(
-            update(JOBS)
-            .where(_HELD)
-            .values(state="ready", worker=None, lease_until=None, changed_at=moments.text(now)),
+            update(JOBS).where(_HELD).values(ready_at(moments.text(now))),
             {"job_id": job.id, "held_by": worker, "held_number": job.lease_number},
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from typing import Any
+
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments, paths
@@ -10,7 +12,19 @@ from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS
 
 CLOCK_SLACK_S = 1.0  # NTP nudges a clock back by less; only a larger step counts as set back
 
-_FREE = {"state": "ready", "worker": None, "lease_until": None}
+
+def ready_at(moment: str) -> dict[str, Any]:
+    """Give the columns of a job that nobody holds any more, due at once.
+
+    What was leased was due. If the clock was set back meanwhile, its due time may lie in the future now.
+    """
+    return {
+        "state": "ready",
+        "worker": None,
+        "lease_until": None,
+        "not_before": func.min(JOBS.c.not_before, moment),
+        "changed_at": moment,
+    }
 
 
 def renew(session: Session, worker: str, now: float, lease_s: float) -> int:
@@ -45,7 +59,7 @@ def release_all(session: Session, worker: str | None, now: float) -> int:
     if worker is not None:
         held &= JOBS.c.worker == worker
     released = session.execute(
-        update(JOBS).where(held).values(**_FREE, changed_at=moments.text(now)).returning(JOBS.c.id)
+        update(JOBS).where(held).values(ready_at(moments.text(now))).returning(JOBS.c.id)
     )
     return len(released.all())
 
@@ -61,7 +75,7 @@ def reclaim_expired(session: Session, now: float, lease_s: float) -> int:
     expired = session.execute(
         update(JOBS)
         .where(JOBS.c.state == "leased", JOBS.c.lease_until <= moment)
-        .values(**_FREE, changed_at=moment)
+        .values(ready_at(moment))
         .returning(JOBS.c.id)
     )
     taken = len(expired.all())

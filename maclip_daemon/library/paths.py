@@ -30,7 +30,7 @@ def split(path: str | os.PathLike[str]) -> tuple[str, str]:
 
 def join(folder: StoredPath, name: StoredPath) -> str:
     """Put a stored folder and a stored name together again."""
-    return os.path.join(restored(folder), restored(name))  # noqa: PTH118 - pathlib would normalise
+    return os.path.join(restored(folder), restored(name))
 
 
 def without_trailing_slash(path: str | os.PathLike[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from maclip_daemon.library import paths
 from maclip_daemon.library.reader import Reader
-from maclip_daemon.library.views import FAILURE_ROWS, QUALITY_ROWS
+from maclip_daemon.library.views import FAILURE_ROWS, QUALITY_OF_SCORES, QUALITY_ROWS
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,9 @@ def _by_score(reader: Reader, count: int, under: str | None, order: str) -> list
         return [_photo_row(row) for row in rows]
     chosen = _first_under(reader, count, under, order)
     marks = ", ".join("?" * len(chosen))
-    rows = reader.execute(f"{QUALITY_ROWS} AND s.id IN ({marks}) ORDER BY s.score {order}, s.id", chosen)
+    rows = reader.execute(
+        f"{QUALITY_OF_SCORES} WHERE s.id IN ({marks}) ORDER BY s.score {order}, s.id", chosen
+    )
     return [_photo_row(row) for row in rows]
 
 
@@ -117,7 +119,7 @@ def _first_under(reader: Reader, count: int, under: str, order: str) -> list[int
     ahead = reader.execute(
         f"SELECT s.id FROM (SELECT id, photo_id, folder_id, score FROM scores WHERE scale_id = {ACTIVE}"
         f" ORDER BY score {order}, id LIMIT {LOOK_AHEAD}) s"
-        " CROSS JOIN photos p ON p.id = s.photo_id CROSS JOIN folders f ON f.id = s.folder_id"
+        " CROSS JOIN folders f ON f.id = s.folder_id CROSS JOIN photos p ON p.id = s.photo_id"
         f" WHERE p.state = 'scored' AND {condition} ORDER BY s.score {order}, s.id LIMIT ?",
         (*values, count),
     ).fetchall()

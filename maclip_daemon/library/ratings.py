@@ -231,8 +231,9 @@ def count_photos_to_rate(session: Session, *, again: bool = False) -> int:
     return int(session.execute(_COUNT_TO_RATE, {"again": again}).scalar_one())
 
 
+# NOT INDEXED: all are looked at, and the table as it lies is read ten times faster than in index order.
 _TO_RATE = (
-    " FROM scores s JOIN photos p ON p.id = s.photo_id"
+    " FROM scores s NOT INDEXED JOIN photos p ON p.id = s.photo_id"
     " JOIN calibrations c ON c.id = (SELECT id FROM calibrations WHERE scale_id ="
     " (SELECT id FROM scales WHERE active = 1) ORDER BY number DESC LIMIT 1)"
     " WHERE s.scale_id = c.scale_id AND p.state = 'scored' AND p.rating_owner <> 'person'"

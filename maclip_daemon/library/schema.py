@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maclip_daemon.errors import DatabaseUnfit
+from maclip_daemon.library.planner_statistics import STATISTICS
 from maclip_daemon.library.views import VIEWS
 
 if TYPE_CHECKING:
@@ -85,4 +86,8 @@ def migrate(connection: Connection, path: Path) -> None:
     command.upgrade(config, "head")
     for definition in VIEWS.values():
         connection.exec_driver_sql(definition)
+    connection.exec_driver_sql("ANALYZE sqlite_master")  # makes the table of statistics
+    connection.exec_driver_sql("DELETE FROM sqlite_stat1")
+    connection.exec_driver_sql("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", list(STATISTICS))
+    connection.exec_driver_sql("ANALYZE sqlite_master")  # makes this connection read it
     connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")

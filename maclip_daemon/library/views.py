@@ -14,7 +14,7 @@ _PATH = (
 
 # The scale and the calibration are scalar subqueries: SQLite computes them once, and then takes the rows in
 # the order of the index (scale_id, score), so that `ORDER BY score LIMIT 50` reads 50 rows of a million.
-QUALITY_ROWS = f"""
+QUALITY_OF_SCORES = f"""
 SELECT
   {_PATH} AS path,
   f.path AS folder,
@@ -53,8 +53,8 @@ JOIN scales m ON m.id = s.scale_id
 LEFT JOIN calibrations c ON c.id = (
   SELECT id FROM calibrations WHERE scale_id = (SELECT id FROM scales WHERE active = 1)
   ORDER BY number DESC LIMIT 1)
-WHERE s.scale_id = (SELECT id FROM scales WHERE active = 1)
 """
+QUALITY_ROWS = f"{QUALITY_OF_SCORES}WHERE s.scale_id = (SELECT id FROM scales WHERE active = 1)"
 
 FAILURE_ROWS = f"""
 SELECT {_PATH} AS path, j.reason AS reason, j.attempts AS attempts, j.changed_at AS failed_at

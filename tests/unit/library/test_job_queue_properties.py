@@ -1,5 +1,6 @@
 """The job queue against a small model of it, in random orders, with a clock that jumps both ways."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -15,19 +16,22 @@ LEASE_S = 100.0
 POLICY = RetryPolicy(max_attempts=3, retry_base_s=4)
 
 
+_EMPTY = tempfile.TemporaryDirectory()
+Library.open(Path(_EMPTY.name) / "library.db").close()
+
+
 class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.library = Library.open(Path(self.folder.name) / "library.db")
+        copy = shutil.copy(Path(_EMPTY.name) / "library.db", self.folder.name)
+        self.library = Library.open(Path(copy))
         self.context = self.library.writing()  # one transaction: what is tested is the logic, not the disk
         self.session = self.context.__enter__()
         self.now = 1_780_000_000.0
         root = roots.root_for(self.session, "/p", self.now)
         self.photos = []
         for number in range(4):
-            folder = photos.folder_for(self.session, root, "/p")
-            assert folder
             found = _Found(f"/p/{number}.jpg", number)
             self.photos.append(photos.see(self.session, root, found, self.now).photo_id)
         self.wanted: dict[int, int] = {}  # photo → how often it was asked for since its last valid result

@@ -51,9 +51,13 @@ def test_a_new_library_is_private_durable_and_ours(library: Library) -> None:
 
 
 def test_an_exception_takes_the_whole_transaction_back(library: Library) -> None:
-    with pytest.raises(KeyError), library.writing() as session:
-        notes.put(session, "state", "half done", NOW)
-        raise KeyError
+    def half() -> None:
+        with library.writing() as session:
+            notes.put(session, "state", "half done", NOW)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half()
     with library.reader() as reader:
         assert reader.execute("SELECT count(*) FROM notes").fetchone() == (0,)
 
@@ -154,10 +158,15 @@ def test_a_new_library_locked_by_another_program_is_said_to_be_locked(tmp_path: 
 def test_a_full_disk_is_named_and_nothing_is_half_written(library: Library) -> None:
     with library.reader() as reader:
         (pages,) = reader.execute("PRAGMA page_count").fetchone()
-    with pytest.raises(NoSpace, match="full"), library.writing() as session:
-        session.execute(text(f"PRAGMA max_page_count = {pages + 2}"))  # SQLite's own SQLITE_FULL
-        for number in range(3000):
-            notes.put(session, f"note {number}", "x" * 500, NOW)
+
+    def fill() -> None:
+        with library.writing() as session:
+            session.execute(text(f"PRAGMA max_page_count = {pages + 2}"))  # SQLite's own SQLITE_FULL
+            for number in range(3000):
+                notes.put(session, f"note {number}", "x" * 500, NOW)
+
+    with pytest.raises(NoSpace, match="full"):
+        fill()
     with library.reader() as reader:
         assert reader.execute("SELECT count(*) FROM notes").fetchone() == (0,)
     assert library.check() == []
