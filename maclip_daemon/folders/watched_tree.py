@@ -57,11 +57,11 @@ class WatchedFolder:
         while folder is not None:
             names.append(folder.name)
             folder = folder.parent
-        return os.path.join(*reversed(names))  # noqa: PTH118 - surrogates and speed
+        return os.path.join(*reversed(names))
 
     def path_of(self, name: str) -> str:
         """The path of something in this folder."""
-        return os.path.join(self.path, name)  # noqa: PTH118
+        return os.path.join(self.path, name)
 
     def child(self, name: str) -> WatchedFolder:
         """Return the folder of that name in this one, new if need be."""

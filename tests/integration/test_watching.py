@@ -258,6 +258,23 @@ def test_a_folder_renamed_over_an_empty_one_is_watched_there(listener: Listener,
     assert (coverage.folders, coverage.watched, listener.watches) == (2, 2, 2)
 
 
+def test_a_folder_renamed_into_one_that_is_just_being_made_stays_watched(
+    listener: Listener, root: Path
+) -> None:
+    put(root / "a/1.jpg")
+    until(lambda: listener.watches == 2)
+    listener.gate.clear()
+    put(root / "first.jpg")  # its event holds up the reader
+    (root / "made").mkdir()
+    (root / "a").rename(root / "made/a")  # nobody watches its arrival there
+    listener.gate.set()
+    until(lambda: listener.told(EventKind.FOLDER_GONE, root / "a"))
+    assert str(root / "made/a/1.jpg") in listener.found()
+    assert listener.watches == 3
+    later = put(root / "made/a/later.jpg")
+    until(lambda: listener.told(EventKind.FILE_CHANGED, later))
+
+
 def test_a_deleted_tree_is_gone(listener: Listener, root: Path) -> None:
     photos = [put(root / f"a/{n}/{n}.jpg") for n in range(5)]
     until(lambda: listener.watches == 7)

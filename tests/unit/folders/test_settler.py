@@ -55,6 +55,15 @@ def test_an_event_begins_the_quiet_period_again(settler: Settler, disk: Disk) ->
     assert paths(settler.due(5.0, disk.get)) == ["/p/a.jpg"]
 
 
+def test_an_event_between_the_two_looks_makes_the_first_one_void(settler: Settler, disk: Disk) -> None:
+    disk.put("/p/a.jpg")
+    settler.touch("/p/a.jpg", 0)
+    settler.due(0, disk.get)
+    settler.touch("/p/a.jpg", 1.5)
+    assert paths(settler.due(2.0, disk.get)) == []
+    assert paths(settler.due(4.0, disk.get)) == ["/p/a.jpg"]
+
+
 def test_a_slow_copy_without_events_is_left_alone_until_it_stops_growing(
     settler: Settler, disk: Disk
 ) -> None:
