@@ -108,10 +108,8 @@ class InotifyWatcher:
             if timer is not threading.current_thread():
                 timer.join(CLOSE_TIMEOUT_S)
 
-    # Called by watchdog in its reader thread.
-
     def on_event(self, event: InotifyEvent) -> None:
-        """One event of the kernel."""
+        """One event of the kernel, in watchdog's reader thread."""
         with self._lock:
             folder = self._tree.find(event.wd)
             if self._closed or folder is None:
@@ -139,8 +137,6 @@ class InotifyWatcher:
             self._departed.clear()
             self._walk(self._tree.root)
             self._emit(EventKind.OVERFLOW, self._tree.root.path)
-
-    # What the events mean.
 
     def _on_file_event(self, event: InotifyEvent, folder: WatchedFolder, name: str) -> None:
         if event.is_moved_from:
