@@ -49,6 +49,10 @@ def read_photo(photo: Path) -> Effective:
     try:
         with tags.open_photo(photo) as image:
             return Effective(photo, tags.read_exif(image) | tags.read_xmp(image))
+    except xmp_text.ForeignPrefix as refusal:
+        raise Refused(
+            f"{photo} is left alone: in its embedded XMP, {refusal}. Repair its metadata."
+        ) from None
     except Refused as refusal:
         return Effective(photo, {}, notes=(f"the metadata of {photo} is not carried over: {refusal}",))
 

@@ -90,7 +90,11 @@ def _embed(request: RatingRequest, present: effective.Effective, result: Prepare
     exif_may_differ = any(key.startswith("Exif.") for key in wanted)
     if difference := containers.difference(data, new, exif_may_differ=exif_may_differ):
         raise Refused(f"in a trial {difference}")
+    with tags.open_bytes(data) as image:
+        packet = tags.read_packet(image)
     with tags.open_bytes(new) as image:
+        leaves = xmp_text.read(packet) if packet else {}
+        _verify_text(request.photo, leaves, xmp_text.read(tags.read_packet(image)), wanted)
         _verify_values(request.photo, present.values, tags.read_exif(image) | tags.read_xmp(image), wanted)
     return _laid_out(result, request.photo, data, new, status)
 
@@ -149,8 +153,13 @@ def _verify_sidecar(
     file: Path, before: tags.Values, leaves: xmp_text.Leaves, new: bytes, wanted: Wanted
 ) -> None:
     """Refuse new bytes in which anything but our properties differs, by exiv2's reading and by our own."""
-    paths = {_path_of(key): text for key, text in wanted.items()}
-    written = xmp_text.read(new)
+    _verify_text(file, leaves, xmp_text.read(new), wanted)
+    with tags.open_bytes(new) as image:
+        _verify_values(file, before, tags.read_xmp(image), wanted)
+
+
+def _verify_text(file: Path, leaves: xmp_text.Leaves, written: xmp_text.Leaves, wanted: Wanted) -> None:
+    paths = {_path_of(key): text for key, text in wanted.items() if key.startswith("Xmp.")}
     if wrong := [path for path, text in paths.items() if written.get(path) != text]:
         raise Refused(f"{file} is left alone: its prefixes send {wrong[0].rpartition('/')[2]} elsewhere.")
     if lost := xmp_text.lost(leaves, written, frozenset(paths)):
@@ -158,8 +167,6 @@ def _verify_sidecar(
             f"{file} is left alone: rewriting it would lose {len(lost)} of its properties, "
             f"among them {lost[0].rpartition('/')[2]}."
         )
-    with tags.open_bytes(new) as image:
-        _verify_values(file, before, tags.read_xmp(image), wanted)
 
 
 def _verify_values(path: Path, before: tags.Values, after: tags.Values, wanted: Wanted) -> None:
@@ -175,4 +182,4 @@ def _verify_values(path: Path, before: tags.Values, after: tags.Values, wanted: 
 
 def _path_of(key: str) -> str:
     _, prefix, name = key.split(".", 2)
-    return f"/{tags.NAMESPACES[prefix]} {name}"
+    return f"/{properties.NAMESPACES[prefix]} {name}"

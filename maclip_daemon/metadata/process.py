@@ -8,14 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maclip_daemon import children, errors
-from maclip_daemon.metadata import commitment, effective, messages, preparation, safe_writer, undo
+from maclip_daemon.metadata import commitment, effective, messages, preparation, safe_writer, tags, undo
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.refusal import Refused
 
 
 def prepare_many(requests: Sequence[RatingRequest]) -> list[Prepared | errors.MaclipError]:
-    """Prepare all, then flush all: the file system writes its journal once for many files."""
-    results = [_prepare(request) for request in requests]
+    """Prepare all, then flush all: the file system writes its journal once for many files.
+
+    Stops early when this process is tainted: the next one does the rest.
+    """
+    results = []
+    for request in requests:
+        results.append(_prepare(request))
+        if tags.is_tainted():
+            break
     return [_flushed(result) if isinstance(result, Prepared) else result for result in results]
 
 
@@ -39,7 +46,12 @@ def _flushed(prepared: Prepared) -> Prepared | errors.MaclipError:
 
 
 def handle(header: children.Header, payload: bytes) -> tuple[children.Header, bytes]:
-    """Answer one request of the parent."""
+    """Answer one request of the parent, and say whether this process must end with it."""
+    reply, data = _answer(header, payload)
+    return reply | {"last": tags.is_tainted()}, data
+
+
+def _answer(header: children.Header, payload: bytes) -> tuple[children.Header, bytes]:
     operation = header["operation"]
     if operation == "prepare":
         requests = [messages.request_from_message(message) for message in header["requests"]]
@@ -56,7 +68,10 @@ def handle(header: children.Header, payload: bytes) -> tuple[children.Header, by
         outcome = undo.undo(messages.entry_from_message(header["entry"], payload))
         return {"status": outcome.status, "reason": outcome.reason}, b""
     if operation == "inspect":
-        found = effective.inspect(Path(header["photo"]), header["last_written"])
+        try:
+            found = effective.inspect(Path(header["photo"]), header["last_written"])
+        except errors.Poison as error:
+            return {"poison": str(error)}, b""
         return {"found": messages.found_to_message(found)}, b""
     if operation == "hash":
         path = Path(header["path"])

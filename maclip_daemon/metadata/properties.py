@@ -13,6 +13,22 @@ from maclip_daemon.metadata.records import RatingRequest
 
 NAMESPACE = "http://ns.maclip-daemon/quality/1.0/"
 PREFIX = "maclip"
+# The prefixes through which values are written, as exiv2 has them.
+NAMESPACES = {
+    PREFIX: NAMESPACE,
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
+    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "exif": "http://ns.adobe.com/exif/1.0/",
+    "aux": "http://ns.adobe.com/exif/1.0/aux/",
+    "exifEX": "http://cipa.jp/exif/1.0/",
+    "tiff": "http://ns.adobe.com/tiff/1.0/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+    "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
+    "xmpNote": "http://ns.adobe.com/xmp/note/",
+}
 NAMES = ("Score", "Percentile", "Stars", "Metric", "Model", "Protocol", "ScoredAt")
 
 _NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")

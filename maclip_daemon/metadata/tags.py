@@ -12,41 +12,39 @@ from pathlib import Path
 
 import pyexiv2
 
-from maclip_daemon.metadata import properties
+from maclip_daemon.metadata import properties, xmp_text
 from maclip_daemon.metadata.refusal import Refused
 
 Values = dict[str, object]
 
 _LOG_ERRORS_ONLY = 3  # at 4 pyexiv2 would also swallow the errors
 
-NAMESPACES = {
-    properties.PREFIX: properties.NAMESPACE,
-    "xmp": "http://ns.adobe.com/xap/1.0/",
-    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
-    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "exif": "http://ns.adobe.com/exif/1.0/",
-    "aux": "http://ns.adobe.com/exif/1.0/aux/",
-    "exifEX": "http://cipa.jp/exif/1.0/",
-    "tiff": "http://ns.adobe.com/tiff/1.0/",
-    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
-    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
-    "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
-    "xmpNote": "http://ns.adobe.com/xmp/note/",
-}
-
 pyexiv2.set_log_level(_LOG_ERRORS_ONLY)
+pyexiv2.registerNs(properties.NAMESPACE, properties.PREFIX)
+_tainted = False
+
+
+def is_tainted() -> bool:
+    """Whether a photo has led exiv2's one table of prefixes astray, so that this process must end.
+
+    A document that binds `xmp` to a namespace of its own sends the ratings of all later files there, and
+    exiv2 has no way back: registering a known prefix again makes it forget the types of its properties.
+    """
+    return _tainted
 
 
 @contextmanager
 def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
-    """Open a photo for reading only. Raises `Refused` when exiv2 cannot read it."""
+    """Open a photo for reading only.
+
+    Raises `Refused` when exiv2 cannot read it, and its subclass `ForeignPrefix` when this taints the process.
+    """
     # Latin-1 carries any path's bytes through pyexiv2 unchanged; an absolute path is never taken for a URL.
     name = os.fsencode(os.path.abspath(path)).decode("latin-1")
-    _restore_prefixes()
     with _as_refusal("exiv2 cannot read it"):
         image = pyexiv2.Image(name, encoding="latin-1")
     try:
+        _check_prefixes(image)
         yield image
     finally:
         image.close()
@@ -54,8 +52,10 @@ def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
 
 @contextmanager
 def open_bytes(data: bytes) -> Iterator[pyexiv2.ImageData]:
-    """Open a sidecar's or a photo's bytes. Raises `Refused` when exiv2 cannot read them."""
-    _restore_prefixes()
+    """Open the bytes of a sidecar that `xmp_text` has read, or of a photo opened before.
+
+    Raises `Refused` when exiv2 cannot read them.
+    """
     with _as_refusal("exiv2 cannot read it"):
         image = pyexiv2.ImageData(data)
     try:
@@ -108,13 +108,18 @@ def change_photo(data: bytes, values: dict[str, str | None]) -> bytes:
         return bytes(image.get_bytes())
 
 
-def _restore_prefixes() -> None:
-    """Undo what the last document did to exiv2's one table of prefixes.
-
-    A document that binds `xmp` to a namespace of its own would send the ratings of all later files there.
-    """
-    for prefix, namespace in NAMESPACES.items():
-        pyexiv2.registerNs(namespace, prefix)
+def _check_prefixes(image: pyexiv2.Image) -> None:
+    global _tainted
+    packet = read_packet(image)
+    if not packet:
+        return
+    try:
+        xmp_text.read(packet)
+    except xmp_text.ForeignPrefix:
+        _tainted = True
+        raise
+    except Refused:
+        _tainted = True  # what we cannot check may hide the same
 
 
 @contextmanager

@@ -40,11 +40,14 @@ class MetadataWriter:
 
     def prepare_many(self, requests: Sequence[RatingRequest]) -> list[Prepared | errors.MaclipError]:
         """`prepare` for many photos with their data flushed together; an error takes its photo's place."""
-        reply = self._request(
-            {"operation": "prepare", "requests": [messages.request_to_message(each) for each in requests]},
-            photos=len(requests),
-        )
-        return messages.results_from_frame(reply.header, reply.payload)
+        results: list[Prepared | errors.MaclipError] = []
+        while rest := requests[len(results) :]:
+            reply = self._request(
+                {"operation": "prepare", "requests": [messages.request_to_message(each) for each in rest]},
+                photos=len(rest),
+            )
+            results += messages.results_from_frame(reply.header, reply.payload)
+        return results
 
     def commit(self, prepared: Prepared) -> None:
         """Put the prepared file in its place and flush it to the disk.
@@ -86,7 +89,10 @@ class MetadataWriter:
             "photo": os.path.abspath(photo),
             "last_written": last_written,
         }
-        return messages.found_from_message(self._request(message).header["found"])
+        reply = self._request(message).header
+        if "poison" in reply:
+            raise errors.Poison(reply["poison"])
+        return messages.found_from_message(reply["found"])
 
     def content_hash(self, path: Path) -> str | None:
         """The BLAKE3 hash of a file in hex; None where there is no regular file.
@@ -107,7 +113,10 @@ class MetadataWriter:
         return self._child.pid
 
     def _request(self, header: Header, payload: bytes = b"", *, photos: int = 1) -> Reply:
-        return self._child.request(header, payload, timeout_s=self._timeout_s * photos)
+        reply = self._child.request(header, payload, timeout_s=self._timeout_s * photos)
+        if reply.header["last"]:
+            self._child.close()  # a hostile photo has led exiv2 astray; the next request starts a new child
+        return reply
 
     def __enter__(self) -> Self:
         return self

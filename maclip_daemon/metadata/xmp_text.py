@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from xml.parsers import expat
 
+from maclip_daemon.metadata.properties import NAMESPACES
 from maclip_daemon.metadata.refusal import Refused
 
 SIZE_LIMIT = 16 << 20  # bytes; darktable's largest histories with drawn masks are about 2 MB
@@ -20,6 +21,10 @@ _RESOURCE = _RDF + "resource"
 _LIST_ITEM = _RDF + "li"
 
 Leaves = dict[str, str]
+
+
+class ForeignPrefix(Refused):
+    """The document gives a familiar prefix another meaning, which exiv2 would keep for all later files."""
 
 
 class _Reader:
@@ -52,6 +57,10 @@ class _Reader:
         self._counts.append(0)
         self._texts.append([])
 
+    def namespace(self, prefix: str | None, uri: str | None) -> None:
+        if prefix in NAMESPACES and uri != NAMESPACES[prefix]:
+            raise ForeignPrefix(f"it binds the prefix {prefix} to the namespace {uri} of its own")
+
     def text(self, text: str) -> None:
         self._texts[-1].append(text)
 
@@ -80,6 +89,7 @@ def read(data: bytes) -> Leaves:
     parser.buffer_text = True
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
+    parser.StartNamespaceDeclHandler = reader.namespace
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse_document_type
     parser.EntityDeclHandler = _refuse_document_type

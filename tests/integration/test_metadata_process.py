@@ -98,6 +98,34 @@ def test_one_bad_photo_in_a_batch_spoils_no_other(tmp_path: Path, writer: Metada
     assert errors[1] is None
 
 
+def test_a_photo_with_foreign_prefixes_is_skipped_and_leads_no_other_photo_astray(
+    tmp_path: Path, writer: MetadataWriter
+) -> None:
+    hostile = make_photo(tmp_path / "a.jpg", tags={"Xmp.xmp.Label": "x", "Xmp.dc.subject": ["a"]})
+    data = hostile.read_bytes().replace(
+        b"http://purl.org/dc/elements/1.1/", b"http://example.org/subverted_by/"
+    )
+    hostile.write_bytes(data)
+    good = [
+        make_photo(tmp_path / f"{name}.jpg", seed, tags={"Xmp.dc.title": "T"})
+        for seed, name in enumerate("bc")
+    ]
+    results = writer.prepare_many([RatingRequest(photo, QUALITY) for photo in (hostile, *good)])
+    assert [result.status for result in results if isinstance(result, Prepared)] == [
+        "skipped",
+        "prepared",
+        "prepared",
+    ]
+    assert isinstance(results[0], Prepared)
+    assert "binds the prefix dc" in results[0].reason
+    with pytest.raises(Poison, match="binds the prefix dc"):
+        writer.inspect(hostile)
+    for photo in good:
+        writer.commit(writer.prepare(RatingRequest(photo, QUALITY)))
+        leaves = xmp_text.read(photo.with_name(photo.name + ".xmp").read_bytes())
+        assert leaves["/http://purl.org/dc/elements/1.1/ creator[1]"] == "Anna"
+
+
 def test_a_broken_sidecar_is_named_by_inspect(tmp_path: Path, writer: MetadataWriter) -> None:
     photo = make_photo(tmp_path / "a.jpg")
     (tmp_path / "a.jpg.xmp").write_bytes(b"<broken")

@@ -47,12 +47,18 @@ DARKTABLE_SIDECAR = b"""<?xml version="1.0" encoding="UTF-8"?>
    <darktable:masks_history><rdf:Seq/></darktable:masks_history>
    <darktable:history>
     <rdf:Seq>
-     <rdf:li darktable:num="0" darktable:operation="rawprepare" darktable:enabled="1"
-      darktable:modversion="2" darktable:params="00000000000000000002000200020002" darktable:multi_name=""/>
-     <rdf:li darktable:num="1" darktable:operation="exposure" darktable:enabled="1"
-      darktable:modversion="6" darktable:params="00000000000080b9713d0a3f00004842" darktable:multi_name=""/>
+     <rdf:li darktable:num="0" darktable:operation="exposure" darktable:enabled="1"
+      darktable:modversion="6" darktable:params="00000000000000000000803f00004842000080c000000000"
+      darktable:multi_name="" darktable:multi_priority="0" darktable:blendop_version="11"
+      darktable:blendop_params="gz11eJxjYGBgkGAAgRNODGiAEV0AJ2iwh+CRyscOAAdeGQQ="/>
+     <rdf:li darktable:num="1" darktable:operation="flip" darktable:enabled="1"
+      darktable:modversion="2" darktable:params="03000000"
+      darktable:multi_name="" darktable:multi_priority="0" darktable:blendop_version="11"
+      darktable:blendop_params="gz11eJxjYGBgkGAAgRNODGiAEV0AJ2iwh+CRyscOAAdeGQQ="/>
      <rdf:li darktable:num="2" darktable:operation="exposure" darktable:enabled="0"
-      darktable:modversion="6" darktable:params="00000000000080b9000000bf00004842" darktable:multi_name="2"/>
+      darktable:modversion="6" darktable:params="00000000000000000000004000004842000080c000000000"
+      darktable:multi_name="2" darktable:multi_priority="1" darktable:blendop_version="11"
+      darktable:blendop_params="gz11eJxjYGBgkGAAgRNODGiAEV0AJ2iwh+CRyscOAAdeGQQ="/>
     </rdf:Seq>
    </darktable:history>
   </rdf:Description>

@@ -30,7 +30,7 @@ EMBEDDED = {
     "Exif.GPSInfo.GPSLongitude": "13/1 15/1 0/1",
     "Iptc.Application2.Caption": "from IPTC",
     "Iptc.Application2.City": "Kiel",
-    "Iptc.Application2.Keywords": ["iptc word"],
+    "Iptc.Application2.Keywords": ["iptc word", "another"],
 }
 
 
@@ -55,7 +55,7 @@ def test_title_creator_copyright_place_date_and_camera_come_from_iptc_and_exif(m
     sidecar, _ = create(make_photo(tags={k: v for k, v in EMBEDDED.items() if not k.startswith("Xmp")}))
     assert sidecar["Xmp.dc.creator"] == ["Anna Ernst"]
     assert sidecar["Xmp.dc.rights"] == {'lang="x-default"': "(c) Anna"}
-    assert sidecar["Xmp.dc.subject"] == ["iptc word"]
+    assert sidecar["Xmp.dc.subject"] == ["iptc word", "another"]
     assert sidecar["Xmp.photoshop.City"] == "Kiel"
     assert sidecar["Xmp.tiff.Make"] == "ACME"
     assert sidecar["Xmp.tiff.Model"] == "One"

@@ -33,10 +33,18 @@ def test_what_no_parser_should_see_is_refused(data: bytes, reason: str) -> None:
 def test_every_value_is_read_with_its_full_name_and_position() -> None:
     leaves = xmp_text.read(DARKTABLE_SIDECAR)
     history = "/http://darktable.sf.net/ history"
-    assert leaves[f"{history}[2]/http://darktable.sf.net/ operation"] == "exposure"
+    assert leaves[f"{history}[2]/http://darktable.sf.net/ operation"] == "flip"
     assert leaves[f"{history}[3]/http://darktable.sf.net/ multi_name"] == "2"
     assert leaves["/http://purl.org/dc/elements/1.1/ title[x-default]"] == "Am Kai & am Meer"
     assert leaves["/http://purl.org/dc/elements/1.1/ subject[2]"] == "Kräne"
+
+
+def test_a_familiar_prefix_with_another_meaning_is_refused_but_another_prefix_is_not() -> None:
+    xap = b"http://ns.adobe.com/xap/1.0/"
+    with pytest.raises(xmp_text.ForeignPrefix, match="binds the prefix xmp"):
+        xmp_text.read(DARKTABLE_SIDECAR.replace(xap, b"http://example.org/mine/"))
+    old_adobe = DARKTABLE_SIDECAR.replace(b"xmlns:xmp=", b"xmlns:xap=").replace(b"xmp:Rating", b"xap:Rating")
+    assert xmp_text.read(old_adobe) == xmp_text.read(DARKTABLE_SIDECAR)
 
 
 def test_lost_altered_and_reordered_values_are_noticed() -> None:
@@ -44,7 +52,7 @@ def test_lost_altered_and_reordered_values_are_noticed() -> None:
     assert xmp_text.lost(before, before, frozenset()) == []
     for old, new in [
         (b"Hafen</rdf:li><rdf:li>Kr\xc3\xa4ne", b"Kr\xc3\xa4ne</rdf:li><rdf:li>Hafen"),
-        (b'darktable:operation="rawprepare"', b""),
+        (b'darktable:operation="flip"', b""),
         (b"am Meer", b"am  Meer"),
     ]:
         assert xmp_text.lost(before, xmp_text.read(DARKTABLE_SIDECAR.replace(old, new)), frozenset())
