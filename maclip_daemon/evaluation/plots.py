@@ -23,7 +23,7 @@ _GREY = "#8a8f98"
 _MOST_COLOURED_SUBSETS = len(_COLOURS)
 _SIZE = (7.2, 5.4)  # inches
 _DPI = 130  # pixels an inch of the PNG: sharp on screens, under 200 kB
-_BINS = 40
+_MOST_BINS = 40
 
 
 def require_matplotlib() -> None:
@@ -56,7 +56,7 @@ def draw(
         names, groups = [""], [np.ones(len(scores), dtype=bool)]
     _scatter(main, scores, opinions, list(zip(names, groups, strict=True)), agreement)
     stacked: dict[str, Any] = {
-        "bins": _BINS,
+        "bins": int(np.clip(1.5 * np.sqrt(len(scores)), 10, _MOST_BINS)),
         "stacked": True,
         "color": _COLOURS[: len(groups)],
         "linewidth": 0,

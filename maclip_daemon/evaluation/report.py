@@ -57,10 +57,7 @@ def write(folder: Path, scores: Scores, summary: Summary, circumstances: Circums
     (folder / SUMMARY_FILE).write_text(
         json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="surrogateescape"
     )
-    sections = [
-        _section(folder, scores, row, number)
-        for number, row in enumerate((row for row in summary.rows if row.subset == WHOLE), 1)
-    ]
+    sections = [_section(folder, scores, row) for row in summary.rows if row.subset == WHOLE]
     path = folder / PAGE_FILE
     text = page(circumstances.title, circumstances.as_text(), summary, sections)
     path.write_text(text, encoding="utf-8", errors="replace")
@@ -80,7 +77,7 @@ def _write_scores(path: Path, scores: Scores) -> None:
             writer.writerow([image.path, image.subset, f"{image.mos:.9g}", *shown])
 
 
-def _section(folder: Path, scores: Scores, row: Row, number: int) -> Section:
+def _section(folder: Path, scores: Scores, row: Row) -> Section:
     values = scores.by_candidate[row.candidate]
     finite = np.isfinite(values)
     opinions = np.array([image.mos for image in scores.images])
@@ -94,7 +91,7 @@ def _section(folder: Path, scores: Scores, row: Row, number: int) -> Section:
         row.agreement,
         title,
     )
-    png, _ = plots.save(figure, folder / f"plot-{number}-{_file_name(row.candidate)}")
+    png, _ = plots.save(figure, folder / _file_name(row.candidate))
     return Section(title, png.read_bytes(), _disagreements(scores, row))
 
 

@@ -1,8 +1,8 @@
 """Agreement between objective scores and human opinion, as the field reports it.
 
-SRCC and KRCC on the raw scores; PLCC and RMSE after the five-parameter logistic of H. R. Sheikh, M. F. Sabir and A. C. Bovik, "A Statistical Evaluation of Recent Full Reference Image Quality
-Assessment Algorithms", IEEE Trans. Image Processing 15(11), 2006, equations (9) and (10), which follows the
-Video Quality Experts Group.
+SRCC and KRCC on the raw scores; PLCC and RMSE after the five-parameter logistic of H. R. Sheikh,
+M. F. Sabir and A. C. Bovik, "A Statistical Evaluation of Recent Full Reference Image Quality Assessment
+Algorithms", IEEE Trans. Image Processing 15(11), 2006, equations (9) and (10).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MINIMUM_IMAGES = 10  # five parameters are fitted; correlations of fewer images 
 DEFAULT_RESAMPLES = 1000
 CONFIDENCE = 0.95
 _CHUNK_CELLS = 1 << 21  # resampled values ranked at once: 16 MiB of float64
-_MAXIMUM_EVALUATIONS = 4000  # far above the dozens that a fit that converges takes
+_MAXIMUM_EVALUATIONS = 1000  # far above the dozens that a fit that converges takes
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from maclip_daemon.errors import Poison
+from maclip_daemon.evaluation import feature_model
+from maclip_daemon.evaluation.ablations import ablations
+from maclip_daemon.evaluation.candidates import Candidate, Judgement, judgements
+from maclip_daemon.evaluation.feature_model import FeatureModel, load_feature_model
+from maclip_daemon.evaluation.rated_images import RatedImage
+from maclip_daemon.evaluation.runner import run
+from maclip_daemon.evaluation.score_cache import ScoreCache
+from maclip_daemon.iqa import metrics, models, protocols
+from maclip_daemon.iqa.protocols import Protocol
+
+ALL = judgements([metrics.parse(name) for name in metrics.METRICS], ablations())
+GOLDEN = Path(__file__).parents[3] / "../shared/golden"
+
+
+def _load(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _model(checkpoint: Path, chosen: list[Judgement] = ALL) -> FeatureModel:
+    resolved = models.resolve(f"file:{checkpoint}", checkpoint.parent)
+    return load_feature_model(resolved, chosen, checkpoint.parent, device="cpu", precision="fp32")
+
+
+def _candidates(
+    model: FeatureModel, chosen: list[Judgement], *names: str
+) -> tuple[list[Candidate], dict[str, FeatureModel]]:
+    sizes: list[Protocol] = [protocols.parse(name) for name in names]
+    return [Candidate(judgement, model.identity, size) for size in sizes for judgement in chosen], {
+        model.identity: model
+    }
+
+
+class Counting:
+    """A loader and a feature extractor that count."""
+
+    def __init__(self, model: FeatureModel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.loads: list[Path] = []
+        self.encoded: list[tuple[int, str]] = []
+        features = model.features
+
+        def counted(photos, kind):  # type: ignore[no-untyped-def]
+            self.encoded.append((len(photos), kind))
+            return features(photos, kind)
+
+        monkeypatch.setattr(model, "features", counted)
+
+    def load(self, path: Path) -> Image.Image:
+        self.loads.append(path)
+        return _load(path)
+
+
+def test_every_image_is_decoded_once_and_every_kind_of_view_encoded_once(
+    checkpoint: Path, make_images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = make_images(10)
+    model = _model(checkpoint)
+    counting = Counting(model, monkeypatch)
+    candidates, by_name = _candidates(model, ALL, "native", "agiqa224")
+    with ScoreCache() as cache:
+        scores = run(images, candidates, by_name, counting.load, cache)
+    assert sorted(counting.loads) == sorted(image.path for image in images)
+    photos = {kind: sum(n for n, k in counting.encoded if k == kind) for kind in ("crops", "whole")}
+    assert photos == {"crops": 20, "whole": 20}  # ten images under two protocols, for 16 judgements
+    assert scores.computed == 10 * len(candidates)
+    assert all(np.isfinite(column).all() for column in scores.by_candidate.values())
+
+
+def test_an_interrupted_run_goes_on_and_computes_only_what_is_missing(
+    checkpoint: Path, make_images, tmp_path: Path
+) -> None:
+    images = make_images(20)
+    chosen = ALL[:1]
+    candidates, by_name = _candidates(_model(checkpoint, chosen), chosen, "native")
+    file = tmp_path / "scores.jsonl"
+
+    def interrupt(done: int) -> None:
+        if done >= 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), ScoreCache(file) as cache:
+        run(images, candidates, by_name, _load, cache, interrupt)
+    loads: list[Path] = []
+    progress: list[int] = []
+    with ScoreCache(file) as cache:
+        scores = run(
+            images,
+            candidates,
+            by_name,
+            lambda path: loads.append(path) or _load(path),
+            cache,
+            progress.append,
+        )
+    assert scores.computed == len(loads) == 12
+    assert (progress[0], progress[-1]) == (8, 20)
+    names = [json.loads(line)["image"] for line in file.read_text().splitlines()]
+    assert len(names) == len(set(names)) == 20
+    with ScoreCache() as cache:
+        whole = run(images, candidates, by_name, _load, cache)
+    assert scores.by_candidate[candidates[0]] == pytest.approx(whole.by_candidate[candidates[0]], abs=1e-6)
+
+
+def test_a_changed_image_is_scored_again(checkpoint: Path, make_images, tmp_path: Path) -> None:
+    images = make_images(10)
+    candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
+    for computed in (10, 1):
+        with ScoreCache(tmp_path / "scores.jsonl") as cache:
+            assert run(images, candidates, by_name, _load, cache).computed == computed
+        _load(images[3].path).rotate(180).save(images[3].path)
+
+
+def test_a_changed_parameter_is_another_score(checkpoint: Path, make_images, tmp_path: Path) -> None:
+    images = make_images(10)
+    changed = Judgement("maclip", metrics.maclip(alpha=2.0))
+    assert changed.key != ALL[0].key
+    model = _model(checkpoint, [ALL[0], changed])
+    for judgement in (ALL[0], changed):
+        candidates, by_name = _candidates(model, [judgement], "native")
+        with ScoreCache(tmp_path / "scores.jsonl") as cache:
+            assert run(images, candidates, by_name, _load, cache).computed == 10
+
+
+def test_images_that_fail_are_listed_and_the_others_are_scored(checkpoint: Path, make_images) -> None:
+    images = make_images(12)
+    images[2].path.write_bytes(b"not a picture")
+    images[5].path.unlink()
+    images[7] = dataclasses.replace(images[7], path=images[7].path.with_name("strip.png"))
+    Image.new("RGB", (40_000, 1)).save(images[7].path)
+    candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
+    with ScoreCache() as cache:
+        scores = run(images, candidates, by_name, _load, cache)
+    reasons = {failure.path: failure.reason for failure in scores.failures}
+    assert set(reasons) == {images[2].path, images[5].path, images[7].path}
+    assert "cannot be decoded" in reasons[images[2].path]
+    assert "No such file" in reasons[images[5].path]
+    assert "too narrow" in reasons[images[7].path]
+    missing = np.isnan(scores.by_candidate[candidates[0]])
+    assert list(np.flatnonzero(missing)) == [2, 5, 7]
+
+
+def test_a_score_that_is_not_finite_fails_that_image_alone(
+    checkpoint: Path, make_images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = make_images(10)
+    model = _model(checkpoint, ALL[:1])
+    features = model.features
+
+    def poisoned(photos, kind):  # type: ignore[no-untyped-def]
+        found = features(photos, kind)
+        return [torch.full_like(found[0], torch.nan), *found[1:]]
+
+    monkeypatch.setattr(model, "features", poisoned)
+    candidates, by_name = _candidates(model, ALL[:1], "native")
+    with ScoreCache() as cache:
+        scores = run(images, candidates, by_name, _load, cache)
+    assert [failure.path for failure in scores.failures] == [images[0].path, images[8].path]
+
+
+def test_photos_of_many_views_and_of_few_share_batches_without_mixing(
+    checkpoint: Path, make_images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [*make_images(3), *make_images(2, size=(608, 480), subset="large"), *make_images(1)]
+    model = _model(checkpoint, ALL[:1])
+    photos = [np.array(_load(image.path)) for image in images]
+    alone = [model.features([photo], "crops")[0] for photo in photos]
+    monkeypatch.setattr(feature_model, "_VIEWS_AT_ONCE", 5)
+    together = model.features(photos, "crops")
+    assert [len(features) for features in together] == [2, 2, 2, 13, 13, 2]
+    for left, right in zip(together, alone, strict=True):
+        assert torch.allclose(left, right, atol=1e-5)
+
+
+def test_a_loader_may_raise_poison(checkpoint: Path, make_images) -> None:
+    def load(path: Path) -> Image.Image:
+        raise Poison("is a moving picture")
+
+    candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
+    with ScoreCache() as cache:
+        scores = run(make_images(10), candidates, by_name, load, cache)
+    assert {failure.reason for failure in scores.failures} == {"is a moving picture"}
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden checkpoint lies outside of the repository")
+def test_scores_and_ablations_equal_what_the_authors_code_measured() -> None:
+    expected = json.loads((GOLDEN / "expected.json").read_text())
+    images = [
+        RatedImage(path, 0.0) for path in sorted((GOLDEN / "images").iterdir()) if path.name in expected
+    ]
+    chosen = [
+        *judgements([metrics.parse("maclip"), metrics.parse("clipiqa")], ablations()),
+    ]
+    candidates, by_name = _candidates(_model(GOLDEN / "checkpoint.pt", chosen), chosen, "native")
+    with ScoreCache() as cache:
+        scores = run(images, candidates, by_name, _load, cache)
+    columns = {candidate.label[0]: column for candidate, column in scores.by_candidate.items()}
+    for number, image in enumerate(images):
+        golden = expected[image.path.name]
+        assert columns["maclip"][number] == pytest.approx(golden["maclip_native"]["q"], abs=1e-5)
+        assert columns["q_sim alone"][number] == pytest.approx(golden["maclip_native"]["q_sim"], abs=1e-5)
+        assert columns["q_mag alone"][number] == pytest.approx(golden["maclip_native"]["q_mag"], abs=1e-5)
+        assert columns["λ = 0.3"][number] == pytest.approx(golden["maclip_native"]["lam_03"], abs=1e-5)
+        symmetric = columns["symmetric bases (1.0, 1.0)"][number]
+        assert symmetric == pytest.approx(golden["maclip_native"]["base_1_1"], abs=1e-5)
+        norm = np.mean(golden["maclip_native"]["norm_views"])
+        assert columns["raw magnitude ‖f‖ alone"][number] == pytest.approx(norm, rel=1e-5)
+        assert columns["clipiqa"][number] == pytest.approx(golden["clipiqa"]["q"], abs=1e-5)
