@@ -56,11 +56,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except pickle.UnpicklingError as error:
         raise ModelUnavailable(
             f"{path} is not a plain set of weights; code inside of a model file is never run "
-            f"({str(error).splitlines()[0]}). Save its state dict as safetensors."
+            f"({_brief(error)}). Save its state dict as safetensors."
         ) from None
     except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise ModelUnavailable(
-            f"{path} cannot be read as a model ({str(error).splitlines()[0]}). Fetch it again."
+            f"{path} cannot be read as a model ({_brief(error)}). Fetch it again."
         ) from None
     return checkpoint_of(raw, str(path), metadata)
 
@@ -76,7 +76,7 @@ def checkpoint_of(
         origin=origin,
         state=state,
         architecture=timm_tower.describe(metadata or {}, origin) or read_architecture(state, origin),
-        logit_scale=_DEFAULT_LOGIT_SCALE if scale is None else float(scale),
+        logit_scale=_DEFAULT_LOGIT_SCALE if scale is None else float(scale.detach()),
         stored_prompts={} if prompt_rows is None else _name_rows(prompt_rows, metadata or {}, origin),
     )
 
@@ -87,6 +87,12 @@ def _name_rows(rows: Tensor, metadata: Mapping[str, str], origin: str) -> dict[s
     if rows.ndim != 2 or len(names) != len(rows):
         raise ModelUnavailable(f"{origin} stores {len(rows)} prompt features for {len(names)} prompts.")
     return {name: row.float() for name, row in zip(names, rows, strict=True)}
+
+
+def _brief(error: Exception) -> str:
+    """The first sentence: torch adds advice on how to load the file unsafely."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].partition(". ")[0].rstrip(".")
 
 
 def _is_safetensors(path: Path) -> bool:

@@ -92,7 +92,7 @@ def _load_from_open_clip(
         prompts = torch.nn.functional.normalize(model.encode_text(tokens).float(), dim=-1)
     normalisation = Normalisation(tuple(model.visual.image_mean), tuple(model.visual.image_std))
     encoder = Encoder(model.visual, device=device, precision=precision, normalisation=normalisation)
-    return LoadedModel(encoder, prompts, float(model.logit_scale))
+    return LoadedModel(encoder, prompts, float(model.logit_scale.detach()))
 
 
 def pull_from_open_clip(architecture: str, tag: str, data_dir: Path) -> None:

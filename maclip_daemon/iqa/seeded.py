@@ -10,6 +10,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from safetensors.torch import save
@@ -32,7 +33,7 @@ def seeded_state(
     seed: int, *, width: int = _WIDTH, layers: tuple[int, ...] = (1, 1, 1, 1)
 ) -> dict[str, Tensor]:
     """The tensors of a seeded checkpoint, fp32; the same for the same seed on every machine."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.RandomState(seed)  # its stream is frozen for good (NEP 19); torch's is not
     with torch.device("meta"):
         tower = ModifiedResNet(
             layers=list(layers), output_dim=_EMBEDDING, heads=width * 32 // 64, image_size=224, width=width
@@ -41,7 +42,7 @@ def seeded_state(
     state = {
         f"visual.{name}": _draw(name, value, norms, generator) for name, value in tower.state_dict().items()
     }
-    prompts = torch.randn(len(seeded_prompts()), _EMBEDDING, generator=generator)
+    prompts = _normal((len(seeded_prompts()), _EMBEDDING), generator)
     state[PROMPTS_FEATURES] = torch.nn.functional.normalize(prompts, dim=-1)
     state["logit_scale"] = torch.tensor(_LOGIT_SCALE)
     return state
@@ -63,13 +64,17 @@ def write_seeded_checkpoint(path: Path, seed: int = 0) -> Path:
     return path
 
 
-def _draw(name: str, place: Tensor, norms: set[str], generator: torch.Generator) -> Tensor:
+def _draw(name: str, place: Tensor, norms: set[str], generator: np.random.RandomState) -> Tensor:
     """One tensor: He-normal weights, and batch norms that keep every channel alive."""
     owner, _, kind = name.rpartition(".")
     if kind == "num_batches_tracked":
         return torch.zeros(())
-    drawn = torch.randn(place.shape, generator=generator)
+    drawn = _normal(tuple(place.shape), generator)
     if owner in norms:
         return 1 + 0.2 * drawn.abs() if kind in ("weight", "running_var") else 0.2 * drawn
     gain = math.sqrt(2 / place[0].numel()) if kind == "weight" else 0.1
     return gain * drawn
+
+
+def _normal(shape: tuple[int, ...], generator: np.random.RandomState) -> Tensor:
+    return torch.from_numpy(np.asarray(generator.standard_normal(shape), dtype=np.float32))

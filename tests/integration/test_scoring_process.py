@@ -1,0 +1,91 @@
+"""The real scoring process, with torch, over its pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maclip_daemon.errors import ChildDied, ModelUnavailable, Poison
+from maclip_daemon.iqa.photo_score import PhotoScore
+from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.scoring.client import PixelBlock, ScorerClient
+from maclip_daemon.settings import ScoringSettings
+
+LOST_DEVICE = """
+from maclip_daemon import children
+from maclip_daemon.iqa.encoder import Encoder
+from maclip_daemon.scoring.process import Handler
+
+def encode(self, views):
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+Encoder.encode = encode
+children.serve(Handler(children.configuration()))
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_seeded_checkpoint(tmp_path_factory.mktemp("models") / "seeded.safetensors")
+
+
+@pytest.fixture
+def client(tmp_path: Path, model: Path) -> Iterator[ScorerClient]:
+    client = ScorerClient(ScoringSettings(model=f"file:{model}", precision="fp32", device="cpu"), tmp_path)
+    yield client
+    client.close()
+
+
+def pixels(seed: int, width: int = 448, height: int = 448) -> bytes:
+    return np.random.RandomState(seed).bytes(width * height * 3)
+
+
+def test_photos_are_scored_and_a_bad_one_spoils_nothing(
+    client: ScorerClient, model: Path, tmp_path: Path
+) -> None:
+    spooled = tmp_path / "spooled"
+    spooled.write_bytes(pixels(3, 600, 400))
+    blocks = [
+        PixelBlock(pixels(1), None, 448, 448),
+        PixelBlock(pixels(2, 100, 448), None, 100, 448, "/photos/narrow.jpg"),
+        PixelBlock(None, spooled, 600, 400),
+    ]
+    first, narrow, from_spool = client.score(blocks)
+    assert isinstance(first, PhotoScore)
+    assert isinstance(from_spool, PhotoScore)
+    assert isinstance(narrow, Poison)
+    assert "/photos/narrow.jpg" in str(narrow)
+    assert (first.views, first.device, first.precision) == (5, "cpu", "fp32")
+    assert (from_spool.views, from_spool.width, from_spool.height) == (7, 600, 400)
+
+    pid = client.pid
+    assert client.score(blocks[:1])[0].score == pytest.approx(first.score, abs=1e-4)
+    assert client.pid == pid
+
+    os.kill(pid, signal.SIGKILL)
+    assert client.score(blocks[:1])[0].score == pytest.approx(first.score, abs=1e-4)
+    assert client.pid != pid
+
+
+def test_a_model_that_is_no_model_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "broken.pt").write_bytes(b"\xff\xd8\xff\xe0 not a model")
+    client = ScorerClient(ScoringSettings(model=f"file:{tmp_path / 'broken.pt'}"), tmp_path)
+    with pytest.raises(ModelUnavailable, match=r"broken\.pt"):
+        client.score([PixelBlock(pixels(1), None, 448, 448)])
+    client.close()
+
+
+def test_a_lost_device_ends_the_process_so_that_a_fresh_one_starts(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_lost_device.py").write_text(LOST_DEVICE)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
+    client = ScorerClient(ScoringSettings(model=f"file:{model}"), tmp_path, module="a_lost_device")
+    with pytest.raises(ChildDied, match="the device is lost: CUDA error: an illegal memory access"):
+        client.score([PixelBlock(pixels(1), None, 448, 448)])
+    assert client.pid is None

@@ -1,0 +1,214 @@
+"""Checkpoint files of every kind, real ones written by torch and safetensors."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from safetensors.torch import save_file
+
+from maclip_daemon.errors import ModelUnavailable
+from maclip_daemon.iqa import torchscript
+from maclip_daemon.iqa.architecture import build_text_tower, build_visual_tower
+from maclip_daemon.iqa.checkpoints import load_checkpoint
+from maclip_daemon.iqa.encoder import Encoder
+from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, texts
+from maclip_daemon.iqa.seeded import seeded_prompts, seeded_state
+from maclip_daemon.iqa.text import prompt_features
+
+TEXT = CLIPTextCfg(context_length=77, vocab_size=49408, width=64, heads=1, layers=2)
+
+
+def small_clip(vision: CLIPVisionCfg) -> CLIP:
+    torch.manual_seed(5)
+    model = CLIP(64, vision, TEXT, quick_gelu=True).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.weight, 1.0, 0.1)
+            torch.nn.init.normal_(module.running_mean, 0.0, 0.1)
+    return model.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def resnet() -> CLIP:
+    return small_clip(CLIPVisionCfg(layers=[1, 2, 1, 1], width=8, head_width=64, image_size=224))
+
+
+@pytest.fixture(scope="module")
+def transformer() -> CLIP:
+    return small_clip(CLIPVisionCfg(layers=2, width=64, patch_size=32, image_size=224))
+
+
+def without_positional_embedding(model: CLIP) -> CLIP:
+    with torch.no_grad():
+        model.visual.attnpool.positional_embedding.zero_()
+    return model
+
+
+@pytest.fixture(scope="module")
+def views() -> torch.Tensor:
+    return torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+
+
+def encoder_of(path: Path) -> Encoder:
+    checkpoint = load_checkpoint(path)
+    return Encoder(build_visual_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin))
+
+
+def save_state_dict(model: CLIP, path: Path) -> None:
+    torch.save(model.state_dict(), path)
+
+
+def save_wrapped(model: CLIP, path: Path) -> None:
+    state = {f"module.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state}, path)
+
+
+def save_safetensors(model: CLIP, path: Path) -> None:
+    save_file({name: value.clone() for name, value in model.state_dict().items()}, path)
+
+
+def save_torchscript(model: CLIP, path: Path) -> None:
+    image, text = torch.zeros(1, 3, 224, 224), torch.zeros(1, 77, dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, OpenAI's files are not
+        torch.jit.trace(model, (image, text), check_trace=False).save(str(path))
+
+
+@pytest.mark.parametrize("save", [save_state_dict, save_wrapped, save_safetensors, save_torchscript])
+def test_a_resnet_is_read_from_every_kind_of_file(
+    save, resnet: CLIP, views: torch.Tensor, tmp_path: Path
+) -> None:
+    save(resnet, tmp_path / "clip.pt")
+    checkpoint = load_checkpoint(tmp_path / "clip.pt")
+    assert checkpoint.architecture.layers == (1, 2, 1, 1)
+    assert checkpoint.logit_scale == pytest.approx(resnet.logit_scale.item())
+    features = encoder_of(tmp_path / "clip.pt").encode(views)
+    with torch.no_grad():
+        reference = without_positional_embedding(resnet).encode_image(views)
+    assert torch.allclose(features, reference, atol=1e-5)
+
+
+@pytest.mark.parametrize("save", [save_state_dict, save_torchscript])
+def test_a_transformer_is_read_and_keeps_its_positions(
+    save, transformer: CLIP, views: torch.Tensor, tmp_path: Path
+) -> None:
+    save(transformer, tmp_path / "clip.pt")
+    encoder = encoder_of(tmp_path / "clip.pt")
+    assert not encoder.any_size
+    with torch.no_grad():
+        assert torch.allclose(encoder.encode(views), transformer.encode_image(views), atol=1e-5)
+
+
+def test_a_transformer_for_other_photos_than_224_has_its_positions_resampled(tmp_path: Path) -> None:
+    save_state_dict(
+        small_clip(CLIPVisionCfg(layers=1, width=64, patch_size=32, image_size=320)), tmp_path / "clip.pt"
+    )
+    assert encoder_of(tmp_path / "clip.pt").encode(torch.zeros(1, 3, 224, 224)).shape == (1, 64)
+
+
+def test_the_text_tower_gives_open_clips_prompt_features(resnet: CLIP, tmp_path: Path) -> None:
+    save_state_dict(resnet, tmp_path / "clip.pt")
+    with torch.no_grad():
+        reference = resnet.encode_text(open_clip.tokenize(list(texts(MACLIP_PAIRS))), normalize=True)
+    features = prompt_features(load_checkpoint(tmp_path / "clip.pt"), MACLIP_PAIRS)
+    assert torch.allclose(features, reference, atol=1e-6)
+
+
+def test_a_whole_photo_of_any_size_goes_through_a_resnet(resnet: CLIP, tmp_path: Path) -> None:
+    save_state_dict(resnet, tmp_path / "clip.pt")
+    assert encoder_of(tmp_path / "clip.pt").encode(torch.zeros(1, 3, 300, 517)).shape == (1, 64)
+
+
+def test_half_precision_weights_are_computed_with_in_full(resnet: CLIP, tmp_path: Path) -> None:
+    torch.save({name: value.half() for name, value in resnet.state_dict().items()}, tmp_path / "clip.pt")
+    checkpoint = load_checkpoint(tmp_path / "clip.pt")
+    tower = build_visual_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin)
+    assert {value.dtype for value in tower.parameters()} == {torch.float32}
+    text = build_text_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin)
+    assert {value.dtype for value in text.parameters()} == {torch.float32}
+
+
+def test_the_torchscript_reader_finds_what_torch_jit_finds(resnet: CLIP, tmp_path: Path) -> None:
+    save_torchscript(resnet, tmp_path / "clip.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reference = torch.jit.load(str(tmp_path / "clip.pt")).state_dict()
+    state = torchscript.read_state(tmp_path / "clip.pt")
+    assert set(reference) <= set(state)
+    assert all(torch.equal(state[name], value) for name, value in reference.items())
+
+
+def test_a_qualiclip_checkpoint_brings_its_seven_pairs(tmp_path: Path) -> None:
+    state = {f"clip_model.{name}": value for name, value in seeded_state(1).items() if "." in name}
+    rows = torch.randn(14, 64, generator=torch.Generator().manual_seed(1))
+    torch.save({**state, "prompts_features": rows}, tmp_path / "qualiclip.pth")
+    checkpoint = load_checkpoint(tmp_path / "qualiclip.pth")
+    assert checkpoint.logit_scale == pytest.approx(4.60517)
+    features = prompt_features(checkpoint, QUALICLIP_PAIRS)
+    assert torch.allclose(features, torch.nn.functional.normalize(rows, dim=-1))
+    with pytest.raises(ModelUnavailable, match="no text tower"):
+        prompt_features(checkpoint, MACLIP_PAIRS)
+
+
+def test_a_seeded_checkpoint_knows_the_prompts_of_every_metric(seeded_path: Path) -> None:
+    checkpoint = load_checkpoint(seeded_path)
+    assert set(checkpoint.stored_prompts) == set(seeded_prompts())
+    assert prompt_features(checkpoint, CLIPIQA_PAIRS).shape == (2, 64)
+    assert seeded_path.stat().st_size < 2_000_000
+
+
+class RunsCode:
+    def __reduce__(self):
+        return os.mkdir, (str(self.marker),)
+
+
+def test_code_in_a_pickle_is_never_run(tmp_path: Path) -> None:
+    trap = RunsCode()
+    trap.marker = tmp_path / "it-ran"
+    with (tmp_path / "clip.pt").open("wb") as file:
+        pickle.dump({"visual.conv1.weight": trap}, file, protocol=2)
+    torch.save({"visual.conv1.weight": trap}, tmp_path / "clip2.pt")
+    for name in ("clip.pt", "clip2.pt"):
+        with pytest.raises(ModelUnavailable, match=name):
+            load_checkpoint(tmp_path / name)
+    assert not trap.marker.exists()
+
+
+def test_code_in_a_torchscript_archive_is_never_run(tmp_path: Path) -> None:
+    trap = RunsCode()
+    trap.marker = tmp_path / "it-ran"
+    with zipfile.ZipFile(tmp_path / "clip.pt", "w") as archive:
+        archive.writestr("clip/data.pkl", pickle.dumps(trap))
+        archive.writestr("clip/constants.pkl", b"")
+    with pytest.raises(ModelUnavailable, match=r"mkdir.*not part of a model's weights"):
+        load_checkpoint(tmp_path / "clip.pt")
+    assert not trap.marker.exists()
+
+
+def test_files_that_are_no_clip_are_refused_with_a_reason(tmp_path: Path, resnet: CLIP) -> None:
+    save_state_dict(resnet, tmp_path / "whole.pt")
+    whole = (tmp_path / "whole.pt").read_bytes()
+    (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.pt").write_bytes(b"")
+    (tmp_path / "photo.pt").write_bytes(b"\xff\xd8\xff\xe0" + bytes(1000))
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pt")
+    torch.save([torch.zeros(3)], tmp_path / "list.pt")
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "other.safetensors").read_bytes()[:-4])
+    state = resnet.state_dict()
+    del state["visual.layer2.1.conv2.weight"]
+    torch.save(state, tmp_path / "hole.pt")
+    (tmp_path / "folder.pt").mkdir()
+    names = ["half.pt", "empty.pt", "photo.pt", "other.pt", "list.pt", "other.safetensors"]
+    names += ["cut.safetensors", "hole.pt", "folder.pt", "absent.pt"]
+    for name in names:
+        with pytest.raises(ModelUnavailable, match=name):
+            encoder_of(tmp_path / name)

@@ -1,0 +1,131 @@
+"""Pulling weights from a real server on this machine, with its moods."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.errors import ModelUnavailable, UsageError
+from maclip_daemon.iqa import model_store
+from maclip_daemon.iqa.downloads import pull
+from maclip_daemon.iqa.model_store import installed
+from maclip_daemon.iqa.models import CATALOGUE, CatalogueEntry
+
+WEIGHTS = bytes(range(256)) * 12_000  # 3 MB, so that progress is called more than once
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves WEIGHTS; `breaks_after` bytes the connection ends, `ranges` off sends all each time."""
+
+    breaks_after: int | None = None
+    ranges = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requested: list[str | None] = []
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.requested.append(wanted)
+        if not self.path.endswith("weights.pt"):
+            self.send_error(404)
+            return
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
+        if start >= len(WEIGHTS):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(WEIGHTS) - start))
+        self.end_headers()
+        end = len(WEIGHTS) if self.server.breaks_after is None else start + self.server.breaks_after
+        self.wfile.write(WEIGHTS[start:end])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def entry(server: Server, path: str = "weights.pt", content: bytes = WEIGHTS) -> CatalogueEntry:
+    digest = hashlib.sha256(content).hexdigest()
+    url = f"http://127.0.0.1:{server.server_port}/{digest}/{path}"
+    return CatalogueEntry("mine", "A test.", "MIT", "", "here", 3, sha256=digest, url=url)
+
+
+def partial(data_dir: Path) -> Path:
+    return model_store.models_dir(data_dir) / ".mine.partial"
+
+
+def test_a_model_is_pulled_with_progress_and_verified(server: Server, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    model = pull(entry(server), tmp_path, lambda here, total: seen.append((here, total)))
+    assert model.path.read_bytes() == WEIGHTS
+    assert model.verified
+    assert seen[-1] == (len(WEIGHTS), len(WEIGHTS))
+    assert [here for here, _ in seen] == sorted(here for here, _ in seen)
+    assert list(installed(tmp_path)) == ["mine"]
+    assert not partial(tmp_path).exists()
+
+
+def test_a_broken_download_is_kept_and_continued(server: Server, tmp_path: Path) -> None:
+    server.breaks_after = 2_000_000
+    with pytest.raises(ModelUnavailable, match=r"2 MB are kept.*again to continue"):
+        pull(entry(server), tmp_path)
+    assert not installed(tmp_path)
+    assert pull(entry(server), tmp_path).path.read_bytes() == WEIGHTS
+    assert server.requested == [None, "bytes=2000000-"]
+
+
+def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) -> None:
+    server.ranges = False
+    partial(tmp_path).parent.mkdir()
+    partial(tmp_path).write_bytes(b"old")
+    assert pull(entry(server), tmp_path).path.read_bytes() == WEIGHTS
+
+
+def test_a_complete_but_unverified_download_is_only_checked(server: Server, tmp_path: Path) -> None:
+    partial(tmp_path).parent.mkdir()
+    partial(tmp_path).write_bytes(WEIGHTS)
+    assert pull(entry(server), tmp_path).path.read_bytes() == WEIGHTS
+
+
+def test_what_is_not_the_published_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="wrong SHA-256"):
+        pull(entry(server, content=b"the real one"), tmp_path)
+    assert not installed(tmp_path)
+    assert not partial(tmp_path).exists()
+
+
+def test_a_model_that_is_here_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+    pull(entry(server), tmp_path)
+    pull(entry(server), tmp_path)
+    assert len(server.requested) == 1
+
+
+def test_an_address_that_fails_is_named(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"absent\.pt cannot be fetched.*404|Not Found"):
+        pull(entry(server, "absent.pt"), tmp_path)
+
+
+def test_models_that_cannot_be_fetched_say_where_they_come_from(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"QualiCLIP.*models import FILE"):
+        pull(CATALOGUE["qualiclip-rn50"], tmp_path)
+    with pytest.raises(UsageError, match="comes with the package"):
+        pull(CATALOGUE["builtin"], tmp_path)

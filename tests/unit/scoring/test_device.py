@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from maclip_daemon.errors import ConfigurationError, EnvironmentUnfit
+from maclip_daemon.scoring.device import (
+    choose_device,
+    choose_precision,
+    is_device_lost,
+    is_out_of_memory,
+    read_cpu_flags,
+)
+
+CPU = torch.device("cpu")
+
+
+def test_auto_finds_a_device_that_is_here() -> None:
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    assert choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "meta", "cuda:x", "xpu:0"])
+def test_a_name_that_is_no_device_is_a_wrong_setting(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"scoring\.device"):
+        choose_device(name)
+
+
+def test_a_device_that_is_not_here_is_named() -> None:
+    with pytest.raises(EnvironmentUnfit, match="cuda:99"):
+        choose_device("cuda:99")
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [({"avx2"}, "fp32"), ({"avx512f", "avx512_bf16"}, "bf16"), ({"amx_bf16"}, "bf16"), (set(), "fp32")],
+)
+def test_a_processor_gets_bf16_only_when_it_computes_in_it(flags: set[str], precision: str) -> None:
+    assert choose_precision("auto", CPU, frozenset(flags)) == precision
+    assert choose_precision("fp32", CPU, frozenset(flags)) == "fp32"
+
+
+def test_apple_gets_what_was_measured() -> None:
+    assert choose_precision("auto", torch.device("mps")) == "fp32"
+
+
+def test_cpu_flags_are_read_as_linux_names_them(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n\nprocessor\t: 1\n")
+    assert read_cpu_flags(tmp_path / "cpuinfo") == {"fpu", "avx2", "amx_bf16"}
+    assert read_cpu_flags(tmp_path / "absent") == frozenset()
+
+
+def test_only_an_error_of_the_device_itself_means_that_it_is_lost() -> None:
+    assert is_device_lost(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    assert not is_device_lost(
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate")
+    )
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
+    assert not is_device_lost(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_device_lost(ValueError("CUDA error"))
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))

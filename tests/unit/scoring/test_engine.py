@@ -1,0 +1,199 @@
+"""The engine on a real small model, and on encoders that misbehave in known ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from maclip_daemon.errors import Poison, Transient
+from maclip_daemon.iqa import metrics, models
+from maclip_daemon.iqa.loading import LoadedModel, load
+from maclip_daemon.iqa.photo_score import PhotoScore
+from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.scoring.engine import Engine
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_seeded_checkpoint(tmp_path_factory.mktemp("models") / "seeded.safetensors")
+
+
+def loaded(checkpoint: Path, metric: str = "maclip") -> LoadedModel:
+    return load(
+        models.resolve(f"file:{checkpoint}", checkpoint.parent), metrics.parse(metric), checkpoint.parent
+    )
+
+
+def photo(seed: int, width: int = 448, height: int = 448) -> np.ndarray:
+    generator = np.random.RandomState(seed)
+    shapes = np.kron(generator.randint(0, 236, (height // 16 + 1, width // 16 + 1, 3)), np.ones((16, 16, 1)))
+    return (shapes[:height, :width] + generator.randint(0, 20, (height, width, 3))).astype(np.uint8)
+
+
+class Misbehaving:
+    """A real encoder behind a hook that may raise or spoil the features."""
+
+    def __init__(self, encoder, hook) -> None:
+        self.encoder = encoder
+        self.hook = hook
+        self.batches: list[int] = []
+
+    def __getattr__(self, name: str):
+        return getattr(self.encoder, name)
+
+    def encode(self, views: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(views))
+        self.hook(views)
+        return self.encoder.encode(views)
+
+
+def misbehaving(checkpoint: Path, hook) -> tuple[Engine, Misbehaving]:
+    model = loaded(checkpoint)
+    encoder = Misbehaving(model.encoder, hook)
+    return Engine(dataclasses.replace(model, encoder=encoder), metrics.maclip()), encoder
+
+
+def out_of_memory_above(limit: int, error: type[Exception] = torch.OutOfMemoryError, text: str = "no room"):
+    def hook(views: torch.Tensor) -> None:
+        if len(views) > limit:
+            raise error(text)
+
+    return hook
+
+
+@pytest.mark.parametrize("metric", list(metrics.METRICS))
+def test_a_score_does_not_depend_on_the_photos_in_its_batch(metric: str, checkpoint: Path) -> None:
+    engine = Engine(loaded(checkpoint, metric), metrics.parse(metric))
+    photos = [photo(1), photo(2, 300, 260), photo(3), photo(4, 600, 400), photo(5), photo(6, 224, 224)]
+    together = engine.score(photos)
+    backwards = engine.score(photos[::-1])[::-1]
+    for index, one in enumerate(photos):
+        alone = engine.score([one])[0]
+        assert alone.score == pytest.approx(together[index].score, abs=1e-4)
+        assert alone.score == pytest.approx(backwards[index].score, abs=1e-4)
+        assert (alone.width, alone.height) == (one.shape[1], one.shape[0])
+
+
+def test_a_score_does_not_depend_on_the_number_of_threads(checkpoint: Path) -> None:
+    engine = Engine(loaded(checkpoint), metrics.maclip())
+    before = torch.get_num_threads()
+    try:
+        scores = []
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            scores.append(engine.score([photo(1)])[0].score)
+    finally:
+        torch.set_num_threads(before)
+    assert scores == pytest.approx([scores[0]] * 3, abs=1e-4)
+
+
+def test_batches_are_full_across_photos(checkpoint: Path) -> None:
+    engine, encoder = misbehaving(checkpoint, lambda views: None)
+    engine.batch_views = 8
+    engine.score([photo(seed) for seed in range(4)])
+    assert encoder.batches == [8, 8, 4]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (torch.OutOfMemoryError, "CUDA out of memory. Tried to allocate 20.00 MiB"),
+        (RuntimeError, "MPS backend out of memory (MPS allocated: 5.00 GB)"),
+        (RuntimeError, "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        (MemoryError, ""),
+    ],
+)
+def test_out_of_memory_halves_the_batch_and_goes_on(
+    error: type[Exception], text: str, checkpoint: Path
+) -> None:
+    engine, encoder = misbehaving(checkpoint, out_of_memory_above(6, error, text))
+    reference = Engine(loaded(checkpoint), metrics.maclip())
+    photos = [photo(seed) for seed in range(8)]
+    scores = engine.score(photos)
+    assert [score.score for score in scores] == pytest.approx(
+        [score.score for score in reference.score(photos)], abs=1e-4
+    )
+    assert encoder.batches[0] == 40
+    assert engine.batch_views <= 10
+    encoder.batches.clear()
+    engine.score(photos)
+    assert max(encoder.batches) <= 10  # it has learned
+
+
+def test_a_view_that_never_fits_is_that_photos_error_and_not_the_end(checkpoint: Path) -> None:
+    model = loaded(checkpoint, "clipiqa")
+
+    def hook(views: torch.Tensor) -> None:
+        if views.shape[-1] > 500:
+            raise torch.OutOfMemoryError("no room")
+
+    engine = Engine(dataclasses.replace(model, encoder=Misbehaving(model.encoder, hook)), metrics.clipiqa())
+    small, large, other = engine.score([photo(1), photo(2, 600, 400), photo(3)])
+    assert isinstance(small, PhotoScore)
+    assert isinstance(other, PhotoScore)
+    assert isinstance(large, Transient)
+    assert "600×400" in str(large)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(checkpoint: Path) -> None:
+    engine, _ = misbehaving(checkpoint, out_of_memory_above(0, RuntimeError, "shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        engine.score([photo(1)])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_photo_with_features_that_are_not_finite_spoils_no_other(bad: float, checkpoint: Path) -> None:
+    model = loaded(checkpoint)
+
+    class Spoiling(Misbehaving):
+        def encode(self, views: torch.Tensor) -> torch.Tensor:
+            features = super().encode(views).clone()
+            features[6] = bad  # a view of the second photo
+            return features
+
+    encoder = Spoiling(model.encoder, lambda views: None)
+    engine = Engine(dataclasses.replace(model, encoder=encoder), metrics.maclip())
+    first, second, third = engine.score([photo(1), photo(2), photo(3)])
+    assert isinstance(first, PhotoScore)
+    assert isinstance(third, PhotoScore)
+    assert isinstance(second, Poison)
+
+
+def test_an_overflow_in_fp16_is_scored_again_in_fp32(checkpoint: Path) -> None:
+    model = loaded(checkpoint)
+
+    class Overflowing(Misbehaving):
+        precision = "fp16"
+
+        def encode(self, views: torch.Tensor) -> torch.Tensor:
+            return super().encode(views) * math.inf
+
+    encoder = Overflowing(model.encoder, lambda views: None)
+    engine = Engine(
+        dataclasses.replace(model, encoder=encoder), metrics.maclip(), exact=lambda: loaded(checkpoint)
+    )
+    score = engine.score([photo(1)])[0]
+    assert score.precision == "fp32"
+    assert score.score == Engine(model, metrics.maclip()).score([photo(1)])[0].score
+
+
+def test_pixels_that_cannot_be_judged_are_refused(checkpoint: Path) -> None:
+    engine = Engine(loaded(checkpoint), metrics.maclip())
+    narrow, gray, good = engine.score([photo(1, 100, 448), photo(1)[:, :, 0], photo(1)])
+    assert isinstance(narrow, Poison)
+    assert isinstance(gray, Poison)
+    assert isinstance(good, PhotoScore)
+
+
+def test_a_tower_for_one_size_gets_the_whole_photo_squashed(checkpoint: Path) -> None:
+    model = loaded(checkpoint, "clipiqa")
+    encoder = Misbehaving(model.encoder, lambda views: None)
+    encoder.any_size = False
+    engine = Engine(dataclasses.replace(model, encoder=encoder), metrics.clipiqa())
+    assert all(isinstance(score, PhotoScore) for score in engine.score([photo(1), photo(2, 600, 400)]))
+    assert encoder.batches == [2]
