@@ -1,0 +1,158 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+
+COUNT = 40
+BIQ = Path(__file__).parents[2] / "../shared/data/biq2021"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with images of noise, their opinions, and a small model."""
+    generator = np.random.default_rng(0)
+    lines = ["image,mos"]
+    (tmp_path / "images").mkdir()
+    for number in range(COUNT):
+        name = f"s{number % 2}_{number:02}.png"
+        noise = generator.normal(128, 5 + 2 * number, (300, 400, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(noise).save(tmp_path / "images" / name)
+        lines.append(f"{name},{5 - number / 10}")
+    (tmp_path / "mos.csv").write_text("\n".join(lines) + "\n")
+    write_seeded_checkpoint(tmp_path / "seeded.safetensors")
+    return tmp_path
+
+
+def _command(place: Path, *arguments: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "maclip_daemon",
+        "--data-dir",
+        str(place / "data"),
+        "eval",
+        *(arguments or ("images", "--mos", "mos.csv")),
+        *("--model", f"file:{place / 'seeded.safetensors'}", "--protocol", "native"),
+        *("--bootstrap", "50", "--device", "cpu"),
+    ]
+
+
+def _run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"XDG_CONFIG_HOME": str(place), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        _command(place, *arguments), cwd=place, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_a_pipe_gets_plain_aligned_text_and_a_report(place: Path) -> None:
+    done = _run(place, "images", "--mos", "mos.csv", "--ablations", "--report", "out", "--metric", "clipiqa")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["metric", "model", "protocol", "subset", "N", "SRCC", "KRCC", "PLCC", "RMSE"]
+    assert [line.split()[0] for line in lines[1:7]] == ["maclip"] * 3 + ["clipiqa"] * 3
+    assert [line.split()[3] for line in lines[1:4]] == ["all", "s0", "s1"]
+    assert any(line.startswith("λ = 0.7") for line in lines)
+    assert "\x1b" not in done.stdout
+    assert f"{COUNT} of {COUNT} images" in done.stderr
+    assert (place / "out" / "report.html").is_file()
+    with (place / "out" / "scores.csv").open() as stream:
+        assert len(list(csv.reader(stream))) == COUNT + 1
+
+
+def test_json_is_one_object_and_a_limit_draws_some_images(place: Path) -> None:
+    done = _run(place, "images", "--mos", "mos.csv", "--json", "--limit", "15", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content["images"] == 15
+    assert content["agreement"][0]["srcc_interval"][0] < content["agreement"][0]["srcc"]
+
+
+def test_a_killed_run_goes_on_and_no_image_is_scored_twice(place: Path) -> None:
+    for number in range(COUNT, 160):  # enough work to be ended in the middle of it
+        name = f"s{number % 2}_{number:02}.png"
+        pixels = np.random.default_rng(number).integers(0, 256, (500, 700, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / "images" / name, compress_level=1)
+        with (place / "mos.csv").open("a") as stream:
+            stream.write(f"{name},{number / 100}\n")
+    cache = place / "out" / "scores.jsonl"
+    process = subprocess.Popen(
+        _command(place, "images", "--mos", "mos.csv", "--report", "out"),
+        cwd=place,
+        env=os.environ | {"XDG_CONFIG_HOME": str(place), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and (not cache.exists() or cache.read_text().count("\n") < 16):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = [line for line in cache.read_text().split("\n")[:-1]]
+    assert 16 <= len(before) < 160, "the run was not ended in the middle"
+    again = _run(place, "images", "--mos", "mos.csv", "--report", "out", "--json")
+    assert again.returncode == 0, again.stderr
+    lines = cache.read_text().splitlines()
+    assert lines[: len(before)] == before
+    whole = []
+    for line in lines:
+        try:
+            whole.append(json.loads(line)["image"])
+        except ValueError:
+            continue  # the line that the end cut off
+    assert len(whole) == 160
+    assert set(Counter(whole).values()) == {1}
+    assert json.loads(again.stdout)["agreement"][0]["images"] == 160
+
+
+def test_images_that_cannot_be_scored_are_named_and_the_exit_code_is_one(place: Path) -> None:
+    (place / "images" / "s0_04.png").write_bytes(b"not a picture")
+    done = _run(place)
+    assert done.returncode == 1
+    assert "failed: images/s0_04.png: is not an image that Pillow can read" in done.stderr
+    assert f" {COUNT - 1} " in done.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image,mos\ngone.png,1\n", "1 image is not in images: gone.png"),
+        ("image,mos\ns0_00.png,1\ns0_00.png,2\n", "listed twice: s0_00.png (line 3)"),
+        ("image,mos\ns0_00.png,fine\n", "line 2: 'fine'"),
+        ("image,mos\ns0_00.png,1\n", "has 1 rated images; correlations need at least 10"),
+        ("name,quality\ns0_00.png,1\n", "no mos column"),
+    ],
+)
+def test_a_bad_file_of_opinions_is_one_sentence_and_exit_code_two(place: Path, text: str, said: str) -> None:
+    if "has 1 rated" not in said and "not in" in said:
+        text += "".join(f"s{number % 2}_{number:02}.png,{number}\n" for number in range(12))
+    (place / "mos.csv").write_text(text)
+    done = _run(place)
+    assert done.returncode == 2
+    assert done.stderr.startswith("maclip: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_scores_the_command_says_what_it_needs(place: Path) -> None:
+    done = _run(place, "images")
+    assert done.returncode == 2
+    assert "give --mos FILE, or --dataset NAME" in done.stderr
+
+
+@pytest.mark.skipif(not BIQ.is_dir(), reason="the BIQ2021 images lie outside of the repository")
+def test_real_photographs_are_read_with_their_subsets(place: Path) -> None:
+    done = _run(place, str(BIQ / "images"), "--mos", str(BIQ / "mos.csv"), "--limit", "60", "--json")
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert [row["subset"] for row in content["agreement"]] == ["all", "ss01", "ss02", "ss03"]
