@@ -8,6 +8,7 @@ chapter 5) and both applications have it. The conversions are exiv2's, the same 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -39,7 +40,9 @@ _FROM_EXIF = {
     "http://ns.adobe.com/exif/1.0/aux/": {"Lens", "LensID", "SerialNumber"},
     "http://cipa.jp/exif/1.0/": {"LensMake", "LensModel", "BodySerialNumber"},
 }
-_GPS = f"{{{'http://ns.adobe.com/exif/1.0/'}}}GPS"
+_GPS = "{http://ns.adobe.com/exif/1.0/}GPS"
+_USER_COMMENT = "{http://ns.adobe.com/exif/1.0/}UserComment"
+_DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 
 
 def seed(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
@@ -58,7 +61,7 @@ def seed(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
             notes.append(f"its {source.upper()} could not be carried into the sidecar: {error}")
             continue
         if source == "exif":
-            chosen = [part for part in chosen if _is_wanted(part.tag)]
+            chosen = _with_comment_as_description([part for part in chosen if _is_wanted(part.tag)], taken)
         taken.update(part.tag for part in chosen)
         document = _with(document, chosen)
     if _EXTENSION_NAME in taken:
@@ -107,6 +110,18 @@ def _names(document: bytes) -> Iterator[str]:
 def _is_wanted(tag: str) -> bool:
     namespace, _, name = tag[1:].partition("}")
     return tag.startswith(_GPS) or name in _FROM_EXIF.get(namespace, ())
+
+
+def _with_comment_as_description(
+    chosen: list[ElementTree.Element], taken: set[str]
+) -> list[ElementTree.Element]:
+    """darktable shows EXIF's user comment as the description, before EXIF's own; a sidecar would hide it."""
+    comment = next((part for part in chosen if part.tag == _USER_COMMENT), None)
+    if comment is None or _DESCRIPTION in taken:
+        return chosen
+    description = copy.deepcopy(comment)
+    description.tag = _DESCRIPTION
+    return [part for part in chosen if part.tag != _DESCRIPTION] + [description]
 
 
 def _with(document: bytes, properties: list[ElementTree.Element]) -> bytes:

@@ -70,6 +70,14 @@ def test_xmp_wins_over_iptc_and_iptc_over_exif(make_photo: MakePhoto) -> None:
     assert sidecar["Xmp.dc.description"] == {'lang="x-default"': "from IPTC"}
 
 
+def test_the_user_comment_is_the_description_where_there_is_no_better_one(make_photo: MakePhoto) -> None:
+    comment = {"Exif.Photo.UserComment": "charset=Ascii by the lake", "Exif.Image.ImageDescription": "CAMERA"}
+    sidecar, _ = create(make_photo(tags=comment))
+    assert sidecar["Xmp.dc.description"] == {'lang="x-default"': "by the lake"}
+    sidecar, _ = create(make_photo("b.jpg", tags=comment | {"Iptc.Application2.Caption": "from IPTC"}))
+    assert sidecar["Xmp.dc.description"] == {'lang="x-default"': "from IPTC"}
+
+
 def test_orientation_stays_with_the_photo_alone(make_photo: MakePhoto) -> None:
     sidecar, _ = create(make_photo(tags=EMBEDDED))
     assert "Xmp.tiff.Orientation" not in sidecar
