@@ -24,7 +24,7 @@ from metadata_samples import (
 from PIL import Image
 
 from maclip_daemon.errors import FileChanged, MaclipError
-from maclip_daemon.metadata import commitment, effective, process, temporaries, xmp_text
+from maclip_daemon.metadata import commitment, effective, process, tags, temporaries, xmp_text
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 
 XMP = "/http://ns.adobe.com/xap/1.0/ "
@@ -257,6 +257,25 @@ def test_a_hostile_or_broken_sidecar_is_left_untouched(make_photo: MakePhoto) ->
         assert result.status == "skipped"
         assert str(target) in result.reason
         assert target.read_bytes() == data
+
+
+def test_a_sidecar_that_would_lose_an_edit_in_rewriting_is_left_untouched(
+    make_photo: MakePhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = make_photo()
+    target = photo.with_name("IMG_1.jpg.xmp")
+    target.write_bytes(DARKTABLE_SIDECAR)
+    faithful = tags.change_sidecar
+    monkeypatch.setattr(
+        tags,
+        "change_sidecar",
+        lambda data, values: faithful(data.replace(b'darktable:operation="flip"', b""), values),
+    )
+    result = prepare(RatingRequest(photo, QUALITY))
+    assert result.status == "skipped"
+    assert "would lose" in result.reason
+    assert files_in(photo.parent)[target.name] == DARKTABLE_SIDECAR
+    assert len(files_in(photo.parent)) == 2
 
 
 def test_a_sidecar_that_binds_a_familiar_prefix_to_another_namespace_stays_whole(
