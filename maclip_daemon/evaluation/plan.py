@@ -95,7 +95,7 @@ def carry_out(
         scores = run(plan.images, candidates, loaded, load, cache, on_progress)
     summary = summarise(scores, resamples=plan.resamples, seed=plan.seed)
     circumstances = report.Circumstances(
-        title, source, now(), version, device, conditions, plan.resamples, plan.seed
+        title, source, now(), version, device, plan.precision, plan.upright, plan.resamples, plan.seed
     )
     page = None if folder is None else report.write(folder, scores, summary, circumstances)
     return Outcome(summary, circumstances, page, scores.computed)

@@ -36,6 +36,8 @@ class Circumstances:
     version: str
     device: str
     precision: str
+    upright: bool
+    """Whether EXIF rotation was applied."""
     resamples: int
     seed: int
 
@@ -46,6 +48,7 @@ class Circumstances:
             "made": self.when.isoformat(timespec="seconds"),
             "program": f"maclip-daemon {self.version}",
             "encoder": f"{self.precision} on {self.device}",
+            "orientation": "upright by EXIF" if self.upright else "as the pixels are stored",
             "bootstrap": f"{self.resamples} resamples, seed {self.seed}" if self.resamples else "none",
         }
 

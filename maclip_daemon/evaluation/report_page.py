@@ -27,6 +27,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .8rem .32rem 0; text-align: left; border-bottom: 1px solid var(--line);
          vertical-align: top; }
 th { font-weight: 600; border-bottom-width: 2px; white-space: nowrap; }
+td:first-child { white-space: nowrap; }
 td.number, th.number { text-align: right; padding-left: .8rem; white-space: nowrap; }
 td small { color: var(--soft); display: block; font-size: .78rem; }
 tr.best td { background: var(--best); }

@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One ablation beside the published MA-CLIP on the same images."""
+    """One ablation beside the published MA-CLIP on the same images; the first row is MA-CLIP itself."""
 
     candidate: Candidate
     agreement: Agreement
@@ -87,17 +87,20 @@ def as_json(summary: Summary) -> dict[str, Any]:
 
 
 def warnings(rows: Sequence[Row]) -> list[str]:
-    """Sentences about figures that must be read with care."""
-    found = []
+    """Sentences about figures that must be read with care, each with the rows that it is about."""
+    found: dict[str, list[str]] = {}
     for row in rows:
-        fit, name = row.agreement.fit, " · ".join((*row.candidate.label, row.subset))
+        fit = row.agreement.fit
         if fit is None:
-            found.append(f"{name}: the scores are constant or missing, so nothing can be correlated.")
+            sentence = "The scores are constant or missing, so nothing can be correlated"
         elif not fit.converged:
-            found.append(f"{name}: the logistic fit failed; PLCC and RMSE are those of a straight line.")
+            sentence = "The logistic fit failed; PLCC and RMSE are those of a straight line"
         elif not fit.monotonic:
-            found.append(f"{name}: the fitted curve rises and falls, which flatters PLCC and RMSE.")
-    return found
+            sentence = "The fitted curve rises and falls, which flatters PLCC and RMSE"
+        else:
+            continue
+        found.setdefault(sentence, []).append(" · ".join((*row.candidate.label, row.subset)))
+    return [f"{sentence}: {'; '.join(names)}." for sentence, names in found.items()]
 
 
 def _parts(subsets: npt.NDArray[np.str_]) -> list[tuple[str, npt.NDArray[np.bool_]]]:
@@ -117,28 +120,40 @@ def _ablations(
     scores: Scores, opinions: npt.NDArray[np.float64], resamples: int, seed: int
 ) -> list[AblationRow]:
     published = {
-        (candidate.model, candidate.protocol): values
+        (candidate.model, candidate.protocol): (candidate, values)
         for candidate, values in scores.by_candidate.items()
         if candidate.judgement.name == "maclip"
     }
-    rows = []
+    rows: list[AblationRow] = []
     for candidate, values in scores.by_candidate.items():
         if not candidate.judgement.ablation:
             continue
-        reference = published[candidate.model, candidate.protocol]
-        both = np.isfinite(values) & np.isfinite(reference)
-        ours, theirs, opinion = values[both], reference[both], opinions[both]
-        measured = statistics.agreement(ours, opinion)
-        interval = None
-        if resamples and not math.isnan(measured.srcc):
-            drawn = [
-                statistics.srcc_resamples(column, opinion, resamples=resamples, seed=seed)
-                for column in (ours, theirs)
-            ]
-            interval = statistics.interval(drawn[0] - drawn[1])
-        difference = measured.srcc - statistics.srcc(theirs, opinion)
-        rows.append(AblationRow(candidate, measured, difference, interval))
+        itself, reference = published[candidate.model, candidate.protocol]
+        if not any(row.candidate == itself for row in rows):
+            rows.append(AblationRow(itself, _agreement(reference, opinions, 0, seed), 0.0, None))
+        rows.append(_compared(candidate, values, reference, opinions, resamples, seed))
     return rows
+
+
+def _compared(
+    candidate: Candidate,
+    values: npt.NDArray[np.float64],
+    reference: npt.NDArray[np.float64],
+    opinions: npt.NDArray[np.float64],
+    resamples: int,
+    seed: int,
+) -> AblationRow:
+    both = np.isfinite(values) & np.isfinite(reference)
+    ours, theirs, opinion = values[both], reference[both], opinions[both]
+    measured = statistics.agreement(ours, opinion)
+    interval = None
+    if resamples and not math.isnan(measured.srcc):
+        drawn = [
+            statistics.srcc_resamples(column, opinion, resamples=resamples, seed=seed)
+            for column in (ours, theirs)
+        ]
+        interval = statistics.interval(drawn[0] - drawn[1])
+    return AblationRow(candidate, measured, measured.srcc - statistics.srcc(theirs, opinion), interval)
 
 
 def _labels(candidate: Candidate) -> dict[str, str]:

@@ -53,14 +53,14 @@ def test_a_report_has_scores_summary_plots_and_one_page(
     assert len(rows) == 24
     assert len(rows[0]) == 3 + 2 + 12
     assert rows[2][3:] == [""] * 14
-    assert float(rows[1][3]) == pytest.approx(float(rows[1][3]), abs=1e-9)
+    assert float(rows[1][3]) > 0
 
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["images"] == 23
     assert [(row["metric"], row["subset"]) for row in summary["agreement"]] == [
         (name, part) for name in ("maclip", "clipiqa") for part in ("all", "a", "b")
     ]
-    assert len(summary["ablations"]) == 12
+    assert len(summary["ablations"]) == 13
     assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.svg"))) == 2
 
     page = (folder / "report.html").read_text()
