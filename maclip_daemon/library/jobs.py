@@ -160,8 +160,11 @@ _HELD = and_(
     JOBS.c.lease_number == bindparam("held_number"),
 )
 _FINISH = delete(JOBS).where(_HELD, JOBS.c.generation == bindparam("held")).returning(JOBS.c.id)
+# It was due when it was leased; the clock may have been set back since, so it is due whatever the time.
 _READY_AGAIN = (
-    update(JOBS).where(_HELD).values(state="ready", attempts=0, reason=None, worker=None, lease_until=None)
+    update(JOBS)
+    .where(_HELD)
+    .values(state="ready", not_before=moments.text(0), attempts=0, reason=None, worker=None, lease_until=None)
 )
 
 

@@ -2,26 +2,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import pytest
+from found_file import NOW, Found
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import photos, roots, scores
 from maclip_daemon.library.database import Library
-
-NOW = 1_780_000_000.0
-
-
-@dataclass(frozen=True)
-class Found:
-    path: str
-    device: int = 3
-    inode: int = 7
-    size: int = 1000
-    mtime_ns: int = 10**18
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,136 @@
+"""The job queue and the database file between real processes, one of them killed at work."""
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import select
+
+from maclip_daemon.library import jobs, leases, photos, roots, scores
+from maclip_daemon.library.database import Library
+from maclip_daemon.library.jobs import JobCounts
+from maclip_daemon.library.tables import SCORES
+
+NOW = 1_780_000_000.0
+JOB_COUNT = 4000
+LEASE_S = 900.0
+
+WORKER = """
+import sys
+from pathlib import Path
+from maclip_daemon.library import jobs, scores
+from maclip_daemon.library.database import Library
+
+path, name, pause_after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+done = 0
+with Library.open(path) as library:
+    while True:
+        with library.writing() as session:
+            scale = scores.active_scale(session)
+            leased = jobs.lease(session, "score", name, 1_780_000_000.0, 900, 25)
+        if not leased:
+            break
+        if pause_after and done >= pause_after:
+            print("holding", len(leased), flush=True)
+            sys.stdin.read()  # holds its leases until it is killed
+        with library.writing() as session:
+            for job in leased:
+                assert jobs.finish(session, job, name)
+                score = scores.ScoreRow(0.5, device=name)
+                scores.record(session, job.photo_id, scale.id, score, 1_780_000_000.0)
+        done += len(leased)
+print("done", done, flush=True)
+"""
+
+
+class Found(NamedTuple):
+    path: str
+    inode: int
+    device: int = 1
+    size: int = 1
+    mtime_ns: int = 1
+
+
+def start(path: Path, name: str, pause_after: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(path), name, str(pause_after)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    place = tmp_path / "library.db"
+    with Library.open(place) as library, library.writing() as session:
+        root = roots.root_for(session, "/p", NOW)
+        scores.activate(session, scores.scale_for(session, "maclip", "builtin", "spaq448").id)
+        ids = [
+            photos.see(session, root, Found(f"/p/{number}.jpg", number), NOW).photo_id
+            for number in range(JOB_COUNT)
+        ]
+        jobs.enqueue_all(session, ids, "score", NOW)
+    return place
+
+
+def test_two_processes_do_each_job_once_although_one_is_killed_at_work(path: Path) -> None:
+    victim, survivor = start(path, "victim", 500), start(path, "survivor", 0)
+    try:
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == "holding 25\n"
+        victim.send_signal(signal.SIGKILL)
+        victim.wait(timeout=10)
+        output, _ = survivor.communicate(timeout=120)
+        assert survivor.returncode == 0
+    finally:
+        for process in (victim, survivor):
+            process.kill()
+            process.communicate()
+    with Library.open(path) as library:
+        assert library.check() == []
+        with library.writing() as session:
+            assert jobs.counts(session, "score") == JobCounts(leased=25)
+            assert leases.reclaim_expired(session, NOW + LEASE_S - 1, LEASE_S) == 0
+            assert leases.reclaim_expired(session, NOW + LEASE_S, LEASE_S) == 25
+        last = start(path, "last", 0)
+        assert last.communicate(timeout=60)[0] == "done 25\n"
+        with library.reading() as session:
+            assert jobs.counts(session, "score") == JobCounts()
+            done = Counter(session.execute(select(SCORES.c.device)).scalars())
+    assert done.total() == JOB_COUNT
+    assert (done["last"], f"done {done['survivor']}\n") == (25, output)
+
+
+def test_a_library_killed_in_the_middle_of_a_transaction_opens_as_it_was_before(path: Path) -> None:
+    program = (
+        "import sys, os, signal\n"
+        "from pathlib import Path\n"
+        "from maclip_daemon.library.database import Library\n"
+        "from maclip_daemon.library import photos\n"
+        "with Library.open(Path(sys.argv[1])) as library, library.writing() as session:\n"
+        "    photos.mark_missing(session, range(4001), 1.0)\n"
+        "    session.flush()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    with Library.open(path) as library, library.reading() as session:
+        assert library.check() == []
+        assert photos.count_missing(session) == 0
+
+
+def test_two_processes_that_make_the_same_library_at_once_make_one(tmp_path: Path) -> None:
+    place = tmp_path / "data" / "library.db"
+    program = (
+        "import sys; from pathlib import Path; from maclip_daemon.library.database import Library\n"
+        "Library.open(Path(sys.argv[1])).close()"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", program, str(place)]) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    with Library.open(place) as library:
+        assert library.check() == []

@@ -1,0 +1,234 @@
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from found_file import NOW, Found
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library import jobs, photos, ratings, roots, scores
+from maclip_daemon.library.tables import FOLDERS, JOBS, JOURNAL, PHOTOS, SCORES
+
+AddPhoto = Callable[..., int]
+A = Found("/photos/a.jpg")
+
+
+@pytest.fixture
+def root(session: Session) -> int:
+    return roots.root_for(session, "/photos/", NOW)
+
+
+def count(session: Session, table: object) -> int:
+    return int(session.execute(select(func.count()).select_from(table)).scalar_one())  # type: ignore[arg-type]
+
+
+def test_a_root_is_one_however_it_is_spelled(session: Session, root: int) -> None:
+    assert roots.root_for(session, "/photos", NOW) == root
+    roots.set_state(session, root, "paused", reason="gone", device=5, file_system="nfs4")
+    roots.set_state(session, root, "watched")
+    (known,) = roots.known_roots(session)
+    assert (known.path, known.state, known.reason, known.device, known.file_system) == (
+        "/photos",
+        "watched",
+        None,
+        5,
+        "nfs4",
+    )
+
+
+def test_a_file_is_new_once_and_then_the_same(session: Session, root: int) -> None:
+    first = photos.see(session, root, A, NOW)
+    assert (first.change, first.needs_score) == ("new", True)
+    again = photos.see(session, root, A, NOW)
+    assert (again.photo_id, again.change, again.needs_score) == (first.photo_id, "same", False)
+
+
+@pytest.mark.parametrize("other", [replace(A, size=2), replace(A, mtime_ns=2)])
+def test_another_size_or_time_is_a_change(session: Session, root: int, other: Found) -> None:
+    photos.see(session, root, A, NOW)
+    seen = photos.see(session, root, other, NOW)
+    assert (seen.change, seen.needs_score) == ("changed", True)
+    known = photos.known_in_folder(session, "/photos")["a.jpg"]
+    assert (known.size, known.mtime_ns, known.state) == (other.size, other.mtime_ns, "waiting")
+
+
+def test_another_inode_alone_is_no_change(session: Session, root: int) -> None:
+    photos.see(session, root, A, NOW)
+    assert photos.see(session, root, replace(A, inode=9, device=4), NOW).change == "same"
+    assert photos.known_in_folder(session, "/photos")["a.jpg"].inode == 9
+
+
+def test_numbers_of_network_shares_need_all_64_bits(session: Session, root: int) -> None:
+    photos.see(session, root, replace(A, inode=2**64 - 3, device=2**63), NOW)
+    known = photos.known_in_folder(session, "/photos")["a.jpg"]
+    assert (known.inode, known.device) == (2**64 - 3, 2**63)
+
+
+def test_a_renamed_file_keeps_its_number_and_score(session: Session, root: int, add_photo: AddPhoto) -> None:
+    photo = add_photo("/photos/a.jpg", 0.7)
+    known = photos.known_in_folder(session, "/photos")["a.jpg"]
+    found = Found("/photos/sub/b.jpg", known.device, known.inode, known.size, known.mtime_ns)
+    seen = photos.see(session, root, found, NOW, is_gone=lambda path: path == "/photos/a.jpg")
+    assert (seen.photo_id, seen.change, seen.needs_score) == (photo, "moved", False)
+    assert seen.moved_from == "/photos/a.jpg"
+    assert photos.path_of(session, photo) == "/photos/sub/b.jpg"
+    assert session.execute(select(SCORES.c.folder_id)).scalar() == photos.folder_for(
+        session, root, "/photos/sub"
+    )
+
+
+def test_a_hard_link_is_a_photo_of_its_own(session: Session, root: int) -> None:
+    photos.see(session, root, A, NOW)
+    assert photos.see(session, root, replace(A, path="/photos/b.jpg"), NOW).change == "new"
+
+
+def test_a_file_that_vanished_and_came_back_elsewhere_is_the_same_photo(
+    session: Session, root: int, add_photo: AddPhoto
+) -> None:
+    photo = add_photo("/photos/a.jpg", 0.7)
+    known = photos.known_in_folder(session, "/photos")["a.jpg"]
+    assert photos.mark_missing(session, [photo], NOW) == 1
+    assert photos.mark_missing(session, [photo], NOW) == 0
+    found = Found("/photos/b.jpg", known.device, known.inode, known.size, known.mtime_ns)
+    seen = photos.see(session, root, found, NOW)
+    assert (seen.change, seen.needs_score) == ("moved", False)
+    assert photos.known_in_folder(session, "/photos")["b.jpg"].state == "scored"
+
+
+def test_a_root_that_was_away_comes_back_without_any_new_work(
+    session: Session, root: int, add_photo: AddPhoto
+) -> None:
+    scored, waiting, failed = (
+        add_photo("/photos/s.jpg", 0.5),
+        add_photo("/photos/w.jpg"),
+        add_photo("/photos/f.jpg"),
+    )
+    for photo in (waiting, failed):
+        jobs.enqueue(session, photo, "score", NOW)
+    held = [job for job in jobs.lease(session, "score", "w", NOW, 9, 9) if job.photo_id == failed]
+    jobs.fail(session, held[0], "w", "cut off", NOW, poison=True, policy=jobs.RetryPolicy())
+    known = photos.known_in_folder(session, "/photos")
+    photos.mark_missing(session, [scored, waiting, failed], NOW)
+    assert count(session, JOBS) == 1  # the given-up one, with its reason
+    seen = {
+        name: photos.see(
+            session, root, Found(f"/photos/{name}", file.device, file.inode, file.size, file.mtime_ns), NOW
+        )
+        for name, file in known.items()
+    }
+    assert {sighting.change for sighting in seen.values()} == {"returned"}
+    assert [name for name, sighting in seen.items() if sighting.needs_score] == ["w.jpg"]
+    states = {name: file.state for name, file in photos.known_in_folder(session, "/photos").items()}
+    assert states == {"s.jpg": "scored", "w.jpg": "waiting", "f.jpg": "failed"}
+
+
+def test_a_file_renamed_over_another_takes_its_place(
+    session: Session, root: int, add_photo: AddPhoto
+) -> None:
+    kept, replaced = add_photo("/photos/a.jpg", 0.7), add_photo("/photos/b.jpg", 0.2)
+    photos.move(session, kept, "/photos/b.jpg", root)
+    assert photos.find(session, "/photos/b.jpg") == kept
+    assert photos.find(session, "/photos/a.jpg") is None
+    assert photos.path_of(session, replaced) is None
+    assert count(session, SCORES) == 1
+
+
+def write_down(session: Session, photo: int, target: str) -> int:
+    entry = ratings.intend(
+        session,
+        photo,
+        target,
+        "sidecar",
+        existed=False,
+        before_hash=None,
+        after_hash="h",
+        restore=ratings.RestoreData("absent"),
+        stars_before=None,
+        stars_written=3,
+        now=NOW,
+    )
+    ratings.confirm(session, entry, NOW)
+    return entry
+
+
+def test_the_journal_follows_a_renamed_photo(session: Session, root: int, add_photo: AddPhoto) -> None:
+    photo = add_photo("/photos/a.jpg", 0.7)
+    for target in ("/photos/a.jpg.xmp", "/photos/a.xmp", "/photos/a.jpg"):
+        write_down(session, photo, target)
+    photos.move(session, photo, "/photos/c/b.jpg", root)
+    assert ratings.undo_targets(session) == ["/photos/c/b.jpg", "/photos/c/b.jpg.xmp", "/photos/c/b.xmp"]
+
+
+@pytest.mark.parametrize("old", ["/photos/old", "/photos/old/", os.fsdecode(b"/photos/\xff")])
+@pytest.mark.parametrize("new", ["/photos/new", os.fsdecode(b"/photos/n\xfe")])
+def test_a_renamed_folder_takes_everything_below_along(
+    session: Session, root: int, add_photo: AddPhoto, old: str, new: str
+) -> None:
+    place = old.rstrip("/")
+    names = ["a.jpg", "deep/er/b.jpg", os.fsdecode(b"\xfd/c.jpg")]
+    ids = [add_photo(f"{place}/{name}", 0.5) for name in names]
+    beside = add_photo(f"{place}-not/d.jpg", 0.5)
+    write_down(session, ids[0], f"{place}/a.jpg.xmp")
+    assert photos.move_folder(session, old, new, root) == 3
+    assert [photos.path_of(session, photo) for photo in ids] == [f"{new}/{name}" for name in names]
+    assert photos.path_of(session, beside) == f"{place}-not/d.jpg"
+    assert ratings.undo_targets(session) == [f"{new}/a.jpg.xmp"]
+    assert photos.folders_under(session, place) == []
+
+
+def test_a_folder_renamed_onto_one_that_was_known_before_wins(
+    session: Session, root: int, add_photo: AddPhoto
+) -> None:
+    moved, stays = add_photo("/photos/old/a.jpg", 0.7), add_photo("/photos/new/z.jpg", 0.3)
+    stale = add_photo("/photos/new/a.jpg", 0.2)
+    photos.move_folder(session, "/photos/old", "/photos/new", root)
+    assert photos.find(session, "/photos/new/a.jpg") == moved
+    assert photos.find(session, "/photos/new/z.jpg") == stays
+    assert photos.path_of(session, stale) is None
+    assert photos.folders_under(session, "/photos") == ["/photos/new"]
+
+
+def test_other_pixels_drop_the_old_scores_and_the_same_ones_keep_them(
+    session: Session, add_photo: AddPhoto
+) -> None:
+    photo = add_photo("/photos/a.jpg", 0.7)
+    taken = datetime(2026, 5, 1, 10, 0)
+    facts = {"width": 6000, "height": 4000, "taken_at": taken}
+    assert photos.set_facts(session, photo, pixel_hash="one", **facts)  # type: ignore[arg-type]
+    assert not photos.set_facts(session, photo, pixel_hash="one", **facts)  # type: ignore[arg-type]
+    assert count(session, SCORES) == 1
+    assert photos.set_facts(session, photo, pixel_hash="two", **facts)  # type: ignore[arg-type]
+    assert count(session, SCORES) == 0
+    assert session.execute(select(PHOTOS.c.taken_at)).scalar() == "2026-05-01T10:00:00"
+
+
+def test_purging_forgets_the_missing_and_keeps_the_way_back(session: Session, add_photo: AddPhoto) -> None:
+    gone, there = add_photo("/photos/x/a.jpg", 0.7), add_photo("/photos/y/b.jpg", 0.2)
+    elsewhere = add_photo("/photos/z/c.jpg", 0.2)
+    write_down(session, gone, "/photos/x/a.jpg.xmp")
+    photos.mark_missing(session, [gone, elsewhere], NOW)
+    assert photos.count_missing(session) == 2
+    assert photos.count_missing(session, "/photos/x") == photos.purge_missing(session, "/photos/x") == 1
+    assert photos.path_of(session, there) is not None
+    assert photos.path_of(session, elsewhere) is not None
+    assert session.execute(select(JOURNAL.c.photo_id)).scalar() is None
+    assert ratings.undo_targets(session) == ["/photos/x/a.jpg.xmp"]
+    assert count(session, FOLDERS) == 2
+
+
+def test_many_photos_can_be_marked_at_once(session: Session, add_photo: AddPhoto) -> None:
+    ids = [add_photo("/photos/a.jpg"), add_photo("/photos/b.jpg")]
+    assert photos.mark_missing(session, iter([*range(10_000, 50_000), *ids]), NOW) == 2
+
+
+def test_a_score_survives_a_missing_photo_but_its_state_does_not_change(
+    session: Session, add_photo: AddPhoto
+) -> None:
+    photo = add_photo("/photos/a.jpg", 0.7)
+    photos.mark_missing(session, [photo], NOW)
+    scale = scores.active_scale(session)
+    assert scale is not None
+    scores.record(session, photo, scale.id, scores.ScoreRow(0.6), NOW)
+    assert photos.known_in_folder(session, "/photos")["a.jpg"].state == "missing"

@@ -1,0 +1,139 @@
+import os
+import random
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+from found_file import NOW
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library import distribution, jobs, notes, photos, queries, roots, scores
+from maclip_daemon.library.database import Library
+from maclip_daemon.library.status import status
+
+AddPhoto = Callable[..., int]
+
+
+@pytest.fixture
+def shoots(session: Session, add_photo: AddPhoto, library: Library) -> dict[str, float]:
+    """Four hundred photos in folders of very different quality; some missing."""
+    random_numbers = random.Random(5)
+    found = {}
+    for folder, level in (
+        ("/photos/good", 0.9),
+        ("/photos/bad", 0.1),
+        ("/photos/bad/deep", 0.2),
+        ("/other", 0.15),
+    ):
+        for number in range(100):
+            path = f"{folder}/{number}.jpg"
+            found[path] = round(level + random_numbers.gauss(0, 0.1), 2)
+            add_photo(path, found[path])
+    for path in ("/photos/bad/3.jpg", "/photos/good/5.jpg", "/other/7.jpg"):
+        photo = photos.find(session, path)
+        assert photo is not None
+        photos.mark_missing(session, [photo], NOW)
+        del found[path]
+    session.commit()
+    return found
+
+
+@pytest.mark.parametrize("look_ahead", [0, 10, 2000])
+def test_the_worst_and_the_best_are_those_of_a_plain_sort(
+    library: Library, shoots: dict[str, float], monkeypatch: pytest.MonkeyPatch, look_ahead: int
+) -> None:
+    monkeypatch.setattr(queries, "LOOK_AHEAD", look_ahead)
+    folders = [None, "/", "/photos", "/photos/", "/photos/good", "/photos/bad", "/photos/ba", "/nowhere"]
+    with library.reader() as reader:
+        for under, count in product(folders, (1, 7, 150, 1000)):
+            prefix = "" if under is None else under.rstrip("/") + "/"
+            values = sorted(score for path, score in shoots.items() if path.startswith(prefix))
+            worst, best = queries.worst(reader, count, under), queries.best(reader, count, under)
+            assert [row.score for row in worst] == values[:count]
+            assert [row.score for row in best] == values[::-1][:count]
+            assert all(
+                shoots[row.path] == row.score and row.path.startswith(prefix) for row in (*worst, *best)
+            )
+
+
+def test_a_row_knows_its_folder_name_and_scale(library: Library, shoots: dict[str, float]) -> None:
+    with library.reader() as reader:
+        (row,) = queries.worst(reader, 1)
+    assert os.path.join(row.folder, row.file_name) == row.path
+    assert (row.metric, row.model, row.protocol, row.state) == ("maclip", "builtin", "spaq448", "scored")
+    assert (row.stars, row.percentile) == (None, None)
+
+
+def test_show_tells_all_of_a_photo(session: Session, add_photo: AddPhoto, library: Library) -> None:
+    photo = add_photo("/photos/\udcff.jpg", 0.5)
+    scale = scores.active_scale(session)
+    assert scale is not None
+    score = scores.ScoreRow(0.5, details={"views": [0.4, 0.6]}, views=2, precision="bf16", device="cpu")
+    scores.record(session, photo, scale.id, score, NOW)
+    waiting = add_photo("/photos/w.jpg")
+    jobs.enqueue(session, waiting, "score", NOW)
+    (job,) = jobs.lease(session, "score", "w", NOW, 9, 9)
+    jobs.fail(session, job, "w", "share away", NOW, poison=False, policy=jobs.RetryPolicy())
+    session.commit()
+    with library.reader() as reader:
+        shown = queries.show(reader, "/photos/\udcff.jpg")
+        waits = queries.show(reader, "/photos/w.jpg")
+        assert queries.show(reader, "/photos/none.jpg") is None
+    assert shown is not None
+    assert shown.quality is not None
+    assert (shown.quality.score, shown.details, shown.precision) == (0.5, {"views": [0.4, 0.6]}, "bf16")
+    assert waits is not None
+    assert (waits.state, waits.quality, waits.failure, waits.attempts) == ("waiting", None, "share away", 1)
+
+
+def test_status_counts_what_there_is(session: Session, add_photo: AddPhoto, library: Library) -> None:
+    photos.mark_missing(session, [add_photo("/photos/a.jpg")], NOW)
+    jobs.enqueue(session, add_photo("/photos/b.jpg"), "score", NOW)
+    photos.set_rating(session, add_photo("/photos/c.jpg", 0.5), 4, "person")
+    roots.scanned(session, roots.root_for(session, "/photos", NOW), NOW)
+    notes.put(session, "daemon", {"state": "working"}, NOW)
+    notes.put(session, "warning", "old", NOW)
+    notes.put(session, "warning", "inotify is short", NOW)
+    notes.put(session, "gone", 1, NOW)
+    notes.take_away(session, "gone")
+    session.commit()
+    with library.reader() as reader:
+        found = status(reader)
+    assert found.photos == {"waiting": 1, "scored": 1, "failed": 0, "missing": 1}
+    assert found.jobs["score"] == {"ready": 1, "leased": 0, "dead": 0}
+    assert found.ratings == {"maclip": 0, "person": 1}
+    assert [root["path"] for root in found.roots] == ["/photos"]
+    assert found.scale == {"metric": "maclip", "model": "builtin", "protocol": "spaq448"}
+    assert found.calibration is None
+    assert found.notes == {"daemon": {"state": "working"}, "warning": "inotify is short"}
+
+
+def test_an_empty_library_has_nothing_to_say_and_does_not_fail(library: Library) -> None:
+    with library.reader() as reader:
+        assert queries.worst(reader, 5) == queries.best(reader, 5, "/photos") == []
+        assert list(queries.failures(reader)) == []
+        assert distribution.score_summary(reader) is None
+        assert distribution.histogram(reader) == []
+        assert status(reader).scale is None
+
+
+def test_the_distribution_adds_up(library: Library, shoots: dict[str, float]) -> None:
+    with library.reader() as reader:
+        bins = distribution.histogram(reader, 8)
+        summary = distribution.score_summary(reader)
+        folders = distribution.by_folder(reader)
+        months = distribution.by_month(reader)
+    assert summary is not None
+    assert sum(bar.photo_count for bar in bins) == summary.photo_count == 400
+    assert summary.lowest <= summary.lower_quartile <= summary.median <= summary.upper_quartile
+    assert {group.name for group in folders} == {str(Path(path).parent) for path in shoots}
+    assert [(group.name, group.photo_count) for group in months] == [("unknown", 400)]
+
+
+def test_equal_scores_make_one_bar(session: Session, add_photo: AddPhoto, library: Library) -> None:
+    for name in "abc":
+        add_photo(f"/photos/{name}.jpg", 0.5)
+    session.commit()
+    with library.reader() as reader:
+        assert distribution.histogram(reader) == [distribution.Bin(0.5, 0.5, 3)]

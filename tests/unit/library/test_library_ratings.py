@@ -1,0 +1,124 @@
+import zlib
+from collections.abc import Callable
+
+import pytest
+from found_file import NOW
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library import calibration, jobs, photos, ratings, scores
+from maclip_daemon.library.ratings import LastWrite, RestoreData
+from maclip_daemon.library.tables import PHOTOS
+
+AddPhoto = Callable[..., int]
+SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
+EDGES = (0.2, 0.4, 0.6, 0.8)
+
+
+def intend(session: Session, photo: int, target: str = "/photos/a.jpg.xmp", stars: int | None = 3) -> int:
+    return ratings.intend(
+        session,
+        photo,
+        target,
+        "sidecar",
+        existed=True,
+        before_hash="before",
+        after_hash=f"after {stars}",
+        restore=RestoreData("delta", zlib.compress(b"<xmp/>"), 10, 20),
+        stars_before=None,
+        stars_written=stars,
+        now=NOW,
+    )
+
+
+@pytest.fixture
+def photo(add_photo: AddPhoto) -> int:
+    return add_photo("/photos/a.jpg", 0.5)
+
+
+def facts(session: Session, photo: int) -> tuple[object, ...]:
+    columns = (PHOTOS.c.rating_in_file, PHOTOS.c.rating_owner, PHOTOS.c.stars_written)
+    return tuple(session.execute(select(*columns).where(PHOTOS.c.id == photo)).one())
+
+
+def test_an_entry_is_unconfirmed_until_the_file_was_replaced(session: Session, photo: int) -> None:
+    entry = intend(session, photo)
+    (row,) = ratings.unconfirmed(session)
+    assert (row.id, row.target_path, row.state, row.existed) == (entry, "/photos/a.jpg.xmp", "intended", True)
+    assert zlib.decompress(row.restore.data) == b"<xmp/>"
+    assert (row.restore.form, row.restore.prefix_length, row.restore.suffix_length) == ("delta", 10, 20)
+    assert ratings.last_written(session, photo) is None
+    ratings.confirm(session, entry, NOW)
+    assert ratings.unconfirmed(session) == []
+    assert ratings.last_written(session, photo) == LastWrite(3, "/photos/a.jpg.xmp", "after 3", "sidecar")
+    assert facts(session, photo) == (3, "maclip", 3)
+
+
+def test_an_abandoned_write_leaves_no_trace_on_the_photo(session: Session, photo: int) -> None:
+    entry = intend(session, photo)
+    ratings.abandon(session, entry, NOW)
+    ratings.confirm(session, entry, NOW)  # too late: it is settled
+    assert ratings.unconfirmed(session) == []
+    assert ratings.undo_targets(session) == []
+    assert facts(session, photo) == (None, "none", None)
+
+
+def test_a_chain_is_undone_from_its_newest_end_and_then_left_alone(session: Session, photo: int) -> None:
+    entries = [intend(session, photo, stars=stars) for stars in (2, 3)]
+    for entry in entries:
+        ratings.confirm(session, entry, NOW)
+    chain = ratings.undo_chain(session, "/photos/a.jpg.xmp")
+    assert [row.stars_written for row in chain] == [3, 2]
+    jobs.enqueue(session, photo, "rate", NOW)
+    ratings.mark_undone(session, [row.id for row in chain], NOW)
+    assert ratings.undo_targets(session) == []
+    assert facts(session, photo) == (None, "none", None)
+    assert ratings.last_written(session, photo) is None
+    assert jobs.counts(session, "rate").ready == 0
+
+
+def test_undo_is_limited_to_a_folder_a_photo_or_a_file(session: Session, add_photo: AddPhoto) -> None:
+    first, second = add_photo("/photos/x/a.jpg"), add_photo("/photos/y/b.jpg")
+    for photo, target in ((first, "/photos/x/a.xmp"), (second, "/photos/y/b.jpg.xmp")):
+        ratings.confirm(session, intend(session, photo, target), NOW)
+    for under in ("/photos/x", "/photos/x/", "/photos/x/a.jpg", "/photos/x/a.xmp"):
+        assert ratings.undo_targets(session, under) == ["/photos/x/a.xmp"]
+    assert len(ratings.undo_targets(session)) == 2
+
+
+def calibrate(session: Session, edges: calibration.Edges = EDGES) -> None:
+    scale = scores.active_scale(session)
+    assert scale is not None
+    calibration.renew(session, scale.id, SHARES, 30, NOW, absolute_edges=edges)
+
+
+def test_only_photos_whose_stars_differ_are_asked_for(session: Session, add_photo: AddPhoto) -> None:
+    ids = {
+        name: add_photo(f"/photos/{name}.jpg", 0.5) for name in ("new", "right", "wrong", "person", "undone")
+    }
+    calibrate(session)
+    for name, stars in (("right", 3), ("wrong", 2), ("undone", 2)):
+        ratings.confirm(session, intend(session, ids[name], f"/photos/{name}.xmp", stars), NOW)
+    photos.set_rating(session, ids["person"], 4, "person")
+    chain = ratings.undo_chain(session, "/photos/undone.xmp")
+    ratings.mark_undone(session, [row.id for row in chain], NOW)
+    assert ratings.count_photos_to_rate(session) == 2
+    assert ratings.enqueue_photos_to_rate(session, NOW) == 2
+    leased = jobs.lease(session, "rate", "w", NOW, 9, 9)
+    assert {job.photo_id for job in leased} == {ids["new"], ids["wrong"]}
+    assert ratings.count_photos_to_rate(session, again=True) == 3
+    assert ratings.enqueue_photos_to_rate(session, NOW, again=True) == 3
+
+
+def test_without_a_calibration_nobody_is_rated(session: Session, photo: int) -> None:
+    assert ratings.enqueue_photos_to_rate(session, NOW) == 0
+
+
+def test_a_rating_in_hand_is_done_again_when_the_stars_move(session: Session, photo: int) -> None:
+    calibrate(session)
+    ratings.enqueue_photos_to_rate(session, NOW)
+    (job,) = jobs.lease(session, "rate", "w", NOW, 9, 9)
+    calibrate(session, (0.5, 0.6, 0.7, 0.8))
+    ratings.enqueue_photos_to_rate(session, NOW)
+    assert not jobs.finish(session, job, "w")
+    assert jobs.counts(session, "rate").ready == 1

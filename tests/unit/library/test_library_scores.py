@@ -1,0 +1,92 @@
+import math
+from collections.abc import Callable
+
+import pytest
+from found_file import NOW
+from sqlalchemy.orm import Session
+
+from maclip_daemon.errors import Poison
+from maclip_daemon.library import jobs, photos, scores
+from maclip_daemon.library.jobs import JobCounts
+from maclip_daemon.library.scores import ScoreRow
+
+AddPhoto = Callable[..., int]
+
+
+@pytest.fixture
+def scale(session: Session) -> int:
+    found = scores.scale_for(session, "maclip", "builtin", "spaq448")
+    scores.activate(session, found.id)
+    return found.id
+
+
+def state_of(session: Session, name: str) -> str:
+    return photos.known_in_folder(session, "/photos")[name].state
+
+
+def test_a_scale_is_known_by_its_three_names(session: Session, scale: int) -> None:
+    assert scores.scale_for(session, "maclip", "builtin", "spaq448").id == scale
+    assert scores.scale_for(session, "maclip", "builtin", "native").id != scale
+    assert scores.active_scale(session) == scores.KnownScale(scale, "maclip", "builtin", "spaq448")
+
+
+def test_a_second_score_replaces_the_first(session: Session, scale: int, add_photo: AddPhoto) -> None:
+    photo = add_photo("/photos/a.jpg")
+    photos.set_facts(session, photo, width=1, height=1, taken_at=None, pixel_hash="p")
+    for value in (0.2, 0.7):
+        scores.record(session, photo, scale, ScoreRow(value, q_sim=0.1, details={"views": [value]}), NOW)
+    assert scores.find_by_pixel_hash(session, "p", scale) == ScoreRow(
+        0.7, q_sim=0.1, details={"views": [0.7]}
+    )
+    assert scores.find_by_pixel_hash(session, "q", scale) is None
+    assert scores.find_by_pixel_hash(session, "p", scale + 1) is None
+    assert state_of(session, "a.jpg") == "scored"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["score", "q_mag", "view_spread"])
+def test_what_is_no_number_is_never_stored(
+    session: Session, scale: int, add_photo: AddPhoto, name: str, value: float
+) -> None:
+    photo = add_photo("/photos/a.jpg")
+    with pytest.raises(Poison, match=name):
+        scores.record(session, photo, scale, ScoreRow(**{"score": 0.5, name: value}), NOW)
+    assert state_of(session, "a.jpg") == "waiting"
+
+
+def test_a_new_model_makes_photos_wait_and_asks_for_each_once(session: Session, add_photo: AddPhoto) -> None:
+    first, second = add_photo("/photos/a.jpg", 0.3), add_photo("/photos/b.jpg", 0.4)
+    missing = add_photo("/photos/c.jpg", 0.5)
+    photos.mark_missing(session, [missing], NOW)
+    better = scores.scale_for(session, "maclip", "rn50-openai", "spaq448")
+    scores.record(session, second, better.id, ScoreRow(0.6), NOW)
+    scores.activate(session, better.id)
+    assert (state_of(session, "a.jpg"), state_of(session, "b.jpg")) == ("waiting", "scored")
+    assert scores.enqueue_unscored(session, NOW) == 1
+    assert scores.enqueue_unscored(session, NOW) == 0
+    (job,) = jobs.lease(session, "score", "w", NOW, 9, 9)
+    assert job.photo_id == first
+
+
+def test_going_back_to_the_old_model_shows_its_scores_again(session: Session, add_photo: AddPhoto) -> None:
+    photo = add_photo("/photos/a.jpg", 0.3)
+    old = scores.active_scale(session)
+    assert old is not None
+    scores.activate(session, scores.scale_for(session, "maclip", "rn50-openai", "spaq448").id)
+    assert state_of(session, "a.jpg") == "waiting"
+    scores.activate(session, old.id)
+    assert state_of(session, "a.jpg") == "scored"
+    assert jobs.counts(session, "score") == JobCounts()
+    assert photo
+
+
+def test_a_changed_photo_does_not_pass_for_scored_when_the_model_changes(
+    session: Session, add_photo: AddPhoto
+) -> None:
+    photo = add_photo("/photos/a.jpg", 0.3)
+    old = scores.active_scale(session)
+    assert old is not None
+    scores.activate(session, scores.scale_for(session, "maclip", "rn50-openai", "spaq448").id)
+    jobs.enqueue(session, photo, "score", NOW)
+    scores.activate(session, old.id)
+    assert state_of(session, "a.jpg") == "waiting"
