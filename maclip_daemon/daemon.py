@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import signal
 import sys
 import threading
@@ -49,6 +50,7 @@ class Daemon:
 
         Raises `AlreadyRunning`, `UsageError`, `ModelUnavailable`, `DatabaseUnfit` and the like.
         """
+        faulthandler.enable()  # when the service manager's watchdog ends it, the journal shows where it hung
         settings = self._load()
         configure_logging(settings.log)
         watched = folders_to_watch(settings, self._folders)
@@ -63,14 +65,15 @@ class Daemon:
             try:
                 pipeline.start()
                 self._announce(pipeline)
-                pipeline = self._tend(pipeline, library)
+                successor = self._tend(pipeline, library)
             finally:
                 pipeline.stop()
             if self._stop:
                 log.info("stopped")
                 return
-            if pipeline.state.fatal is None:
-                continue  # reloaded
+            if successor is not None:
+                pipeline = successor
+                continue
             restarts = [moment for moment in restarts if time.monotonic() - moment < RESTART_WINDOW_S]
             restarts.append(time.monotonic())
             if isinstance(pipeline.state.fatal, MaclipError) or len(restarts) > MOST_RESTARTS:
@@ -91,8 +94,8 @@ class Daemon:
         )
         notify.ready("watching")
 
-    def _tend(self, pipeline: Pipeline, library: Library) -> Pipeline:
-        """Look after a running pipeline; returns it when it has to end, or its successor after a reload."""
+    def _tend(self, pipeline: Pipeline, library: Library) -> Pipeline | None:
+        """Look after a running pipeline until it has to end; returns its successor after a reload."""
         interval_s = min(TICK_S, notify.watchdog_interval_s() or TICK_S)
         while not self._stop and not pipeline.state.stopping.is_set():
             self._wake.wait(interval_s)
@@ -101,7 +104,6 @@ class Daemon:
                 self._reload = False
                 successor = self._reloaded(pipeline, library)
                 if successor is not None:
-                    pipeline.stop()
                     return successor
             pipeline.tend()
             stalled = pipeline.state.pulse.stalled()
@@ -113,7 +115,7 @@ class Daemon:
         if self._stop:
             log.info("stopping: finishing what is in hand")
             notify.stopping("finishing what is in hand")
-        return pipeline
+        return None
 
     def _reloaded(self, pipeline: Pipeline, library: Library) -> Pipeline | None:
         """Read the configuration again; None: it is wrong, and the old one stays in force."""

@@ -102,7 +102,7 @@ def model_arguments(data_dir: Path) -> list[str]:
         from maclip_daemon.iqa import seeded
 
         path = data_dir / "seeded.safetensors"
-        seeded.save(path)
+        seeded.write_seeded_checkpoint(path)
         print("No model is installed: a small one with random weights stands in. ITS SCORES MEAN NOTHING.")
         return ["--model", f"file:{path}"]
     print(f"The model is {model.name}.")

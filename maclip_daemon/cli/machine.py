@@ -74,7 +74,7 @@ def _torch(settings: Settings) -> Finding:
     code = (
         "from maclip_daemon.scoring import device as d; import torch, sys;"
         "chosen = d.choose_device(sys.argv[1]);"
-        "print(torch.__version__, chosen, d.choose_precision(chosen, sys.argv[2]))"
+        "print(torch.__version__, chosen, d.choose_precision(sys.argv[2], chosen))"
     )
     try:
         done = subprocess.run(
@@ -161,7 +161,7 @@ def _watches() -> Iterator[Finding]:
         yield Finding(
             "inotify",
             "note",
-            f"this system lets you watch {count} folders; for more: `maclip service print --platform sysctl`",
+            f"this system lets you watch {count} folders; for more: `maclip service print --for sysctl`",
         )
     else:
         yield Finding("inotify", "good", f"up to {count} folders can be watched")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -141,7 +142,7 @@ class Intake:
                 place.settler.touch(event.destination, now)
             case EventKind.FOLDER_GONE:
                 place.settler.forget_folder(event.path)
-                self._lose_folder(event.path)
+                self._lose_folder(place, event.path)
             case EventKind.FOLDER_MOVED:
                 place.settler.forget_folder(event.path)
                 with self._library.writing() as session:
@@ -164,12 +165,17 @@ class Intake:
                 self._renamed[new] = photo_id
 
     def _lose(self, paths: list[str]) -> None:
+        # An event is a hint: the same name may be there again by now.
+        paths = [path for path in paths if not os.path.lexists(path)]
         if not paths:
             return
         with self._library.writing() as session:
             found = [photo_id for path in paths if (photo_id := photos.find(session, path)) is not None]
             photos.mark_missing(session, found, self._state.clock())
 
-    def _lose_folder(self, folder: str) -> None:
+    def _lose_folder(self, place: Place, folder: str) -> None:
+        if os.path.lexists(folder):
+            place.settler.touch_folder(folder, time.monotonic())
+            return
         with self._library.writing() as session:
             photos.mark_missing(session, photos.present_below(session, folder), self._state.clock())

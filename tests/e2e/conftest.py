@@ -36,7 +36,7 @@ def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small seeded CLIP; its scores mean nothing, but they are always the same."""
     path = tmp_path_factory.mktemp("model") / "seeded.safetensors"
-    seeded.save(path)
+    seeded.write_seeded_checkpoint(path)
     return path
 
 

@@ -1,0 +1,112 @@
+"""Wrong use and unfit machines: one sentence that says what, which, and what to do; the documented exit code."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Home, make_photos
+
+
+def one_sentence(home: Home, *arguments: str | Path, code: int, **environment: str) -> str:
+    """Run a command that must fail, and return the one line it says."""
+    done = home.maclip(*arguments, expect=code, **environment)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("maclip: ")
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+def test_a_folder_that_does_not_exist(home: Home) -> None:
+    said = one_sentence(home, "run", "--once", home.folder / "nowhere", code=3)
+    assert str(home.folder / "nowhere") in said
+
+
+def test_a_file_given_as_a_folder(home: Home) -> None:
+    photo = make_photos(home.photos, 1)[0]
+    assert str(photo) in one_sentence(home, "run", "--once", photo, code=2)
+
+
+def test_no_folder_at_all(home: Home) -> None:
+    assert "maclip run ~/Pictures" in one_sentence(home, "run", "--once", code=2)
+
+
+def test_an_unknown_key_and_a_wrong_value_in_the_configuration_are_both_named(home: Home) -> None:
+    configuration = home.folder / "config.toml"
+    configuration.write_text("[scoring]\nmodle = 'x'\n[rating]\nshares = [10, 20, 40, 20, 20]\n")
+    said = one_sentence(home, "--config", configuration, "run", "--once", home.photos, code=2)
+    assert "scoring.modle" in said
+    assert "rating.shares" in said
+    assert str(configuration) in said
+    configuration.write_text("[scoring\n")
+    assert "not valid TOML" in one_sentence(home, "--config", configuration, "config", "validate", code=2)
+    assert "does not exist" in one_sentence(
+        home, "--config", home.folder / "no.toml", "config", "show", code=2
+    )
+
+
+def test_a_corrupt_database_is_refused_and_left_as_it_is(home: Home) -> None:
+    make_photos(home.photos, 2)
+    home.maclip("run", "--once", home.photos)
+    database = home.data / "library.db"
+    damaged = bytearray(database.read_bytes())
+    damaged[100:8000] = b"\xff" * 7900
+    database.write_bytes(damaged)
+    for command in (("run", "--once", str(home.photos)), ("worst",), ("status",)):
+        assert str(database) in one_sentence(home, *command, code=3)
+    assert database.read_bytes() == damaged
+
+
+def test_a_database_of_another_program_is_never_overwritten(home: Home) -> None:
+    home.data.mkdir()
+    connection = sqlite3.connect(home.data / "library.db")
+    connection.execute("create table recipes (name text)")
+    connection.commit()
+    connection.close()
+    one_sentence(home, "run", "--once", home.photos, code=3)
+    connection = sqlite3.connect(home.data / "library.db")
+    assert connection.execute("select name from sqlite_master").fetchall() == [("recipes",)]
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "says"),
+    [
+        ("file:/nowhere/clip.pt", 3, "/nowhere/clip.pt"),
+        ("rn50-openai", 3, "maclip models pull rn50-openai"),
+        ("rn51", 2, "There is no model 'rn51'"),
+    ],
+)
+def test_a_model_that_is_not_there(home: Home, model: str, code: int, says: str) -> None:
+    make_photos(home.photos, 1)
+    assert says in one_sentence(home, "run", "--once", home.photos, "--model", model, code=code)
+
+
+def test_a_checkpoint_of_the_wrong_kind(home: Home) -> None:
+    make_photos(home.photos, 1)
+    wrong = home.folder / "wrong.pt"
+    wrong.write_bytes(b"this is no checkpoint" * 100)
+    said = one_sentence(home, "run", "--once", home.photos, "--model", f"file:{wrong}", code=3)
+    assert "wrong.pt" in said
+    assert home.sql("select count(*), max(attempts) from jobs") == [
+        (1, 0)
+    ]  # nothing lost, no attempt used up
+
+
+def test_commands_before_the_first_run_say_how_to_begin(home: Home) -> None:
+    for command in ("worst", "status", "stats", "undo", "rate", "retry", "purge"):
+        assert "maclip run FOLDER" in one_sentence(home, command, code=3)
+
+
+def test_a_metric_or_a_protocol_that_does_not_exist(home: Home) -> None:
+    assert "maclip, clipiqa" in one_sentence(home, "run", "--once", home.photos, "--metric", "x", code=2)
+    assert "spaq448" in one_sentence(home, "run", "--once", home.photos, "--protocol", "x", code=2)
+
+
+def test_a_photo_that_is_not_in_the_library(home: Home) -> None:
+    make_photos(home.photos, 1)
+    home.maclip("run", "--once", home.photos)
+    assert "not in the library" in one_sentence(home, "show", home.photos / "other.jpg", code=2)
