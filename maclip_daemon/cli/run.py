@@ -100,7 +100,7 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
 
 
 def _report(tally: Tally) -> None:
-    parts = [f"{tally.scored} scored"]
+    parts = [f"{tally.scored} scored"] if tally.scored else []
     parts += [f"{tally.copied} of them known pixels"] if tally.copied else []
     parts += [f"{tally.rated} rated"] if tally.rated else []
     parts += [f"{tally.kept} with a rating of yours left alone"] if tally.kept else []

@@ -1,4 +1,4 @@
-"""Wrong use and unfit machines: one sentence that says what, which, and what to do; the documented exit code."""
+"""Wrong use and unfit machines: one sentence that says what, which, and what to do."""
 
 from __future__ import annotations
 
@@ -43,9 +43,8 @@ def test_an_unknown_key_and_a_wrong_value_in_the_configuration_are_both_named(ho
     assert str(configuration) in said
     configuration.write_text("[scoring\n")
     assert "not valid TOML" in one_sentence(home, "--config", configuration, "config", "validate", code=2)
-    assert "does not exist" in one_sentence(
-        home, "--config", home.folder / "no.toml", "config", "show", code=2
-    )
+    missing = home.folder / "missing.toml"
+    assert "does not exist" in one_sentence(home, "--config", missing, "config", "show", code=2)
 
 
 def test_a_corrupt_database_is_refused_and_left_as_it_is(home: Home) -> None:
@@ -91,9 +90,8 @@ def test_a_checkpoint_of_the_wrong_kind(home: Home) -> None:
     wrong.write_bytes(b"this is no checkpoint" * 100)
     said = one_sentence(home, "run", "--once", home.photos, "--model", f"file:{wrong}", code=3)
     assert "wrong.pt" in said
-    assert home.sql("select count(*), max(attempts) from jobs") == [
-        (1, 0)
-    ]  # nothing lost, no attempt used up
+    # Nothing is lost, and no attempt was used up.
+    assert home.sql("select count(*), max(attempts) from jobs") == [(1, 0)]
 
 
 def test_commands_before_the_first_run_say_how_to_begin(home: Home) -> None:
