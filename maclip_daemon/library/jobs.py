@@ -6,7 +6,7 @@ a clock that was set back never makes a job wait longer than it should (`leases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,10 +14,10 @@ from sqlalchemy import and_, bindparam, case, delete, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import moments, paths
+from maclip_daemon.library import moments
 from maclip_daemon.library.leases import ready_at
-from maclip_daemon.library.places import ids_at
-from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS
+from maclip_daemon.library.places import ids_at, paths_of
+from maclip_daemon.library.tables import JOBS, PHOTOS
 
 Kind = Literal["score", "rate"]
 MAX_PAUSE_S = 3600.0  # a photo that failed for an hour-long reason (a share away) is tried within the next
@@ -113,7 +113,7 @@ def lease(
             "limit": limit,
         },
     ).all()
-    places = _paths_of(session, [row.photo_id for row in taken])
+    places = paths_of(session, [row.photo_id for row in taken])
     return [
         LeasedJob(
             row.id, row.photo_id, kind, places[row.photo_id], row.attempts, row.generation, row.lease_number
@@ -129,15 +129,6 @@ _LEASE = text(
     " ORDER BY not_before, id LIMIT :limit)"
     " RETURNING id, photo_id, attempts, generation, lease_number, not_before"
 )
-
-
-def _paths_of(session: Session, photo_ids: Sequence[int]) -> dict[int, str]:
-    chosen = (
-        select(PHOTOS.c.id, FOLDERS.c.path, PHOTOS.c.file_name)
-        .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
-        .where(PHOTOS.c.id.in_(photo_ids))
-    )
-    return {id_: paths.join(folder, name) for id_, folder, name in session.execute(chosen)}
 
 
 def finish(session: Session, job: LeasedJob, worker: str) -> bool:

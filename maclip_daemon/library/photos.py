@@ -6,23 +6,25 @@ Pure bookkeeping: whether a file exists is the caller's knowledge, nothing here 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Literal, Protocol
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, insert, select, true, update
+from sqlalchemy import bindparam, delete, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments, paths
 
-# The whole of "photos" for the callers: where they are, and how they move, have modules of their own.
+# The whole of "photos" for the callers: where they are, how they move and go, have modules of their own.
+from maclip_daemon.library.missing import count_missing as count_missing
+from maclip_daemon.library.missing import mark_missing as mark_missing
+from maclip_daemon.library.missing import purge_missing as purge_missing
 from maclip_daemon.library.moves import move as move
 from maclip_daemon.library.moves import move_folder as move_folder
 from maclip_daemon.library.places import KnownFile as KnownFile
 from maclip_daemon.library.places import PhotoState as PhotoState
-from maclip_daemon.library.places import at, folder_for, ids_at
+from maclip_daemon.library.places import at, folder_for
 from maclip_daemon.library.places import find as find
 from maclip_daemon.library.places import folders_under as folders_under
 from maclip_daemon.library.places import known_in_folder as known_in_folder
@@ -165,31 +167,6 @@ def _state_by_what_is_stored(session: Session, photo_id: int) -> PhotoState:
     return "waiting" if session.execute(scored).first() is None else "scored"
 
 
-def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
-    """Remember that files are gone; how many were not missing yet.
-
-    Scores and journal stay. Their jobs go, given-up ones excepted: `see` tells when one is needed again.
-    """
-    count = 0
-    for part in _parts(photo_ids):
-        gone = session.execute(
-            update(PHOTOS)
-            .where(PHOTOS.c.id.in_(part), PHOTOS.c.state != "missing")
-            .values(state="missing", missing_since=moments.text(now))
-            .returning(PHOTOS.c.id)
-        )
-        count += len(gone.all())
-        session.execute(delete(JOBS).where(JOBS.c.photo_id.in_(part), JOBS.c.state != "dead"))
-    return count
-
-
-def _parts(photo_ids: Iterable[int]) -> Iterator[list[int]]:
-    """Cut into parts: SQLite takes 32 766 values a statement."""
-    remaining = iter(photo_ids)
-    while part := list(islice(remaining, 5000)):
-        yield part
-
-
 def set_facts(
     session: Session,
     photo_id: int,
@@ -241,20 +218,3 @@ def set_rating(
         .where(PHOTOS.c.id == photo_id)
         .values(rating_in_file=rating_in_file, rating_owner=owner)
     )
-
-
-def count_missing(session: Session, under: str | None = None) -> int:
-    """Count the missing photos (below `under`), before `purge_missing` is confirmed."""
-    return int(session.execute(select(func.count()).select_from(PHOTOS).where(_missing(under))).scalar_one())
-
-
-def purge_missing(session: Session, under: str | None = None) -> int:
-    """Forget the missing photos (below `under`) with their scores; how many. The journal stays."""
-    gone = session.execute(delete(PHOTOS).where(_missing(under)).returning(PHOTOS.c.id)).all()
-    session.execute(delete(FOLDERS).where(~exists().where(PHOTOS.c.folder_id == FOLDERS.c.id)))
-    return len(gone)
-
-
-def _missing(under: str | None) -> ColumnElement[bool]:
-    missing = PHOTOS.c.state == "missing"
-    return missing if under is None else and_(missing, PHOTOS.c.id.in_(ids_at(under)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -115,6 +116,16 @@ def path_of(session: Session, photo_id: int) -> str | None:
         .where(PHOTOS.c.id == photo_id)
     ).first()
     return None if row is None else paths.join(row.path, row.file_name)
+
+
+def paths_of(session: Session, photo_ids: Sequence[int]) -> dict[int, str]:
+    """Give the paths of photos by their numbers (a few thousand at most)."""
+    chosen = (
+        select(PHOTOS.c.id, FOLDERS.c.path, PHOTOS.c.file_name)
+        .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+        .where(PHOTOS.c.id.in_(photo_ids))
+    )
+    return {id_: paths.join(folder, name) for id_, folder, name in session.execute(chosen)}
 
 
 _AT = (
