@@ -9,6 +9,7 @@ import heapq
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from maclip_daemon.library import paths
@@ -83,7 +84,7 @@ class Failure:
 
 
 ACTIVE = "(SELECT id FROM scales WHERE active = 1)"
-LOOK_AHEAD = 2000  # scores read in order before asking folder by folder; about 3 ms
+LOOK_AHEAD = 500  # scores read in order before asking folder by folder; about a millisecond
 
 
 def worst(reader: Reader, count: int, under: str | None = None) -> list[PhotoRow]:
@@ -117,37 +118,42 @@ def _first_under(reader: Reader, count: int, under: str, order: str) -> list[int
     """Give the numbers of the first `count` scores below a folder, without reading all that are there."""
     condition, values = _is_under("f.path", under)
     ahead = reader.execute(
-        f"SELECT s.id FROM (SELECT id, photo_id, folder_id, score FROM scores WHERE scale_id = {ACTIVE}"
+        f"SELECT s.id FROM (SELECT id, photo_id, folder_id FROM scores WHERE scale_id = {ACTIVE}"
         f" ORDER BY score {order}, id LIMIT {LOOK_AHEAD}) s"
         " CROSS JOIN folders f ON f.id = s.folder_id CROSS JOIN photos p ON p.id = s.photo_id"
-        f" WHERE p.state = 'scored' AND {condition} ORDER BY s.score {order}, s.id LIMIT ?",
-        (*values, count),
-    ).fetchall()
-    if len(ahead) == count:
-        return [number for (number,) in ahead]
-    # The first n of all lie in the n folders whose own first ones are the lowest: any other folder has n
-    # photos before it. So only those are looked into.
-    first = (
-        "SELECT s.score FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
-        f" WHERE s.scale_id = {ACTIVE} AND s.folder_id = f.id AND p.state = 'scored'"
-        f" ORDER BY s.score {order} LIMIT 1"
+        f" WHERE p.state = 'scored' AND {condition}",
+        values,
     )
-    folders = reader.execute(
-        f"SELECT id, first FROM (SELECT f.id AS id, ({first}) AS first FROM folders f WHERE {condition})"
-        f" WHERE first IS NOT NULL ORDER BY first {order} LIMIT ?",
-        (*values, count),
-    ).fetchall()
+    found = [number for (number,) in islice(ahead, count)]  # row by row: the look ends with the last one
+    if len(found) == count:
+        return found
+    # A folder can only add to the result when its own first score would: so the folders are asked in the
+    # order of their first scores, until the first of the next comes after all that were found.
     sign = 1 if order == "ASC" else -1
-    found: list[tuple[float, int]] = []
-    for folder_id, _ in folders:
-        of_folder = reader.execute(
-            "SELECT s.score, s.id FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
-            f" WHERE s.scale_id = {ACTIVE} AND s.folder_id = ? AND p.state = 'scored'"
-            f" ORDER BY s.score {order}, s.id LIMIT ?",
-            (folder_id, count),
+    first = _of_folder("s.score", "s.folder_id = f.id", order)
+    folders = reader.execute(
+        f"SELECT id, first FROM (SELECT f.id AS id, ({first} LIMIT 1) AS first FROM folders f"
+        f" WHERE {condition}) WHERE first IS NOT NULL ORDER BY first {order}",
+        values,
+    )
+    best_so_far: list[tuple[float, int]] = []
+    for folder_id, first_score in folders:
+        if len(best_so_far) == count and sign * first_score > best_so_far[-1][0]:
+            break
+        within = reader.execute(
+            f"{_of_folder('s.score, s.id', 's.folder_id = ?', order)} LIMIT ?", (folder_id, count)
         )
-        found.extend((sign * score, number) for score, number in of_folder)
-    return [number for _, number in heapq.nsmallest(count, found)]
+        of_folder = ((sign * score, number) for score, number in within)
+        best_so_far = list(islice(heapq.merge(best_so_far, of_folder), count))
+    return [number for _, number in best_so_far]
+
+
+def _of_folder(columns: str, which: str, order: str) -> str:
+    """Give the query for the scores of one folder in order, from the index; read lazily, it reads little."""
+    return (
+        f"SELECT {columns} FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
+        f" WHERE s.scale_id = {ACTIVE} AND {which} AND p.state = 'scored' ORDER BY s.score {order}, s.id"
+    )
 
 
 def _is_under(column: str, under: str) -> tuple[str, list[paths.StoredPath]]:
