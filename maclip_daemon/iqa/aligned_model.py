@@ -24,6 +24,11 @@ class Cues:
     score: Tensor
     """[N], both cues fused."""
 
+    def as_columns(self) -> Tensor:
+        """[N, 3 + P]: score, q_sim, q_mag, and each pair."""
+        cues_first = torch.stack([self.score, self.q_sim, self.q_mag], dim=1)
+        return torch.cat([cues_first, self.similarities], dim=1)
+
 
 class AlignedModel(nn.Module):
     """An image tower with its prompt features; its outputs are MA-CLIP's cues."""
@@ -32,12 +37,15 @@ class AlignedModel(nn.Module):
         """`prompts` [2P, D] in the order good, bad; they stay as they are unless `learn_prompts`."""
         super().__init__()
         self.visual = tower
+        self.in_bfloat16 = False
         self.prompts = nn.Parameter(prompts.clone(), requires_grad=learn_prompts)
         self.logit_scale = nn.Parameter(torch.tensor(logit_scale), requires_grad=learn_prompts)
 
     def forward(self, views: Tensor) -> Cues:
-        """The cues of normalised views [N, 3, h, w]."""
-        return self.cues_of(self.visual(views).float())
+        """The cues of normalised views [N, 3, h, w], the tower in bfloat16 where autocast is on."""
+        with torch.autocast(views.device.type, torch.bfloat16, enabled=self.in_bfloat16):
+            features = self.visual(views)
+        return self.cues_of(features.float())
 
     def cues_of(self, features: Tensor) -> Cues:
         """The cues of features [N, D], with MA-CLIP's published parameters."""

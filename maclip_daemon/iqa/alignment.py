@@ -31,6 +31,10 @@ class Ladders:
     pairs: Tensor
     """[N, P] of 0 and 1: the prompt pairs that the degradation speaks to."""
 
+    def to(self, device: str) -> Ladders:
+        """The same batch on another device."""
+        return Ladders(*(part.to(device) for part in (self.views, self.better, self.worse, self.pairs)))
+
 
 @dataclass(frozen=True)
 class AlignmentWeights:

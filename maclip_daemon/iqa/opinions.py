@@ -26,10 +26,6 @@ from maclip_daemon.iqa.alignment import (
     take_step,
 )
 from maclip_daemon.iqa.degradations import Pixels
-from maclip_daemon.iqa.training_views import random_view
-from maclip_daemon.iqa.views import make_views
-
-_VIEWS_AT_ONCE = 40
 
 
 @dataclass(frozen=True)
@@ -86,25 +82,10 @@ class Rated:
     """A batch of views with targets, and ladders beside them."""
 
     views: Tensor
-    """[N, 3, h, w]."""
+    """[N, 3, h, w], or activations of them."""
     targets: Tensor
     """[N], 0…1."""
     ladders: Ladders
-
-
-def rated_views(
-    rated: RatedPhotos,
-    targets: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    count: int,
-    generator: np.random.Generator,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of `count` random views [N, 3, h, w] with their targets [N], drawn by weight."""
-    chances = weights / weights.sum()
-    while True:
-        chosen = generator.choice(len(rated.photos), size=count, replace=False, p=chances)
-        views = torch.stack([random_view(rated.photos[int(place)], generator) for place in chosen])
-        yield views, torch.from_numpy(targets[chosen]).float()
 
 
 def order_loss(predicted: Tensor, target: Tensor, temperature: float = 0.05) -> Tensor:
@@ -156,25 +137,6 @@ def tune(
         if report is not None:
             report(step, loss.item(), average.model)
     return average.model
-
-
-@torch.inference_mode()
-def judge_photos(model: AlignedModel, photos: Sequence[Pixels]) -> NDArray[np.float64]:
-    """[N, 8]: score, q_sim, q_mag and the five pairs of each photo, means over its MA-CLIP views.
-
-    In bfloat16, as training has no need of more; the shipped numbers come from `maclip eval`.
-    """
-    model.eval()
-    rows = []
-    for pixels in photos:
-        views = make_views(torch.from_numpy(pixels.copy()), "crops")
-        views = views.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            features = torch.cat([model.visual(part) for part in torch.split(views, _VIEWS_AT_ONCE)])
-        found = model.cues_of(features.float())
-        columns = [found.score[:, None], found.q_sim[:, None], found.q_mag[:, None], found.similarities]
-        rows.append(torch.cat(columns, dim=1).mean(0).numpy())
-    return np.array(rows, dtype=np.float64)
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -113,3 +113,11 @@ def halves(model: TimmModel, blocks: int) -> tuple[nn.Sequential, nn.Sequential]
         del upper[f"block{number}"]
     upper |= {"last": trunk.conv_head, "activation": trunk.bn2, "pool": trunk.global_pool, "head": model.head}
     return lower, nn.Sequential(upper)
+
+
+def join(tower: TimmTower, lower: nn.Module, upper: nn.Module, blocks: int) -> TimmModel:
+    """A whole tower with the weights of two halves that were cut after this many blocks."""
+    model = build(tower)
+    for half, trained in zip(halves(model, blocks), (lower, upper), strict=True):
+        half.load_state_dict(trained.state_dict())
+    return model.eval()

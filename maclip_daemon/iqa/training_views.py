@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,17 +15,19 @@ from maclip_daemon.iqa.protocols import VIEW_SIZE
 from maclip_daemon.iqa.views import global_view, normalise
 
 _RIM = 12  # pixels around a crop that are worsened with it, so that filters see what lies outside
+SMALLEST_PHOTO = VIEW_SIZE + 2 * _RIM  # pixels; the shorter side
 _SMALLEST_STEP = 0.6  # levels; closer ones cannot be told apart by eye
 _GLOBAL_SHARE = 0.15  # of views that show the whole photo; MA-CLIP's own share is 1 in 5 to 1 in 10
 
-Batch = TypeVar("Batch")
 
-
-def random_view(pixels: Pixels, generator: np.random.Generator) -> Tensor:
-    """One view as MA-CLIP makes them: a crop at any place, or the whole photo; mirrored or not."""
-    if generator.random() < _GLOBAL_SHARE:
-        return _mirrored(global_view(torch.from_numpy(pixels.copy())), generator)
-    return _mirrored(_normalised(_crop(pixels, _corner(pixels, 0, generator), 0)), generator)
+def crop_and_global_views(pixels: Pixels, crops: int, generator: np.random.Generator) -> Tensor:
+    """[crops + 1, 3, 224, 224]: random crops and the whole photo, each mirrored or not."""
+    views = [
+        _mirrored(_normalised(_crop(pixels, _corner(pixels, 0, generator), 0)), generator)
+        for _ in range(crops)
+    ]
+    whole = _mirrored(global_view(torch.from_numpy(pixels.copy())), generator)
+    return torch.stack([*views, whole])
 
 
 def ladder_batch(photos: Sequence[Pixels], count: int, generator: np.random.Generator) -> Ladders:
@@ -108,23 +107,3 @@ def _normalised(crop: NDArray[np.uint8]) -> Tensor:
 
 def _mirrored(view: Tensor, generator: np.random.Generator) -> Tensor:
     return view.flip(-1) if generator.random() < 0.5 else view
-
-
-def ahead(make: Callable[[], Batch], depth: int = 4) -> Iterator[Batch]:
-    """Endless batches, made by a thread that stays at most `depth` ahead of the training."""
-    waiting: queue.Queue[Batch | BaseException] = queue.Queue(depth)
-
-    def work() -> None:
-        while True:
-            try:
-                waiting.put(make())
-            except BaseException as error:  # noqa: BLE001 - crosses to the reader, who raises it
-                waiting.put(error)
-                return
-
-    threading.Thread(target=work, daemon=True, name="training-views").start()
-    while True:
-        batch = waiting.get()
-        if isinstance(batch, BaseException):
-            raise batch
-        yield batch

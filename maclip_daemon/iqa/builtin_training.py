@@ -1,0 +1,242 @@
+"""The recipe of the built-in model: ImageNet trunk → aligned without opinions → tuned on opinions → file.
+
+docs/builtin-model.md tells what came of it. Every step is seeded; what is complete in the work folder is used
+again, so that a training that was stopped goes on with the stage it was in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from maclip_daemon.iqa import timm_tower
+from maclip_daemon.iqa.activation_cache import (
+    LadderCache,
+    cache_ladders,
+    cache_native_views,
+    cache_random_views,
+    to_activations,
+)
+from maclip_daemon.iqa.aligned_model import AlignedModel
+from maclip_daemon.iqa.alignment import align
+from maclip_daemon.iqa.mixed_precision import keep_depthwise_exact
+from maclip_daemon.iqa.opinions import Rated, RatedPhotos, held_out, rank_correlation, spread_targets, tune
+from maclip_daemon.iqa.pretrained_trunk import TRUNK, pretrained_tower
+from maclip_daemon.iqa.timm_tower import TimmTower
+
+Log = Callable[[str], None]
+CUE_NAMES = ("score", "q_sim", "q_mag", "good", "sharpness", "edges", "resolution", "noise_free")
+_PAIRS = 5
+_INITIAL_SCALE = 2.08  # ln 8: with CLIP's 100 the softmax of an untrained head would hardly have a gradient
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of the training."""
+
+    seed: int = 0
+    split_seed: int = 20251120
+    held_out_share: float = 0.18
+    embedding: int = 256
+    frozen_blocks: int = 4
+    """Blocks of the trunk that stay as ImageNet made them; their activations are computed once."""
+    good_subset: str = "ss03"
+    """Photos of this subset are the good ones that the first stage worsens; their opinions are not used."""
+    subset_shares: tuple[tuple[str, float], ...] = (("ss01", 1), ("ss02", 1), ("ss03", 4))
+    """How many photos of each subset there are in BIQ2021 as a whole, as a ratio."""
+    align_ladders: int = 1500
+    align_steps: int = 300
+    align_batch: int = 14
+    tune_ladders: int = 1800
+    tune_ladder_batch: int = 6
+    tune_epochs: int = 15
+    tune_batch: int = 36
+    ladder_weight: float = 0.5
+    crops: int = 5
+    """Random crops of each rated photo, beside its global view."""
+    tower_rate: float = 3e-4
+    align_head_rate: float = 2e-3
+    tune_head_rate: float = 1e-3
+
+    def weights(self, subsets: NDArray[np.str_]) -> NDArray[np.float64]:
+        """How many photos of BIQ2021 each photo stands for; their mean is 1."""
+        shares = dict(self.subset_shares)
+        sizes = {subset: int((subsets == subset).sum()) for subset in set(subsets)}
+        weights = np.array([shares.get(str(subset), 1.0) / sizes[subset] for subset in subsets])
+        return np.asarray(weights / weights.mean())
+
+
+SMOKE = Recipe(
+    embedding=32, align_ladders=10, align_steps=2, align_batch=4, tune_ladders=10, tune_ladder_batch=2,
+    tune_epochs=1, tune_batch=8, crops=1,
+)  # fmt: skip
+"""A minute's run that shows that every part works; its model means nothing."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the training made."""
+
+    tower_settings: TimmTower
+    aligned: AlignedModel
+    """After the first stage, no opinion seen; whole tower."""
+    tuned: AlignedModel
+    """After both stages; whole tower."""
+    scores: Mapping[str, NDArray[np.float64]]
+    """Metric → the tuned model's scores of all photos, held out or not: reference for the star edges."""
+
+
+def train(
+    rated: RatedPhotos, first_weights: Path | None, work: Path, recipe: Recipe, log: Log = print
+) -> Trained:
+    """Run both stages; about an hour on two cores. `work` keeps caches and checkpoints (2 GB)."""
+    work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    mask = held_out(rated.subsets, recipe.held_out_share, recipe.split_seed)
+    train_photos, valid_photos = rated.chosen(~mask), rated.chosen(mask)
+    settings = TimmTower(TRUNK, recipe.embedding)
+    tower = pretrained_tower(settings, first_weights).to(memory_format=torch.channels_last)
+    frozen, upper = timm_tower.halves(tower, recipe.frozen_blocks)
+    frozen.eval()
+    keep_depthwise_exact(upper)
+    model = AlignedModel(upper, _first_prompts(recipe), _INITIAL_SCALE, learn_prompts=True)
+    model.in_bfloat16 = True
+    good = [
+        photo
+        for photo, subset in zip(train_photos.photos, train_photos.subsets, strict=True)
+        if subset == recipe.good_subset
+    ] or list(train_photos.photos)
+    stored, starts = cache_native_views(frozen, valid_photos.photos, work / "valid.npy")
+
+    def report(stage: str, now: AlignedModel) -> None:
+        judged = judge_activations(now, stored, starts)
+        for line in agreement(judged, valid_photos):
+            log(f"{stage}: {line}")
+
+    started = time.monotonic()
+
+    def tell(step: int, loss: float) -> None:
+        if step % 25 == 24:
+            log(f"step {step + 1}: loss {loss:.3f}, {time.monotonic() - started:.0f} s")
+
+    path = work / "aligned.pt"
+    if path.is_file():
+        model.load_state_dict(torch.load(path, weights_only=True))
+    else:
+        ladders = cache_ladders(frozen, good, recipe.align_ladders, recipe.seed + 11, work / "good.npz")
+        aligned_upper = align(
+            model,
+            ladders.batches(recipe.align_batch, np.random.default_rng(recipe.seed + 21)),
+            recipe.align_steps,
+            tower_rate=recipe.tower_rate,
+            head_rate=recipe.align_head_rate,
+            report=tell,
+        )
+        torch.save(aligned_upper.state_dict(), path)
+        model.load_state_dict(aligned_upper.state_dict())
+    report("aligned", model)
+    aligned = _whole(settings, frozen, model, recipe)
+
+    views = cache_random_views(
+        frozen, train_photos.photos, recipe.crops, recipe.seed + 12, work / "rated.npy"
+    )
+    ladders = cache_ladders(
+        frozen, train_photos.photos, recipe.tune_ladders, recipe.seed + 13, work / "all.npz"
+    )
+    steps_each = max(1, len(train_photos.photos) // recipe.tune_batch)
+
+    def tell_tuning(step: int, loss: float, average: AlignedModel) -> None:
+        tell(step, loss)
+        if (step + 1) % (steps_each * 4) == 0:
+            report(f"epoch {(step + 1) // steps_each}", average)
+            torch.save(average.state_dict(), work / "average.pt")
+
+    tuned_upper = tune(
+        model,
+        _rated_batches(train_photos, views, ladders, recipe),
+        recipe.tune_epochs * steps_each,
+        tower_rate=recipe.tower_rate,
+        head_rate=recipe.tune_head_rate,
+        ladder_weight=recipe.ladder_weight,
+        report=tell_tuning,
+    )
+    torch.save(tuned_upper.state_dict(), work / "tuned.pt")
+    report("tuned", tuned_upper)
+    by_photo = views.reshape(-1, *views.shape[2:])
+    judged = np.concatenate(
+        [
+            judge_activations(tuned_upper, stored, starts),
+            judge_activations(tuned_upper, by_photo, list(range(0, len(by_photo) + 1, views.shape[1]))),
+        ]
+    )
+    scores = {"maclip": judged[:, CUE_NAMES.index("score")], "magnitude": judged[:, CUE_NAMES.index("q_mag")]}
+    return Trained(settings, aligned, _whole(settings, frozen, tuned_upper, recipe), scores)
+
+
+def _first_prompts(recipe: Recipe) -> torch.Tensor:
+    """Random directions, the two of a pair partly opposed; the stages move them."""
+    generator = torch.Generator().manual_seed(recipe.seed + 7)
+    prompts = torch.randn(2 * _PAIRS, recipe.embedding, generator=generator)
+    prompts[1::2] = 0.7 * (prompts[1::2] - prompts[::2])
+    return prompts
+
+
+def _whole(settings: TimmTower, frozen: nn.Module, model: AlignedModel, recipe: Recipe) -> AlignedModel:
+    """A copy of the trained model whose tower begins at the pixels."""
+    tower = timm_tower.join(settings, frozen, model.visual, recipe.frozen_blocks)
+    return AlignedModel(
+        tower, model.prompts.detach(), float(model.logit_scale.detach()), learn_prompts=False
+    ).eval()
+
+
+def _rated_batches(
+    rated: RatedPhotos, views: NDArray[np.float16], ladders: LadderCache, recipe: Recipe
+) -> Iterator[Rated]:
+    """Endless batches of one view from each of some photos, and of ladders."""
+    weights = recipe.weights(rated.subsets)
+    targets = spread_targets(rated.opinions, weights)
+    # The square root: the many photos of the large subset do not drown the others.
+    chances = np.sqrt(weights) / np.sqrt(weights).sum()
+    generator = np.random.default_rng(recipe.seed + 31)
+    batches = ladders.batches(recipe.tune_ladder_batch, np.random.default_rng(recipe.seed + 22))
+    while True:
+        chosen = generator.choice(len(targets), recipe.tune_batch, replace=False, p=chances)
+        which = generator.integers(0, views.shape[1], recipe.tune_batch)
+        stored = np.stack([views[photo, view] for photo, view in zip(chosen, which, strict=True)])
+        yield Rated(to_activations(stored), torch.from_numpy(targets[chosen]).float(), next(batches))
+
+
+@torch.inference_mode()
+def judge_activations(
+    model: AlignedModel, stored: NDArray[np.float16], starts: list[int]
+) -> NDArray[np.float64]:
+    """[N, 8] of `CUE_NAMES` for each photo, means over its views, from stored activations."""
+    was_training = model.training
+    model.eval()
+    features = torch.cat(
+        [
+            model.visual(to_activations(np.array(stored[start : start + 100])))
+            for start in range(0, len(stored), 100)
+        ]
+    )
+    model.train(was_training)
+    columns = model.cues_of(features).as_columns().double().numpy()
+    return np.array([columns[start:stop].mean(axis=0) for start, stop in itertools.pairwise(starts)])
+
+
+def agreement(judged: NDArray[np.float64], rated: RatedPhotos) -> Iterator[str]:
+    """A line for each cue: SRCC over all photos and over each subset."""
+    for column, name in enumerate(CUE_NAMES):
+        found = [f"all {rank_correlation(judged[:, column], rated.opinions):.3f}"]
+        for subset in sorted(set(rated.subsets)):
+            mask = rated.subsets == subset
+            found.append(f"{subset} {rank_correlation(judged[mask, column], rated.opinions[mask]):.3f}")
+        yield f"{name} {' '.join(found)}"

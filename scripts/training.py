@@ -1,0 +1,190 @@
+"""Train the built-in model on BIQ2021, or align any CLIP to image quality on a folder of photos.
+
+scripts/train_builtin --data DIR     the recipe of docs/builtin-model.md; an hour or two on two cores
+scripts/train_builtin --smoke        a run of seconds on made-up photos, to see that every part works
+scripts/train_builtin --align PHOTOS --model FILE|ARCH/TAG --out FILE
+                                     QualiCLIP's alignment of an existing CLIP, without human opinions
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from maclip_daemon.errors import MaclipError, UsageError
+from maclip_daemon.evaluation import datasets
+from maclip_daemon.iqa import builtin_file, builtin_training, pretrained_trunk
+from maclip_daemon.iqa.builtin_training import SMOKE, Recipe, Trained
+from maclip_daemon.iqa.checkpoints import Checkpoint, checkpoint_of, load_checkpoint
+from maclip_daemon.iqa.clip_alignment import align_checkpoint
+from maclip_daemon.iqa.degradations import Pixels
+from maclip_daemon.iqa.opinions import RatedPhotos
+from maclip_daemon.iqa.training_views import SMALLEST_PHOTO
+from maclip_daemon.photos.formats import is_photo
+
+VERSION = "1"
+PROTOCOL = "long-edge-640"
+EDGE_QUANTILES = (0.1, 0.3, 0.7, 0.9)
+LONGEST_EDGE = 1024  # pixels; photos to learn from are reduced to it, so that many fit into the memory
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        if options.align:
+            align_clip(options)
+        else:
+            train_builtin(options)
+    except MaclipError as error:
+        print(f"train_builtin: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/train_builtin",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, help="folder of BIQ2021: images/ and mos.csv")
+    parser.add_argument(
+        "--first-weights", type=Path, help="the trunk's ImageNet weights; else the installed package's"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/training"), help="caches and checkpoints (3 GB)"
+    )
+    parser.add_argument("--out", type=Path, help="the file to write; default: inside of --work")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="processor cores; 1 where the machine is shared"
+    )
+    parser.add_argument("--smoke", action="store_true", help="a run of seconds on made-up photos")
+    parser.add_argument(
+        "--align", type=Path, metavar="PHOTOS", help="align an existing CLIP on this folder of photos"
+    )
+    parser.add_argument("--model", help="the CLIP to align: a checkpoint file, or open_clip's ARCH/TAG")
+    parser.add_argument("--steps", type=int, default=500, help="steps of --align")
+    parser.add_argument("--device", default="cpu", help="device of --align")
+    options = parser.parse_args(arguments)
+    if not (options.data or options.smoke or options.align):
+        parser.error("Give --data DIR, --smoke, or --align PHOTOS.")
+    if options.align and not (options.model and options.out):
+        parser.error("--align needs --model and --out.")
+    return options
+
+
+def train_builtin(options: argparse.Namespace) -> None:
+    """Both stages, then the files of the model."""
+    recipe, rated = (SMOKE, made_up_photos()) if options.smoke else (Recipe(), read_rated(options.data))
+    first = options.first_weights or (None if options.smoke else pretrained_trunk.find_weights())
+    options.work.mkdir(parents=True, exist_ok=True)
+    with (options.work / "training.log").open("a", encoding="utf-8") as record:
+
+        def log(line: str) -> None:
+            print(line, flush=True)
+            record.write(line + "\n")
+            record.flush()
+
+        trained = builtin_training.train(rated, first, options.work, recipe, log)
+        write(trained, options.out or options.work / "builtin.safetensors", log)
+
+
+def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
+    """The model of both stages; the aligned one beside it, as it is published too."""
+    notes = {
+        "licence": "GPL-3.0-or-later; trunk initialised from EfficientNet-Lite0 (Apache-2.0)",
+        "trained_on": "BIQ2021, training split",
+    }
+    for model, scores, path in (
+        (trained.aligned, {}, target.with_stem(f"{target.stem}-aligned")),
+        (trained.tuned, trained.scores, target),
+    ):
+        edges = {metric: np.quantile(values, EDGE_QUANTILES).tolist() for metric, values in scores.items()}
+        digest = builtin_file.write_model(
+            model, trained.tower_settings, path, version=VERSION, protocol=PROTOCOL, edges=edges, notes=notes
+        )
+        log(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
+
+
+def read_rated(folder: Path) -> RatedPhotos:
+    """BIQ2021 in memory, sorted by name; 3 GB."""
+    images = sorted(datasets.load("biq2021", folder), key=lambda image: image.path.name)
+    return RatedPhotos(
+        tuple(image.path.name for image in images),
+        [read_pixels(image.path) for image in images],
+        np.array([image.mos for image in images]),
+        np.array([image.subset for image in images]),
+    )
+
+
+def made_up_photos() -> RatedPhotos:
+    """Two dozen images of smooth shapes with noise, and made-up opinions: for --smoke."""
+    generator = np.random.default_rng(0)
+    photos = []
+    for number in range(24):
+        shapes = Image.fromarray(generator.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((384, 288))
+        noise = generator.normal(0, 1 + number, (288, 384, 3))
+        photos.append(np.clip(np.asarray(shapes) + noise, 0, 255).astype(np.uint8))
+    return RatedPhotos(
+        tuple(f"ss0{1 + number % 3}_{number}.jpg" for number in range(24)),
+        photos,
+        1 - np.arange(24) / 30,
+        np.array([f"ss0{1 + number % 3}" for number in range(24)]),
+    )
+
+
+def read_pixels(path: Path) -> Pixels:
+    """A photo, upright, RGB."""
+    with Image.open(path) as image:
+        image.draft("RGB", (2 * LONGEST_EDGE, 2 * LONGEST_EDGE))
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    if max(upright.size) > LONGEST_EDGE and min(upright.size) > SMALLEST_PHOTO:
+        upright.thumbnail((LONGEST_EDGE, LONGEST_EDGE), Image.Resampling.BICUBIC)
+    return np.asarray(upright)
+
+
+def align_clip(options: argparse.Namespace) -> None:
+    """Align one CLIP on one folder."""
+    if not options.align.is_dir():
+        raise UsageError(f"{options.align} is not a folder. Give a folder of good photos.")
+    paths = sorted(path for path in options.align.rglob("*") if is_photo(path.name) and path.is_file())
+    photos = []
+    for path in paths:
+        try:
+            photos.append(read_pixels(path))
+        except OSError as error:
+            print(f"{path} is left out: {error}", file=sys.stderr)
+    align_checkpoint(
+        load_clip(options.model),
+        photos,
+        options.out,
+        steps=options.steps,
+        device=options.device,
+        report=lambda step, loss: print(f"step {step + 1}: loss {loss:.4f}", flush=True),
+    )
+    print(f"Written: {options.out}. Use it with `maclip score --model file:{options.out} PHOTOS`.")
+
+
+def load_clip(name: str) -> Checkpoint:
+    """A checkpoint file, or the weights of open_clip's ARCH/TAG, which open_clip fetches where it must."""
+    if Path(name).is_file():
+        return load_checkpoint(Path(name))
+    import open_clip
+
+    architecture, _, tag = name.partition("/")
+    if (architecture, tag) not in open_clip.list_pretrained():
+        raise UsageError(f"{name} is neither a file nor a model of open_clip. Give a checkpoint or ARCH/TAG.")
+    model = open_clip.create_model(architecture, pretrained=tag)
+    return checkpoint_of({key: value.detach() for key, value in model.state_dict().items()}, name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
