@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.evaluation.candidates import Judgement
 from maclip_daemon.iqa.encoder import Precision
 from maclip_daemon.iqa.grid import ViewKind, view_count
@@ -43,11 +45,21 @@ def load_feature_model(
     return FeatureModel(resolved.name, loaded, pairs)
 
 
-def best_device() -> str:
-    """`cuda`, `mps` or `cpu`: the first that this machine has."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def device_named(name: str) -> str:
+    """The device behind `auto` (`cuda`, `mps` or `cpu`, the first that is there) or a device's own name.
+
+    Raises `UsageError` for a name that means nothing and `EnvironmentUnfit` for a device that is not here.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f"There is no device {name!r}. Choose auto, cpu, cuda, cuda:N or mps.")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    number = int(name.partition(":")[2] or 0)
+    if name.startswith("cuda") and number >= torch.cuda.device_count():
+        raise EnvironmentUnfit(f"This machine has no {name} that torch can use. Choose --device cpu.")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise EnvironmentUnfit("This machine has no mps that torch can use. Choose --device cpu.")
+    return name
 
 
 class FeatureModel:
@@ -70,8 +82,17 @@ class FeatureModel:
         return judge(judgement.metric, features, prompts, self._logit_scale).score
 
     def features(self, photos: Sequence[Pixels], kind: ViewKind) -> list[Tensor]:
-        """The features [V, D] of every photo's views; photos are [H, W, 3] at the protocol's size."""
-        return self._encode_wholes(photos) if kind == "whole" else self._encode_crops(photos)
+        """The features [V, D] of every photo's views; photos are [H, W, 3] at the protocol's size.
+
+        Raises `EnvironmentUnfit` when the device has too little memory.
+        """
+        try:
+            return self._encode_wholes(photos) if kind == "whole" else self._encode_crops(photos)
+        except torch.OutOfMemoryError:
+            raise EnvironmentUnfit(
+                f"{self.identity} needs more memory than the device has. Choose --device cpu, or a protocol "
+                "with smaller images such as spaq448."
+            ) from None
 
     def _encode_wholes(self, photos: Sequence[Pixels]) -> list[Tensor]:
         """Encode each photo as one view; neighbours of one size go through together."""

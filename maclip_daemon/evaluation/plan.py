@@ -82,9 +82,9 @@ def carry_out(
     if folder is not None:
         plots.require_matplotlib()
         _make(folder)
-    from maclip_daemon.evaluation.feature_model import best_device, load_feature_model  # needs torch
+    from maclip_daemon.evaluation.feature_model import device_named, load_feature_model  # needs torch
 
-    device = best_device() if plan.device == AUTO else plan.device
+    device = device_named(plan.device)
     loaded = {
         name: load_feature_model(model, chosen, data_dir, device=device, precision=plan.precision)
         for name, model in resolved.items()

@@ -87,10 +87,10 @@ def page(title: str, facts: Mapping[str, str], summary: Summary, sections: Seque
 
 _METHOD = """<p class="soft">SRCC (Spearman) and KRCC (Kendall τ-b) compare the order of the scores with the
 order of the opinions. PLCC (Pearson) and RMSE are taken after the five-parameter logistic of Sheikh, Sabir
-and Bovik (2006) has mapped scores to the scale of the opinions. Small figures under a number are its 95 %
-bootstrap interval over the images; the fitted curve is held. RMSE is on the scale of the opinions. For an
-ablation the interval belongs to the difference in SRCC to MA-CLIP on the same resamples: one that holds 0
-is no more than chance.</p>"""
+and Bovik (2006) has mapped scores to the scale of the opinions, which is also the scale of RMSE. The row
+with the highest SRCC is marked. Small figures under a number are its 95 % bootstrap interval over the
+images; the fitted curve is held. For an ablation the interval belongs to the difference in SRCC to MA-CLIP
+on the same resamples: one that holds 0 is no more than chance.</p>"""
 
 
 def _agreement_table(rows: Sequence[Row], *, with_subset: bool) -> str:

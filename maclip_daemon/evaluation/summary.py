@@ -16,6 +16,7 @@ from maclip_daemon.evaluation.runner import Failure, Scores
 from maclip_daemon.evaluation.statistics import MINIMUM_IMAGES, Agreement, Interval
 
 WHOLE = "all"
+_ROWS_NAMED = 4  # in a sentence; with many subsets nobody reads on
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,12 @@ def warnings(rows: Sequence[Row]) -> list[str]:
         else:
             continue
         found.setdefault(sentence, []).append(" · ".join((*row.candidate.label, row.subset)))
-    return [f"{sentence}: {'; '.join(names)}." for sentence, names in found.items()]
+    return [f"{sentence}: {_few(names)}." for sentence, names in found.items()]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _ROWS_NAMED
+    return "; ".join(names[:_ROWS_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _parts(subsets: npt.NDArray[np.str_]) -> list[tuple[str, npt.NDArray[np.bool_]]]:

@@ -104,6 +104,8 @@ def test_auto_is_the_protocol_of_the_model(checkpoint: Path, make_images) -> Non
     [
         ({"metrics": ("brisque",)}, UsageError, "no metric 'brisque'"),
         ({"protocols": ("huge",)}, UsageError, "no protocol 'huge'"),
+        ({"device": "tpu"}, UsageError, "no device 'tpu'"),
+        ({"device": "cuda:99"}, EnvironmentUnfit, "no cuda:99"),
         ({"models": ("nothing",)}, UsageError, "no model 'nothing'"),
         ({"models": ("file:/nowhere.pt",)}, ModelUnavailable, "/nowhere.pt does not exist"),
     ],
