@@ -1,7 +1,7 @@
 """The queue: at least once, idempotent, with leases, growing pauses and a dead letter.
 
-One row a photo and kind. Finished work has no row. The clock is an argument everywhere (unix seconds), and
-a clock that was set back never makes a job wait longer than it should (`leases.reclaim_expired`).
+One row a photo and kind; finished work has none. The clock is an argument (unix seconds), and one that was
+set back never makes a job wait longer than it should (`leases.reclaim_expired`).
 """
 
 from __future__ import annotations
@@ -72,11 +72,8 @@ def enqueue(session: Session, photo_id: int, kind: Kind, now: float) -> None:
 def enqueue_all(session: Session, photo_ids: Iterable[int], kind: Kind, now: float) -> None:
     """Ask for work on many photos (see `enqueue`)."""
     moment = moments.text(now)
-    rows = [
-        {"photo_id": photo_id, "kind": kind, "not_before": moment, "changed_at": moment}
-        for photo_id in photo_ids
-    ]
-    if rows:
+    row = {"kind": kind, "not_before": moment, "changed_at": moment}
+    if rows := [{"photo_id": photo_id, **row} for photo_id in photo_ids]:
         session.execute(_ENQUEUE, rows)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, or_, select, text, update
+from sqlalchemy import Row, bindparam, delete, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments
@@ -196,8 +196,7 @@ def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
                 "rating_undone_at": moment,
             }
             session.execute(update(PHOTOS).where(PHOTOS.c.id == undone.photo_id).values(**facts))
-            rating = and_(JOBS.c.photo_id == undone.photo_id, JOBS.c.kind == "rate")
-            session.execute(delete(JOBS).where(rating))
+            session.execute(delete(JOBS).filter_by(photo_id=undone.photo_id, kind="rate"))
 
 
 def last_written(session: Session, photo_id: int) -> LastWrite | None:

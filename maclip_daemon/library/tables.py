@@ -254,13 +254,7 @@ class Note(Table):
 
 
 # The same tables without the ORM's bookkeeping, for statements that run once a photo.
-ROOTS = Table.metadata.tables["roots"]
-FOLDERS = Table.metadata.tables["folders"]
-PHOTOS = Table.metadata.tables["photos"]
-SCALES = Table.metadata.tables["scales"]
-SCORES = Table.metadata.tables["scores"]
-JOBS = Table.metadata.tables["jobs"]
-CALIBRATIONS = Table.metadata.tables["calibrations"]
-QUANTILES = Table.metadata.tables["quantiles"]
-JOURNAL = Table.metadata.tables["rating_journal"]
-NOTES = Table.metadata.tables["notes"]
+ROOTS, FOLDERS, PHOTOS = (Table.metadata.tables[name] for name in ("roots", "folders", "photos"))
+SCALES, SCORES, JOBS = (Table.metadata.tables[name] for name in ("scales", "scores", "jobs"))
+CALIBRATIONS, QUANTILES = (Table.metadata.tables[name] for name in ("calibrations", "quantiles"))
+JOURNAL, NOTES = (Table.metadata.tables[name] for name in ("rating_journal", "notes"))
