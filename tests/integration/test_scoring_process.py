@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,8 @@ def test_photos_are_scored_and_a_bad_one_spoils_nothing(
     assert client.pid == pid
 
     os.kill(pid, signal.SIGKILL)
+    while client.pid is not None:
+        time.sleep(0.01)
     assert client.score(blocks[:1])[0].score == pytest.approx(first.score, abs=1e-4)
     assert client.pid != pid
 
