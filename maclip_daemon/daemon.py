@@ -176,6 +176,9 @@ def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pi
         try:
             pipeline.start()
             pipeline.run_to_the_end(progress)
+            pipeline.state.tally.offline = [
+                place.health.reason for place in pipeline.places if place.health and place.health.reason
+            ]
         finally:
             pipeline.stop()
             signal.signal(signal.SIGTERM, before)

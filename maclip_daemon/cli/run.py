@@ -95,8 +95,12 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
         _report(tally)
     for failed in tally.failed:
         output.say(f"failed: {output.printable(failed.reason)}", error=True)
+    for reason in tally.offline:
+        output.say(f"paused: {output.printable(reason)}", error=True)
     if tally.failed:
         raise typer.Exit(1)
+    if tally.offline:
+        raise typer.Exit(3)
 
 
 def _report(tally: Tally) -> None:
@@ -106,8 +110,7 @@ def _report(tally: Tally) -> None:
     parts += [f"{tally.kept} with a rating of yours left alone"] if tally.kept else []
     parts += [f"{tally.skipped} could not be rated (`maclip status` says why)"] if tally.skipped else []
     parts += [f"{len(tally.failed)} failed"] if tally.failed else []
-    nothing = not (tally.scored or tally.rated or tally.failed or tally.kept or tally.skipped)
-    output.say("Nothing to do." if nothing else f"{', '.join(parts)}.")
+    output.say(f"{', '.join(parts)}." if parts else "Nothing to do.")
     if tally.scored:
         output.say("`maclip worst` lists the shots to cull.")
 

@@ -32,14 +32,14 @@ class Intake:
         self._once = once
         self._events: queue.Queue[tuple[Place, FolderEvent]] = queue.Queue(PENDING_EVENTS)
         self._renamed: dict[str, int] = {}  # path → photo: gets its sidecar once it is quiet
-        self._scanning = True
+        self._busy = True
         self.first_scan_began = threading.Event()
 
     @property
     def is_idle(self) -> bool:
         """Whether everything that was found so far is in the library."""
         settling = any(place.settler.wait_s(time.monotonic()) is not None for place in self._places)
-        return not self._scanning and not settling and self._events.empty()
+        return not self._busy and not settling and self._events.empty()
 
     def run(self) -> None:
         """Work until the run stops."""
@@ -71,7 +71,6 @@ class Intake:
                 place.next_scan = min(place.next_scan, time.monotonic() + WATCHER_RESTART_S)
             if time.monotonic() < place.next_scan or self._state.stopping.is_set():
                 continue
-            self._scanning = True
             if place.check():
                 if not self._once:
                     place.listen(self.on_event)  # before the scan, so that nothing falls between them
@@ -87,7 +86,6 @@ class Intake:
                 )
             self.first_scan_began.set()
             place.next_scan = float("inf") if self._once else time.monotonic() + place.scan_interval_s()
-        self._scanning = False
 
     def _take_settled(self) -> None:
         for place in self._places:
@@ -114,12 +112,14 @@ class Intake:
     def _take_events(self, wait_s: float) -> None:
         self._state.pulse.beat("folders", wait_s + BEAT_S)
         taken: list[tuple[Place, FolderEvent]] = []
+        self._busy = False
         try:
             taken.append(self._events.get(timeout=max(wait_s, 0.001)))
+            self._busy = True
             while len(taken) < EVENTS_IN_ONE_GO:
                 taken.append(self._events.get_nowait())
         except queue.Empty:
-            pass
+            self._busy = True
         gone: list[str] = []
         for place, event in taken:
             if event.kind is EventKind.FILE_GONE:

@@ -141,8 +141,8 @@ class Judging:
             known = scores.find_by_pixel_hash(session, photo.pixel_hash, self._scale_id)
         if known is not None:
             photo.discard()
-            self._store([(job, photo, known)])
-            self._state.tally.copied += 1
+            if self._store([(job, photo, known)]):
+                self._state.count(copied=1)
             return
         while not self._state.stopping.is_set():
             self._state.pulse.beat(part, patience_s)
@@ -194,9 +194,10 @@ class Judging:
             self._state.pulse.beat("scorer", self._settings.scoring.timeout_s + 60.0)
             self._score([ready])
 
-    def _store(self, scored: list[tuple[LeasedJob, DecodedPhoto, scores.ScoreRow]]) -> None:
+    def _store(self, scored: list[tuple[LeasedJob, DecodedPhoto, scores.ScoreRow]]) -> int:
+        """Store scores and end their jobs in one transaction; how many counted."""
         if not scored:
-            return
+            return 0
         now = self._state.clock()
         counted = 0
         try:
@@ -214,15 +215,18 @@ class Judging:
                     )
                     scores.record(session, job.photo_id, self._scale_id, row, now)
                     counted += 1
-                    if self._settings.rating.mode != "off":
+                    if self._state.is_calibrated and self._settings.rating.mode != "off":
                         jobs.enqueue(session, job.photo_id, "rate", now)
+                # Counted before the jobs are seen to be gone: `--once` must not end before the calibration
+                # was considered.
+                self._state.count(scored=counted)
         except errors.NoSpace as error:
-            # The leases stay; they are given back when there is space again, or run out.
+            self._state.count(scored=-counted)
             self._pause("disk", str(error), [job for job, _, _ in scored])
-            return
-        self._state.tally.scored += counted
+            return 0
         log.debug("scored", photos=counted)
         self._state.wake()
+        return counted
 
     def _fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         """Record a failed attempt; a photo that is gone is missing, not failed."""

@@ -22,6 +22,7 @@ from maclip_daemon.pipeline.reconciliation import Reconciliation, ScanReport
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.settings import FolderSettings
 
+SERVER_CLOCK_SLACK_S = 60.0
 SAMPLED_PHOTOS = 8  # known photos that are looked for when a root has another device id
 
 
@@ -97,7 +98,7 @@ class Place:
             self.root_id,
             self.root.path,
             self._exclusion,
-            self._settings.settle_s,
+            self._settle_s(),
             lambda path: self.settler.touch(path, time.monotonic()),
         ).run(start)
         for problem in report.problems:
@@ -111,6 +112,11 @@ class Place:
                 if not self.coverage.is_complete:
                     log.warning("not every folder is watched", folder=self.root.path, cure=self.coverage.cure)
         return report
+
+    def _settle_s(self) -> float:
+        """The clock of a file server may differ from ours by as much as a minute."""
+        polled = self.health is not None and self.health.is_polled
+        return max(self._settings.settle_s, SERVER_CLOCK_SLACK_S) if polled else self._settings.settle_s
 
     def scan_interval_s(self) -> float:
         """Seconds between scans: short where no events arrive, or where the root is away."""

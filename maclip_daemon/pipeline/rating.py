@@ -98,7 +98,8 @@ class Rating:
                 self._reference_edges,
                 self._settings.edges,
             ):
-                self.calibrate(session)
+                present = self.calibrate(session) or present
+        self._state.is_calibrated = present is not None
         self._looked_at = scored
 
     def calibrate(self, session: Session) -> Calibration | None:
@@ -195,7 +196,7 @@ class Rating:
                     ratings.confirm(session, entry, now)
                     photos.set_rating(session, job.photo_id, result.rating, "maclip")
                     jobs.finish(session, job, self._worker)
-                    self._state.tally.rated += 1
+                    self._state.count(rated=1)
                 else:
                     ratings.abandon(session, entry, now)
         for (job, _), error in zip(prepared, outcomes, strict=True):
@@ -232,9 +233,9 @@ class Rating:
             elif result.found is not None:
                 photos.set_rating(session, job.photo_id, result.found.rating, result.found.owner)
         if result.status == "person":
-            self._state.tally.kept += 1
+            self._state.count(kept=1)
         elif result.status == "skipped":
-            self._state.tally.skipped += 1
+            self._state.count(skipped=1)
             log.info("rating not written", photo=job.path, reason=result.reason)
 
     def _rate_one_by_one(self, held: list[LeasedJob], error: errors.MaclipError) -> None:

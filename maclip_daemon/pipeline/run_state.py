@@ -40,6 +40,8 @@ class Tally:
     skipped: int = 0
     """Photos whose rating could not be written; the reason is in the library."""
     failed: list[FailedPhoto] = field(default_factory=list)
+    offline: list[str] = field(default_factory=list)
+    """Why which watched folder could not be scanned."""
 
 
 class RunState:
@@ -50,10 +52,23 @@ class RunState:
         self.pulse = Pulse()
         self.tally = Tally()
         self.fatal: BaseException | None = None
+        self.is_calibrated = False
+        """Whether new scores have stars at once; set by the rating thread."""
         self.stopping = threading.Event()
         self.work_arrived = threading.Condition()
         self._pauses: dict[Resource, tuple[str, float]] = {}
         self._lock = threading.Lock()
+
+    def count(
+        self, *, scored: int = 0, copied: int = 0, rated: int = 0, kept: int = 0, skipped: int = 0
+    ) -> None:
+        """Add to the tally."""
+        with self._lock:
+            self.tally.scored += scored
+            self.tally.copied += copied
+            self.tally.rated += rated
+            self.tally.kept += kept
+            self.tally.skipped += skipped
 
     def stop(self, because: BaseException | None = None) -> None:
         """Ask every thread to end; `because` is the error that makes it impossible to go on."""
