@@ -2,6 +2,8 @@
 
 scripts/train_builtin --data DIR     the recipe of docs/builtin-model.md; an hour or two on two cores
 scripts/train_builtin --smoke        a run of seconds on made-up photos, to see that every part works
+scripts/train_builtin --data DIR --check FILE
+                                     the order of degradations on 100 held-out photos, and SRCC with intervals
 scripts/train_builtin --align PHOTOS --model FILE|ARCH/TAG --out FILE
                                      QualiCLIP's alignment of an existing CLIP, without human opinions
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +25,13 @@ from maclip_daemon.iqa import builtin_file, builtin_training, pretrained_trunk
 from maclip_daemon.iqa.builtin_training import SMOKE, Recipe, Trained
 from maclip_daemon.iqa.checkpoints import Checkpoint, checkpoint_of, load_checkpoint
 from maclip_daemon.iqa.clip_alignment import align_checkpoint
-from maclip_daemon.iqa.degradations import Pixels
-from maclip_daemon.iqa.opinions import RatedPhotos
+from maclip_daemon.iqa.degradation_order import TEN_KINDS, share_in_order
+from maclip_daemon.iqa.degradations import KINDS, Pixels
+from maclip_daemon.iqa.opinions import RatedPhotos, held_out, rank_correlation
+from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.training_views import SMALLEST_PHOTO
 from maclip_daemon.photos.formats import is_photo
+from maclip_daemon.scoring.scorer import Scorer
 
 VERSION = "1"
 PROTOCOL = "long-edge-640"
@@ -40,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.align:
             align_clip(options)
+        elif options.check:
+            check(options)
         else:
             train_builtin(options)
     except MaclipError as error:
@@ -72,7 +80,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--model", help="the CLIP to align: a checkpoint file, or open_clip's ARCH/TAG")
     parser.add_argument("--steps", type=int, default=500, help="steps of --align")
-    parser.add_argument("--device", default="cpu", help="device of --align")
+    parser.add_argument("--device", default="cpu", help="device of --align and --check")
     options = parser.parse_args(arguments)
     if not (options.data or options.smoke or options.align):
         parser.error("Give --data DIR, --smoke, or --align PHOTOS.")
@@ -112,6 +120,44 @@ def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
             model, trained.tower_settings, path, version=VERSION, protocol=PROTOCOL, edges=edges, notes=notes
         )
         log(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Print what the model card says of a model, measured on the held-out photos by the scoring code."""
+    recipe, rated = Recipe(), read_rated(options.data)
+    mask = held_out(rated.subsets, recipe.held_out_share, recipe.split_seed)
+    valid = rated.chosen(mask)
+    scorer = Scorer(model=f"file:{options.check}", protocol=PROTOCOL, device=options.device)
+
+    def judge(photos: Sequence[Pixels]) -> list[PhotoScore]:
+        return scorer.score_many([Image.fromarray(photo) for photo in photos])
+
+    found = [judge([photo])[0] for photo in valid.photos]
+    for cue in ("score", "q_sim", "q_mag"):
+        values = np.array([getattr(score, cue) for score in found])
+        for name, chosen in [("all", np.ones(len(values), dtype=bool))] + [
+            (subset, valid.subsets == subset) for subset in sorted(set(valid.subsets))
+        ]:
+            interval = bootstrap(values[chosen], valid.opinions[chosen])
+            print(f"{cue} {name}: SRCC {interval[0]:.3f} [{interval[1]:.3f}, {interval[2]:.3f}]", flush=True)
+    places = np.random.default_rng(recipe.split_seed).permutation(len(valid.photos))[:100]
+    order = share_in_order(
+        lambda photos: [score.score for score in judge(photos)],
+        [valid.photos[int(place)] for place in places],
+        tuple(KINDS),
+    )
+    for kind, share in order.items():
+        print(f"{kind}: {share:.1%} in order{'' if kind in TEN_KINDS else ' (not one of the ten)'}")
+    ten = np.mean([order[kind] for kind in TEN_KINDS])
+    print(f"mean of the ten: {ten:.1%}; of all: {np.mean(list(order.values())):.1%}")
+
+
+def bootstrap(values: np.ndarray, opinions: np.ndarray, rounds: int = 1000) -> tuple[float, float, float]:
+    """SRCC with its 95 % interval over resampled photos."""
+    generator = np.random.default_rng(0)
+    drawn = (generator.integers(0, len(values), len(values)) for _ in range(rounds))
+    repeats = [rank_correlation(values[places], opinions[places]) for places in drawn]
+    return rank_correlation(values, opinions), *np.quantile(repeats, (0.025, 0.975)).tolist()
 
 
 def read_rated(folder: Path) -> RatedPhotos:

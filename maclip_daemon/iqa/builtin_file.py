@@ -54,6 +54,7 @@ def write_model(
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata)
     digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+    partial.chmod(0o644)  # safetensors makes files that only their owner may read
     partial.replace(path)
     card = {
         "version": version,

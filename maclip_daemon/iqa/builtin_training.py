@@ -75,6 +75,7 @@ class Recipe:
 
 
 SMOKE = Recipe(
+    held_out_share=0.5,
     embedding=32, align_ladders=10, align_steps=2, align_batch=4, tune_ladders=10, tune_ladder_batch=2,
     tune_epochs=1, tune_batch=8, crops=1,
 )  # fmt: skip
