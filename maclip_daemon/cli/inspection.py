@@ -78,7 +78,7 @@ def status(
     with call.looking(settings) as library, library.reading() as reader:
         found = status_of_library(reader)
         failures = list(queries.failures(reader, None if failed or as_json else FAILURES_SHOWN))
-        problems: list[tuple[str, str]] = []
+        problems = queries.rating_problems(reader, FAILURES_SHOWN)
     running = _is_running(settings)
     if as_json:
         output.print_json(_as_json(found, failures, problems, running, settings))

@@ -211,10 +211,11 @@ def set_rating(
     photo_id: int,
     rating_in_file: int | None,
     owner: Literal["none", "maclip", "person"],
+    problem: str | None = None,
 ) -> None:
-    """Remember the rating that stands in the file, and whose it is."""
+    """Remember the rating that stands in the file, whose it is, and why ours could not be written."""
     session.execute(
         update(PHOTOS)
         .where(PHOTOS.c.id == photo_id)
-        .values(rating_in_file=rating_in_file, rating_owner=owner)
+        .values(rating_in_file=rating_in_file, rating_owner=owner, rating_problem=problem)
     )

@@ -221,3 +221,13 @@ def failures(reader: Reader, limit: int | None = None, under: str | None = None)
     )
     for path, reason, attempts, failed_at in rows:
         yield Failure(paths.restored(path), reason, attempts, failed_at)
+
+
+def rating_problems(reader: Reader, limit: int) -> list[tuple[str, str]]:
+    """Give photos whose rating could not be written, and why."""
+    rows = reader.execute(
+        "SELECT f.path, p.file_name, p.rating_problem FROM photos p JOIN folders f ON f.id = p.folder_id"
+        " WHERE p.rating_problem IS NOT NULL AND p.state <> 'missing' LIMIT ?",
+        (limit,),
+    )
+    return [(paths.join(folder, name), problem) for folder, name, problem in rows]

@@ -29,7 +29,8 @@ class RatingSubject:
 
 
 def rating_subjects(session: Session, photo_ids: Sequence[int], scale_id: int) -> list[RatingSubject]:
-    """Give what is known of these photos; those without a score on the scale, or missing, are left out."""
+    """Give what is known of these photos; left out are those without a score on the
+    scale, those that are missing, and those whose rating somebody took back."""
     chosen = (
         select(
             PHOTOS.c.id,
@@ -45,7 +46,12 @@ def rating_subjects(session: Session, photo_ids: Sequence[int], scale_id: int) -
         .join_from(PHOTOS, SCORES, SCORES.c.photo_id == PHOTOS.c.id)
         .join(SCALES, SCALES.c.id == SCORES.c.scale_id)
         .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
-        .where(PHOTOS.c.id.in_(photo_ids), SCORES.c.scale_id == scale_id, PHOTOS.c.state == "scored")
+        .where(
+            PHOTOS.c.id.in_(photo_ids),
+            SCORES.c.scale_id == scale_id,
+            PHOTOS.c.state == "scored",
+            PHOTOS.c.rating_undone_at.is_(None),
+        )
     )
     return [
         RatingSubject(

@@ -17,24 +17,8 @@ from maclip_daemon.library import moments
 from maclip_daemon.library.places import below, ids_at
 from maclip_daemon.library.tables import JOBS, JOURNAL, PHOTOS
 
-RestoreForm = Literal["absent", "whole", "delta"]
 TargetKind = Literal["sidecar", "embed"]
 EntryState = Literal["intended", "written", "abandoned", "undone"]
-
-
-@dataclass(frozen=True)
-class RestoreData:
-    """How to get the bytes of before back.
-
-    `absent`: there was no file. `whole`: `data` is the zlib-compressed file. `delta`: the first
-    `prefix_length` and the last `suffix_length` bytes of the file as written stay, and `data`
-    (zlib-compressed) goes between them.
-    """
-
-    form: RestoreForm
-    data: bytes = b""
-    prefix_length: int = 0
-    suffix_length: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,10 +31,11 @@ class JournalRow:
     target_path: str
     kind: TargetKind
     state: EntryState
-    existed: bool
     before_hash: str | None
+    """None: there was no file."""
     after_hash: str
-    restore: RestoreData
+    restore: bytes
+    """How to get the bytes of before back; the metadata room knows how to read it."""
     stars_before: int | None
     stars_written: int | None
     intended_at: str
@@ -72,10 +57,9 @@ def intend(
     target_path: str,
     kind: TargetKind,
     *,
-    existed: bool,
     before_hash: str | None,
     after_hash: str,
-    restore: RestoreData,
+    restore: bytes,
     stars_before: int | None,
     stars_written: int | None,
     now: float,
@@ -85,16 +69,12 @@ def intend(
         photo_id=photo_id,
         target_path=target_path,
         kind=kind,
-        existed=existed,
         before_hash=before_hash,
         after_hash=after_hash,
         stars_before=stars_before,
         stars_written=stars_written,
         intended_at=moments.text(now),
-        restore_form=restore.form,
-        prefix_length=restore.prefix_length,
-        suffix_length=restore.suffix_length,
-        restore_data=restore.data or None,
+        restore_data=restore,
     )
     return int(session.execute(added.returning(JOURNAL.c.id)).scalar_one())
 
@@ -107,7 +87,11 @@ def confirm(session: Session, entry_id: int, now: float) -> None:
     ).first()
     if settled is None or settled.photo_id is None:
         return
-    facts: dict[str, object] = {"stars_written": settled.stars_written, "rating_undone_at": None}
+    facts: dict[str, object] = {
+        "stars_written": settled.stars_written,
+        "rating_undone_at": None,
+        "rating_problem": None,
+    }
     if settled.stars_written is not None:
         facts |= {"rating_in_file": settled.stars_written, "rating_owner": "maclip"}
     session.execute(update(PHOTOS).where(PHOTOS.c.id == settled.photo_id).values(**facts))
@@ -165,10 +149,9 @@ def _entry(row: Row[Any]) -> JournalRow:
         target_path=row.target_path,
         kind=row.kind,
         state=row.state,
-        existed=row.existed,
         before_hash=row.before_hash,
         after_hash=row.after_hash,
-        restore=RestoreData(row.restore_form, row.restore_data or b"", row.prefix_length, row.suffix_length),
+        restore=row.restore_data or b"",
         stars_before=row.stars_before,
         stars_written=row.stars_written,
         intended_at=row.intended_at,

@@ -75,6 +75,7 @@ class Photo(Table):
         Index("photos_inode", "inode"),
         Index("photos_rating_owner", "rating_owner", sqlite_where=text("rating_owner <> 'none'")),
         Index("photos_pixel_hash", "pixel_hash", sqlite_where=text("pixel_hash IS NOT NULL")),
+        Index("photos_rating_problem", "rating_problem", sqlite_where=text("rating_problem IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -95,6 +96,7 @@ class Photo(Table):
     rating_owner: Mapped[str] = mapped_column(server_default="none")
     stars_written: Mapped[int | None]
     rating_undone_at: Mapped[str | None]
+    rating_problem: Mapped[str | None]
 
 
 class Scale(Table):
@@ -220,7 +222,6 @@ class JournalEntry(Table):
     __table_args__ = (
         CheckConstraint("kind in ('sidecar', 'embed')", "kind_known"),
         CheckConstraint("state in ('intended', 'written', 'abandoned', 'undone')", "state_known"),
-        CheckConstraint("restore_form in ('absent', 'whole', 'delta')", "restore_form_known"),
         Index("rating_journal_intended", "state", sqlite_where=text("state = 'intended'")),
     )
 
@@ -230,16 +231,12 @@ class JournalEntry(Table):
     target_path: Mapped[str] = mapped_column(PathText, index=True)
     kind: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="intended")
-    existed: Mapped[bool]
     before_hash: Mapped[str | None]
     after_hash: Mapped[str]
     stars_before: Mapped[int | None]
     stars_written: Mapped[int | None]
     intended_at: Mapped[str]
     settled_at: Mapped[str | None]
-    restore_form: Mapped[str]
-    prefix_length: Mapped[int] = mapped_column(server_default=text("0"))
-    suffix_length: Mapped[int] = mapped_column(server_default=text("0"))
     restore_data: Mapped[bytes | None]
 
 

@@ -214,10 +214,9 @@ class Rating:
             job.photo_id,
             str(entry.target),
             "embed" if entry.target == result.photo else "sidecar",
-            existed=not result.created,
             before_hash=entry.before_hash,
             after_hash=entry.after_hash,
-            restore=ratings.RestoreData("whole", entry.restore),
+            restore=entry.restore,
             stars_before=result.found.rating if result.found else None,
             stars_written=result.rating,
             now=self._state.clock(),
@@ -230,8 +229,11 @@ class Rating:
                 return
             if result.status == "unchanged":
                 photos.set_rating(session, job.photo_id, result.rating, "maclip")
-            elif result.found is not None:
-                photos.set_rating(session, job.photo_id, result.found.rating, result.found.owner)
+            else:
+                found = result.found
+                rating, owner = (found.rating, found.owner) if found is not None else (None, "none")
+                problem = result.reason if result.status == "skipped" else None
+                photos.set_rating(session, job.photo_id, rating, owner, problem)
         if result.status == "person":
             self._state.count(kept=1)
         elif result.status == "skipped":

@@ -54,7 +54,7 @@ def _undo_file(
 ) -> Undone:
     outcome: Undone = Undone(Path(path), "already")
     for row in chain:
-        entry = UndoEntry(Path(row.target_path), row.before_hash, row.after_hash, row.restore.data)
+        entry = UndoEntry(Path(row.target_path), row.before_hash, row.after_hash, row.restore)
         try:
             result = writer.undo(entry)
         except errors.MaclipError as error:

@@ -1,4 +1,3 @@
-import zlib
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import calibration, jobs, photos, ratings, scores
-from maclip_daemon.library.ratings import LastWrite, RestoreData
+from maclip_daemon.library.ratings import LastWrite
 from maclip_daemon.library.tables import PHOTOS
 
 AddPhoto = Callable[..., int]
@@ -21,10 +20,9 @@ def intend(session: Session, photo: int, target: str = "/photos/a.jpg.xmp", star
         photo,
         target,
         "sidecar",
-        existed=True,
         before_hash="before",
         after_hash=f"after {stars}",
-        restore=RestoreData("delta", zlib.compress(b"<xmp/>"), 10, 20),
+        restore=b"how to get back",
         stars_before=None,
         stars_written=stars,
         now=NOW,
@@ -44,9 +42,8 @@ def facts(session: Session, photo: int) -> tuple[object, ...]:
 def test_an_entry_is_unconfirmed_until_the_file_was_replaced(session: Session, photo: int) -> None:
     entry = intend(session, photo)
     (row,) = ratings.unconfirmed(session)
-    assert (row.id, row.target_path, row.state, row.existed) == (entry, "/photos/a.jpg.xmp", "intended", True)
-    assert zlib.decompress(row.restore.data) == b"<xmp/>"
-    assert (row.restore.form, row.restore.prefix_length, row.restore.suffix_length) == ("delta", 10, 20)
+    assert (row.id, row.target_path, row.state) == (entry, "/photos/a.jpg.xmp", "intended")
+    assert row.restore == b"how to get back"
     assert ratings.last_written(session, photo) is None
     ratings.confirm(session, entry, NOW)
     assert ratings.unconfirmed(session) == []

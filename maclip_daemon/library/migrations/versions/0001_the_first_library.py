@@ -97,6 +97,7 @@ def upgrade() -> None:
         sa.Column("rating_owner", sa.String(), server_default="none", nullable=False),
         sa.Column("stars_written", sa.Integer(), nullable=True),
         sa.Column("rating_undone_at", sa.String(), nullable=True),
+        sa.Column("rating_problem", sa.String(), nullable=True),
         sa.CheckConstraint(
             "rating_owner in ('none', 'maclip', 'person')", name=op.f("photos_rating_owner_known")
         ),
@@ -117,6 +118,13 @@ def upgrade() -> None:
         ["pixel_hash"],
         unique=False,
         sqlite_where=sa.text("pixel_hash IS NOT NULL"),
+    )
+    op.create_index(
+        "photos_rating_problem",
+        "photos",
+        ["rating_problem"],
+        unique=False,
+        sqlite_where=sa.text("rating_problem IS NOT NULL"),
     )
     op.create_index(
         "photos_rating_owner",
@@ -172,21 +180,14 @@ def upgrade() -> None:
         sa.Column("target_path", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("state", sa.String(), server_default="intended", nullable=False),
-        sa.Column("existed", sa.Boolean(), nullable=False),
         sa.Column("before_hash", sa.String(), nullable=True),
         sa.Column("after_hash", sa.String(), nullable=False),
         sa.Column("stars_before", sa.Integer(), nullable=True),
         sa.Column("stars_written", sa.Integer(), nullable=True),
         sa.Column("intended_at", sa.String(), nullable=False),
         sa.Column("settled_at", sa.String(), nullable=True),
-        sa.Column("restore_form", sa.String(), nullable=False),
-        sa.Column("prefix_length", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("suffix_length", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("restore_data", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint("kind in ('sidecar', 'embed')", name=op.f("rating_journal_kind_known")),
-        sa.CheckConstraint(
-            "restore_form in ('absent', 'whole', 'delta')", name=op.f("rating_journal_restore_form_known")
-        ),
         sa.CheckConstraint(
             "state in ('intended', 'written', 'abandoned', 'undone')", name=op.f("rating_journal_state_known")
         ),
@@ -242,7 +243,3 @@ def upgrade() -> None:
         "scores_scale_id_folder_id_score", "scores", ["scale_id", "folder_id", "score"], unique=False
     )
     op.create_index("scores_scale_id_score", "scores", ["scale_id", "score"], unique=False)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("The library goes forward only; restore the backup made before the migration.")
