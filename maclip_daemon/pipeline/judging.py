@@ -202,6 +202,7 @@ class Judging:
         counted = 0
         try:
             with self._library.writing() as session:
+                finished = []
                 for job, photo, row in scored:
                     if not jobs.finish(session, job, self._worker):
                         continue  # the file changed meanwhile: the job is queued again
@@ -213,10 +214,11 @@ class Judging:
                         taken_at=photo.taken_at,
                         pixel_hash=photo.pixel_hash,
                     )
-                    scores.record(session, job.photo_id, self._scale_id, row, now)
-                    counted += 1
-                    if self._state.is_calibrated and self._settings.rating.mode != "off":
-                        jobs.enqueue(session, job.photo_id, "rate", now)
+                    finished.append((job.photo_id, row))
+                scores.record_all(session, self._scale_id, finished, now)
+                if self._state.is_calibrated and self._settings.rating.mode != "off":
+                    jobs.enqueue_all(session, [photo_id for photo_id, _ in finished], "rate", now)
+                counted = len(finished)
                 # Counted before the jobs are seen to be gone: `--once` must not end before the calibration
                 # was considered.
                 self._state.count(scored=counted)

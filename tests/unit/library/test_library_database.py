@@ -122,7 +122,7 @@ def test_a_damaged_library_is_refused_with_the_way_out_and_left_alone(library: L
             notes.put(session, f"note {number}", "x" * 100, NOW)
     library.close()
     content = bytearray(library.path.read_bytes())
-    for page in range(20, len(content) // 4096 - 1, 3):
+    for page in range(len(content) // 8192, len(content) // 4096 - 1, 3):  # where the notes are
         content[page * 4096 : page * 4096 + 200] = os.urandom(200)
     library.path.write_bytes(content)
     with pytest.raises(DatabaseUnfit, match="maclip db check"):
