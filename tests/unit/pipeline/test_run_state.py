@@ -1,0 +1,68 @@
+"""Signs of life, pauses and stops."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from maclip_daemon.pipeline import run_state
+from maclip_daemon.pipeline.pulse import Pulse
+from maclip_daemon.pipeline.run_state import RunState, in_thread
+
+
+def test_a_part_that_does_not_report_in_time_has_stalled() -> None:
+    now = [100.0]
+    pulse = Pulse(clock=lambda: now[0])
+    pulse.beat("decoder", 10)
+    pulse.beat("rating", 60)
+    now[0] += 11
+    assert pulse.stalled() == ["decoder"]
+    pulse.beat("decoder", 10)
+    assert pulse.stalled() == []
+    now[0] += 100
+    pulse.end("decoder")
+    assert pulse.stalled() == ["rating"]
+
+
+def test_the_reason_of_a_pause_stays_until_work_succeeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_state, "PAUSE_S", 0.0)
+    state = RunState()
+    state.pause("disk", "the disk is full")
+    assert not state.paused("disk")
+    assert state.pauses == {"disk": "the disk is full"}
+    state.resume("disk")
+    assert state.pauses == {}
+    monkeypatch.setattr(run_state, "PAUSE_S", 60.0)
+    state.pause("model", "gone")
+    assert state.paused("disk", "model")
+    assert not state.paused("disk")
+
+
+def test_an_error_that_a_thread_does_not_handle_stops_the_run_and_is_kept() -> None:
+    state = RunState()
+
+    def work() -> None:
+        state.pulse.beat("worker", -1)
+        raise ZeroDivisionError
+
+    in_thread(state, "worker", work).join(10)
+    assert state.stopping.is_set()
+    assert isinstance(state.fatal, ZeroDivisionError)
+    assert state.pulse.stalled() == []
+
+
+def test_a_stop_wakes_whoever_waits_for_work() -> None:
+    state = RunState()
+    woken = threading.Event()
+
+    def wait() -> None:
+        while not state.stopping.is_set():
+            state.wait_for_work(60)
+        woken.set()
+
+    in_thread(state, "worker", wait)
+    state.stop()
+    assert woken.wait(10)

@@ -1,0 +1,60 @@
+"""Where settings come from, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon import settings
+from maclip_daemon.errors import ConfigurationError
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration.write_text("[scoring]\nmodel = 'a'\nmetric = 'a'\ndevice = 'a'\n")
+    monkeypatch.setenv("MACLIP_SCORING__METRIC", "b")
+    monkeypatch.setenv("MACLIP_SCORING__DEVICE", "b")
+    loaded = settings.load(configuration, {"scoring": {"device": "c"}})
+    assert (loaded.scoring.model, loaded.scoring.metric, loaded.scoring.device) == ("a", "b", "c")
+
+
+def test_the_data_folder_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MACLIP_DATA_DIR", str(tmp_path))
+    assert settings.load(None).database_path == tmp_path / "library.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[scoring]\nmodle = 1", "scoring.modle"),
+        ("[rating]\nmode = 'both'", "rating.mode"),
+        ("[rating]\nshares = [50, 50, 0, 0, 10]", "add up to 100, not 110"),
+        ("[rating]\nedges = [0.5, 0.4, 0.6, 0.7]", "must ascend"),
+        ("[folders]\nsettle_s = 0", "folders.settle_s"),
+        ("folders = 3", "folders"),
+        ("[scoring", "not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(configuration: Path, text: str, named: str) -> None:
+    configuration.write_text(text)
+    with pytest.raises(ConfigurationError, match=named) as caught:
+        settings.load(configuration)
+    assert str(configuration) in str(caught.value)
+
+
+def test_every_wrong_setting_is_named_at_once(configuration: Path) -> None:
+    configuration.write_text("[scoring]\na = 1\nb = 2\n[jobs]\nmax_attempts = 0\n")
+    with pytest.raises(ConfigurationError, match=r"scoring\.a.*scoring\.b.*jobs\.max_attempts"):
+        settings.load(configuration)
+
+
+def test_a_file_that_was_named_must_exist(configuration: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        settings.load(configuration)
