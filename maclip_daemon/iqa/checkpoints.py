@@ -58,7 +58,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} is not a plain set of weights; code inside of a model file is never run "
             f"({_brief(error)}). Save its state dict as safetensors."
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, SafetensorError) as error:
+        # Over bytes that are no pickle, torch's reader stumbles in many ways (IndexError, KeyError, …).
         raise ModelUnavailable(
             f"{path} cannot be read as a model ({_brief(error)}). Fetch it again."
         ) from None

@@ -17,7 +17,7 @@ import torch
 
 from maclip_daemon import children
 from maclip_daemon.children import Header
-from maclip_daemon.errors import MaclipError, Poison, Transient
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient
 from maclip_daemon.iqa import loading, metrics
 from maclip_daemon.iqa.models import ResolvedModel
 from maclip_daemon.iqa.photo_score import PhotoScore
@@ -61,12 +61,25 @@ class Handler:
         """One request → one reply; ends the process when the device is lost."""
         try:
             if self._engine is None:
-                self._engine = build_engine(self._configuration)
+                self._engine = self._loaded()
             return {"scores": score_request(self._engine, header["photos"], payload)}, b""
         except RuntimeError as error:
             if is_device_lost(error):
                 _end_at_once(error)
             raise
+
+    def _loaded(self) -> Engine:
+        try:
+            return build_engine(self._configuration)
+        except (MaclipError, RuntimeError):
+            raise
+        except Exception as error:
+            # Whatever it was, it is no photo's fault: the work pauses and no attempt is counted.
+            traceback.print_exc()
+            raise EnvironmentUnfit(
+                f"The model {self._configuration['model']} cannot be loaded "
+                f"({type(error).__name__}: {error}). `maclip doctor` looks at this machine."
+            ) from error
 
 
 def score_request(engine: Engine, photos: list[dict[str, Any]], payload: bytes) -> list[dict[str, Any]]:
