@@ -94,7 +94,7 @@ class RunState:
             known = self._pauses.get(resource)
             self._pauses[resource] = (reason, time.monotonic() + PAUSE_S)
         if known is None or known[0] != reason:
-            log.error("paused", resource=resource, reason=reason, retry_in_s=PAUSE_S)
+            log.warning("paused", resource=resource, reason=reason, retry_in_s=PAUSE_S)
 
     def resume(self, resource: Resource) -> None:
         """Say that `resource` is there again."""
