@@ -101,6 +101,11 @@ def see(
     return Sighting(known.id, "same", needs_score=False)
 
 
+def rewritten(session: Session, photo_id: int, found: FoundFile) -> None:
+    """Remember the new size and time of a file whose metadata we wrote ourselves; its pixels are as before."""
+    session.execute(update(PHOTOS).where(PHOTOS.c.id == photo_id).values(**_identity(found)))
+
+
 def _see_new(
     session: Session, root_id: int, found: FoundFile, now: float, is_gone: Callable[[str], bool] | None
 ) -> Sighting:

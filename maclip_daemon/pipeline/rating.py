@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from maclip_daemon import errors
+from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library import calibration as calibrations
 from maclip_daemon.library import jobs, photos, ratings
 from maclip_daemon.library.calibration import Calibration
@@ -18,6 +19,7 @@ from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline.recovery import settle
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.settings import Settings
 
@@ -187,25 +189,35 @@ class Rating:
             return
         with self._library.writing() as session:
             entries = [self._intend(session, job, result) for job, result in prepared]
-        outcomes = self._writer.commit_many([result for _, result in prepared])
-        full: errors.NoSpace | None = None
+        try:
+            outcomes = self._writer.commit_many([result for _, result in prepared])
+        except errors.MaclipError:
+            # The metadata process was lost: the files say how far it came.
+            with self._library.writing() as session:
+                for (_, result), entry in zip(prepared, entries, strict=True):
+                    written = result.undo_entry
+                    settle(session, entry, written.target, written.after_hash, self._state.clock())
+            raise
         with self._library.writing() as session:
-            now = self._state.clock()
             for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
-                if error is None:
-                    ratings.confirm(session, entry, now)
-                    photos.set_rating(session, job.photo_id, result.rating, "maclip")
-                    jobs.finish(session, job, self._worker)
-                    self._state.count(rated=1)
-                else:
-                    ratings.abandon(session, entry, now)
+                self._settle(session, job, result, entry, error)
         for (job, _), error in zip(prepared, outcomes, strict=True):
-            if isinstance(error, errors.NoSpace):
-                full = error
-            elif error is not None:
+            if error is not None and not isinstance(error, errors.NoSpace):
                 self._fail(job, error)
-        if full is not None:
+        if full := next((error for error in outcomes if isinstance(error, errors.NoSpace)), None):
             raise full
+
+    def _settle(
+        self, session: Session, job: LeasedJob, result: Prepared, entry: int, error: errors.MaclipError | None
+    ) -> None:
+        if error is not None:
+            ratings.abandon(session, entry, self._state.clock())
+            return
+        ratings.confirm(session, entry, self._state.clock())
+        if result.target == result.photo and (found := found_file(job.path)) is not None:
+            photos.rewritten(session, job.photo_id, found)  # so that our own write is not taken for a change
+        jobs.finish(session, job, self._worker)
+        self._state.count(rated=1)
 
     def _intend(self, session: Session, job: LeasedJob, result: Prepared) -> int:
         entry = result.undo_entry

@@ -24,19 +24,19 @@ def recover(library: Library, spool_folder: Path, now: float) -> None:
             log.info("removed a temporary file of a killed run", file=str(stray))
     with library.writing() as session:
         for row in doubtful:
-            _settle(session, row, now)
+            settle(session, row.id, Path(row.target_path), row.after_hash, now)
         released = leases.release_all(session, None, now)
     if released or doubtful:
         log.info("recovered", jobs_taken_back=released, journal_entries_settled=len(doubtful))
 
 
-def _settle(session: Session, row: ratings.JournalRow, now: float) -> None:
-    """Look at the file: was it replaced before the run was killed, or not?"""
+def settle(session: Session, entry_id: int, target: Path, after_hash: str, now: float) -> None:
+    """Confirm or abandon a journal entry by looking at its file: was it replaced, or not?"""
     try:
-        present = digest(Path(row.target_path).read_bytes())
+        present = digest(target.read_bytes())
     except OSError:
         present = None
-    if present == row.after_hash:
-        ratings.confirm(session, row.id, now)
+    if present == after_hash:
+        ratings.confirm(session, entry_id, now)
     else:
-        ratings.abandon(session, row.id, now)
+        ratings.abandon(session, entry_id, now)

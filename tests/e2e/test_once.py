@@ -194,3 +194,15 @@ def test_a_tiny_photo_and_a_huge_side_ratio_have_scores_too(home: Home) -> None:
     make_photo(home.photos / "panorama.jpg", 2, (4000, 240))
     home.maclip("run", "--once", home.photos)
     assert set(home.scored()) == {"tiny.png", "panorama.jpg"}
+
+
+def test_embedding_is_not_taken_for_a_change_and_undo_brings_the_photos_back(home: Home) -> None:
+    photos = make_photos(home.photos, 5)
+    before = contents(home.photos)
+    home.maclip("run", "--once", home.photos, "--mode", "embed")
+    embedded = contents(home.photos)
+    assert embedded.keys() == before.keys()
+    assert all(embedded[path] != before[path] for path in photos)
+    assert "Nothing to do." in home.maclip("run", "--once", home.photos, "--mode", "embed").stdout
+    home.maclip("undo")
+    assert contents(home.photos) == before
