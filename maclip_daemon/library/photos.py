@@ -102,7 +102,7 @@ def see(
 
 
 def rewritten(session: Session, photo_id: int, found: FoundFile) -> None:
-    """Remember the new size and time of a file whose metadata we wrote ourselves; its pixels are as before."""
+    """Remember the new size and time of a file that we wrote our stars into; its pixels are as before."""
     session.execute(update(PHOTOS).where(PHOTOS.c.id == photo_id).values(**_identity(found)))
 
 
