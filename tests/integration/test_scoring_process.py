@@ -37,7 +37,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def client(tmp_path: Path, model: Path) -> Iterator[ScorerClient]:
-    client = ScorerClient(ScoringSettings(model=f"file:{model}", precision="fp32", device="cpu"), tmp_path)
+    settings = ScoringSettings(model=f"file:{model}", precision="fp32", device="cpu", threads=1)
+    client = ScorerClient(settings, tmp_path)
     yield client
     client.close()
 

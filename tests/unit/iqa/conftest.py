@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from maclip_daemon.iqa.seeded import write_seeded_checkpoint
 
 GOLDEN = Path(__file__).parents[3].parent / "shared" / "golden"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """The models are so small that threads only wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

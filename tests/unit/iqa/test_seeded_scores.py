@@ -24,7 +24,7 @@ from maclip_daemon.iqa.seeded import write_seeded_checkpoint
 from maclip_daemon.iqa.views import make_views
 
 STORED = Path(__file__).with_name("seeded_scores.json")
-SIZES = ((224, 224), (300, 260), (512, 384), (200, 500))
+SIZES = ((224, 224), (384, 260), (200, 500))
 PROTOCOLS = ("native", "spaq448", "agiqa224", "long-edge-320")
 
 

@@ -113,7 +113,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
 ) -> None:
     engine, encoder = misbehaving(checkpoint, out_of_memory_above(6, error, text))
     reference = Engine(loaded(checkpoint), metrics.maclip())
-    photos = [photo(seed) for seed in range(8)]
+    photos = [photo(seed, 300, 300) for seed in range(20)]
     scores = engine.score(photos)
     assert [score.score for score in scores] == pytest.approx(
         [score.score for score in reference.score(photos)], abs=1e-4
