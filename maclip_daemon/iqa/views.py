@@ -90,8 +90,8 @@ def squashed_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISAT
 
 def _bilinear_sources(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """For each of 224 positions: the two source indices [224, 2], and the share of the second [224]."""
-    # As torch's own kernel rounds: a scale in fp32, one fused multiply-add, the result in fp32. Exact positions
-    # would differ from its views by up to 2e-4. On the CPU, because MPS has no doubles.
+    # As torch's own kernel rounds: a scale in fp32, one fused multiply-add, the result in fp32. Exact
+    # positions would differ from its views by up to 2e-4. On the CPU, because MPS has no doubles.
     scale = torch.tensor(size / VIEW_SIZE, dtype=torch.float32).double()
     positions = ((torch.arange(VIEW_SIZE, dtype=torch.float64) + 0.5) * scale - 0.5).float()
     positions = positions.clamp(min=0).to(device)
