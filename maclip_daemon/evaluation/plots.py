@@ -43,6 +43,7 @@ def draw(
     title: str,
 ) -> Figure:
     """Draw one candidate; scores and opinions are finite, and in the same order as the subsets."""
+    from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE, layout="constrained")
@@ -69,7 +70,12 @@ def draw(
     main.set_ylabel("mean opinion score")
     figures = f"SRCC {agreement.srcc:.3f} · PLCC {agreement.plcc:.3f} · {agreement.images} images"
     figure.suptitle(f"{title}\n{figures}", fontsize=10, x=0.01, ha="left")
-    figure.legend(*main.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    legend = figure.legend(
+        *main.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
+    )
+    for handle in legend.legend_handles:
+        if isinstance(handle, PathCollection):  # the points of thousands are small and pale
+            handle.set(alpha=1.0, sizes=[30.0])
     return figure
 
 

@@ -98,7 +98,7 @@ def test_a_killed_run_goes_on_and_no_image_is_scored_twice(place: Path) -> None:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    before = [line for line in cache.read_text().split("\n")[:-1]]
+    before = cache.read_text().split("\n")[:-1]
     assert 16 <= len(before) < 160, "the run was not ended in the middle"
     again = _run(place, "images", "--mos", "mos.csv", "--report", "out", "--json")
     assert again.returncode == 0, again.stderr
@@ -156,3 +156,12 @@ def test_real_photographs_are_read_with_their_subsets(place: Path) -> None:
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert [row["subset"] for row in content["agreement"]] == ["all", "ss01", "ss02", "ss03"]
+
+
+def test_wrong_input_is_found_without_loading_torch() -> None:
+    program = (
+        "import sys, maclip_daemon.cli.evaluate, maclip_daemon.evaluation.plan, "
+        "maclip_daemon.evaluation.datasets; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
