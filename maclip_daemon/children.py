@@ -46,8 +46,17 @@ class Child:
     Not thread-safe: one thread owns one child.
     """
 
-    def __init__(self, module: str, configuration: Mapping[str, Any] | None = None, *, nice: int = 0) -> None:
+    def __init__(
+        self,
+        module: str,
+        configuration: Mapping[str, Any] | None = None,
+        *,
+        nice: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment`: variables on top of the parent's, where the parent has not set them itself."""
         self.module = module
+        self._environment = {**(environment or {}), **os.environ}
         self._configuration = dict(configuration or {})
         self._nice = nice
         self._process: subprocess.Popen[bytes] | None = None
@@ -115,6 +124,7 @@ class Child:
         command = [sys.executable, "-P", "-m", self.module, json.dumps(self._configuration)]
         process = subprocess.Popen(
             command,
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
