@@ -162,7 +162,7 @@ class Child:
         cause = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         last = next((line for line in reversed(self._last_words) if line.strip()), "")
         self._forget()
-        return f"the process {self.module.rpartition('.')[2]} {cause}" + (f": {last.strip()}" if last else "")
+        return f"the process {self.module.removeprefix('maclip_daemon.')} {cause}" + (f": {last.strip()}" if last else "")
 
     def _forget(self) -> None:
         """Close what is left of the last process, so that no descriptor leaks."""

@@ -55,13 +55,21 @@ def list_(
         return
     output.print_table(
         "Models",
-        {"name": "left", "here": "left", "MB": "right", "licence": "left", "what": "left"},
+        {
+            "name": "left",
+            "here": "left",
+            "MB": "right",
+            "licence": "left",
+            "protocol": "left",
+            "what": "left",
+        },
         (
             (
                 row["name"],
                 "yes" if row["installed"] else row["fetch"],
                 row["megabytes"],
                 row["licence"],
+                row["protocol"],
                 row["description"],
             )
             for row in rows
@@ -74,7 +82,8 @@ def list_(
 
 @app.command()
 def pull(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="A name of `maclip models`.")]
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A name of `maclip models`, or an open_clip `ARCH/TAG`.")],
 ) -> None:
     """Fetch the weights of a model, with progress; an interrupted download goes on where it stopped.
 
@@ -85,6 +94,13 @@ def pull(
     from maclip_daemon.iqa.models import CATALOGUE
 
     data_dir = invocation.of(context).settings().data_dir
+    architecture, slash, tag = name.partition("/")
+    if slash:
+        from maclip_daemon.iqa.loading import pull_from_open_clip
+
+        pull_from_open_clip(architecture, tag, data_dir)
+        output.say(f"{name} is here. Use it with --model {name}.")
+        return
     if name not in CATALOGUE:
         raise UsageError(f"There is no model {name!r} in the catalogue. `maclip models` lists it.")
     if not sys.stderr.isatty():

@@ -41,7 +41,8 @@ class Ready:
     @property
     def block(self) -> PixelBlock:
         """What the scorer takes."""
-        return PixelBlock(self.photo.pixels, self.photo.spooled, self.photo.width, self.photo.height)
+        photo = self.photo
+        return PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height, name=self.job.path)
 
 
 class Judging:
