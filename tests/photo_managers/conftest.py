@@ -1,0 +1,102 @@
+"""The real applications, our writer, and photos with metadata of their own."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyexiv2
+import pytest
+from PIL import Image, ImageFilter
+
+from maclip_daemon.metadata.records import Mode, Prepared, QualityProperties, RatingRequest
+from maclip_daemon.metadata.writer import MetadataWriter
+from tests.photo_managers.applications import DIGIKAM_OPTIONS, Darktable, DigiKam, Screen, need
+
+QUALITY = QualityProperties(
+    0.8123456, 42.125, 4, "maclip", "builtin", "spaq448", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+)
+TITLE = "Am Kai, früh"
+TAGS = ("Hafen", "Kräne")
+DESCRIBED = {
+    "Xmp.dc.title": {'lang="x-default"': TITLE},
+    "Xmp.dc.subject": ["Hafen", "Kräne"],
+    "Xmp.xmp.CreatorTool": "a camera",
+}
+
+Rate = Callable[..., Prepared]
+
+
+@pytest.fixture(scope="session")
+def screen() -> Iterator[Screen]:
+    need("Xvfb")
+    screen = Screen()
+    yield screen
+    screen.close()
+
+
+@pytest.fixture(scope="session")
+def darktable(tmp_path_factory: pytest.TempPathFactory, screen: Screen) -> Iterator[Darktable]:
+    """One darktable for all tests that only import folders of their own."""
+    need("darktable")
+    darktable = Darktable(tmp_path_factory.mktemp("darktable"), screen)
+    yield darktable
+    darktable.close()
+
+
+@pytest.fixture
+def open_digikam(tmp_path: Path, screen: Screen) -> Callable[[Path], DigiKam]:
+    need("digikam")
+
+    def open_it(album: Path, *options: str) -> DigiKam:
+        home = tmp_path / "digikam"
+        home.mkdir()
+        return DigiKam(home, screen, album, options or DIGIKAM_OPTIONS)
+
+    return open_it
+
+
+@pytest.fixture(scope="session")
+def writer() -> Iterator[MetadataWriter]:
+    with MetadataWriter() as writer:
+        yield writer
+
+
+@pytest.fixture
+def rate(writer: MetadataWriter) -> Rate:
+    """Write stars as the daemon does; gives what was prepared."""
+
+    def rate(photo: Path, stars: int, last: int | None = None, mode: Mode = "sidecar") -> Prepared:
+        request = RatingRequest(photo, replace(QUALITY, stars=stars), mode, last_written=last)
+        prepared = writer.prepare(request)
+        if prepared.status == "prepared":
+            writer.commit(prepared)
+        return prepared
+
+    return rate
+
+
+def make_photo(path: Path, seed: int, tags: dict[str, object] | None = None) -> Path:
+    """A photo-like picture, different for each seed, with XMP of its own."""
+    random = np.random.default_rng(seed)
+    shapes = random.integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    image = Image.fromarray(shapes).resize((320, 240), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    kind = {".jpg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".webp": "WEBP"}[path.suffix.lower()]
+    image.filter(ImageFilter.GaussianBlur(1)).save(buffer, kind)
+    data = buffer.getvalue()
+    if tags:
+        with pyexiv2.ImageData(data) as described:
+            described.modify_xmp(tags)
+            data = described.get_bytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def sidecar_of(photo: Path) -> Path:
+    return photo.with_name(photo.name + ".xmp")

@@ -1,0 +1,107 @@
+"""What a real digiKam makes of what we wrote, and what we make of what it wrote."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.photo_managers.applications import DIGIKAM_OPTIONS, DigiKam, Seen, need
+from tests.photo_managers.conftest import DESCRIBED, TAGS, TITLE, Rate, make_photo, sidecar_of
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
+from make_photos import write_dng
+
+LIGHTROOM = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about="" xmlns:crs="http://ns.adobe.com/camera-raw-settings/1.0/"
+   crs:Exposure2012="+0.50"/>
+ </rdf:RDF>
+</x:xmpmeta>
+"""
+WRITING = ("Metadata Writing Mode=1", "Save Rating=true", "Use Lazy Sync=false")  # to sidecars, at once
+
+OpenDigiKam = Callable[..., DigiKam]
+
+
+def known(photos: int) -> str:
+    """The condition that digiKam has read so many photos."""
+    return f"select count(*) = {photos} from ImageInformation"
+
+
+def test_every_kind_of_photo_shows_our_stars_and_what_it_had_before(
+    tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate
+) -> None:
+    album = tmp_path / "album"
+    deep = "Ünïcödé 写真 🌊/" + "/".join(["x" * 120] * 3)
+    longest = deep + "/" + "l" * (255 - len(".jpg.xmp")) + ".jpg"
+    wanted = {"a.jpg": 2, "b.png": 3, "c.tif": 4, "IMG_1.jpg": 5, f"{deep}/ночь & <tag>.jpg": 1, longest: 3}
+    for seed, (name, stars) in enumerate(wanted.items()):
+        assert rate(make_photo(album / name, 40 + seed, DESCRIBED), stars).status == "prepared"
+    assert rate(write_dng(album / "IMG_1.dng"), 5).status == "prepared"
+    embedded = make_photo(album / "embedded.jpg", 50, DESCRIBED)
+    assert rate(embedded, 4, mode="embed").target == embedded
+    # Ratings of a person, and a number at the end that darktable would take for a duplicate's.
+    theirs = make_photo(album / "theirs.jpg", 51, DESCRIBED | {"Xmp.xmp.Rating": "2"})
+    assert rate(theirs, 5).status == "person"
+    numbered = make_photo(album / "a_01.jpg", 52, DESCRIBED | {"Xmp.xmp.Rating": "0"})
+    assert rate(numbered, 5).status == "skipped"
+    # A Lightroom sidecar that RAW and JPEG share: the RAW's score alone goes in.
+    shared_jpeg = make_photo(album / "IMG_2.jpg", 53)
+    shared_raw = write_dng(album / "IMG_2.dng", 320, 240)
+    (album / "IMG_2.xmp").write_text(LIGHTROOM)
+    assert rate(shared_raw, 1).target == album / "IMG_2.xmp"
+    assert "only the RAW's score" in rate(shared_jpeg, 5).reason
+
+    digikam = open_digikam(album)
+    seen = digikam.scan(known(12))
+    expected = {Path(name).name: Seen(stars, TITLE, TAGS) for name, stars in wanted.items()}
+    assert {name: seen[name] for name in expected} == expected
+    assert seen["embedded.jpg"] == Seen(4, TITLE, TAGS)
+    assert seen["theirs.jpg"] == Seen(2, TITLE, TAGS)
+    assert seen["a_01.jpg"].title == TITLE
+    assert not seen["a_01.jpg"].rating
+    assert seen["IMG_1.dng"].rating == 5
+    assert seen["IMG_2.dng"].rating == 1
+
+    # Other stars later: digiKam sees them in its next scan, with nothing else changed.
+    assert rate(album / "a.jpg", 5, last=2).status == "prepared"
+    assert rate(album / "IMG_1.jpg", 1, last=5).status == "prepared"
+    again = digikam.scan(
+        "select count(*) = 2 from Images i join ImageInformation n on n.imageid = i.id"
+        " where i.name = 'a.jpg' and n.rating = 5 or i.name = 'IMG_1.jpg' and n.rating = 1"
+    )
+    changed = {"a.jpg": Seen(5, TITLE, TAGS), "IMG_1.jpg": Seen(1, TITLE, TAGS)}
+    assert again == seen | changed
+
+
+def test_a_star_pressed_in_digikam_between_two_of_our_writes_wins_for_good(
+    tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate
+) -> None:
+    need("xdotool")
+    album = tmp_path / "album"
+    photo = make_photo(album / "pressed.jpg", 60, DESCRIBED)
+    sidecar = sidecar_of(photo)
+    assert rate(photo, 2).status == "prepared"
+    digikam = open_digikam(album, *DIGIKAM_OPTIONS, *WRITING)
+    assert digikam.scan(known(1)) == {"pressed.jpg": Seen(2, TITLE, TAGS)}
+    digikam.press_stars(5, lambda: 'xmp:Rating="5"' in sidecar.read_text("utf-8"))
+    theirs = sidecar.read_bytes()
+    assert b"http://ns.maclip-daemon/quality/1.0/" in theirs, "digiKam keeps what it does not know"
+    for stars in (1, 2, 5):
+        assert rate(photo, stars, last=2).status == "person"
+    assert sidecar.read_bytes() == theirs
+
+
+def test_other_fields_that_digikam_wrote_stay_in_step_with_our_rating(
+    tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate
+) -> None:
+    photo = make_photo(tmp_path / "album" / "fields.jpg", 61, DESCRIBED)
+    in_step = {"Xmp.xmp.Rating": "0", "Xmp.MicrosoftPhoto.Rating": "0", "Xmp.acdsee.rating": "0"}
+    photo.write_bytes(make_photo(tmp_path / "fields.jpg", 61, DESCRIBED | in_step).read_bytes())
+    assert rate(photo, 2).status == "prepared"
+    assert rate(photo, 4, last=2).status == "prepared"
+    written = sidecar_of(photo).read_text("utf-8")
+    assert 'MicrosoftPhoto:Rating="75"' in written
+    assert 'acdsee:rating="4"' in written
+    assert open_digikam(photo.parent).scan(known(1)) == {"fields.jpg": Seen(4, TITLE, TAGS)}
