@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from maclip_daemon.cli import service_definition, service_manager
+from maclip_daemon.cli import darktable_plugin, service_definition, service_manager
 from maclip_daemon.cli.service_manager import Command, ServiceManager
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 
@@ -26,6 +26,11 @@ Folders = Annotated[
     typer.Argument(
         metavar="PATH…", help="Folders to watch. None: those of the configuration, folders.paths."
     ),
+]
+
+
+Darktable = Annotated[
+    bool, typer.Option("--darktable", help="The plugin for darktable's lighttable, in place of the service.")
 ]
 
 
@@ -46,12 +51,20 @@ def install(
     linger: Annotated[
         bool, typer.Option("--linger", help="Also run while you are not logged in (systemd only).")
     ] = False,
+    darktable: Darktable = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Write the service definition for this installation, and start it.
 
     Run it again with other folders to replace the earlier ones.
     """
+    if darktable:
+        if folders or linger:
+            raise UsageError("--darktable puts the plugin in place and takes no folders: use two commands.")
+        darktable_plugin.install(
+            _global_flag(context, "config"), _global_flag(context, "data_dir"), dry_run=dry_run
+        )
+        return
     manager = service_manager.of_this_platform()
     text = _definition_for(_native_platform(), context, _checked(folders, context))
     if manager.definition.exists() and not _is_ours(manager):
@@ -85,9 +98,13 @@ def install(
 
 @app.command()
 def uninstall(
+    darktable: Darktable = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Stop the service and remove its definition. Photos, ratings, database and settings stay."""
+    if darktable:
+        darktable_plugin.uninstall(dry_run=dry_run)
+        return
     manager = service_manager.of_this_platform()
     if not manager.definition.exists():
         typer.echo(f"There is no service of maclip: {manager.definition} does not exist.")

@@ -81,6 +81,14 @@ def windows_task(command: Sequence[str], user: str) -> str:
     )
 
 
+def darktable_plugin(*, config: Path | None = None, data_dir: Path | None = None) -> str:
+    """Render darktable's plugin, which calls the program of this very installation."""
+    command = service_command([], config=config, data_dir=data_dir)[:-1]
+    words = ", ".join(map(_lua_string, command))
+    plugin = _file("darktable/maclip.lua").replace("$seal", _UNSEALED_LINE, 1)
+    return _seal(plugin.replace('local COMMAND = { "maclip" }', f"local COMMAND = {{ {words} }}", 1))
+
+
 def inotify_limits() -> str:
     """Return the sysctl file that raises the kernel's limits on watched folders."""
     return _file("99-maclip-inotify.conf")
@@ -121,6 +129,12 @@ def _exec_line(command: Sequence[str]) -> str:
     if _UNSAFE_IN_PROGRAM.search(command[0]):
         command = ["/bin/sh", "-c", 'exec "$0" "$@"', *command]
     return " ".join(quote_for_systemd(word) for word in command)
+
+
+def _lua_string(text: str) -> str:
+    """Quote for Lua 5.4 (reference manual, 3.1): plain ASCII as it is, every other byte as `\\ddd`."""
+    plain = {byte for byte in range(0x20, 0x7F) if chr(byte) not in '"\\'}
+    return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03d}" for byte in os.fsencode(text)) + '"'
 
 
 def _xml(text: str) -> str:

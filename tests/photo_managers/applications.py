@@ -101,14 +101,14 @@ class Darktable:
         self, home: Path, screen: Screen, *preferences: str, luarc: str | None = None, **environment: str
     ) -> None:
         self.home = home
-        self.configuration = home / "configuration"
+        self.configuration = home / ".config" / "darktable"
         self._requests = home / "requests"
         self._requests.mkdir(parents=True, exist_ok=True)
         self._said = home / "darktable.log"
         self._environment = _environment(home, screen) | {"MACLIP_AGENT": str(self._requests)} | environment
         self._preferences = ["write_sidecar_files=after edit", *preferences]
         if luarc is not None:
-            self.configuration.mkdir(exist_ok=True)
+            self.configuration.mkdir(parents=True, exist_ok=True)
             (self.configuration / "luarc").write_text(luarc)
         self._start()
 

@@ -259,3 +259,35 @@ def test_every_command_and_option_says_what_it_does() -> None:
     assert shutil.which("systemctl") is None
     for command in ("install", "uninstall", "status", "print"):
         assert len(said(run(command, "--help"))) > 100
+
+
+def test_the_plugin_for_darktable_is_put_in_place_and_taken_away_alone(tmp_path: Path) -> None:
+    lua = tmp_path / "configuration/darktable/lua"
+    lua.mkdir(parents=True)
+    (lua / "other.lua").write_text("return 1")
+    output = said(run("install", "--darktable"))
+    assert 'require "maclip"' in output
+    plugin = lua / "maclip.lua"
+    assert service_definition.is_unchanged(plugin.read_text())
+    assert '"-m", "maclip_daemon" }' in plugin.read_text()
+    assert not (lua.parent / "luarc").exists()
+    (lua.parent / "luarc").write_text("require 'maclip'\n")
+    assert "switched on" in said(run("install", "--darktable"))
+    assert "luarc" in said(run("uninstall", "--darktable"))
+    assert [path.name for path in lua.iterdir()] == ["other.lua"]
+    assert "not installed" in said(run("uninstall", "--darktable"))
+
+
+def test_a_plugin_that_was_changed_is_left_alone(tmp_path: Path, photos: Path) -> None:
+    said(run("install", "--darktable"))
+    plugin = tmp_path / "configuration/darktable/lua/maclip.lua"
+    plugin.write_text(plugin.read_text() + "-- mine\n")
+    assert "changed by hand" in str(refused(run("install", "--darktable")))
+    assert "changed by hand" in str(refused(run("uninstall", "--darktable")))
+    assert plugin.read_text().endswith("-- mine\n")
+    assert isinstance(refused(run("install", "--darktable", photos)), UsageError)
+
+
+def test_the_plugin_calls_the_program_with_its_flags_whatever_they_hold() -> None:
+    text = service_definition.darktable_plugin(config=Path('/a "b"\\\n/é.toml'))
+    assert r'"--config", "/a \034b\034\092\010/\195\169.toml" }' in text

@@ -1,0 +1,382 @@
+--[[ MA-CLIP in darktable's lighttable: why a photo has its score, its stars, and the worst of a collection.
+
+For darktable 4.2 and later on Linux and macOS. `maclip service install --darktable` puts this file into
+darktable's configuration folder, as lua/maclip.lua, with the path of the installed program in the line below.
+Switch it on with a line in the file luarc of the same folder:
+
+    require "maclip"
+
+All it knows it asks `maclip … --json`; the daemon need not run. It writes nothing but ratings that you take
+over with its button, and never over a rating of yours.
+
+$seal
+]]
+
+local darktable = require "darktable"
+
+local COMMAND = { "maclip" }
+
+local WORST_COUNT = 50
+local CLEARLY, SOMEWHAT = 0.65, 0.55 -- agreement with one side of a prompt pair; 0.5 is neither
+local EVERYTHING = 1000000000 -- rows: `maclip worst` has no word for all
+local PAIRS = { -- property, its good and its bad side
+  { "good", "good image", "bad image" },
+  { "sharpness", "sharp", "blurry" },
+  { "edges", "sharp edges", "blurry edges" },
+  { "resolution", "high resolution", "low resolution" },
+  { "noise_free", "clean", "noisy" },
+}
+
+local plugin = {}
+
+-- JSON (RFC 8259), reading only ----------------------------------------------------------------------------
+
+local ESCAPES = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+local NAMES = { ["true"] = true, ["false"] = false }
+local value_at
+
+local function string_at(text, at)
+  local parts = {}
+  while true do
+    local stop = assert(text:find('["\\]', at), "JSON: a text without its end")
+    parts[#parts + 1] = text:sub(at, stop - 1)
+    if text:sub(stop, stop) == '"' then return table.concat(parts), stop + 1 end
+    local letter = text:sub(stop + 1, stop + 1)
+    at = stop + 2
+    if letter == "u" then
+      local code = tonumber(text:sub(at, at + 3), 16)
+      at = at + 4
+      local low = text:match("^\\u([dD][c-fC-F]%x%x)", at)
+      if code >= 0xD800 and code < 0xDC00 and low then
+        code = 0x10000 + (code - 0xD800) * 0x400 + tonumber(low, 16) - 0xDC00
+        at = at + 6
+      end
+      -- Python writes a byte of a file name that is no UTF-8 as U+DC80 and up (PEP 383).
+      local lone_byte = code >= 0xDC80 and code <= 0xDCFF
+      parts[#parts + 1] = lone_byte and string.char(code - 0xDC00) or utf8.char(code)
+    else
+      parts[#parts + 1] = ESCAPES[letter] or letter
+    end
+  end
+end
+
+local function container_at(text, at, closing)
+  local result = {}
+  at = text:match("^%s*()", at)
+  while text:sub(at, at) ~= closing do
+    local key
+    if closing == "}" then
+      key, at = value_at(text, at)
+      at = assert(text:match("^%s*:()", at), "JSON: a name without a value")
+    else
+      key = #result + 1
+    end
+    local value
+    value, at = value_at(text, at)
+    result[key] = value
+    at = text:match("^%s*,?%s*()", at)
+    assert(at <= #text, "JSON: cut off")
+  end
+  return result, at + 1
+end
+
+function value_at(text, at)
+  at = text:match("^%s*()", at)
+  local first = text:sub(at, at)
+  if first == '"' then return string_at(text, at + 1) end
+  if first == "{" then return container_at(text, at + 1, "}") end
+  if first == "[" then return container_at(text, at + 1, "]") end
+  local word = text:match("^[%w%.%+%-]+", at)
+  assert(word, "JSON: cut off")
+  local value = NAMES[word]
+  if value == nil then value = tonumber(word) end -- null is nil
+  return value, at + #word
+end
+
+-- Asking maclip ----------------------------------------------------------------------------------------------
+
+-- One word of a command line: in single quotes the shell takes every byte as it is.
+local function quote(word)
+  return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
+end
+
+local function read_file(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+-- Run a command line, while darktable goes on. Gives what it printed, its complaint, and its exit code.
+local function run(command)
+  local output, complaint, status = os.tmpname(), os.tmpname(), os.tmpname()
+  darktable.control.execute(
+    "( " .. command .. " ) </dev/null >" .. quote(output) .. " 2>" .. quote(complaint)
+    .. "; echo $? >" .. quote(status)
+  )
+  local printed, complained, code = read_file(output), read_file(complaint), tonumber(read_file(status))
+  for _, path in ipairs { output, complaint, status } do os.remove(path) end
+  return printed or "", complained or "", code
+end
+
+-- Run maclip. Gives what it printed, or nil and a sentence that says what is wrong.
+local function ask(arguments, may_fail_partly)
+  local words = {}
+  for _, word in ipairs(COMMAND) do words[#words + 1] = quote(word) end
+  for _, word in ipairs(arguments) do words[#words + 1] = quote(word) end
+  local printed, complained, code = run(table.concat(words, " "))
+  if code == 0 or (may_fail_partly and code == 1 and printed ~= "") then return printed end
+  if code == 126 or code == 127 or complained:find("No module named maclip_daemon", 1, true) then
+    return nil, "maclip was not found (" .. COMMAND[1] .. "). Install it again, and then this plugin: "
+      .. "maclip service install --darktable"
+  end
+  local sentence = complained:match("[^\n]*%S[^\n]*%s*$") or "maclip ended with " .. tostring(code) .. "."
+  return nil, (sentence:gsub("%s+$", ""))
+end
+
+local function rows_of(printed)
+  local rows = {}
+  for line in printed:gmatch("[^\n]+") do rows[#rows + 1] = value_at(line, 1) end
+  return rows
+end
+
+local function path_of(image)
+  return image.path .. "/" .. image.filename
+end
+
+-- What a maclip folder is called: without symbolic links.
+local function real_folder(folder)
+  local printed = run("cd -- " .. quote(folder) .. " && pwd -P")
+  return (printed:gsub("\n$", ""))
+end
+
+-- The scored photos of the images' folders, lowest first; each row with its darktable image, which is nil for
+-- photos that are not among the images.
+local function scored(images)
+  local by_path, folders = {}, {}
+  for _, image in ipairs(images) do
+    if not folders[image.path] then folders[image.path] = real_folder(image.path) end
+    -- Duplicates share one file; the first one stands for it.
+    local path = folders[image.path] .. "/" .. image.filename
+    if not by_path[path] or image.duplicate_index < by_path[path].duplicate_index then by_path[path] = image end
+  end
+  local found, seen = {}, {}
+  for _, folder in pairs(folders) do
+    local printed, problem =
+      ask { "worst", "--format", "json", "--number", EVERYTHING, "--under", folder }
+    if not printed then return nil, problem end
+    for _, row in ipairs(rows_of(printed)) do
+      if by_path[row.path] and not seen[row.path] then
+        seen[row.path] = true
+        row.image = by_path[row.path]
+        found[#found + 1] = row
+      end
+    end
+  end
+  table.sort(found, function(one, other) return one.score < other.score end)
+  return found
+end
+
+-- Whose rating is it ----------------------------------------------------------------------------------------
+
+-- The rating to take over for a photo, or nil and why not.
+--
+-- darktable writes every star that a person presses into the sidecar. So as long as the file says what maclip
+-- wrote, another rating in darktable is an older one of maclip, or the one that darktable gives each new photo.
+local function rating_to_take(image, row)
+  if row.rating_owner == "person" then return nil, "person" end
+  if row.rating_owner ~= "maclip" then return nil, "none" end
+  local writes_sidecars = darktable.preferences.read("darktable", "write_sidecar_files", "string") ~= "never"
+  local sidecar = read_file(image.sidecar)
+  local stars = row.rating_in_file
+  if sidecar then
+    local rating = tonumber(sidecar:match('xmp:Rating="(-?%d+)"') or sidecar:match("<xmp:Rating>(-?%d+)<"))
+    local ours = tonumber(sidecar:match('maclip:Stars="(-?%d+)"') or sidecar:match("<maclip:Stars>(-?%d+)<"))
+    if rating and rating ~= 0 and rating ~= ours then return nil, "person" end
+    stars = ours or stars
+  end
+  if image.rating ~= stars and image.rating ~= 0 and not writes_sidecars then return nil, "person" end
+  if not stars then return nil, "none" end
+  return stars
+end
+
+-- What the panel shows ---------------------------------------------------------------------------------------
+
+local text = darktable.new_widget("label") { label = "", halign = "start", selectable = true }
+
+local function show(...)
+  text.label = table.concat({ ... }, "\n")
+end
+
+local function stars_of(count)
+  if not count then return "no stars yet" end
+  if count < 0 then return "rejected" end
+  return string.rep("★", count) .. string.rep("☆", 5 - count)
+end
+
+local function in_words(value, good, bad)
+  local agreement, word = value, good
+  if value < 0.5 then agreement, word = 1 - value, bad end
+  if agreement >= CLEARLY then return "clearly " .. word end
+  if agreement >= SOMEWHAT then return "rather " .. word end
+  return "neither " .. good .. " nor " .. bad
+end
+
+local function pairs_of(values)
+  local lines = {}
+  for _, pair in ipairs(PAIRS) do
+    local value = values[pair[1]]
+    if value then lines[#lines + 1] = "  " .. in_words(value, pair[2], pair[3]) end
+  end
+  return lines
+end
+
+local function describe(detail)
+  local row = detail.quality
+  if detail.failure then return { "failed: " .. detail.failure } end
+  if not row then return { "no score yet (" .. detail.state .. ")" } end
+  local rank = row.percentile and string.format(", better than %.1f %% of your photos", row.percentile) or ""
+  local lines = { string.format("%.4f%s", row.score, rank), stars_of(row.stars) }
+  if row.rating_owner == "person" then lines[2] = lines[2] .. ", rated by you: " .. stars_of(row.rating_in_file) end
+  for _, line in ipairs(pairs_of(row)) do lines[#lines + 1] = line end
+  lines[#lines + 1] = row.model .. " · " .. row.metric .. " · " .. row.protocol
+  return lines
+end
+
+local shown = 0 -- counts the selections, so that a slow answer never shows up under a later photo
+
+function plugin.explain()
+  shown = shown + 1
+  local mine = shown
+  local image = darktable.gui.selection()[1]
+  if not image then
+    show("Select a photo.")
+    return
+  end
+  local printed, problem = ask { "show", "--json", "--", path_of(image) }
+  if mine ~= shown then return end
+  if not printed then
+    show(image.filename, problem)
+  else
+    show(image.filename, table.unpack(describe(value_at(printed, 1))))
+  end
+end
+
+-- The buttons ------------------------------------------------------------------------------------------------
+
+function plugin.take_over()
+  local images = darktable.gui.selection()
+  if #images == 0 then return show("Select the photos whose stars you want.") end
+  local rows, problem = scored(images)
+  if not rows then return show(problem) end
+  local counts = { taken = 0, same = 0, person = 0, none = #images - #rows }
+  for _, row in ipairs(rows) do
+    local stars, why = rating_to_take(row.image, row)
+    if not stars then
+      counts[why] = counts[why] + 1
+    elseif stars == row.image.rating then
+      counts.same = counts.same + 1
+    else
+      row.image.rating = stars
+      counts.taken = counts.taken + 1
+    end
+  end
+  show(
+    counts.taken .. " taken over, " .. counts.same .. " had them already,",
+    counts.person .. " rated by you and left alone,",
+    counts.none .. " without stars written by maclip"
+  )
+end
+
+function plugin.select_worst()
+  local rows, problem = scored(darktable.collection)
+  if not rows then return show(problem) end
+  local worst = {}
+  for index = 1, math.min(plugin.count.value, #rows) do worst[index] = rows[index].image end
+  darktable.gui.selection(worst)
+  if #worst == 0 then return show("maclip has no score of any photo of this collection.") end
+  shown = shown + 1
+  show("The worst " .. #worst .. " of this collection are selected.", "X shows them side by side (culling).")
+end
+
+function plugin.score()
+  local images = darktable.gui.selection()
+  if #images == 0 then return show("Select the photos to score.") end
+  shown = shown + 1
+  show("Scoring " .. #images .. " …")
+  local arguments = { "score", "--json", "--" }
+  for _, image in ipairs(images) do arguments[#arguments + 1] = path_of(image) end
+  local printed, problem = ask(arguments, true)
+  if not printed then return show(problem) end
+  local lines = {}
+  for _, row in ipairs(rows_of(printed)) do
+    local name = row.path:match("[^/]*$")
+    if row.error then
+      lines[#lines + 1] = name .. ": " .. row.error
+    else
+      lines[#lines + 1] = string.format("%s: %.4f", name, row.score)
+      if #images == 1 then
+        for _, line in ipairs(pairs_of(row.attributes)) do lines[#lines + 1] = line end
+      end
+    end
+  end
+  show(table.unpack(lines))
+end
+
+-- A button works beside darktable's drawing, and what goes wrong is said in the panel.
+local function button(label, tooltip, work)
+  return darktable.new_widget("button") {
+    label = label,
+    tooltip = tooltip,
+    clicked_callback = function()
+      darktable.control.dispatch(function()
+        local ok, problem = pcall(work)
+        if not ok then show("maclip: " .. tostring(problem)) end
+      end)
+    end,
+  }
+end
+
+plugin.text = text
+plugin.count = darktable.new_widget("slider") {
+  label = "number", soft_min = 1, soft_max = 200, hard_min = 1, hard_max = 10000, step = 1, digits = 0,
+  value = WORST_COUNT,
+}
+plugin.buttons = {
+  take_over = button(
+    "take over MA-CLIP stars",
+    "give the selected photos the stars that maclip wrote; a rating of yours stays",
+    plugin.take_over
+  ),
+  select_worst = button(
+    "collect the worst of this collection", "select the photos with the lowest scores", plugin.select_worst
+  ),
+  score = button("score now", "score the selected photos; nothing is written", plugin.score),
+}
+
+darktable.register_lib(
+  "maclip",
+  "MA-CLIP",
+  true,
+  false,
+  { [darktable.gui.views.lighttable] = { "DT_UI_CONTAINER_PANEL_RIGHT_CENTER", 90 } },
+  darktable.new_widget("box") {
+    orientation = "vertical",
+    text,
+    plugin.buttons.take_over,
+    plugin.buttons.score,
+    plugin.count,
+    plugin.buttons.select_worst,
+  }
+)
+
+if darktable.configuration.running_os == "windows" then
+  show("This panel works on Linux and macOS.") -- the quoting of command lines is the shell's
+else
+  darktable.register_event("maclip", "selection-changed", function()
+    darktable.control.dispatch(plugin.explain)
+  end)
+end
+
+return plugin

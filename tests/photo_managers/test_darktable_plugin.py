@@ -1,0 +1,160 @@
+"""The Lua plugin, loaded and driven in a real darktable, over the real program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.metadata.writer import MetadataWriter
+from tests.e2e.conftest import Home, contents, make_photos
+from tests.photo_managers.applications import Darktable, Screen, need, quoted, until
+from tests.photo_managers.conftest import sidecar_of
+
+HOSTILE = "it's $(touch pwned) `touch pwned` \"& ; 写真"
+
+
+class Panel:
+    """The plugin's panel in a running darktable."""
+
+    def __init__(self, darktable: Darktable) -> None:
+        self.darktable = darktable
+        self._log = darktable.home / "darktable.log"
+
+    @property
+    def text(self) -> str:
+        return str(self.darktable.lua("return require('maclip').text.label"))
+
+    def select(self, *photos: Path) -> None:
+        wanted = ",".join(f"[{quoted(photo)}]=true" for photo in photos)
+        self.darktable.lua(
+            f"local wanted, chosen = {{{wanted}}}, {{}}"
+            " for _, image in ipairs(darktable.database) do"
+            " if wanted[image.path .. '/' .. image.filename] then chosen[#chosen + 1] = image end end"
+            " darktable.gui.selection(chosen)"
+        )
+
+    def selection(self) -> set[str]:
+        return set(
+            self.darktable.lua(
+                "local names = {} for _, image in ipairs(darktable.gui.selection()) do"
+                " names[#names + 1] = image.filename end return names"
+            )
+        )
+
+    def press(self, button: str, answer: str) -> str:
+        """Press a button and wait for its answer in the panel."""
+        self.darktable.lua(
+            "local maclip = require 'maclip' maclip.text.label = ''"
+            f" maclip.buttons.{button}.clicked_callback(maclip.buttons.{button})"
+        )
+        return self.said(answer)
+
+    def said(self, answer: str) -> str:
+        return str(until(lambda: (text := self.text) and answer in text and text, answer, self._log))
+
+
+@pytest.fixture
+def folder(home: Home) -> Path:
+    return home.photos / HOSTILE
+
+
+@pytest.fixture
+def panel(home: Home, screen: Screen) -> Iterator[Panel]:
+    need("darktable")
+    said = home.maclip("service", "install", "--darktable").stdout
+    assert 'require "maclip"' in said
+    assert not (home.folder / ".config/darktable/luarc").exists()
+    variables = {key: value for key, value in home.environment.items() if key.startswith("MACLIP_")}
+    darktable = Darktable(home.folder, screen, luarc='require "maclip"\n', **variables)
+    yield Panel(darktable)
+    darktable.close()
+
+
+def test_the_panel_explains_takes_over_stars_and_finds_the_worst(
+    home: Home, folder: Path, panel: Panel
+) -> None:
+    photos = make_photos(folder, 6)
+    darktable = panel.darktable
+    assert {seen.rating for seen in darktable.add(folder, 6).values()} == {1}, "darktable's own first rating"
+    panel.select(photos[1])
+    panel.said("There is no library")
+    darktable.press_stars(photos[0], 2)
+    until(sidecar_of(photos[0]).exists, "the pressed star", home.folder / "darktable.log")
+    theirs = sidecar_of(photos[0]).read_bytes()
+    assert "1 with a rating of yours left alone" in home.maclip("run", "--once", home.photos).stdout
+    rows = {
+        name: (score, stars)
+        for name, score, stars in home.sql("select file_name, score, stars from photo_quality")
+    }
+    originals = {path: data for path, data in contents(folder).items() if path.suffix == ".jpg"}
+
+    panel.select()
+    panel.select(photos[1])
+    score, stars = rows[photos[1].name]
+    said = panel.said(f"{score:.4f}")
+    assert "better than" in said
+    assert "★" * stars in said
+    assert "noisy" in said or "clean" in said
+    assert "maclip · spaq448" in said
+
+    # darktable has run all the time and knows nothing of our sidecars: one click brings the stars in.
+    panel.select(*photos)
+    said = panel.press("take_over", "taken over")
+    assert "1 rated by you and left alone" in said
+    expected = {name: stars for name, (_, stars) in rows.items()} | {photos[0].name: 2}
+    assert {name: seen.rating for name, seen in darktable.seen(folder).items()} == expected
+    assert sidecar_of(photos[0]).read_bytes() == theirs
+    with MetadataWriter() as writer:
+        for photo in photos[1:]:
+            until(lambda: sidecar_of(photo).exists(), "a sidecar", home.folder / "darktable.log")  # noqa: B023
+            assert writer.inspect(photo, expected[photo.name]).owner == "maclip"
+
+    # A star pressed later is a person's for the plugin as well.
+    pressed = expected[photos[2].name] % 5 + 1
+    darktable.press_stars(photos[2], pressed)
+    until(
+        lambda: f'xmp:Rating="{pressed}"' in sidecar_of(photos[2]).read_text("utf-8"),
+        "the second star",
+        home.folder / "darktable.log",
+    )
+    panel.select(*photos)
+    assert "2 rated by you and left alone" in panel.press("take_over", "taken over")
+    assert darktable.seen(folder)[photos[2].name].rating == pressed
+
+    darktable.lua("require('maclip').count.value = 2")
+    panel.press("select_worst", "The worst 2")
+    assert panel.selection() == set(sorted(rows, key=lambda name: rows[name][0])[:2])
+
+    panel.select(photos[3])
+    assert f"{rows[photos[3].name][0]:.4f}" in panel.press("score", f"{photos[3].name}: ")
+
+    assert {path: data for path, data in contents(folder).items() if path.suffix == ".jpg"} == originals
+    assert not list(home.folder.rglob("pwned"))
+
+
+def test_a_program_that_is_gone_is_said_in_plain_words_and_uninstall_takes_the_plugin_alone(
+    home: Home, folder: Path, panel: Panel
+) -> None:
+    photos = make_photos(folder, 1)
+    plugin = home.folder / ".config/darktable/lua/maclip.lua"
+    others = plugin.with_name("other.lua")
+    others.write_text("-- somebody else's\n")
+    luarc = home.folder / ".config/darktable/luarc"
+    panel.darktable.close()
+    written = plugin.read_text()
+    plugin.write_text(written.replace("local COMMAND = {", 'local COMMAND = { "/gone/maclip",', 1))
+    left = home.maclip("service", "uninstall", "--darktable", expect=3)
+    assert "changed by hand" in left.stderr
+    assert "changed by hand" in home.maclip("service", "install", "--darktable", expect=3).stderr
+    panel.darktable.restart()
+    panel.darktable.add(folder, 1)
+    panel.select(photos[0])
+    assert "maclip service install --darktable" in panel.said("maclip was not found (/gone/maclip)")
+    plugin.write_text(written)
+    assert str(luarc) in home.maclip("service", "uninstall", "--darktable").stdout
+    assert not plugin.exists()
+    assert others.exists()
+    assert luarc.read_text() == 'require "maclip"\n'
+    assert "not installed" in home.maclip("service", "uninstall", "--darktable").stdout
