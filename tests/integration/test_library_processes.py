@@ -25,7 +25,7 @@ from pathlib import Path
 from maclip_daemon.library import jobs, scores
 from maclip_daemon.library.database import Library
 
-path, name, pause_after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+path, name, pause_after, wait_after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 done = 0
 with Library.open(path) as library:
     while True:
@@ -43,6 +43,8 @@ with Library.open(path) as library:
                 score = scores.ScoreRow(0.5, device=name)
                 scores.record(session, job.photo_id, scale.id, score, 1_780_000_000.0)
         done += len(leased)
+        if done == wait_after:
+            sys.stdin.readline()  # leaves work to the other one, whoever the lock has favoured so far
 print("done", done, flush=True)
 """
 
@@ -55,9 +57,9 @@ class Found(NamedTuple):
     mtime_ns: int = 1
 
 
-def start(path: Path, name: str, pause_after: int) -> subprocess.Popen[str]:
+def start(path: Path, name: str, pause_after: int = 0, wait_after: int = 0) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(path), name, str(pause_after)],
+        [sys.executable, "-c", WORKER, str(path), name, str(pause_after), str(wait_after)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -79,13 +81,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_two_processes_do_each_job_once_although_one_is_killed_at_work(path: Path) -> None:
-    victim, survivor = start(path, "victim", 500), start(path, "survivor", 0)
+    victim = start(path, "victim", pause_after=500)
+    survivor = start(path, "survivor", wait_after=JOB_COUNT - 1000)
     try:
         assert victim.stdout is not None
         assert victim.stdout.readline() == "holding 25\n"
         victim.send_signal(signal.SIGKILL)
         victim.wait(timeout=10)
-        output, _ = survivor.communicate(timeout=120)
+        output, _ = survivor.communicate("go on\n", timeout=120)
         assert survivor.returncode == 0
     finally:
         for process in (victim, survivor):
@@ -97,7 +100,7 @@ def test_two_processes_do_each_job_once_although_one_is_killed_at_work(path: Pat
             assert jobs.counts(session, "score") == JobCounts(leased=25)
             assert leases.reclaim_expired(session, NOW + LEASE_S - 1, LEASE_S) == 0
             assert leases.reclaim_expired(session, NOW + LEASE_S, LEASE_S) == 25
-        last = start(path, "last", 0)
+        last = start(path, "last")
         assert last.communicate(timeout=60)[0] == "done 25\n"
         with library.reading() as session:
             assert jobs.counts(session, "score") == JobCounts()
