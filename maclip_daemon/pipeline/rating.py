@@ -19,6 +19,7 @@ from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline import darktable_edits
 from maclip_daemon.pipeline.recovery import settle
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.settings import Settings
@@ -150,7 +151,11 @@ class Rating:
         self._finish([job for job in held if calibration is None or job.photo_id not in subjects])
         if calibration is None or not ready:
             return
-        results = self._writer.prepare_many([self._request(subject, calibration) for subject in ready])
+        results = darktable_edits.hold_back(
+            self._writer.prepare_many([self._request(subject, calibration) for subject in ready]),
+            self._writer,
+            self._settings.darktable_library,
+        )
         prepared: list[tuple[LeasedJob, Prepared]] = []
         for subject, result in zip(ready, results, strict=True):
             job = by_photo[subject.photo_id]
