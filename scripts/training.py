@@ -34,7 +34,7 @@ from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.scoring.scorer import Scorer
 
 VERSION = "1"
-PROTOCOL = "long-edge-640"
+PROTOCOL = "long-edge-544"
 EDGE_QUANTILES = (0.1, 0.3, 0.7, 0.9)
 LONGEST_EDGE = 1024  # pixels; photos to learn from are reduced to it, so that many fit into the memory
 
@@ -75,6 +75,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--threads", type=int, default=2, help="processor cores; 1 where the machine is shared"
     )
     parser.add_argument("--smoke", action="store_true", help="a run of seconds on made-up photos")
+    parser.add_argument(
+        "--check", type=Path, metavar="FILE", help="measure this model instead of training one"
+    )
     parser.add_argument(
         "--align", type=Path, metavar="PHOTOS", help="align an existing CLIP on this folder of photos"
     )

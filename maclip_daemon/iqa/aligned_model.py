@@ -41,11 +41,15 @@ class AlignedModel(nn.Module):
         self.prompts = nn.Parameter(prompts.clone(), requires_grad=learn_prompts)
         self.logit_scale = nn.Parameter(torch.tensor(logit_scale), requires_grad=learn_prompts)
 
-    def forward(self, views: Tensor) -> Cues:
-        """The cues of normalised views [N, 3, h, w], the tower in bfloat16 where autocast is on."""
+    def features(self, views: Tensor) -> Tensor:
+        """Features [N, D], fp32, of normalised views [N, 3, h, w]; the tower in bfloat16 if `in_bfloat16`."""
         with torch.autocast(views.device.type, torch.bfloat16, enabled=self.in_bfloat16):
-            features = self.visual(views)
-        return self.cues_of(features.float())
+            features: Tensor = self.visual(views)
+        return features.float()
+
+    def forward(self, views: Tensor) -> Cues:
+        """The cues of normalised views [N, 3, h, w]."""
+        return self.cues_of(self.features(views))
 
     def cues_of(self, features: Tensor) -> Cues:
         """The cues of features [N, D], with MA-CLIP's published parameters."""

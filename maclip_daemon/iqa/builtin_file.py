@@ -51,6 +51,7 @@ def write_model(
         "version": version,
         **notes,
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata)
     digest = hashlib.sha256(partial.read_bytes()).hexdigest()

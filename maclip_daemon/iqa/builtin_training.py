@@ -6,9 +6,8 @@ again, so that a training that was stopped goes on with the stage it was in.
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +27,12 @@ from maclip_daemon.iqa.activation_cache import (
 from maclip_daemon.iqa.aligned_model import AlignedModel
 from maclip_daemon.iqa.alignment import align
 from maclip_daemon.iqa.mixed_precision import keep_depthwise_exact
-from maclip_daemon.iqa.opinions import Rated, RatedPhotos, held_out, rank_correlation, spread_targets, tune
+from maclip_daemon.iqa.opinions import Rated, RatedPhotos, held_out, spread_targets, tune
 from maclip_daemon.iqa.pretrained_trunk import TRUNK, pretrained_tower
 from maclip_daemon.iqa.timm_tower import TimmTower
+from maclip_daemon.iqa.training_report import CUE_NAMES, agreement, judge_activations
 
 Log = Callable[[str], None]
-CUE_NAMES = ("score", "q_sim", "q_mag", "good", "sharpness", "edges", "resolution", "noise_free")
 _PAIRS = 5
 _INITIAL_SCALE = 2.08  # ln 8: with CLIP's 100 the softmax of an untrained head would hardly have a gradient
 
@@ -52,12 +51,12 @@ class Recipe:
     """Photos of this subset are the good ones that the first stage worsens; their opinions are not used."""
     subset_shares: tuple[tuple[str, float], ...] = (("ss01", 1), ("ss02", 1), ("ss03", 4))
     """How many photos of each subset there are in BIQ2021 as a whole, as a ratio."""
-    align_ladders: int = 1500
-    align_steps: int = 300
+    align_ladders: int = 3000
+    align_steps: int = 400
     align_batch: int = 14
     tune_ladders: int = 1800
     tune_ladder_batch: int = 6
-    tune_epochs: int = 15
+    tune_epochs: int = 16
     tune_batch: int = 36
     ladder_weight: float = 0.5
     crops: int = 5
@@ -98,11 +97,11 @@ class Trained:
 def train(
     rated: RatedPhotos, first_weights: Path | None, work: Path, recipe: Recipe, log: Log = print
 ) -> Trained:
-    """Run both stages; about an hour on two cores. `work` keeps caches and checkpoints (2 GB)."""
+    """Run both stages; an hour or two on two cores. `work` keeps caches and checkpoints (3 GB)."""
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     mask = held_out(rated.subsets, recipe.held_out_share, recipe.split_seed)
-    train_photos, valid_photos = rated.chosen(~mask), rated.chosen(mask)
+    photos, valid = rated.chosen(~mask), rated.chosen(mask)
     settings = TimmTower(TRUNK, recipe.embedding)
     tower = pretrained_tower(settings, first_weights).to(memory_format=torch.channels_last)
     frozen, upper = timm_tower.halves(tower, recipe.frozen_blocks)
@@ -110,76 +109,97 @@ def train(
     keep_depthwise_exact(upper)
     model = AlignedModel(upper, _first_prompts(recipe), _INITIAL_SCALE, learn_prompts=True)
     model.in_bfloat16 = True
-    good = [
-        photo
-        for photo, subset in zip(train_photos.photos, train_photos.subsets, strict=True)
-        if subset == recipe.good_subset
-    ] or list(train_photos.photos)
-    stored, starts = cache_native_views(frozen, valid_photos.photos, work / "valid.npy")
+    stored, starts = cache_native_views(frozen, valid.photos, work / "valid.npy")
 
     def report(stage: str, now: AlignedModel) -> None:
-        judged = judge_activations(now, stored, starts)
-        for line in agreement(judged, valid_photos):
+        for line in agreement(judge_activations(now, stored, starts), valid):
             log(f"{stage}: {line}")
 
+    tell = _teller(log)
+    _load_or(work / "aligned.pt", model, lambda: _align(model, frozen, photos, work, recipe, tell))
+    report("aligned", model)
+    aligned = _whole(settings, frozen, model, recipe)
+
+    views = cache_random_views(frozen, photos.photos, recipe.crops, recipe.seed + 12, work / "rated.npy")
+
+    def tune_it() -> AlignedModel:
+        ladders = cache_ladders(
+            frozen, photos.photos, recipe.tune_ladders, recipe.seed + 13, work / "all.npz"
+        )
+        steps_each = max(1, len(photos.photos) // recipe.tune_batch)
+
+        def tell_tuning(step: int, loss: float, average: AlignedModel) -> None:
+            tell(step, loss)
+            if (step + 1) % (steps_each * 4) == 0:
+                report(f"epoch {(step + 1) // steps_each}", average)
+
+        return tune(
+            model,
+            _rated_batches(photos, views, ladders, recipe),
+            recipe.tune_epochs * steps_each,
+            tower_rate=recipe.tower_rate,
+            head_rate=recipe.tune_head_rate,
+            ladder_weight=recipe.ladder_weight,
+            report=tell_tuning,
+        )
+
+    _load_or(work / "tuned.pt", model, tune_it)
+    report("tuned", model)
+    return Trained(
+        settings,
+        aligned,
+        _whole(settings, frozen, model, recipe),
+        _reference_scores(model, [(stored, starts), _by_photo(views)]),
+    )
+
+
+def _teller(log: Log) -> Callable[[int, float], None]:
     started = time.monotonic()
 
     def tell(step: int, loss: float) -> None:
         if step % 25 == 24:
             log(f"step {step + 1}: loss {loss:.3f}, {time.monotonic() - started:.0f} s")
 
-    path = work / "aligned.pt"
-    if path.is_file():
-        model.load_state_dict(torch.load(path, weights_only=True))
-    else:
-        ladders = cache_ladders(frozen, good, recipe.align_ladders, recipe.seed + 11, work / "good.npz")
-        aligned_upper = align(
-            model,
-            ladders.batches(recipe.align_batch, np.random.default_rng(recipe.seed + 21)),
-            recipe.align_steps,
-            tower_rate=recipe.tower_rate,
-            head_rate=recipe.align_head_rate,
-            report=tell,
-        )
-        torch.save(aligned_upper.state_dict(), path)
-        model.load_state_dict(aligned_upper.state_dict())
-    report("aligned", model)
-    aligned = _whole(settings, frozen, model, recipe)
+    return tell
 
-    views = cache_random_views(
-        frozen, train_photos.photos, recipe.crops, recipe.seed + 12, work / "rated.npy"
-    )
-    ladders = cache_ladders(
-        frozen, train_photos.photos, recipe.tune_ladders, recipe.seed + 13, work / "all.npz"
-    )
-    steps_each = max(1, len(train_photos.photos) // recipe.tune_batch)
 
-    def tell_tuning(step: int, loss: float, average: AlignedModel) -> None:
-        tell(step, loss)
-        if (step + 1) % (steps_each * 4) == 0:
-            report(f"epoch {(step + 1) // steps_each}", average)
-            torch.save(average.state_dict(), work / "average.pt")
+def _load_or(path: Path, model: AlignedModel, make: Callable[[], AlignedModel]) -> None:
+    """Give the model the weights that a stage left in `path`; run the stage where it has not."""
+    if not path.is_file():
+        torch.save(make().state_dict(), path)
+    model.load_state_dict(torch.load(path, weights_only=True))
 
-    tuned_upper = tune(
+
+def _align(
+    model: AlignedModel,
+    frozen: nn.Module,
+    photos: RatedPhotos,
+    work: Path,
+    recipe: Recipe,
+    tell: Callable[[int, float], None],
+) -> AlignedModel:
+    good = photos.chosen(photos.subsets == recipe.good_subset)
+    ladders = cache_ladders(frozen, good.photos, recipe.align_ladders, recipe.seed + 11, work / "good.npz")
+    return align(
         model,
-        _rated_batches(train_photos, views, ladders, recipe),
-        recipe.tune_epochs * steps_each,
+        ladders.batches(recipe.align_batch, np.random.default_rng(recipe.seed + 21)),
+        recipe.align_steps,
         tower_rate=recipe.tower_rate,
-        head_rate=recipe.tune_head_rate,
-        ladder_weight=recipe.ladder_weight,
-        report=tell_tuning,
+        head_rate=recipe.align_head_rate,
+        report=tell,
     )
-    torch.save(tuned_upper.state_dict(), work / "tuned.pt")
-    report("tuned", tuned_upper)
-    by_photo = views.reshape(-1, *views.shape[2:])
-    judged = np.concatenate(
-        [
-            judge_activations(tuned_upper, stored, starts),
-            judge_activations(tuned_upper, by_photo, list(range(0, len(by_photo) + 1, views.shape[1]))),
-        ]
-    )
-    scores = {"maclip": judged[:, CUE_NAMES.index("score")], "magnitude": judged[:, CUE_NAMES.index("q_mag")]}
-    return Trained(settings, aligned, _whole(settings, frozen, tuned_upper, recipe), scores)
+
+
+def _by_photo(views: NDArray[np.float16]) -> tuple[NDArray[np.float16], list[int]]:
+    flat = views.reshape(-1, *views.shape[2:])
+    return flat, list(range(0, len(flat) + 1, views.shape[1]))
+
+
+def _reference_scores(
+    model: AlignedModel, parts: Sequence[tuple[NDArray[np.float16], list[int]]]
+) -> dict[str, NDArray[np.float64]]:
+    judged = np.concatenate([judge_activations(model, stored, starts) for stored, starts in parts])
+    return {"maclip": judged[:, CUE_NAMES.index("score")], "magnitude": judged[:, CUE_NAMES.index("q_mag")]}
 
 
 def _first_prompts(recipe: Recipe) -> torch.Tensor:
@@ -213,31 +233,3 @@ def _rated_batches(
         which = generator.integers(0, views.shape[1], recipe.tune_batch)
         stored = np.stack([views[photo, view] for photo, view in zip(chosen, which, strict=True)])
         yield Rated(to_activations(stored), torch.from_numpy(targets[chosen]).float(), next(batches))
-
-
-@torch.inference_mode()
-def judge_activations(
-    model: AlignedModel, stored: NDArray[np.float16], starts: list[int]
-) -> NDArray[np.float64]:
-    """[N, 8] of `CUE_NAMES` for each photo, means over its views, from stored activations."""
-    was_training = model.training
-    model.eval()
-    features = torch.cat(
-        [
-            model.visual(to_activations(np.array(stored[start : start + 100])))
-            for start in range(0, len(stored), 100)
-        ]
-    )
-    model.train(was_training)
-    columns = model.cues_of(features).as_columns().double().numpy()
-    return np.array([columns[start:stop].mean(axis=0) for start, stop in itertools.pairwise(starts)])
-
-
-def agreement(judged: NDArray[np.float64], rated: RatedPhotos) -> Iterator[str]:
-    """A line for each cue: SRCC over all photos and over each subset."""
-    for column, name in enumerate(CUE_NAMES):
-        found = [f"all {rank_correlation(judged[:, column], rated.opinions):.3f}"]
-        for subset in sorted(set(rated.subsets)):
-            mask = rated.subsets == subset
-            found.append(f"{subset} {rank_correlation(judged[mask, column], rated.opinions[mask]):.3f}")
-        yield f"{name} {' '.join(found)}"
