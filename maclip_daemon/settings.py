@@ -100,6 +100,8 @@ class RatingSettings(_Section):
     """Scored photos needed before the library has stars of its own."""
     reject_below_percentile: float = Field(default=0.0, ge=0, le=100)
     """Photos below this percentile are marked rejected (-1). 0: never."""
+    pairs: Literal["one", "separate"] = "one"
+    """`one`: a RAW and its JPEG are one photo and both get the RAW's stars. `separate`: each has its own."""
     darktable_library: str = "auto"
     """darktable's `library.db`, asked for edits that a new sidecar would end: `auto`, a path, or `off`."""
 

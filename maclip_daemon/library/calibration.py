@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
 from typing import Literal
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments
-from maclip_daemon.library.tables import CALIBRATIONS, QUANTILES, SCORES
+from maclip_daemon.library.tables import CALIBRATIONS, QUANTILES
 
 Edges = tuple[float, float, float, float]
 Shares = tuple[float, float, float, float, float]
@@ -168,9 +168,16 @@ def percentile_for(calibration: Calibration, score: float) -> float | None:
     return percentile + slope * (score - low)
 
 
+# A pair of RAW and JPEG counts once: with the score of its RAW.
+_LEADING = (
+    "photo_id NOT IN (SELECT pair.photo_id FROM photo_pairs pair"
+    " JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scale_id = :scale)"
+)
+_COUNT = text(f"SELECT count(*) FROM scores WHERE scale_id = :scale AND {_LEADING}")
+
+
 def _count(session: Session, scale_id: int) -> int:
-    counted = select(func.count()).select_from(SCORES).where(SCORES.c.scale_id == scale_id)
-    return int(session.execute(counted).scalar_one())
+    return int(session.execute(_COUNT, {"scale": scale_id}).scalar_one())
 
 
 def _source(
@@ -197,7 +204,9 @@ def _sorted_scores(session: Session, scale_id: int) -> array[float]:
     assert isinstance(
         driver, sqlite3.Connection
     )  # without SQLAlchemy's rows: a million in a third of a second
-    rows = driver.execute("SELECT score FROM scores WHERE scale_id = ? ORDER BY score", (scale_id,))
+    rows = driver.execute(
+        f"SELECT score FROM scores WHERE scale_id = :scale AND {_LEADING} ORDER BY score", {"scale": scale_id}
+    )
     return array("d", chain.from_iterable(rows))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import paths
-from maclip_daemon.library.tables import FOLDERS, PHOTOS, SCALES, SCORES
+from maclip_daemon.library.tables import FOLDERS, PAIRS, PHOTOS, SCALES, SCORES
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,18 @@ class RatingSubject:
 
 def rating_subjects(session: Session, photo_ids: Sequence[int], scale_id: int) -> list[RatingSubject]:
     """Give what is known of these photos; left out are those without a score on the
-    scale, those that are missing, and those whose rating somebody took back."""
+    scale, those that are missing, and those whose rating somebody took back.
+
+    A JPEG has the score of the RAW of its shot, where there is one.
+    """
+    raw = SCORES.alias("raw")
     chosen = (
         select(
             PHOTOS.c.id,
             FOLDERS.c.path,
             PHOTOS.c.file_name,
-            SCORES.c.score,
-            SCORES.c.scored_at,
+            func.coalesce(raw.c.score, SCORES.c.score).label("score"),
+            func.coalesce(raw.c.scored_at, SCORES.c.scored_at).label("scored_at"),
             SCALES.c.metric,
             SCALES.c.model,
             SCALES.c.protocol,
@@ -46,6 +50,8 @@ def rating_subjects(session: Session, photo_ids: Sequence[int], scale_id: int) -
         .join_from(PHOTOS, SCORES, SCORES.c.photo_id == PHOTOS.c.id)
         .join(SCALES, SCALES.c.id == SCORES.c.scale_id)
         .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+        .outerjoin(PAIRS, PAIRS.c.photo_id == PHOTOS.c.id)
+        .outerjoin(raw, and_(raw.c.photo_id == PAIRS.c.raw_id, raw.c.scale_id == SCORES.c.scale_id))
         .where(
             PHOTOS.c.id.in_(photo_ids),
             SCORES.c.scale_id == scale_id,

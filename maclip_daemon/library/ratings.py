@@ -218,9 +218,13 @@ _TO_RATE = (
     " FROM scores s NOT INDEXED JOIN photos p ON p.id = s.photo_id"
     " JOIN calibrations c ON c.id = (SELECT id FROM calibrations WHERE scale_id ="
     " (SELECT id FROM scales WHERE active = 1) ORDER BY number DESC LIMIT 1)"
+    " LEFT JOIN photo_pairs pair ON pair.photo_id = p.id"
+    " LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scale_id = s.scale_id"
     " WHERE s.scale_id = c.scale_id AND p.state = 'scored' AND p.rating_owner <> 'person'"
-    " AND p.stars_written IS NOT 1 + (s.score >= c.two_stars_from) + (s.score >= c.three_stars_from)"
-    " + (s.score >= c.four_stars_from) + (s.score >= c.five_stars_from)"
+    " AND p.stars_written IS NOT 1 + (coalesce(raw.score, s.score) >= c.two_stars_from)"
+    " + (coalesce(raw.score, s.score) >= c.three_stars_from)"
+    " + (coalesce(raw.score, s.score) >= c.four_stars_from)"
+    " + (coalesce(raw.score, s.score) >= c.five_stars_from)"
 )
 _ENQUEUE_TO_RATE = text(
     "INSERT INTO jobs (photo_id, kind, not_before, changed_at) SELECT p.id, 'rate', :now, :now"

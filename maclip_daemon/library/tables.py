@@ -99,6 +99,15 @@ class Photo(Table):
     rating_problem: Mapped[str | None]
 
 
+class PhotoPair(Table):
+    """A photo whose stars come from the RAW of the same shot."""
+
+    __tablename__ = "photo_pairs"
+
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
+    raw_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+
+
 class Scale(Table):
     """What a score was measured with: metric, model and protocol. One scale is the active one."""
 
@@ -255,3 +264,4 @@ ROOTS, FOLDERS, PHOTOS = (Table.metadata.tables[name] for name in ("roots", "fol
 SCALES, SCORES, JOBS = (Table.metadata.tables[name] for name in ("scales", "scores", "jobs"))
 CALIBRATIONS, QUANTILES = (Table.metadata.tables[name] for name in ("calibrations", "quantiles"))
 JOURNAL, NOTES = (Table.metadata.tables[name] for name in ("rating_journal", "notes"))
+PAIRS = Table.metadata.tables["photo_pairs"]

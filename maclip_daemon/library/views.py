@@ -12,6 +12,8 @@ _PATH = (
     " ELSE rtrim(f.path, '/') || '/' || p.file_name END"
 )
 
+_DECIDING = "coalesce(raw.score, s.score)"  # percentile and stars of a JPEG come from the RAW of its shot
+
 # The scale and the calibration are scalar subqueries: SQLite computes them once, and then takes the rows in
 # the order of the index (scale_id, score), so that `ORDER BY score LIMIT 50` reads 50 rows of a million.
 QUALITY_OF_SCORES = f"""
@@ -22,12 +24,12 @@ SELECT
   s.score AS score,
   CASE WHEN c.id IS NULL OR NOT EXISTS (SELECT 1 FROM quantiles WHERE calibration_id = c.id) THEN NULL
     ELSE coalesce(
-      (SELECT q.percentile + q.slope * (s.score - q.score) FROM quantiles q
-        WHERE q.calibration_id = c.id AND q.score <= s.score ORDER BY q.score DESC LIMIT 1), 0.0) END
+      (SELECT q.percentile + q.slope * ({_DECIDING} - q.score) FROM quantiles q
+        WHERE q.calibration_id = c.id AND q.score <= {_DECIDING} ORDER BY q.score DESC LIMIT 1), 0.0) END
     AS percentile,
   CASE WHEN c.id IS NULL THEN NULL
-    ELSE 1 + (s.score >= c.two_stars_from) + (s.score >= c.three_stars_from)
-      + (s.score >= c.four_stars_from) + (s.score >= c.five_stars_from) END AS stars,
+    ELSE 1 + ({_DECIDING} >= c.two_stars_from) + ({_DECIDING} >= c.three_stars_from)
+      + ({_DECIDING} >= c.four_stars_from) + ({_DECIDING} >= c.five_stars_from) END AS stars,
   s.q_sim AS q_sim,
   s.q_mag AS q_mag,
   s.good AS good,
@@ -50,6 +52,8 @@ FROM scores s
 JOIN photos p ON p.id = s.photo_id
 JOIN folders f ON f.id = s.folder_id
 JOIN scales m ON m.id = s.scale_id
+LEFT JOIN photo_pairs pair ON pair.photo_id = s.photo_id
+LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scale_id = s.scale_id
 LEFT JOIN calibrations c ON c.id = (
   SELECT id FROM calibrations WHERE scale_id = (SELECT id FROM scales WHERE active = 1)
   ORDER BY number DESC LIMIT 1)

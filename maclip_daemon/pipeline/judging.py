@@ -20,6 +20,7 @@ from maclip_daemon.library import jobs, photos, scores
 from maclip_daemon.library.database import Library
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.photos.decoder import DecodedPhoto, Decoder
+from maclip_daemon.pipeline import pairing
 from maclip_daemon.pipeline.run_state import FailedPhoto, Resource, RunState, log
 from maclip_daemon.scoring.client import PixelBlock, ScorerClient
 from maclip_daemon.settings import Settings
@@ -217,8 +218,9 @@ class Judging:
                     )
                     finished.append((job.photo_id, row))
                 scores.record_all(session, self._scale_id, finished, now)
+                to_rate = pairing.add(session, self._settings.rating, [photo_id for photo_id, _ in finished])
                 if self._state.is_calibrated and self._settings.rating.mode != "off":
-                    jobs.enqueue_all(session, [photo_id for photo_id, _ in finished], "rate", now)
+                    jobs.enqueue_all(session, to_rate, "rate", now)
                 counted = len(finished)
                 # Counted before the jobs are seen to be gone: `--once` must not end before the calibration
                 # was considered.

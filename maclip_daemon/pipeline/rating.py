@@ -19,7 +19,7 @@ from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
-from maclip_daemon.pipeline import darktable_edits
+from maclip_daemon.pipeline import darktable_edits, pairing
 from maclip_daemon.pipeline.recovery import settle
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.settings import Settings
@@ -108,6 +108,7 @@ class Rating:
     def calibrate(self, session: Session) -> Calibration | None:
         """Freeze the present distribution into stars, and queue every photo whose stars change."""
         now = self._state.clock()
+        pairing.update(session, self._settings)
         made = calibrations.renew(
             session,
             self._scale_id,

@@ -11,6 +11,7 @@ from maclip_daemon.library import leases, ratings, scores
 from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline import pairing
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.run_state import RunState, Tally
 from maclip_daemon.scoring.client import ScorerClient
@@ -86,6 +87,7 @@ def _calibrate(session: Session, settings: Settings, now: float) -> Restarred:
     scale = _active(session)
     rating = settings.rating
     edges = _reference_edges(settings, scale)
+    pairing.update(session, rating)
     made = calibrations.renew(
         session,
         scale.id,

@@ -1,0 +1,84 @@
+"""Pairs of a RAW and its JPEG: one shot, whose stars come from the RAW's score and which counts once.
+
+Which names make a pair is for the caller to say; here it is remembered.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+from sqlalchemy import Row, and_, delete, insert, or_, select
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library.tables import PAIRS, PHOTOS
+
+RoleOf = Callable[[str], Literal["raw", "developed"] | None]
+"""What a file name is in a pair: the leading RAW, the camera's own JPEG or HEIC, or neither."""
+
+_COLUMNS = (PHOTOS.c.id, PHOTOS.c.folder_id, PHOTOS.c.file_name, PHOTOS.c.state)
+
+
+def link_all(session: Session, role_of: RoleOf) -> int:
+    """Find the pairs of the whole library anew; how many there are."""
+    found = _pairs(session.execute(select(*_COLUMNS)), role_of)
+    known = {(photo, raw) for photo, raw in session.execute(select(PAIRS.c.photo_id, PAIRS.c.raw_id))}
+    if known != set(found.items()):
+        session.execute(delete(PAIRS))
+        _insert(session, found)
+    return len(found)
+
+
+def link(session: Session, photo_ids: Sequence[int], role_of: RoleOf) -> list[int]:
+    """Find the pairs that these photos belong to; give the photos whose stars come from one of these RAWs."""
+    chosen = session.execute(select(*_COLUMNS).where(PHOTOS.c.id.in_(photo_ids))).all()
+    keys = {(row.folder_id, _stem(row.file_name)) for row in chosen if role_of(row.file_name)}
+    if not keys:
+        return []
+    # "/" follows "." in ASCII and stands in no name: all names with this stem and a suffix.
+    near = or_(
+        *(
+            and_(
+                PHOTOS.c.folder_id == folder,
+                PHOTOS.c.file_name >= f"{stem}.",
+                PHOTOS.c.file_name < f"{stem}/",
+            )
+            for folder, stem in sorted(keys)
+        )
+    )
+    rows = session.execute(select(*_COLUMNS).where(near)).all()
+    found = _pairs(rows, role_of)
+    session.execute(delete(PAIRS).where(PAIRS.c.photo_id.in_([row.id for row in rows])))
+    _insert(session, found)
+    return [photo for photo, raw in found.items() if raw in set(photo_ids)]
+
+
+def unlink_all(session: Session) -> None:
+    """Forget all pairs: each photo counts for itself."""
+    session.execute(delete(PAIRS))
+
+
+def _pairs(rows: Iterable[Row[int, int, str, str]], role_of: RoleOf) -> dict[int, int]:
+    """Give the RAW of each photo that has one; of several RAWs the first by name."""
+    raws: dict[tuple[int, str], tuple[str, int]] = {}
+    others: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for number, folder, name, state in rows:
+        role = role_of(name)
+        if role is None or state == "missing":
+            continue
+        key = (folder, _stem(name))
+        if role == "raw":
+            raws[key] = min(raws.get(key, (name, number)), (name, number))
+        else:
+            others[key].append(number)
+    return {number: raws[key][1] for key, numbers in others.items() if key in raws for number in numbers}
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _insert(session: Session, found: dict[int, int]) -> None:
+    if found:
+        session.execute(insert(PAIRS), [{"photo_id": photo, "raw_id": raw} for photo, raw in found.items()])

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from found_file import NOW
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library import calibration, pairs, photos, ratings, scores
+from maclip_daemon.library.rating_subjects import rating_subjects
+
+SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
+AddPhoto = Callable[..., int]
+
+
+def role_of(name: str) -> Literal["raw", "developed"] | None:
+    suffix = name.rpartition(".")[2].lower()
+    return "raw" if suffix in {"dng", "nef"} else "developed" if suffix == "jpg" else None
+
+
+def linked(session: Session) -> set[tuple[int, int]]:
+    return {(photo, raw) for photo, raw in session.execute(text("SELECT photo_id, raw_id FROM photo_pairs"))}
+
+
+def test_a_jpeg_belongs_to_the_raw_of_the_same_name_in_its_folder(
+    session: Session, add_photo: AddPhoto
+) -> None:
+    raw = add_photo("/photos/a/IMG_1.DNG")
+    jpeg = add_photo("/photos/a/IMG_1.JPG")
+    for stranger in ("b/IMG_1.jpg", "a/IMG_10.jpg", "a/IMG_1.1.jpg", "a/img_1.jpg", "a/IMG_1.tif", "a/IMG_1"):
+        add_photo(f"/photos/{stranger}")
+    assert pairs.link_all(session, role_of) == 1
+    assert linked(session) == {(jpeg, raw)}
+    pairs.unlink_all(session)
+    assert pairs.link(session, [jpeg], role_of) == []
+    assert linked(session) == {(jpeg, raw)}
+    assert pairs.link(session, [raw], role_of) == [jpeg]
+    assert linked(session) == {(jpeg, raw)}
+
+
+def test_names_that_are_no_utf8_make_pairs_too(session: Session, add_photo: AddPhoto) -> None:
+    raw, jpeg = add_photo("/photos/\udcff.dng"), add_photo("/photos/\udcff.jpg")
+    assert pairs.link(session, [raw], role_of) == [jpeg]
+    assert pairs.link_all(session, role_of) == 1
+    assert linked(session) == {(jpeg, raw)}
+
+
+def test_the_raws_score_decides_over_both_and_the_pair_counts_once(
+    session: Session, add_photo: AddPhoto
+) -> None:
+    for number in range(9):
+        add_photo(f"/photos/{number}.jpg", number / 10)
+    raw, jpeg = add_photo("/photos/x.dng", 0.95), add_photo("/photos/x.jpg", 0.01)
+    scale = scores.active_scale(session)
+    assert scale is not None
+    separate = calibration.renew(session, scale.id, SHARES, 2, NOW)
+    assert separate is not None
+    assert separate.photo_count == 11
+    pairs.link_all(session, role_of)
+    made = calibration.renew(session, scale.id, SHARES, 2, NOW)
+    assert made is not None
+    assert made.photo_count == 10
+    assert not calibration.needs_renewal(session, scale.id, SHARES, 2)
+    assert [subject.score for subject in rating_subjects(session, [raw, jpeg], scale.id)] == [0.95, 0.95]
+    view = text("SELECT file_name, score, stars, percentile FROM photo_quality WHERE file_name LIKE 'x.%'")
+    rows = {name: values for name, *values in session.execute(view)}
+    assert rows["x.jpg"][0] == 0.01, "its own score stays visible"
+    assert rows["x.jpg"][1:] == rows["x.dng"][1:] == [5, 95.0]
+    for photo in (raw, jpeg):
+        session.execute(text("UPDATE photos SET stars_written = 5 WHERE id = :id"), {"id": photo})
+    due = ratings.count_photos_to_rate(session)
+    assert due == 9, "both of the pair have the stars they should have"
+
+
+def test_a_jpeg_stands_for_itself_while_its_raw_has_no_score_or_is_gone(
+    session: Session, add_photo: AddPhoto
+) -> None:
+    raw, jpeg = add_photo("/photos/x.dng"), add_photo("/photos/x.jpg", 0.5)
+    scale = scores.active_scale(session)
+    assert scale is not None
+    pairs.link_all(session, role_of)
+    assert [subject.score for subject in rating_subjects(session, [jpeg], scale.id)] == [0.5]
+    made = calibration.renew(session, scale.id, SHARES, 1, NOW)
+    assert made is not None
+    assert made.photo_count == 1
+    photos.mark_missing(session, [raw], NOW)
+    pairs.link_all(session, role_of)
+    assert linked(session) == set()
+    pairs.link(session, [jpeg], role_of)
+    assert linked(session) == set()
