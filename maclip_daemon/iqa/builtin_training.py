@@ -52,16 +52,18 @@ class Recipe:
     subset_shares: tuple[tuple[str, float], ...] = (("ss01", 1), ("ss02", 1), ("ss03", 4))
     """How many photos of each subset there are in BIQ2021 as a whole, as a ratio."""
     align_ladders: int = 3000
-    align_steps: int = 400
+    align_steps: int = 150
+    """Few and gentle: after more the model knows the degradations better and real photos worse."""
     align_batch: int = 14
-    tune_ladders: int = 1800
-    tune_ladder_batch: int = 6
-    tune_epochs: int = 16
+    tune_ladders: int = 3000
+    tune_ladder_batch: int = 8
+    tune_epochs: int = 12
     tune_batch: int = 36
-    ladder_weight: float = 0.5
+    ladder_weight: float = 1.0
     crops: int = 5
     """Random crops of each rated photo, beside its global view."""
-    tower_rate: float = 3e-4
+    align_tower_rate: float = 5e-5
+    tune_tower_rate: float = 3e-4
     align_head_rate: float = 2e-3
     tune_head_rate: float = 1e-3
 
@@ -137,7 +139,7 @@ def train(
             model,
             _rated_batches(photos, views, ladders, recipe),
             recipe.tune_epochs * steps_each,
-            tower_rate=recipe.tower_rate,
+            tower_rate=recipe.tune_tower_rate,
             head_rate=recipe.tune_head_rate,
             ladder_weight=recipe.ladder_weight,
             report=tell_tuning,
@@ -184,7 +186,7 @@ def _align(
         model,
         ladders.batches(recipe.align_batch, np.random.default_rng(recipe.seed + 21)),
         recipe.align_steps,
-        tower_rate=recipe.tower_rate,
+        tower_rate=recipe.align_tower_rate,
         head_rate=recipe.align_head_rate,
         report=tell,
     )

@@ -58,7 +58,7 @@ def align_checkpoint(
     assert prompts is not None
     described = checkpoint.architecture
     tower = (
-        timm_tower.load(described, checkpoint.state, checkpoint.origin)
+        timm_tower.load(described, checkpoint.state, checkpoint.origin, trainable=True)
         if isinstance(described, TimmTower)
         else build_visual_tower(described, checkpoint.state, checkpoint.origin)
     )

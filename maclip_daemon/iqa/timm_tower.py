@@ -16,6 +16,7 @@ from typing import Literal
 
 import torch
 from open_clip.timm_model import TimmModel
+from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
@@ -59,8 +60,8 @@ def build(tower: TimmTower) -> TimmModel:
     return model
 
 
-def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str) -> TimmModel:
-    """The tower with the weights that `state` has under `visual.`, ready for inference.
+def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str, *, trainable: bool = False) -> TimmModel:
+    """The tower with the weights that `state` has under `visual.`, made fast for inference or left trainable.
 
     Raises `ModelUnavailable` when a weight is missing or has another shape.
     """
@@ -75,7 +76,41 @@ def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str) -> TimmMode
         model.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise ModelUnavailable(f"{origin} is not a complete model: {error}") from None
+    if trainable:
+        return model
+    _avoid_padding_copies(model)
     return model.eval().requires_grad_(False)
+
+
+class _EvenSame(nn.Module):
+    """A strided convolution with TensorFlow's padding, without a padded copy of its input.
+
+    Where both sides are even, that padding is one pixel longer at the right and bottom; a kernel with an
+    empty row and column before it, and the same padding all around, gives exactly the same.
+    """
+
+    def __init__(self, exact: Conv2dSame) -> None:
+        super().__init__()
+        self.exact = exact
+        self.padding = exact.kernel_size[0] // 2
+        self.register_buffer("kernel", nn.functional.pad(exact.weight, (1, 0, 1, 0)))
+        self.kernel: Tensor
+
+    def forward(self, values: Tensor) -> Tensor:
+        if values.shape[-2] % 2 or values.shape[-1] % 2:
+            padded: Tensor = self.exact(values)
+            return padded
+        return nn.functional.conv2d(
+            values, self.kernel, self.exact.bias, 2, self.padding, 1, self.exact.groups
+        )
+
+
+def _avoid_padding_copies(model: nn.Module) -> None:
+    """In place, for depthwise convolutions: the padded copies take a sixth of the time of a view."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, Conv2dSame) and child.stride == (2, 2) and child.groups > 1:
+                setattr(parent, name, _EvenSame(child))
 
 
 @torch.no_grad()

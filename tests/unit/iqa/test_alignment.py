@@ -9,7 +9,7 @@ from synthetic_photos import synthetic_photo
 from torch import Tensor, nn
 
 from maclip_daemon.errors import UsageError
-from maclip_daemon.iqa import cues
+from maclip_daemon.iqa import cues, timm_tower
 from maclip_daemon.iqa.aligned_model import AlignedModel, Averaged
 from maclip_daemon.iqa.alignment import (
     AlignmentWeights,
@@ -21,10 +21,12 @@ from maclip_daemon.iqa.alignment import (
     ladder_loss,
     ranking_loss,
 )
+from maclip_daemon.iqa.builtin_file import write_model
 from maclip_daemon.iqa.checkpoints import load_checkpoint
 from maclip_daemon.iqa.clip_alignment import align_checkpoint
 from maclip_daemon.iqa.prompts import MACLIP_PAIRS
 from maclip_daemon.iqa.text import prompt_features
+from maclip_daemon.iqa.timm_tower import TimmTower
 from maclip_daemon.iqa.training_views import ladder_batch
 
 PHOTOS = [synthetic_photo(seed, 320, 280) for seed in range(3)]
@@ -143,6 +145,20 @@ def test_a_clip_is_aligned_and_still_loads_with_its_prompts(seeded_path: Path, t
     ]
     assert any("layer4" in name for name in moved)
     assert not any("running_mean" in name for name in moved)
+
+
+def test_the_built_in_model_can_be_aligned_further(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    settings = TimmTower("tf_efficientnet_lite0", 16)
+    model = AlignedModel(timm_tower.build(settings), torch.randn(10, 16), 3.0, learn_prompts=False)
+    first, target = tmp_path / "first.safetensors", tmp_path / "aligned.safetensors"
+    write_model(model, settings, first, version="1", protocol="native", edges={}, notes={})
+    align_checkpoint(load_checkpoint(first), PHOTOS, target, steps=1, batch=1)
+    before, after = load_checkpoint(first), load_checkpoint(target)
+    assert after.architecture == settings
+    assert after.state.keys() == before.state.keys()
+    name = "visual.trunk.conv_stem.weight"
+    assert not torch.equal(before.state[name].float(), after.state[name])
 
 
 def test_a_folder_of_tiny_photos_is_refused(seeded_path: Path, tmp_path: Path) -> None:

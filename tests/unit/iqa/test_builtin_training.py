@@ -64,6 +64,17 @@ def test_exact_depthwise_convolutions_change_nothing_but_the_precision(tower: ti
         torch.testing.assert_close(tower(VIEWS).float(), before, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.parametrize("size", [(224, 224), (225, 224), (250, 331)])
+@torch.inference_mode()
+def test_a_loaded_tower_gives_the_same_features_for_every_size(
+    tower: timm_tower.TimmModel, size: tuple[int, int]
+) -> None:
+    state = {f"visual.{name}": value for name, value in tower.state_dict().items()}
+    loaded = timm_tower.load(TOWER, state, "x")
+    views = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(loaded(views), tower(views), atol=1e-5, rtol=1e-4)
+
+
 def test_a_written_model_loads_with_the_prompts_of_every_metric(
     tower: timm_tower.TimmModel, tmp_path: Path
 ) -> None:
