@@ -27,6 +27,7 @@ Header = dict[str, Any]
 Handler = Callable[[Header, bytes], tuple[Header, bytes]]
 
 _LENGTHS = struct.Struct(">IQ")
+START_S = 120.0  # for a child to load its libraries, from a cold disk and beside others
 _STDERR_LINES_KEPT = 20  # enough to show why a child died
 _PAYLOAD_LIMIT = 1 << 31  # bytes; a taken-over child must not make the parent reserve more
 _END = None
@@ -66,7 +67,8 @@ class Child:
     @property
     def pid(self) -> int | None:
         """The process id, or None while no process runs."""
-        return self._process.pid if self.running and self._process else None
+        process = self._process  # another thread may ask while this one forgets it
+        return process.pid if process is not None and process.poll() is None else None
 
     @property
     def running(self) -> bool:
@@ -76,8 +78,8 @@ class Child:
     def request(self, header: Header, payload: bytes | memoryview = b"", *, timeout_s: float) -> Reply:
         """Send one request and wait for its reply.
 
-        Raises `ChildTimedOut` (the child is then killed), `ChildDied`, or the error that the child's handler
-        raised, as the same class of `maclip_daemon.errors`.
+        Raises `EnvironmentUnfit` when it cannot start, `ChildTimedOut` (the child is then killed),
+        `ChildDied`, or the error that the child's handler raised, as the same class of `errors`.
         """
         if not self.running:
             self._start()
@@ -122,14 +124,17 @@ class Child:
         self._forget()
         # -P: a module in the current folder must never be taken for one of ours.
         command = [sys.executable, "-P", "-m", self.module, json.dumps(self._configuration)]
-        process = subprocess.Popen(
-            command,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C belongs to the parent, which then ends its children in order
-        )
+        try:
+            process = subprocess.Popen(
+                command,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C belongs to the parent, which then ends its children in order
+            )
+        except OSError as error:
+            raise errors.EnvironmentUnfit(f"{self._name} cannot start: {error.strerror}.") from None
         if self._nice and hasattr(os, "setpriority"):
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, self._nice)
@@ -150,6 +155,21 @@ class Child:
             name=f"{self.module} stderr",
             daemon=True,
         ).start()
+        self._await_start()
+
+    def _await_start(self) -> None:
+        """Wait until the child has loaded: a start that fails is the machine's fault, not that of a photo."""
+        try:
+            greeting = self._replies.get(timeout=START_S)
+        except queue.Empty:
+            self.kill()
+            raise errors.EnvironmentUnfit(f"{self._name} did not start within {START_S:g} s.") from None
+        if greeting is _END:
+            raise errors.EnvironmentUnfit(f"{self._cause_of_death()}. `maclip doctor` looks at this machine.")
+
+    @property
+    def _name(self) -> str:
+        return f"the process {self.module.removeprefix('maclip_daemon.')}"
 
     def _cause_of_death(self) -> str:
         process = self._process
@@ -162,7 +182,7 @@ class Child:
         cause = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         last = next((line for line in reversed(self._last_words) if line.strip()), "")
         self._forget()
-        return f"the process {self.module.removeprefix('maclip_daemon.')} {cause}" + (f": {last.strip()}" if last else "")
+        return f"{self._name} {cause}" + (f": {last.strip()}" if last else "")
 
     def _forget(self) -> None:
         """Close what is left of the last process, so that no descriptor leaks."""
@@ -190,6 +210,7 @@ def serve(handler: Handler) -> NoReturn:
         os._exit(0)
 
     threading.Thread(target=read_requests, name="requests", daemon=True).start()
+    write_frame(replies_out, {"ready": True})
     while True:
         request = incoming.get()
         try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import queue
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ import structlog
 
 from maclip_daemon import notify
 from maclip_daemon.daemon_lock import locked
-from maclip_daemon.errors import MaclipError, UsageError
+from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.database import Library
 from maclip_daemon.pipeline.run import Pipeline
-from maclip_daemon.pipeline.run_state import Tally
+from maclip_daemon.pipeline.run_state import PAUSE_S, Tally
 from maclip_daemon.settings import LogSettings, Settings
 
 TICK_S = 2.0  # between looks at pauses, pulses and leases
@@ -40,7 +40,7 @@ class Daemon:
         """`load` reads the settings, now and at every reload; `folders` win over those of the settings."""
         self._load = load
         self._folders = folders
-        self._wake = threading.Event()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # safe to use from a signal handler
         self._stop = False
         self._reload = False
         self._remembered: dict[str, Any] | None = None
@@ -62,10 +62,13 @@ class Daemon:
     def _supervise(self, pipeline: Pipeline, library: Library) -> None:
         restarts: list[float] = []
         while True:
+            successor = None
             try:
                 pipeline.start()
                 self._announce(pipeline)
                 successor = self._tend(pipeline, library)
+            except Transient as error:
+                pipeline.state.stop(error)
             finally:
                 pipeline.stop()
             if self._stop:
@@ -74,15 +77,46 @@ class Daemon:
             if successor is not None:
                 pipeline = successor
                 continue
+            fatal = pipeline.state.fatal
+            if isinstance(fatal, Transient):
+                # A full disk, or a database that another program holds: nothing is lost, it only takes time.
+                log.warning("paused", reason=str(fatal), retry_in_s=PAUSE_S)
+                notify.status(f"paused: {fatal}")
+                self._sleep(PAUSE_S)
+                if self._stop:
+                    return
+                pipeline = self._again(pipeline, library)
+                continue
             restarts = [moment for moment in restarts if time.monotonic() - moment < RESTART_WINDOW_S]
             restarts.append(time.monotonic())
-            if isinstance(pipeline.state.fatal, MaclipError) or len(restarts) > MOST_RESTARTS:
+            if isinstance(fatal, MaclipError) or len(restarts) > MOST_RESTARTS:
                 pipeline.raise_if_fatal()
             log.error("starting again after an unexpected error", restart=len(restarts))
-            self._wake.wait(2.0 ** len(restarts))
-            pipeline = Pipeline(
-                pipeline.settings, library, folders_to_watch(pipeline.settings, self._folders)
-            )
+            self._sleep(2.0 ** len(restarts))
+            pipeline = self._again(pipeline, library)
+
+    def _again(self, pipeline: Pipeline, library: Library) -> Pipeline:
+        """A new pipeline with the same settings, as soon as the database lets us."""
+        while True:
+            try:
+                settings = pipeline.settings
+                return Pipeline(settings, library, folders_to_watch(settings, self._folders))
+            except Transient as error:
+                log.warning("paused", reason=str(error), retry_in_s=PAUSE_S)
+                self._sleep(PAUSE_S)
+                if self._stop:
+                    return pipeline
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, while the service manager sees that we live; a signal ends it."""
+        deadline = time.monotonic() + seconds
+        while not self._stop and not self._reload and time.monotonic() < deadline:
+            notify.watchdog()
+            self._wait(min(TICK_S, max(0.0, deadline - time.monotonic())))
+
+    def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            self._wake.get(timeout=seconds)
 
     def _announce(self, pipeline: Pipeline) -> None:
         """Say that the daemon is ready, once the first scan has begun."""
@@ -98,8 +132,7 @@ class Daemon:
         """Look after a running pipeline until it has to end; returns its successor after a reload."""
         interval_s = min(TICK_S, notify.watchdog_interval_s() or TICK_S)
         while not self._stop and not pipeline.state.stopping.is_set():
-            self._wake.wait(interval_s)
-            self._wake.clear()
+            self._wait(interval_s)
             if self._reload:
                 self._reload = False
                 successor = self._reloaded(pipeline, library)
@@ -145,11 +178,11 @@ class Daemon:
     def _signals(self) -> Iterator[None]:
         def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
             self._stop = True
-            self._wake.set()
+            self._wake.put(None)
 
         def reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
             self._reload = True
-            self._wake.set()
+            self._wake.put(None)
 
         handlers = {"SIGTERM": stop, "SIGINT": stop, "SIGHUP": reload}
         numbers = {

@@ -34,7 +34,10 @@ def backup(
         destination = settings.data_dir / f"library-{stamp}.backup.db"
     with call.looking(settings) as library:
         library.backup(destination.expanduser())
-    output.say(f"Wrote {destination}. To restore: stop the daemon and copy it to {settings.database_path}.")
+    output.say(
+        f"Wrote {destination}. To restore: stop the daemon, remove {settings.database_path}-wal "
+        f"and -shm if they are there, and copy the backup to {settings.database_path}."
+    )
 
 
 @app.command()

@@ -74,5 +74,7 @@ def given(**values: Any) -> dict[str, Any]:
 def absolute(path: Path) -> str:
     """Return a path as the library knows it: absolute, `~` expanded, the links of its folder resolved."""
     expanded = path.expanduser()
+    if expanded.is_dir():
+        return os.path.realpath(expanded)
     parent = os.path.realpath(expanded.parent)
     return os.path.normpath(os.path.join(parent, expanded.name)) if expanded.name else parent

@@ -65,8 +65,10 @@ def undo(
     A file that somebody changed since is left alone, and named. The scores stay in the database, and these
     photos get no new stars until `maclip rate`. Exits with 1 when a file had to be left.
     """
+    from maclip_daemon import daemon_lock
     from maclip_daemon.metadata.writer import MetadataWriter
     from maclip_daemon.pipeline import undoing
+    from maclip_daemon.pipeline.recovery import recover
 
     call = invocation.of(context)
     settings = call.settings()
@@ -74,6 +76,9 @@ def undo(
     left = 0
     counts: dict[str, int] = {}
     with contextlib.closing(call.changing(settings)) as library:
+        if not daemon_lock.is_running(settings.data_dir):
+            with daemon_lock.locked(settings.data_dir):  # what a killed run left in doubt counts too
+                recover(library, settings.data_dir / "spool", time.time())
         files = undoing.targets(library, chosen)
         if dry_run:
             for file in files:

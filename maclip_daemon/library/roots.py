@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments, paths
+from maclip_daemon.library.places import folder_is_under
 from maclip_daemon.library.tables import FOLDERS, PHOTOS, ROOTS
 
 RootState = Literal["new", "watched", "polled", "paused"]
@@ -72,14 +73,14 @@ def known_roots(session: Session) -> list[KnownRoot]:
     rows = session.execute(
         select(*columns, ROOTS.c.file_system, ROOTS.c.scanned_at).order_by(ROOTS.c.path)
     ).all()
-    return [KnownRoot(*row, photo_count=_present(session, row.id)) for row in rows]
+    return [KnownRoot(*row, photo_count=_present(session, row.path)) for row in rows]
 
 
-def _present(session: Session, root_id: int) -> int:
+def _present(session: Session, path: str) -> int:
     some = (
         select(PHOTOS.c.id)
         .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
-        .where(FOLDERS.c.root_id == root_id, PHOTOS.c.state != "missing")
+        .where(folder_is_under(path), PHOTOS.c.state != "missing")
         .limit(MOST_COUNTED)
     )
     return int(session.execute(select(func.count()).select_from(some.subquery())).scalar_one())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import CursorResult, bindparam, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
@@ -176,7 +176,7 @@ def enqueue_unscored(session: Session, now: float) -> int:
     Given-up photos stay given up (`jobs.retry_dead`).
     """
     added = session.execute(_ENQUEUE_UNSCORED, {"now": moments.text(now)})
-    return len(added.all())
+    return cast("CursorResult[Any]", added).rowcount
 
 
 _ENQUEUE_UNSCORED = text(
@@ -184,5 +184,5 @@ _ENQUEUE_UNSCORED = text(
     " SELECT p.id, 'score', :now, :now FROM photos p"
     " WHERE p.state <> 'missing' AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = p.id"
     " AND s.scale_id = (SELECT id FROM scales WHERE active = 1))"
-    " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
+    " ON CONFLICT (photo_id, kind) DO NOTHING"
 )

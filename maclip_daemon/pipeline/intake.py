@@ -15,9 +15,10 @@ from maclip_daemon.pipeline.places import Place
 from maclip_daemon.pipeline.reconciliation import record
 from maclip_daemon.pipeline.run_state import RunState, log
 
-PENDING_EVENTS = 10_000  # a full queue blocks the watcher; the kernel keeps 16 384 more, then says OVERFLOW
+PENDING_EVENTS = 10_000  # beyond that a scan of the root is cheaper than following each event
 EVENTS_IN_ONE_GO = 1000  # before settled files get their turn
 WATCHER_RESTART_S = 5.0  # a watcher that keeps dying must not cost the processor
+SIDECARS_FOLLOW_S = 10.0
 BEAT_S = 60.0  # on top of the time it means to sleep
 
 
@@ -31,15 +32,13 @@ class Intake:
         self._places = places
         self._once = once
         self._events: queue.Queue[tuple[Place, FolderEvent]] = queue.Queue(PENDING_EVENTS)
-        self._renamed: dict[str, int] = {}  # path → photo: gets its sidecar once it is quiet
         self._busy = True
         self.first_scan_began = threading.Event()
 
     @property
     def is_idle(self) -> bool:
         """Whether everything that was found so far is in the library."""
-        settling = any(place.settler.wait_s(time.monotonic()) is not None for place in self._places)
-        return not self._busy and not settling and self._events.empty()
+        return not self._busy and self._events.empty()
 
     def run(self) -> None:
         """Work until the run stops."""
@@ -55,13 +54,21 @@ class Intake:
                 place.close()
 
     def on_event(self, place: Place, event: FolderEvent) -> None:
-        """Take an event from a watcher's thread; blocks while too many wait."""
-        while not self._state.stopping.is_set():
-            try:
-                self._events.put((place, event), timeout=1.0)
-                return
-            except queue.Full:
-                continue
+        """Take an event from a watcher's thread. Never blocks: the watcher holds its lock meanwhile."""
+        try:
+            self._events.put_nowait((place, event))
+        except queue.Full:
+            place.lost_events = True
+
+    def is_away(self, path: str) -> bool:
+        """Whether the root of a photo cannot be read at the moment; its health is then looked at soon."""
+        for place in self._places:
+            if path.startswith(place.root.path.rstrip(os.sep) + os.sep):
+                if place.is_reachable():
+                    return False
+                place.next_scan = time.monotonic()
+                return True
+        return False
 
     def _scan_what_is_due(self) -> None:
         for place in self._places:
@@ -71,10 +78,10 @@ class Intake:
                 place.next_scan = min(place.next_scan, time.monotonic() + WATCHER_RESTART_S)
             if time.monotonic() < place.next_scan or self._state.stopping.is_set():
                 continue
+            self.first_scan_began.set()
             if place.check():
                 if not self._once:
                     place.listen(self.on_event)  # before the scan, so that nothing falls between them
-                self.first_scan_began.set()
                 report = place.scan()
                 log.info(
                     "folder scanned",
@@ -84,7 +91,6 @@ class Intake:
                     moved=report.moved,
                     missing=report.missing,
                 )
-            self.first_scan_began.set()
             place.next_scan = float("inf") if self._once else time.monotonic() + place.scan_interval_s()
 
     def _take_settled(self) -> None:
@@ -96,11 +102,6 @@ class Intake:
             for folder in due.folders:
                 if place.check():
                     place.scan(folder)
-            renamed = [self._renamed.pop(file.path) for file in due.files if file.path in self._renamed]
-            if renamed:
-                with self._library.writing() as session:
-                    jobs.enqueue_all(session, renamed, "rate", self._state.clock())
-                self._state.wake()
 
     def _sleep_s(self) -> float:
         now = time.monotonic()
@@ -112,7 +113,7 @@ class Intake:
     def _take_events(self, wait_s: float) -> None:
         self._state.pulse.beat("folders", wait_s + BEAT_S)
         taken: list[tuple[Place, FolderEvent]] = []
-        self._busy = False
+        self._busy = self._has_more_to_do()
         try:
             taken.append(self._events.get(timeout=max(wait_s, 0.001)))
             self._busy = True
@@ -130,6 +131,18 @@ class Intake:
             gone = []
             self._take_event(place, event)
         self._lose(gone)
+        for place in self._places:
+            if place.lost_events:
+                place.lost_events = False
+                log.warning("too many events at once; scanning", folder=place.root.path)
+                place.settler.touch_everything(time.monotonic())
+
+    def _has_more_to_do(self) -> bool:
+        now = time.monotonic()
+        return any(
+            place.settler.wait_s(now) is not None or place.next_scan <= now or place.lost_events
+            for place in self._places
+        )
 
     def _take_event(self, place: Place, event: FolderEvent) -> None:
         now = time.monotonic()
@@ -162,7 +175,8 @@ class Intake:
             photo_id = photos.find(session, old)
             if photo_id is not None:
                 photos.move(session, photo_id, new, place.root_id)
-                self._renamed[new] = photo_id
+                # Later: whoever renames photos renames their sidecars too, a moment afterwards.
+                jobs.enqueue(session, photo_id, "rate", self._state.clock() + SIDECARS_FOLLOW_S)
 
     def _lose(self, paths: list[str]) -> None:
         # An event is a hint: the same name may be there again by now.

@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from maclip_daemon.settings import Settings
 LOOK_AHEAD_BATCHES = 2  # decoded photos that may wait for the scorer, in batches
 IDLE_LOOK_S = 5.0  # other programs (`maclip retry`) queue work too; an indexed look costs microseconds
 DECODER_IDLE_EXIT_S = 30.0
+AWAY_S = 2.0  # until the folders thread has looked at a root that seems to be away
 MOST_DECODERS = 4  # beyond that the scorer is the bottleneck
 ATTRIBUTES = ("good", "sharpness", "edges", "resolution", "noise_free")
 
@@ -60,7 +62,9 @@ class Judging:
         worker: str,
         decoders: int,
         spool: Path,
+        is_away: Callable[[str], bool],
     ) -> None:
+        """`is_away` tells whether the root of a photo cannot be read at the moment."""
         self._library = library
         self._state = state
         self._settings = settings
@@ -69,6 +73,7 @@ class Judging:
         self._scale_id = scale_id
         self._worker = worker
         self._spool = spool
+        self._is_away = is_away
         self._policy = RetryPolicy(settings.jobs.max_attempts, settings.jobs.retry_base_s)
         self._ready: queue.Queue[Ready] = queue.Queue(LOOK_AHEAD_BATCHES * settings.scoring.batch_photos)
         self._leased: collections.deque[LeasedJob] = collections.deque()
@@ -84,7 +89,7 @@ class Judging:
         try:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat(part, patience_s)
-                job = None if self._state.paused("disk", "model") else self._next_job()
+                job = None if self._state.paused("disk", "model", "process") else self._next_job()
                 if job is None:
                     if time.monotonic() - last_worked > DECODER_IDLE_EXIT_S:
                         decoder.close()
@@ -135,10 +140,14 @@ class Judging:
         except errors.NoSpace as error:
             self._pause("disk", str(error), [job])
             return
+        except errors.EnvironmentUnfit as error:
+            self._pause("process", str(error), [job])
+            return
         except errors.MaclipError as error:
             self._fail(job, error)
             return
         self._state.resume("disk")
+        self._state.resume("process")
         with self._library.reading() as session:
             known = scores.find_by_pixel_hash(session, photo.pixel_hash, self._scale_id)
         if known is not None:
@@ -236,10 +245,21 @@ class Judging:
     def _fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         """Record a failed attempt; a photo that is gone is missing, not failed."""
         now = self._state.clock()
+        blameless = isinstance(error, errors.Transient) and not isinstance(
+            error, (errors.ChildDied, errors.ChildTimedOut)
+        )
+        if blameless and self._is_away(job.path):
+            with self._library.writing() as session:
+                jobs.give_back(session, [job], self._worker, now)
+            self._state.wait_for_work(AWAY_S)
+            return
         try:
             with self._library.writing() as session:
-                if isinstance(error, errors.FileChanged) and not Path(job.path).exists():
-                    photos.mark_missing(session, [job.photo_id], now)
+                if isinstance(error, errors.FileChanged) and not os.path.lexists(job.path):
+                    if photos.path_of(session, job.photo_id) == job.path:
+                        photos.mark_missing(session, [job.photo_id], now)
+                    else:  # renamed meanwhile
+                        jobs.give_back(session, [job], self._worker, now)
                     return
                 outcome = jobs.fail(
                     session,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from maclip_daemon.errors import EnvironmentUnfit
@@ -14,7 +15,7 @@ from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.roots import Root, RootFacts, RootHealth, RootState
 from maclip_daemon.folders.settler import Settler
 from maclip_daemon.folders.watcher import Watcher, watch
-from maclip_daemon.library import photos
+from maclip_daemon.library import photos, ratings
 from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.photos.formats import is_photo
@@ -23,6 +24,7 @@ from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.settings import FolderSettings
 
 SERVER_CLOCK_SLACK_S = 60.0
+MISSING_IN_ONE_TRANSACTION = 5000  # a million at once would hold the database for many seconds
 SAMPLED_PHOTOS = 8  # known photos that are looked for when a root has another device id
 
 
@@ -36,6 +38,9 @@ class Place:
         self.health: RootHealth | None = None
         self.coverage: Coverage | None = None
         self.report: ScanReport | None = None
+        self.lost_events = False
+        """More came at once than are followed singly; set by the watcher's thread."""
+        self._expected: tuple[int, list[str]] = (0, [])
         self._library = library
         self._state = state
         self._settings = settings
@@ -50,10 +55,12 @@ class Place:
 
     def check(self) -> bool:
         """Look at the root's health and remember it; False: it is paused and its photos are missing."""
-        with self._library.reading() as session:
-            known = {root.id: root for root in library_roots.known_roots(session)}[self.root_id]
-            sample = self._sample(session)
-        health = roots.check(self.root, self._facts, known.photo_count, sample)
+        if self.health is None or self.health.state is RootState.HEALTHY:
+            # What a paused root is compared with stays as it was: by now all its photos are missing.
+            with self._library.reading() as session:
+                known = {root.id: root for root in library_roots.known_roots(session)}[self.root_id]
+                self._expected = known.photo_count, self._sample(session)
+        health = roots.check(self.root, self._facts, *self._expected)
         if health.state is RootState.HEALTHY:
             self._facts = health.facts
             new_state: library_roots.RootState = "polled" if health.is_polled else "watched"
@@ -100,7 +107,13 @@ class Place:
             self._exclusion,
             self._settle_s(),
             lambda path: self.settler.touch(path, time.monotonic()),
+            self.is_reachable,
         ).run(start)
+        if report.returned:
+            # Their pending ratings went when they were missing.
+            with self._library.writing() as session:
+                ratings.enqueue_photos_to_rate(session, self._state.clock())
+            self._state.wake()
         for problem in report.problems:
             log.warning("folder cannot be read", problem=problem)
         if start is None and report.is_complete:
@@ -112,6 +125,17 @@ class Place:
                 if not self.coverage.is_complete:
                     log.warning("not every folder is watched", folder=self.root.path, cure=self.coverage.cure)
         return report
+
+    def is_reachable(self) -> bool:
+        """Whether the root can be read, is on the device it was on, and holds anything at all."""
+        try:
+            with os.scandir(self.root.path) as entries:
+                return next(entries, None) is not None and self._is_same_device()
+        except OSError:
+            return False
+
+    def _is_same_device(self) -> bool:
+        return self._facts is None or Path(self.root.path).stat().st_dev == self._facts.device
 
     def _settle_s(self) -> float:
         """The clock of a file server may differ from ours by as much as a minute."""
@@ -160,10 +184,13 @@ class Place:
                 device=health.facts.device if health.facts else None,
                 file_system=health.file_system or None,
             )
-            if state == "paused":
-                photos.mark_missing(
-                    session, photos.present_below(session, self.root.path), self._state.clock()
-                )
+        if state == "paused":
+            with self._library.reading() as session:
+                present = photos.present_below(session, self.root.path)
+            for start in range(0, len(present), MISSING_IN_ONE_TRANSACTION):
+                with self._library.writing() as session:
+                    part = present[start : start + MISSING_IN_ONE_TRANSACTION]
+                    photos.mark_missing(session, part, self._state.clock())
         self._remembered = (state, health)
 
     def _sample(self, session: Session) -> list[str]:

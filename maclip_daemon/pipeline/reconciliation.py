@@ -30,6 +30,8 @@ class ScanReport:
     queued: int = 0
     """Photos that must be scored."""
     moved: int = 0
+    returned: int = 0
+    """Photos that were missing and are as they were."""
     missing: int = 0
     problems: list[str] = field(default_factory=list)
     """Folders that could not be read; their photos are not taken for missing."""
@@ -49,8 +51,12 @@ class Reconciliation:
         exclusion: Exclusion,
         settle_s: float,
         settling: Callable[[str], None],
+        is_reachable: Callable[[], bool],
     ) -> None:
-        """`settling` is told of every file that was written too recently to count as whole."""
+        """`settling` is told of every file that was written too recently to count as whole.
+
+        `is_reachable`: whether the root can still be read; asked before photos are taken for missing.
+        """
         self._library = library
         self._state = state
         self._root_id = root_id
@@ -58,6 +64,7 @@ class Reconciliation:
         self._exclusion = exclusion
         self._settle_s = settle_s
         self._settling = settling
+        self._is_reachable = is_reachable
         self._report = ScanReport()
         self._whole: list[FoundFile] = []
         self._gone: set[int] = set()
@@ -81,6 +88,8 @@ class Reconciliation:
             if len(self._whole) >= SIGHTINGS_IN_ONE_TRANSACTION:
                 self._record()
         self._record()
+        if not self._is_reachable():
+            return self._report  # it went away in the middle: what was not found is not gone
         self._find_vanished_folders(start or self._root)
         self._mark_missing()
         self._report.is_complete = True
@@ -114,6 +123,7 @@ class Reconciliation:
             moved = {sighting.photo_id for sighting in sightings if sighting.change == "moved"}
             self._moved |= moved
             self._report.moved += len(moved)
+            self._report.returned += sum(sighting.change == "returned" for sighting in sightings)
             self._report.queued += sum(sighting.needs_score for sighting in sightings)
 
     def _find_vanished_folders(self, top: str) -> None:

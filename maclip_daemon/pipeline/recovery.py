@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from maclip_daemon.errors import MaclipError
 from maclip_daemon.library import leases, ratings
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata import temporaries
-from maclip_daemon.metadata.safe_writer import digest
+from maclip_daemon.metadata.safe_writer import digest_of
 from maclip_daemon.photos import spool
 from maclip_daemon.pipeline.run_state import log
 
@@ -31,11 +32,16 @@ def recover(library: Library, spool_folder: Path, now: float) -> None:
 
 
 def settle(session: Session, entry_id: int, target: Path, after_hash: str, now: float) -> None:
-    """Confirm or abandon a journal entry by looking at its file: was it replaced, or not?"""
+    """Confirm or abandon a journal entry by looking at its file: was it replaced, or not?
+
+    A file that cannot be looked at (its disk is away) leaves the entry in doubt, for the next time.
+    """
     try:
-        present = digest(target.read_bytes())
-    except OSError:
-        present = None
+        present = digest_of(target)
+    except (OSError, MaclipError):
+        return
+    if present is None and not target.parent.is_dir():
+        return
     if present == after_hash:
         ratings.confirm(session, entry_id, now)
     else:

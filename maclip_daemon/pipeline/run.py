@@ -84,6 +84,7 @@ class Pipeline:
             self._worker,
             settings.decoding.workers or default_decoders(),
             self._spool,
+            self.intake.is_away,
         )
         self.writer = MetadataWriter()
         self.rating = Rating(
@@ -137,7 +138,7 @@ class Pipeline:
             return
         self._tended = now
         clock = self.state.clock()
-        with contextlib.suppress(errors.NoSpace), self._library.writing() as session:
+        with contextlib.suppress(errors.Transient), self._library.writing() as session:
             leases.renew(session, self._worker, clock, self.settings.jobs.lease_s)
             leases.reclaim_expired(session, clock, self.settings.jobs.lease_s)
 
@@ -190,7 +191,7 @@ class Pipeline:
 
     def remember(self, description: dict[str, Any]) -> None:
         """Leave a note for `maclip status`."""
-        with contextlib.suppress(errors.NoSpace), self._library.writing() as session:
+        with contextlib.suppress(errors.Transient), self._library.writing() as session:
             notes.put(session, "daemon", description, self.state.clock())
 
 
@@ -203,7 +204,7 @@ def _open_roots(folders: Sequence[Path], settings: Settings, library: Library) -
         try:
             opened.append(roots.open_root(folder.expanduser()))
         except errors.RootOffline:
-            path = os.path.abspath(folder.expanduser())
+            path = os.path.realpath(folder.expanduser())
             if path not in known:
                 raise
             opened.append(Root(path))

@@ -13,7 +13,7 @@ import structlog
 
 from maclip_daemon.pipeline.pulse import Pulse
 
-Resource = Literal["disk", "model"]
+Resource = Literal["disk", "model", "process"]
 
 PAUSE_S = 30.0  # before work that lacked space or a model is tried again
 log = structlog.get_logger("maclip")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.children import Child
-from maclip_daemon.errors import MaclipError, ModelUnavailable
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, ModelUnavailable
 from maclip_daemon.iqa import metrics, model_store, models, protocols
 from maclip_daemon.iqa.models import ResolvedModel
 from maclip_daemon.iqa.photo_score import ModelIdentity, PhotoScore
@@ -117,7 +117,10 @@ class ScorerClient:
                 answers[index] = error
         if sent:
             self._used = True
-            reply = self._running_child().request(
+            child = self._running_child()
+            if not child.running:
+                self._load_model(child)
+            reply = child.request(
                 {"photos": [_describe(blocks[index]) for index in sent]},
                 b"".join(blocks[index].pixels or b"" for index in sent),
                 timeout_s=self._settings.timeout_s,
@@ -125,6 +128,15 @@ class ScorerClient:
             for index, answer in zip(sent, reply.header["scores"], strict=True):
                 answers[index] = _read_answer(answer, blocks[index])
         return [answer for answer in answers if answer is not None]
+
+    def _load_model(self, child: Child) -> None:
+        """Let a new process load the model before it gets photos: what fails now is no photo's fault."""
+        try:
+            child.request({"photos": []}, timeout_s=self._settings.timeout_s)
+        except EnvironmentUnfit:
+            raise
+        except MaclipError as error:
+            raise EnvironmentUnfit(f"The model cannot be loaded: {error}") from None
 
     def _running_child(self) -> Child:
         if self._child is None:

@@ -33,7 +33,7 @@ def test_no_sign_of_life_is_given_while_a_part_has_stalled(monkeypatch: pytest.M
     def stop_after_the_first_look(*_: object) -> None:
         watched._stop = True
 
-    monkeypatch.setattr(watched._wake, "wait", stop_after_the_first_look)
+    monkeypatch.setattr(watched, "_wait", stop_after_the_first_look)
     monkeypatch.setattr(notify, "watchdog", lambda: told.append("alive"))
     state.pulse.beat("scorer", -1)
     watched._tend(pipeline, None)  # type: ignore[arg-type]
