@@ -160,6 +160,11 @@ class Settings(BaseSettings):
     jobs: JobSettings = JobSettings()
     log: LogSettings = LogSettings()
 
+    @field_validator("data_dir")
+    @classmethod
+    def _data_dir_is_absolute(cls, data_dir: Path) -> Path:
+        return data_dir.expanduser().absolute()
+
     @property
     def database_path(self) -> Path:
         """The library database."""

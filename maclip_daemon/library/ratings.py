@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from sqlalchemy import Row, bindparam, delete, insert, or_, select, text, update
+from sqlalchemy import CursorResult, Row, bindparam, delete, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments
@@ -205,7 +205,8 @@ def enqueue_photos_to_rate(session: Session, now: float, *, again: bool = False)
     if again:
         undone = PHOTOS.c.rating_undone_at.is_not(None)
         session.execute(update(PHOTOS).where(undone).values(rating_undone_at=None))
-    return len(session.execute(_ENQUEUE_TO_RATE, {"now": moments.text(now)}).all())
+    added = session.execute(_ENQUEUE_TO_RATE, {"now": moments.text(now)})
+    return cast("CursorResult[Any]", added).rowcount
 
 
 def count_photos_to_rate(session: Session, *, again: bool = False) -> int:
@@ -232,6 +233,5 @@ _ENQUEUE_TO_RATE = text(
     " ON CONFLICT (photo_id, kind) DO UPDATE SET generation = generation + 1, reason = NULL,"
     " attempts = iif(state = 'leased', attempts, 0), state = iif(state = 'leased', 'leased', 'ready'),"
     " not_before = excluded.not_before, changed_at = excluded.changed_at"
-    " RETURNING id"
 )
 _COUNT_TO_RATE = text(f"SELECT count(*){_TO_RATE} AND (p.rating_undone_at IS NULL OR :again)")

@@ -17,11 +17,12 @@ from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
+from maclip_daemon.metadata import temporaries
 from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline import darktable_edits, pairing
 from maclip_daemon.pipeline.recovery import settle
-from maclip_daemon.pipeline.run_state import RunState, log
+from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
 from maclip_daemon.settings import Settings
 
 BATCH_PHOTOS = 32  # ratings that share two transactions and one flush a folder
@@ -62,7 +63,7 @@ class Rating:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
                 self.renew_if_due()
-                if not self._state.paused("disk") and self._settings.mode != "off" and self.work():
+                if not self._state.paused("disk", "process") and self._settings.mode != "off" and self.work():
                     last_worked = time.monotonic()
                     continue
                 if time.monotonic() - last_worked > WRITER_IDLE_EXIT_S:
@@ -88,6 +89,8 @@ class Rating:
             waiting = jobs.next_due(session, "score")
             held = jobs.counts(session, "score").leased
             present = calibrations.current(session, self._scale_id)
+        if present is not None:
+            self._state.is_calibrated = True
         if held or (waiting is not None and waiting <= self._state.clock()):
             floor = max(FIRST_CALIBRATION_WHILE_BUSY, present.photo_count if present else 0)
             if scored - max(self._looked_at, 0) < floor:
@@ -101,8 +104,10 @@ class Rating:
                 self._reference_edges,
                 self._settings.edges,
             ):
-                present = self.calibrate(session) or present
-        self._state.is_calibrated = present is not None
+                self._state.is_calibrated = self.calibrate(session) is not None or present is not None
+            elif present is not None and self._looked_at < 0 and self._settings.mode != "off":
+                # What an earlier run scored and did not come to rate, or was not to rate by its settings.
+                ratings.enqueue_photos_to_rate(session, self._state.clock())
         self._looked_at = scored
 
     def calibrate(self, session: Session) -> Calibration | None:
@@ -136,7 +141,14 @@ class Rating:
         except errors.NoSpace as error:
             self._state.pause("disk", str(error))
             self._give_back(held)
-        except (errors.ChildDied, errors.ChildTimedOut) as error:
+        except errors.EnvironmentUnfit as error:
+            if isinstance(error, errors.Transient):
+                raise  # the database is held by another program
+            self._state.pause("process", str(error))
+            self._give_back(held)
+        except errors.MaclipError as error:
+            for job in held:  # the lost process may have left its temporary files
+                temporaries.remove_strays(Path(job.path).parent, older_than=self._state.clock())
             self._rate_one_by_one(held, error)
         return True
 
@@ -158,18 +170,22 @@ class Rating:
             self._settings.darktable_library,
         )
         prepared: list[tuple[LeasedJob, Prepared]] = []
+        full: errors.NoSpace | None = None
         for subject, result in zip(ready, results, strict=True):
             job = by_photo[subject.photo_id]
             if isinstance(result, errors.NoSpace):
-                raise result
-            if isinstance(result, errors.MaclipError):
+                full = result
+            elif isinstance(result, errors.MaclipError):
                 self._fail(job, result)
             elif result.status == "prepared":
                 prepared.append((job, result))
             else:
                 self._leave(job, result)
         self._commit(prepared)
+        if full is not None:
+            raise full
         self._state.resume("disk")
+        self._state.resume("process")
 
     def _request(self, subject: RatingSubject, calibration: Calibration) -> RatingRequest:
         percentile = calibrations.percentile_for(calibration, subject.score)
@@ -193,8 +209,13 @@ class Rating:
     def _commit(self, prepared: list[tuple[LeasedJob, Prepared]]) -> None:
         if not prepared:
             return
-        with self._library.writing() as session:
-            entries = [self._intend(session, job, result) for job, result in prepared]
+        try:
+            with self._library.writing() as session:
+                entries = [self._intend(session, job, result) for job, result in prepared]
+        except errors.Transient:
+            for _, result in prepared:
+                self._writer.discard(result)
+            raise
         try:
             outcomes = self._writer.commit_many([result for _, result in prepared])
         except errors.MaclipError:
@@ -217,7 +238,9 @@ class Rating:
         self, session: Session, job: LeasedJob, result: Prepared, entry: int, error: errors.MaclipError | None
     ) -> None:
         if error is not None:
-            ratings.abandon(session, entry, self._state.clock())
+            # A folder that could not be flushed is an error although the file is in its place: look.
+            written = result.undo_entry
+            settle(session, entry, written.target, written.after_hash, self._state.clock())
             return
         ratings.confirm(session, entry, self._state.clock())
         if result.target == result.photo and (found := found_file(job.path)) is not None:
@@ -272,7 +295,9 @@ class Rating:
             except errors.NoSpace as full:
                 self._state.pause("disk", str(full))
                 self._give_back([job])
-            except (errors.ChildDied, errors.ChildTimedOut) as again:
+            except errors.EnvironmentUnfit:
+                raise
+            except errors.MaclipError as again:
                 self._fail(job, again)
 
     def _finish(self, done: list[LeasedJob]) -> None:
@@ -292,6 +317,8 @@ class Rating:
                 poison=isinstance(error, errors.Poison),
                 policy=self._policy,
             )
+        if outcome == "dead":
+            self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
         log.log(
             30 if outcome == "dead" else 20,
             "rating failed",

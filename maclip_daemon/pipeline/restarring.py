@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError
 from maclip_daemon.library import calibration as calibrations
-from maclip_daemon.library import leases, ratings, scores
+from maclip_daemon.library import ratings, scores
 from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline import pairing
 from maclip_daemon.pipeline.rating import Rating
+from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, Tally
 from maclip_daemon.scoring.client import ScorerClient
 from maclip_daemon.settings import Settings
@@ -70,8 +71,8 @@ def preview(library: Library, settings: Settings) -> Restarred:
 def write(library: Library, settings: Settings) -> Tally:
     """Carry out all rate jobs. Only while no daemon works with this library."""
     state = RunState()
-    with library.writing() as session:
-        leases.release_all(session, None, state.clock())
+    recover(library, settings.data_dir / "spool", state.clock())
+    with library.reading() as session:
         scale = _active(session)
     with MetadataWriter() as writer:
         rating = Rating(

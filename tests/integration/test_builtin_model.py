@@ -1,0 +1,110 @@
+"""The shipped weights, on real photographs; and the program that trains such weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+from maclip_daemon.iqa import loading, metrics, models
+from maclip_daemon.iqa.checkpoints import load_checkpoint
+from maclip_daemon.iqa.degradation_order import share_in_order
+from maclip_daemon.iqa.degradations import Pixels
+from maclip_daemon.scoring.engine import Engine
+from maclip_daemon.scoring.scorer import Scorer
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+LADDERS = ("gaussian_blur", "motion_blur", "white_noise", "jpeg", "downscaling")
+MAXIMUM_BYTES = 12_000_000
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Pixels]:
+    """Real photographs: the samples of scikit-image."""
+    folder = Path(skimage.__file__).parent / "data"
+    return [np.array(Image.open(folder / name).convert("RGB")) for name in SAMPLES]
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
+    return Scorer(model="builtin", device="cpu", precision="fp32", data_dir=tmp_path_factory.mktemp("data"))
+
+
+def test_the_weights_are_small_and_are_those_of_their_card() -> None:
+    card = json.loads(models.BUILTIN_WEIGHTS.with_suffix(".json").read_text(encoding="utf-8"))
+    resolved = models.resolve_builtin()  # checks the SHA-256
+    assert models.BUILTIN_WEIGHTS.stat().st_size <= MAXIMUM_BYTES
+    assert resolved.name == f"builtin@{card['version']}"
+    assert card["sha256"] in (ROOT / "docs" / "builtin-model.md").read_text(encoding="utf-8")
+
+
+def test_the_star_edges_rise() -> None:
+    for metric in ("maclip", "magnitude"):
+        edges = models.resolve_builtin().edges[metric]
+        assert len(edges) == 4
+        assert list(edges) == sorted(set(edges))
+
+
+def test_the_file_says_what_it_is() -> None:
+    checkpoint = load_checkpoint(models.BUILTIN_WEIGHTS)
+    assert "Good image" in checkpoint.stored_prompts
+    assert "Good photo." in checkpoint.stored_prompts
+    assert "High-quality image." in checkpoint.stored_prompts
+
+
+def test_five_ladders_of_real_photos_are_in_order(scorer: Scorer, photos: list[Pixels]) -> None:
+    def judge(some: Sequence[Pixels]) -> list[float]:
+        return [score.score for score in scorer.score_many([Image.fromarray(each) for each in some])]
+
+    order = share_in_order(judge, photos, LADDERS)
+    assert np.mean(list(order.values())) >= 0.95, order
+
+
+@pytest.mark.parametrize("cue", ["q_sim", "q_mag"])
+def test_both_cues_see_that_a_photo_was_spoilt(scorer: Scorer, photos: list[Pixels], cue: str) -> None:
+    for photo in photos:
+        image = Image.fromarray(photo)
+        spoilt = image.resize((64, 64)).resize(image.size)
+        assert getattr(scorer.score(image), cue) > getattr(scorer.score(spoilt), cue) + 0.1
+
+
+@pytest.mark.parametrize("metric", ["clipiqa", "qualiclip", "magnitude"])
+def test_the_other_metrics_run_on_it_and_see_a_spoilt_photo(
+    metric: str, photos: list[Pixels], tmp_path: Path
+) -> None:
+    scorer = Scorer(model="builtin", metric=metric, device="cpu", precision="fp32", data_dir=tmp_path)
+    image = Image.fromarray(photos[0])
+    assert scorer.score(image).score > scorer.score(image.resize((64, 64)).resize(image.size)).score
+
+
+def test_a_score_does_not_depend_on_the_batch(photos: list[Pixels], tmp_path: Path) -> None:
+    metric = metrics.maclip()
+    loaded = loading.load(models.resolve_builtin(), metric, tmp_path)
+    together = Engine(loaded, metric, batch_views=40).score(photos)
+    alone = [Engine(loaded, metric, batch_views=3).score([photo])[0] for photo in photos]
+    for first, second in zip(together, alone, strict=True):
+        assert first.score == pytest.approx(second.score, abs=1e-4)
+
+
+def test_the_training_program_runs_through_every_part(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "training.py"), "--smoke", "--threads", "1"]
+    finished = subprocess.run(
+        [*command, "--work", str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "tuned: score all" in finished.stdout
+    resolved = models.resolve_builtin(tmp_path / "builtin.safetensors")
+    assert resolved.protocol == models.resolve_builtin().protocol
+    again = subprocess.run(
+        [*command, "--work", str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert "step" not in again.stdout.split("tuned")[0]  # the first stage is not done twice
