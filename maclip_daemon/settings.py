@@ -102,6 +102,8 @@ class RatingSettings(_Section):
     """Photos below this percentile are marked rejected (-1). 0: never."""
     pairs: Literal["one", "separate"] = "one"
     """`one`: a RAW and its JPEG are one photo and both get the RAW's stars. `separate`: each has its own."""
+    bucket_tags: bool = False
+    """Also tag photos with their percentile in tens, such as 80-89 below quality; sorts finer than stars."""
     darktable_library: str = "auto"
     """darktable's `library.db`, asked for edits that a new sidecar would end: `auto`, a path, or `off`."""
 

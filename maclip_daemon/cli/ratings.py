@@ -42,7 +42,7 @@ def rate(
         output.say(outcome.sentence())
         if settings.rating.mode == "off":
             output.say("rating.mode is off: the stars stay in the database.")
-        elif not outcome.to_rate:
+        elif not outcome.to_rate and not outcome.to_look_at:
             return
         elif daemon_lock.is_running(settings.data_dir):
             output.say("The running daemon writes them.")

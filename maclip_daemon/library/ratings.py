@@ -209,6 +209,18 @@ def enqueue_photos_to_rate(session: Session, now: float, *, again: bool = False)
     return cast("CursorResult[Any]", added).rowcount
 
 
+def enqueue_rated_photos(session: Session, now: float) -> int:
+    """Ask for a look at every photo that we rated, for what stands in its file beside the stars; how many."""
+    return len(session.execute(_ENQUEUE_RATED, {"now": moments.text(now)}).all())
+
+
+_ENQUEUE_RATED = text(
+    "INSERT INTO jobs (photo_id, kind, not_before, changed_at) SELECT id, 'rate', :now, :now FROM photos"
+    " WHERE rating_owner = 'maclip' AND state = 'scored' AND rating_undone_at IS NULL"
+    " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
+)
+
+
 def count_photos_to_rate(session: Session, *, again: bool = False) -> int:
     """Count what `enqueue_photos_to_rate` would ask for, changing nothing (`maclip rate --dry-run`)."""
     return int(session.execute(_COUNT_TO_RATE, {"again": again}).scalar_one())

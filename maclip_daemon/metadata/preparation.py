@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from maclip_daemon.errors import FileChanged
 from maclip_daemon.metadata import (
+    bucket_tags,
     containers,
     effective,
     properties,
@@ -18,10 +20,9 @@ from maclip_daemon.metadata import (
     targets,
     xmp_text,
 )
+from maclip_daemon.metadata.properties import Wanted
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.refusal import Refused
-
-Wanted = dict[str, str | None]
 
 
 def prepare(request: RatingRequest) -> Prepared:
@@ -85,6 +86,9 @@ def _embed(request: RatingRequest, present: effective.Effective, result: Prepare
     safe_writer.refuse_read_only(request.photo)
     data, status = safe_writer.read_regular(request.photo)
     containers.refuse_unsuitable(data)
+    with tags.open_bytes(data) as image:
+        if tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values:
+            request = replace(request, bucket_tags=False)  # tags in XMP would hide the IPTC keywords
     wanted = properties.wanted(request, present.values)
     new = tags.change_photo(data, wanted)
     exif_may_differ = any(key.startswith("Exif.") for key in wanted)
@@ -159,10 +163,17 @@ def _verify_sidecar(
 
 
 def _verify_text(file: Path, leaves: xmp_text.Leaves, written: xmp_text.Leaves, wanted: Wanted) -> None:
-    paths = {_path_of(key): text for key, text in wanted.items() if key.startswith("Xmp.")}
-    if wrong := [path for path, text in paths.items() if written.get(path) != text]:
+    texts = {
+        path: text
+        for key, value in wanted.items()
+        if key.startswith("Xmp.")
+        for path, text in _leaves_of(_path_of(key), value)
+    }
+    if wrong := [path for path, text in texts.items() if written.get(path) != text]:
         raise Refused(f"{file} is left alone: its prefixes send {wrong[0].rpartition('/')[2]} elsewhere.")
-    if lost := xmp_text.lost(leaves, written, frozenset(paths)):
+    lists = tuple(f"{_path_of(key)}[" for key in bucket_tags.LIST_KEYS if key in wanted)
+    ours = frozenset(texts) | {path for path in leaves if path.startswith(lists)}
+    if lost := xmp_text.lost(leaves, written, ours):
         raise Refused(
             f"{file} is left alone: rewriting it would lose {len(lost)} of its properties, "
             f"among them {lost[0].rpartition('/')[2]}."
@@ -178,6 +189,15 @@ def _verify_values(path: Path, before: tags.Values, after: tags.Values, wanted: 
     altered = [key for key in sorted(others) if before.get(key) != after.get(key)]
     if missing or altered:
         raise Refused(f"{path} is left alone: a trial write got {(missing + altered)[0]} wrong.")
+
+
+def _leaves_of(path: str, value: str | list[str] | None) -> Iterator[tuple[str, str | None]]:
+    """The texts that must stand in the file for one property."""
+    if not isinstance(value, list):
+        yield path, value
+        return
+    for position, item in enumerate(value, start=1):
+        yield f"{path}[{position}]", item
 
 
 def _path_of(key: str) -> str:

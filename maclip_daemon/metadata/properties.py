@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC
 
-from maclip_daemon.metadata import ownership
+from maclip_daemon.metadata import bucket_tags, ownership
 from maclip_daemon.metadata.records import RatingRequest
 
 NAMESPACE = "http://ns.maclip-daemon/quality/1.0/"
@@ -27,17 +27,22 @@ NAMESPACES = {
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
     "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
+    "lr": "http://ns.adobe.com/lightroom/1.0/",
+    "digiKam": "http://www.digikam.org/ns/1.0/",
     "xmpNote": "http://ns.adobe.com/xmp/note/",
 }
 NAMES = ("Score", "Percentile", "Stars", "Metric", "Model", "Protocol", "ScoredAt")
 
+Wanted = dict[str, str | list[str] | None]
+
+_PERCENTILE_KEY = f"Xmp.{PREFIX}.Percentile"
 _NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def wanted(request: RatingRequest, present: ownership.Values) -> dict[str, str | None]:
-    """The exiv2 keys to set and their texts, for a file that holds `present`; None: to be removed.
+def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
+    """The exiv2 keys to set and their texts or lists, for a file that holds `present`; None: to be removed.
 
-    Includes xmp:Rating and the other rating fields of the file, which are kept in step.
+    Includes xmp:Rating, the other rating fields of the file, which are kept in step, and the bucket tags.
     """
     quality = request.quality
     texts: dict[str, str | None] = {
@@ -49,15 +54,23 @@ def wanted(request: RatingRequest, present: ownership.Values) -> dict[str, str |
         "Protocol": _clean(quality.protocol),
         "ScoredAt": quality.scored_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    values: dict[str, str | None] = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
+    values: Wanted = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
     values[ownership.RATING_KEY] = str(request.rating)
     values.update(ownership.fields_in_step(present, request.rating))
+    bucket = bucket_tags.bucket_of(quality.percentile) if request.bucket_tags else None
+    values.update(bucket_tags.wanted_lists(present, bucket))
     return values
 
 
-def says_already(present: ownership.Values, values: dict[str, str | None]) -> bool:
-    """Whether the file holds exactly these values, so that nothing needs to be written."""
-    return all(present.get(key) == text for key, text in values.items())
+def says_already(present: ownership.Values, values: Wanted) -> bool:
+    """Whether the file holds these values, so that nothing needs to be written.
+
+    A percentile that moved a little, with stars and score as they are, is no reason to write a file.
+    """
+    return all(
+        present.get(key) == value or (key == _PERCENTILE_KEY and value and key in present)
+        for key, value in values.items()
+    )
 
 
 def _clean(text: str) -> str:

@@ -48,6 +48,8 @@ class RatingRequest:
     """The rating of our last committed write to this photo (1 to 5, or -1); None if there was none."""
     reject: bool = False
     """Write -1 in place of the stars."""
+    bucket_tags: bool = False
+    """Also write a tag such as `quality|80-89`."""
 
     @property
     def rating(self) -> int:

@@ -88,7 +88,7 @@ def read_packet(image: pyexiv2.Image) -> bytes:
     return bytes(image.read_raw_xmp(encoding="latin-1").encode("latin-1")).strip(b"\0 \r\n\t")
 
 
-def change_sidecar(data: bytes, values: dict[str, str | None]) -> bytes:
+def change_sidecar(data: bytes, values: properties.Wanted) -> bytes:
     """Set (or with None remove) properties in a sidecar's bytes."""
     with open_bytes(data) as image, _as_refusal("exiv2 cannot write it"):
         # exiv2 mirrors XMP into EXIF and IPTC and would write the old values back from there.
@@ -98,7 +98,7 @@ def change_sidecar(data: bytes, values: dict[str, str | None]) -> bytes:
         return bytes(image.get_bytes())
 
 
-def change_photo(data: bytes, values: dict[str, str | None]) -> bytes:
+def change_photo(data: bytes, values: properties.Wanted) -> bytes:
     """Set (or with None remove) XMP properties and EXIF fields in a photo's bytes."""
     exif = {key: value for key, value in values.items() if key.startswith("Exif.")}
     with open_bytes(data) as image, _as_refusal("exiv2 cannot write it"):

@@ -125,6 +125,8 @@ class Rating:
         )
         if made is not None and self._settings.mode != "off":
             queued = ratings.enqueue_photos_to_rate(session, now)
+            if self._settings.bucket_tags:
+                ratings.enqueue_rated_photos(session, now)
             log.info(
                 "calibrated", number=made.number, photos=made.photo_count, source=made.source, to_rate=queued
             )
@@ -203,6 +205,7 @@ class Rating:
             ),
             mode="embed" if self._settings.mode == "embed" else "sidecar",
             last_written=subject.stars_written,
+            bucket_tags=self._settings.bucket_tags,
             reject=percentile is not None and percentile < reject_below,
         )
 

@@ -26,6 +26,8 @@ class Restarred:
     calibration: Calibration | None
     to_rate: int
     """Photos whose stars change."""
+    to_look_at: int
+    """Photos whose tags may change (`rating.bucket_tags`)."""
 
     def sentence(self) -> str:
         """Say it in words."""
@@ -99,7 +101,8 @@ def _calibrate(session: Session, settings: Settings, now: float) -> Restarred:
         rating.edges,
     )
     queued = ratings.enqueue_photos_to_rate(session, now, again=True) if made is not None else 0
-    return Restarred(made, queued)
+    looked_at = ratings.enqueue_rated_photos(session, now) if made is not None and rating.bucket_tags else 0
+    return Restarred(made, queued, looked_at)
 
 
 def _active(session: Session) -> scores.KnownScale:

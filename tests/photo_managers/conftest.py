@@ -73,8 +73,11 @@ def writer() -> Iterator[MetadataWriter]:
 def rate(writer: MetadataWriter) -> Rate:
     """Write stars as the daemon does; gives what was prepared."""
 
-    def rate(photo: Path, stars: int, last: int | None = None, mode: Mode = "sidecar") -> Prepared:
-        request = RatingRequest(photo, replace(QUALITY, stars=stars), mode, last_written=last)
+    def rate(
+        photo: Path, stars: int, last: int | None = None, mode: Mode = "sidecar", bucket_tags: bool = False
+    ) -> Prepared:
+        quality = replace(QUALITY, stars=stars)
+        request = RatingRequest(photo, quality, mode, last_written=last, bucket_tags=bucket_tags)
         prepared = writer.prepare(request)
         if prepared.status == "prepared":
             writer.commit(prepared)

@@ -216,3 +216,9 @@ def test_unicode_and_very_long_paths_arrive_unharmed(
     too_long.unlink()
     seen = darktable.add(deep, 3)
     assert seen == {name: Seen(stars, TITLE, TAGS) for stars, name in enumerate(names, start=2)}
+
+
+def test_a_bucket_tag_comes_beside_the_users_tags(tmp_path: Path, darktable: Darktable, rate: Rate) -> None:
+    photo = make_photo(tmp_path / "album" / "tagged.jpg", 11, DESCRIBED)
+    assert rate(photo, 3, bucket_tags=True).status == "prepared"
+    assert darktable.add(photo.parent, 1) == {"tagged.jpg": Seen(3, TITLE, (*TAGS, "quality|40-49"))}

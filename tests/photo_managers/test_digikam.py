@@ -53,8 +53,12 @@ def test_every_kind_of_photo_shows_our_stars_and_what_it_had_before(
     assert rate(shared_raw, 1).target == album / "IMG_2.xmp"
     assert "only the RAW's score" in rate(shared_jpeg, 5).reason
 
+    tagged = make_photo(album / "tagged.jpg", 54, DESCRIBED)
+    assert rate(tagged, 3, bucket_tags=True).status == "prepared"
+
     digikam = open_digikam(album)
-    seen = digikam.scan(known(12))
+    seen = digikam.scan(known(13))
+    assert seen["tagged.jpg"] == Seen(3, TITLE, (*TAGS, "quality|40-49"))
     expected = {Path(name).name: Seen(stars, TITLE, TAGS) for name, stars in wanted.items()}
     assert {name: seen[name] for name in expected} == expected
     assert seen["embedded.jpg"] == Seen(4, TITLE, TAGS)
