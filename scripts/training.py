@@ -82,6 +82,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--align", type=Path, metavar="PHOTOS", help="align an existing CLIP on this folder of photos"
     )
     parser.add_argument("--model", help="the CLIP to align: a checkpoint file, or open_clip's ARCH/TAG")
+    parser.add_argument(
+        "--photos", type=int, default=100, help="photos of --check whose degradations are put in order"
+    )
     parser.add_argument("--steps", type=int, default=500, help="steps of --align")
     parser.add_argument("--device", default="cpu", help="device of --align and --check")
     options = parser.parse_args(arguments)
@@ -136,14 +139,17 @@ def check(options: argparse.Namespace) -> None:
         return scorer.score_many([Image.fromarray(photo) for photo in photos])
 
     found = [judge([photo])[0] for photo in valid.photos]
+    weights = recipe.weights(valid.subsets)
+    groups = {"all": np.ones(len(found)), "as in BIQ2021": weights}
+    groups |= {subset: (valid.subsets == subset).astype(float) for subset in sorted(set(valid.subsets))}
     for cue in ("score", "q_sim", "q_mag"):
         values = np.array([getattr(score, cue) for score in found])
-        for name, chosen in [("all", np.ones(len(values), dtype=bool))] + [
-            (subset, valid.subsets == subset) for subset in sorted(set(valid.subsets))
-        ]:
-            interval = bootstrap(values[chosen], valid.opinions[chosen])
-            print(f"{cue} {name}: SRCC {interval[0]:.3f} [{interval[1]:.3f}, {interval[2]:.3f}]", flush=True)
-    places = np.random.default_rng(recipe.split_seed).permutation(len(valid.photos))[:100]
+        for name, weight in groups.items():
+            middle, low, high = resampled(values, valid.opinions, weight)
+            print(f"{cue} {name}: SRCC {middle:.3f} [{low:.3f}, {high:.3f}]", flush=True)
+    if options.photos == 0:
+        return
+    places = np.random.default_rng(recipe.split_seed).permutation(len(valid.photos))[: options.photos]
     order = share_in_order(
         lambda photos: [score.score for score in judge(photos)],
         [valid.photos[int(place)] for place in places],
@@ -155,12 +161,23 @@ def check(options: argparse.Namespace) -> None:
     print(f"mean of the ten: {ten:.1%}; of all: {np.mean(list(order.values())):.1%}")
 
 
-def bootstrap(values: np.ndarray, opinions: np.ndarray, rounds: int = 1000) -> tuple[float, float, float]:
-    """SRCC with its 95 % interval over resampled photos."""
+def resampled(
+    values: np.ndarray, opinions: np.ndarray, weights: np.ndarray, rounds: int = 1000
+) -> tuple[float, float, float]:
+    """SRCC and its 95 % interval over photos drawn again and again, each by its weight."""
     generator = np.random.default_rng(0)
-    drawn = (generator.integers(0, len(values), len(values)) for _ in range(rounds))
-    repeats = [rank_correlation(values[places], opinions[places]) for places in drawn]
-    return rank_correlation(values, opinions), *np.quantile(repeats, (0.025, 0.975)).tolist()
+    chances, size = weights / weights.sum(), int((weights > 0).sum())
+    counted = weights > 0
+    if len(set(weights[counted])) == 1:
+        whole = rank_correlation(values[counted], opinions[counted])
+    else:
+        many = generator.choice(len(values), 100_000, p=chances)
+        whole = rank_correlation(values[many], opinions[many])
+    repeats = []
+    for _ in range(rounds):
+        places = generator.choice(len(values), size, p=chances)
+        repeats.append(rank_correlation(values[places], opinions[places]))
+    return whole, *np.quantile(repeats, (0.025, 0.975)).tolist()
 
 
 def read_rated(folder: Path) -> RatedPhotos:

