@@ -127,10 +127,12 @@ class Place:
         return report
 
     def is_reachable(self) -> bool:
-        """Whether the root can be read, is on the device it was on, and holds anything at all."""
+        """Whether the root can be read, is on the device it was on, and is not suddenly empty."""
+        photos_expected, _ = self._expected
         try:
             with os.scandir(self.root.path) as entries:
-                return next(entries, None) is not None and self._is_same_device()
+                holds_anything = next(entries, None) is not None
+            return self._is_same_device() and (holds_anything or not photos_expected)
         except OSError:
             return False
 
