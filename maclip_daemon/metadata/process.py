@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from maclip_daemon import children, errors
 from maclip_daemon.metadata import commitment, effective, messages, preparation, safe_writer, tags, undo
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.refusal import Refused
+
+FLUSHES_TOGETHER = 8  # the file system answers flushes that wait together with one write of its journal
 
 
 def prepare_many(requests: Sequence[RatingRequest]) -> list[Prepared | errors.MaclipError]:
@@ -23,7 +26,8 @@ def prepare_many(requests: Sequence[RatingRequest]) -> list[Prepared | errors.Ma
         results.append(_prepare(request))
         if tags.is_tainted():
             break
-    return [_flushed(result) if isinstance(result, Prepared) else result for result in results]
+    with ThreadPoolExecutor(FLUSHES_TOGETHER) as pool:
+        return list(pool.map(_flushed, results))
 
 
 def _prepare(request: RatingRequest) -> Prepared | errors.MaclipError:
@@ -33,8 +37,8 @@ def _prepare(request: RatingRequest) -> Prepared | errors.MaclipError:
         return error
 
 
-def _flushed(prepared: Prepared) -> Prepared | errors.MaclipError:
-    if prepared.temporary is None:
+def _flushed(prepared: Prepared | errors.MaclipError) -> Prepared | errors.MaclipError:
+    if not isinstance(prepared, Prepared) or prepared.temporary is None:
         return prepared
     try:
         with safe_writer.named_failures(prepared.temporary):
