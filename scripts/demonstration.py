@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import itertools
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import sqlite3
@@ -14,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
@@ -113,7 +119,9 @@ def main() -> int:
     """Run the demonstration; 0 when every photo was scored and rated."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="photos to copy; default: sample photos")
-    folder: Path | None = parser.parse_args().folder
+    parser.add_argument("--picture", type=Path, help="also draw the last tables into this SVG file")
+    arguments = parser.parse_args()
+    folder: Path | None = arguments.folder
     if folder is not None and not folder.is_dir():
         print(f"demo: {folder} is not a folder.", file=sys.stderr)
         return 2
@@ -121,10 +129,10 @@ def main() -> int:
         photos, data_dir = Path(temporary, "Pictures"), Path(temporary, "data")
         photos.mkdir()
         data_dir.mkdir()
-        return demonstrate(folder, photos, data_dir)
+        return demonstrate(folder, photos, data_dir, arguments.picture)
 
 
-def demonstrate(folder: Path | None, photos: Path, data_dir: Path) -> int:
+def demonstrate(folder: Path | None, photos: Path, data_dir: Path, picture: Path | None) -> int:
     """Start the daemon, let the photos arrive, follow it until all are rated, and show the results."""
     maclip = [sys.executable, "-m", "maclip_daemon", "--data-dir", str(data_dir)]
     environment = os.environ | {
@@ -155,8 +163,13 @@ def demonstrate(folder: Path | None, photos: Path, data_dir: Path) -> int:
     finally:
         daemon.send_signal(signal.SIGTERM)
         daemon.wait(30)
+    if folder is None:
+        show_ladders(data_dir)
     print("\n$ maclip worst -n 10")
+    sys.stdout.flush()
     subprocess.run([*maclip, "worst", "-n", "10"], env=environment, check=False)
+    if picture is not None:
+        draw(picture, maclip, environment, photos)
     sidecars = sorted(photos.glob("*.xmp"))
     print(f"$ ls *.xmp        # {len(sidecars)} sidecars, for example")
     for sidecar in sidecars[:3]:
@@ -172,17 +185,70 @@ def follow(data_dir: Path, seen: set[str]) -> None:
     database = data_dir / "library.db"
     if not database.exists():
         return
-    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
     try:
-        rows = connection.execute("select file_name, score from photo_quality order by scored_at").fetchall()
+        rows = rows_of(data_dir, "select file_name, score from photo_quality order by scored_at")
     except sqlite3.OperationalError:
         return  # the daemon is just creating it
-    finally:
-        connection.close()
     for name, score in rows:
         if name not in seen:
             seen.add(name)
             print(f"  scored {len(seen):3d}  {score:.4f}  {name}", flush=True)
+
+
+def rows_of(data_dir: Path, statement: str) -> list[tuple[Any, ...]]:
+    """Ask the database as a user would, read-only."""
+    connection = sqlite3.connect(f"{(data_dir / 'library.db').as_uri()}?mode=ro", uri=True)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def show_ladders(data_dir: Path) -> None:
+    """Print each sample's scores from untouched to worst: the right order falls from left to right."""
+    scores = dict(rows_of(data_dir, "select file_name, score from photo_quality"))
+    print("\nEach photo, from untouched to worst:")
+    right = total = 0
+    for name, degrade in SAMPLES.items():
+        stem = Path(name).stem
+        labels = ["0-untouched", *(f"{level}-{degrade.__name__}" for level in range(1, LEVELS))]
+        ladder = [scores[f"{stem}-{label}.jpg"] for label in labels if f"{stem}-{label}.jpg" in scores]
+        right += sum(better > worse for better, worse in itertools.pairwise(ladder))
+        total += max(0, len(ladder) - 1)
+        print(f"  {stem:<16} {degrade.__name__:<10} " + "  ".join(f"{score:.3f}" for score in ladder))
+    print(f"  {right} of {total} neighbours in the right order")
+
+
+def draw(picture: Path, maclip: list[str], environment: dict[str, str], photos: Path) -> None:
+    """Draw what two commands print on a terminal into an SVG file, for the README."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(record=True, width=96, file=io.StringIO(), force_terminal=True)
+    ((worst,),) = rows_of(Path(maclip[-1]), "select path from photo_quality order by score limit 1")
+    for title, command in (
+        ("maclip worst -n 8", ["worst", "-n", "8"]),
+        (f"maclip show ~/Pictures/{Path(worst).name}", ["show", worst]),
+    ):
+        said = on_a_terminal([*maclip, *command], environment).replace(str(photos), "~/Pictures")
+        said = re.sub("─{20,}", "─" * 62, said)  # the rule was drawn for the temporary folder's longer name
+        console.print(Text(f"$ {title}", style="bold"))
+        console.print(Text.from_ansi(said))
+    console.save_svg(str(picture), title="maclip")
+
+
+def on_a_terminal(command: list[str], environment: dict[str, str]) -> str:
+    """Run a command with a terminal for its output, and return what it showed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, env=environment | {"COLUMNS": "140"}, stdout=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's way of saying that the program has ended
+        while block := os.read(ours, 4096):
+            shown += block
+    process.wait()
+    os.close(ours)
+    return shown.decode().replace("\r\n", "\n")
 
 
 def finished(maclip: list[str], environment: dict[str, str], arrived: int) -> bool:

@@ -93,27 +93,14 @@ def _print_table(which: str, rows: list[PhotoRow]) -> None:
         return
     output.print_table(
         f"The {which} {len(rows)} photos",
-        {"score": "right", "percentile": "right", "stars": "left", "weakest": "left", "photo": "left"},
+        {"score": "right", "percentile": "right", "stars": "left", "photo": "left"},
         (
             (
                 output.number(row.score, 4),
                 output.number(row.percentile, 1),
                 output.stars(row.stars),
-                weakest(row),
                 row.path,
             )
             for row in rows
         ),
     )
-
-
-def weakest(row: PhotoRow) -> str:
-    """Name the quality that the photo lacks most, from its prompt pairs."""
-    qualities = {
-        "sharpness": row.sharpness,
-        "edges": row.edges,
-        "resolution": row.resolution,
-        "noise": row.noise_free,
-    }
-    known = {name: value for name, value in qualities.items() if value is not None}
-    return min(known, key=lambda name: known[name]) if known else "–"

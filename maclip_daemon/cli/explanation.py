@@ -40,6 +40,8 @@ def lines(detail: PhotoDetail) -> Iterator[str]:
         value = getattr(row, name)
         if value is not None:
             yield f"  {name:<10} {value:.3f}  {_in_words(value, good, bad)}"
+    if row.model.startswith("builtin@"):
+        yield "             (the built-in model tells good from bad; which fault it is, it tells poorly)"
     yield from _views(detail, row)
     yield f"  judged by  {row.model} · {row.metric} · {row.protocol}"
     yield f"             in {detail.precision} on {detail.device}, {row.scored_at}"
