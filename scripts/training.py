@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from maclip_daemon.errors import MaclipError, UsageError
+from maclip_daemon.errors import MaclipError, ModelUnavailable, UsageError
 from maclip_daemon.evaluation import datasets
 from maclip_daemon.iqa import builtin_file, builtin_training, pretrained_trunk
 from maclip_daemon.iqa.builtin_training import SMOKE, Recipe, Trained
@@ -248,7 +248,13 @@ def load_clip(name: str) -> Checkpoint:
     architecture, _, tag = name.partition("/")
     if (architecture, tag) not in open_clip.list_pretrained():
         raise UsageError(f"{name} is neither a file nor a model of open_clip. Give a checkpoint or ARCH/TAG.")
-    model = open_clip.create_model(architecture, pretrained=tag)
+    try:
+        model = open_clip.create_model(architecture, pretrained=tag)
+    except (OSError, RuntimeError) as error:
+        raise ModelUnavailable(f"{name} cannot be fetched: {error}") from None
+    if any(isinstance(module, torch.nn.GELU) for module in model.visual.modules()):
+        # OpenAI's layout has no place to say which GELU a transformer has; ours is OpenAI's quick one.
+        raise UsageError(f"{name} is a transformer unlike OpenAI's. Choose a ResNet, or a tag `openai`.")
     return checkpoint_of({key: value.detach() for key, value in model.state_dict().items()}, name)
 
 
