@@ -232,7 +232,11 @@ def configure_logging(settings: LogSettings) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=terminal and settings.format == "auto", pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            colors=terminal and settings.format == "auto",
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,  # without the values of variables
+        )
     )
     structlog.configure(
         processors=[

@@ -220,7 +220,10 @@ def load(config_path: Path | None = None, flags: Mapping[str, Any] | None = None
         problems = "; ".join(_describe(problem) for problem in error.errors())
         raise ConfigurationError(f"{path} (or the environment, or a flag): {problems}.") from None
     except SettingsError as error:
-        raise ConfigurationError(f"The environment has a setting that cannot be read: {error}.") from None
+        raise ConfigurationError(
+            f"A MACLIP_ variable cannot be read ({error}). Lists are JSON, for example "
+            """MACLIP_FOLDERS__PATHS='["/photos"]'."""
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
     except OSError as error:

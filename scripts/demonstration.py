@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageFilter
 
 from maclip_daemon.photos.formats import is_photo
 
@@ -52,9 +52,13 @@ def pixelated(photo: Image.Image, level: int) -> Image.Image:
     return small.resize(photo.size, Image.Resampling.NEAREST)
 
 
-def darkened(photo: Image.Image, level: int) -> Image.Image:
-    """Underexpose."""
-    return ImageEnhance.Brightness(photo).enhance(0.72**level)
+def compressed(photo: Image.Image, level: int) -> Image.Image:
+    """Compress, as a web page of the nineties did."""
+    if not level:
+        return photo
+    squeezed = io.BytesIO()
+    photo.save(squeezed, "JPEG", quality=(50, 30, 18, 10, 6, 3)[level - 1])
+    return Image.open(squeezed).convert("RGB")
 
 
 def shaken(photo: Image.Image, level: int) -> Image.Image:
@@ -70,7 +74,7 @@ SAMPLES: dict[str, Callable[[Image.Image, int], Image.Image]] = {
     "chelsea.png": noisy,
     "coffee.png": pixelated,
     "motorcycle_left.png": shaken,
-    "rocket.jpg": darkened,
+    "rocket.jpg": compressed,
 }
 
 

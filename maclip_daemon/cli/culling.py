@@ -66,7 +66,7 @@ def _list(context: typer.Context, which: str, number: int, under: Path | None, l
 
     call = invocation.of(context)
     with call.looking(call.settings()) as library, library.reading() as reader:
-        folder = None if under is None else invocation.absolute(under)
+        folder = None if under is None else invocation.folder(under)
         rows = (queries.worst if which == "worst" else queries.best)(reader, number, folder)
     match layout:
         case Format.TABLE:

@@ -23,17 +23,25 @@ def path(context: typer.Context) -> None:
 def backup(
     context: typer.Context,
     destination: Annotated[
-        Path | None, typer.Argument(help="The file to write. Default: beside the database, with the date.")
+        Path | None,
+        typer.Argument(help="A new file, or a folder. Default: beside the database, with the date."),
     ] = None,
 ) -> None:
     """Copy the database safely while the daemon runs, and check the copy."""
+    from maclip_daemon.errors import UsageError
+
     call = invocation.of(context)
     settings = call.settings()
-    if destination is None:
-        stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
-        destination = settings.data_dir / f"library-{stamp}.backup.db"
+    stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    destination = (destination or settings.data_dir).expanduser()
+    if destination.is_dir():
+        destination = destination / f"library-{stamp}.backup.db"
+    if destination.exists():
+        raise UsageError(
+            f"{destination} exists already and is left as it is. Name a new file for the backup."
+        )
     with call.looking(settings) as library:
-        library.backup(destination.expanduser())
+        library.backup(destination)
     output.say(
         f"Wrote {destination}. To restore: stop the daemon, remove {settings.database_path}-wal "
         f"and -shm if they are there, and copy the backup to {settings.database_path}."

@@ -26,7 +26,8 @@ def lines(detail: PhotoDetail) -> Iterator[str]:
     yield output.printable(detail.path)
     row = detail.quality
     if detail.failure is not None:
-        yield f"  failed after {detail.attempts} attempts: {output.printable(detail.failure)}"
+        attempts = f"{detail.attempts} attempt{'s' if detail.attempts != 1 else ''}"
+        yield f"  failed after {attempts}: {output.printable(detail.failure)}"
         yield "  `maclip retry` tries it again."
     if detail.state == "missing":
         yield f"  missing since {detail.missing_since}; its score is kept (`maclip purge` forgets it)"

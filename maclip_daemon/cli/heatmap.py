@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ def draw(detail: PhotoDetail, target: Path, settings: Settings) -> None:
 
     if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise UsageError(f"{target}: name a .png, .jpg or .webp file for the heat map.")
+    if os.path.lexists(target):
+        raise UsageError(f"{target} exists already and is left as it is. Name a new file for the heat map.")
     field = _field(detail)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "spool")
@@ -67,8 +70,8 @@ def _field(detail: PhotoDetail) -> NDArray[numpy.float32]:
     scores, width, height = (detail.details.get(key) for key in ("view_scores", "width", "height"))
     if not scores or not width or not height or len(scores) < 3:
         raise UsageError(
-            f"{detail.path} was not judged view by view, so there is no heat map. "
-            "The metrics maclip and magnitude do."
+            f"{detail.path} was judged as a whole, so there is no heat map: the photo is small at its "
+            "protocol's size, or the metric (clipiqa, qualiclip) takes no views."
         )
     step = 16
     total = numpy.zeros((height // step, width // step), numpy.float32)

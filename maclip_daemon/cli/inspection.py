@@ -61,7 +61,7 @@ def show(
         from maclip_daemon.cli.heatmap import draw
 
         draw(detail, heatmap, settings)
-        output.say(f"Wrote {heatmap}.", error=as_json)
+        output.say(f"Wrote {heatmap}: orange is weak, blue is strong, within this photo.", error=as_json)
 
 
 def status(

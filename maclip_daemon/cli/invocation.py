@@ -78,3 +78,18 @@ def absolute(path: Path) -> str:
         return os.path.realpath(expanded)
     parent = os.path.realpath(expanded.parent)
     return os.path.normpath(os.path.join(parent, expanded.name)) if expanded.name else parent
+
+
+def folder(path: Path) -> str:
+    """Return a folder as the library knows it.
+
+    Raises `UsageError` for a file, and for a name that was never a folder of photos here.
+    """
+    from maclip_daemon.errors import UsageError
+
+    place = absolute(path)
+    if os.path.lexists(place) and not os.path.isdir(place):  # noqa: PTH112 - surrogates
+        raise UsageError(f"{path} is a file. --under takes a folder.")
+    if not os.path.lexists(place):
+        raise UsageError(f"There is no folder {path}.")
+    return place

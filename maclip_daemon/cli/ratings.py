@@ -83,7 +83,8 @@ def undo(
         if dry_run:
             for file in files:
                 output.say(output.printable(file))
-            output.say(f"{len(files)} files would be put back.", error=True)
+            count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
+            output.say(f"{count} would be put back.", error=True)
             return
         with MetadataWriter() as writer:
             for undone in undoing.undo(library, writer, files, time.time()):

@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 def run(
     context: typer.Context,
     folders: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(metavar="[PATH]…", help="Folders to watch. Default: those of the configuration."),
     ] = None,
     once: Annotated[
@@ -68,15 +68,25 @@ def run(
         "rating": invocation.given(mode=mode),
     }
     call = invocation.of(context)
+    chosen = [_folder(folder) for folder in folders or []]
     if once:
         # Failed photos are named at the end; the log would only tear the progress bar.
         if not call.verbosity:
             flags["log"] = {"level": "error"}
-        _run_once(call, flags, folders or [])
+        _run_once(call, flags, chosen)
         return
     from maclip_daemon.daemon import Daemon
 
-    Daemon(lambda: call.settings(flags), folders or []).run()
+    Daemon(lambda: call.settings(flags), chosen).run()
+
+
+def _folder(given: str) -> Path:
+    """An empty name is a variable that was not set, never the current folder."""
+    from maclip_daemon.errors import UsageError
+
+    if not given:
+        raise UsageError("One of the folders is an empty name. Is a variable not set?")
+    return Path(given)
 
 
 def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[Path]) -> None:

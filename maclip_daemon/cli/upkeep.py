@@ -27,7 +27,7 @@ def retry(context: typer.Context, under: Under = None) -> None:
 
     call = invocation.of(context)
     settings = call.settings()
-    folder = None if under is None else invocation.absolute(under)
+    folder = None if under is None else invocation.folder(under)
     with contextlib.closing(call.changing(settings)) as library, library.writing() as session:
         count = jobs.retry_dead(session, time.time(), folder)
     output.say(f"{count} to try again." if count else "Nothing has failed.")

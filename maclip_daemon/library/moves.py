@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import paths
@@ -28,7 +28,7 @@ def move(session: Session, photo_id: int, new_path: str, root_id: int) -> None:
         session.execute(
             update(JOURNAL)
             .where(JOURNAL.c.photo_id == photo_id, JOURNAL.c.target_path == old_target)
-            .values(target_path=new_target)
+            .values(target_path=new_target, origin_path=func.coalesce(JOURNAL.c.origin_path, old_target))
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from sqlalchemy import CursorResult, Row, bindparam, delete, insert, or_, select, text, update
+from sqlalchemy import CursorResult, Row, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments
@@ -36,6 +36,8 @@ class JournalRow:
     after_hash: str
     restore: bytes
     """How to get the bytes of before back; the metadata room knows how to read it."""
+    origin_path: str | None
+    """Where the file was when it was written, if its photo was renamed since and the file perhaps was not."""
     stars_before: int | None
     stars_written: int | None
     intended_at: str
@@ -152,6 +154,7 @@ def _entry(row: Row[Any]) -> JournalRow:
         before_hash=row.before_hash,
         after_hash=row.after_hash,
         restore=row.restore_data or b"",
+        origin_path=row.origin_path,
         stars_before=row.stars_before,
         stars_written=row.stars_written,
         intended_at=row.intended_at,
@@ -193,6 +196,45 @@ _LAST_WRITTEN = (
     .where(JOURNAL.c.photo_id == bindparam("photo"), JOURNAL.c.state == "written")
     .order_by(JOURNAL.c.id.desc())
     .limit(1)
+)
+
+
+_NEWER = JOURNAL.alias("newer")
+_NEWEST_ENTRY = (
+    select(func.max(_NEWER.c.id))
+    .where(_NEWER.c.photo_id == JOURNAL.c.photo_id, _NEWER.c.state == "written")
+    .correlate(JOURNAL)
+    .scalar_subquery()
+)
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """Our last write to a photo's rating file that was not undone."""
+
+    photo_id: int
+    path: str
+    written_at: float
+    """Unix seconds."""
+
+
+def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
+    """Give the last writes whose ratings count as ours, of photos numbered above `after`, in their order."""
+    rows = session.execute(_LAST_WRITES, {"after": after, "limit": limit})
+    return [WrittenFile(row.photo_id, row.target_path, moments.seconds(row.settled_at)) for row in rows]
+
+
+_LAST_WRITES = (
+    select(JOURNAL.c.photo_id, JOURNAL.c.target_path, JOURNAL.c.settled_at)
+    .join(PHOTOS, PHOTOS.c.id == JOURNAL.c.photo_id)
+    .where(
+        JOURNAL.c.photo_id > bindparam("after"),
+        JOURNAL.c.id == _NEWEST_ENTRY,
+        PHOTOS.c.rating_owner == "maclip",
+        PHOTOS.c.state != "missing",
+    )
+    .order_by(JOURNAL.c.photo_id)
+    .limit(bindparam("limit"))
 )
 
 

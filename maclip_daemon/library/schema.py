@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 APPLICATION_ID = 0x4D41434C  # "MACL", in bytes 68 to 71 of the file
-HEAD = "0002"  # the newest migration; a test compares it with migrations/versions
+HEAD = "0003"  # the newest migration; a test compares it with migrations/versions
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

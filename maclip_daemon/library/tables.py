@@ -238,6 +238,7 @@ class JournalEntry(Table):
     # Forgetting a photo (`maclip purge`) must not take away the way back: the entry stays.
     photo_id: Mapped[int | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"), index=True)
     target_path: Mapped[str] = mapped_column(PathText, index=True)
+    origin_path: Mapped[str | None] = mapped_column(PathText)
     kind: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="intended")
     before_hash: Mapped[str | None]

@@ -25,6 +25,7 @@ from maclip_daemon.settings import FolderSettings
 
 SERVER_CLOCK_SLACK_S = 60.0
 MISSING_IN_ONE_TRANSACTION = 5000  # a million at once would hold the database for many seconds
+AWAY_INTERVAL_S = 10.0  # one look at a folder that is not there costs nothing
 SAMPLED_PHOTOS = 8  # known photos that are looked for when a root has another device id
 
 
@@ -146,6 +147,8 @@ class Place:
 
     def scan_interval_s(self) -> float:
         """Seconds between scans: short where no events arrive, or where the root is away."""
+        if self.health is not None and self.health.state is not RootState.HEALTHY:
+            return min(AWAY_INTERVAL_S, self._settings.rescan_interval_s)
         hears_all = self._watcher is not None and (self.coverage is None or self.coverage.is_complete)
         if hears_all:
             return self._settings.rescan_interval_s

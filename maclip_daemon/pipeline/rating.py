@@ -21,6 +21,7 @@ from maclip_daemon.metadata import temporaries
 from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline import darktable_edits, pairing
+from maclip_daemon.pipeline.other_hands import queue_changed_files
 from maclip_daemon.pipeline.recovery import settle
 from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
 from maclip_daemon.settings import Settings
@@ -54,11 +55,15 @@ class Rating:
         self._scale_id = scale_id
         self._reference_edges = reference_edges if len(reference_edges) == 4 else None
         self._worker = worker
+        self._looked_at_files = False
         self._looked_at = -1  # how many photos this run had scored when calibration was last considered
 
     def run(self) -> None:
         """Work until the run stops."""
         last_worked = time.monotonic()
+        if self._settings.mode != "off":
+            queue_changed_files(self._library, self._state)
+        self._looked_at_files = True
         try:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
@@ -74,8 +79,8 @@ class Rating:
 
     @property
     def is_settled(self) -> bool:
-        """Whether calibration was considered after the last score of this run."""
-        return self._looked_at == self._state.tally.scored
+        """Whether the files were looked at, and calibration was considered after the last score of this run."""
+        return self._looked_at_files and self._looked_at == self._state.tally.scored
 
     def renew_if_due(self) -> None:
         """Make a new calibration when the library has outgrown the present one, and queue what it changes.
@@ -125,7 +130,9 @@ class Rating:
         )
         if made is not None and self._settings.mode != "off":
             queued = ratings.enqueue_photos_to_rate(session, now)
-            if self._settings.bucket_tags:
+            if (
+                self._settings.bucket_tags or made.number == 1
+            ):  # 1: scores of another model stand in the files
                 ratings.enqueue_rated_photos(session, now)
             log.info(
                 "calibrated", number=made.number, photos=made.photo_count, source=made.source, to_rate=queued

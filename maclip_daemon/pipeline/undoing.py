@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def _undo_file(
 ) -> Undone:
     outcome: Undone = Undone(Path(path), "already")
     for row in chain:
-        entry = UndoEntry(Path(row.target_path), row.before_hash, row.after_hash, row.restore)
+        entry = UndoEntry(_place_of(row), row.before_hash, row.after_hash, row.restore)
         try:
             result = writer.undo(entry)
         except errors.MaclipError as error:
@@ -65,3 +66,10 @@ def _undo_file(
             ratings.mark_undone(session, [row.id], now)
         outcome = Undone(Path(path), result.status)
     return outcome
+
+
+def _place_of(row: ratings.JournalRow) -> Path:
+    """Where the file is: beside its photo, or where it was written, if the photo was renamed without it."""
+    if row.origin_path is not None and not os.path.lexists(row.target_path):
+        return Path(row.origin_path)
+    return Path(row.target_path)
