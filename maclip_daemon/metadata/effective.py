@@ -64,13 +64,28 @@ def found_rating(effective: Effective, last_written: int | None) -> FoundRating:
     return FoundRating(owner, rating, stars, effective.source, digest)
 
 
+def rated_in_the_photo(photo: Path) -> FoundRating | None:
+    """The rating that a person gave in the photo itself while it has a sidecar; None where there is none.
+
+    digiKam and Lightroom can write stars into a JPEG and leave its sidecar as it is. A rating that equals our
+    own stars beside it is an embedding of ours from before the sidecar came.
+    """
+    present = read_photo(photo)
+    found = found_rating(present, None)
+    if found.owner != "person" or found.rating == found.stars:
+        return None
+    return found
+
+
 def inspect(photo: Path, last_written: int | None) -> FoundRating:
     """Read the rating a photo has now. Raises `FileChanged` when it is gone, `Poison` for a bad sidecar."""
     try:
         with safe_writer.named_failures(photo):
             sidecar = targets.find_sidecar(photo)
+            photo.lstat()
             if sidecar is None:
-                photo.lstat()
-            return found_rating(read_sidecar(sidecar) if sidecar else read_photo(photo), last_written)
+                return found_rating(read_photo(photo), last_written)
+            found = found_rating(read_sidecar(sidecar), last_written)
+            return found if found.owner == "person" else rated_in_the_photo(photo) or found
     except Refused as refusal:
         raise Poison(str(refusal)) from None

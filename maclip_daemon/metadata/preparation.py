@@ -48,6 +48,8 @@ def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
     updating = target.kind == "sidecar" and target.exists
     present = effective.read_sidecar(target.path) if updating else effective.read_photo(request.photo)
     found = effective.found_rating(present, request.last_written)
+    if updating and found.owner != "person":
+        found = effective.rated_in_the_photo(request.photo) or found
     result = Prepared(
         request.photo, "person", request.rating, found=found, target=present.source, photo_state=state
     )

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.photo_managers.applications import DIGIKAM_OPTIONS, DigiKam, Seen, need
 from tests.photo_managers.conftest import DESCRIBED, TAGS, TITLE, Rate, make_photo, sidecar_of
 
@@ -19,7 +21,8 @@ LIGHTROOM = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
  </rdf:RDF>
 </x:xmpmeta>
 """
-WRITING = ("Metadata Writing Mode=1", "Save Rating=true", "Use Lazy Sync=false")  # to sidecars, at once
+WRITING = ("Save Rating=true", "Use Lazy Sync=false")  # at once
+WRITING_MODE = {"photo": 0, "sidecar": 1}
 
 OpenDigiKam = Callable[..., DigiKam]
 
@@ -79,17 +82,19 @@ def test_every_kind_of_photo_shows_our_stars_and_what_it_had_before(
     assert again == seen | changed
 
 
+@pytest.mark.parametrize("into", ["sidecar", "photo"])
 def test_a_star_pressed_in_digikam_between_two_of_our_writes_wins_for_good(
-    tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate
+    tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate, into: str
 ) -> None:
     need("xdotool")
     album = tmp_path / "album"
     photo = make_photo(album / "pressed.jpg", 60, DESCRIBED)
     sidecar = sidecar_of(photo)
     assert rate(photo, 2).status == "prepared"
-    digikam = open_digikam(album, *DIGIKAM_OPTIONS, *WRITING)
+    digikam = open_digikam(album, *DIGIKAM_OPTIONS, *WRITING, f"Metadata Writing Mode={WRITING_MODE[into]}")
     assert digikam.scan(known(1)) == {"pressed.jpg": Seen(2, TITLE, TAGS)}
-    digikam.press_stars(5, lambda: 'xmp:Rating="5"' in sidecar.read_text("utf-8"))
+    target = sidecar if into == "sidecar" else photo
+    digikam.press_stars(5, lambda: b'xmp:Rating="5"' in target.read_bytes())
     theirs = sidecar.read_bytes()
     assert b"http://ns.maclip-daemon/quality/1.0/" in theirs, "digiKam keeps what it does not know"
     for stars in (1, 2, 5):

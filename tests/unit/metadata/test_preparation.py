@@ -363,3 +363,30 @@ def test_strange_names_get_their_sidecar(make_photo: MakePhoto, tmp_path: Path, 
 def test_a_photo_that_is_gone_is_a_transient_error(tmp_path: Path) -> None:
     with pytest.raises(FileChanged):
         prepare(RatingRequest(tmp_path / "gone.jpg", QUALITY))
+
+
+def test_stars_that_a_person_gave_in_the_photo_while_it_has_our_sidecar_are_theirs(
+    make_photo: MakePhoto,
+) -> None:
+    photo = make_photo()
+    write(RatingRequest(photo, QUALITY))
+    sidecar = photo.with_name(photo.name + ".xmp")
+    ours = sidecar.read_bytes()
+    # digiKam and Lightroom can write into the JPEG and leave the sidecar as it is.
+    make_photo(tags={"Xmp.xmp.Rating": "5"})
+    outcome = prepare(RatingRequest(photo, replace(QUALITY, stars=2), last_written=4))
+    assert outcome.status == "person"
+    assert outcome.found is not None
+    assert outcome.found.rating == 5
+    assert effective.inspect(photo, 4).owner == "person"
+    assert sidecar.read_bytes() == ours
+
+
+def test_an_older_embedding_of_ours_beside_a_sidecar_is_nobodys_rating(make_photo: MakePhoto) -> None:
+    photo = make_photo()
+    write(RatingRequest(photo, QUALITY, "embed"))
+    photo.with_name(photo.name + ".xmp").write_bytes(DARKTABLE_SIDECAR)
+    first = write(RatingRequest(photo, replace(QUALITY, stars=2), last_written=4))
+    assert first.target == photo.with_name(photo.name + ".xmp")
+    assert write(RatingRequest(photo, replace(QUALITY, stars=5), last_written=2)).rating == 5
+    assert effective.inspect(photo, 5).owner == "maclip"
