@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from maclip_daemon.errors import ModelUnavailable
-from maclip_daemon.iqa import timm_tower, torchscript
+from maclip_daemon.iqa import damage, timm_tower, torchscript
 from maclip_daemon.iqa.architecture import Architecture, read_architecture
 from maclip_daemon.iqa.prompts import QUALICLIP_PAIRS, texts
 from maclip_daemon.iqa.timm_tower import TimmTower
@@ -22,6 +25,7 @@ _WRAPPERS = ("state_dict", "model")  # keys under which training programs keep t
 _PREFIXES = ("module.", "clip_model.", "model.")  # clip_model.: QualiCLIP's checkpoint
 _DEFAULT_LOGIT_SCALE = 4.605170185988092  # ln 100, where CLIP's training clips it
 PROMPTS_FEATURES = "prompts_features"
+_NAMED_CODE = re.compile(r"GLOBAL ([\w.]*\w)")  # in torch's refusal
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises `ModelUnavailable` when the file is missing, damaged, no CLIP, or would need code to run.
     """
     if not path.is_file():
-        raise ModelUnavailable(f"The model file {path} does not exist. Check --model, or the model setting.")
+        raise ModelUnavailable(_missing(path))
     metadata: Mapping[str, str] = {}
     try:
         if _is_safetensors(path):
@@ -52,16 +56,29 @@ def load_checkpoint(path: Path) -> Checkpoint:
         elif torchscript.is_archive(path):
             raw = torchscript.read_state(path)
         else:
-            raw = _unwrap(torch.load(path, map_location="cpu", weights_only=True))
-    except pickle.UnpicklingError as error:
-        raise ModelUnavailable(
-            f"{path} is not a plain set of weights; code inside of a model file is never run "
-            f"({_brief(error)}). Save its state dict as safetensors."
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, SafetensorError) as error:
+            raw = _unwrap(_read_state_dict(path), path)
+    except OSError as error:
+        raise ModelUnavailable(f"The model file {path} cannot be read: {error.strerror}.") from None
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+        zipfile.BadZipFile,
+    ) as error:
         # Over bytes that are no pickle, torch's reader stumbles in many ways (IndexError, KeyError, …).
+        named = _NAMED_CODE.search(str(error))
+        if named is not None:
+            raise ModelUnavailable(
+                f"{path} is not a plain set of weights: it names {named[1]}, and code inside of a model "
+                "file is never run. Save its state dict as safetensors."
+            ) from None
         raise ModelUnavailable(
-            f"{path} cannot be read as a model ({_brief(error)}). Fetch it again."
+            f"{path} {damage.what_is_wrong(path)}. Check the file, or fetch it again."
         ) from None
     return checkpoint_of(raw, str(path), metadata)
 
@@ -90,10 +107,10 @@ def _name_rows(rows: Tensor, metadata: Mapping[str, str], origin: str) -> dict[s
     return {name: row.float() for name, row in zip(names, rows, strict=True)}
 
 
-def _brief(error: Exception) -> str:
-    """The first sentence: torch adds advice on how to load the file unsafely."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0].partition(". ")[0].rstrip(".")
+def _missing(path: Path) -> str:
+    if path.is_dir():
+        return f"The model file {path} is a folder. Name the file in it."
+    return f"The model file {path} does not exist. Check --model, or the model setting."
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -106,12 +123,18 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
 
 
-def _unwrap(loaded: object) -> dict[str, Tensor]:
+def _read_state_dict(path: Path) -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch speaks of pickle protocols; what matters is raised
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _unwrap(loaded: object, path: Path) -> dict[str, Tensor]:
     for wrapper in _WRAPPERS:
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
     if not isinstance(loaded, dict):
-        raise ValueError(f"it holds a {type(loaded).__name__}, not a state dict")  # noqa: TRY004
+        raise ModelUnavailable(f"{path} holds a {type(loaded).__name__}, not a state dict.")
     return {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
 
 

@@ -32,6 +32,10 @@ _DTYPES = {
 }
 
 
+class _Refused(pickle.UnpicklingError):
+    """The archive asks for something that is not part of a model's weights; the text says what."""
+
+
 class _Attributes:
     """Stands for any class of the archive: holds what it is given, does nothing."""
 
@@ -64,17 +68,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
             )
             root = str(PurePosixPath(description).parent)
             module = _TensorsOnly(archive, root).load()
+    except _Refused as error:
+        raise ModelUnavailable(f"{path} is not a plain set of weights: {error}.") from None
     except (
         zipfile.BadZipFile,
         pickle.UnpicklingError,
         ValueError,
-        KeyError,
+        LookupError,
+        TypeError,
+        AttributeError,
         EOFError,
         RuntimeError,
-    ) as error:
-        raise ModelUnavailable(
-            f"{path} cannot be read as a TorchScript archive ({error}). Fetch it again."
-        ) from None
+    ):
+        raise ModelUnavailable(f"{path} is a damaged TorchScript archive. Fetch it again.") from None
     return dict(_flatten(module, ""))
 
 
@@ -114,13 +120,13 @@ class _TensorsOnly(pickle.Unpickler):
             ("torch.jit._pickle", "build_tensorlist"): list,
         }
         if (module, name) not in known:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not part of a model's weights")
+            raise _Refused(f"it names {module}.{name}, which is not part of a model's weights")
         return known[module, name]
 
     def persistent_load(self, reference: Any) -> Tensor:
         kind, storage, key, _device, count = reference
         if kind != "storage" or storage not in _DTYPES or "/" in str(key):
-            raise pickle.UnpicklingError("it has a tensor of an unknown kind")
+            raise _Refused("it has a tensor of an unknown kind")
         raw = bytearray(self._archive.read(f"{self._root}/data/{key}"))
         values = (
             torch.frombuffer(raw, dtype=_DTYPES[storage]) if raw else torch.empty(0, dtype=_DTYPES[storage])

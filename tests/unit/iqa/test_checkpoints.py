@@ -212,3 +212,47 @@ def test_files_that_are_no_clip_are_refused_with_a_reason(tmp_path: Path, resnet
     for name in names:
         with pytest.raises(ModelUnavailable, match=name):
             encoder_of(tmp_path / name)
+
+
+def test_the_reason_is_said_in_words_of_this_program(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(300)}, tmp_path / "whole.pt")
+    whole = (tmp_path / "whole.pt").read_bytes()
+    save_file({"weight": torch.zeros(300)}, tmp_path / "whole.safetensors")
+    tensors = (tmp_path / "whole.safetensors").read_bytes()
+    torch.save({"weight": torch.zeros(300)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    torch.save([torch.zeros(3)], tmp_path / "list.pt")
+    with zipfile.ZipFile(tmp_path / "document.zip", "w") as archive:
+        archive.writestr("letter.txt", "Dear reader")
+    no_model = "is not a model file (neither TorchScript, a state dict, nor safetensors)"
+    reasons = {
+        "empty.pt": (b"", "is empty"),
+        "text.pt": (b"hello there, this is text\n" * 20, no_model),
+        "short.pt": (b"e\n", no_model),
+        "json.pt": (b'{"a": 1}', no_model),
+        "zeros.pt": (bytes(1000), no_model),
+        "document.pt": ((tmp_path / "document.zip").read_bytes(), no_model),
+        "cut.pt": (whole[: len(whole) // 2], "is cut off"),
+        "directory.pt": (whole.replace(b"PK\x01\x02", b"PK\x09\x09"), "is damaged"),
+        "old_cut.pt": ((tmp_path / "old.pt").read_bytes()[:-100], "is damaged or cut off"),
+        "cut.safetensors": (tensors[:-4], "is cut off"),
+        "header.safetensors": (tensors[:20], "is cut off"),
+        "junk.safetensors": (tensors.replace(b'"dtype"', b'"dtyp*"'), "is damaged"),
+        "raw.pt": (pickle.dumps({"weight": RunsCode}, protocol=4), no_model),
+    }
+    for name, (content, reason) in reasons.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ModelUnavailable) as refusal:
+            load_checkpoint(tmp_path / name)
+        assert f"{name} {reason}" in str(refusal.value)
+    with pytest.raises(ModelUnavailable, match="list.pt holds a list, not a state dict"):
+        load_checkpoint(tmp_path / "list.pt")
+    with pytest.raises(ModelUnavailable, match="is a folder"):
+        load_checkpoint(tmp_path)
+
+
+def test_code_that_a_file_names_is_named(tmp_path: Path) -> None:
+    trap = RunsCode()
+    trap.marker = tmp_path / "it-ran"
+    torch.save({"visual.conv1.weight": trap}, tmp_path / "clip.pt")
+    with pytest.raises(ModelUnavailable, match=r"it names posix\.mkdir, and code .* is never run"):
+        load_checkpoint(tmp_path / "clip.pt")
