@@ -77,6 +77,7 @@ def five_parameter_logistic(x: Vector, b1: float, b2: float, b3: float, b4: floa
     return curve
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a candidate that overflows loses by its residual
 def fit_logistic(scores: Vector, opinions: Vector) -> LogisticFit:
     """Fit the five-parameter logistic by least squares, from several starting points.
 
@@ -225,6 +226,7 @@ def _least_squares(x: Vector, y: Vector, start: tuple[float, ...]) -> npt.NDArra
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", scipy.optimize.OptimizeWarning)  # the covariance is not used
+            warnings.simplefilter("ignore", RuntimeWarning)  # a start far off overflows on the way
             parameters, _ = scipy.optimize.curve_fit(
                 five_parameter_logistic, x, y, p0=start, jac=_jacobian, maxfev=_MAXIMUM_EVALUATIONS
             )

@@ -118,3 +118,10 @@ def test_a_curve_that_rises_and_falls_is_flagged() -> None:
     fit = statistics.fit_logistic(scores, opinions)
     assert fit.converged
     assert not fit.monotonic
+
+
+def test_a_fit_that_overflows_on_the_way_warns_nobody() -> None:
+    generator = np.random.default_rng(3)
+    scores = generator.normal(size=40)
+    opinions = 1e200 * generator.normal(size=40)
+    assert statistics.fit_logistic(scores, opinions).predict(scores).shape == (40,)
