@@ -79,7 +79,7 @@ class Rating:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the files were looked at, and calibration was considered after the last score of this run."""
+        """Whether files were looked at, and calibration was considered after the last score of this run."""
         return self._looked_at_files and self._looked_at == self._state.tally.scored
 
     def renew_if_due(self) -> None:

@@ -108,3 +108,14 @@ def test_a_photo_that_is_not_in_the_library(home: Home) -> None:
     make_photos(home.photos, 1)
     home.maclip("run", "--once", home.photos)
     assert "not in the library" in one_sentence(home, "show", home.photos / "other.jpg", code=2)
+
+
+def test_an_empty_name_is_not_the_current_folder(home: Home) -> None:
+    assert "empty name" in one_sentence(home, "run", "--once", "", code=2)
+
+
+def test_under_takes_a_folder_that_is_there(home: Home) -> None:
+    photo = make_photos(home.photos, 1)[0]
+    home.maclip("run", "--once", home.photos)
+    assert "is a file" in one_sentence(home, "worst", "--under", photo, code=2)
+    assert "no folder" in one_sentence(home, "worst", "--under", home.folder / "nowhere", code=2)

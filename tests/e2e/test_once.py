@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -206,3 +207,47 @@ def test_embedding_is_not_taken_for_a_change_and_undo_brings_the_photos_back(hom
     assert "Nothing to do." in home.maclip("run", "--once", home.photos, "--mode", "embed").stdout
     home.maclip("undo")
     assert contents(home.photos) == before
+
+
+def test_a_rating_that_a_person_gave_after_ours_is_known_at_the_next_start(home: Home) -> None:
+    photos = make_photos(home.photos, 5)
+    home.maclip("run", "--once", home.photos)
+    sidecar = Path(f"{photos[0]}.xmp")
+    ours = sidecar.read_text("utf-8")
+    stars = dict(home.sql("select file_name, stars from photo_quality"))[photos[0].name]
+    sidecar.write_text(ours.replace(f'xmp:Rating="{stars}"', f'xmp:Rating="{stars % 5 + 1}"'), "utf-8")
+    later = sidecar.stat().st_mtime + 60  # a person takes longer than this test
+    os.utime(sidecar, (later, later))
+    home.maclip("run", "--once", home.photos)
+    assert home.sql(
+        "select rating_owner, rating_in_file from photo_quality where file_name = ?", photos[0].name
+    ) == [("person", stars % 5 + 1)]
+    assert "yours" in home.maclip("show", photos[0]).stdout
+
+
+def test_undo_finds_a_sidecar_whose_photo_moved_away_without_it(home: Home) -> None:
+    photos = make_photos(home.photos, 5)
+    before = set(contents(home.photos))
+    home.maclip("run", "--once", home.photos)
+    album = home.photos / "album"
+    album.mkdir()
+    photos[0].rename(album / photos[0].name)
+    home.maclip("run", "--once", home.photos)
+    assert len(list(home.photos.rglob("*.xmp"))) == 6
+    home.maclip("undo")
+    assert set(contents(home.photos)) == before - {photos[0]} | {album / photos[0].name}
+
+
+def test_nothing_that_exists_is_overwritten_by_a_heat_map_or_a_backup(home: Home) -> None:
+    photo = make_photos(home.photos, 1)[0]
+    home.maclip("run", "--once", home.photos)
+    before = photo.read_bytes()
+    assert "exists already" in home.maclip("show", photo, "--heatmap", photo, expect=2).stderr
+    assert "exists already" in home.maclip("db", "backup", photo, expect=2).stderr
+    assert photo.read_bytes() == before
+    home.maclip("show", photo, "--heatmap", home.folder / "map.png")
+    assert (home.folder / "map.png").stat().st_size > 0
+    home.maclip("db", "backup", home.folder)
+    (backup,) = home.folder.glob("library-*.backup.db")
+    assert backup.read_bytes()[:15] == b"SQLite format 3"
+    assert "no problem found" in home.maclip("db", "check").stdout
