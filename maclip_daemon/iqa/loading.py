@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
-from maclip_daemon.iqa import model_store, timm_tower
+from maclip_daemon.iqa import open_clip_weights, timm_tower
 from maclip_daemon.iqa.architecture import build_visual_tower
 from maclip_daemon.iqa.checkpoints import load_checkpoint
 from maclip_daemon.iqa.encoder import Encoder, Precision
@@ -71,11 +71,8 @@ def _load_from_open_clip(
 
     architecture, tag = name
     if (architecture, tag) not in open_clip.list_pretrained():
-        raise UsageError(
-            f"open_clip has no weights {tag!r} for {architecture!r}. "
-            "`python -c 'import open_clip; print(open_clip.list_pretrained())'` lists them."
-        )
-    cache = open_clip_cache(data_dir)
+        raise UsageError(f"open_clip has no weights {tag!r} for {architecture!r}.")
+    cache = open_clip_weights.cache_dir(data_dir)
     try:
         with _without_downloads(open_clip.get_pretrained_cfg(architecture, tag), cache):
             model = open_clip.create_model(
@@ -98,22 +95,18 @@ def _load_from_open_clip(
 def pull_from_open_clip(architecture: str, tag: str, data_dir: Path) -> None:
     """Fetch the weights of an open_clip `ARCH/TAG` into the store; open_clip shows its own progress.
 
-    Raises `ModelUnavailable` when that fails.
+    Raises `UsageError` for weights that open_clip does not know, `ModelUnavailable` when fetching fails.
     """
+    open_clip_weights.check(architecture, tag)
     import open_clip
 
     try:
         configuration = open_clip.get_pretrained_cfg(architecture, tag)
-        open_clip.download_pretrained(configuration, cache_dir=str(open_clip_cache(data_dir)))
+        open_clip.download_pretrained(configuration, cache_dir=str(open_clip_weights.cache_dir(data_dir)))
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelUnavailable(
             f"{architecture}/{tag} cannot be fetched ({str(error).splitlines()[0]}). Check the network."
         ) from None
-
-
-def open_clip_cache(data_dir: Path) -> Path:
-    """Where open_clip keeps what it fetched for us."""
-    return model_store.models_dir(data_dir) / "open_clip"
 
 
 @contextlib.contextmanager

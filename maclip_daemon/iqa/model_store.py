@@ -66,24 +66,30 @@ def import_file(
 
     A file whose SHA-256 is in the catalogue gets its catalogue name; `name` names any other, by default
     after the file. The file must load as a CLIP. Raises `UsageError` for a licence that was not accepted
-    (its text says which) or a name that cannot be used, `ModelUnavailable` for a file that is no CLIP.
+    (its text says which) or a name that cannot be used, as a catalogue name cannot for another file than
+    the published one; `ModelUnavailable` for a file that is no CLIP.
     """
     # Both need torch or the catalogue, which lists this store: imported only here.
     from maclip_daemon.iqa.checkpoints import load_checkpoint
     from maclip_daemon.iqa.models import CATALOGUE
 
-    load_checkpoint(source)
     digest = _hash_file(source)
     published = next((entry.name for entry in CATALOGUE.values() if entry.sha256 == digest), None)
     name = name or published or re.sub(r"[^a-z0-9._-]+", "-", source.stem.lower()).strip("-._")
     if not _VALID_NAME.fullmatch(name) or name in ("auto", "builtin"):
         raise UsageError(f"{name!r} cannot name a model. Use small letters, digits, dots and hyphens.")
     entry = CATALOGUE.get(name)
+    if entry is not None and entry.sha256 is not None and entry.sha256 != digest:
+        raise UsageError(
+            f"{source} is not the published {name} (its SHA-256 is {digest[:12]}…, the published one "
+            f"{entry.sha256[:12]}…). Give it another name with --name."
+        )
     if entry is not None and entry.licence_must_be_accepted and not accept_licence:
         raise UsageError(
             f"{name} is under {entry.licence} ({entry.licence_url}): no commercial use. "
             "Run the command again with --accept-licence if you agree."
         )
+    load_checkpoint(source)
     verified = entry is not None and entry.sha256 == digest
     target = models_dir(data_dir) / f"{name}{source.suffix or '.pt'}"
     try:

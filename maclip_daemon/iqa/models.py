@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
-from maclip_daemon.iqa import model_store
+from maclip_daemon.iqa import model_store, open_clip_weights
+from maclip_daemon.iqa.model_store import InstalledModel
 
 DEFAULT_PROTOCOL = "spaq448"  # the authors' own for phone photos: five views whatever the camera
+_PREFERRED = "rn50-openai"  # the encoder of the MA-CLIP paper
 _OPENAI = "https://openaipublic.azureedge.net/clip/models"
 _ARCHITECTURE_AND_TAG = re.compile(r"[\w.+-]+/[\w.+-]+")
 BUILTIN_WEIGHTS = Path(__file__).with_name("builtin.safetensors")
@@ -129,21 +131,21 @@ class ResolvedModel:
 def resolve(name: str, data_dir: Path) -> ResolvedModel:
     """Find the weights behind `auto`, a catalogue or imported name, `file:PATH`, or open_clip's `ARCH/TAG`.
 
-    `auto` is `rn50-openai` where it is installed, else `builtin`; nothing is ever downloaded here.
-    Raises `UsageError` for a name that means nothing and `ModelUnavailable` for weights that are not here.
+    `auto` is `rn50-openai` where the published file is installed, else `builtin`; nothing is ever downloaded
+    here. Raises `UsageError` for a name that means nothing and `ModelUnavailable` for weights that are not
+    here, or are damaged.
     """
+    check_name(name, data_dir)
     installed = model_store.installed(data_dir)
     if name == "auto":
-        name = "rn50-openai" if "rn50-openai" in installed else "builtin"
+        preferred = installed.get(_PREFERRED)
+        name = _PREFERRED if preferred is not None and preferred.verified else "builtin"
     if name.startswith("file:"):
         return _resolve_file(Path(name.removeprefix("file:")).expanduser())
     if name == "builtin":
         return resolve_builtin()
     if name in installed:
-        card = installed[name]
-        entry = CATALOGUE.get(name)
-        stored_name = name if card.verified else f"{name}@{card.sha256[:8]}"
-        return ResolvedModel(stored_name, entry.protocol if entry else DEFAULT_PROTOCOL, card.path)
+        return _resolve_installed(installed[name])
     if name in CATALOGUE:
         entry = CATALOGUE[name]
         cure = (
@@ -152,13 +154,35 @@ def resolve(name: str, data_dir: Path) -> ResolvedModel:
             else f"Get it from {entry.origin}, then `maclip models import FILE --name {name}`"
         )
         raise ModelUnavailable(f"The model {name} is not on this machine. {cure}.")
+    architecture, _, tag = name.partition("/")
+    open_clip_weights.check_file(architecture, tag, data_dir)
+    return ResolvedModel(name, DEFAULT_PROTOCOL, open_clip=(architecture, tag))
+
+
+def check_name(name: str, data_dir: Path) -> None:
+    """Raise `UsageError` for a name that means no model; its weights need not be here."""
+    installed = model_store.installed(data_dir)
+    if name == "auto" or name in CATALOGUE or name in installed or name.startswith("file:"):
+        return
     if _ARCHITECTURE_AND_TAG.fullmatch(name):
-        architecture, _, tag = name.partition("/")
-        return ResolvedModel(name, DEFAULT_PROTOCOL, open_clip=(architecture, tag))
+        open_clip_weights.check(*name.split("/"))
+        return
     known = ", ".join(dict.fromkeys([*CATALOGUE, *installed]))
     raise UsageError(
         f"There is no model {name!r}. Choose auto, {known}, file:PATH, or an open_clip ARCHITECTURE/TAG."
     )
+
+
+def _resolve_installed(model: InstalledModel) -> ResolvedModel:
+    """Raises `ModelUnavailable` for a file that is no longer what was installed."""
+    if model_store.sha256_of(model.path) != model.sha256:
+        raise ModelUnavailable(
+            f"{model.path} is damaged: its SHA-256 is not that of the installed {model.name}. "
+            "Pull or import it again."
+        )
+    entry = CATALOGUE.get(model.name)
+    stored_name = model.name if model.verified else f"{model.name}@{model.sha256[:8]}"
+    return ResolvedModel(stored_name, entry.protocol if entry else DEFAULT_PROTOCOL, model.path)
 
 
 def resolve_builtin(weights: Path = BUILTIN_WEIGHTS) -> ResolvedModel:
@@ -166,13 +190,12 @@ def resolve_builtin(weights: Path = BUILTIN_WEIGHTS) -> ResolvedModel:
 
     Raises `ModelUnavailable` when this installation has none, or not the one its card describes.
     """
-    card_path = weights.with_suffix(".json")
-    if not weights.is_file() or not card_path.is_file():
+    card = builtin_card(weights)
+    if card is None:
         raise ModelUnavailable(
             "This installation has no built-in model. `maclip models pull rn50-openai` fetches the model of "
             "the MA-CLIP paper; --model file:PATH takes any CLIP checkpoint."
         )
-    card: dict[str, Any] = json.loads(card_path.read_text(encoding="utf-8"))
     if model_store.sha256_of(weights) != card["sha256"]:
         raise ModelUnavailable(
             f"{weights} is not the built-in model it should be. Install the package again."
@@ -181,7 +204,18 @@ def resolve_builtin(weights: Path = BUILTIN_WEIGHTS) -> ResolvedModel:
     return ResolvedModel(f"builtin@{card['version']}", card["protocol"], weights, edges=edges)
 
 
+def builtin_card(weights: Path = BUILTIN_WEIGHTS) -> Mapping[str, Any] | None:
+    """What `builtin.json` says, unchecked; None: this installation has no built-in model."""
+    card_path = weights.with_suffix(".json")
+    if not weights.is_file() or not card_path.is_file():
+        return None
+    card: dict[str, Any] = json.loads(card_path.read_text(encoding="utf-8"))
+    return card
+
+
 def _resolve_file(path: Path) -> ResolvedModel:
+    if path.is_dir():
+        raise ModelUnavailable(f"The model file {path} is a folder. Name the file in it.")
     if not path.is_file():
         raise ModelUnavailable(f"The model file {path} does not exist. Check --model, or the model setting.")
     name = f"file:{path.name}@{model_store.sha256_of(path)[:8]}"

@@ -57,8 +57,10 @@ class ScorerClient:
         Raises `UsageError` for names that mean nothing, `ModelUnavailable` for weights that are not here.
         """
         metric = metrics.parse(self._settings.metric)
-        model = models.resolve(self._settings.model, self._data_dir)
         wanted = self._settings.protocol
+        if wanted != "auto":
+            protocols.parse(wanted)  # names are checked before the weights are looked for
+        model = models.resolve(self._settings.model, self._data_dir)
         protocol = protocols.parse(model.protocol if wanted == "auto" else wanted)
         if self._model is not None and model != self._model:
             self.close()

@@ -64,6 +64,24 @@ def test_auto_takes_the_real_clip_when_it_is_installed_and_never_downloads(
     assert resolve("auto", tmp_path).name == "rn50-openai"
 
 
+def test_auto_takes_no_file_that_only_bears_the_name(tmp_path: Path, seeded_path: Path) -> None:
+    pretend_installed(tmp_path, "rn50-openai", seeded_path)
+    card_path = model_store.models_dir(tmp_path) / "rn50-openai.json"
+    card_path.write_text(json.dumps(json.loads(card_path.read_text()) | {"verified": False}))
+    assert resolve("auto", tmp_path).name.startswith("builtin@")
+    assert resolve("rn50-openai", tmp_path).name == f"rn50-openai@{digest(seeded_path)[:8]}"
+
+
+@pytest.mark.parametrize("name", ["rn50-openai", None])
+def test_another_file_cannot_take_the_name_of_a_published_one(
+    name: str | None, tmp_path: Path, seeded_path: Path
+) -> None:
+    (tmp_path / "rn50-openai.safetensors").write_bytes(seeded_path.read_bytes())
+    with pytest.raises(UsageError, match=r"not the published rn50-openai .*afeb0e10f9e5.*--name"):
+        import_file(tmp_path / "rn50-openai.safetensors", tmp_path, name=name)
+    assert not installed(tmp_path)
+
+
 def test_a_catalogue_model_that_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="`maclip models pull vit-b-32-openai` fetches it"):
         resolve("vit-b-32-openai", tmp_path)
@@ -94,10 +112,8 @@ def test_a_file_that_names_its_protocol_is_judged_at_it(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=r"absent\.pt does not exist"):
         resolve(f"file:{tmp_path / 'absent.pt'}", tmp_path)
-
-
-def test_open_clip_names_pass_through(tmp_path: Path) -> None:
-    assert resolve("ViT-B-16/laion2b_s34b_b88k", tmp_path).open_clip == ("ViT-B-16", "laion2b_s34b_b88k")
+    with pytest.raises(ModelUnavailable, match="is a folder"):
+        resolve(f"file:{tmp_path}", tmp_path)
 
 
 def test_the_builtin_model_is_what_its_card_says(tmp_path: Path, seeded_path: Path) -> None:
@@ -129,6 +145,18 @@ def test_an_import_is_copied_verified_and_usable_by_name(tmp_path: Path, seeded_
     assert [ok for _, ok in verify(tmp_path)] == [True]
     model.path.write_bytes(model.path.read_bytes()[:-1])
     assert [ok for _, ok in verify(tmp_path)] == [False]
+
+
+def test_an_installed_file_with_two_wrong_bytes_is_refused(tmp_path: Path, seeded_path: Path) -> None:
+    model = import_file(seeded_path, tmp_path)
+    content = bytearray(model.path.read_bytes())
+    content[-8] ^= 0xFF
+    content[-4] ^= 0xFF
+    model.path.write_bytes(content)
+    with pytest.raises(ModelUnavailable, match=r"seeded\.safetensors is damaged.*Pull or import it again"):
+        resolve("seeded", tmp_path)
+    import_file(seeded_path, tmp_path)
+    assert resolve("seeded", tmp_path).name.startswith("seeded@")
 
 
 def test_a_licence_is_shown_and_must_be_accepted_before_an_import(tmp_path: Path) -> None:

@@ -138,3 +138,10 @@ def test_wrong_names_are_refused_before_anything_starts(tmp_path: Path) -> None:
         ScorerClient(ScoringSettings(metric="brisque"), tmp_path).identity()
     with pytest.raises(ModelUnavailable, match="does not exist"):
         ScorerClient(ScoringSettings(model=f"file:{tmp_path}/absent.pt"), tmp_path).score([block(10)])
+
+
+@pytest.mark.parametrize("wrong", [{"metric": "brisque"}, {"protocol": "foo"}, {"model": "RN50/yped"}])
+def test_a_wrong_name_is_wrong_wherever_the_weights_are(wrong: dict[str, str], tmp_path: Path) -> None:
+    settings = ScoringSettings(**{"model": "rn50-openai", **wrong})
+    with pytest.raises(UsageError, match=next(iter(wrong.values())).rpartition("/")[2]):
+        ScorerClient(settings, tmp_path).identity()
