@@ -24,6 +24,7 @@ _MOST_COLOURED_SUBSETS = len(_COLOURS)
 _SIZE = (7.2, 5.4)  # inches
 _DPI = 130  # pixels an inch of the PNG: sharp on screens, under 200 kB
 _MOST_BINS = 40
+SUFFIXES = (".png", ".svg")
 
 
 def require_matplotlib() -> None:
@@ -81,7 +82,7 @@ def draw(
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write the figure as PNG and as SVG; the two paths."""
-    png, svg = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".svg")
+    png, svg = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
     figure.savefig(png, dpi=_DPI, metadata={"Software": None})
     figure.savefig(svg, dpi=_DPI, metadata={"Date": None})
     return png, svg

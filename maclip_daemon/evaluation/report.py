@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from maclip_daemon.evaluation import plots
-from maclip_daemon.evaluation.candidates import Candidate
 from maclip_daemon.evaluation.report_page import Disagreement, Section, page
 from maclip_daemon.evaluation.runner import Scores
 from maclip_daemon.evaluation.summary import WHOLE, Row, Summary, as_json
@@ -54,14 +54,20 @@ class Circumstances:
 
 
 def write(folder: Path, scores: Scores, summary: Summary, circumstances: Circumstances) -> Path:
-    """Write the report into a folder that exists; the path of its page, which needs no other file."""
+    """Write the report into a folder that exists; the path of its page, which needs no other file.
+
+    Plots of an earlier report in this folder go when the new one does not name them.
+    """
+    rows = [row for row in summary.rows if row.subset == WHOLE]
+    drawn = {_file_name(row.candidate.label) for row in rows if row.agreement.fit is not None}
+    _remove_plots(folder, _plots_of_earlier_report(folder) - drawn)
     _write_scores(folder / SCORES_FILE, scores)
     content = circumstances.as_text() | as_json(summary)
     (folder / SUMMARY_FILE).write_text(
         json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="surrogateescape"
     )
-    sections = [_section(folder, scores, row) for row in summary.rows if row.subset == WHOLE]
     path = folder / PAGE_FILE
+    sections = [_section(folder, scores, row) for row in rows]
     text = page(circumstances.title, circumstances.as_text(), summary, sections)
     path.write_text(text, encoding="utf-8", errors="replace")
     return path
@@ -94,7 +100,7 @@ def _section(folder: Path, scores: Scores, row: Row) -> Section:
         row.agreement,
         title,
     )
-    png, _ = plots.save(figure, folder / _file_name(row.candidate))
+    png, _ = plots.save(figure, folder / _file_name(row.candidate.label))
     return Section(title, png.read_bytes(), _disagreements(scores, row))
 
 
@@ -114,5 +120,25 @@ def _disagreements(scores: Scores, row: Row) -> tuple[Disagreement, ...]:
     )
 
 
-def _file_name(candidate: Candidate) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(candidate.label)).strip("-")
+def _plots_of_earlier_report(folder: Path) -> set[str]:
+    """The names, without suffix, of the plots that the summary in this folder stands for."""
+    try:
+        earlier = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8", errors="surrogateescape"))
+        return {
+            _file_name((row["metric"], row["model"], row["protocol"]))
+            for row in earlier["agreement"]
+            if row["subset"] == WHOLE
+        }
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()  # there is none, or it is not ours
+
+
+def _remove_plots(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        for suffix in plots.SUFFIXES:
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+
+
+def _file_name(label: tuple[str, str, str]) -> str:
+    """A plot's name without suffix, from metric, model and protocol."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(label)).strip("-")
