@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maclip_daemon.cli import invocation, output
+
+if TYPE_CHECKING:
+    from maclip_daemon.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Show, begin and check the configuration.")
 
@@ -63,10 +67,32 @@ def init(
 def validate(context: typer.Context) -> None:
     """Check the configuration; every bad key is named."""
     settings = invocation.of(context).settings()
+    _check_names(settings, _path(context))
     missing = [str(folder) for folder in settings.folders.paths if not folder.expanduser().is_dir()]
     output.say(f"{_path(context)}: valid.")
     for folder in missing:
         output.say(f"Note: the folder {folder} is not there at the moment.")
+
+
+def _check_names(settings: Settings, path: Path) -> None:
+    """Raise `ConfigurationError` for a metric, model or protocol that is none; weights may be missing."""
+    from maclip_daemon.errors import ConfigurationError, UsageError
+    from maclip_daemon.iqa import metrics, models, protocols
+
+    scoring = settings.scoring
+    checks: dict[str, Callable[[], object]] = {
+        "scoring.metric": lambda: metrics.parse(scoring.metric),
+        "scoring.model": lambda: models.check_name(scoring.model, settings.data_dir),
+        "scoring.protocol": lambda: scoring.protocol == "auto" or protocols.parse(scoring.protocol),
+    }
+    problems = []
+    for key, check in checks.items():
+        try:
+            check()
+        except UsageError as error:
+            problems.append(f"{key}: {error}")
+    if problems:
+        raise ConfigurationError(f"{path} (or the environment): {' '.join(problems)}")
 
 
 def _path(context: typer.Context) -> Path:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from maclip_daemon.cli import invocation, output
+
+_SHA256_DIGITS = 12  # in the table; --json has all 64
 
 app = typer.Typer(
     invoke_without_command=True, help="The models: list them, fetch or import weights, verify what is here."
@@ -32,18 +34,30 @@ def list_(
 
     data_dir = invocation.of(context).settings().data_dir
     installed = model_store.installed(data_dir)
-    rows = []
+    builtin = models.builtin_card()
+    rows: list[dict[str, Any]] = []
     for name in dict.fromkeys([*models.CATALOGUE, *installed]):
         entry, here = models.CATALOGUE.get(name), installed.get(name)
+        card = builtin if name == "builtin" else None
         rows.append(
             {
                 "name": name,
-                "installed": here is not None or (name == "builtin" and models.BUILTIN_WEIGHTS.is_file()),
+                "installed": here is not None or card is not None,
                 "verified": here.verified if here else None,
                 "megabytes": entry.megabytes if entry else None,
                 "licence": entry.licence if entry else None,
-                "protocol": entry.protocol if entry else models.DEFAULT_PROTOCOL,
-                "sha256": here.sha256 if here else entry.sha256 if entry else None,
+                "protocol": card["protocol"]
+                if card
+                else entry.protocol
+                if entry
+                else models.DEFAULT_PROTOCOL,
+                "sha256": card["sha256"]
+                if card
+                else here.sha256
+                if here
+                else entry.sha256
+                if entry
+                else None,
                 "origin": entry.origin if entry else here.source if here else None,
                 "description": entry.description if entry else "Imported.",
                 "fetch": _how_to_get(name, entry),
@@ -61,6 +75,7 @@ def list_(
             "MB": "right",
             "licence": "left",
             "protocol": "left",
+            "SHA-256": "left",
             "what": "left",
         },
         (
@@ -70,6 +85,7 @@ def list_(
                 row["megabytes"],
                 row["licence"],
                 row["protocol"],
+                (row["sha256"] or "")[:_SHA256_DIGITS],
                 row["description"],
             )
             for row in rows

@@ -12,23 +12,6 @@ import typer
 from maclip_daemon.cli import invocation, output
 from maclip_daemon.cli.run import Metric, Model, Protocol
 
-COLUMNS = (
-    "path",
-    "score",
-    "q_sim",
-    "q_mag",
-    "views",
-    "good",
-    "sharpness",
-    "edges",
-    "resolution",
-    "noise_free",
-    "metric",
-    "model",
-    "protocol",
-    "error",
-)
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -62,7 +45,7 @@ def score(
     failed = 0
     if as_csv:
         rows = list(_with_progress(results, len(files)))
-        output.print_csv(COLUMNS, ({**row, **row["attributes"]} for row in rows))
+        output.print_csv(_columns(settings.scoring.metric), ({**row, **row["attributes"]} for row in rows))
         failed = sum(row["error"] is not None for row in rows)
     elif as_json:
         for row in _with_progress(results, len(files)):
@@ -91,6 +74,25 @@ def score(
                 failed += 1
     if failed:
         raise typer.Exit(1)
+
+
+def _columns(metric: str) -> list[str]:
+    """The columns of the CSV, with one for each prompt pair of the metric."""
+    from maclip_daemon.iqa import metrics
+
+    attributes = [pair.name for pair in metrics.parse(metric).pairs]
+    return [
+        "path",
+        "score",
+        "q_sim",
+        "q_mag",
+        "views",
+        *attributes,
+        "metric",
+        "model",
+        "protocol",
+        "error",
+    ]
 
 
 def _with_progress(results: Iterator[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:

@@ -69,7 +69,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
             licence="GPL-3.0-or-later",
             licence_url="https://www.gnu.org/licenses/gpl-3.0.html",
             origin="maclip-daemon",
-            megabytes=12,
+            megabytes=8,
         ),
         _openai(
             "rn50-openai",

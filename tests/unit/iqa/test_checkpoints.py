@@ -244,7 +244,7 @@ def test_the_reason_is_said_in_words_of_this_program(tmp_path: Path) -> None:
         with pytest.raises(ModelUnavailable) as refusal:
             load_checkpoint(tmp_path / name)
         assert f"{name} {reason}" in str(refusal.value)
-    with pytest.raises(ModelUnavailable, match="list.pt holds a list, not a state dict"):
+    with pytest.raises(ModelUnavailable, match=r"list\.pt holds a list, not a state dict"):
         load_checkpoint(tmp_path / "list.pt")
     with pytest.raises(ModelUnavailable, match="is a folder"):
         load_checkpoint(tmp_path)
