@@ -244,18 +244,26 @@ local function describe(detail)
   return lines
 end
 
-local shown = 0 -- counts the selections, so that a slow answer never shows up under a later photo
+local asked = 0 -- counts what the panel was asked, so that a slow answer never takes the place of a later one
+local selected_here = 0 -- how many photos the panel itself has selected: its own words then stay
+
+local function ask_anew()
+  asked = asked + 1
+  return asked
+end
 
 function plugin.explain()
-  shown = shown + 1
-  local mine = shown
-  local image = darktable.gui.selection()[1]
-  if not image then
-    show("Select a photo.")
+  local images = darktable.gui.selection()
+  if #images > 1 and #images == selected_here then return end
+  selected_here = 0
+  local mine = ask_anew()
+  if #images ~= 1 then
+    show(#images == 0 and "Select a photo." or #images .. " photos are selected.")
     return
   end
+  local image = images[1]
   local printed, problem = ask { "show", "--json", "--", path_of(image) }
-  if mine ~= shown then return end
+  if mine ~= asked then return end
   if not printed then
     show(image.filename, problem)
   else
@@ -268,6 +276,7 @@ end
 function plugin.take_over()
   local images = darktable.gui.selection()
   if #images == 0 then return show("Select the photos whose stars you want.") end
+  ask_anew()
   local rows, problem = scored(images)
   if not rows then return show(problem) end
   local counts = { taken = 0, same = 0, person = 0, none = #images - #rows }
@@ -290,24 +299,26 @@ function plugin.take_over()
 end
 
 function plugin.select_worst()
+  ask_anew()
   local rows, problem = scored(darktable.collection)
   if not rows then return show(problem) end
   local worst = {}
   for index = 1, math.min(plugin.count.value, #rows) do worst[index] = rows[index].image end
-  darktable.gui.selection(worst)
   if #worst == 0 then return show("maclip has no score of any photo of this collection.") end
-  shown = shown + 1
+  selected_here = #worst
+  darktable.gui.selection(worst)
   show("The worst " .. #worst .. " of this collection are selected.", "X shows them side by side (culling).")
 end
 
 function plugin.score()
   local images = darktable.gui.selection()
   if #images == 0 then return show("Select the photos to score.") end
-  shown = shown + 1
+  local mine = ask_anew()
   show("Scoring " .. #images .. " …")
   local arguments = { "score", "--json", "--" }
   for _, image in ipairs(images) do arguments[#arguments + 1] = path_of(image) end
   local printed, problem = ask(arguments, true)
+  if mine ~= asked then return end
   if not printed then return show(problem) end
   local lines = {}
   for _, row in ipairs(rows_of(printed)) do

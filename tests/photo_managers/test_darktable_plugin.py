@@ -125,6 +125,8 @@ def test_the_panel_explains_takes_over_stars_and_finds_the_worst(
 
     darktable.lua("require('maclip').count.value = 2")
     panel.press("select_worst", "The worst 2")
+    panel.darktable.lua("darktable.control.sleep(500)")
+    assert "The worst 2" in panel.text, "the selection that the panel made takes nothing from its words"
     assert panel.selection() == set(sorted(rows, key=lambda name: rows[name][0])[:2])
 
     panel.select(photos[3])
