@@ -1,4 +1,4 @@
-"""Stars: calibrate when the library has grown, then write each photo's rating where photo managers look.
+"""Ratings: write each photo's stars where photo managers look.
 
 Every write is in the journal before the file is replaced. A photo that a person rated is left alone.
 """
@@ -20,7 +20,8 @@ from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.metadata import temporaries
 from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
-from maclip_daemon.pipeline import darktable_edits, pairing
+from maclip_daemon.pipeline import darktable_edits
+from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.other_hands import queue_changed_files
 from maclip_daemon.pipeline.recovery import settle
 from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
@@ -29,12 +30,11 @@ from maclip_daemon.settings import Settings
 BATCH_PHOTOS = 32  # ratings that share two transactions and one flush a folder
 IDLE_LOOK_S = 5.0
 WRITER_IDLE_EXIT_S = 60.0
-FIRST_CALIBRATION_WHILE_BUSY = 200  # photos; before that, stars would be written over and over
 BEAT_S = 60.0
 
 
 class Rating:
-    """The rating thread: calibrations and rate jobs."""
+    """The rating thread: rate jobs, and calibration between them."""
 
     def __init__(
         self,
@@ -43,7 +43,6 @@ class Rating:
         settings: Settings,
         writer: MetadataWriter,
         scale_id: int,
-        reference_edges: tuple[float, ...],
         worker: str,
     ) -> None:
         self._library = library
@@ -53,21 +52,20 @@ class Rating:
         self._policy = RetryPolicy(settings.jobs.max_attempts, settings.jobs.retry_base_s)
         self._writer = writer
         self._scale_id = scale_id
-        self._reference_edges = reference_edges if len(reference_edges) == 4 else None
         self._worker = worker
-        self._looked_at_files = False
-        self._looked_at = -1  # how many photos this run had scored when calibration was last considered
+        self.looked_at_files = False
+        """Whether the files of earlier runs were looked at."""
 
-    def run(self) -> None:
+    def run(self, calibrating: Calibrating) -> None:
         """Work until the run stops."""
         last_worked = time.monotonic()
         if self._settings.mode != "off":
             queue_changed_files(self._library, self._state)
-        self._looked_at_files = True
+        self.looked_at_files = True
         try:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
-                self.renew_if_due()
+                calibrating.renew_if_due()
                 if not self._state.paused("disk", "process") and self._settings.mode != "off" and self.work():
                     last_worked = time.monotonic()
                     continue
@@ -76,68 +74,6 @@ class Rating:
                 self._state.wait_for_work(IDLE_LOOK_S)
         finally:
             self._writer.close()
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether files were looked at, and calibration was considered after the last score of this run."""
-        return self._looked_at_files and self._looked_at == self._state.tally.scored
-
-    def renew_if_due(self) -> None:
-        """Make a new calibration when the library has outgrown the present one, and queue what it changes.
-
-        While photos are being scored it must have doubled: each renewal rewrites many files.
-        """
-        scored = self._state.tally.scored
-        if scored == self._looked_at:
-            return
-        with self._library.reading() as session:
-            waiting = jobs.next_due(session, "score")
-            held = jobs.counts(session, "score").leased
-            present = calibrations.current(session, self._scale_id)
-        if present is not None:
-            self._state.is_calibrated = True
-        if held or (waiting is not None and waiting <= self._state.clock()):
-            floor = max(FIRST_CALIBRATION_WHILE_BUSY, present.photo_count if present else 0)
-            if scored - max(self._looked_at, 0) < floor:
-                return
-        with self._library.writing() as session:
-            if calibrations.needs_renewal(
-                session,
-                self._scale_id,
-                self._settings.shares,
-                self._settings.minimum_photos,
-                self._reference_edges,
-                self._settings.edges,
-            ):
-                self._state.is_calibrated = self.calibrate(session) is not None or present is not None
-            elif present is not None and self._looked_at < 0 and self._settings.mode != "off":
-                # What an earlier run scored and did not come to rate, or was not to rate by its settings.
-                ratings.enqueue_photos_to_rate(session, self._state.clock())
-        self._looked_at = scored
-
-    def calibrate(self, session: Session) -> Calibration | None:
-        """Freeze the present distribution into stars, and queue every photo whose stars change."""
-        now = self._state.clock()
-        pairing.update(session, self._settings)
-        made = calibrations.renew(
-            session,
-            self._scale_id,
-            self._settings.shares,
-            self._settings.minimum_photos,
-            now,
-            self._reference_edges,
-            self._settings.edges,
-        )
-        if made is not None and self._settings.mode != "off":
-            queued = ratings.enqueue_photos_to_rate(session, now)
-            if (
-                self._settings.bucket_tags or made.number == 1
-            ):  # 1: scores of another model stand in the files
-                ratings.enqueue_rated_photos(session, now)
-            log.info(
-                "calibrated", number=made.number, photos=made.photo_count, source=made.source, to_rate=queued
-            )
-        return made
 
     def work(self) -> bool:
         """Carry out one batch of rate jobs; False when none is due."""

@@ -77,9 +77,7 @@ def write(library: Library, settings: Settings) -> Tally:
     with library.reading() as session:
         scale = _active(session)
     with MetadataWriter() as writer:
-        rating = Rating(
-            library, state, settings, writer, scale.id, _reference_edges(settings, scale), "maclip rate"
-        )
+        rating = Rating(library, state, settings, writer, scale.id, "maclip rate")
         while rating.work():
             if state.pauses:
                 raise EnvironmentUnfit(next(iter(state.pauses.values())))

@@ -21,12 +21,15 @@ from maclip_daemon.library import jobs, leases, notes, scores
 from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.photos.decoder import Decoder
+from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.intake import Intake
 from maclip_daemon.pipeline.judging import Judging, default_decoders
 from maclip_daemon.pipeline.places import Place
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, in_thread, log
+from maclip_daemon.pipeline.score_jobs import ScoreJobs
 from maclip_daemon.scoring.client import ScorerClient
 from maclip_daemon.settings import Settings
 
@@ -74,27 +77,20 @@ class Pipeline:
         settings, state = self.settings, self.state
         places = [Place(self._library, state, settings.folders, root) for root in self._roots]
         self.intake = Intake(self._library, state, places, once=self._once)
-        self.judging = Judging(
-            self._library,
-            state,
-            settings,
-            self.client,
-            self.identity,
-            scale.id,
-            self._worker,
-            settings.decoding.workers or default_decoders(),
-            self._spool,
-            self.intake.is_away,
+        count = settings.decoding.workers or default_decoders()
+        decoders = [Decoder(settings.decoding, self.identity.protocol, self._spool) for _ in range(count)]
+        score_jobs = ScoreJobs(
+            self._library, state, settings, scale.id, self._worker, 2 * count, self.intake.is_away
         )
+        self.judging = Judging(score_jobs, state, settings, self.client, decoders)
         self.writer = MetadataWriter()
-        self.rating = Rating(
-            self._library, state, settings, self.writer, scale.id, self.identity.edges, self._worker
-        )
+        self.rating = Rating(self._library, state, settings, self.writer, scale.id, self._worker)
+        self.calibrating = Calibrating(self._library, state, settings.rating, scale.id, self.identity.edges)
         self.places = places
         self._threads = [
             in_thread(state, "folders", self.intake.run),
             in_thread(state, "scorer", self.judging.score_loop),
-            in_thread(state, "rating", self.rating.run),
+            in_thread(state, "rating", functools.partial(self.rating.run, self.calibrating)),
         ]
         for index in range(len(self.judging.decoders)):
             self._threads.append(
@@ -119,7 +115,8 @@ class Pipeline:
 
     def is_done(self) -> bool:
         """Whether no work is left, now or after a retry pause."""
-        if not self.intake.is_idle or not self.rating.is_settled:
+        settled = self.rating.looked_at_files and self.calibrating.is_settled
+        if not self.intake.is_idle or not settled:
             return False
         waiting = self.waiting()
         rating = waiting["rate"] and self.settings.rating.mode != "off"

@@ -1,0 +1,169 @@
+"""Score jobs as the library keeps them: taken under a lease, and ended by a score, a failure or a rest.
+
+A score and the end of its job are one transaction; whatever dies in between, the job comes back.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from maclip_daemon import errors
+from maclip_daemon.iqa.photo_score import PhotoScore
+from maclip_daemon.library import jobs, photos, scores
+from maclip_daemon.library.database import Library
+from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
+from maclip_daemon.photos.decoder import DecodedPhoto
+from maclip_daemon.pipeline import pairing
+from maclip_daemon.pipeline.run_state import FailedPhoto, Resource, RunState, log
+from maclip_daemon.settings import Settings
+
+AWAY_S = 2.0  # until the folders thread has looked at a root that seems to be away
+ATTRIBUTES = ("good", "sharpness", "edges", "resolution", "noise_free")
+
+
+class ScoreJobs:
+    """The score jobs of one run. Thread-safe."""
+
+    def __init__(
+        self,
+        library: Library,
+        state: RunState,
+        settings: Settings,
+        scale_id: int,
+        worker: str,
+        look_ahead: int,
+        is_away: Callable[[str], bool],
+    ) -> None:
+        """`look_ahead`: how many jobs are leased at a time. `is_away`: whether a photo's root is away."""
+        self._library = library
+        self._state = state
+        self._settings = settings
+        self._scale_id = scale_id
+        self._worker = worker
+        self._look_ahead = look_ahead
+        self._is_away = is_away
+        self._policy = RetryPolicy(settings.jobs.max_attempts, settings.jobs.retry_base_s)
+        self._leased: collections.deque[LeasedJob] = collections.deque()
+        self._lease_lock = threading.Lock()
+
+    def take(self) -> LeasedJob | None:
+        """Give a job that is due, or None."""
+        with self._lease_lock:
+            if not self._leased:
+                now, lease_s = self._state.clock(), self._settings.jobs.lease_s
+                with self._library.writing() as session:
+                    self._leased.extend(
+                        jobs.lease(session, "score", self._worker, now, lease_s, self._look_ahead)
+                    )
+            return self._leased.popleft() if self._leased else None
+
+    def known_score(self, pixel_hash: str) -> scores.ScoreRow | None:
+        """Give the score of the same pixels under another name, or of before a metadata edit."""
+        with self._library.reading() as session:
+            return scores.find_by_pixel_hash(session, pixel_hash, self._scale_id)
+
+    def store(self, scored: list[tuple[LeasedJob, DecodedPhoto, scores.ScoreRow]]) -> int:
+        """Store scores and end their jobs in one transaction; how many counted."""
+        if not scored:
+            return 0
+        now = self._state.clock()
+        counted = 0
+        try:
+            with self._library.writing() as session:
+                finished = []
+                for job, photo, row in scored:
+                    if not jobs.finish(session, job, self._worker):
+                        continue  # the file changed meanwhile: the job is queued again
+                    photos.set_facts(
+                        session,
+                        job.photo_id,
+                        width=photo.photo_width,
+                        height=photo.photo_height,
+                        taken_at=photo.taken_at,
+                        pixel_hash=photo.pixel_hash,
+                    )
+                    finished.append((job.photo_id, row))
+                scores.record_all(session, self._scale_id, finished, now)
+                to_rate = pairing.add(session, self._settings.rating, [photo_id for photo_id, _ in finished])
+                if self._state.is_calibrated and self._settings.rating.mode != "off":
+                    jobs.enqueue_all(session, to_rate, "rate", now)
+                counted = len(finished)
+                # Counted before the jobs are seen to be gone: `--once` must not end before the calibration
+                # was considered.
+                self._state.count(scored=counted)
+        except errors.NoSpace as error:
+            self._state.count(scored=-counted)
+            self.rest("disk", str(error), [job for job, _, _ in scored])
+            return 0
+        log.debug("scored", photos=counted)
+        self._state.wake()
+        return counted
+
+    def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
+        """Record a failed attempt; a photo that is gone is missing, not failed."""
+        now = self._state.clock()
+        blameless = isinstance(error, errors.Transient) and not isinstance(
+            error, (errors.ChildDied, errors.ChildTimedOut)
+        )
+        if blameless and self._is_away(job.path):
+            with self._library.writing() as session:
+                jobs.give_back(session, [job], self._worker, now)
+            self._state.wait_for_work(AWAY_S)
+            return
+        try:
+            with self._library.writing() as session:
+                if isinstance(error, errors.FileChanged) and not os.path.lexists(job.path):
+                    if photos.path_of(session, job.photo_id) == job.path:
+                        photos.mark_missing(session, [job.photo_id], now)
+                    else:  # renamed meanwhile
+                        jobs.give_back(session, [job], self._worker, now)
+                    return
+                outcome = jobs.fail(
+                    session,
+                    job,
+                    self._worker,
+                    str(error),
+                    now,
+                    poison=isinstance(error, errors.Poison),
+                    policy=self._policy,
+                )
+        except errors.NoSpace as full:
+            self.rest("disk", str(full), [job])
+            return
+        if outcome == "dead":
+            self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
+            log.warning("photo failed", photo=job.path, reason=str(error))
+        else:
+            log.info("will be tried again", photo=job.path, reason=str(error))
+
+    def rest(self, resource: Resource, reason: str, held: list[LeasedJob]) -> None:
+        """Rest until there is space, or a model, again. The work stays leased and is done then."""
+        self._state.pause(resource, reason)
+        with self._lease_lock:
+            self._leased.extendleft(reversed(held))
+
+
+def row_of(score: PhotoScore) -> scores.ScoreRow:
+    """Lay a score out as the library stores it."""
+    attributes = {name: score.attributes.get(name) for name in ATTRIBUTES}
+    return scores.ScoreRow(
+        score=score.score,
+        q_sim=score.q_sim,
+        q_mag=score.q_mag,
+        views=score.views,
+        view_spread=score.view_spread,
+        details={
+            "view_scores": list(score.view_scores),
+            "weight_sim": score.weight_sim,
+            "attributes": score.attributes,
+            "width": score.width,
+            "height": score.height,
+        },
+        precision=score.precision,
+        device=score.device,
+        **attributes,
+    )
