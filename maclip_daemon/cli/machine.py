@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 LOW_DISK_BYTES = 500 << 20  # below this the database and the sidecars may soon not fit
 FEW_WATCHES = 65_536  # folders; the default of older kernels is 8192
 TORCH_PATIENCE_S = 120.0
+DIGIKAM_OPTIONS = {  # keys of digikamrc without spaces, and what its dialog calls them
+    "UseXMPSidecarForReading": "Read from sidecar files",
+    "RescanFileIfModified": "Rescan file when files are modified",
+    "SaveRating": "Write Rating (so that maclip sees the stars you give)",
+}
 
 
 @dataclass(frozen=True)
@@ -175,14 +180,26 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _photo_managers() -> Iterator[Finding]:
-    """DigiKam shows new stars only with two of its options on; they are read, never changed."""
-    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "digikamrc"
-    if not configuration.exists():
-        return
-    text = configuration.read_text("utf-8", "replace").replace(" ", "").lower()
-    needed = ("Use XMP Sidecar For Reading", "Rescan File If Modified")
-    missing = [option for option in needed if f"{option.replace(' ', '').lower()}=true" not in text]
-    if missing:
-        yield Finding("digiKam", "note", f"switch on in its settings, Metadata: {', '.join(missing)}")
-    else:
-        yield Finding("digiKam", "good", "reads sidecars and notices changes")
+    """What stars need to go both ways, in the settings of digiKam and darktable; read, never changed."""
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    digikam = configuration / "digikamrc"
+    if digikam.exists():
+        text = digikam.read_text("utf-8", "replace").replace(" ", "").lower()
+        missing = [words for option, words in DIGIKAM_OPTIONS.items() if f"{option.lower()}=true" not in text]
+        if missing:
+            yield Finding("digiKam", "note", f"switch on in its settings, Metadata: {', '.join(missing)}")
+        else:
+            yield Finding(
+                "digiKam", "good", "reads sidecars, notices changes, and writes your stars to files"
+            )
+    darktable = configuration / "darktable" / "darktablerc"
+    if darktable.exists():
+        if "write_sidecar_files=never" in darktable.read_text("utf-8", "replace"):
+            yield Finding(
+                "darktable",
+                "note",
+                "stars that you give stay in its library, unseen by maclip: let it write sidecar files "
+                "(preferences, storage)",
+            )
+        else:
+            yield Finding("darktable", "good", "writes your stars to sidecars")
