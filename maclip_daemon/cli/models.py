@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maclip_daemon.cli import invocation, output
+
+if TYPE_CHECKING:
+    from maclip_daemon.iqa.model_store import InstalledModel
+    from maclip_daemon.iqa.models import CatalogueEntry
 
 _SHA256_DIGITS = 12  # in the table; --json has all 64
 
@@ -46,11 +51,7 @@ def list_(
                 "verified": here.verified if here else None,
                 "megabytes": entry.megabytes if entry else None,
                 "licence": entry.licence if entry else None,
-                "protocol": card["protocol"]
-                if card
-                else entry.protocol
-                if entry
-                else models.DEFAULT_PROTOCOL,
+                "protocol": _protocol(entry, here, card),
                 "sha256": card["sha256"]
                 if card
                 else here.sha256
@@ -178,10 +179,17 @@ def verify(context: typer.Context) -> None:
         )
 
 
-def _how_to_get(name: str, entry: object) -> str:
-    from maclip_daemon.iqa.models import CatalogueEntry
+def _protocol(
+    entry: CatalogueEntry | None, here: InstalledModel | None, card: Mapping[str, Any] | None
+) -> str | None:
+    from maclip_daemon.iqa import models
 
+    if card is not None:
+        return str(card["protocol"])
+    return models.protocol_of(here) if here else entry.protocol if entry else None
+
+
+def _how_to_get(name: str, entry: CatalogueEntry | None) -> str:
     if name == "builtin":
         return "not in this installation"
-    assert isinstance(entry, CatalogueEntry) or entry is None
     return "pull" if entry is not None and entry.url else "import"

@@ -180,9 +180,14 @@ def _resolve_installed(model: InstalledModel) -> ResolvedModel:
             f"{model.path} is damaged: its SHA-256 is not that of the installed {model.name}. "
             "Pull or import it again."
         )
-    entry = CATALOGUE.get(model.name)
     stored_name = model.name if model.verified else f"{model.name}@{model.sha256[:8]}"
-    return ResolvedModel(stored_name, entry.protocol if entry else DEFAULT_PROTOCOL, model.path)
+    return ResolvedModel(stored_name, protocol_of(model), model.path)
+
+
+def protocol_of(model: InstalledModel) -> str:
+    """What `--protocol auto` means for an installed model: the catalogue says it, else the file itself."""
+    entry = CATALOGUE.get(model.name)
+    return entry.protocol if entry else _protocol_in(model.path) or DEFAULT_PROTOCOL
 
 
 def resolve_builtin(weights: Path = BUILTIN_WEIGHTS) -> ResolvedModel:

@@ -109,6 +109,13 @@ def test_a_file_that_names_its_protocol_is_judged_at_it(tmp_path: Path) -> None:
     assert resolve(f"file:{tmp_path / 'a.safetensors'}", tmp_path).protocol == "native"
 
 
+def test_an_import_keeps_the_protocol_that_its_file_names(tmp_path: Path) -> None:
+    state = {name: value for name, value in seeded_state(3).items() if name != "prompts_features"}
+    save_file(state, tmp_path / "a.safetensors", {"protocol": "native"})
+    import_file(tmp_path / "a.safetensors", tmp_path)
+    assert resolve("a", tmp_path).protocol == "native"
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=r"absent\.pt does not exist"):
         resolve(f"file:{tmp_path / 'absent.pt'}", tmp_path)
