@@ -66,7 +66,7 @@ def run_frozen(blocks: nn.Module, views: Tensor) -> NDArray[np.float16]:
 
 
 def cache_ladders(
-    blocks: nn.Module, photos: Sequence[Pixels], count: int, seed: int, path: Path
+    blocks: nn.Module, photos: Sequence[Pixels], count: int, seed: int, path: Path, *, hard: bool = False
 ) -> LadderCache:
     """Make `count` ladders of these photos, or read them where `path` (`.npz`) is complete."""
     values_path = path.with_suffix(".npy")
@@ -75,7 +75,7 @@ def cache_ladders(
         made: list[Ladders] = []
         values: NDArray[np.float16] | None = None
         for start in range(0, count, _LADDERS_AT_ONCE):
-            ladders = ladder_batch(photos, min(_LADDERS_AT_ONCE, count - start), generator)
+            ladders = ladder_batch(photos, min(_LADDERS_AT_ONCE, count - start), generator, hard=hard)
             activations = run_frozen(blocks, ladders.views)
             by_ladder = activations.reshape(3, -1, *activations.shape[1:]).swapaxes(0, 1)
             if values is None:

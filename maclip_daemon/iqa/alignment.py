@@ -36,6 +36,17 @@ class Ladders:
         return Ladders(*(part.to(device) for part in (self.views, self.better, self.worse, self.pairs)))
 
 
+def together(first: Ladders, second: Ladders) -> Ladders:
+    """Two batches as one."""
+    parts = zip(first.views.chunk(3), second.views.chunk(3), strict=True)
+    return Ladders(
+        torch.cat([torch.cat(both) for both in parts]),
+        torch.cat([first.better, second.better]),
+        torch.cat([first.worse, second.worse]),
+        torch.cat([first.pairs, second.pairs]),
+    )
+
+
 @dataclass(frozen=True)
 class AlignmentWeights:
     """How much each part of the loss counts, and its margins."""

@@ -25,62 +25,17 @@ from maclip_daemon.iqa.activation_cache import (
     to_activations,
 )
 from maclip_daemon.iqa.aligned_model import AlignedModel
-from maclip_daemon.iqa.alignment import align
+from maclip_daemon.iqa.alignment import Ladders, align, together
 from maclip_daemon.iqa.mixed_precision import keep_depthwise_exact
 from maclip_daemon.iqa.opinions import Rated, RatedPhotos, held_out, spread_targets, tune
 from maclip_daemon.iqa.pretrained_trunk import TRUNK, pretrained_tower
 from maclip_daemon.iqa.timm_tower import TimmTower
+from maclip_daemon.iqa.training_recipe import Recipe
 from maclip_daemon.iqa.training_report import CUE_NAMES, agreement, judge_activations
 
 Log = Callable[[str], None]
 _PAIRS = 5
 _INITIAL_SCALE = 2.08  # ln 8: with CLIP's 100 the softmax of an untrained head would hardly have a gradient
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Every number of the training."""
-
-    seed: int = 0
-    split_seed: int = 20251120
-    held_out_share: float = 0.18
-    embedding: int = 256
-    frozen_blocks: int = 4
-    """Blocks of the trunk that stay as ImageNet made them; their activations are computed once."""
-    good_subset: str = "ss03"
-    """Photos of this subset are the good ones that the first stage worsens; their opinions are not used."""
-    subset_shares: tuple[tuple[str, float], ...] = (("ss01", 1), ("ss02", 1), ("ss03", 4))
-    """How many photos of each subset there are in BIQ2021 as a whole, as a ratio."""
-    align_ladders: int = 3000
-    align_steps: int = 150
-    """Few and gentle: after more the model knows the degradations better and real photos worse."""
-    align_batch: int = 14
-    tune_ladders: int = 3000
-    tune_ladder_batch: int = 8
-    tune_epochs: int = 12
-    tune_batch: int = 36
-    ladder_weight: float = 1.0
-    crops: int = 5
-    """Random crops of each rated photo, beside its global view."""
-    align_tower_rate: float = 5e-5
-    tune_tower_rate: float = 3e-4
-    align_head_rate: float = 2e-3
-    tune_head_rate: float = 1e-3
-
-    def weights(self, subsets: NDArray[np.str_]) -> NDArray[np.float64]:
-        """How many photos of BIQ2021 each photo stands for; their mean is 1."""
-        shares = dict(self.subset_shares)
-        sizes = {subset: int((subsets == subset).sum()) for subset in set(subsets)}
-        weights = np.array([shares.get(str(subset), 1.0) / sizes[subset] for subset in subsets])
-        return np.asarray(weights / weights.mean())
-
-
-SMOKE = Recipe(
-    held_out_share=0.5,
-    embedding=32, align_ladders=10, align_steps=2, align_batch=4, tune_ladders=10, tune_ladder_batch=2,
-    tune_epochs=1, tune_batch=8, crops=1,
-)  # fmt: skip
-"""A minute's run that shows that every part works; its model means nothing."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +46,7 @@ class Trained:
     aligned: AlignedModel
     """After the first stage, no opinion seen; whole tower."""
     tuned: AlignedModel
-    """After both stages; whole tower."""
+    """After all stages; whole tower."""
     scores: Mapping[str, NDArray[np.float64]]
     """Metric → the tuned model's scores of all photos, held out or not: reference for the star edges."""
 
@@ -99,7 +54,7 @@ class Trained:
 def train(
     rated: RatedPhotos, first_weights: Path | None, work: Path, recipe: Recipe, log: Log = print
 ) -> Trained:
-    """Run both stages; an hour or two on two cores. `work` keeps caches and checkpoints (3 GB)."""
+    """Run all stages; an hour or two on two cores. `work` keeps caches and checkpoints (3 GB)."""
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     mask = held_out(rated.subsets, recipe.held_out_share, recipe.split_seed)
@@ -124,29 +79,52 @@ def train(
 
     views = cache_random_views(frozen, photos.photos, recipe.crops, recipe.seed + 12, work / "rated.npy")
 
-    def tune_it() -> AlignedModel:
-        ladders = cache_ladders(
-            frozen, photos.photos, recipe.tune_ladders, recipe.seed + 13, work / "all.npz"
-        )
-        steps_each = max(1, len(photos.photos) // recipe.tune_batch)
+    ladders = cache_ladders(frozen, photos.photos, recipe.tune_ladders, recipe.seed + 13, work / "all.npz")
+    steps_each = max(1, len(photos.photos) // recipe.tune_batch)
 
-        def tell_tuning(step: int, loss: float, average: AlignedModel) -> None:
-            tell(step, loss)
-            if (step + 1) % (steps_each * 4) == 0:
-                report(f"epoch {(step + 1) // steps_each}", average)
+    def tell_tuning(step: int, loss: float, average: AlignedModel) -> None:
+        tell(step, loss)
+        if (step + 1) % (steps_each * 4) == 0:
+            report(f"epoch {(step + 1) // steps_each}", average)
 
-        return tune(
+    _load_or(
+        work / "tuned.pt",
+        model,
+        lambda: tune(
             model,
-            _rated_batches(photos, views, ladders, recipe),
+            _rated_batches(
+                photos,
+                views,
+                ladders.batches(recipe.tune_ladder_batch, np.random.default_rng(recipe.seed + 22)),
+                recipe,
+                recipe.seed + 31,
+            ),
             recipe.tune_epochs * steps_each,
             tower_rate=recipe.tune_tower_rate,
             head_rate=recipe.tune_head_rate,
             ladder_weight=recipe.ladder_weight,
             report=tell_tuning,
-        )
-
-    _load_or(work / "tuned.pt", model, tune_it)
+        ),
+    )
     report("tuned", model)
+
+    hard = cache_ladders(
+        frozen, photos.photos, recipe.steady_ladders, recipe.seed + 14, work / "hard.npz", hard=True
+    )
+    _load_or(
+        work / "steadied.pt",
+        model,
+        lambda: tune(
+            model,
+            _rated_batches(photos, views, _mixed(hard, ladders, recipe), recipe, recipe.seed + 32),
+            recipe.steady_steps,
+            tower_rate=recipe.steady_tower_rate,
+            head_rate=recipe.steady_head_rate,
+            ladder_weight=recipe.ladder_weight,
+            report=lambda step, loss, _average: tell(step, loss),
+        ),
+    )
+    report("steadied", model)
     return Trained(
         settings,
         aligned,
@@ -220,18 +198,28 @@ def _whole(settings: TimmTower, frozen: nn.Module, model: AlignedModel, recipe: 
     ).eval()
 
 
+def _mixed(hard: LadderCache, ordinary: LadderCache, recipe: Recipe) -> Iterator[Ladders]:
+    many, few = recipe.steady_ladder_batches
+    first = hard.batches(many, np.random.default_rng(recipe.seed + 23))
+    second = ordinary.batches(few, np.random.default_rng(recipe.seed + 24))
+    return map(together, first, second)
+
+
 def _rated_batches(
-    rated: RatedPhotos, views: NDArray[np.float16], ladders: LadderCache, recipe: Recipe
+    rated: RatedPhotos,
+    views: NDArray[np.float16],
+    ladders: Iterator[Ladders],
+    recipe: Recipe,
+    seed: int,
 ) -> Iterator[Rated]:
     """Endless batches of one view from each of some photos, and of ladders."""
     weights = recipe.weights(rated.subsets)
     targets = spread_targets(rated.opinions, weights)
     # The square root: the many photos of the large subset do not drown the others.
     chances = np.sqrt(weights) / np.sqrt(weights).sum()
-    generator = np.random.default_rng(recipe.seed + 31)
-    batches = ladders.batches(recipe.tune_ladder_batch, np.random.default_rng(recipe.seed + 22))
+    generator = np.random.default_rng(seed)
     while True:
         chosen = generator.choice(len(targets), recipe.tune_batch, replace=False, p=chances)
         which = generator.integers(0, views.shape[1], recipe.tune_batch)
         stored = np.stack([views[photo, view] for photo, view in zip(chosen, which, strict=True)])
-        yield Rated(to_activations(stored), torch.from_numpy(targets[chosen]).float(), next(batches))
+        yield Rated(to_activations(stored), torch.from_numpy(targets[chosen]).float(), next(ladders))

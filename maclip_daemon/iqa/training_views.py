@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from maclip_daemon.iqa.alignment import Ladders
@@ -30,17 +31,33 @@ def crop_and_global_views(pixels: Pixels, crops: int, generator: np.random.Gener
     return torch.stack([*views, whole])
 
 
-def ladder_batch(photos: Sequence[Pixels], count: int, generator: np.random.Generator) -> Ladders:
+HARD_KINDS = ("jpeg", "webp", "pixelation", "overexposure", "colour_cast", "oversharpening", "impulse_noise")
+"""Kinds whose first levels can pass for an improvement: less grain, more light, more colour, more edge."""
+
+
+def ladder_batch(
+    photos: Sequence[Pixels], count: int, generator: np.random.Generator, *, hard: bool = False
+) -> Ladders:
     """Ladders of `count` photos drawn at random: each worsened in one way, at two levels.
 
-    A third of them had been worsened mildly in another way before, as real photos often have.
+    A third of them had been worsened mildly in another way before, as real photos often have. `hard`: of
+    photos reduced to a random size, two thirds of them of `HARD_KINDS`, and half of them from the untouched
+    photo to a low level.
     """
     views: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     better, worse, pairs = [], [], []
     for _ in range(count):
         pixels = photos[int(generator.integers(len(photos)))]
-        kind = str(generator.choice(list(KINDS)))
-        low, high = _two_levels(generator)
+        if hard:
+            pixels = _reduced(pixels, generator)
+            kinds = HARD_KINDS if generator.random() < 2 / 3 else tuple(KINDS)
+            kind = str(generator.choice(kinds))
+            low, high = (
+                (0.0, generator.uniform(0.6, 2.0)) if generator.random() < 0.5 else _two_levels(generator)
+            )
+        else:
+            kind = str(generator.choice(list(KINDS)))
+            low, high = _two_levels(generator)
         for view, made in zip(views, _ladder(pixels, kind, low, high, generator), strict=True):
             view.append(made)
         better.append(low)
@@ -52,6 +69,16 @@ def ladder_batch(photos: Sequence[Pixels], count: int, generator: np.random.Gene
         torch.tensor(worse, dtype=torch.float32),
         torch.tensor(pairs),
     )
+
+
+def _reduced(pixels: Pixels, generator: np.random.Generator) -> Pixels:
+    """Half of the photos as they are, half with a shorter side between the smallest and their own."""
+    shorter = min(pixels.shape[:2])
+    if shorter <= SMALLEST_PHOTO or generator.random() < 0.5:
+        return pixels
+    scale = generator.uniform(SMALLEST_PHOTO / shorter, 1)
+    size = tuple(max(SMALLEST_PHOTO, round(side * scale)) for side in pixels.shape[1::-1])
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
 def _two_levels(generator: np.random.Generator) -> tuple[float, float]:
