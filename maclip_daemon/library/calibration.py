@@ -95,7 +95,8 @@ def needs_renewal(
         return old is None and source is not None
     if old.source != source or old.settings != _settings(source, shares, reference_edges, absolute_edges):
         return True
-    return bool(count > old.photo_count and count >= GROWTH * old.photo_count)
+    grown = count > old.photo_count and count >= GROWTH * old.photo_count
+    return bool(grown and source != "reference")  # the model's own edges do not change with the library
 
 
 _LATEST = (

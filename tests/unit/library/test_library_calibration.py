@@ -115,15 +115,18 @@ def test_the_view_shows_the_same_stars_and_percentiles(
 
 
 def test_a_small_library_has_the_models_stars_but_no_percentiles(
-    session: Session, scale: int, fill: Callable[[list[float]], None]
+    session: Session, scale: int, fill: Callable[[list[float]], None], add_photo: AddPhoto
 ) -> None:
-    fill([0.15] * 29)
+    fill([0.15] * 20)
     assert not calibration.needs_renewal(session, scale, SHARES, 30)
     assert renew(session, scale) is None
     assert calibration.needs_renewal(session, scale, SHARES, 30, reference_edges=EDGES)
     made = renew(session, scale, reference_edges=EDGES)
     assert made is not None
     assert (made.source, stars_for(made, 0.15), percentile_for(made, 0.15)) == ("reference", 2, None)
+    assert not calibration.needs_renewal(session, scale, SHARES, 30, reference_edges=EDGES)
+    for number in range(9):  # more than a fifth, and still too few for stars of their own
+        scores.record(session, add_photo(f"/photos/more {number}.jpg"), scale, ScoreRow(0.5), NOW)
     assert not calibration.needs_renewal(session, scale, SHARES, 30, reference_edges=EDGES)
 
 
