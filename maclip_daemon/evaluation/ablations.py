@@ -12,7 +12,6 @@ from dataclasses import replace
 from maclip_daemon.evaluation.candidates import Judgement
 from maclip_daemon.iqa import metrics
 
-PUBLISHED_LAMBDA = 0.5
 LAMBDAS = (0.3, 0.4, 0.6, 0.7)
 
 

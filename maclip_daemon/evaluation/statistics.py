@@ -20,7 +20,6 @@ import scipy.stats
 Vector = npt.NDArray[np.float64]
 
 MINIMUM_IMAGES = 10  # five parameters are fitted; correlations of fewer images say nothing
-DEFAULT_RESAMPLES = 1000
 CONFIDENCE = 0.95
 _CHUNK_CELLS = 1 << 21  # resampled values ranked at once: 16 MiB of float64
 _MAXIMUM_EVALUATIONS = 1000  # far above the dozens that a fit that converges takes

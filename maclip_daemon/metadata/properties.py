@@ -31,7 +31,6 @@ NAMESPACES = {
     "digiKam": "http://www.digikam.org/ns/1.0/",
     "xmpNote": "http://ns.adobe.com/xmp/note/",
 }
-NAMES = ("Score", "Percentile", "Stars", "Metric", "Model", "Protocol", "ScoredAt")
 
 Wanted = dict[str, str | list[str] | None]
 

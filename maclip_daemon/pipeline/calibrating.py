@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maclip_daemon.library import calibration as calibrations
 from maclip_daemon.library import jobs, ratings
-from maclip_daemon.library.calibration import Calibration
+from maclip_daemon.library.calibration import Calibration, Edges
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.pipeline import pairing
 from maclip_daemon.pipeline.run_state import RunState, log
@@ -28,7 +28,7 @@ class Calibrating:
         self._state = state
         self._settings = settings
         self._scale_id = scale_id
-        self._reference_edges = reference_edges if len(reference_edges) == 4 else None
+        self._reference_edges = reference_edges
         self._looked_at = -1  # how many photos this run had scored when calibration was last considered
 
     @property
@@ -60,7 +60,7 @@ class Calibrating:
                 self._scale_id,
                 self._settings.shares,
                 self._settings.minimum_photos,
-                self._reference_edges,
+                usable(self._reference_edges),
                 self._settings.edges,
             ):
                 self._state.is_calibrated = self.calibrate(session) is not None or present is not None
@@ -72,16 +72,7 @@ class Calibrating:
     def calibrate(self, session: Session) -> Calibration | None:
         """Freeze the present distribution into stars, and queue every photo whose stars change."""
         now = self._state.clock()
-        pairing.update(session, self._settings)
-        made = calibrations.renew(
-            session,
-            self._scale_id,
-            self._settings.shares,
-            self._settings.minimum_photos,
-            now,
-            self._reference_edges,
-            self._settings.edges,
-        )
+        made = freeze(session, self._settings, self._scale_id, self._reference_edges, now)
         if made is not None and self._settings.mode != "off":
             queued = ratings.enqueue_photos_to_rate(session, now)
             # The first on a scale: the scores of another model stand in the files.
@@ -91,3 +82,28 @@ class Calibrating:
                 "calibrated", number=made.number, photos=made.photo_count, source=made.source, to_rate=queued
             )
         return made
+
+
+def freeze(
+    session: Session,
+    settings: RatingSettings,
+    scale_id: int,
+    reference_edges: tuple[float, ...],
+    now: float,
+) -> Calibration | None:
+    """Make a new calibration from the present pairs and scores; None: too few photos, no edges given."""
+    pairing.update(session, settings)
+    return calibrations.renew(
+        session,
+        scale_id,
+        settings.shares,
+        settings.minimum_photos,
+        now,
+        usable(reference_edges),
+        settings.edges,
+    )
+
+
+def usable(reference_edges: tuple[float, ...]) -> Edges | None:
+    """The edges of a model that ships some; None for one that does not."""
+    return reference_edges if len(reference_edges) == 4 else None

@@ -51,7 +51,7 @@ class Place:
         self._remembered: tuple[library_roots.RootState, RootHealth] | None = None
         with library.writing() as session:
             self.root_id = library_roots.root_for(session, root.path, state.clock())
-            known = {root.id: root for root in library_roots.known_roots(session)}[self.root_id]
+            known = self._known(session)
         self._facts = None if known.device is None else RootFacts(known.device)
 
     def check(self) -> bool:
@@ -59,8 +59,7 @@ class Place:
         if self.health is None or self.health.state is RootState.HEALTHY:
             # What a paused root is compared with stays as it was: by now all its photos are missing.
             with self._library.reading() as session:
-                known = {root.id: root for root in library_roots.known_roots(session)}[self.root_id]
-                self._expected = known.photo_count, self._sample(session)
+                self._expected = self._known(session).photo_count, self._sample(session)
         health = roots.check(self.root, self._facts, *self._expected)
         if health.state is RootState.HEALTHY:
             self._facts = health.facts
@@ -197,6 +196,9 @@ class Place:
                     part = present[start : start + MISSING_IN_ONE_TRANSACTION]
                     photos.mark_missing(session, part, self._state.clock())
         self._remembered = (state, health)
+
+    def _known(self, session: Session) -> library_roots.KnownRoot:
+        return {root.id: root for root in library_roots.known_roots(session)}[self.root_id]
 
     def _sample(self, session: Session) -> list[str]:
         sample: list[str] = []

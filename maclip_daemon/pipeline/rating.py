@@ -81,6 +81,11 @@ class Rating:
             held = jobs.lease(session, "rate", self._worker, self._state.clock(), self._lease_s, BATCH_PHOTOS)
         if not held:
             return False
+        self._attempt(held)
+        return True
+
+    def _attempt(self, held: list[LeasedJob]) -> None:
+        """Rate these photos; one by one after the metadata process was lost, to find the one to blame."""
         try:
             self._rate(held)
         except errors.NoSpace as error:
@@ -94,8 +99,14 @@ class Rating:
         except errors.MaclipError as error:
             for job in held:  # the lost process may have left its temporary files
                 temporaries.remove_strays(Path(job.path).parent, older_than=self._state.clock())
-            self._rate_one_by_one(held, error)
-        return True
+            if len(held) == 1:
+                self._fail(held[0], error)
+                return
+            for job in held:
+                if self._state.stopping.is_set():
+                    return
+                self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
+                self._attempt([job])
 
     def _rate(self, held: list[LeasedJob]) -> None:
         with self._library.reading() as session:
@@ -164,12 +175,10 @@ class Rating:
             raise
         try:
             outcomes = self._writer.commit_many([result for _, result in prepared])
-        except errors.MaclipError:
-            # The metadata process was lost: the files say how far it came.
+        except errors.MaclipError as lost:
             with self._library.writing() as session:
-                for (_, result), entry in zip(prepared, entries, strict=True):
-                    written = result.undo_entry
-                    settle(session, entry, written.target, written.after_hash, self._state.clock())
+                for (job, result), entry in zip(prepared, entries, strict=True):
+                    self._settle(session, job, result, entry, lost)
             raise
         with self._library.writing() as session:
             for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
@@ -184,7 +193,7 @@ class Rating:
         self, session: Session, job: LeasedJob, result: Prepared, entry: int, error: errors.MaclipError | None
     ) -> None:
         if error is not None:
-            # A folder that could not be flushed is an error although the file is in its place: look.
+            # After a lost process, or a folder that could not be flushed, the file may be in its place.
             written = result.undo_entry
             settle(session, entry, written.target, written.after_hash, self._state.clock())
             return
@@ -226,25 +235,6 @@ class Rating:
         elif result.status == "skipped":
             self._state.count(skipped=1)
             log.info("rating not written", photo=job.path, reason=result.reason)
-
-    def _rate_one_by_one(self, held: list[LeasedJob], error: errors.MaclipError) -> None:
-        """After the metadata process was lost: find the photo that is to blame."""
-        if len(held) == 1:
-            self._fail(held[0], error)
-            return
-        for job in held:
-            if self._state.stopping.is_set():
-                return
-            self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
-            try:
-                self._rate([job])
-            except errors.NoSpace as full:
-                self._state.pause("disk", str(full))
-                self._give_back([job])
-            except errors.EnvironmentUnfit:
-                raise
-            except errors.MaclipError as again:
-                self._fail(job, again)
 
     def _finish(self, done: list[LeasedJob]) -> None:
         if done:

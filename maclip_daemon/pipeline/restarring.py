@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError
-from maclip_daemon.library import calibration as calibrations
 from maclip_daemon.library import ratings, scores
 from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata.writer import MetadataWriter
-from maclip_daemon.pipeline import pairing
+from maclip_daemon.pipeline.calibrating import freeze
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, Tally
@@ -87,17 +86,7 @@ def write(library: Library, settings: Settings) -> Tally:
 def _calibrate(session: Session, settings: Settings, now: float) -> Restarred:
     scale = _active(session)
     rating = settings.rating
-    edges = _reference_edges(settings, scale)
-    pairing.update(session, rating)
-    made = calibrations.renew(
-        session,
-        scale.id,
-        rating.shares,
-        rating.minimum_photos,
-        now,
-        edges if len(edges) == 4 else None,
-        rating.edges,
-    )
+    made = freeze(session, rating, scale.id, _reference_edges(settings, scale), now)
     queued = ratings.enqueue_photos_to_rate(session, now, again=True) if made is not None else 0
     looked_at = ratings.enqueue_rated_photos(session, now) if made is not None and rating.bucket_tags else 0
     return Restarred(made, queued, looked_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import signal
 import socket
@@ -61,6 +62,7 @@ class Pipeline:
         self.identity = self.client.identity()
         self._roots = _open_roots(folders, settings, library)
         self._threads: list[threading.Thread] = []
+        self._tended = -math.inf
 
     def start(self) -> None:
         """Mend what a killed run left, then begin to work."""
@@ -131,7 +133,7 @@ class Pipeline:
     def tend(self) -> None:
         """The housekeeping of every few seconds: leases are renewed, lost ones come back."""
         now = time.monotonic()
-        if now - getattr(self, "_tended", -1e9) < self.settings.jobs.lease_s / 3:
+        if now - self._tended < self.settings.jobs.lease_s / 3:
             return
         self._tended = now
         clock = self.state.clock()
