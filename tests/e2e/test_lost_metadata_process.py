@@ -1,0 +1,52 @@
+"""The metadata process is lost over a batch of ratings: every photo gets its stars all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from maclip_daemon import errors
+from maclip_daemon.library import scores
+from maclip_daemon.library.database import Library
+from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline import restarring
+from maclip_daemon.pipeline.rating import Rating
+from maclip_daemon.pipeline.run_state import RunState
+from maclip_daemon.settings import Settings
+from tests.e2e.conftest import Home, make_photos
+
+
+class DiesOverBatches(MetadataWriter):
+    """A real writer whose process ends whenever it gets more than one photo."""
+
+    lost = 0
+
+    def prepare_many(self, requests: Sequence[RatingRequest]) -> list[Prepared | errors.MaclipError]:
+        if len(requests) > 1:
+            self.lost += 1
+            super().prepare_many(requests)
+            self._child.kill()
+            raise errors.ChildDied("the process metadata.process ended by signal 9")
+        return super().prepare_many(requests)
+
+
+def test_every_photo_of_a_lost_batch_is_rated_singly_and_nothing_is_left_behind(home: Home) -> None:
+    make_photos(home.photos, 5)
+    home.maclip("run", "--once", home.photos, "--mode", "off")
+    settings = Settings(data_dir=home.data, rating={"minimum_photos": 5})
+    state = RunState()
+    with Library.open(home.data / "library.db") as library, DiesOverBatches() as writer:
+        restarring.calibrate(library, settings, state.clock())
+        with library.reading() as session:
+            scale = scores.active_scale(session)
+        assert scale is not None
+        rating = Rating(library, state, settings, writer, scale.id, "test")
+        while rating.work():
+            pass
+        assert writer.lost == 1
+    assert state.tally.rated == 5
+    assert not state.tally.failed
+    assert len(list(home.photos.glob("*.xmp"))) == 5
+    assert not list(home.photos.glob(".maclip-*"))
+    assert home.sql("select count(*) from rating_journal where state = 'written'") == [(5,)]
+    assert home.sql("select count(*) from jobs") == [(0,)]
