@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Home, make_photos
+from tests.homes import Home, make_photos
 
 
 def one_sentence(home: Home, *arguments: str | Path, code: int, **environment: str) -> str:

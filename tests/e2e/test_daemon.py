@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.conftest import Home, contents, make_photo, make_photos, until
+from tests.homes import Home, contents, make_photo, make_photos, until
 
 MEMORY_LIMIT_BYTES = 150 * 1000 * 1000  # the design's promise for the parent process
 

@@ -13,7 +13,7 @@ from maclip_daemon.pipeline import restarring
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import Settings
-from tests.e2e.conftest import Home, make_photos
+from tests.homes import Home, make_photos
 
 
 class DiesOverBatches(MetadataWriter):

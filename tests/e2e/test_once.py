@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Home, contents, make_photo, make_photos
+from tests.homes import Home, contents, make_photo, make_photos
 
 SHARED = Path(__file__).parents[3] / "shared"
 

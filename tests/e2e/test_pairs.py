@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.e2e.conftest import Home, make_photo, make_photos
+from tests.homes import Home, make_photo, make_photos
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
 from make_photos import write_dng

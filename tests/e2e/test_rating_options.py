@@ -8,7 +8,7 @@ from pathlib import Path
 import pyexiv2
 import pytest
 
-from tests.e2e.conftest import Home, contents, make_photos
+from tests.homes import Home, contents, make_photos
 
 
 def ratings_of(photo: Path) -> set[int]:

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.e2e.conftest import Home, contents, make_photos
+from tests.homes import Home, contents, make_photos
 
 KEYS = {"path", "score", "q_sim", "q_mag", "views", "attributes", "metric", "model", "protocol", "error"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Home, make_photo, make_photos, until
+from tests.homes import Home, make_photo, make_photos, until
 
 
 class Manager:

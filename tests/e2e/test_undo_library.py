@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Home, contents
+from tests.homes import Home, contents
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
 from make_photos import picture, still_bytes, write_dng

@@ -15,10 +15,7 @@ from PIL import Image, ImageFilter
 
 from maclip_daemon.metadata.records import Mode, Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
-from tests.e2e.conftest import checkpoint, home
 from tests.photo_managers.applications import DIGIKAM_OPTIONS, Darktable, DigiKam, Screen, need
-
-__all__ = ["checkpoint", "home"]  # fixtures of the end-to-end tests
 
 QUALITY = QualityProperties(
     0.8123456, 42.125, 4, "maclip", "builtin", "spaq448", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

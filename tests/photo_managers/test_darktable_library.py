@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.e2e.conftest import Home, make_photos
+from tests.homes import Home, make_photos
 from tests.photo_managers.applications import Darktable, Screen, need
 from tests.photo_managers.conftest import sidecar_of
 from tests.photo_managers.test_darktable import HISTORY, write_dng

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.metadata.writer import MetadataWriter
-from tests.e2e.conftest import Home, contents, make_photos
+from tests.homes import Home, contents, make_photos
 from tests.photo_managers.applications import Darktable, Screen, need, quoted, until
 from tests.photo_managers.conftest import sidecar_of
 

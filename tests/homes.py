@@ -1,4 +1,4 @@
-"""What the end-to-end tests stand on: a real daemon process, real photos, a home of its own."""
+"""What the tests with a real daemon stand on: its process, real photos, a home of its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
-
-from maclip_daemon.iqa import seeded
 
 PATIENCE_S = 120  # a loaded two-core machine; nothing is measured with it
 
@@ -30,14 +28,6 @@ def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_
             return result
         time.sleep(0.05)
     pytest.fail(f"waited {patience_s:g} s in vain for: {what}")
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small seeded CLIP; its scores mean nothing, but they are always the same."""
-    path = tmp_path_factory.mktemp("model") / "seeded.safetensors"
-    seeded.write_seeded_checkpoint(path)
-    return path
 
 
 class Home:
@@ -123,13 +113,6 @@ class Home:
             if process.poll() is None:
                 process.kill()
                 process.communicate()
-
-
-@pytest.fixture
-def home(tmp_path: Path, checkpoint: Path) -> Iterator[Home]:
-    home = Home(tmp_path, checkpoint)
-    yield home
-    home.kill_left_overs()
 
 
 def make_photo(path: Path, seed: int = 0, size: tuple[int, int] = (640, 480), blur: float = 0.0) -> Path:
