@@ -137,7 +137,7 @@ def try_mutations(chosen: list[Mutation]) -> int:
 
 
 def outcome(mutation: Mutation) -> str:
-    """`failed` when the test noticed the mutation, `passed` when it did not, `broken` when it could not run."""
+    """`failed`: the test noticed the mutation; `passed`: it did not; `broken`: it could not run."""
     with tempfile.TemporaryDirectory(prefix="maclip-mutation-") as name:
         copy = Path(name)
         for part in ("maclip_daemon", "tests", "service", "scripts"):

@@ -1,4 +1,4 @@
-"""The fault suite's own bookkeeping: every promise has a test, a line on the page, and a mutation that fits."""
+"""The fault suite's bookkeeping: each promise has a test, a line on the page, a mutation that fits."""
 
 from __future__ import annotations
 
