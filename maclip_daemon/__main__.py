@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 from maclip_daemon.errors import MaclipError
 
@@ -25,9 +26,18 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
-        # The reader (`maclip worst | head -1`) has what it wanted; keep the interpreter's last flush quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _end_quietly()
+    except SystemExit as end:
+        # click turns a broken pipe into exit code 1, which here means that photos failed.
+        if isinstance(end.__context__, BrokenPipeError):
+            _end_quietly()
+        raise
+
+
+def _end_quietly() -> NoReturn:
+    """The reader (`maclip worst | head -1`) has what it wanted; keep the interpreter's last flush quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 if __name__ == "__main__":
