@@ -1,8 +1,7 @@
 """Child processes: how the parent starts one, talks to it, and notices that it died.
 
 A child is `python -m <module>` that reads frames from its standard input and answers each on its standard
-output. A frame is eight bytes of lengths, a JSON header, and a payload of raw bytes (pixels). JSON, not
-pickle: a decoder taken over by a hostile image must not be able to run code in the parent.
+output (`frames`).
 """
 
 from __future__ import annotations
@@ -12,33 +11,25 @@ import contextlib
 import json
 import os
 import queue
-import struct
 import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import IO, Any, NoReturn
 
 from maclip_daemon import errors
+from maclip_daemon.frames import Header, Reply, read_frame, write_frame
 
-Header = dict[str, Any]
+__all__ = ["Child", "Handler", "Header", "Reply", "configuration", "serve"]
+
 Handler = Callable[[Header, bytes], tuple[Header, bytes]]
+_Outgoing = queue.SimpleQueue[tuple[Header, bytes | memoryview] | None]
 
-_LENGTHS = struct.Struct(">IQ")
 START_S = 120.0  # for a child to load its libraries, from a cold disk and beside others
+_STEP_S = 1.0  # of waiting for an answer; what a suspended parent may lose of its patience
 _STDERR_LINES_KEPT = 20  # enough to show why a child died
-_PAYLOAD_LIMIT = 1 << 31  # bytes; a taken-over child must not make the parent reserve more
 _END = None
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a child answered: a JSON object and, for pixels, raw bytes."""
-
-    header: Header
-    payload: bytes
 
 
 class Child:
@@ -61,6 +52,7 @@ class Child:
         self._configuration = dict(configuration or {})
         self._nice = nice
         self._process: subprocess.Popen[bytes] | None = None
+        self._requests: _Outgoing = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
         self._last_words: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES_KEPT)
 
@@ -76,24 +68,20 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     def request(self, header: Header, payload: bytes | memoryview = b"", *, timeout_s: float) -> Reply:
-        """Send one request and wait for its reply.
+        """Send one request and wait for its reply, `timeout_s` for both together.
 
-        Raises `EnvironmentUnfit` when it cannot start, `ChildTimedOut` (the child is then killed),
-        `ChildDied`, or the error that the child's handler raised, as the same class of `errors`.
+        Time in which the parent itself did not run (stopped, frozen, suspended) does not count. Raises
+        `EnvironmentUnfit` when it cannot start, `ChildTimedOut` (the child is then killed), `ChildDied`, or
+        the error that the child's handler raised, as the same class of `errors`.
         """
         if not self.running:
             self._start()
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
+        self._requests.put((header, payload))
         try:
-            write_frame(process.stdin, header, payload)
-            reply = self._replies.get(timeout=timeout_s)
+            reply = self._next_reply(timeout_s)
         except queue.Empty:
             self.kill()
             raise errors.ChildTimedOut(f"no answer within {timeout_s:g} s") from None
-        except OSError:
-            reply = _END
         if reply is _END:
             raise errors.ChildDied(self._cause_of_death())
         if "error" in reply.header:
@@ -104,9 +92,7 @@ class Child:
         """Let the child end by closing its input; kill it when it does not end in time."""
         if self._process is None:
             return
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+        self._requests.put(_END)
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -139,10 +125,18 @@ class Child:
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, self._nice)
         self._process = process
+        self._requests = queue.SimpleQueue()
         self._replies = queue.SimpleQueue()
         self._last_words = collections.deque(maxlen=_STDERR_LINES_KEPT)
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
+        threading.Thread(
+            target=_send_requests,
+            args=(process.stdin, self._requests),
+            name=f"{self.module} requests",
+            daemon=True,
+        ).start()
         threading.Thread(
             target=_collect_replies,
             args=(process.stdout, self._replies),
@@ -160,12 +154,20 @@ class Child:
     def _await_start(self) -> None:
         """Wait until the child has loaded: a start that fails is the machine's fault, not that of a photo."""
         try:
-            greeting = self._replies.get(timeout=START_S)
+            greeting = self._next_reply(START_S)
         except queue.Empty:
             self.kill()
             raise errors.EnvironmentUnfit(f"{self._name} did not start within {START_S:g} s.") from None
         if greeting is _END:
             raise errors.EnvironmentUnfit(f"{self._cause_of_death()}. `maclip doctor` looks at this machine.")
+
+    def _next_reply(self, timeout_s: float) -> Reply | None:
+        """Wait in steps: after hours of suspension one step is over, and not the child's whole time."""
+        while timeout_s > _STEP_S:
+            with contextlib.suppress(queue.Empty):
+                return self._replies.get(timeout=_STEP_S)
+            timeout_s -= _STEP_S
+        return self._replies.get(timeout=timeout_s)
 
     @property
     def _name(self) -> str:
@@ -185,12 +187,9 @@ class Child:
         return f"{self._name} {cause}" + (f": {last.strip()}" if last else "")
 
     def _forget(self) -> None:
-        """Close what is left of the last process, so that no descriptor leaks."""
-        process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(OSError):
-                if process.stdin is not None:
-                    process.stdin.close()
+        """Let the thread that writes to the last process close its end, so that no descriptor leaks."""
+        self._process = None
+        self._requests.put(_END)
 
 
 def serve(handler: Handler) -> NoReturn:
@@ -235,38 +234,17 @@ def configuration() -> Header:
     return parsed
 
 
-def write_frame(stream: IO[bytes], header: Header, payload: bytes | memoryview = b"") -> None:
-    """Write one frame and flush it."""
-    text = json.dumps(header).encode("ascii")
-    stream.write(_LENGTHS.pack(len(text), len(payload)))
-    stream.write(text)
-    if payload:
-        stream.write(payload)
-    stream.flush()
-
-
-def read_frame(stream: IO[bytes]) -> Reply | None:
-    """Read one frame; None at the end of the stream or when it was cut off."""
-    lengths = stream.read(_LENGTHS.size)
-    if len(lengths) < _LENGTHS.size:
-        return _END
-    header_length, payload_length = _LENGTHS.unpack(lengths)
-    if payload_length > _PAYLOAD_LIMIT:
-        return _END
-    text = stream.read(header_length)
-    payload = stream.read(payload_length) if payload_length else b""
-    if len(text) < header_length or len(payload) < payload_length:
-        return _END
-    try:
-        return Reply(json.loads(text), payload)
-    except ValueError:
-        return _END
-
-
 def _error_from(description: Mapping[str, str]) -> errors.MaclipError:
     kind = getattr(errors, description["kind"], errors.Transient)
     error: errors.MaclipError = kind(description["message"])
     return error
+
+
+def _send_requests(stream: IO[bytes], requests: _Outgoing) -> None:
+    """Write in a thread of its own: a child that stopped reading must not stop its parent with it."""
+    with contextlib.suppress(OSError), stream:  # a child that died says so by the end of its replies
+        while (request := requests.get()) is not _END:
+            write_frame(stream, *request)
 
 
 def _collect_replies(stream: IO[bytes], replies: queue.SimpleQueue[Reply | None]) -> None:

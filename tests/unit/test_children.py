@@ -1,12 +1,17 @@
 """The parent's side of a child process, against real processes."""
 
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from maclip_daemon import errors
 from maclip_daemon.children import Child
+from tests.homes import until
 
 CHILD = """
 import ctypes, os, sys, time
@@ -23,7 +28,8 @@ def handle(header, payload):
         case "crash":
             ctypes.string_at(0)
         case "hang":
-            time.sleep(60)
+            time.sleep(header.get("seconds", 60))
+            return {}, b""
         case "poison":
             raise errors.Poison("this photo is broken")
         case "surprise":
@@ -73,3 +79,59 @@ def test_errors_cross_the_border_by_name(child: Child) -> None:
     with pytest.raises(errors.Transient, match="RuntimeError: nobody expected this"):
         child.request({"op": "surprise"}, timeout_s=20)
     assert child.running, sys.executable
+
+
+@pytest.mark.parametrize("size", [0, 50_000_000], ids=["a few bytes", "more than the pipe holds"])
+def test_a_stopped_child_is_replaced_however_much_it_was_to_read(child: Child, size: int) -> None:
+    child.request({"op": "echo", "path": "a"}, timeout_s=20)
+    stopped = child.pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    with pytest.raises(errors.ChildTimedOut):
+        child.request({"op": "echo", "path": "a"}, bytes(size), timeout_s=0.5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(stopped, 0)
+    assert child.request({"op": "echo", "path": "b"}, bytes(size), timeout_s=60).payload == bytes(size)
+    assert child.pid != stopped
+
+
+def test_no_descriptor_and_no_thread_is_left_of_children_that_ended(child: Child) -> None:
+    def held() -> list[int]:
+        return [len(list(Path("/proc/self", kind).iterdir())) for kind in ("fd", "task")]
+
+    before = held()
+    for ending in ("die", "close", "kill"):
+        child.request({"op": "echo", "path": "a"}, timeout_s=20)
+        if ending == "die":
+            with pytest.raises(errors.ChildDied):
+                child.request({"op": "die"}, timeout_s=20)
+        else:
+            getattr(child, ending)()
+    until(
+        lambda: all(now <= then for now, then in zip(held(), before, strict=True)),
+        f"no more descriptors and threads than before, {before}",
+    )
+
+
+PARENT = """
+import sys
+from maclip_daemon.children import Child
+
+child = Child("a_child", {"name": "decoder"})
+child.request({"op": "echo", "path": "a"}, timeout_s=60)
+print(child.pid, flush=True)
+child.request({"op": "hang", "seconds": 0.5}, timeout_s=3)
+print("answered", flush=True)
+"""
+
+
+def test_time_in_which_the_parent_was_stopped_does_not_count(child: Child) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    for process in (parent.pid, worker):
+        os.kill(process, signal.SIGSTOP)
+    time.sleep(4)  # longer than the answer may take
+    for process in (worker, parent.pid):
+        os.kill(process, signal.SIGCONT)
+    assert parent.communicate(timeout=60)[0] == "answered\n"
