@@ -15,12 +15,12 @@ from typing import Any
 
 import structlog
 
-from maclip_daemon import notify
+from maclip_daemon import daemon_notice, notify
 from maclip_daemon.daemon_lock import locked
 from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.database import Library
 from maclip_daemon.pipeline.run import Pipeline
-from maclip_daemon.pipeline.run_state import PAUSE_S, Tally
+from maclip_daemon.pipeline.run_state import Tally
 from maclip_daemon.settings import LogSettings, Settings
 
 TICK_S = 2.0  # between looks at pauses, pulses and leases
@@ -28,6 +28,7 @@ MOST_RESTARTS = (
     5  # of the pipeline after unexpected errors, within RESTART_WINDOW_S; then the daemon gives up
 )
 RESTART_WINDOW_S = 600.0
+LONGEST_LOCK_S = 120.0  # two waits for a locked database; the service manager is asked for this much more
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 log = structlog.get_logger("maclip")
@@ -44,6 +45,7 @@ class Daemon:
         self._stop = False
         self._reload = False
         self._remembered: dict[str, Any] | None = None
+        self._paused_because = ""
 
     def run(self) -> None:
         """Work in the foreground until SIGTERM or SIGINT.
@@ -51,17 +53,30 @@ class Daemon:
         Raises `AlreadyRunning`, `UsageError`, `ModelUnavailable`, `DatabaseUnfit` and the like.
         """
         faulthandler.enable()  # when the service manager's watchdog ends it, the journal shows where it hung
-        settings = self._load()
-        configure_logging(settings.log)
-        watched = folders_to_watch(settings, self._folders)
-        with locked(settings.data_dir), contextlib.closing(Library.open(settings.database_path)) as library:
-            pipeline = Pipeline(settings, library, watched)
-            with self._signals():
-                self._supervise(pipeline, library)
+        # From the first moment: a reload that was asked for too early must not end the program.
+        with _handling(SIGHUP=self._on_reload):
+            settings = self._load()
+            configure_logging(settings.log)
+            watched = folders_to_watch(settings, self._folders)
+            with locked(settings.data_dir), _handling(SIGTERM=self._on_stop, SIGINT=self._on_stop):
+                library = self._opened(settings)
+                if library is None:
+                    return
+                with contextlib.closing(library):
+                    self._supervise(Pipeline(settings, library, watched), library)
+
+    def _opened(self, settings: Settings) -> Library | None:
+        """Open the library, as soon as other programs and the disk let us; None: told to stop meanwhile."""
+        while not self._stop:
+            try:
+                return Library.open(settings.database_path)
+            except Transient as error:
+                self._pause(error, settings)
+        return None
 
     def _supervise(self, pipeline: Pipeline, library: Library) -> None:
         restarts: list[float] = []
-        while True:
+        while not self._stop:
             successor = None
             try:
                 pipeline.start()
@@ -72,19 +87,14 @@ class Daemon:
             finally:
                 pipeline.stop()
             if self._stop:
-                log.info("stopped")
-                return
+                break
             if successor is not None:
                 pipeline = successor
                 continue
             fatal = pipeline.state.fatal
             if isinstance(fatal, Transient):
                 # A full disk, or a database that another program holds: nothing is lost, it only takes time.
-                log.warning("paused", reason=str(fatal), retry_in_s=PAUSE_S)
-                notify.status(f"paused: {fatal}")
-                self._sleep(PAUSE_S)
-                if self._stop:
-                    return
+                self._pause(fatal, pipeline.settings)
                 pipeline = self._again(pipeline, library)
                 continue
             restarts = [moment for moment in restarts if time.monotonic() - moment < RESTART_WINDOW_S]
@@ -94,23 +104,41 @@ class Daemon:
             log.error("starting again after an unexpected error", restart=len(restarts))
             self._sleep(2.0 ** len(restarts))
             pipeline = self._again(pipeline, library)
+        log.info("stopped")
 
     def _again(self, pipeline: Pipeline, library: Library) -> Pipeline:
-        """A new pipeline with the same settings, as soon as the database lets us."""
-        while True:
+        """A new pipeline as soon as the database lets us, with new settings if they were asked for."""
+        while not self._stop:
             try:
+                if self._reload and (successor := self._reloaded(pipeline, library)) is not None:
+                    return successor
                 settings = pipeline.settings
+                library.require_room()
                 return Pipeline(settings, library, folders_to_watch(settings, self._folders))
             except Transient as error:
-                log.warning("paused", reason=str(error), retry_in_s=PAUSE_S)
-                self._sleep(PAUSE_S)
-                if self._stop:
-                    return pipeline
+                self._pause(error, pipeline.settings)
+        return pipeline
+
+    def _pause(self, error: Transient, settings: Settings) -> None:
+        """Say once why nothing can be remembered at the moment, and wait a while."""
+        if str(error) != self._paused_because:
+            self._paused_because = str(error)
+            log.warning("paused", reason=str(error), retry_in_s=settings.jobs.pause_s)
+            notify.status(f"paused: {error}")
+            daemon_notice.put(settings.data_dir, str(error))
+        notify.extend(settings.jobs.pause_s + LONGEST_LOCK_S)
+        self._sleep(settings.jobs.pause_s)
+
+    def _resume(self, settings: Settings) -> None:
+        if self._paused_because:
+            self._paused_because = ""
+            log.info("resumed")
+            daemon_notice.put(settings.data_dir, "")
 
     def _sleep(self, seconds: float) -> None:
-        """Wait, while the service manager sees that we live; a signal ends it."""
+        """Wait, while the service manager sees that we live; SIGTERM and SIGINT end it."""
         deadline = time.monotonic() + seconds
-        while not self._stop and not self._reload and time.monotonic() < deadline:
+        while not self._stop and time.monotonic() < deadline:
             notify.watchdog()
             self._wait(min(TICK_S, max(0.0, deadline - time.monotonic())))
 
@@ -123,21 +151,20 @@ class Daemon:
         while not pipeline.intake.first_scan_began.wait(0.1):
             if pipeline.state.stopping.is_set() or self._stop:
                 return
+        self._resume(pipeline.settings)
         log.info(
             "watching", folders=[place.root.path for place in pipeline.places], model=pipeline.identity.model
         )
         notify.ready("watching")
+        self._announced = True
 
     def _tend(self, pipeline: Pipeline, library: Library) -> Pipeline | None:
         """Look after a running pipeline until it has to end; returns its successor after a reload."""
         interval_s = min(TICK_S, notify.watchdog_interval_s() or TICK_S)
         while not self._stop and not pipeline.state.stopping.is_set():
             self._wait(interval_s)
-            if self._reload:
-                self._reload = False
-                successor = self._reloaded(pipeline, library)
-                if successor is not None:
-                    return successor
+            if self._reload and (successor := self._reloaded(pipeline, library)) is not None:
+                return successor
             pipeline.tend()
             stalled = pipeline.state.pulse.stalled()
             if stalled:
@@ -152,6 +179,7 @@ class Daemon:
 
     def _reloaded(self, pipeline: Pipeline, library: Library) -> Pipeline | None:
         """Read the configuration again; None: it is wrong, and the old one stays in force."""
+        self._reload = False
         notify.reloading()
         try:
             settings = self._load()
@@ -169,31 +197,29 @@ class Daemon:
     def _remember(self, pipeline: Pipeline) -> None:
         description = pipeline.description()
         if description != self._remembered:
-            pipeline.remember(description)
-            self._remembered = description
-            pauses = "; ".join(f"paused: {reason}" for reason in pipeline.state.pauses.values())
+            self._remembered = description if pipeline.remember(description) else None
+            pauses = "; ".join(f"paused: {reason}" for reason in pipeline.state.pauses.reasons().values())
             notify.status(pauses or "watching")
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-            self._stop = True
-            self._wake.put(None)
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._stop = True
+        self._wake.put(None)
 
-        def reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-            self._reload = True
-            self._wake.put(None)
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._reload = True
+        self._wake.put(None)
 
-        handlers = {"SIGTERM": stop, "SIGINT": stop, "SIGHUP": reload}
-        numbers = {
-            getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)
-        }
-        before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+
+@contextlib.contextmanager
+def _handling(**handlers: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle these signals, as far as the platform has them."""
+    numbers = {getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pipeline], None]) -> Tally:

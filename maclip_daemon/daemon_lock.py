@@ -8,6 +8,7 @@ from pathlib import Path
 
 import filelock
 
+from maclip_daemon import daemon_notice
 from maclip_daemon.errors import AlreadyRunning, EnvironmentUnfit
 
 PATIENCE_S = 1.0  # `maclip status` holds the lock for a moment to see whether a daemon runs
@@ -28,11 +29,13 @@ def locked(data_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise EnvironmentUnfit(
             f"The data folder {data_dir} cannot be used: {error.strerror}. "
-            "Mend its permissions or choose another with --data-dir."
+            "Mend that (its permissions, its disk) or choose another with --data-dir."
         ) from None
+    daemon_notice.put(data_dir, "")
     try:
         yield
     finally:
+        daemon_notice.put(data_dir, "")
         lock.release()
 
 

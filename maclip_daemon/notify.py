@@ -37,6 +37,11 @@ def reloading(*, environment: Mapping[str, str] = os.environ) -> bool:
     return send("RELOADING=1", f"MONOTONIC_USEC={microseconds}", environment=environment)
 
 
+def extend(seconds: float, *, environment: Mapping[str, str] = os.environ) -> bool:
+    """Ask for this much more time to start, from now: something outside must be waited for."""
+    return send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}", environment=environment)
+
+
 def watchdog(*, environment: Mapping[str, str] = os.environ) -> bool:
     """Give a sign of life. To be called only when work really moves, not by a timer of its own."""
     return send("WATCHDOG=1", environment=environment)

@@ -131,6 +131,8 @@ class JobSettings(_Section):
     """Seconds before the second attempt; doubled for each further one."""
     lease_s: Seconds = 900.0
     """Seconds after which the work of a process that died without a word is taken back."""
+    pause_s: Seconds = 30.0
+    """Seconds before work that lacked disk space, the model or the database is tried again."""
 
 
 class LogSettings(_Section):

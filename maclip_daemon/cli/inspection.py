@@ -175,6 +175,7 @@ def _as_json(
         "minimum_photos": settings.rating.minimum_photos,
         "ratings": found.ratings,
         "daemon": found.notes.get("daemon"),
+        "paused": _pauses(found, settings) if running else {},
         "failures": [dataclasses.asdict(failure) for failure in failures],
         "rating_problems": [{"path": path, "reason": reason} for path, reason in problems],
     }
@@ -206,8 +207,8 @@ def _print_status(
         for warning in filter(None, [root["reason"], *now.get("warnings", [])]):
             output.say(f"           ! {warning}")
     if running:
-        for reason in note.get("pauses", {}).values():
-            output.say(f"paused     {reason}")
+        for reason in _pauses(found, settings).values():
+            output.say(f"paused     {output.printable(reason)}")
         for part in note.get("stalled", []):
             output.say(f"stalled    {part} has shown no sign of life")
     for failure in failures:
@@ -219,6 +220,15 @@ def _print_status(
         output.say("           `maclip retry` tries them again.")
     for path, reason in problems:
         output.say(f"unrated    {output.printable(path)}: {reason}")
+
+
+def _pauses(found: Status, settings: Settings) -> dict[str, str]:
+    """What rests and why; what keeps the database from saying so itself comes first."""
+    from maclip_daemon import daemon_notice
+
+    notice = daemon_notice.read(settings.data_dir)
+    pauses: dict[str, str] = (found.notes.get("daemon") or {}).get("pauses", {})
+    return ({"library": notice} if notice else {}) | pauses
 
 
 def _stars_sentence(found: Status, settings: Settings) -> str:

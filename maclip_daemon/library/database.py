@@ -15,12 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as Session  # what every function of this room takes
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
-from maclip_daemon.library import schema, upkeep
+from maclip_daemon.library import headroom, schema, upkeep
 from maclip_daemon.library.database_errors import WAY_OUT, DatabaseBusy, translated
 from maclip_daemon.library.reader import Reader
 
 CACHE_KIB = 16 * 1024  # a connection's page cache; the parent process stays under 150 MB
 _BEGIN = "maclip_begin"
+_PATIENCE_S = "maclip_patience_s"
 
 
 class Library:
@@ -86,16 +87,19 @@ class Library:
                 )
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, patience_s: float | None = None) -> Iterator[Session]:
         """Give a session in one write transaction: committed at the end, rolled back on any exception.
 
         Once it returned, the transaction survives a power cut. Raises `DatabaseBusy` when another program
-        held the lock for the whole busy timeout, `NoSpace`, `DatabaseUnfit`. Not to be nested.
+        held the lock for `patience_s` (default: the whole busy timeout), `DatabaseFull`, `DatabaseUnfit`.
+        Not to be nested.
         """
-        if not self._writer.acquire(timeout=self._busy_timeout_s):
+        patience_s = self._busy_timeout_s if patience_s is None else patience_s
+        if not self._writer.acquire(timeout=patience_s):
             raise DatabaseBusy(f"The library {self.path} was being written for too long. Try again.")
+        writers = self._writers.execution_options(**{_PATIENCE_S: patience_s})
         try:
-            with _translating(self.path), Session(self._writers) as session, session.begin():
+            with _translating(self.path), Session(writers) as session, session.begin():
                 session.connection()  # BEGIN IMMEDIATE now: a later upgrade from reading could only fail
                 yield session
         finally:
@@ -128,6 +132,10 @@ class Library:
         with self.reader() as reader:
             return upkeep.check(reader)
 
+    def require_room(self) -> None:
+        """Raise `DatabaseFull` unless the disk of the library has some room again (see `headroom`)."""
+        headroom.require(self.path)
+
     def close(self) -> None:
         """Close all connections; the last one merges the write-ahead log into the file."""
         self._engine.dispose()
@@ -159,7 +167,10 @@ def _engine(path: Path, busy_timeout_s: float) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+        options = connection.get_execution_options()
+        patience_s = options.get(_PATIENCE_S, busy_timeout_s)
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
+        connection.exec_driver_sql(options.get(_BEGIN, "BEGIN"))
 
     return engine
 

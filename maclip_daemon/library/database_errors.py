@@ -19,6 +19,10 @@ class DatabaseBusy(EnvironmentUnfit, Transient):
     """Another program holds the lock: a command gives up, the daemon tries again."""
 
 
+class DatabaseFull(NoSpace):
+    """The disk of the library is full: nothing can be remembered, so all work waits."""
+
+
 def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None:
     """Give the error of this program that `error` on the database at `path` means; None: a defect of ours."""
     if isinstance(error, OSError):
@@ -58,6 +62,8 @@ def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None
             return None
 
 
-def no_space(path: Path) -> NoSpace:
+def no_space(path: Path) -> DatabaseFull:
     """Say that the disk of the library is full."""
-    return NoSpace(f"The disk that holds {path} is full. Work goes on by itself when there is space again.")
+    return DatabaseFull(
+        f"The disk that holds {path} is full. Work goes on by itself when there is space again."
+    )

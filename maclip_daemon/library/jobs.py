@@ -6,36 +6,24 @@ set back never makes a job wait longer than it should (`leases.reclaim_expired`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import and_, bindparam, case, delete, func, select, text, update
+from sqlalchemy import and_, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments
-from maclip_daemon.library.leases import ready_at
-from maclip_daemon.library.places import ids_at, paths_of
+from maclip_daemon.library.leases import Kind as Kind
+from maclip_daemon.library.leases import LeasedJob as LeasedJob
+from maclip_daemon.library.leases import lease as lease
+from maclip_daemon.library.leases import ready_at, rests_on
+from maclip_daemon.library.places import ids_at
 from maclip_daemon.library.tables import JOBS, PHOTOS
 
-Kind = Literal["score", "rate"]
 MAX_PAUSE_S = 3600.0  # a photo that failed for an hour-long reason (a share away) is tried within the next
 REASON_LENGTH = 2000  # characters; a traceback in full helps nobody in a table
-
-
-@dataclass(frozen=True)
-class LeasedJob:
-    """Work in hand. `lease_number` and `generation` say whether it is still ours when it ends."""
-
-    id: int
-    photo_id: int
-    kind: Kind
-    path: str
-    attempts: int
-    """Failed attempts before this one."""
-    generation: int
-    lease_number: int
 
 
 @dataclass(frozen=True)
@@ -93,38 +81,6 @@ def _on_conflict_ask_again() -> dict[str, object]:
 _ENQUEUE_INSERT = insert(JOBS)
 _ENQUEUE = _ENQUEUE_INSERT.on_conflict_do_update(
     index_elements=["photo_id", "kind"], set_=_on_conflict_ask_again()
-)
-
-
-def lease(
-    session: Session, kind: Kind, worker: str, now: float, lease_s: float, limit: int
-) -> list[LeasedJob]:
-    """Take up to `limit` due jobs, the longest waiting first, and hold them for `lease_s` seconds."""
-    taken = session.execute(
-        _LEASE,
-        {
-            "kind": kind,
-            "worker": worker,
-            "now": moments.text(now),
-            "until": moments.text(now + lease_s),
-            "limit": limit,
-        },
-    ).all()
-    places = paths_of(session, [row.photo_id for row in taken])
-    return [
-        LeasedJob(
-            row.id, row.photo_id, kind, places[row.photo_id], row.attempts, row.generation, row.lease_number
-        )
-        for row in sorted(taken, key=lambda row: (row.not_before, row.id))
-    ]
-
-
-_LEASE = text(
-    "UPDATE jobs SET state = 'leased', worker = :worker, lease_until = :until, changed_at = :now,"
-    " lease_number = lease_number + 1"
-    " WHERE id IN (SELECT id FROM jobs WHERE kind = :kind AND state = 'ready' AND not_before <= :now"
-    " ORDER BY not_before, id LIMIT :limit)"
-    " RETURNING id, photo_id, attempts, generation, lease_number, not_before"
 )
 
 
@@ -219,11 +175,10 @@ def next_due(session: Session, kind: Kind) -> float | None:
     return None if earliest is None else moments.seconds(earliest)
 
 
-def counts(session: Session, kind: Kind) -> JobCounts:
-    """Count the jobs of one kind by their state."""
-    found = session.execute(
-        select(JOBS.c.state, func.count()).where(JOBS.c.kind == kind).group_by(JOBS.c.state)
-    )
+def counts(session: Session, kind: Kind, *, resting_devices: Sequence[int] = ()) -> JobCounts:
+    """Count the jobs of one kind by their state, those of the photos on `resting_devices` left out."""
+    count = select(JOBS.c.state, func.count()).where(JOBS.c.kind == kind).group_by(JOBS.c.state)
+    found = session.execute(count.where(~rests_on(resting_devices)) if resting_devices else count)
     return JobCounts(**{state: number for state, number in found})
 
 

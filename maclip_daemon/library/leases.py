@@ -2,15 +2,96 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments, paths
+from maclip_daemon.library.places import files_of
 from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS
 
+Kind = Literal["score", "rate"]
 CLOCK_SLACK_S = 1.0  # NTP nudges a clock back by less; only a larger step counts as set back
+
+
+@dataclass(frozen=True)
+class LeasedJob:
+    """Work in hand. `lease_number` and `generation` say whether it is still ours when it ends."""
+
+    id: int
+    photo_id: int
+    kind: Kind
+    path: str
+    attempts: int
+    """Failed attempts before this one."""
+    generation: int
+    lease_number: int
+    device: int
+    """The file system of the photo, as it was last seen."""
+
+
+def lease(
+    session: Session,
+    kind: Kind,
+    worker: str,
+    now: float,
+    lease_s: float,
+    limit: int,
+    *,
+    resting_devices: Sequence[int] = (),
+) -> list[LeasedJob]:
+    """Take up to `limit` due jobs, the longest waiting first, and hold them for `lease_s` seconds.
+
+    `resting_devices`: file systems whose photos are left for later; without this, the jobs of a full disk,
+    which are the oldest, would be taken again and again before all others.
+    """
+    due = _due(kind, moments.text(now), resting_devices).limit(limit)
+    taken = session.execute(
+        update(JOBS)
+        .where(JOBS.c.id.in_(due))
+        .values(
+            state="leased",
+            worker=worker,
+            lease_until=moments.text(now + lease_s),
+            changed_at=moments.text(now),
+            lease_number=JOBS.c.lease_number + 1,
+        )
+        .returning(*(JOBS.c[name] for name in _LEASED))
+    ).all()
+    places = files_of(session, [row.photo_id for row in taken])
+    return [
+        LeasedJob(
+            row.id,
+            row.photo_id,
+            kind,
+            places[row.photo_id].path,
+            row.attempts,
+            row.generation,
+            row.lease_number,
+            places[row.photo_id].device,
+        )
+        for row in sorted(taken, key=lambda row: (row.not_before, row.id))
+    ]
+
+
+_LEASED = ("id", "photo_id", "attempts", "generation", "lease_number", "not_before")
+
+
+def _due(kind: Kind, moment: str, resting_devices: Sequence[int]) -> Select[int]:
+    due = (
+        select(JOBS.c.id)
+        .where(JOBS.c.kind == kind, JOBS.c.state == "ready", JOBS.c.not_before <= moment)
+        .order_by(JOBS.c.not_before, JOBS.c.id)
+    )
+    return due.where(~rests_on(resting_devices)) if resting_devices else due
+
+
+def rests_on(devices: Sequence[int]) -> ColumnElement[bool]:
+    """Give the condition that a job's photo is on one of these file systems."""
+    return exists().where(PHOTOS.c.id == JOBS.c.photo_id, PHOTOS.c.device.in_(devices))
 
 
 def ready_at(moment: str) -> dict[str, Any]:

@@ -118,14 +118,24 @@ def path_of(session: Session, photo_id: int) -> str | None:
     return None if row is None else paths.join(row.path, row.file_name)
 
 
-def paths_of(session: Session, photo_ids: Sequence[int]) -> dict[int, str]:
-    """Give the paths of photos by their numbers (a few thousand at most)."""
+@dataclass(frozen=True)
+class FilePlace:
+    """Where the file of a photo is."""
+
+    path: str
+    device: int
+    """The number of its file system, as it was last seen."""
+
+
+def files_of(session: Session, photo_ids: Sequence[int]) -> dict[int, FilePlace]:
+    """Give where photos are, by their numbers (a few thousand at most)."""
     chosen = (
-        select(PHOTOS.c.id, FOLDERS.c.path, PHOTOS.c.file_name)
+        select(PHOTOS.c.id, FOLDERS.c.path, PHOTOS.c.file_name, PHOTOS.c.device)
         .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
         .where(PHOTOS.c.id.in_(photo_ids))
     )
-    return {id_: paths.join(folder, name) for id_, folder, name in session.execute(chosen)}
+    rows = session.execute(chosen)
+    return {id_: FilePlace(paths.join(folder, name), device) for id_, folder, name, device in rows}
 
 
 _AT = (

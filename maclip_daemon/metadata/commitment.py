@@ -31,8 +31,8 @@ def commit(prepared: Prepared) -> Path | None:
                 _create(temporary, target)
             else:
                 temporary.replace(target)
-    except (FileChanged, Refused) as error:
-        discard(prepared)
+    except MaclipError as error:
+        discard(prepared)  # on a full disk too: it would take the room that is missing
         if isinstance(error, Refused):  # a permission taken away since; the next `prepare` will say it
             raise Transient(str(error)) from None
         raise

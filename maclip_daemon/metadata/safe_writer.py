@@ -128,7 +128,11 @@ def create_exclusively(temporary: Path, target: Path) -> None:
             raise
         # FAT and exFAT have no links: claim the name with an empty file, then replace our own claim.
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except OSError:
+            target.unlink()  # our empty claim is no sidecar
+            raise
     else:
         temporary.unlink()
 

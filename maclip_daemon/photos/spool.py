@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from maclip_daemon.errors import NoSpace
+from maclip_daemon.errors import EnvironmentUnfit, NoSpace
 
-LARGEST_IN_PIPE = 4 << 20  # bytes; larger blocks are spooled
+LARGEST_IN_PIPE = 256 << 10  # bytes; larger ones are spooled: some fifty blocks wait in the parent at once
 _NAME = re.compile(r"pixels-[0-9a-f]{32}\.rgb")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -51,8 +51,17 @@ def clean(spool: Path) -> int:
 
     Only for whoever owns the spool, before its first decoder starts.
     """
-    spool.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stale = [path for path in spool.iterdir() if _NAME.fullmatch(path.name)]
+    try:
+        spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stale = [path for path in spool.iterdir() if _NAME.fullmatch(path.name)]
+    except OSError as error:
+        if error.errno in _FULL:
+            raise NoSpace(
+                f"The disk of {spool.parent} is full; decoded pixels have no place. Free some space."
+            ) from None
+        raise EnvironmentUnfit(
+            f"The folder {spool} for decoded pixels cannot be used: {error.strerror}."
+        ) from None
     for path in stale:
         discard(path)
     return len(stale)

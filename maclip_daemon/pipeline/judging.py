@@ -66,7 +66,7 @@ class Judging:
         try:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat(part, patience_s)
-                job = None if self._state.paused("disk", "model", "process") else self._jobs.take()
+                job = None if self._state.pauses.any_of("spool", "decoder", "model") else self._jobs.take()
                 if job is None:
                     if time.monotonic() - last_worked > DECODER_IDLE_EXIT_S:
                         decoder.close()
@@ -98,16 +98,17 @@ class Judging:
         try:
             photo = decoder.decode(Path(job.path))
         except errors.NoSpace as error:
-            self._jobs.rest("disk", str(error), [job])
+            self._jobs.rest("spool", str(error), [job])
             return
         except errors.EnvironmentUnfit as error:
-            self._jobs.rest("process", str(error), [job])
+            self._jobs.rest("decoder", str(error), [job])
             return
         except errors.MaclipError as error:
             self._jobs.fail(job, error)
             return
-        self._state.resume("disk")
-        self._state.resume("process")
+        # A small photo needs no room in the spool; it ends that pause only when its time is over.
+        self._state.pauses.end("spool", if_over=photo.spooled is None)
+        self._state.pauses.end("decoder")
         known = self._jobs.known_score(photo.pixel_hash)
         if known is not None:
             photo.discard()
@@ -140,7 +141,7 @@ class Judging:
         except errors.MaclipError as error:
             self._score_one_by_one(batch, error)
             return
-        self._state.resume("model")
+        self._state.pauses.end("model")
         stored = []
         for ready, result in zip(batch, results, strict=True):
             ready.photo.discard()

@@ -15,6 +15,7 @@ from maclip_daemon.library import calibration as calibrations
 from maclip_daemon.library import jobs, photos, ratings
 from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
+from maclip_daemon.library.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.metadata import temporaries
@@ -23,6 +24,7 @@ from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline import darktable_edits
 from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.other_hands import queue_changed_files
+from maclip_daemon.pipeline.pauses import PhotoDisk
 from maclip_daemon.pipeline.recovery import settle
 from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
 from maclip_daemon.settings import Settings
@@ -66,7 +68,8 @@ class Rating:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
                 calibrating.renew_if_due()
-                if not self._state.paused("disk", "process") and self._settings.mode != "off" and self.work():
+                resting = self._settings.mode == "off" or self._state.pauses.any_of("metadata")
+                if not resting and self.work():
                     last_worked = time.monotonic()
                     continue
                 if time.monotonic() - last_worked > WRITER_IDLE_EXIT_S:
@@ -78,7 +81,15 @@ class Rating:
     def work(self) -> bool:
         """Carry out one batch of rate jobs; False when none is due."""
         with self._library.writing() as session:
-            held = jobs.lease(session, "rate", self._worker, self._state.clock(), self._lease_s, BATCH_PHOTOS)
+            held = jobs.lease(
+                session,
+                "rate",
+                self._worker,
+                self._state.clock(),
+                self._lease_s,
+                BATCH_PHOTOS,
+                resting_devices=self._state.pauses.disks(),
+            )
         if not held:
             return False
         self._attempt(held)
@@ -88,13 +99,10 @@ class Rating:
         """Rate these photos; one by one after the metadata process was lost, to find the one to blame."""
         try:
             self._rate(held)
-        except errors.NoSpace as error:
-            self._state.pause("disk", str(error))
-            self._give_back(held)
+        except (DatabaseBusy, DatabaseFull):
+            raise  # nothing can be remembered: the whole run rests, and its successor recovers
         except errors.EnvironmentUnfit as error:
-            if isinstance(error, errors.Transient):
-                raise  # the database is held by another program
-            self._state.pause("process", str(error))
+            self._state.pauses.begin("metadata", str(error))
             self._give_back(held)
         except errors.MaclipError as error:
             for job in held:  # the lost process may have left its temporary files
@@ -125,23 +133,29 @@ class Rating:
             self._writer,
             self._settings.darktable_library,
         )
+        self._state.pauses.end("metadata")
         prepared: list[tuple[LeasedJob, Prepared]] = []
-        full: errors.NoSpace | None = None
+        full: list[tuple[LeasedJob, errors.NoSpace]] = []
         for subject, result in zip(ready, results, strict=True):
             job = by_photo[subject.photo_id]
             if isinstance(result, errors.NoSpace):
-                full = result
+                full.append((job, result))
             elif isinstance(result, errors.MaclipError):
                 self._fail(job, result)
             elif result.status == "prepared":
                 prepared.append((job, result))
             else:
                 self._leave(job, result)
-        self._commit(prepared)
-        if full is not None:
-            raise full
-        self._state.resume("disk")
-        self._state.resume("process")
+        full += self._commit(prepared)
+        for device in {job.device for job, _ in prepared} - {job.device for job, _ in full}:
+            self._state.pauses.end(PhotoDisk(device))
+        self._rest(full)
+
+    def _rest(self, full: list[tuple[LeasedJob, errors.NoSpace]]) -> None:
+        """Let the ratings of these disks wait for space; those of other disks go on."""
+        for job, error in full:
+            self._state.pauses.begin(PhotoDisk(job.device), str(error))
+        self._give_back([job for job, _ in full])
 
     def _request(self, subject: RatingSubject, calibration: Calibration) -> RatingRequest:
         percentile = calibrations.percentile_for(calibration, subject.score)
@@ -163,9 +177,10 @@ class Rating:
             reject=percentile is not None and percentile < reject_below,
         )
 
-    def _commit(self, prepared: list[tuple[LeasedJob, Prepared]]) -> None:
+    def _commit(self, prepared: list[tuple[LeasedJob, Prepared]]) -> list[tuple[LeasedJob, errors.NoSpace]]:
+        """Put the prepared files in their places; those for which there was no space are given."""
         if not prepared:
-            return
+            return []
         try:
             with self._library.writing() as session:
                 entries = [self._intend(session, job, result) for job, result in prepared]
@@ -186,8 +201,11 @@ class Rating:
         for (job, _), error in zip(prepared, outcomes, strict=True):
             if error is not None and not isinstance(error, errors.NoSpace):
                 self._fail(job, error)
-        if full := next((error for error in outcomes if isinstance(error, errors.NoSpace)), None):
-            raise full
+        return [
+            (job, error)
+            for (job, _), error in zip(prepared, outcomes, strict=True)
+            if isinstance(error, errors.NoSpace)
+        ]
 
     def _settle(
         self, session: Session, job: LeasedJob, result: Prepared, entry: int, error: errors.MaclipError | None
@@ -264,5 +282,7 @@ class Rating:
         )
 
     def _give_back(self, held: list[LeasedJob]) -> None:
+        if not held:
+            return
         with self._library.writing() as session:
             jobs.give_back(session, held, self._worker, self._state.clock())

@@ -71,15 +71,16 @@ def preview(library: Library, settings: Settings) -> Restarred:
 
 def write(library: Library, settings: Settings) -> Tally:
     """Carry out all rate jobs. Only while no daemon works with this library."""
-    state = RunState()
+    state = RunState(pause_s=settings.jobs.pause_s)
     recover(library, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
         scale = _active(session)
     with MetadataWriter() as writer:
         rating = Rating(library, state, settings, writer, scale.id, "maclip rate")
-        while rating.work():
-            if state.pauses:
-                raise EnvironmentUnfit(next(iter(state.pauses.values())))
+        while rating.work() and not state.pauses.reasons(disks=False):
+            pass
+    for reason in state.pauses.reasons().values():  # a full disk; the photos of the others are rated
+        raise EnvironmentUnfit(reason)
     return state.tally
 
 

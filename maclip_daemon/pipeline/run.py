@@ -35,7 +35,9 @@ from maclip_daemon.scoring.client import ScorerClient
 from maclip_daemon.settings import Settings
 
 STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
+BRIEF_S = 0.5  # to wait for a locked database where signals must be answered and a later try will do
 KINDS: tuple[jobs.Kind, ...] = ("score", "rate")
+_AT_ONCE = getattr(signal, "SIGKILL", signal.SIGTERM)  # a stopped child does not hear SIGTERM
 LOOK_S = 0.2  # how often `--once` looks whether all is done
 
 
@@ -52,7 +54,7 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises `ModelUnavailable`, `UsageError` and the like before any work begins."""
-        self.state = RunState(clock)
+        self.state = RunState(clock, settings.jobs.pause_s)
         self.settings = settings
         self._library = library
         self._once = once
@@ -63,6 +65,7 @@ class Pipeline:
         self._roots = _open_roots(folders, settings, library)
         self._threads: list[threading.Thread] = []
         self._tended = -math.inf
+        self._clock_ahead = math.nan
 
     def start(self) -> None:
         """Mend what a killed run left, then begin to work."""
@@ -107,16 +110,16 @@ class Pipeline:
         while not self.state.stopping.is_set():
             progress(self)
             self.tend()
-            if self.state.pauses:
-                raise errors.EnvironmentUnfit(next(iter(self.state.pauses.values())))
-            if self.is_done():
+            if self.state.pauses.reasons(disks=False) or self.is_done():
                 break
             time.sleep(LOOK_S)
         progress(self)
         self.raise_if_fatal()
+        for reason in self.state.pauses.reasons().values():
+            raise errors.EnvironmentUnfit(reason)
 
     def is_done(self) -> bool:
-        """Whether no work is left, now or after a retry pause."""
+        """Whether no work is left, now or after a retry pause; that of full disks waits for the next run."""
         settled = self.rating.looked_at_files and self.calibrating.is_settled
         if not self.intake.is_idle or not settled:
             return False
@@ -125,21 +128,30 @@ class Pipeline:
         return not waiting["score"] and not rating and self.intake.is_idle
 
     def waiting(self) -> dict[str, int]:
-        """How many jobs of each kind are left, the ones in hand included."""
+        """How many jobs of each kind are left, the ones in hand included, those of full disks not."""
+        full: dict[str, list[int]] = {"score": [], "rate": self.state.pauses.disks()}
         with self._library.reading() as session:
-            counts = {kind: jobs.counts(session, kind) for kind in KINDS}
+            counts = {kind: jobs.counts(session, kind, resting_devices=full[kind]) for kind in KINDS}
         return {kind: count.ready + count.leased for kind, count in counts.items()}
 
     def tend(self) -> None:
-        """The housekeeping of every few seconds: leases are renewed, lost ones come back."""
-        now = time.monotonic()
-        if now - self._tended < self.settings.jobs.lease_s / 3:
+        """The housekeeping of every few seconds: leases are renewed, lost ones come back.
+
+        At once when the clock was set, or the machine slept: moments that lie ahead or behind since then
+        must not hold up work.
+        """
+        now, clock = time.monotonic(), self.state.clock()
+        step_s, self._clock_ahead = clock - now - self._clock_ahead, clock - now
+        was_set = abs(step_s) > leases.CLOCK_SLACK_S
+        if not was_set and now - self._tended < self.settings.jobs.lease_s / 3:
             return
         self._tended = now
-        clock = self.state.clock()
-        with contextlib.suppress(errors.Transient), self._library.writing() as session:
+        with contextlib.suppress(errors.Transient), self._library.writing(BRIEF_S) as session:
             leases.renew(session, self._worker, clock, self.settings.jobs.lease_s)
             leases.reclaim_expired(session, clock, self.settings.jobs.lease_s)
+        if was_set:
+            log.info("the clock was set, or the machine slept", by_s=round(step_s))
+            self.state.wake()
 
     def raise_if_fatal(self) -> None:
         """Raise the error that stopped a thread, if one did."""
@@ -162,11 +174,12 @@ class Pipeline:
             # A long batch is cut off: its photos are leased, nothing of it is stored, they come back.
             for pid in self.children():
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, _AT_ONCE)
             for thread in self._threads:
                 thread.join(1.0)
         if self._threads:
-            with contextlib.suppress(errors.MaclipError), self._library.writing() as session:
+            # Where the library cannot be written now, the next start takes the work back.
+            with contextlib.suppress(errors.MaclipError), self._library.writing(BRIEF_S) as session:
                 leases.release_all(session, self._worker, self.state.clock())
         self._threads = []
 
@@ -184,14 +197,16 @@ class Pipeline:
             "protocol": self.identity.protocol,
             "mode": self.settings.rating.mode,
             "folders": [place.description() for place in self.places],
-            "pauses": self.state.pauses,
+            "pauses": self.state.pauses.reasons(),
             "stalled": self.state.pulse.stalled(),
         }
 
-    def remember(self, description: dict[str, Any]) -> None:
-        """Leave a note for `maclip status`."""
-        with contextlib.suppress(errors.Transient), self._library.writing() as session:
+    def remember(self, description: dict[str, Any]) -> bool:
+        """Leave a note for `maclip status`; False: it cannot be written at the moment."""
+        with contextlib.suppress(errors.Transient), self._library.writing(BRIEF_S) as session:
             notes.put(session, "daemon", description, self.state.clock())
+            return True
+        return False
 
 
 def _open_roots(folders: Sequence[Path], settings: Settings, library: Library) -> list[Root]:

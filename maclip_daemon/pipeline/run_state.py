@@ -7,15 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
+from maclip_daemon.pipeline.pauses import Pauses
 from maclip_daemon.pipeline.pulse import Pulse
 
-Resource = Literal["disk", "model", "process"]
-
-PAUSE_S = 30.0  # before work that lacked space or a model is tried again
+PAUSE_S = 30.0  # `jobs.pause_s` where no settings are at hand
 log = structlog.get_logger("maclip")
 
 
@@ -47,8 +45,9 @@ class Tally:
 class RunState:
     """One run of the pipeline, from its start to its stop. Thread-safe."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, pause_s: float = PAUSE_S) -> None:
         self.clock = clock
+        self.pauses = Pauses(pause_s)
         self.pulse = Pulse()
         self.tally = Tally()
         self.fatal: BaseException | None = None
@@ -56,7 +55,6 @@ class RunState:
         """Whether new scores have stars at once; set by the rating thread."""
         self.stopping = threading.Event()
         self.work_arrived = threading.Condition()
-        self._pauses: dict[Resource, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
     def count(
@@ -87,33 +85,6 @@ class RunState:
         with self.work_arrived:
             if not self.stopping.is_set():
                 self.work_arrived.wait(timeout_s)
-
-    def pause(self, resource: Resource, reason: str) -> None:
-        """Let work that needs `resource` rest for a while; the reason is said once."""
-        with self._lock:
-            known = self._pauses.get(resource)
-            self._pauses[resource] = (reason, time.monotonic() + PAUSE_S)
-        if known is None or known[0] != reason:
-            log.warning("paused", resource=resource, reason=reason, retry_in_s=PAUSE_S)
-
-    def resume(self, resource: Resource) -> None:
-        """Say that `resource` is there again."""
-        with self._lock:
-            known = self._pauses.pop(resource, None)
-        if known is not None:
-            log.info("resumed", resource=resource)
-
-    def paused(self, *resources: Resource) -> bool:
-        """Whether work that needs one of these must still rest."""
-        now = time.monotonic()
-        with self._lock:
-            return any(self._pauses[resource][1] > now for resource in resources if resource in self._pauses)
-
-    @property
-    def pauses(self) -> dict[str, str]:
-        """Why which work rests, for `maclip status`."""
-        with self._lock:
-            return {resource: reason for resource, (reason, _) in self._pauses.items()}
 
 
 def in_thread(state: RunState, name: str, work: Callable[[], None]) -> threading.Thread:

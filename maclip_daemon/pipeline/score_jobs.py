@@ -18,7 +18,8 @@ from maclip_daemon.library.database import Library
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.pipeline import pairing
-from maclip_daemon.pipeline.run_state import FailedPhoto, Resource, RunState, log
+from maclip_daemon.pipeline.pauses import Resource
+from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
 from maclip_daemon.settings import Settings
 
 AWAY_S = 2.0  # until the folders thread has looked at a root that seems to be away
@@ -71,34 +72,28 @@ class ScoreJobs:
         if not scored:
             return 0
         now = self._state.clock()
-        counted = 0
-        try:
-            with self._library.writing() as session:
-                finished = []
-                for job, photo, row in scored:
-                    if not jobs.finish(session, job, self._worker):
-                        continue  # the file changed meanwhile: the job is queued again
-                    photos.set_facts(
-                        session,
-                        job.photo_id,
-                        width=photo.photo_width,
-                        height=photo.photo_height,
-                        taken_at=photo.taken_at,
-                        pixel_hash=photo.pixel_hash,
-                    )
-                    finished.append((job.photo_id, row))
-                scores.record_all(session, self._scale_id, finished, now)
-                to_rate = pairing.add(session, self._settings.rating, [photo_id for photo_id, _ in finished])
-                if self._state.is_calibrated and self._settings.rating.mode != "off":
-                    jobs.enqueue_all(session, to_rate, "rate", now)
-                counted = len(finished)
-                # Counted before the jobs are seen to be gone: `--once` must not end before the calibration
-                # was considered.
-                self._state.count(scored=counted)
-        except errors.NoSpace as error:
-            self._state.count(scored=-counted)
-            self.rest("disk", str(error), [job for job, _, _ in scored])
-            return 0
+        with self._library.writing() as session:
+            finished = []
+            for job, photo, row in scored:
+                if not jobs.finish(session, job, self._worker):
+                    continue  # the file changed meanwhile: the job is queued again
+                photos.set_facts(
+                    session,
+                    job.photo_id,
+                    width=photo.photo_width,
+                    height=photo.photo_height,
+                    taken_at=photo.taken_at,
+                    pixel_hash=photo.pixel_hash,
+                )
+                finished.append((job.photo_id, row))
+            scores.record_all(session, self._scale_id, finished, now)
+            to_rate = pairing.add(session, self._settings.rating, [photo_id for photo_id, _ in finished])
+            if self._state.is_calibrated and self._settings.rating.mode != "off":
+                jobs.enqueue_all(session, to_rate, "rate", now)
+            counted = len(finished)
+            # Counted before the jobs are seen to be gone: `--once` must not end before the calibration
+            # was considered.
+            self._state.count(scored=counted)
         log.debug("scored", photos=counted)
         self._state.wake()
         return counted
@@ -114,26 +109,22 @@ class ScoreJobs:
                 jobs.give_back(session, [job], self._worker, now)
             self._state.wait_for_work(AWAY_S)
             return
-        try:
-            with self._library.writing() as session:
-                if isinstance(error, errors.FileChanged) and not os.path.lexists(job.path):
-                    if photos.path_of(session, job.photo_id) == job.path:
-                        photos.mark_missing(session, [job.photo_id], now)
-                    else:  # renamed meanwhile
-                        jobs.give_back(session, [job], self._worker, now)
-                    return
-                outcome = jobs.fail(
-                    session,
-                    job,
-                    self._worker,
-                    str(error),
-                    now,
-                    poison=isinstance(error, errors.Poison),
-                    policy=self._policy,
-                )
-        except errors.NoSpace as full:
-            self.rest("disk", str(full), [job])
-            return
+        with self._library.writing() as session:
+            if isinstance(error, errors.FileChanged) and not os.path.lexists(job.path):
+                if photos.path_of(session, job.photo_id) == job.path:
+                    photos.mark_missing(session, [job.photo_id], now)
+                else:  # renamed meanwhile
+                    jobs.give_back(session, [job], self._worker, now)
+                return
+            outcome = jobs.fail(
+                session,
+                job,
+                self._worker,
+                str(error),
+                now,
+                poison=isinstance(error, errors.Poison),
+                policy=self._policy,
+            )
         if outcome == "dead":
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
             log.warning("photo failed", photo=job.path, reason=str(error))
@@ -142,7 +133,7 @@ class ScoreJobs:
 
     def rest(self, resource: Resource, reason: str, held: list[LeasedJob]) -> None:
         """Rest until there is space, or a model, again. The work stays leased and is done then."""
-        self._state.pause(resource, reason)
+        self._state.pauses.begin(resource, reason)
         with self._lease_lock:
             self._leased.extendleft(reversed(held))
 

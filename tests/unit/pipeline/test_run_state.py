@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-
-from maclip_daemon.pipeline import run_state
 from maclip_daemon.pipeline.pulse import Pulse
 from maclip_daemon.pipeline.run_state import RunState, in_thread
 
@@ -23,22 +20,6 @@ def test_a_part_that_does_not_report_in_time_has_stalled() -> None:
     now[0] += 100
     pulse.end("decoder")
     assert pulse.stalled() == ["rating"]
-
-
-def test_the_reason_of_a_pause_stays_until_work_succeeds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(run_state, "PAUSE_S", 0.0)
-    state = RunState()
-    state.pause("disk", "the disk is full")
-    assert not state.paused("disk")
-    assert state.pauses == {"disk": "the disk is full"}
-    state.resume("disk")
-    assert state.pauses == {}
-    monkeypatch.setattr(run_state, "PAUSE_S", 60.0)
-    state.pause("model", "gone")
-    assert state.paused("disk", "model")
-    assert not state.paused("disk")
 
 
 def test_an_error_that_a_thread_does_not_handle_stops_the_run_and_is_kept() -> None:

@@ -1,0 +1,36 @@
+"""The daemon's notice: one sentence for `maclip status` while the database cannot take it.
+
+A full disk or a locked database stops the daemon from writing there why it waits. So it reserves a block of
+a file of its own while there is space, and later overwrites it in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+SIZE = 4096  # bytes: one block of most file systems, reserved whole
+
+
+def put(data_dir: Path, sentence: str) -> None:
+    """Replace the notice; an empty one takes it away. Where that cannot be, the log alone has it."""
+    text = sentence.encode("utf-8", "backslashreplace")[:SIZE]
+    with contextlib.suppress(OSError):
+        descriptor = os.open(_path(data_dir), os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, text.ljust(SIZE), 0)
+        finally:
+            os.close(descriptor)
+
+
+def read(data_dir: Path) -> str:
+    """Give the notice that stands; empty when there is none. It counts only while a daemon runs."""
+    try:
+        return _path(data_dir).read_bytes()[:SIZE].decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _path(data_dir: Path) -> Path:
+    return data_dir / "daemon.notice"

@@ -1,0 +1,92 @@
+"""Pauses: which work rests because something it needs is not there, why, and until when it is tried again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+log = structlog.get_logger("maclip")
+
+
+@dataclass(frozen=True)
+class PhotoDisk:
+    """The file system that some photos are on."""
+
+    device: int
+    """Its number, as the library has it for these photos."""
+
+    def __str__(self) -> str:
+        return f"disk {self.device}"
+
+
+Resource = Literal["spool", "decoder", "model", "metadata"] | PhotoDisk
+
+
+@dataclass(frozen=True)
+class _Pause:
+    reason: str
+    until: float
+
+
+class Pauses:
+    """The pauses of one run. Thread-safe.
+
+    A pause belongs to the one thing that is missing: a full disk stops the ratings of its own photos, not
+    those of the other disks.
+    """
+
+    def __init__(self, pause_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`pause_s`: seconds before work that rests is tried again."""
+        self._pause_s = pause_s
+        self._clock = clock
+        self._pauses: dict[Resource, _Pause] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, resource: Resource, reason: str) -> None:
+        """Let work that needs `resource` rest for a while; a pause that goes on is not said again."""
+        with self._lock:
+            known = self._pauses.get(resource)
+            # The first photo of a full disk names its folder; the next ones are no news.
+            said = known.reason if known is not None and isinstance(resource, PhotoDisk) else reason
+            self._pauses[resource] = _Pause(said, self._clock() + self._pause_s)
+        if known is None or known.reason != said:
+            log.warning("paused", resource=str(resource), reason=reason, retry_in_s=self._pause_s)
+
+    def end(self, resource: Resource, *, if_over: bool = False) -> None:
+        """Say that `resource` is there again.
+
+        `if_over`: only when its time is over: work that was in hand when the pause began proves nothing.
+        """
+        with self._lock:
+            known = self._pauses.get(resource)
+            if known is None or (if_over and known.until > self._clock()):
+                return
+            del self._pauses[resource]
+        log.info("resumed", resource=str(resource))
+
+    def any_of(self, *resources: Resource) -> bool:
+        """Whether work that needs one of these must still rest."""
+        now = self._clock()
+        with self._lock:
+            return any(self._pauses[each].until > now for each in resources if each in self._pauses)
+
+    def disks(self) -> list[int]:
+        """The device numbers of the photo disks whose work must still rest."""
+        now = self._clock()
+        with self._lock:
+            resting = [each for each, pause in self._pauses.items() if pause.until > now]
+        return sorted(each.device for each in resting if isinstance(each, PhotoDisk))
+
+    def reasons(self, *, disks: bool = True) -> dict[str, str]:
+        """Why which work rests, for `maclip status`; `disks`: with the full disks of photos."""
+        with self._lock:
+            return {
+                str(resource): pause.reason
+                for resource, pause in self._pauses.items()
+                if disks or not isinstance(resource, PhotoDisk)
+            }
