@@ -48,10 +48,13 @@ _DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 def seed(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
     """The bytes of a sidecar with the photo's own metadata, and notes on what could not be carried over."""
     notes = []
-    document = _converted(photo, xmp=True)
-    if _END_OF_RDF not in document:
-        document = _SKELETON
-    taken = set(_names(document))
+    document, taken = _SKELETON, set[str]()
+    try:
+        converted = _converted(photo, xmp=True)
+        if _END_OF_RDF in converted:
+            document, taken = converted, set(_names(converted))
+    except Refused as error:
+        notes.append(f"its XMP could not be carried into the sidecar: {error}")
     for source in ("iptc", "exif") if tags.has_iptc(photo) else ("exif",):
         try:
             converted = _converted(photo, **{source: True})

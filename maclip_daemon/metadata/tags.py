@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyexiv2
@@ -17,10 +17,16 @@ from maclip_daemon.metadata.refusal import Refused
 
 Values = dict[str, object]
 
-_LOG_ERRORS_ONLY = 3  # at 4 pyexiv2 would also swallow the errors
+_LOG_ERRORS_ONLY = 3
+_LOG_NOTHING = 4
+_LONGEST_REASON = 200  # characters of exiv2's own words, which may hold a photo's whole text
 
 pyexiv2.set_log_level(_LOG_ERRORS_ONLY)
 pyexiv2.registerNs(properties.NAMESPACE, properties.PREFIX)
+_HARMLESS = pyexiv2.ImageData(
+    b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>"
+    b"</x:xmpmeta>"
+)
 _tainted = False
 
 
@@ -35,19 +41,25 @@ def is_tainted() -> bool:
 
 @contextmanager
 def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
-    """Open a photo for reading only.
+    """Open a photo for reading only; of damaged metadata, what exiv2 can make of it, as photo managers do.
 
     Raises `Refused` when exiv2 cannot read it, and its subclass `ForeignPrefix` when this taints the process.
     """
     # Latin-1 carries any path's bytes through pyexiv2 unchanged; an absolute path is never taken for a URL.
     name = os.fsencode(os.path.abspath(path)).decode("latin-1")
+    _forget_old_errors()
     with _as_refusal("exiv2 cannot read it"):
-        image = pyexiv2.Image(name, encoding="latin-1")
+        try:
+            image = pyexiv2.Image(name, encoding="latin-1")
+        except RuntimeError:
+            # One bad entry of EXIF must not hide the title, or the stars that a person gave.
+            with _complaints_ignored():
+                image = pyexiv2.Image(name, encoding="latin-1")
     try:
         _check_prefixes(image)
         yield image
     finally:
-        image.close()
+        _close(image)
 
 
 @contextmanager
@@ -56,12 +68,18 @@ def open_bytes(data: bytes) -> Iterator[pyexiv2.ImageData]:
 
     Raises `Refused` when exiv2 cannot read them.
     """
-    with _as_refusal("exiv2 cannot read it"):
-        image = pyexiv2.ImageData(data)
+    image = pyexiv2.ImageData.__new__(pyexiv2.ImageData)
+    _forget_old_errors()
+    try:
+        with _as_refusal("exiv2 cannot read it"):
+            image.__init__(data)
+    except Refused:
+        image.buffer.destroy()  # its copy of the data, which nobody else would free
+        raise
     try:
         yield image
     finally:
-        image.close()
+        _close(image)
 
 
 def read_xmp(image: pyexiv2.Image) -> Values:
@@ -80,7 +98,8 @@ def read_exif(image: pyexiv2.Image) -> Values:
 
 def has_iptc(image: pyexiv2.Image) -> bool:
     """Whether there is any IPTC; faster than a conversion that finds none."""
-    return bool(image._exiv2api_image.read_iptc())
+    with _as_refusal("exiv2 cannot read its IPTC"):
+        return bool(image._exiv2api_image.read_iptc())
 
 
 def read_packet(image: pyexiv2.Image) -> bytes:
@@ -123,8 +142,33 @@ def _check_prefixes(image: pyexiv2.Image) -> None:
 
 
 @contextmanager
+def _complaints_ignored() -> Iterator[None]:
+    """Let pyexiv2 raise only what exiv2 throws, and not what it logs and gets over."""
+    _forget_old_errors()
+    pyexiv2.set_log_level(_LOG_NOTHING)
+    try:
+        yield
+    finally:
+        pyexiv2.set_log_level(_LOG_ERRORS_ONLY)
+
+
+def _forget_old_errors() -> None:
+    """Empty pyexiv2's one log of errors, or what was wrong with one photo would be raised over the next.
+
+    exiv2 logs and then throws over some damage; pyexiv2 looks into the log only where nothing was thrown.
+    """
+    with suppress(RuntimeError):
+        _HARMLESS.read_iptc()
+
+
+def _close(image: pyexiv2.Image) -> None:
+    with suppress(RuntimeError):  # an error of before, see `_forget_old_errors`; all is read by now
+        image.close()
+
+
+@contextmanager
 def _as_refusal(what: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, UnicodeError) as error:  # all that pyexiv2 raises; UnicodeError for its messages
-        raise Refused(f"{what} ({error})") from None
+        raise Refused(f"{what} ({' '.join(str(error).split())[:_LONGEST_REASON]})") from None
