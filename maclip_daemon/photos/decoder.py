@@ -24,7 +24,7 @@ class DecodedPhoto:
     pixels: bytes | None
     """RGB uint8, height × width × 3 in C order; None when they are spooled."""
     spooled: Path | None
-    """A file with the same bytes, for more than 4 MiB; whoever reads it removes it."""
+    """A file with the same bytes, for more than 256 KiB; whoever reads it removes it."""
     width: int
     """Pixels, at the protocol's size."""
     height: int
@@ -32,7 +32,9 @@ class DecodedPhoto:
     """Pixels of the photo itself, upright; for a RAW those of the RAW, not of its preview."""
     photo_height: int
     pixel_hash: str
-    """BLAKE3 of the upright pixels before the protocol's resize, hexadecimal."""
+    """What its score is kept by: a hash of the picture without its metadata (`decoding.Decoded`)."""
+    former_hash: str | None
+    """What earlier versions had for `pixel_hash`, when the known hash was one of theirs."""
     taken_at: datetime | None
     """EXIF DateTimeOriginal; without time zone where the camera gave none."""
 
@@ -64,6 +66,7 @@ class Decoder:
                 "memory_mb": settings.memory_mb,
                 "max_megapixels": settings.max_megapixels,
                 "exif_rotation": settings.exif_rotation,
+                "two_steps": settings.two_step_reduction,
                 "timeout_s": settings.timeout_s,
             },
             nice=nice,
@@ -74,8 +77,8 @@ class Decoder:
         """The decoder's process id, or None while there is none."""
         return self._child.pid
 
-    def decode(self, path: Path) -> DecodedPhoto:
-        """Decode one photo.
+    def decode(self, path: Path, known_hash: str | None = None) -> DecodedPhoto:
+        """Decode one photo. `known_hash`: the library's `pixel_hash` of it, to recognise its picture by.
 
         Raises `Poison` (damaged, no photo, too large), `FileChanged`, `NoSpace`, or `Transient` (it cannot
         be read); `ChildTimedOut` and `ChildDied` when the decoder was stopped or crashed over it, after
@@ -85,7 +88,12 @@ class Decoder:
         timeout_s = self._settings.timeout_s + (0.0 if self._child.running else _START_S)
         try:
             reply = self._child.request(
-                {"path": os.fspath(path), "spool_path": os.fspath(spooled)}, timeout_s=timeout_s
+                {
+                    "path": os.fspath(path),
+                    "spool_path": os.fspath(spooled),
+                    "former_hash": known_hash is not None and ":" not in known_hash,
+                },
+                timeout_s=timeout_s,
             )
             return _photo(reply, spooled)
         except errors.ChildTimedOut:
@@ -138,5 +146,6 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         photo_width=photo_width,
         photo_height=photo_height,
         pixel_hash=str(header["pixel_hash"]),
+        former_hash=None if header["former_hash"] is None else str(header["former_hash"]),
         taken_at=taken_at,
     )
