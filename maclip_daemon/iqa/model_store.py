@@ -123,13 +123,14 @@ def install(
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal; read again only when its size, time or inode changed."""
+    """The SHA-256 of a file, in hexadecimal; read again only when its size, times or inode changed."""
     status = path.stat()
-    return _remembered_hash(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    # The change time of the inode, too: a copy that keeps the modification time cannot set it.
+    return _remembered_hash(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 @functools.lru_cache(maxsize=64)
-def _remembered_hash(path: Path, _size: int, _mtime_ns: int, _inode: int) -> str:
+def _remembered_hash(path: Path, _size: int, _mtime_ns: int, _ctime_ns: int, _inode: int) -> str:
     return _hash_file(path)
 
 

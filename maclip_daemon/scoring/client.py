@@ -19,6 +19,8 @@ __all__ = ["PixelBlock", "ScorerClient"]
 
 # OpenMP's threads spin while they wait; beside busy decoders that costs four times the processor time.
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+_SIDE = protocols.VIEW_SIZE
+_PROBE = PixelBlock(bytes([128]) * (_SIDE * _SIDE * 3), None, _SIDE, _SIDE)
 _REQUEST_BYTES = 256 << 20  # pixels in one request; far below the pipe's limit of 2 GiB
 
 
@@ -80,6 +82,7 @@ class ScorerClient:
         answers: list[PhotoScore | MaclipError] = []
         for request in _requests(blocks, self._settings.batch_photos):
             answers += self._request(request)
+        self._check_model()  # replaced meanwhile: which weights gave these scores?
         return answers
 
     def close_if_idle(self, now: float) -> None:
@@ -132,13 +135,18 @@ class ScorerClient:
         return [answer for answer in answers if answer is not None]
 
     def _load_model(self, child: Child) -> None:
-        """Let a new process load the model before it gets photos: what fails now is no photo's fault."""
+        """Let a new process load the model and judge a gray square: what fails now is no photo's fault."""
         try:
-            child.request({"photos": []}, timeout_s=self._settings.timeout_s)
-        except EnvironmentUnfit:
-            raise
+            child.request(
+                {"photos": [_describe(_PROBE)]}, _PROBE.pixels or b"", timeout_s=self._settings.timeout_s
+            )
         except MaclipError as error:
-            raise EnvironmentUnfit(f"The model cannot be loaded: {error}") from None
+            self.close()  # what it holds of the device's memory must not stand in the next one's way
+            if isinstance(error, EnvironmentUnfit):
+                raise
+            raise EnvironmentUnfit(
+                f"The model cannot be used: {error}. `maclip doctor` looks at this machine."
+            ) from None
 
     def _running_child(self) -> Child:
         if self._child is None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maclip_daemon.errors import MaclipError, Poison, Transient
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient
 from maclip_daemon.iqa.encoder import Precision
 from maclip_daemon.iqa.grid import view_count
 from maclip_daemon.iqa.judge import judge
@@ -23,6 +23,7 @@ from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory
 
 DEFAULT_BATCH_VIEWS = 40  # eight photos of five views; more gains nothing on processors
 _VIEW_PIXELS = VIEW_SIZE * VIEW_SIZE
+_SMALL_PIXELS = 448 * 448  # a device on which no photo of this size fits is full, whatever the photo
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
@@ -63,8 +64,22 @@ class Engine:
         """Score photos, RGB bytes [H, W, 3] with both sides at least 224; one answer for each, in order.
 
         A photo that cannot be scored is answered with its error: `Poison` for features that are not finite,
-        `Transient` when not even one view fits into the memory.
+        `Transient` when one of its views alone is too large for the memory. Raises `EnvironmentUnfit` when
+        not even a small one fits, which is no photo's fault.
         """
+        try:
+            return self._score(photos)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Not in the encoder: it was the photos themselves that found no room beside each other.
+        free_cached_memory(self._encoder.device)
+        if len(photos) == 1:
+            return [_does_not_fit(photos[0].shape[1], photos[0].shape[0])]
+        half = len(photos) // 2
+        return [*self.score(photos[:half]), *self.score(photos[half:])]
+
+    def _score(self, photos: Sequence[Pixels]) -> list[PhotoScore | MaclipError]:
         features: list[list[Tensor]] = [[] for _ in photos]
         failures: dict[int, MaclipError] = {}
         for owners, views in self._batches(photos, failures):
@@ -73,7 +88,7 @@ class Engine:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                failures.update(dict.fromkeys(owners, _does_not_fit(views)))
+                failures.update(dict.fromkeys(owners, _does_not_fit(*views.shape[:1:-1])))
                 continue
             for owner, feature in zip(owners, encoded, strict=True):
                 features[owner].append(feature)
@@ -149,8 +164,12 @@ class Engine:
         )
 
 
-def _does_not_fit(views: Tensor) -> Transient:
-    height, width = views.shape[-2:]
+def _does_not_fit(width: int, height: int) -> Transient:
+    if width * height <= _SMALL_PIXELS:
+        raise EnvironmentUnfit(
+            f"The memory of the device is full: not even {width}×{height} pixels fit. Close what else uses "
+            "it; the work goes on by itself then."
+        )
     return Transient(
         f"A view of {width}×{height} pixels does not fit into the free memory of the device. "
         "Free some, or choose a protocol with smaller photos."

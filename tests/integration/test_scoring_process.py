@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maclip_daemon.errors import ChildDied, ModelUnavailable, Poison
+from maclip_daemon.errors import ChildDied, EnvironmentUnfit, ModelUnavailable, Poison
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.seeded import write_seeded_checkpoint
 from maclip_daemon.scoring.client import PixelBlock, ScorerClient
@@ -22,9 +22,14 @@ from maclip_daemon import children
 from maclip_daemon.iqa.encoder import Encoder
 from maclip_daemon.scoring.process import Handler
 
-def encode(self, views):
-    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+works = Encoder.encode
 
+def encode(self, views):
+    if len(views) >= configuration["views_that_break_it"]:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    return works(self, views)
+
+configuration = {"views_that_break_it": %d}
 Encoder.encode = encode
 children.serve(Handler(children.configuration()))
 """
@@ -84,12 +89,30 @@ def test_a_model_that_is_no_model_is_one_clear_error(tmp_path: Path) -> None:
     client.close()
 
 
+def losing_its_device(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, views_that_break_it: int
+) -> ScorerClient:
+    (tmp_path / "a_lost_device.py").write_text(LOST_DEVICE % views_that_break_it)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
+    return ScorerClient(ScoringSettings(model=f"file:{model}"), tmp_path, module="a_lost_device")
+
+
 def test_a_lost_device_ends_the_process_so_that_a_fresh_one_starts(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "a_lost_device.py").write_text(LOST_DEVICE)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
-    client = ScorerClient(ScoringSettings(model=f"file:{model}"), tmp_path, module="a_lost_device")
+    client = losing_its_device(tmp_path, model, monkeypatch, views_that_break_it=5)
     with pytest.raises(ChildDied, match="the device is lost: CUDA error: an illegal memory access"):
+        client.score([PixelBlock(pixels(1), None, 448, 448)])
+    assert client.pid is None
+    small = PixelBlock(pixels(1, 224, 224), None, 224, 224)
+    assert isinstance(client.score([small])[0], PhotoScore)
+    client.close()
+
+
+def test_a_device_that_fails_every_new_process_is_no_photos_fault(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = losing_its_device(tmp_path, model, monkeypatch, views_that_break_it=1)
+    with pytest.raises(EnvironmentUnfit, match=r"cannot be used: .*the device is lost: CUDA error"):
         client.score([PixelBlock(pixels(1), None, 448, 448)])
     assert client.pid is None

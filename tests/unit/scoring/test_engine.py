@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from maclip_daemon.errors import Poison, Transient
+from maclip_daemon.errors import EnvironmentUnfit, Poison, Transient
 from maclip_daemon.iqa import metrics, models
 from maclip_daemon.iqa.loading import LoadedModel, load
 from maclip_daemon.iqa.photo_score import PhotoScore
@@ -138,6 +138,29 @@ def test_a_view_that_never_fits_is_that_photos_error_and_not_the_end(checkpoint:
     assert isinstance(other, PhotoScore)
     assert isinstance(large, Transient)
     assert "600×400" in str(large)
+
+
+def test_a_device_without_room_for_a_small_view_is_no_photos_fault(checkpoint: Path) -> None:
+    engine, _ = misbehaving(checkpoint, out_of_memory_above(0))
+    with pytest.raises(EnvironmentUnfit, match="memory of the device is full"):
+        engine.score([photo(1), photo(2)])
+
+
+def test_photos_that_find_no_room_beside_each_other_are_scored_in_turn(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, reference = (Engine(loaded(checkpoint), metrics.maclip()) for _ in range(2))
+    photos = [photo(seed) for seed in range(5)]
+    expected = [score.score for score in reference.score(photos)]
+    works = Engine._score
+
+    def short_of_memory(self: Engine, several: list[np.ndarray]):
+        if len(several) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return works(self, several)
+
+    monkeypatch.setattr(Engine, "_score", short_of_memory)
+    assert [score.score for score in engine.score(photos)] == pytest.approx(expected, abs=1e-4)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(checkpoint: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,12 +126,33 @@ def test_weights_that_change_or_vanish_under_it_are_noticed(client: ScorerClient
     with pytest.raises(ModelUnavailable, match="replaced by another"):
         client.score([block(10)])
     assert client.pid is None
+    times = model.stat()
+    model.write_bytes(b"weights")
+    assert isinstance(client.score([block(10)])[0], PhotoScore)
+    model.write_bytes(b"WEIGHTS")
+    os.utime(model, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(ModelUnavailable, match="replaced by another"):
+        client.score([block(10)])
     model.unlink()
     with pytest.raises(ModelUnavailable, match="is gone"):
         client.score([block(10)])
     model.write_bytes(b"weights")
     assert isinstance(client.score([block(10)])[0], PhotoScore)
     assert client.identity() == before
+
+
+def test_weights_that_change_while_photos_are_scored_are_noticed(
+    client: ScorerClient, model: Path, tmp_path: Path
+) -> None:
+    client.identity()
+    process = tmp_path / "a_scorer.py"
+    process.write_text(
+        process.read_text().replace(
+            "    scores = []", f"    open({str(model)!r}, 'w').write('other')\n    scores = []"
+        )
+    )
+    with pytest.raises(ModelUnavailable, match="replaced by another"):
+        client.score([block(10)])
 
 
 def test_wrong_names_are_refused_before_anything_starts(tmp_path: Path) -> None:
