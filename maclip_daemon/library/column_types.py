@@ -1,8 +1,8 @@
-"""Column types for what files have: paths of any bytes, and numbers of 64 unsigned bits."""
+"""Column types for what files have: paths of any bytes, sentences about them, unsigned 64-bit numbers."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Dialect, Text, TypeDecorator
+from sqlalchemy import BigInteger, Dialect, String, Text, TypeDecorator
 
 from maclip_daemon.library.paths import StoredPath, restored, stored
 
@@ -22,6 +22,17 @@ class PathText(TypeDecorator[str]):
     def process_result_value(self, value: StoredPath | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Give Python the path with surrogate escapes."""
         return None if value is None else restored(value)
+
+
+class ReadableText(TypeDecorator[str]):
+    """A sentence for people. Bytes in a name in it that are not UTF-8 become escapes such as `\\udcff`."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Give the driver text that can be stored."""
+        return None if value is None else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Unsigned64(TypeDecorator[int]):

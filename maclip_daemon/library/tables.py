@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from maclip_daemon.library.column_types import PathText, Unsigned64
+from maclip_daemon.library.column_types import PathText, ReadableText, Unsigned64
 
 
 class Table(DeclarativeBase):
@@ -46,7 +46,7 @@ class Root(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     path: Mapped[str] = mapped_column(PathText, unique=True)
     state: Mapped[str] = mapped_column(server_default="new")
-    reason: Mapped[str | None]
+    reason: Mapped[str | None] = mapped_column(ReadableText)
     device: Mapped[int | None] = mapped_column(Unsigned64)
     file_system: Mapped[str | None]
     added_at: Mapped[str]
@@ -96,7 +96,7 @@ class Photo(Table):
     rating_owner: Mapped[str] = mapped_column(server_default="none")
     stars_written: Mapped[int | None]
     rating_undone_at: Mapped[str | None]
-    rating_problem: Mapped[str | None]
+    rating_problem: Mapped[str | None] = mapped_column(ReadableText)
 
 
 class PhotoPair(Table):
@@ -184,7 +184,7 @@ class Job(Table):
     lease_number: Mapped[int] = mapped_column(server_default=text("0"))
     lease_until: Mapped[str | None]
     worker: Mapped[str | None]
-    reason: Mapped[str | None]
+    reason: Mapped[str | None] = mapped_column(ReadableText)
     changed_at: Mapped[str]
 
 

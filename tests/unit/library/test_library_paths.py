@@ -1,10 +1,13 @@
 import os
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from maclip_daemon.library import moments, paths
+from maclip_daemon.library import moments, paths, photos, roots
 
 NAMES = st.binary(min_size=1, max_size=12).map(lambda raw: raw.replace(b"\0", b"n").replace(b"/", b"s"))
 
@@ -38,3 +41,15 @@ def test_text_order_of_moments_is_time_order(one: float, other: float) -> None:
     if abs(one - other) >= 0.002:
         assert (moments.text(one) < moments.text(other)) == (one < other)
     assert moments.seconds(moments.text(one)) == pytest.approx(one, abs=0.002)
+
+
+def test_what_is_said_about_a_file_can_be_stored_whatever_its_name(
+    session: Session, add_photo: Callable[..., int]
+) -> None:
+    photo_id = add_photo("/p/a.jpg")
+    said = os.fsdecode(b"The name of /p/\xff_01.jpg is taken for a duplicate.")
+    photos.set_rating(session, photo_id, None, "none", said)
+    roots.set_state(session, 1, "paused", reason=said)
+    (problem,) = session.execute(text("SELECT rating_problem FROM photos")).scalars()
+    assert problem == r"The name of /p/\udcff_01.jpg is taken for a duplicate."
+    assert [root.reason for root in roots.known_roots(session)] == [problem]
