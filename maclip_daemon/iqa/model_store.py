@@ -122,15 +122,25 @@ def install(
     return InstalledModel(card_path.stem, target, expected_sha256, verified, source)
 
 
+def traces_of(path: Path) -> tuple[int, ...] | None:
+    """What any change of a file leaves a trace in: size, times and inode; None when it is gone.
+
+    The change time of the inode is among them: a copy that keeps the modification time cannot set it.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal; read again only when its size, times or inode changed."""
-    status = path.stat()
-    # The change time of the inode, too: a copy that keeps the modification time cannot set it.
-    return _remembered_hash(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    """The SHA-256 of a file, in hexadecimal; read again only when the file may have changed."""
+    return _remembered_hash(path, traces_of(path))
 
 
 @functools.lru_cache(maxsize=64)
-def _remembered_hash(path: Path, _size: int, _mtime_ns: int, _ctime_ns: int, _inode: int) -> str:
+def _remembered_hash(path: Path, _traces: tuple[int, ...] | None) -> str:
     return _hash_file(path)
 
 

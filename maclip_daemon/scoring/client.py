@@ -45,6 +45,7 @@ class ScorerClient:
         self._child: Child | None = None
         self._model: ResolvedModel | None = None
         self._model_sha256: str | None = None
+        self._model_traces: tuple[int, ...] | None = None
         self._used = False
         self._idle_since: float | None = None
 
@@ -67,7 +68,9 @@ class ScorerClient:
         if self._model is not None and model != self._model:
             self.close()
         self._model = model
-        self._model_sha256 = model_store.sha256_of(model.path) if model.path else None
+        if model.path is not None:
+            self._model_traces = model_store.traces_of(model.path)
+            self._model_sha256 = model_store.sha256_of(model.path)
         edges = model.edges.get(metric.name, ()) if protocol.name == model.protocol else ()
         return ModelIdentity(metric.name, model.name, protocol.name, edges)
 
@@ -78,11 +81,14 @@ class ScorerClient:
         """
         if self._model is None:
             self.identity()
-        self._check_model()
+        if self._model_changed():
+            self._check_model()
         answers: list[PhotoScore | MaclipError] = []
         for request in _requests(blocks, self._settings.batch_photos):
             answers += self._request(request)
-        self._check_model()  # replaced meanwhile: which weights gave these scores?
+        if self._model_changed():
+            self._check_model()
+            raise ModelUnavailable("The model file changed while photos were scored. They are scored again.")
         return answers
 
     def close_if_idle(self, now: float) -> None:
@@ -99,17 +105,24 @@ class ScorerClient:
         self._child = None
         self._idle_since = None
 
+    def _model_changed(self) -> bool:
+        """Whether the weights may be others than those of the identity; looks at no byte of them."""
+        path = self._model.path if self._model else None
+        return path is not None and model_store.traces_of(path) != self._model_traces
+
     def _check_model(self) -> None:
-        """Weights that changed under a running process would put wrong scores beside right ones."""
-        model = self._model
-        if model is None or model.path is None:
-            return
-        if not model.path.is_file() or model_store.sha256_of(model.path) != self._model_sha256:
-            self.close()
-            state = "was replaced by another one" if model.path.is_file() else "is gone"
-            raise ModelUnavailable(
-                f"The model file {model.path} {state}. Put it back, or start maclip again."
-            )
+        """Weights that changed under a running process would put wrong scores beside right ones.
+
+        Those that were put back are read by a new process: nobody knows which ones this one has.
+        """
+        self.close()
+        path = self._model.path if self._model else None
+        assert path is not None
+        traces = model_store.traces_of(path)
+        if traces is None or model_store.sha256_of(path) != self._model_sha256:
+            state = "is gone" if traces is None else "was replaced by another one"
+            raise ModelUnavailable(f"The model file {path} {state}. Put it back, or start maclip again.")
+        self._model_traces = traces
 
     def _request(self, blocks: Sequence[PixelBlock]) -> list[PhotoScore | MaclipError]:
         answers: list[PhotoScore | MaclipError | None] = [None] * len(blocks)
