@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from maclip_daemon.errors import EnvironmentUnfit
+from maclip_daemon.errors import EnvironmentUnfit, NoSpace
 from maclip_daemon.library.database_errors import translated
 
 PAGES_A_STEP = 4096  # 16 MiB, then other connections get a turn
@@ -43,7 +43,13 @@ def backup(source: sqlite3.Connection, source_path: Path, destination: Path) -> 
         temporary.replace(destination)
         _flush(destination.absolute().parent)
     except (sqlite3.Error, OSError) as error:
-        raise translated(error, destination) or error from error
+        known = translated(error, destination)
+        if isinstance(known, NoSpace):
+            known = NoSpace(
+                f"The disk is full, so {destination} was not written. Free some space there, or name"
+                " another place for the backup."
+            )
+        raise known or error from error
     finally:
         temporary.unlink(missing_ok=True)
 
