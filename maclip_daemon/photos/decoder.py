@@ -108,6 +108,9 @@ class Decoder:
                 f"{shown(path)}: {error}. The file is damaged in a way that crashes its reader, or it needs "
                 f"more than the {self._settings.memory_mb} MiB of decoding.memory_mb."
             ) from None
+        except errors.NoSpace:
+            spools.discard(spooled)
+            raise  # not this photo's fault, so it is not named
         except errors.MaclipError as error:
             spools.discard(spooled)
             raise type(error)(f"{shown(path)}: {error}") from None
