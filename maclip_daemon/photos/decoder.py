@@ -32,9 +32,7 @@ class DecodedPhoto:
     """Pixels of the photo itself, upright; for a RAW those of the RAW, not of its preview."""
     photo_height: int
     pixel_hash: str
-    """What its score is kept by: a hash of the picture without its metadata (`decoding.Decoded`)."""
-    former_hash: str | None
-    """What earlier versions had for `pixel_hash`, when the known hash was one of theirs."""
+    """BLAKE3 of the upright pixels before the protocol's resize, hexadecimal."""
     taken_at: datetime | None
     """EXIF DateTimeOriginal; without time zone where the camera gave none."""
 
@@ -66,7 +64,6 @@ class Decoder:
                 "memory_mb": settings.memory_mb,
                 "max_megapixels": settings.max_megapixels,
                 "exif_rotation": settings.exif_rotation,
-                "two_steps": settings.two_step_reduction,
                 "timeout_s": settings.timeout_s,
             },
             nice=nice,
@@ -77,8 +74,8 @@ class Decoder:
         """The decoder's process id, or None while there is none."""
         return self._child.pid
 
-    def decode(self, path: Path, known_hash: str | None = None) -> DecodedPhoto:
-        """Decode one photo. `known_hash`: the library's `pixel_hash` of it, to recognise its picture by.
+    def decode(self, path: Path) -> DecodedPhoto:
+        """Decode one photo.
 
         Raises `Poison` (damaged, no photo, too large), `FileChanged`, `NoSpace`, or `Transient` (it cannot
         be read); `ChildTimedOut` and `ChildDied` when the decoder was stopped or crashed over it, after
@@ -88,12 +85,7 @@ class Decoder:
         timeout_s = self._settings.timeout_s + (0.0 if self._child.running else _START_S)
         try:
             reply = self._child.request(
-                {
-                    "path": os.fspath(path),
-                    "spool_path": os.fspath(spooled),
-                    "former_hash": known_hash is not None and ":" not in known_hash,
-                },
-                timeout_s=timeout_s,
+                {"path": os.fspath(path), "spool_path": os.fspath(spooled)}, timeout_s=timeout_s
             )
             return _photo(reply, spooled)
         except errors.ChildTimedOut:
@@ -108,9 +100,6 @@ class Decoder:
                 f"{shown(path)}: {error}. The file is damaged in a way that crashes its reader, or it needs "
                 f"more than the {self._settings.memory_mb} MiB of decoding.memory_mb."
             ) from None
-        except errors.NoSpace:
-            spools.discard(spooled)
-            raise  # not this photo's fault, so it is not named
         except errors.MaclipError as error:
             spools.discard(spooled)
             raise type(error)(f"{shown(path)}: {error}") from None
@@ -149,6 +138,5 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         photo_width=photo_width,
         photo_height=photo_height,
         pixel_hash=str(header["pixel_hash"]),
-        former_hash=None if header["former_hash"] is None else str(header["former_hash"]),
         taken_at=taken_at,
     )
