@@ -9,7 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from maclip_daemon import children, errors
-from maclip_daemon.metadata import commitment, effective, messages, preparation, safe_writer, tags, undo
+from maclip_daemon.metadata import (
+    commitment,
+    effective,
+    limits,
+    messages,
+    preparation,
+    safe_writer,
+    tags,
+    undo,
+)
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.refusal import Refused
 
@@ -32,7 +41,10 @@ def prepare_many(requests: Sequence[RatingRequest]) -> list[Prepared | errors.Ma
 
 def _prepare(request: RatingRequest) -> Prepared | errors.MaclipError:
     try:
-        return preparation.prepare(request)
+        with limits.limited_time():
+            return preparation.prepare(request)
+    except MemoryError:
+        return errors.Poison(f"{request.photo}: its metadata need more memory than they may use.")
     except errors.MaclipError as error:
         return error
 
@@ -73,7 +85,8 @@ def _answer(header: children.Header, payload: bytes) -> tuple[children.Header, b
         return {"status": outcome.status, "reason": outcome.reason}, b""
     if operation == "inspect":
         try:
-            found = effective.inspect(Path(header["photo"]), header["last_written"])
+            with limits.limited_time():
+                found = effective.inspect(Path(header["photo"]), header["last_written"])
         except errors.Poison as error:
             return {"poison": str(error)}, b""
         return {"found": messages.found_to_message(found)}, b""
@@ -85,6 +98,7 @@ def _answer(header: children.Header, payload: bytes) -> tuple[children.Header, b
 
 
 if __name__ == "__main__":
+    limits.impose(**children.configuration())
     with contextlib.suppress(OSError):
         os.chdir("/")  # must not keep a folder busy that is to be unmounted
     children.serve(handle)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from maclip_daemon import errors
 from maclip_daemon.children import Child, Header, Reply
 from maclip_daemon.metadata import messages
+from maclip_daemon.metadata.limits import PROCESSOR_S
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry, UndoOutcome
 
 TIMEOUT_S = 60.0  # for each photo; a safe write takes 2 to 30 ms, a sleeping network disk many seconds
@@ -22,8 +24,11 @@ class MetadataWriter:
     A `Prepared` outlives its child: `commit` and `discard` work with a new child too. Not thread-safe.
     """
 
-    def __init__(self, *, timeout_s: float = TIMEOUT_S, nice: int = 0) -> None:
-        self._child = Child(messages.MODULE, nice=nice)
+    def __init__(
+        self, *, timeout_s: float = TIMEOUT_S, processor_s: float = PROCESSOR_S, nice: int = 0
+    ) -> None:
+        """`timeout_s`, `processor_s`: what one photo may take, by the clock and of the processor."""
+        self._child = Child(messages.MODULE, {"processor_s": processor_s}, nice=nice)
         self._timeout_s = timeout_s
 
     def prepare(self, request: RatingRequest) -> Prepared:
@@ -42,10 +47,15 @@ class MetadataWriter:
         """`prepare` for many photos with their data flushed together; an error takes its photo's place."""
         results: list[Prepared | errors.MaclipError] = []
         while rest := requests[len(results) :]:
-            reply = self._request(
-                {"operation": "prepare", "requests": [messages.request_to_message(each) for each in rest]},
-                photos=len(rest),
-            )
+            message = {
+                "operation": "prepare",
+                "requests": [messages.request_to_message(each) for each in rest],
+            }
+            if len(rest) == 1:
+                with _blamed_on(rest[0].photo):
+                    reply = self._request(message)
+            else:
+                reply = self._request(message, photos=len(rest))
             results += messages.results_from_frame(reply.header, reply.payload)
         return results
 
@@ -89,7 +99,8 @@ class MetadataWriter:
             "photo": os.path.abspath(photo),
             "last_written": last_written,
         }
-        reply = self._request(message).header
+        with _blamed_on(photo):
+            reply = self._request(message).header
         if "poison" in reply:
             raise errors.Poison(reply["poison"])
         return messages.found_from_message(reply["found"])
@@ -123,3 +134,15 @@ class MetadataWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def _blamed_on(photo: Path) -> Iterator[None]:
+    """Name the photo whose metadata the child did not survive."""
+    try:
+        yield
+    except (errors.ChildDied, errors.ChildTimedOut) as error:
+        raise type(error)(
+            f"{photo}: {error}. Its metadata crash exiv2 or keep it busy without end; write them anew "
+            "(exiftool) or take them out to have the photo rated."
+        ) from None

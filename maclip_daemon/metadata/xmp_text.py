@@ -13,6 +13,9 @@ from maclip_daemon.metadata.refusal import Refused
 
 SIZE_LIMIT = 16 << 20  # bytes; darktable's largest histories with drawn masks are about 2 MB
 _DEPTH_LIMIT = 200  # nested elements; real files have about ten
+# exiv2 takes the square of these: 20 000 properties of one description keep it busy for minutes.
+_PROPERTIES_LIMIT = 2000  # of one parent, list items aside; real files have below a hundred
+_NAMESPACES_LIMIT = 500  # declarations of prefixes not seen before; real files have about thirty
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns# "
 _XML = "http://www.w3.org/XML/1998/namespace "
 _META = "adobe:ns:meta/ "
@@ -35,6 +38,8 @@ class _Reader:
         self.has_rdf = False
         self._paths: list[str] = [""]
         self._counts: list[int] = [0]
+        self._properties: list[int] = [0]
+        self._prefixes: set[str | None] = set()
         self._texts: list[list[str]] = [[]]
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -48,18 +53,25 @@ class _Reader:
             path += f"[{attributes.get(_LANGUAGE, counts_on)}]"
         elif not name.startswith((_RDF, _META)):
             path += f"/{name}"
+            self._properties[-1] += 1
         for attribute, value in attributes.items():
             if attribute == _RESOURCE:
                 self._add(path, value)
             elif " " in attribute and not attribute.startswith((_RDF, _XML, _META)):
                 self._add(f"{path}/{attribute}", value)
+        if max(self._properties[-1], len(attributes)) > _PROPERTIES_LIMIT:
+            raise Refused("it has too many properties to be real XMP")
         self._paths.append(path)
         self._counts.append(0)
+        self._properties.append(0)
         self._texts.append([])
 
     def namespace(self, prefix: str | None, uri: str | None) -> None:
         if prefix in NAMESPACES and uri != NAMESPACES[prefix]:
             raise ForeignPrefix(f"it binds the prefix {prefix} to the namespace {uri} of its own")
+        self._prefixes.add(prefix)
+        if len(self._prefixes) > _NAMESPACES_LIMIT:
+            raise Refused("it has too many namespaces to be real XMP")
 
     def text(self, text: str) -> None:
         self._texts[-1].append(text)
@@ -67,6 +79,7 @@ class _Reader:
     def end(self, _name: str) -> None:
         path = self._paths.pop()
         self._counts.pop()
+        self._properties.pop()
         text = "".join(self._texts.pop())
         if text.strip():
             self._add(path, text)

@@ -9,9 +9,11 @@ import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -124,6 +126,44 @@ def test_a_photo_with_foreign_prefixes_is_skipped_and_leads_no_other_photo_astra
         writer.commit(writer.prepare(RatingRequest(photo, QUALITY)))
         leaves = xmp_text.read(photo.with_name(photo.name + ".xmp").read_bytes())
         assert leaves["/http://purl.org/dc/elements/1.1/ creator[1]"] == "Anna"
+
+
+def test_what_is_wrong_with_one_photo_is_not_blamed_on_the_next(
+    tmp_path: Path, writer: MetadataWriter
+) -> None:
+    bad = tmp_path / "a.png"
+    Image.new("RGB", (64, 48)).save(bad)
+    whole = bad.read_bytes()
+    at = whole.index(b"IDAT") - 4
+    # exiv2 logs the first and throws over the second.
+    damage = _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta broken") + _chunk(b"iTXt", b"abc\0")
+    bad.write_bytes(whole[:at] + damage + whole[at:])
+    good = make_photo(tmp_path / "b.jpg", tags={"Xmp.xmp.Rating": "5"})
+    results = writer.prepare_many([RatingRequest(bad, QUALITY), RatingRequest(good, QUALITY)])
+    assert [result.status for result in results if isinstance(result, Prepared)] == ["prepared", "person"]
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+
+def test_a_photo_that_keeps_exiv2_busy_without_end_is_given_up_and_named(tmp_path: Path) -> None:
+    endless = tmp_path / "a.png"
+    Image.new("RGB", (64, 48)).save(endless)
+    whole = endless.read_bytes()
+    at = whole.index(b"IDAT") - 4
+    properties = b"".join(b"<a:p%d>x</a:p%d>" % (number, number) for number in range(20_000))
+    packet = (
+        b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+        b"<rdf:Description xmlns:a='http://a/'>" + properties + b"</rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    endless.write_bytes(whole[:at] + _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet) + whole[at:])
+    good = make_photo(tmp_path / "b.jpg")
+    with MetadataWriter(processor_s=1.0) as writer:
+        with pytest.raises(ChildDied, match=r"a\.png: the process metadata\.process ended by signal 27"):
+            writer.prepare(RatingRequest(endless, QUALITY))
+        assert writer.prepare(RatingRequest(good, QUALITY)).status == "prepared"
 
 
 def test_a_broken_sidecar_is_named_by_inspect(tmp_path: Path, writer: MetadataWriter) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metadata_samples import QUALITY, MakePhoto, accepted, xmp_of
 
-from maclip_daemon.metadata import commitment, process
+from maclip_daemon.metadata import commitment, effective, process
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 
 EMBEDDED = {
@@ -98,6 +98,23 @@ def test_badly_encoded_exif_hides_nothing_else(make_photo: MakePhoto) -> None:
     )
     sidecar, _ = create(photo)
     assert sidecar["Xmp.lr.hierarchicalSubject"] == ["Orte|Hafen"]
+
+
+def test_one_impossible_entry_of_exif_hides_neither_the_title_nor_a_persons_stars(
+    make_photo: MakePhoto,
+) -> None:
+    for tags in (EMBEDDED, {**EMBEDDED, "Xmp.xmp.Rating": "5"}):
+        photo = make_photo(f"{len(tags)}.jpg", tags=tags)
+        data = bytearray(photo.read_bytes())
+        first_count = data.index(b"Exif\0\0") + 6 + 8 + 2 + 4
+        data[first_count : first_count + 4] = b"\xff\xff\xff\x7f"
+        photo.write_bytes(data)
+        if "Xmp.xmp.Rating" in tags:
+            found = effective.inspect(photo, None)
+            assert (found.owner, found.rating) == ("person", 5)
+        else:
+            sidecar, _ = create(photo)
+            assert sidecar["Xmp.lr.hierarchicalSubject"] == ["Orte|Hafen"]
 
 
 def test_every_kind_of_photo_gets_a_seeded_sidecar(make_photo: MakePhoto) -> None:

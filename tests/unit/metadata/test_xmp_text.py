@@ -22,6 +22,8 @@ STRANGER = BOMB.replace(b'"aaaaaaaaaa"', b'SYSTEM "file:///etc/passwd"')
         (b"\0" * 500, "not well-formed"),
         (b"<html/>", "not XMP"),
         (b"<a>" * 300 + b"</a>" * 300, "nested too deeply"),
+        (b"<a>" + b"".join(b"<b%d/>" % n for n in range(3000)) + b"</a>", "too many properties"),
+        (b"<a>" + b"".join(b"<b xmlns:b%d='b'/>" % n for n in range(600)) + b"</a>", "too many namespaces"),
         (b" " * (xmp_text.SIZE_LIMIT + 1), "more than 16 MiB"),
     ],
 )
