@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -24,7 +25,8 @@ def told_as_poison(what: str) -> Iterator[None]:
     except (errors.MaclipError, MemoryError):
         raise
     except Exception as error:  # the border of a stage: libraries raise anything over damage
-        if isinstance(error, OSError) and error.errno is not None:
+        # EINVAL comes of damage too: a directory that sends its reader to before the begin of the file.
+        if isinstance(error, OSError) and error.errno is not None and error.errno != errno.EINVAL:
             raise errors.Transient(
                 f"it cannot be read ({os.strerror(error.errno)}). Check the disk or the network."
             ) from error

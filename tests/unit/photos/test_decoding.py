@@ -1,7 +1,10 @@
 """Files become pixels, or one reason why not."""
 
+import errno
 import io
+import os
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -10,8 +13,9 @@ import pytest
 from make_photos import STILL_FORMATS, exif_bytes, picture, still_bytes, stored_for
 from PIL import Image
 
-from maclip_daemon.errors import Poison
+from maclip_daemon.errors import Poison, Transient
 from maclip_daemon.iqa.protocols import parse
+from maclip_daemon.photos.damage import told_as_poison
 from maclip_daemon.photos.decoding import Decoded, decode
 
 NATIVE = parse("native")
@@ -258,3 +262,14 @@ def test_a_small_file_of_many_pixels_is_refused_by_the_limit(tmp_path: Path) -> 
 def test_the_limit_holds_for_every_format(suffix: str) -> None:
     with pytest.raises(Poison, match="megapixels"):
         decoded(still_bytes(picture(), suffix), f"a.{suffix}", max_megapixels=0.05)
+
+
+def test_a_reader_that_damage_sends_before_the_begin_of_the_file_is_no_trouble_of_the_disk() -> None:
+    with (
+        tempfile.TemporaryFile() as file,
+        pytest.raises(Poison, match="damaged or cut off"),
+        told_as_poison("TIFF data"),
+    ):
+        file.seek(-1)
+    with pytest.raises(Transient, match="Check the disk"), told_as_poison("TIFF data"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
