@@ -53,15 +53,19 @@ class DecodingSettings(_Section):
     """How photo files become pixels."""
 
     workers: int = Field(default=0, ge=0, le=64)
-    """Decoder processes; 0: half the processor cores, at most four."""
+    """Decoder processes; 0: one a processor core, at most sixteen. They start when there is work for them."""
     timeout_s: Seconds = 60.0
     """Seconds one photo may take."""
     memory_mb: int = Field(default=3072, ge=512)
     """Address space of one decoder process, in MiB; a photo that needs more fails."""
     max_megapixels: float = Field(default=300.0, gt=0)
     """Larger photos fail: most are decompression bombs."""
+    look_ahead_mb: int = Field(default=256, ge=1)
+    """Decoded pixels that may wait for the scorer, in MiB; a larger photo waits alone."""
     exif_rotation: bool = True
     """Turn photos upright as their EXIF orientation says. Off only to compare with the authors' code."""
+    two_step_reduction: bool = True
+    """Reduce large photos in two steps, JPEG already while it is decoded. Off: in one, as the authors do."""
 
 
 class ScoringSettings(_Section):

@@ -180,13 +180,14 @@ def set_facts(
     height: int,
     taken_at: datetime | None,
     pixel_hash: str,
+    former_hash: str | None = None,
 ) -> bool:
     """Remember what decoding found; True: the pixels are others than before, and old scores were dropped.
 
     `width`, `height`: of the upright photo, in pixels. `taken_at` without a time zone is the camera's local
-    time and stays so.
+    time and stays so. `former_hash`: what earlier versions had for `pixel_hash`.
     """
-    before = session.execute(_PIXEL_HASH, {"key": photo_id}).scalar()
+    before = pixel_hash_of(session, photo_id)
     session.execute(
         _FACTS,
         {
@@ -197,10 +198,16 @@ def set_facts(
             "pixel_hash": pixel_hash,
         },
     )
-    if before is None or before == pixel_hash:
+    if before is None or before in (pixel_hash, former_hash):
         return before is None
     session.execute(delete(SCORES).where(SCORES.c.photo_id == photo_id))
     return True
+
+
+def pixel_hash_of(session: Session, photo_id: int) -> str | None:
+    """Give the hash of a photo's picture, or None before it was first decoded."""
+    found: str | None = session.execute(_PIXEL_HASH, {"key": photo_id}).scalar()
+    return found
 
 
 _PIXEL_HASH = select(PHOTOS.c.pixel_hash).where(PHOTOS.c.id == bindparam("key"))

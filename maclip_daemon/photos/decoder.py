@@ -32,9 +32,16 @@ class DecodedPhoto:
     """Pixels of the photo itself, upright; for a RAW those of the RAW, not of its preview."""
     photo_height: int
     pixel_hash: str
-    """BLAKE3 of the upright pixels before the protocol's resize, hexadecimal."""
+    """What its score is kept by: a hash of the picture without its metadata (`decoding.Decoded`)."""
+    former_hash: str | None
+    """What earlier versions had for `pixel_hash`, when the known hash was one of theirs."""
     taken_at: datetime | None
     """EXIF DateTimeOriginal; without time zone where the camera gave none."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its pixels, wherever they are."""
+        return self.width * self.height * 3
 
     def discard(self) -> None:
         """Remove the spooled pixels, if there are any."""
@@ -64,6 +71,7 @@ class Decoder:
                 "memory_mb": settings.memory_mb,
                 "max_megapixels": settings.max_megapixels,
                 "exif_rotation": settings.exif_rotation,
+                "two_steps": settings.two_step_reduction,
                 "timeout_s": settings.timeout_s,
             },
             nice=nice,
@@ -74,8 +82,8 @@ class Decoder:
         """The decoder's process id, or None while there is none."""
         return self._child.pid
 
-    def decode(self, path: Path) -> DecodedPhoto:
-        """Decode one photo.
+    def decode(self, path: Path, known_hash: str | None = None) -> DecodedPhoto:
+        """Decode one photo. `known_hash`: the library's `pixel_hash` of it, to recognise its picture by.
 
         Raises `Poison` (damaged, no photo, too large), `FileChanged`, `NoSpace`, or `Transient` (it cannot
         be read); `ChildTimedOut` and `ChildDied` when the decoder was stopped or crashed over it, after
@@ -85,7 +93,12 @@ class Decoder:
         timeout_s = self._settings.timeout_s + (0.0 if self._child.running else _START_S)
         try:
             reply = self._child.request(
-                {"path": os.fspath(path), "spool_path": os.fspath(spooled)}, timeout_s=timeout_s
+                {
+                    "path": os.fspath(path),
+                    "spool_path": os.fspath(spooled),
+                    "former_hash": known_hash is not None and ":" not in known_hash,
+                },
+                timeout_s=timeout_s,
             )
             return _photo(reply, spooled)
         except errors.ChildTimedOut:
@@ -100,6 +113,9 @@ class Decoder:
                 f"{shown(path)}: {error}. The file is damaged in a way that crashes its reader, or it needs "
                 f"more than the {self._settings.memory_mb} MiB of decoding.memory_mb."
             ) from None
+        except errors.NoSpace:
+            spools.discard(spooled)
+            raise  # not this photo's fault, so it is not named
         except errors.MaclipError as error:
             spools.discard(spooled)
             raise type(error)(f"{shown(path)}: {error}") from None
@@ -125,6 +141,7 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         photo_width, photo_height = int(header["photo_width"]), int(header["photo_height"])
         in_file = bool(header["spooled"])
         taken_at = datetime.fromisoformat(header["taken_at"]) if header["taken_at"] else None
+        pixel_hash, former_hash = str(header["pixel_hash"]), header.get("former_hash")
         length = spooled.stat().st_size if in_file else len(reply.payload)
         if width <= 0 or height <= 0 or length != width * height * 3:
             raise ValueError(f"{length} bytes for {width}×{height} pixels")
@@ -137,6 +154,7 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         height=height,
         photo_width=photo_width,
         photo_height=photo_height,
-        pixel_hash=str(header["pixel_hash"]),
+        pixel_hash=pixel_hash,
+        former_hash=None if former_hash is None else str(former_hash),
         taken_at=taken_at,
     )

@@ -24,7 +24,7 @@ _MALLOC_ARENAS = -8  # M_ARENA_MAX of glibc's mallopt(3)
 
 
 def main() -> None:
-    """Serve `{"path", "spool_path"}` requests with the configuration of `decoder.Decoder`."""
+    """Serve `{"path", "spool_path", "former_hash"}` requests with the configuration of `decoder.Decoder`."""
     configuration = children.configuration()
     limit_memory(configuration["memory_mb"])
     # Imported under the limits, and after the thread counts are set: libraries read those when they load.
@@ -44,6 +44,8 @@ def main() -> None:
                 protocol,
                 max_megapixels=configuration["max_megapixels"],
                 exif_rotation=configuration["exif_rotation"],
+                two_steps=configuration["two_steps"],
+                former_hash=header["former_hash"],
             )
         image = decoded.image
         answer: dict[str, Any] = {
@@ -52,6 +54,7 @@ def main() -> None:
             "photo_width": decoded.photo_width,
             "photo_height": decoded.photo_height,
             "pixel_hash": decoded.pixel_hash,
+            "former_hash": decoded.former_hash,
             "taken_at": decoded.taken_at.isoformat() if decoded.taken_at else None,
         }
         if image.width * image.height * 3 <= spool.LARGEST_IN_PIPE:

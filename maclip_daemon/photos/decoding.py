@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,11 @@ from maclip_daemon.photos.capture_time import taken_at
 from maclip_daemon.photos.colour import to_rgb
 from maclip_daemon.photos.damage import told_as_poison
 from maclip_daemon.photos.formats import Family, family_of
-from maclip_daemon.photos.orientation import orientation_of, upright
+from maclip_daemon.photos.jpeg_identity import identity_of
+from maclip_daemon.photos.orientation import UprightPicture, orientation_of, upright, upright_size
 from maclip_daemon.photos.pixel_hash import pixel_hash
 from maclip_daemon.photos.raw_previews import decode_raw
-from maclip_daemon.photos.stills import decode_still, exif_of
+from maclip_daemon.photos.stills import Enough, decode_still, exif_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,11 @@ class Decoded:
     """Pixels of the photo itself, upright."""
     photo_height: int
     pixel_hash: str
-    """Of the upright RGB pixels before the protocol's resize; of the preview for most RAWs."""
+    """Of the coded picture of a JPEG or of a RAW's JPEG preview (`jpeg_identity`); of the upright RGB pixels
+    before the protocol's resize for everything else.
+    """
+    former_hash: str | None
+    """What earlier versions had for `pixel_hash`, where it is another and was asked for."""
     taken_at: datetime | None
 
 
@@ -42,28 +48,57 @@ def decode(
     *,
     max_megapixels: float,
     exif_rotation: bool = True,
+    two_steps: bool = True,
+    former_hash: bool = False,
 ) -> Decoded:
     """Decode the first picture in `file`, turn it upright, and bring it to the protocol's size.
 
     `name`: its name or path; the suffix chooses the family of readers, the content the reader.
     `exif_rotation`: off leaves stored pixels as they are, as the published evaluation code does (HEIC
     and TIFF are turned all the same: their readers do it).
+    `two_steps`: large photos are reduced in two steps, JPEG already while it is decoded; off: in one, as the
+    published evaluation code does. `former_hash`: also find what earlier versions kept a JPEG's score by.
     Raises `Poison` with the reason when this is no whole photo, `Transient` when it cannot be read.
     """
+    enough = protocol.enough if two_steps else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
         family = family_of(name)
         if family is None:
             raise Poison("its suffix is not one of a photo.")
         if family is Family.RAW:
-            raw = decode_raw(file, protocol, max_megapixels=max_megapixels, exif_rotation=exif_rotation)
-            return Decoded(
-                protocol.resize(raw.image), raw.width, raw.height, pixel_hash(raw.image), raw.taken_at
+            picture = decode_raw(
+                file, protocol, max_megapixels=max_megapixels, exif_rotation=exif_rotation, enough=enough
             )
-        stored = decode_still(file, family, max_megapixels)
-        exif = exif_of(stored)
-        with told_as_poison("picture"):
-            image = to_rgb(stored)
-        if exif_rotation:
-            image = upright(image, orientation_of(exif))
-        return Decoded(protocol.resize(image), image.width, image.height, pixel_hash(image), taken_at(exif))
+        else:
+            picture = _still(file, family, max_megapixels, exif_rotation, enough)
+        if picture.jpeg is None:
+            identity, former = pixel_hash(picture.image), None
+        else:
+            identity = identity_of(picture.jpeg, picture.orientation)
+            former = _former_hash(picture.jpeg, picture.orientation) if former_hash else None
+        return Decoded(
+            image=protocol.resize(picture.image, two_steps=two_steps),
+            photo_width=picture.width,
+            photo_height=picture.height,
+            pixel_hash=identity,
+            former_hash=former,
+            taken_at=picture.taken_at,
+        )
+
+
+def _still(
+    file: BinaryIO, family: Family, max_megapixels: float, exif_rotation: bool, enough: Enough | None
+) -> UprightPicture:
+    stored = decode_still(file, family, max_megapixels, enough)
+    exif = exif_of(stored.image)
+    orientation = orientation_of(exif) if exif_rotation else None
+    with told_as_poison("picture"):
+        image = upright(to_rgb(stored.image), orientation)
+    width, height = upright_size(stored.width, stored.height, orientation)
+    return UprightPicture(image, width, height, taken_at(exif), stored.jpeg, orientation)
+
+
+def _former_hash(jpeg: bytes, orientation: int | None) -> str:
+    with told_as_poison("picture"), Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+        return pixel_hash(upright(to_rgb(image), orientation))

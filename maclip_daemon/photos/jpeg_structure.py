@@ -13,11 +13,12 @@ _SEQUENTIAL_HUFFMAN = (0xC0, 0xC1)
 _END_OF_BLOCK = 0x00
 # Bytes. What a broken copy or card leaves are holes of zeros, a sector or a cluster long.
 _HOLE = bytes(256)
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RST0..RST7 carry no length
+WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
+"""What may follow FF and has no length: a stuffed byte, TEM, and RST0 to RST7."""
 # T.81 B.2.1 and B.2.4: what may stand between two scans, beside SOS itself.
 _BETWEEN_SCANS = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
-# In entropy-coded data FF is followed by 00 (a stuffed byte) or begins a marker. Fill bytes FF may precede it;
-# they are not part of the pattern, because a pattern that begins with one plain byte is twenty times faster.
+# In entropy-coded data FF is followed by 00 (a stuffed byte) or begins a marker. Fill bytes FF may precede:
+# they are not part of the pattern, because one that begins with a plain byte is twenty times faster.
 _SCAN_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 
@@ -38,7 +39,7 @@ def damage(data: bytes) -> str | None:
         marker = data[position + 1]
         if marker == _EOI:
             return None if scans else "it holds no picture data"
-        if marker == 0 or marker in _STANDALONE:
+        if marker in WITHOUT_LENGTH:
             position += 2
             continue
         if position + 4 > len(data):
@@ -57,16 +58,22 @@ def damage(data: bytes) -> str | None:
         if marker != _SOS:
             continue
         scans += 1
-        found = _SCAN_MARKER.search(data, position)
-        if found is None:
+        end = end_of_scan(data, position)
+        if end == len(data):
             return _cut_off(scans)
-        if restart_interval and not _restarts_in_order(data, position, found.start()):
-            return f"its picture data is corrupt (a piece is missing before byte {found.start()})"
+        if restart_interval and not _restarts_in_order(data, position, end):
+            return f"its picture data is corrupt (a piece is missing before byte {end})"
         if frame in _SEQUENTIAL_HUFFMAN and not _zeros_have_a_meaning(header, first_symbols):
-            hole = data.find(_HOLE, position, found.start())
+            hole = data.find(_HOLE, position, end)
             if hole >= 0:
                 return f"its picture data is corrupt (a hole of zeros at byte {hole})"
-        position = found.start()
+        position = end
+
+
+def end_of_scan(data: bytes, start: int) -> int:
+    """Where the entropy-coded data that begin at `start` end: at the next marker, or with the file."""
+    found = _SCAN_MARKER.search(data, start)
+    return len(data) if found is None else found.start()
 
 
 def _first_symbols(tables: bytes) -> dict[int, int]:

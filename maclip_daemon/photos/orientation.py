@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from PIL import ExifTags, Image
 
 from maclip_daemon.photos.capture_time import EXIF_ERRORS
@@ -15,6 +18,22 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+@dataclass(frozen=True)
+class UprightPicture:
+    """The picture of a photo, upright, and what is known about the photo."""
+
+    image: Image.Image
+    """RGB; at its own size, or smaller where less is enough."""
+    width: int
+    """Pixels of the photo itself, upright; for a RAW those of the RAW, not of its preview."""
+    height: int
+    taken_at: datetime | None
+    jpeg: bytes | None
+    """The JPEG that the picture was decoded from, or None."""
+    orientation: int | None
+    """By which EXIF orientation the picture was turned."""
 
 
 def orientation_of(exif: Image.Exif | None) -> int | None:

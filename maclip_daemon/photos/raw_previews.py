@@ -7,7 +7,6 @@ brightness, which would lift under-exposed photos and make their scores lie.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -21,33 +20,26 @@ from maclip_daemon.photos.capture_time import EXIF_ERRORS, taken_at
 from maclip_daemon.photos.colour import to_rgb
 from maclip_daemon.photos.damage import ADVICE, check_pixels, told_as_poison
 from maclip_daemon.photos.formats import Family
-from maclip_daemon.photos.orientation import orientation_of, upright, upright_size
-from maclip_daemon.photos.stills import decode_still, exif_of, identify
+from maclip_daemon.photos.orientation import UprightPicture, orientation_of, upright, upright_size
+from maclip_daemon.photos.stills import Enough, Still, decode_still, exif_of, identify
 
 SMALLEST_SHORT_SIDE = 448  # pixels; below, the default protocol would enlarge, and judge our own blur
 _DNG_VERSION = 50706  # the TIFF tag that makes a DNG
 _ORIENTATION_OF_FLIP = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}  # LibRaw's flip → EXIF orientation
 
 
-@dataclass(frozen=True)
-class DevelopedRaw:
-    """A RAW's picture, upright."""
-
-    image: Image.Image
-    """RGB; the preview's or the developed size."""
-    width: int
-    """Pixels of the RAW itself, upright."""
-    height: int
-    taken_at: datetime | None
-
-
 def decode_raw(
-    file: BinaryIO, protocol: Protocol, *, max_megapixels: float, exif_rotation: bool
-) -> DevelopedRaw:
+    file: BinaryIO,
+    protocol: Protocol,
+    *,
+    max_megapixels: float,
+    exif_rotation: bool,
+    enough: Enough | None = None,
+) -> UprightPicture:
     """The picture of a RAW file: its largest preview if that is large enough, else developed.
 
     Large enough: a short side of 448 pixels, and of half of what the protocol asks for; a preview is never
-    asked to be larger than its RAW. Raises `Poison` and `Transient` as `stills.decode_still` does.
+    asked to be larger than its RAW. `enough`: as for `stills.decode_still`, which also says what is raised.
     """
     held = identify(file)
     file.seek(0)
@@ -69,49 +61,47 @@ def decode_raw(
             orientation = _ORIENTATION_OF_FLIP.get(sizes.flip, 1) if exif_rotation else 1
             full_size = upright_size(sizes.width, sizes.height, orientation)
             needed = min(min(full_size), max(SMALLEST_SHORT_SIDE, min(protocol.target_size(*full_size)) // 2))
-            preview, preview_exif = _preview(raw, max_megapixels)
-            if preview is not None and min(preview.size) >= needed:
-                image = _turned(preview, orientation_of(preview_exif), orientation, full_size, exif_rotation)
+            preview = _preview(raw, max_megapixels, enough)
+            preview_exif = None if preview is None else exif_of(preview.image)
+            jpeg = None
+            if preview is not None and min(preview.width, preview.height) >= needed:
+                jpeg = preview.jpeg
+                if exif_rotation:
+                    orientation = _orientation(preview, orientation_of(preview_exif), orientation, full_size)
+                image = upright(to_rgb(preview.image), orientation)
             else:
                 image = _developed(raw, needed, orientation)
             moment = taken_at(container_exif) or taken_at(preview_exif) or _timestamp(raw)
-    return DevelopedRaw(image, *full_size, moment)
+    return UprightPicture(image, *full_size, moment, jpeg, orientation)
 
 
-def _preview(raw: Any, max_megapixels: float) -> tuple[Image.Image | None, Image.Exif | None]:
+def _preview(raw: Any, max_megapixels: float, enough: Enough | None) -> Still | None:
+    """The largest preview; None: there is none, of a known kind and whole, and the sensor data decide."""
     try:
         thumbnail = raw.extract_thumb()
         if thumbnail.format == rawpy.ThumbFormat.BITMAP:
-            return Image.fromarray(thumbnail.data).convert("RGB"), None
-        if thumbnail.format != rawpy.ThumbFormat.JPEG:
-            return None, None
-        image = decode_still(io.BytesIO(thumbnail.data), Family.STILL, max_megapixels)
+            image = Image.fromarray(thumbnail.data)
+            return Still(image, image.width, image.height, None)
+        if thumbnail.format == rawpy.ThumbFormat.JPEG:
+            return decode_still(io.BytesIO(thumbnail.data), Family.STILL, max_megapixels, enough)
     except (rawpy.LibRawError, rawpy.NotSupportedError, Poison):
-        return None, None  # none, of an unknown kind, or damaged: the sensor data decide
-    return to_rgb(image), exif_of(image)
+        pass
+    return None
 
 
-def _turned(
-    preview: Image.Image,
-    own: int | None,
-    orientation: int,
-    full_size: tuple[int, int],
-    exif_rotation: bool,
-) -> Image.Image:
-    """The preview upright, turned once.
+def _orientation(preview: Still, own: int | None, of_raw: int, full_size: tuple[int, int]) -> int:
+    """The orientation by which the preview becomes upright.
 
     Some makers turn the preview's pixels, some note the orientation in the preview, most only in the RAW.
     The first of these that gives the RAW's own aspect (portrait or landscape) is right.
     """
-    if not exif_rotation:
-        return preview
-    candidates = [own or orientation, orientation, 1]
+    candidates = [own or of_raw, of_raw, 1]
     wide = full_size[0] >= full_size[1]
     for candidate in candidates:
-        width, height = upright_size(*preview.size, candidate)
+        width, height = upright_size(preview.width, preview.height, candidate)
         if (width >= height) == wide:
-            return upright(preview, candidate)
-    return upright(preview, candidates[0])
+            return candidate
+    return candidates[0]
 
 
 def _developed(raw: Any, needed: int, orientation: int) -> Image.Image:

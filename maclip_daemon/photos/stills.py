@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pillow_heif
@@ -28,10 +30,31 @@ _OPENERS = [name for name in FAMILIES if name != "MPO"]  # Pillow's JPEG reader 
 _SIGNATURES = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
 _DNG_VERSION = 50706  # the TIFF tag that makes a DNG; its first picture may be a mere thumbnail
 
+Enough = Callable[[int, int], tuple[int, int]]
+"""(width, height) of a picture → the smallest (width, height) that it may be decoded at."""
 
-def decode_still(file: BinaryIO, family: Family, max_megapixels: float) -> Image.Image:
-    """Decode the first picture of a file, completely, as it is stored (neither turned nor converted).
 
+@dataclass(frozen=True)
+class Still:
+    """A decoded picture as it is stored, neither turned nor converted."""
+
+    image: Image.Image
+    """At its own size, or smaller when less was asked for."""
+    width: int
+    """Pixels of the picture itself."""
+    height: int
+    jpeg: bytes | None
+    """The JPEG that it was decoded from; None for other formats."""
+
+
+def decode_still(
+    file: BinaryIO, family: Family, max_megapixels: float, enough: Enough | None = None
+) -> Still:
+    """Decode the first picture of a file; never one of its thumbnails.
+
+    `enough`: a JPEG is decoded at the smallest of its 1/1, 1/2, 1/4 and 1/8 that is not below it, by leaving
+    out the fine part of its cosine transform: all of the file is read, a third of the work is done. None:
+    at its own size.
     Raises `Poison` for a file that is damaged, cut off, too large, no photo, or of another family than its
     name says, and `Transient` when it cannot be read.
     """
@@ -39,20 +62,24 @@ def decode_still(file: BinaryIO, family: Family, max_megapixels: float) -> Image
     file.seek(0)
     if not head:
         raise Poison(f"it is empty. {ADVICE}")
+    jpeg = None
     with told_as_poison(f"{_kind(head)} data"):
         if head.startswith(b"\xff\xd8\xff"):
-            data = file.read()
-            check_jpeg(data)
-            file = io.BytesIO(data)
+            jpeg = file.read()
+            check_jpeg(jpeg)
+            file = io.BytesIO(jpeg)
         image = _open(file, head)
         _check_family(image, family)
-        check_pixels(*image.size, max_megapixels)
+        width, height = image.size
+        check_pixels(width, height, max_megapixels)
         if image.format == "PNG":
             image.verify()  # the checksums, which decoding does not look at; it uses the image up
             file.seek(0)
             image = _open(file, head)
+        if jpeg is not None and enough is not None:
+            image.draft(None, enough(width, height))
         image.load()
-    return image
+    return Still(image, width, height, jpeg)
 
 
 def check_jpeg(data: bytes) -> None:

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import queue
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.library.jobs import LeasedJob
-from maclip_daemon.photos.decoder import DecodedPhoto, Decoder
+from maclip_daemon.photos.decoder import Decoder
+from maclip_daemon.pipeline.look_ahead import LookAhead, Ready
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.pipeline.score_jobs import ScoreJobs, row_of
-from maclip_daemon.scoring.client import PixelBlock, ScorerClient
+from maclip_daemon.scoring.client import ScorerClient
 from maclip_daemon.settings import Settings
 
 LOOK_AHEAD_BATCHES = 2  # decoded photos that may wait for the scorer, in batches
+ROOM_LOOK_S = 1.0  # how often a decoder that waits for room says that it lives
 IDLE_LOOK_S = 5.0  # other programs (`maclip retry`) queue work too; an indexed look costs microseconds
 DECODER_IDLE_EXIT_S = 30.0
-MOST_DECODERS = 4  # beyond that the scorer is the bottleneck
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A decoded photo on its way to the scorer."""
-
-    job: LeasedJob
-    photo: DecodedPhoto
-
-    @property
-    def block(self) -> PixelBlock:
-        """What the scorer takes."""
-        photo = self.photo
-        return PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height, name=self.job.path)
 
 
 class Judging:
@@ -54,7 +37,11 @@ class Judging:
         self._state = state
         self._settings = settings
         self._client = client
-        self._ready: queue.Queue[Ready] = queue.Queue(LOOK_AHEAD_BATCHES * settings.scoring.batch_photos)
+        self._ahead = LookAhead(
+            state.work_arrived,
+            LOOK_AHEAD_BATCHES * settings.scoring.batch_photos,
+            settings.decoding.look_ahead_mb << 20,
+        )
         self.decoders = decoders
 
     def decode_loop(self, index: int) -> None:
@@ -83,20 +70,19 @@ class Judging:
         try:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat("scorer", patience_s)
-                batch = self._next_batch()
+                batch = self._ahead.take(self._settings.scoring.batch_photos, IDLE_LOOK_S)
                 if batch:
                     self._score(batch)
                 else:
                     self._client.close_if_idle(time.monotonic())
         finally:
             self._client.close()
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    self._ready.get_nowait().photo.discard()
+            for ready in self._ahead.take_all():
+                ready.photo.discard()
 
     def _decode(self, decoder: Decoder, job: LeasedJob, part: str, patience_s: float) -> None:
         try:
-            photo = decoder.decode(Path(job.path))
+            photo = decoder.decode(Path(job.path), self._jobs.known_hash(job))
         except errors.NoSpace as error:
             self._jobs.rest("spool", str(error), [job])
             return
@@ -109,7 +95,7 @@ class Judging:
         # A small photo needs no room in the spool; it ends that pause only when its time is over.
         self._state.pauses.end("spool", if_over=photo.spooled is None)
         self._state.pauses.end("decoder")
-        known = self._jobs.known_score(photo.pixel_hash)
+        known = self._jobs.known_score(photo)
         if known is not None:
             photo.discard()
             if self._jobs.store([(job, photo, known)]):
@@ -117,18 +103,9 @@ class Judging:
             return
         while not self._state.stopping.is_set():
             self._state.pulse.beat(part, patience_s)
-            with contextlib.suppress(queue.Full):
-                self._ready.put(Ready(job, photo), timeout=1.0)
+            if self._ahead.put(Ready(job, photo), ROOM_LOOK_S):
                 return
         photo.discard()
-
-    def _next_batch(self) -> list[Ready]:
-        batch: list[Ready] = []
-        with contextlib.suppress(queue.Empty):
-            batch.append(self._ready.get(timeout=1.0))
-            while len(batch) < self._settings.scoring.batch_photos:
-                batch.append(self._ready.get_nowait())
-        return batch
 
     def _score(self, batch: list[Ready]) -> None:
         try:
@@ -164,8 +141,3 @@ class Judging:
                 continue
             self._state.pulse.beat("scorer", self._settings.scoring.timeout_s + 60.0)
             self._score([ready])
-
-
-def default_decoders() -> int:
-    """How many decoder processes suit this machine: half the cores, at most four."""
-    return max(1, min(MOST_DECODERS, (os.cpu_count() or 2) // 2))

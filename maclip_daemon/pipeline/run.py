@@ -23,9 +23,10 @@ from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.photos.decoder import Decoder
+from maclip_daemon.pipeline import workforce
 from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.intake import Intake
-from maclip_daemon.pipeline.judging import Judging, default_decoders
+from maclip_daemon.pipeline.judging import Judging
 from maclip_daemon.pipeline.places import Place
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.recovery import recover
@@ -82,7 +83,7 @@ class Pipeline:
         settings, state = self.settings, self.state
         places = [Place(self._library, state, settings.folders, root) for root in self._roots]
         self.intake = Intake(self._library, state, places, once=self._once)
-        count = settings.decoding.workers or default_decoders()
+        count = workforce.decoders(settings.decoding, workforce.cores())
         decoders = [Decoder(settings.decoding, self.identity.protocol, self._spool) for _ in range(count)]
         score_jobs = ScoreJobs(
             self._library, state, settings, scale.id, self._worker, 2 * count, self.intake.is_away

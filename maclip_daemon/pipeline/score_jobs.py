@@ -62,10 +62,17 @@ class ScoreJobs:
                     )
             return self._leased.popleft() if self._leased else None
 
-    def known_score(self, pixel_hash: str) -> scores.ScoreRow | None:
-        """Give the score of the same pixels under another name, or of before a metadata edit."""
+    def known_hash(self, job: LeasedJob) -> str | None:
+        """Give what the library knows the picture of this photo by, from before the file changed."""
         with self._library.reading() as session:
-            return scores.find_by_pixel_hash(session, pixel_hash, self._scale_id)
+            return photos.pixel_hash_of(session, job.photo_id)
+
+    def known_score(self, photo: DecodedPhoto) -> scores.ScoreRow | None:
+        """Give the score of the same picture under another name, or of before a metadata edit."""
+        hashes = filter(None, (photo.pixel_hash, photo.former_hash))
+        with self._library.reading() as session:
+            found = (scores.find_by_pixel_hash(session, each, self._scale_id) for each in hashes)
+            return next((score for score in found if score is not None), None)
 
     def store(self, scored: list[tuple[LeasedJob, DecodedPhoto, scores.ScoreRow]]) -> int:
         """Store scores and end their jobs in one transaction; how many counted."""
@@ -84,6 +91,7 @@ class ScoreJobs:
                     height=photo.photo_height,
                     taken_at=photo.taken_at,
                     pixel_hash=photo.pixel_hash,
+                    former_hash=photo.former_hash,
                 )
                 finished.append((job.photo_id, row))
             scores.record_all(session, self._scale_id, finished, now)

@@ -19,7 +19,7 @@ from maclip_daemon.iqa.photo_score import ModelIdentity, PhotoScore
 from maclip_daemon.photos import spool
 from maclip_daemon.photos.decoder import DecodedPhoto, Decoder
 from maclip_daemon.photos.formats import is_photo
-from maclip_daemon.pipeline.judging import default_decoders
+from maclip_daemon.pipeline import workforce
 from maclip_daemon.scoring.client import PixelBlock, ScorerClient
 from maclip_daemon.settings import Settings
 
@@ -66,7 +66,7 @@ def score(files: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]
 @contextlib.contextmanager
 def decoding(settings: Settings, protocol: str, folder: Path) -> Iterator[Any]:
     """Give a function that decodes a photo in one of several processes: path → (path, future)."""
-    count = settings.decoding.workers or default_decoders()
+    count = workforce.decoders(settings.decoding, workforce.cores())
     idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
     decoders = [Decoder(settings.decoding, protocol, folder) for _ in range(count)]
     for decoder in decoders:

@@ -198,6 +198,11 @@ def test_other_pixels_drop_the_old_scores_and_the_same_ones_keep_them(
     assert photos.set_facts(session, photo, pixel_hash="one", **facts)  # type: ignore[arg-type]
     assert not photos.set_facts(session, photo, pixel_hash="one", **facts)  # type: ignore[arg-type]
     assert count(session, SCORES) == 1
+    assert photos.pixel_hash_of(session, photo) == "one"
+    new = {"pixel_hash": "jpeg:one", "former_hash": "one"}
+    assert not photos.set_facts(session, photo, **new, **facts)  # type: ignore[arg-type]
+    assert photos.pixel_hash_of(session, photo) == "jpeg:one"
+    assert count(session, SCORES) == 1
     assert photos.set_facts(session, photo, pixel_hash="two", **facts)  # type: ignore[arg-type]
     assert count(session, SCORES) == 0
     assert session.execute(select(PHOTOS.c.taken_at)).scalar() == "2026-05-01T10:00:00"

@@ -1,0 +1,83 @@
+"""The identity of a JPEG's picture: a hash of its coded picture data, all metadata left out.
+
+What decides the pixels is hashed as it stands in the file: frame, tables, scans, how colours are coded, and
+how the picture is turned. So the identity is known before decoding, whatever size the picture is decoded at,
+and does not change with the decoder's version. Programs that write metadata copy those bytes unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from maclip_daemon.photos import jpeg_structure
+
+PREFIX = "jpeg:"  # tells these hashes from those of decoded pixels, which every JPEG had before
+_EOI, _SOS, _COMMENT, _JFIF, _ADOBE = 0xD9, 0xDA, 0xFE, 0xE0, 0xEE
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_APPLICATION = frozenset(range(0xE0, 0xF0))
+
+
+class Segment(NamedTuple):
+    """A marker segment; of a scan, with the entropy-coded data that follow its header."""
+
+    marker: int
+    content: memoryview
+    """What follows the two bytes of length."""
+
+
+def identity_of(data: bytes, orientation: int | None) -> str:
+    """The identity of the first picture of a whole JPEG (see `jpeg_structure.damage`).
+
+    `orientation`: EXIF's, as far as the picture is turned by it; 1 or None: not at all.
+    """
+    digest = blake3()
+    frame, jfif, adobe = b"", False, None
+    for segment in segments(data):
+        content = segment.content
+        if segment.marker in _FRAMES:
+            frame = bytes(content)
+        elif segment.marker == _JFIF:
+            jfif = jfif or bytes(content[:5]) == b"JFIF\0"
+        elif segment.marker == _ADOBE and bytes(content[:5]) == b"Adobe" and len(content) >= 12:
+            adobe = content[11]
+        if segment.marker != _COMMENT and segment.marker not in _APPLICATION:
+            digest.update(b"%c%d\n" % (segment.marker, len(content)))
+            digest.update(content)
+    digest.update(f"{_colours(frame, jfif, adobe)} {orientation or 1}\n".encode("ascii"))
+    return PREFIX + digest.hexdigest()
+
+
+def segments(data: bytes) -> Iterator[Segment]:
+    """The segments of a whole JPEG from its start to the end marker of its first picture."""
+    whole = memoryview(data)
+    position = 2
+    while (position := data.find(b"\xff", position)) >= 0:
+        marker = data[position + 1]
+        if marker == 0xFF or marker in jpeg_structure.WITHOUT_LENGTH:
+            position += 1 if marker == 0xFF else 2
+            continue
+        if marker == _EOI:
+            return
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == _SOS:
+            end = jpeg_structure.end_of_scan(data, end)
+        yield Segment(marker, whole[position + 4 : end])
+        position = end
+
+
+def _colours(frame: bytes, jfif: bool, adobe: int | None) -> str:
+    """How libjpeg will read the components (its `default_decompress_parms`).
+
+    Two application segments have a say in it; the rest of what they hold has none.
+    """
+    count = frame[5] if len(frame) > 5 else 0
+    if count == 3:
+        names = frame[6::3][:3]
+        named_rgb = adobe is None and names == b"RGB"
+        return "RGB" if not jfif and (adobe == 0 or named_rgb) else "YCbCr"
+    if count == 4:
+        return "YCCK" if adobe == 2 else "CMYK"
+    return f"{count}"
