@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import paths
+from maclip_daemon.library.column_types import PathText
 from maclip_daemon.library.places import at, below, folder_for, folder_is_under, path_of
 from maclip_daemon.library.tables import FOLDERS, JOURNAL, PHOTOS
 
@@ -28,7 +29,10 @@ def move(session: Session, photo_id: int, new_path: str, root_id: int) -> None:
         session.execute(
             update(JOURNAL)
             .where(JOURNAL.c.photo_id == photo_id, JOURNAL.c.target_path == old_target)
-            .values(target_path=new_target, origin_path=func.coalesce(JOURNAL.c.origin_path, old_target))
+            .values(
+                target_path=new_target,
+                origin_path=func.coalesce(JOURNAL.c.origin_path, literal(old_target, PathText())),
+            )
         )
 
 

@@ -119,3 +119,15 @@ def test_a_rating_in_hand_is_done_again_when_the_stars_move(session: Session, ph
     ratings.enqueue_photos_to_rate(session, NOW)
     assert not jobs.finish(session, job, "w")
     assert jobs.counts(session, "rate").ready == 1
+
+
+@pytest.mark.parametrize("old", ["/photos/a.jpg", "/photos/\udcff.jpg"])
+@pytest.mark.parametrize("new", ["/photos/b.jpg", "/photos/\udcfe.jpg"])
+def test_the_journal_follows_a_photo_to_any_name(
+    session: Session, root: int, add_photo: AddPhoto, old: str, new: str
+) -> None:
+    photo = add_photo(old, 0.5)
+    ratings.confirm(session, intend(session, photo, f"{old}.xmp"), NOW)
+    photos.move(session, photo, new, root)
+    (row,) = ratings.undo_chain(session, f"{new}.xmp")
+    assert (row.target_path, row.origin_path) == (f"{new}.xmp", f"{old}.xmp")
