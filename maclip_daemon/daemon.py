@@ -124,7 +124,8 @@ class Daemon:
         if str(error) != self._paused_because:
             self._paused_because = str(error)
             log.warning("paused", reason=str(error), retry_in_s=settings.jobs.pause_s)
-            notify.status(f"paused: {error}")
+            # After a reload the manager waits for READY, whatever it finds.
+            (notify.ready if self._announced else notify.status)(f"paused: {error}")
             daemon_notice.put(settings.data_dir, str(error))
         notify.extend(settings.jobs.pause_s + LONGEST_LOCK_S)
         self._sleep(settings.jobs.pause_s)

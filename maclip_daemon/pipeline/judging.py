@@ -111,9 +111,7 @@ class Judging:
         try:
             results = self._client.score([ready.block for ready in batch])
         except errors.EnvironmentUnfit as error:
-            for ready in batch:
-                ready.photo.discard()
-            self._jobs.rest("model", str(error), [ready.job for ready in batch])
+            self._rest(batch, str(error))
             return
         except errors.MaclipError as error:
             self._score_one_by_one(batch, error)
@@ -135,9 +133,17 @@ class Judging:
             self._jobs.fail(batch[0].job, error)
             return
         log.warning("a batch was lost; scoring its photos one by one", reason=str(error), photos=len(batch))
-        for ready in batch:
+        for position, ready in enumerate(batch):
+            if self._state.pauses.any_of("model"):  # not one photo is to blame: the device is
+                self._rest(batch[position:], self._state.pauses.reasons()["model"])
+                return
             if self._state.stopping.is_set():
                 ready.photo.discard()
                 continue
             self._state.pulse.beat("scorer", self._settings.scoring.timeout_s + 60.0)
             self._score([ready])
+
+    def _rest(self, batch: list[Ready], reason: str) -> None:
+        for ready in batch:
+            ready.photo.discard()
+        self._jobs.rest("model", reason, [ready.job for ready in batch])
