@@ -5,7 +5,7 @@ from found_file import NOW
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import calibration, jobs, photos, ratings, scores
+from maclip_daemon.library import calibration, jobs, photos, ratings, roots, scores
 from maclip_daemon.library.ratings import LastWrite
 from maclip_daemon.library.tables import PHOTOS
 
@@ -124,10 +124,10 @@ def test_a_rating_in_hand_is_done_again_when_the_stars_move(session: Session, ph
 @pytest.mark.parametrize("old", ["/photos/a.jpg", "/photos/\udcff.jpg"])
 @pytest.mark.parametrize("new", ["/photos/b.jpg", "/photos/\udcfe.jpg"])
 def test_the_journal_follows_a_photo_to_any_name(
-    session: Session, root: int, add_photo: AddPhoto, old: str, new: str
+    session: Session, add_photo: AddPhoto, old: str, new: str
 ) -> None:
     photo = add_photo(old, 0.5)
     ratings.confirm(session, intend(session, photo, f"{old}.xmp"), NOW)
-    photos.move(session, photo, new, root)
+    photos.move(session, photo, new, roots.root_for(session, "/photos", NOW))
     (row,) = ratings.undo_chain(session, f"{new}.xmp")
     assert (row.target_path, row.origin_path) == (f"{new}.xmp", f"{old}.xmp")
