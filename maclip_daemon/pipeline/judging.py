@@ -95,6 +95,10 @@ class Judging:
         # A small photo needs no room in the spool; it ends that pause only when its time is over.
         self._state.pauses.end("spool", if_over=photo.spooled is None)
         self._state.pauses.end("decoder")
+        if not self._jobs.is_as_found(job):
+            photo.discard()
+            self._jobs.fail(job, errors.FileChanged("It was written anew while it was read."))
+            return
         known = self._jobs.known_score(photo)
         if known is not None:
             photo.discard()

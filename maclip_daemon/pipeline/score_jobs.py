@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import collections
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from maclip_daemon import errors
+from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.library import jobs, photos, scores
+from maclip_daemon.library import jobs, paths, photos, places, scores
 from maclip_daemon.library.database import Library
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.photos.decoder import DecodedPhoto
@@ -48,6 +50,7 @@ class ScoreJobs:
         self._look_ahead = look_ahead
         self._is_away = is_away
         self._policy = RetryPolicy(settings.jobs.max_attempts, settings.jobs.retry_base_s)
+        self._patience = RetryPolicy(sys.maxsize, settings.jobs.retry_base_s)
         self._leased: collections.deque[LeasedJob] = collections.deque()
         self._lease_lock = threading.Lock()
 
@@ -106,9 +109,24 @@ class ScoreJobs:
         self._state.wake()
         return counted
 
+    def is_as_found(self, job: LeasedJob) -> bool:
+        """Whether a photo still is the file that was found to be whole; else somebody writes it anew."""
+        found = found_file(job.path)
+        with self._library.reading() as session:
+            known = places.at(session, *paths.split(job.path))
+        if found is None or known is None:
+            return True  # gone, or renamed: it is no other file
+        return (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
+
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
-        """Record a failed attempt; a photo that is gone is missing, not failed."""
+        """Record a failed attempt; a photo that is gone is missing, not failed.
+
+        A file that is written anew while it waits for its turn is scored when it is whole again: until then
+        it is tried with growing pauses, and never given up.
+        """
         now = self._state.clock()
+        if not self.is_as_found(job):
+            error = errors.FileChanged("It is being written. Its score follows when it is whole.")
         blameless = isinstance(error, errors.Transient) and not isinstance(
             error, (errors.ChildDied, errors.ChildTimedOut)
         )
@@ -131,7 +149,7 @@ class ScoreJobs:
                 str(error),
                 now,
                 poison=isinstance(error, errors.Poison),
-                policy=self._policy,
+                policy=self._patience if isinstance(error, errors.FileChanged) else self._policy,
             )
         if outcome == "dead":
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
