@@ -9,40 +9,15 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from maclip_daemon.iqa.attention_pool import MeanTokenPool
 from maclip_daemon.iqa.views import CLIP_NORMALISATION, Normalisation
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class MeanTokenPool(nn.Module):
-    """OpenAI's attention pool without positional embedding, for its one output: the mean token's.
-
-    open_clip computes all tokens and drops the others; on a whole photo of 24 megapixels those are 23 000.
-    """
-
-    def __init__(self, pool: AttentionPool2d) -> None:
-        super().__init__()
-        self.q_proj, self.k_proj = pool.q_proj, pool.k_proj
-        self.v_proj, self.c_proj = pool.v_proj, pool.c_proj
-        self.heads = pool.num_heads
-
-    def forward(self, activations: Tensor) -> Tensor:
-        """[N, C, h, w] → [N, D]."""
-        tokens = activations.flatten(2).transpose(1, 2)  # [N, hw, C]
-        mean = tokens.mean(dim=1, keepdim=True)
-        tokens = torch.cat([mean, tokens], dim=1)
-        query, key, value = (
-            projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [N, heads, tokens, C/heads]
-            for projected in (self.q_proj(mean), self.k_proj(tokens), self.v_proj(tokens))
-        )
-        pooled = nn.functional.scaled_dot_product_attention(query, key, value)
-        projected_out: Tensor = self.c_proj(pooled.transpose(1, 2).flatten(2))
-        return projected_out[:, 0]
 
 
 class Encoder:
