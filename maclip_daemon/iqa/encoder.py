@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from maclip_daemon.iqa.attention_pool import MeanTokenPool
+from maclip_daemon.iqa.fused_convolutions import fuse
 from maclip_daemon.iqa.views import CLIP_NORMALISATION, Normalisation
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -44,6 +45,8 @@ class Encoder:
             fold_batch_norms(tower)
         tower.to(device=self.device, dtype=DTYPES[precision])
         self._tower = tower.to(memory_format=torch.channels_last)
+        if self.device.type == "cpu":
+            fuse(self._tower, DTYPES[precision])
 
     @torch.inference_mode()
     def encode(self, views: Tensor) -> Tensor:

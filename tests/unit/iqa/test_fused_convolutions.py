@@ -1,0 +1,134 @@
+"""The fused tower is the same function as the plain one, and no tower is fused where that does not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+from torch import Tensor, nn
+
+from maclip_daemon.iqa import fused_convolutions
+from maclip_daemon.iqa.architecture import build_visual_tower
+from maclip_daemon.iqa.attention_pool import MeanTokenPool
+from maclip_daemon.iqa.checkpoints import Checkpoint, load_checkpoint
+from maclip_daemon.iqa.encoder import Encoder
+from maclip_daemon.iqa.fused_convolutions import FusedBottleneck, FusedConvolution
+from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+
+needs_operators = pytest.mark.skipif(
+    not fused_convolutions.is_available(torch.float32), reason="this PyTorch has no oneDNN on this processor"
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    path = write_seeded_checkpoint(tmp_path_factory.mktemp("models") / "seeded.safetensors")
+    return load_checkpoint(path)
+
+
+def resnet(checkpoint: Checkpoint) -> ModifiedResNet:
+    tower = build_visual_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin)
+    assert isinstance(tower, ModifiedResNet)
+    return tower
+
+
+def views(*size: int) -> Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(1))
+
+
+def unfused(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, precision: str = "fp32") -> Encoder:
+    with monkeypatch.context() as patch:
+        patch.setattr(fused_convolutions, "is_available", lambda dtype: False)
+        return Encoder(resnet(checkpoint), precision=precision)  # type: ignore[arg-type]
+
+
+@needs_operators
+@pytest.mark.parametrize("size", [(1, 3, 224, 224), (7, 3, 224, 224), (2, 3, 301, 257)])
+def test_a_fused_tower_gives_the_features_of_the_plain_one(
+    size: tuple[int, ...], checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = views(*size)
+    fused = Encoder(resnet(checkpoint))
+    kinds = {type(module) for module in fused._tower.modules()}
+    assert FusedBottleneck in kinds
+    assert nn.Conv2d not in kinds
+    plain = unfused(checkpoint, monkeypatch)
+    assert nn.Conv2d in {type(module) for module in plain._tower.modules()}
+    torch.testing.assert_close(fused.encode(given), plain.encode(given), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(
+    not fused_convolutions.is_available(torch.bfloat16), reason="this processor has no bf16 convolutions"
+)
+def test_in_bf16_the_fused_tower_is_at_least_as_close_to_fp32_as_the_plain_one(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = views(8, 3, 224, 224)
+    exact = unfused(checkpoint, monkeypatch).encode(given)
+    plain = (unfused(checkpoint, monkeypatch, "bf16").encode(given) - exact).norm()
+    fused = (Encoder(resnet(checkpoint), precision="bf16").encode(given) - exact).norm()
+    assert fused < 1.2 * plain
+
+
+@needs_operators
+def test_views_are_not_changed_by_encoding_them(checkpoint: Checkpoint) -> None:
+    given = views(2, 3, 224, 224).contiguous(memory_format=torch.channels_last)
+    before = given.clone()
+    Encoder(resnet(checkpoint)).encode(given)
+    assert torch.equal(given, before)
+
+
+@needs_operators
+def test_the_built_in_tower_is_fused_but_for_its_strided_convolutions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from maclip_daemon.iqa import loading, metrics, models
+
+    def built_in() -> Encoder:
+        return loading.load(models.resolve("builtin", Path()), metrics.maclip(), Path()).encoder
+
+    fused = built_in()
+    assert sum(isinstance(module, FusedConvolution) for module in fused._tower.modules()) > 40
+    with monkeypatch.context() as patch:
+        patch.setattr(fused_convolutions, "is_available", lambda dtype: False)
+        plain = built_in()
+    given = views(2, 3, 224, 224)
+    torch.testing.assert_close(fused.encode(given), plain.encode(given), rtol=1e-4, atol=1e-5)
+
+
+@needs_operators
+def test_operators_that_mean_something_else_are_not_used(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(self: FusedConvolution, values: Tensor) -> Tensor:
+        return values * 1.01
+
+    fused_convolutions.is_available.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(FusedConvolution, "forward", other)
+        assert not fused_convolutions.is_available(torch.float32)
+        assert nn.Conv2d in {type(module) for module in Encoder(resnet(checkpoint))._tower.modules()}
+    fused_convolutions.is_available.cache_clear()
+
+
+def test_a_tower_whose_batch_norms_are_not_folded_stays_as_it_is(checkpoint: Checkpoint) -> None:
+    tower = resnet(checkpoint).eval()
+    given = views(1, 3, 224, 224)
+    with torch.no_grad():
+        tower.attnpool = MeanTokenPool(tower.attnpool)
+        before = tower(given)
+        fused_convolutions.fuse(tower, torch.float32)
+        assert torch.equal(tower(given), before)
+
+
+def test_the_mean_token_pool_is_open_clips_attention_pool_without_its_positional_embedding() -> None:
+    torch.manual_seed(0)
+    pool = AttentionPool2d(7, 256, 4, 64).eval()
+    with torch.no_grad():
+        pool.positional_embedding.zero_()
+        for projection in (pool.k_proj, pool.v_proj):
+            nn.init.normal_(projection.bias)  # open_clip begins with zeros, which would hide a lost bias
+        activations = torch.randn(3, 256, 7, 7)
+        torch.testing.assert_close(MeanTokenPool(pool)(activations), pool(activations), rtol=1e-4, atol=1e-5)
