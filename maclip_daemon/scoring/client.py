@@ -17,8 +17,14 @@ from maclip_daemon.settings import ScoringSettings
 
 __all__ = ["PixelBlock", "ScorerClient"]
 
-# OpenMP's threads spin while they wait; beside busy decoders that costs four times the processor time.
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+ENVIRONMENT = {
+    # OpenMP's threads spin while they wait; beside busy decoders that costs four times the processor time.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # glibc gives every block above 32 MiB back to the system at once; the next batch then waits for its pages
+    # to be zeroed again, up to two fifths of the time of a view. The process lives for minutes.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
+}
 _SIDE = protocols.VIEW_SIZE
 _PROBE = PixelBlock(bytes([128]) * (_SIDE * _SIDE * 3), None, _SIDE, _SIDE)
 _REQUEST_BYTES = 256 << 20  # pixels in one request; far below the pipe's limit of 2 GiB
@@ -35,12 +41,10 @@ class ScorerClient:
         settings: ScoringSettings,
         data_dir: Path,
         *,
-        nice: int = 0,
         module: str = "maclip_daemon.scoring.process",
     ) -> None:
         self._settings = settings
         self._data_dir = data_dir
-        self._nice = nice
         self._module = module
         self._child: Child | None = None
         self._model: ResolvedModel | None = None
@@ -175,7 +179,7 @@ class ScorerClient:
                 "threads": self._settings.threads,
                 "data_dir": os.fspath(self._data_dir),
             }
-            self._child = Child(self._module, configuration, nice=self._nice, environment=ENVIRONMENT)
+            self._child = Child(self._module, configuration, environment=ENVIRONMENT)
         return self._child
 
 
