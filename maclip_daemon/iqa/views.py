@@ -27,10 +27,13 @@ CLIP_NORMALISATION = Normalisation()
 
 
 def normalise(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
-    """RGB bytes [..., H, W, 3] → normalised floats [..., 3, H, W] (fp32)."""
-    mean = torch.tensor(normalisation.mean, device=pixels.device)
-    std = torch.tensor(normalisation.std, device=pixels.device)
-    return ((pixels.float() / 255 - mean) / std).movedim(-1, -3)
+    """RGB bytes [..., H, W, 3] → normalised floats [..., 3, H, W] (fp32), channels last in memory."""
+    width = pixels.shape[-2]
+    # Row by row, not pixel by pixel: loops over three colours are too short for vector instructions.
+    mean = torch.tensor(normalisation.mean, device=pixels.device).repeat(width)
+    std = torch.tensor(normalisation.std, device=pixels.device).repeat(width)
+    rows = pixels.flatten(-2).to(torch.float32, copy=True)
+    return rows.div_(255).sub_(mean).div_(std).reshape(pixels.shape).movedim(-1, -3)
 
 
 def make_views(
@@ -53,13 +56,15 @@ def make_views(
     stop = crops + 1 if stop is None else stop
     parts = []
     if start < crops:
-        # Strides only, no copy: the indexing below copies just the wanted crops.
-        windows = pixels.unfold(0, VIEW_SIZE, STRIDE).unfold(1, VIEW_SIZE, STRIDE)  # [rows, columns, 3, h, w]
-        wanted = torch.arange(start, min(stop, crops), device=pixels.device)
-        chosen = windows[wanted // columns, wanted % columns]
-        parts.append(normalise(chosen.movedim(1, -1), normalisation))
+        corners = [divmod(crop, columns) for crop in range(start, min(stop, crops))]
+        chosen = [
+            pixels[row * STRIDE : row * STRIDE + VIEW_SIZE, column * STRIDE : column * STRIDE + VIEW_SIZE]
+            for row, column in corners
+        ]
+        parts.append(normalise(torch.stack(chosen), normalisation))
     if stop > crops:
-        parts.append(global_view(pixels, normalisation)[None])
+        # By way of [1, h, w, 3], so that its strides, too, say channels last; `cat` would copy otherwise.
+        parts.append(global_view(pixels, normalisation).movedim(0, -1)[None].movedim(-1, 1))
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
@@ -70,11 +75,17 @@ def global_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATIO
     """
     rows, row_share = _bilinear_sources(pixels.shape[0], pixels.device)
     columns, column_share = _bilinear_sources(pixels.shape[1], pixels.device)
-    corners = normalise(pixels[rows.flatten()][:, columns.flatten()], normalisation)
-    corners = corners.reshape(3, VIEW_SIZE, 2, VIEW_SIZE, 2)
-    across: Tensor = corners[..., 0] * (1 - column_share) + corners[..., 1] * column_share
+    taken = pixels[rows.flatten()].flatten(1)  # [448, W * 3]
+    colours = torch.arange(3, device=pixels.device)
+    taken = taken.index_select(1, (columns.flatten()[:, None] * 3 + colours).flatten())
+    corners = normalise(taken.reshape(2 * VIEW_SIZE, 2 * VIEW_SIZE, 3), normalisation).movedim(0, -1)
+    corners = corners.reshape(2 * VIEW_SIZE, VIEW_SIZE, 2, 3)  # rows, columns, left and right, colours
+    share = column_share[:, None].expand(-1, 3)
+    across = corners[:, :, 0] * (1 - share) + corners[:, :, 1] * share  # [448, 224, 3]
+    across = across.reshape(VIEW_SIZE, 2, VIEW_SIZE * 3)
     share = row_share[:, None]
-    return across[:, :, 0] * (1 - share) + across[:, :, 1] * share
+    view: Tensor = across[:, 0] * (1 - share) + across[:, 1] * share
+    return view.reshape(VIEW_SIZE, VIEW_SIZE, 3).movedim(-1, 0)
 
 
 def squashed_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
