@@ -1,0 +1,220 @@
+"""Whether database, sidecars and originals are what the model says: every difference, in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+from tests.faults.soak.model import Kept, Model, Photo, Sidecar, digest_of, sidecar_of
+from tests.homes import Home
+
+SCORE_TOLERANCE = 2e-5  # the same pixels in a batch of another size
+WRITTEN_TOLERANCE = SCORE_TOLERANCE + 1e-6  # six decimals stand in a sidecar
+NAMESPACES = {
+    "http://ns.adobe.com/xap/1.0/": "xmp",
+    "http://ns.maclip-daemon/quality/1.0/": "maclip",
+}
+_DESCRIPTION = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
+_ROWS = """
+SELECT p.id, f.path, p.file_name, p.state, p.rating_owner, p.rating_in_file, p.rating_problem,
+  (SELECT count(*) FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id),
+  (SELECT s.score FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id),
+  (SELECT s.scored_at FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id)
+FROM photos p JOIN folders f ON f.id = p.folder_id LEFT JOIN scales a ON a.active = 1
+"""
+_EDGES = """
+SELECT two_stars_from, three_stars_from, four_stars_from, five_stars_from FROM calibrations
+WHERE scale_id = (SELECT id FROM scales WHERE active = 1) ORDER BY number DESC LIMIT 1
+"""
+
+
+class Row(NamedTuple):
+    """A photo as the database knows it."""
+
+    id: int
+    path: str
+    state: str
+    owner: str
+    rating: int | None
+    problem: str | None
+    scores: int
+    score: float | None
+    scored_at: str | None
+
+
+class Mismatch(NamedTuple):
+    """Something that is not as it must be."""
+
+    path: str
+    what: str
+
+
+def disagreements(model: Model, home: Home) -> list[Mismatch]:
+    """Everything in which database and disk differ from the model; nothing: all is well."""
+    if home.sql("SELECT count(*) FROM jobs WHERE state <> 'dead'") != [(0,)]:
+        return [Mismatch("", "work is left")]
+    rows = _rows(home)
+    edges = next(iter(home.sql(_EDGES)), None)
+    by_path = {row.path: row for row in rows}
+    found = list(_of_rows(model, rows))
+    for path, photo in model.photos.items():
+        row = by_path.get(path)
+        if row is None:
+            found.append(Mismatch(path, "is not in the database"))
+        else:
+            found += [Mismatch(path, what) for what in _of_photo(model, photo, row, edges)]
+    return found or list(_of_disk(model))
+
+
+def agree(model: Model, home: Home) -> None:
+    """Remember the numbers of the rows: from now on they must stay."""
+    rows = _rows(home)
+    model.rows = {row.id: row.path for row in rows}
+    by_path = {row.path: row for row in rows}
+    for path, photo in model.photos.items():
+        row = by_path[path]
+        model.renames_kept += photo.kept is not None and photo.was_at != path
+        photo.kept = Kept(row.id, row.scored_at) if row.scored_at and not photo.is_linked else None
+        photo.was_at = path
+        if _missed_events(model, photo):
+            model.sidecar(path).is_stranger = True
+        photo.has_replaced_another = False
+    model.left = {path.removesuffix(".xmp") for path in _sidecars(model.root)} - model.photos.keys()
+    model.left_by_us += len(model.left & model.followed)
+    model.since_agreement()
+
+
+def read_sidecar(path: str) -> dict[str, str] | None:
+    """The simple properties of a sidecar, read without any of the program's code; None: there is none.
+
+    Raises `ElementTree.ParseError` for one that is not whole.
+    """
+    data = _bytes_of(path)
+    if data is None:
+        return None
+    found: dict[str, str] = {}
+    for description in ElementTree.fromstring(data).iter(_DESCRIPTION):
+        leaves = [*description.attrib.items(), *((child.tag, child.text or "") for child in description)]
+        for tag, text in leaves:
+            uri, _, name = tag.removeprefix("{").partition("}")
+            if uri in NAMESPACES:
+                found[f"{NAMESPACES[uri]}:{name}"] = text
+    return found
+
+
+def _of_rows(model: Model, rows: list[Row]) -> Iterator[Mismatch]:
+    """No row of a photo that is gone is anything but missing, and none was deleted."""
+    numbers, paths = {row.id for row in rows}, {row.path for row in rows}
+    for row in rows:
+        if row.state != "missing" and row.path not in model.photos:
+            yield Mismatch(row.path, f"is {row.state} in the database, and not on the disk")
+    for number, path in model.rows.items():
+        if number in numbers or (model.forgot_rows and path not in model.photos):
+            continue
+        if not _names_of(model, path) & paths:
+            yield Mismatch(path, f"its row {number} was deleted")
+
+
+def _names_of(model: Model, path: str) -> set[str]:
+    """Every path that a row may have by now which was at this one."""
+    names = {path}
+    for old, new in model.renamed:
+        names |= {new + name[len(old) :] for name in names if (name + os.sep).startswith(old + os.sep)}
+    return names
+
+
+def _missed_events(model: Model, photo: Photo) -> bool:
+    """Whether nobody can tell whose row the photo has: it took another's place while no one looked."""
+    return photo.has_replaced_another and model.interruptions > 0
+
+
+def _of_photo(model: Model, photo: Photo, row: Row, edges: tuple[float, ...] | None) -> Iterator[str]:
+    score = photo.content.score
+    if score is None:
+        if row.state != "failed":
+            yield f"is {row.state}, not failed"
+        return
+    if row.state != "scored" or row.scores != 1 or row.score is None:
+        yield f"is {row.state} with {row.scores} scores, not scored with one"
+        return
+    if abs(row.score - score) > SCORE_TOLERANCE:
+        yield f"has the score {row.score}, not the {score} of {photo.content.name}"
+    is_excused = _missed_events(model, photo) or (model.interruptions and photo.was_at in model.reused)
+    if photo.kept is not None and photo.kept != (row.id, row.scored_at) and not is_excused:
+        yield f"was only renamed from {photo.was_at!r}, and {photo.kept} became {row}"
+    if edges is not None:
+        yield from _of_rating(model, photo, row, 1 + sum(row.score >= edge for edge in edges))
+
+
+def _of_rating(model: Model, photo: Photo, row: Row, stars: int) -> Iterator[str]:
+    path = sidecar_of(photo.path)
+    person = model.sidecars.get(path, Sidecar())
+    rated = person.rating if person.rating is not None else photo.embedded
+    if person.frozen is not None and _bytes_of(path) != person.frozen:
+        yield f"its sidecar with a person's {person.rating} stars was changed: {_bytes_of(path)!r}"
+    if rated is not None:
+        if (row.owner, row.rating) != ("person", rated) and not photo.unnoticed_until:
+            yield f"a person gave {rated}, and the database says {row.owner} {row.rating}"
+        return
+    if person.is_stranger or _missed_events(model, photo):
+        return
+    found = read_sidecar(path)
+    if found is None:
+        if not photo.unnoticed_until:
+            yield f"has no sidecar ({row.owner}, {row.problem})"
+        return
+    if person.label is not None and found.get("xmp:Label") != person.label:
+        yield f"a person's {person.label} became {found.get('xmp:Label')}"
+    if (found.get("xmp:Rating"), found.get("maclip:Stars")) != (str(stars), str(stars)):
+        yield f"has {found} in its sidecar, not {stars} stars ({row.owner} {row.rating}, {row.problem})"
+    elif abs(float(found["maclip:Score"]) - (photo.content.score or 0)) > WRITTEN_TOLERANCE:
+        yield f"has the score {found['maclip:Score']} in its sidecar, not {photo.content.score}"
+    elif (row.owner, row.rating) != ("maclip", stars) and not photo.unnoticed_until:
+        yield f"has our {stars} stars, and the database says {row.owner} {row.rating}"
+
+
+def _of_disk(model: Model) -> Iterator[Mismatch]:
+    """Originals are as the hands left them, sidecars whole and beside a photo, and nothing else is there."""
+    lent = {photo.path for photo in model.lent}  # the trash folder lies within the root
+    for path in _files(model.root):
+        if path in model.photos:
+            if digest_of(Path(path).read_bytes()) != model.photos[path].digest:
+                yield Mismatch(path, "is not as the hands left it")
+        elif not path.endswith(".xmp") and path not in lent:
+            yield Mismatch(path, "nobody put it there")
+    yield from (Mismatch(path, "is gone") for path in model.photos if not os.path.lexists(path))
+    for path in _sidecars(model.root):
+        photo = path.removesuffix(".xmp")
+        if photo not in model.photos and photo not in model.left:
+            yield Mismatch(path, "belongs to no photo that was there")
+        elif read_sidecar(path) is None:
+            yield Mismatch(path, "vanished while it was looked at")
+
+
+def _rows(home: Home) -> list[Row]:
+    return [
+        Row(number, os.path.join(_path(folder), _path(name)), *rest)
+        for number, folder, name, *rest in home.sql(_ROWS)
+    ]
+
+
+def _path(stored: Any) -> str:
+    return os.fsdecode(stored) if isinstance(stored, bytes) else str(stored)
+
+
+def _files(root: Path) -> list[str]:
+    return [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
+
+
+def _sidecars(root: Path) -> list[str]:
+    return [path for path in _files(root) if path.endswith(".xmp")]
+
+
+def _bytes_of(path: str) -> bytes | None:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return None

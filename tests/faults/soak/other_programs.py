@@ -1,0 +1,101 @@
+"""What other programs write beside us: stars and labels of persons, in sidecars and in photos.
+
+exiftool where it is installed (a new file and a rename), and exiv2 in a process of its own (in place).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.faults.soak.agreement import read_sidecar
+from tests.faults.soak.hands import Hands
+from tests.faults.soak.model import Sidecar, sidecar_of
+
+RATED_IN_THE_FILE = (".jpg", ".png")
+PATIENCE_S = 120
+NOTICED_AFTER_S = 1.5  # the slack of `pipeline/other_hands.py`, and what a file's time is rounded by
+EXIFTOOL = shutil.which("exiftool")
+_EXIV2 = """
+import os, sys, pyexiv2
+pyexiv2.set_log_level(4)
+name = os.fsencode(sys.argv[1]).decode("latin-1")  # its encoding would be refused otherwise
+with pyexiv2.Image(name, encoding="latin-1") as image:
+    image.modify_xmp(dict([sys.argv[2].split("=", 1)]))
+"""
+_BARE_SIDECAR = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{rating}"/>'
+    "</rdf:RDF></x:xmpmeta>\n"
+)
+
+
+def rate_in_the_sidecar(hands: Hands) -> bool:
+    """A person gives stars in darktable or digiKam; no stars that could be ours."""
+    photo = hands.photo()
+    if photo is None or photo.content.score is None:
+        return False
+    path = sidecar_of(photo.path)
+    before = read_sidecar(path) or {}
+    present = {before.get("xmp:Rating"), before.get("maclip:Stars")}
+    rating = hands.chance.choice([stars for stars in range(1, 6) if str(stars) not in present])
+    age_s = time.time() - os.lstat(path).st_mtime if before else 0.0
+    if before:
+        _write(hands, path, "Xmp.xmp.Rating", str(rating))
+    else:
+        Path(path).write_text(_BARE_SIDECAR.format(rating=rating))
+    after = read_sidecar(path) or {}
+    sidecar = hands.model.sidecar(photo.path)
+    is_first = sidecar.rating is None and photo.embedded is None and "maclip:Stars" in before
+    photo.unnoticed_until = "a start" if is_first and age_s > NOTICED_AFTER_S else "a look"
+    photo.log.append(f"{rating} stars by a person in the sidecar: {before} became {after}")
+    if after.get("maclip:Stars") == str(rating):  # we wrote just before: nobody can tell them apart
+        hands.model.sidecars[path] = Sidecar(label=sidecar.label, is_stranger=True)
+    else:
+        sidecar.rating, sidecar.frozen = rating, Path(path).read_bytes()
+    return True
+
+
+def rate_in_the_file(hands: Hands) -> bool:
+    """A person gives stars in a program that writes them into the photo."""
+    photo = hands.photo()
+    if photo is None or photo.is_linked or photo.content.suffix not in RATED_IN_THE_FILE:
+        return False
+    if photo.content.score is None:
+        return False
+    rating = hands.chance.randint(1, 5)
+    _write(hands, photo.path, "Xmp.xmp.Rating", str(rating))
+    hands.model.edited(photo, f"{rating} stars by a person in the file itself")
+    photo.embedded = rating
+    return True
+
+
+def label_in_the_sidecar(hands: Hands) -> bool:
+    """A person adds something else to a sidecar, which is mostly ours."""
+    photo = hands.photo()
+    if photo is None or not read_sidecar(sidecar_of(photo.path)):
+        return False
+    path = sidecar_of(photo.path)
+    label = f"label {hands.number()}"
+    _write(hands, path, "Xmp.xmp.Label", label)
+    photo.log.append(f"{label} by a person in the sidecar: {read_sidecar(path)}")
+    sidecar = hands.model.sidecar(photo.path)
+    sidecar.label = label
+    if sidecar.rating is not None:
+        sidecar.frozen = Path(path).read_bytes()
+    return True
+
+
+def _write(hands: Hands, path: str, key: str, value: str) -> None:
+    if EXIFTOOL is not None and hands.chance.random() < 0.5:
+        name = key.removeprefix("Xmp.").replace(".", ":")
+        command = [EXIFTOOL, "-q", "-overwrite_original", f"-xmp-{name}={value}", path]
+    else:
+        command = [sys.executable, "-c", _EXIV2, path, f"{key}={value}"]
+    ended = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
+    assert ended.returncode == 0, f"{command}: {ended.stderr!r}"
