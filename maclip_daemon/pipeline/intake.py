@@ -123,7 +123,7 @@ class Intake:
             self._busy = True
         gone: list[str] = []
         for place, event in taken:
-            if event.kind is EventKind.FILE_GONE:
+            if event.kind is EventKind.FILE_GONE or _has_turned_into_none(event):
                 place.settler.forget(event.path)
                 gone.append(event.path)
                 continue
@@ -153,6 +153,7 @@ class Intake:
                 place.settler.forget(event.path)
                 self._rename(place, event.path, event.destination)
                 place.settler.touch(event.destination, now)
+                self._lose([event.destination])  # a link or a pipe may have taken a photo's place
             case EventKind.FOLDER_GONE:
                 place.settler.forget_folder(event.path)
                 self._lose_folder(place, event.path)
@@ -180,7 +181,7 @@ class Intake:
 
     def _lose(self, paths: list[str]) -> None:
         # An event is a hint: the same name may be there again by now.
-        paths = [path for path in paths if not os.path.lexists(path)]
+        paths = [path for path in paths if found_file(path) is None]
         if not paths:
             return
         with self._library.writing() as session:
@@ -193,3 +194,8 @@ class Intake:
             return
         with self._library.writing() as session:
             photos.mark_missing(session, photos.present_below(session, folder), self._state.clock())
+
+
+def _has_turned_into_none(event: FolderEvent) -> bool:
+    """Whether what is at the path by now is no file: nothing, or a link or a pipe instead of a photo."""
+    return event.kind is EventKind.FILE_CHANGED and found_file(event.path) is None
