@@ -262,6 +262,7 @@ def configure_logging(settings: LogSettings) -> None:
         else structlog.dev.ConsoleRenderer(
             colors=terminal and settings.format == "auto",
             pad_event_to=0,
+            repr_native_str=True,  # a file's name must not forge a line, or command the terminal
             exception_formatter=structlog.dev.plain_traceback,  # without the values of variables
         )
     )

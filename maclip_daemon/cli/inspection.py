@@ -205,7 +205,7 @@ def _print_status(
         events = "" if not now else (", events" if now["events"] else ", scans only")
         output.say(f"folder     {output.printable(root['path'])} ({root['state']}{events})")
         for warning in filter(None, [root["reason"], *now.get("warnings", [])]):
-            output.say(f"           ! {warning}")
+            output.say(f"           ! {output.printable(warning)}")
     if running:
         for reason in _pauses(found, settings).values():
             output.say(f"paused     {output.printable(reason)}")
@@ -219,7 +219,7 @@ def _print_status(
     if failures:
         output.say("           `maclip retry` tries them again.")
     for path, reason in problems:
-        output.say(f"unrated    {output.printable(path)}: {reason}")
+        output.say(f"unrated    {output.printable(path)}: {output.printable(reason)}")
 
 
 def _pauses(found: Status, settings: Settings) -> dict[str, str]:
