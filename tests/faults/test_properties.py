@@ -1,0 +1,561 @@
+"""The settler, the scanner and the job queue against small models of them, in random orders.
+
+The clocks are arguments and jump both ways; the folders, the database and its transactions are real.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.scanner import FoundFile
+from maclip_daemon.folders.settler import Settler
+from maclip_daemon.library import jobs, leases, photos, roots, scores
+from maclip_daemon.library.database import Library, Session
+from maclip_daemon.library.jobs import RetryPolicy
+from maclip_daemon.library.leases import LeasedJob
+from maclip_daemon.pipeline.reconciliation import Reconciliation
+from maclip_daemon.pipeline.run_state import RunState
+from tests.faults.conftest import Figures
+
+NOW = 1_780_000_000.0
+SETTLE_S = 2.0
+LEASE_S = 100.0
+POLICY = RetryPolicy(max_attempts=3, retry_base_s=4)
+
+walked: Counter[str] = Counter()
+"""What the machines of the test in hand went through."""
+
+
+def walk(machine: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
+    """Try random walks through a machine."""
+    walked.clear()
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@functools.cache
+def empty_library() -> Path:
+    """A new library as a file to copy: making one takes a fifth of a second."""
+    folder = Path(tempfile.mkdtemp(prefix="maclip-empty-"))
+    Library.open(folder / "library.db").close()
+    return folder / "library.db"
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Two workers with connections of their own, and every step a transaction of its own.
+
+    Never: a job held twice, a result that counts without a lease or for an older request, an attempt counted
+    for a photo that was asked for again. Always: what was asked for is waiting, held, given up, or done.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(shutil.copy(empty_library(), self.folder.name))
+        self.workers = {name: Library.open(self.path) for name in "ab"}
+        self.now = NOW
+        self.photos = []
+        with self.workers["a"].writing() as session:
+            root = roots.root_for(session, "/p", self.now)
+            for number in range(4):
+                found = FoundFile(f"/p/{number}.jpg", 1, 1, 1, number, 1)
+                self.photos.append(photos.see(session, root, found, self.now).photo_id)
+        self.wanted: dict[int, int] = {}  # photo → how often it was asked for since its last valid result
+        self.failed: dict[int, int] = {}
+        self.dead: set[int] = set()
+        self.held: list[tuple[str, LeasedJob, int]] = []  # worker, job, its count of asking when leased
+        self.valid: dict[int, tuple[str, int]] = {}  # photo → holder of the valid lease
+        walked["rounds"] += 1
+        walked["files"] += len(self.photos)
+
+    def teardown(self) -> None:
+        for library in self.workers.values():
+            library.close()
+        self.folder.cleanup()
+
+    @contextlib.contextmanager
+    def session_of(self, worker: str) -> Iterator[Session]:
+        with self.workers[worker].writing() as session:
+            yield session
+
+    @rule(index=st.integers(0, 3), worker=st.sampled_from("ab"))
+    def ask(self, index: int, worker: str) -> None:
+        photo = self.photos[index]
+        with self.session_of(worker) as session:
+            jobs.enqueue(session, photo, "score", self.now)
+        self.wanted[photo] = self.wanted.get(photo, 0) + 1
+        self.dead.discard(photo)
+        if photo not in self.valid:
+            self.failed[photo] = 0
+
+    @rule(worker=st.sampled_from("ab"), limit=st.integers(1, 3))
+    def lease(self, worker: str, limit: int) -> None:
+        with self.session_of(worker) as session:
+            taken = leases.lease(session, "score", worker, self.now, LEASE_S, limit)
+        for job in taken:
+            assert job.photo_id in self.wanted
+            assert job.photo_id not in self.dead
+            assert job.photo_id not in self.valid, "leased twice at once"
+            assert job.attempts == self.failed.get(job.photo_id, 0)
+            self.valid[job.photo_id] = (worker, job.lease_number)
+            self.held.append((worker, job, self.wanted[job.photo_id]))
+
+    def _is_valid(self, worker: str, job: LeasedJob) -> bool:
+        return self.valid.get(job.photo_id) == (worker, job.lease_number)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), poison=st.booleans(), succeeds=st.booleans())
+    def end(self, data: st.DataObject, poison: bool, succeeds: bool) -> None:
+        worker, job, asked = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+        valid = self._is_valid(worker, job)
+        current = valid and asked == self.wanted[job.photo_id]
+        if valid:
+            del self.valid[job.photo_id]
+        if succeeds:
+            with self.session_of(worker) as session:
+                assert jobs.finish(session, job, worker) == current
+            if current:
+                del self.wanted[job.photo_id]
+                self.failed[job.photo_id] = 0
+        else:
+            with self.session_of(worker) as session:
+                ended = jobs.fail(session, job, worker, "why", self.now, poison=poison, policy=POLICY)
+            if not current:
+                assert ended == "lost"
+            else:
+                self.failed[job.photo_id] += 1
+                gone = poison or self.failed[job.photo_id] == POLICY.max_attempts
+                assert ended == ("dead" if gone else "retry")
+                if gone:
+                    self.dead.add(job.photo_id)
+        if valid and not current:
+            self.failed[job.photo_id] = 0
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        worker, job, _ = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+        if self._is_valid(worker, job):
+            del self.valid[job.photo_id]
+        with self.session_of(worker) as session:
+            jobs.give_back(session, [job], worker, self.now)
+
+    @rule(worker=st.sampled_from("ab"))
+    def renew(self, worker: str) -> None:
+        with self.session_of(worker) as session:
+            renewed = leases.renew(session, worker, self.now, LEASE_S)
+        assert renewed == [holder for holder, _ in self.valid.values()].count(worker)
+
+    @rule()
+    def retry_all(self) -> None:
+        with self.session_of("a") as session:
+            assert jobs.retry_dead(session, self.now) == len(self.dead)
+        for photo in self.dead:
+            self.failed[photo] = 0
+        self.dead.clear()
+
+    @rule(worker=st.sampled_from("ab"), all_of_them=st.booleans())
+    def killed_at_rest(self, worker: str, all_of_them: bool) -> None:
+        self._killed(worker, None if all_of_them else worker)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), succeeds=st.booleans())
+    def killed_while_it_ends_a_job(self, data: st.DataObject, succeeds: bool) -> None:
+        worker, job, _ = data.draw(st.sampled_from(self.held))
+        with contextlib.suppress(_Killed), self.session_of(worker) as session:
+            if succeeds:
+                jobs.finish(session, job, worker)
+            else:
+                jobs.fail(session, job, worker, "why", self.now, poison=True, policy=POLICY)
+            raise _Killed
+        self._killed(worker, worker)
+
+    def _killed(self, worker: str, released: str | None) -> None:
+        """The process is gone with all it had in mind; another one begins with its data."""
+        walked["faults"] += 1
+        self.workers[worker].close()
+        self.workers[worker] = Library.open(self.path)
+        with self.session_of(worker) as session:
+            leases.release_all(session, released, self.now)
+        self.valid = {
+            photo: (holder, number)
+            for photo, (holder, number) in self.valid.items()
+            if released is not None and holder != released
+        }
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, 90.0, LEASE_S + 1, 86400.0, -0.5, -50.0, -86400.0]))
+    def time_passes(self, seconds: float) -> None:
+        walked["faults"] += seconds < 0 or seconds > LEASE_S
+        self.now += seconds
+        with self.session_of("b") as session:
+            taken = leases.reclaim_expired(session, self.now, LEASE_S)
+            leased = jobs.select(jobs.JOBS.c.photo_id).where(jobs.JOBS.c.state == "leased")
+            still = {photo for (photo,) in session.execute(leased)}
+        assert taken == len(self.valid) - len(still)
+        self.valid = {photo: holder for photo, holder in self.valid.items() if photo in still}
+
+    @invariant()
+    def no_request_is_ever_lost(self) -> None:
+        with self.workers["a"].reading() as session:
+            counted = jobs.counts(session, "score")
+        assert counted.dead == len(self.dead)
+        assert counted.leased == len(self.valid)
+        assert counted.ready + counted.leased + counted.dead == len(self.wanted)
+
+    @invariant()
+    def nothing_waits_longer_than_a_pause_can_be(self) -> None:
+        with self.workers["b"].reading() as session:
+            due = jobs.next_due(session, "score")
+        assert due is None or due <= self.now + POLICY.pause_s(POLICY.max_attempts) + 1
+
+
+class _Killed(Exception):
+    """The end of a process in the middle of a transaction."""
+
+
+FOLDERS = ["", "a", "a/b", "ü 写"]
+NAMES = ["one.jpg", "two.JPG", "line\nbreak.jpg", "notes.txt"]
+
+
+class ScannerMachine(RuleBasedStateMachine):
+    """People and programs at work in a real folder, scans now and then, and a scorer that reads the files.
+
+    Never: a score of other content than the file's, a photo scored again because it was renamed, a row lost.
+    Always: after a scan, the library has the photos that are there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = Path(self.folder.name, "root")
+        self.outside = Path(self.folder.name, "outside")
+        for place in (*(self.root / folder for folder in FOLDERS), self.outside):
+            place.mkdir(parents=True, exist_ok=True)
+        self.library = Library.open(Path(shutil.copy(empty_library(), self.folder.name)))
+        self.state = RunState(lambda: self.now)
+        self.now = NOW
+        self.numbers = itertools.count(1)
+        self.was_at: dict[int, Path] = {}  # content → where the last scan with work after it found it
+        self.names_known: set[Path] = set()
+        with self.library.writing() as session:
+            self.root_id = roots.root_for(session, str(self.root), self.now)
+            self.scale = scores.scale_for(session, "maclip", "builtin", "spaq448").id
+            scores.activate(session, self.scale)
+        walked["rounds"] += 1
+
+    def teardown(self) -> None:
+        self.library.close()
+        self.folder.cleanup()
+
+    def _files(self, folder: Path | None = None) -> list[Path]:
+        return sorted(path for path in (folder or self.root).rglob("*") if path.is_file())
+
+    def _photos(self) -> dict[Path, int]:
+        """The photos that a scan should find, and their content."""
+        return {
+            path: int(path.read_bytes())
+            for path in self._files()
+            if path.suffix.lower() == ".jpg"
+            and not path.is_symlink()
+            and not any(part.startswith(".") for part in path.relative_to(self.root).parts)
+        }
+
+    def _write(self, path: Path) -> None:
+        number = next(self.numbers)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(str(number).encode())
+        os.utime(path, ns=(0, number * 10**9))  # two writes within one tick of the clock are not its subject
+        walked["files"] += 1
+
+    def _fresh(self, folder: str, suffix: str = "") -> Path:
+        return self.root / folder / f"fresh {next(self.numbers)}{suffix}"
+
+    @rule(folder=st.sampled_from(FOLDERS), name=st.sampled_from(NAMES), fresh=st.booleans())
+    def write(self, folder: str, name: str, fresh: bool) -> None:
+        self._write(self._fresh(folder, ".jpg") if fresh else self.root / folder / name)
+
+    @precondition(lambda self: self._files())
+    @rule(
+        data=st.data(), folder=st.sampled_from(FOLDERS), onto=st.sampled_from([None, *NAMES, ".hidden.jpg"])
+    )
+    def rename(self, data: st.DataObject, folder: str, onto: str | None) -> None:
+        file = data.draw(st.sampled_from(self._files()))
+        target = self._fresh(folder, ".jpg") if onto is None else self.root / folder / onto
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(target)
+
+    @precondition(lambda self: len(self._files()) > 1)
+    @rule(data=st.data())
+    def swap(self, data: st.DataObject) -> None:
+        one, other = (data.draw(st.sampled_from(self._files())) for _ in range(2))
+        one.rename(aside := self.outside / "aside")
+        if one != other:
+            other.rename(one)
+        aside.rename(other)
+
+    @precondition(lambda self: self._files())
+    @rule(data=st.data(), is_link=st.booleans())
+    def delete(self, data: st.DataObject, is_link: bool) -> None:
+        file = data.draw(st.sampled_from(self._files()))
+        file.unlink()
+        if is_link:
+            file.symlink_to(self.root)
+
+    @precondition(lambda self: self._files())
+    @rule(data=st.data())
+    def move_out(self, data: st.DataObject) -> None:
+        file = data.draw(st.sampled_from(self._files()))
+        file.rename(self.outside / f"{next(self.numbers)}.jpg")
+
+    @precondition(lambda self: self._files(self.outside))
+    @rule(data=st.data(), folder=st.sampled_from(FOLDERS))
+    def move_in(self, data: st.DataObject, folder: str) -> None:
+        file = data.draw(st.sampled_from(self._files(self.outside)))
+        target = self._fresh(folder, ".jpg")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+
+    @rule(folder=st.sampled_from(FOLDERS[1:]), back=st.booleans())
+    def rename_folder(self, folder: str, back: bool) -> None:
+        if (self.root / folder).is_dir():
+            (self.root / folder).rename(renamed := self._fresh(""))
+            if back:
+                renamed.rename(self.root / folder)
+
+    @rule(folder=st.sampled_from(FOLDERS[1:]))
+    def delete_folder(self, folder: str) -> None:
+        shutil.rmtree(self.root / folder, ignore_errors=True)
+
+    @rule(seconds=st.sampled_from([1.0, 3600.0, -3600.0]))
+    def clock_jumps(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(start=st.sampled_from([None, *FOLDERS]))
+    def scan_a_part(self, start: str | None) -> None:
+        if start is None or (self.root / start).is_dir():
+            self._scan(str(self.root / start) if start else None)
+
+    @rule()
+    def root_goes_away_during_a_scan(self) -> None:
+        walked["faults"] += 1
+        before = self._rows("state <> 'missing'")
+        assert not self._scan(reachable=False).is_complete
+        assert self._rows("state <> 'missing'") >= before, "a photo of a lost root was taken for missing"
+
+    @rule()
+    def scan_and_score(self) -> None:
+        rows = self._rows()
+        report = self._scan()
+        assert report.is_complete
+        there = self._photos()
+        assert self._present() == set(there)
+        assert self._rows() >= rows - report.moved, "a row was lost"
+        scored = self._score()
+        for path, content in there.items():
+            assert self._score_of(path) == content, "a score of something else"
+            before = self.was_at.get(content)
+            if before is not None and (
+                before == path or (path not in self.names_known and not _exists(before))
+            ):
+                assert content not in scored, f"scored again after it moved from {before} to {path}"
+        self.was_at |= {content: path for path, content in there.items()}
+        self.names_known |= set(there)
+
+    def _scan(self, start: str | None = None, *, reachable: bool = True):
+        before = set(self._photos())
+        report = Reconciliation(
+            self.library,
+            self.state,
+            self.root_id,
+            str(self.root),
+            Exclusion(),
+            0.0,  # a file is whole at once
+            lambda path: None,
+            lambda: reachable,
+        ).run(start)
+        self.names_known |= before if start is None else set()
+        return report
+
+    def _score(self) -> set[int]:
+        """Work through the queue as the daemon does; the score of a photo is its content."""
+        scored = set()
+        with self.library.writing() as session:
+            self.now += 3600.0 * 2  # all is due, however the clock jumped
+            leases.reclaim_expired(session, self.now, LEASE_S)
+            for job in leases.lease(session, "score", "a", self.now, LEASE_S, 1000):
+                if (path := Path(job.path)).is_file():
+                    assert jobs.finish(session, job, "a")
+                    content = int(path.read_bytes())
+                    photos.set_facts(
+                        session, job.photo_id, width=1, height=1, taken_at=None, pixel_hash=str(content)
+                    )
+                    scores.record(
+                        session, job.photo_id, self.scale, scores.ScoreRow(float(content)), self.now
+                    )
+                    scored.add(content)
+        return scored
+
+    def _present(self) -> set[Path]:
+        with self.library.reading() as session:
+            present = photos.present_below(session, str(self.root))
+            return {Path(str(photos.path_of(session, photo_id))) for photo_id in present}
+
+    def _score_of(self, path: Path) -> float | None:
+        with self.library.reading() as session:
+            stored = scores.select(scores.SCORES.c.score).where(
+                scores.SCORES.c.photo_id == photos.find(session, str(path))
+            )
+            found: float | None = session.execute(stored).scalar()
+            return found
+
+    def _rows(self, which: str = "1") -> int:
+        with self.library.reading() as session:
+            return int(
+                session.execute(scores.text(f"select count(*) from photos where {which}")).scalar_one()
+            )
+
+
+def _exists(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+class Disk(dict[str, FoundFile]):
+    def put(self, path: str, size: int, mtime_ns: int) -> None:
+        self[path] = FoundFile(path, size, mtime_ns, mtime_ns, 1, 1)
+
+
+PATHS = [f"/p/{folder}/{number}.jpg" for folder in "abc" for number in range(4)]
+
+
+class SettlerMachine(RuleBasedStateMachine):
+    """Writers with and without events, deletions, and looks in any order.
+
+    The model knows when each file was last written or touched. Never: a file that is not whole. Always: once
+    all is quiet, every file that was touched has been reported, or its folder, or everything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settler = Settler(SETTLE_S, max_files_per_folder=3, max_files=6)
+        self.disk = Disk()
+        self.now = 1000.0
+        self.version = 0
+        self.last_event: dict[str, float] = {}
+        self.last_write: dict[str, float] = {}
+        self.told: set[str] = set()  # an event came since the last report
+        self.owed: set[str] = set()  # and no look found the file empty or missing
+        walked["rounds"] += 1
+
+    @rule(path=st.sampled_from(PATHS), size=st.integers(0, 2), tells=st.booleans())
+    def write(self, path: str, size: int, tells: bool) -> None:
+        self.version += 1
+        walked["files"] += 1
+        self.disk.put(path, size, self.version)
+        self.last_write[path] = self.now
+        if tells:
+            self.tell(path)
+
+    @rule(path=st.sampled_from(PATHS))
+    def tell(self, path: str) -> None:
+        self.settler.touch(path, self.now)
+        self.last_event[path] = self.now
+        self.told.add(path)
+        self.owed.add(path)
+
+    @precondition(lambda self: self.disk)
+    @rule(data=st.data(), tells=st.booleans())
+    def delete(self, data: st.DataObject, tells: bool) -> None:
+        path = data.draw(st.sampled_from(sorted(self.disk)))
+        del self.disk[path]
+        if tells:
+            self.settler.forget(path)
+            self.owed.discard(path)
+
+    @rule(folder=st.sampled_from(["/p/a", "/p/b", "/p"]))
+    def delete_folder(self, folder: str) -> None:
+        for path in [path for path in self.disk if path.startswith(folder + "/")]:
+            del self.disk[path]
+        self.settler.forget_folder(folder)
+        self.owed = {path for path in self.owed if not path.startswith(folder + "/")}
+
+    @rule(seconds=st.sampled_from([0.1, 0.7, 1.0, SETTLE_S, 60.0, -5.0, -5000.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        walked["faults"] += seconds < 0
+        if seconds < 0:  # the model counts from the step as the settler does
+            self.last_event = {path: at + seconds for path, at in self.last_event.items()}
+            self.last_write = {path: at + seconds for path, at in self.last_write.items()}
+        self.settler.wait_s(self.now)
+
+    @rule()
+    def look(self) -> None:
+        due = self.settler.due(self.now, self.disk.get)
+        for file in due.files:
+            assert file == self.disk[file.path]
+            assert file.size > 0
+            for last in (self.last_event, self.last_write):
+                assert self.now - last.get(file.path, -1e9) >= SETTLE_S - 1e-6
+            assert file.path in self.told
+            self.told.discard(file.path)
+            self.owed.discard(file.path)
+        if due.everything:
+            self.owed.clear()
+        for folder in due.folders:
+            self.owed = {path for path in self.owed if not path.startswith(folder + "/")}
+        # Such a file may be dropped; when it is written after all, that is another event or the next scan.
+        self.owed = {path for path in self.owed if path in self.disk and self.disk[path].size}
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        assert self.settler.pending <= 6 + 4
+
+    @rule()
+    def all_is_told_when_it_is_quiet(self) -> None:
+        for _ in range(3):
+            self.look()
+            self.now += SETTLE_S
+        self.look()
+        assert self.owed == set()
+        assert self.settler.pending == 0
+        assert self.settler.wait_s(self.now) is None
+
+
+def test_the_settler_reports_what_is_whole_and_nothing_else(full: bool, figures: Figures) -> None:
+    walk(SettlerMachine, examples=3000 if full else 60, steps=40)
+    figures(**walked, note="walks of the settler")
+
+
+def test_scans_find_the_truth_and_no_score_belongs_to_another_file(full: bool, figures: Figures) -> None:
+    walk(ScannerMachine, examples=1500 if full else 25, steps=30)
+    figures(**walked, note="walks of the scanner over real folders")
+
+
+def test_the_queue_loses_nothing_and_does_nothing_twice(full: bool, figures: Figures) -> None:
+    walk(QueueMachine, examples=1500 if full else 25, steps=40)
+    figures(**walked, note="walks of two workers and their queue")
