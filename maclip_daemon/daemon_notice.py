@@ -18,10 +18,8 @@ def put(data_dir: Path, sentence: str) -> None:
     text = sentence.encode("utf-8", "backslashreplace")[:SIZE]
     with contextlib.suppress(OSError):
         descriptor = os.open(_path(data_dir), os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(descriptor, text.ljust(SIZE), 0)
-        finally:
-            os.close(descriptor)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:  # not truncated: its block stays reserved
+            file.write(text.ljust(SIZE))
 
 
 def read(data_dir: Path) -> str:

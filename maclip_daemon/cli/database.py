@@ -29,6 +29,7 @@ def backup(
 ) -> None:
     """Copy the database safely while the daemon runs, and check the copy."""
     from maclip_daemon.errors import UsageError
+    from maclip_daemon.library import way_out
 
     call = invocation.of(context)
     settings = call.settings()
@@ -40,27 +41,53 @@ def backup(
         raise UsageError(
             f"{destination} exists already and is left as it is. Name a new file for the backup."
         )
-    with call.looking(settings) as library:
+    with call.looking(settings, any_version=True) as library:
         library.backup(destination)
-    output.say(
-        f"Wrote {destination}. To restore: stop the daemon, remove {settings.database_path}-wal "
-        f"and -shm if they are there, and copy the backup to {settings.database_path}."
-    )
+    way_back = way_out.command(settings.database_path, "db", "restore", str(destination.absolute()))
+    output.say(f"Wrote {destination}. To go back to it, stop the daemon; then {way_back}.")
 
 
 @app.command()
 def check(context: typer.Context) -> None:
     """Check the whole database: its pages, its indexes, its references."""
     from maclip_daemon.errors import DatabaseUnfit
+    from maclip_daemon.library.way_out import for_damaged
 
     call = invocation.of(context)
     settings = call.settings()
-    with call.looking(settings) as library:
+    with call.looking(settings, any_version=True) as library:
         problems = library.check()
     if problems:
         raise DatabaseUnfit(
-            f"{settings.database_path} is damaged ({problems[0]}; {len(problems)} in all). Stop the daemon, "
-            f"keep the file, and restore a backup (`ls {settings.data_dir}/*.backup.db`) or move it away to "
-            "begin anew."
+            f"The library {settings.database_path} is damaged ({problems[0]}; {len(problems)} in all). "
+            f"{for_damaged(settings.database_path)}"
         )
     output.say(f"{settings.database_path}: no problem found.")
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    backup: Annotated[
+        Path | None, typer.Argument(help="The backup to go back to.", show_default=False)
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Begin with a new, empty library instead.")] = False,
+) -> None:
+    """Go back to a backup, or begin anew. The daemon must be stopped; the present library is set aside."""
+    from maclip_daemon.daemon_lock import locked
+    from maclip_daemon.errors import UsageError
+    from maclip_daemon.library import restoring
+
+    if (backup is None) is not new:
+        raise UsageError("Name the backup to go back to, or say --new to begin a new library.")
+    settings = invocation.of(context).settings()
+    library, now = settings.database_path, datetime.now()
+    with locked(settings.data_dir):
+        if backup is None:
+            aside = restoring.set_aside(library, now)
+            output.say("The next `maclip run` begins a new library and scores the photos again.")
+        else:
+            aside = restoring.restore(library, backup.expanduser(), now)
+            output.say(f"{library} is now a copy of {backup}. Start the daemon; it finds what changed since.")
+    if aside is not None:
+        output.say(f"What was there is in {aside}.")

@@ -40,24 +40,25 @@ class Invocation:
             merged["log"] = {"level": "debug" if self.verbosity > 0 else "warning"}
         return settings.load(self.config.expanduser() if self.config else None, merged)
 
-    def looking(self, settings: Settings) -> ReadOnlyLibrary:
+    def looking(self, settings: Settings, *, any_version: bool = False) -> ReadOnlyLibrary:
         """Open the library only for reading, safely beside a running daemon; close it when done.
 
         Raises `DatabaseUnfit` and, when there is no library yet, `EnvironmentUnfit` that says how to begin.
         """
         from maclip_daemon.library.reader import open_readonly
 
-        return open_readonly(settings.database_path)
+        return open_readonly(settings.database_path, any_version=any_version)
 
     def changing(self, settings: Settings) -> Library:
         """Open the library to change it; close it when done. Raises like `looking`."""
+        from maclip_daemon.daemon_lock import is_running
         from maclip_daemon.errors import EnvironmentUnfit
         from maclip_daemon.library.database import Library
 
         path = settings.database_path
         if not path.exists():
             raise EnvironmentUnfit(f"There is no library at {path} yet. `maclip run FOLDER` makes one.")
-        return Library.open(path, create=False)
+        return Library.open(path, create=False, is_in_use=is_running(settings.data_dir))
 
 
 def of(context: typer.Context) -> Invocation:

@@ -6,84 +6,95 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as Session  # what every function of this room takes
 
-from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
-from maclip_daemon.library import headroom, schema, upkeep
-from maclip_daemon.library.database_errors import WAY_OUT, DatabaseBusy, translated
+from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, Transient
+from maclip_daemon.library import closing_mark, headroom, rescue, schema, upkeep, way_out
+from maclip_daemon.library.connections import BEGIN, PATIENCE_S, driver_of, engine_for
+from maclip_daemon.library.database_errors import DatabaseBusy, translated
+from maclip_daemon.library.file_guard import FileChanged, FileGuard, refuse_strangers
 from maclip_daemon.library.reader import Reader
-
-CACHE_KIB = 16 * 1024  # a connection's page cache; the parent process stays under 150 MB
-_BEGIN = "maclip_begin"
-_PATIENCE_S = "maclip_patience_s"
+from maclip_daemon.library.way_out import for_damaged
 
 
 class Library:
     """An open library. Close it when done; it may be used from several threads."""
 
-    def __init__(self, path: Path, engine: Engine, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, guard: FileGuard, busy_timeout_s: float) -> None:
         self.path = path
-        self._engine = engine
-        self._writers = engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+        self._guard = guard
+        self._engine = engine = engine_for(path, guard, busy_timeout_s)
+        self._writers = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
         self._busy_timeout_s = busy_timeout_s
         # Writers of this process queue here, in turn; SQLite's own waiting is by chance and may starve one.
         self._writer = threading.Lock()
+        self._is_sound = False
+        self._lost: DatabaseUnfit | None = None
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = True, busy_timeout_s: float = 60.0) -> Library:
+    def open(
+        cls, path: Path, *, create: bool = True, busy_timeout_s: float = 60.0, is_in_use: bool = False
+    ) -> Library:
         """Open, check and if need be migrate the library at `path`.
 
-        An older library is backed up beside itself first. Raises `DatabaseUnfit` (corrupt, of a newer
-        version, not ours), `EnvironmentUnfit` (cannot be opened, or locked by another program for
-        `busy_timeout_s`), `NoSpace`.
+        It is checked page by page unless it is as it was closed in good order, or a daemon that checked it
+        has it open (`is_in_use`). An older library is backed up beside itself first. Raises `DatabaseUnfit`
+        (corrupt, of a newer version, not ours), `EnvironmentUnfit` (cannot be opened, or locked by another
+        program for `busy_timeout_s`), `NoSpace`.
         """
         if not create and not path.exists():
             raise EnvironmentUnfit(f"There is no library at {path} yet. `maclip run FOLDER` makes one.")
-        _make_private(path)
-        library = cls(path, _engine(path, busy_timeout_s), busy_timeout_s)
+        refuse_strangers(path)
+        library = cls(path, _guarded(path), busy_timeout_s)
         try:
-            with _translating(path):
-                library._fit()
+            with library._translating():
+                library._fit(is_sound=is_in_use or closing_mark.stands(path))
         except BaseException:
             library.close()
             raise
         return library
 
-    def _fit(self) -> None:
+    def _fit(self, is_sound: bool) -> None:
         with self.reader() as reader:
             version = schema.version_of(reader, self.path)
-            if version is not schema.Version.EMPTY:
+            if version is schema.Version.NEWER:
+                raise schema.newer(self.path)
+            if version is not schema.Version.EMPTY and not is_sound:
                 ((verdict, *_),) = reader.execute("PRAGMA quick_check(1)").fetchall()
                 if verdict != "ok":
-                    raise DatabaseUnfit(f"The library {self.path} is damaged ({verdict}). {WAY_OUT}")
-            if version is schema.Version.OTHER:
+                    raise DatabaseUnfit(
+                        f"The library {self.path} is damaged ({verdict}). {for_damaged(self.path)}"
+                    )
+            if version is schema.Version.OLDER:
                 stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
                 upkeep.backup(reader, self.path, self.path.with_name(f"{self.path.name}.before-{stamp}"))
         with self._writers.connect() as connection:
             # Neither can be changed inside a transaction. A restored backup is not in WAL mode yet.
-            _driver(connection).execute("PRAGMA journal_mode = WAL")
+            ((mode,),) = driver_of(connection).execute("PRAGMA journal_mode = WAL").fetchall()
             if version is not schema.Version.PRESENT:
-                _driver(connection).execute("PRAGMA foreign_keys = OFF")  # a migration may rebuild tables
+                driver_of(connection).execute("PRAGMA foreign_keys = OFF")  # a migration may rebuild tables
                 try:
                     with connection.begin():
                         self._migrate(connection)
                 finally:
-                    _driver(connection).execute("PRAGMA foreign_keys = ON")
+                    driver_of(connection).execute("PRAGMA foreign_keys = ON")
+        self._guard.has_log = mode == "wal"
+        self._is_sound = True
 
     def _migrate(self, connection: Connection) -> None:
         """Migrate, unless another process did it while this one waited for the lock."""
-        if schema.version_of(_driver(connection), self.path) is not schema.Version.PRESENT:
-            schema.migrate(connection, self.path)
-            if _driver(connection).execute("PRAGMA foreign_key_check").fetchone() is not None:
+        if schema.version_of(driver_of(connection), self.path) is not schema.Version.PRESENT:
+            schema.migrate(connection)
+            if driver_of(connection).execute("PRAGMA foreign_key_check").fetchone() is not None:
                 raise DatabaseUnfit(
-                    f"The library {self.path} could not be brought up to date and was left as it was."
-                    " `maclip db check` names the broken rows."
+                    f"The library {self.path} could not be brought up to date: some of its rows are broken"
+                    f" ({way_out.command(self.path, 'db', 'check')} names them). {for_damaged(self.path)}"
                 )
 
     @contextmanager
@@ -97,25 +108,36 @@ class Library:
         patience_s = self._busy_timeout_s if patience_s is None else patience_s
         if not self._writer.acquire(timeout=patience_s):
             raise DatabaseBusy(f"The library {self.path} was being written for too long. Try again.")
-        writers = self._writers.execution_options(**{_PATIENCE_S: patience_s})
+        writers = self._writers.execution_options(**{PATIENCE_S: patience_s})
         try:
-            with _translating(self.path), Session(writers) as session, session.begin():
-                session.connection()  # BEGIN IMMEDIATE now: a later upgrade from reading could only fail
+            with self._translating(), Session(writers) as session, session.begin():
+                # BEGIN IMMEDIATE now: a later upgrade from reading could only fail.
+                self._verify(session.connection())
                 yield session
         finally:
             self._writer.release()
 
+    def _verify(self, connection: Connection) -> None:
+        if self._lost is None:
+            try:
+                self._guard.verify()
+                return
+            except FileChanged as changed:
+                self._is_sound = False
+                self._lost = rescue.rescued(self.path, changed, driver_of(connection))
+        raise self._lost
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session that sees one unchanging moment of the library."""
-        with _translating(self.path), Session(self._engine) as session:
+        with self._translating(), Session(self._engine) as session:
             yield session
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
         """Give what `queries` takes, at one unchanging moment of the library."""
-        with _translating(self.path), self._engine.connect() as connection:
-            driver = _driver(connection)
+        with self._translating(), self._engine.connect() as connection:
+            driver = driver_of(connection)
             driver.execute("BEGIN")
             try:
                 yield driver
@@ -139,6 +161,25 @@ class Library:
     def close(self) -> None:
         """Close all connections; the last one merges the write-ahead log into the file."""
         self._engine.dispose()
+        if not self._guard.is_open:
+            return
+        with suppress(FileChanged):
+            self._guard.verify_name()
+            if self._is_sound:
+                closing_mark.leave(self.path)
+        self._guard.close()
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Raise SQLite's errors as this program's."""
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            found = error.orig if isinstance(error, DBAPIError) else error
+            known = translated(found, self.path) if isinstance(found, sqlite3.Error) else None
+            if known is not None and not isinstance(known, Transient):
+                self._is_sound = False
+            raise known or error from error
 
     def __enter__(self) -> Library:
         return self
@@ -147,54 +188,11 @@ class Library:
         self.close()
 
 
-def _engine(path: Path, busy_timeout_s: float) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=os.fspath(path)),
-        connect_args={"timeout": busy_timeout_s, "isolation_level": None, "check_same_thread": False},
-        poolclass=QueuePool,
-        pool_size=4,
-        max_overflow=28,
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(driver: sqlite3.Connection, _: object) -> None:
-        driver.execute("PRAGMA foreign_keys = ON")
-        # FULL: the journal entry of a file change must be on the disk before the file is touched, or a power
-        # cut takes away the way back. Work is stored in batches, so its one flush a transaction (3.5 ms on a
-        # virtual disk) does not count beside decoding and scoring.
-        driver.execute("PRAGMA synchronous = FULL")
-        driver.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        patience_s = options.get(_PATIENCE_S, busy_timeout_s)
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(patience_s * 1000)}")
-        connection.exec_driver_sql(options.get(_BEGIN, "BEGIN"))
-
-    return engine
-
-
-def _make_private(path: Path) -> None:
+def _guarded(path: Path) -> FileGuard:
+    """Make the file, private, unless it is there; and guard it."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, upkeep.PRIVATE))
+        return FileGuard(path)
     except OSError as error:
-        raise translated(error, path) or error from error
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
-
-
-@contextmanager
-def _translating(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        known = translated(error.orig, path) if isinstance(error.orig, sqlite3.Error) else None
-        raise known or error from error
-    except sqlite3.Error as error:
         raise translated(error, path) or error from error

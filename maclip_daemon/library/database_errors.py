@@ -7,11 +7,8 @@ import sqlite3
 from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, MaclipError, NoSpace, Transient
+from maclip_daemon.library.way_out import for_damaged
 
-WAY_OUT = (
-    "It was left as it is. `maclip db check` says more; to go on, move it aside and put a backup"
-    " (`maclip db backup`) in its place, or let `maclip run` start a new library."
-)
 _DISK_CODES = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP}
 
 
@@ -41,9 +38,9 @@ def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None
                 " (a database browser, a backup), then try again."
             )
         case sqlite3.SQLITE_CORRUPT:
-            return DatabaseUnfit(f"The library {path} is damaged ({error}). {WAY_OUT}")
+            return DatabaseUnfit(f"The library {path} is damaged ({error}). {for_damaged(path)}")
         case sqlite3.SQLITE_NOTADB:
-            return DatabaseUnfit(f"{path} is not a database. {WAY_OUT}")
+            return DatabaseUnfit(f"{path} is not a database. {for_damaged(path)}")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return EnvironmentUnfit(
                 f"The library {path} cannot be written. Check the permissions of the file and its folder."

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
 from maclip_daemon.library import schema, upkeep
 from maclip_daemon.library.database_errors import translated
+from maclip_daemon.library.file_guard import refuse_strangers
 
 Reader = sqlite3.Connection
 
@@ -57,12 +58,13 @@ class ReadOnlyLibrary:
         self.close()
 
 
-def open_readonly(path: Path, busy_timeout_s: float = 5.0) -> ReadOnlyLibrary:
+def open_readonly(path: Path, busy_timeout_s: float = 5.0, *, any_version: bool = False) -> ReadOnlyLibrary:
     """Open the library at `path` for reading only, safely beside a running daemon.
 
     Raises `EnvironmentUnfit` when there is none yet or it cannot be read, `DatabaseUnfit` when it is not
-    ours, corrupt, or of another version than this program's.
+    ours, corrupt, or (unless `any_version`) of another version than this program's.
     """
+    refuse_strangers(path)
     if not path.exists():
         raise EnvironmentUnfit(f"There is no library at {path} yet. `maclip run FOLDER` makes one.")
     connection: sqlite3.Connection | None = None
@@ -71,10 +73,12 @@ def open_readonly(path: Path, busy_timeout_s: float = 5.0) -> ReadOnlyLibrary:
         version = schema.version_of(connection, path)
         if version is schema.Version.EMPTY:
             raise EnvironmentUnfit(f"The library {path} is still empty. `maclip run FOLDER` fills it.")
-        if version is schema.Version.OTHER:
+        if version is schema.Version.NEWER and not any_version:
+            raise schema.newer(path)
+        if version is schema.Version.OLDER and not any_version:
             raise DatabaseUnfit(
-                f"The library {path} is of another version than this program. `maclip run` brings an older"
-                " one up to date; for a newer one, upgrade maclip-daemon."
+                f"The library {path} was made by an older version of maclip-daemon. `maclip run` keeps a"
+                " backup of it and brings it up to date."
             )
     except sqlite3.Error as error:
         if connection is not None:
@@ -87,6 +91,11 @@ def open_readonly(path: Path, busy_timeout_s: float = 5.0) -> ReadOnlyLibrary:
     return ReadOnlyLibrary(path, connection)
 
 
+def uri(path: Path) -> str:
+    """Give the address of a database file for SQLite, to be followed by `?mode=`."""
+    return f"file:{quote(os.fsencode(path.absolute()))}"
+
+
 def connect_readonly(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """Connect so that nothing can be written, and no file is left behind.
 
@@ -94,7 +103,6 @@ def connect_readonly(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     opened as a writer that refuses to write, which clears up after itself. Where the folder cannot be
     written, nobody writes the file either, and it can be read as it lies.
     """
-    place = f"file:{quote(os.fsencode(path.absolute()))}"
     if os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK):
         mode = "?mode=rw"
     elif Path(f"{path}-wal").exists():
@@ -102,7 +110,7 @@ def connect_readonly(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     else:
         mode = "?mode=ro&immutable=1"
     connection = sqlite3.connect(
-        place + mode, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+        uri(path) + mode, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA query_only = ON")
     return connection

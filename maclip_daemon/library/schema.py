@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from maclip_daemon.errors import DatabaseUnfit
 from maclip_daemon.library.planner_statistics import STATISTICS
 from maclip_daemon.library.views import VIEWS
+from maclip_daemon.library.way_out import for_newer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 APPLICATION_ID = 0x4D41434C  # "MACL", in bytes 68 to 71 of the file
-HEAD = "0003"  # the newest migration; a test compares it with migrations/versions
+REVISIONS = ("0001", "0002", "0003")  # every migration; a test compares them with migrations/versions
+HEAD = REVISIONS[-1]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -27,12 +29,13 @@ class Version(Enum):
     """What was found in a database file."""
 
     EMPTY = "empty"
+    OLDER = "older"
     PRESENT = "present"
-    OTHER = "other"
+    NEWER = "newer"
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> Version:
-    """Tell an empty file from a library of the present or another version.
+    """Tell an empty file from a library of the present, an older or a newer version.
 
     Raises `DatabaseUnfit` for a database that is not ours, `sqlite3.Error` for what is none.
     """
@@ -45,7 +48,10 @@ def version_of(connection: sqlite3.Connection, path: Path) -> Version:
             f"{path} is a database of another program and was left alone."
             " Choose another data folder with --data-dir."
         )
-    return Version.PRESENT if _revision(connection) == HEAD else Version.OTHER
+    revision = _revision(connection)
+    if revision == HEAD:
+        return Version.PRESENT
+    return Version.OLDER if revision is None or revision in REVISIONS else Version.NEWER
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
@@ -59,28 +65,18 @@ def _revision(connection: sqlite3.Connection) -> str | None:
 def newer(path: Path) -> DatabaseUnfit:
     """Say that a library comes from a later version of the program."""
     return DatabaseUnfit(
-        f"The library {path} was made by a newer version of maclip-daemon and was left alone."
-        " Upgrade maclip-daemon, or choose another data folder with --data-dir."
+        f"The library {path} was made by a newer version of maclip-daemon. {for_newer(path)}"
     )
 
 
-def migrate(connection: Connection, path: Path) -> None:
-    """Bring the library to the present version, inside the connection's open transaction.
-
-    Raises `DatabaseUnfit` when it is of a later version than this program knows.
-    """
+def migrate(connection: Connection) -> None:
+    """Bring an older or empty library to the present version, inside the connection's open transaction."""
     from alembic import command
     from alembic.config import Config
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found is not None and found not in known:
-        raise newer(path)
     for view in VIEWS:
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view}")
     command.upgrade(config, "head")

@@ -7,8 +7,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from maclip_daemon.errors import EnvironmentUnfit, NoSpace
+from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace
 from maclip_daemon.library.database_errors import translated
+from maclip_daemon.library.way_out import for_damaged
 
 PAGES_A_STEP = 4096  # 16 MiB, then other connections get a turn
 PRIVATE = 0o600  # paths and dates of private photos
@@ -35,23 +36,31 @@ def backup(source: sqlite3.Connection, source_path: Path, destination: Path) -> 
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, whole by itself
             problems = check(copy)
         if problems:
-            raise EnvironmentUnfit(
-                f"The backup {destination} was not kept, its check failed: {problems[0]}."
-                " `maclip db check` looks at the library itself."
+            raise DatabaseUnfit(
+                f"The library {source_path} is damaged, so no backup was made of it ({problems[0]})."
+                f" {for_damaged(source_path)}"
             )
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(destination)
-        _flush(destination.absolute().parent)
-    except (sqlite3.Error, OSError) as error:
-        known = translated(error, destination)
-        if isinstance(known, NoSpace):
-            known = NoSpace(
-                f"The disk is full, so {destination} was not written. Free some space there, or name"
-                " another place for the backup."
-            )
-        raise known or error from error
+        flush(destination.absolute().parent)
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise translated(error, source_path) or error from error  # the copy is new; the library is not
+        raise _not_written(error, destination) from error
+    except OSError as error:
+        raise _not_written(error, destination) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _not_written(error: sqlite3.Error | OSError, destination: Path) -> Exception:
+    known = translated(error, destination)
+    if isinstance(known, NoSpace):
+        return NoSpace(
+            f"The disk is full, so {destination} was not written. Free some space there, or name another"
+            " place for the backup."
+        )
+    return known or error
 
 
 def check(connection: sqlite3.Connection) -> list[str]:
@@ -71,7 +80,8 @@ def check(connection: sqlite3.Connection) -> list[str]:
     return problems
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file or a folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

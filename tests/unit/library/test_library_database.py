@@ -31,7 +31,9 @@ def test_migrating_from_nothing_gives_exactly_the_models(library: Library) -> No
 
 
 def test_the_known_head_is_the_newest_migration() -> None:
-    assert ScriptDirectory(str(schema.MIGRATIONS)).get_heads() == [schema.HEAD]
+    scripts = ScriptDirectory(str(schema.MIGRATIONS))
+    assert scripts.get_heads() == [schema.HEAD]
+    assert {script.revision for script in scripts.walk_revisions()} == set(schema.REVISIONS)
 
 
 def test_a_new_library_is_private_durable_and_ours(library: Library) -> None:
@@ -74,7 +76,7 @@ def test_nothing_is_created_unless_asked(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path, opened_by: object) -> None:
     path = tmp_path / "library.db"
     path.write_bytes(b"holiday plans " * 1000)
-    with pytest.raises(DatabaseUnfit, match="maclip db check"):
+    with pytest.raises(DatabaseUnfit, match="db restore --new"):
         opened_by(path)  # type: ignore[operator]
     assert path.read_bytes() == b"holiday plans " * 1000
 
@@ -125,7 +127,7 @@ def test_a_damaged_library_is_refused_with_the_way_out_and_left_alone(library: L
     for page in range(len(content) // 8192, len(content) // 4096 - 1, 3):  # where the notes are
         content[page * 4096 : page * 4096 + 200] = os.urandom(200)
     library.path.write_bytes(content)
-    with pytest.raises(DatabaseUnfit, match="maclip db check"):
+    with pytest.raises(DatabaseUnfit, match="db restore --new"):
         Library.open(library.path)
     assert library.path.read_bytes() == bytes(content)
     with open_readonly(library.path) as readable:
@@ -210,7 +212,8 @@ def test_looking_leaves_no_file_behind_and_refuses_to_write(library: Library) ->
         assert reader.execute("SELECT count(*) FROM photos").fetchone() == (0,)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader.execute("DELETE FROM photos")
-    assert [path.name for path in library.path.parent.iterdir()] == ["library.db"]
+    left = sorted(path.name for path in library.path.parent.iterdir())
+    assert left == ["library.db", "library.db.closed"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
