@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from maclip_daemon.errors import FileChanged, MaclipError, Transient
-from maclip_daemon.metadata import preparation, safe_writer, targets, temporaries
+from maclip_daemon.metadata import preparation, reach, safe_writer, targets, temporaries
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.metadata.refusal import Refused
 
@@ -22,6 +22,7 @@ def commit(prepared: Prepared) -> Path | None:
         raise ValueError(f"nothing was prepared for {prepared.photo}")
     try:
         with safe_writer.named_failures(target):
+            reach.refuse_links_to(target.parent)
             if _is_done(target, prepared):
                 discard(prepared)
                 return target.parent

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import Poison
-from maclip_daemon.metadata import ownership, safe_writer, tags, targets, xmp_text
+from maclip_daemon.metadata import ownership, reach, safe_writer, tags, targets, xmp_text
 from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.metadata.refusal import Refused
 
@@ -81,8 +81,8 @@ def inspect(photo: Path, last_written: int | None) -> FoundRating:
     """Read the rating a photo has now. Raises `FileChanged` when it is gone, `Poison` for a bad sidecar."""
     try:
         with safe_writer.named_failures(photo):
+            reach.refuse_links_to_photo(photo)
             sidecar = targets.find_sidecar(photo)
-            photo.lstat()
             if sidecar is None:
                 return found_rating(read_photo(photo), last_written)
             found = found_rating(read_sidecar(sidecar), last_written)

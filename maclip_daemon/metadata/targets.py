@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from maclip_daemon.errors import FileChanged
+from maclip_daemon.metadata import reach
 from maclip_daemon.metadata.records import Mode
 from maclip_daemon.metadata.refusal import Refused
 
@@ -47,6 +48,11 @@ def is_sidecar(name: str) -> bool:
     return name.lower().endswith(".xmp")
 
 
+def may_carry_a_rating(file: Path) -> bool:
+    """Whether a file is a sidecar or an embeddable photo by its name: all that we ever wrote."""
+    return is_sidecar(file.name) or _suffix(file.name) in _EMBEDDABLE_SUFFIXES
+
+
 def is_raw(name: str) -> bool:
     """Whether a file name is that of a RAW photo."""
     return _suffix(name) in RAW_SUFFIXES
@@ -70,6 +76,7 @@ def choose(photo: Path, mode: Mode) -> Target:
     """
     if not _exists(photo):
         raise FileChanged(f"{photo} is gone.")
+    reach.refuse_links_to_photo(photo)
     sidecar = find_sidecar(photo)
     if sidecar is not None:
         return _existing(photo, sidecar)

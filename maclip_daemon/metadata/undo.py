@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from maclip_daemon.errors import EnvironmentUnfit, FileChanged
-from maclip_daemon.metadata import restoration, safe_writer
+from maclip_daemon.metadata import reach, restoration, safe_writer, targets
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
 from maclip_daemon.metadata.refusal import Refused
 
@@ -25,6 +25,9 @@ def undo(entry: UndoEntry) -> UndoOutcome:
 
 def _undo(entry: UndoEntry) -> UndoOutcome:
     target = entry.target
+    if not targets.may_carry_a_rating(target):
+        return UndoOutcome("changed", f"{target} is no file of ours, whatever the journal says.")
+    reach.refuse_links_to(target.parent)
     try:
         data, status = safe_writer.read_regular(target)
     except FileNotFoundError:

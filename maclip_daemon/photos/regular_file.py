@@ -20,11 +20,16 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _GONE = "it is gone. It is looked for again at the next scan."
+# Linux: a folder opened so need not be readable, and a link in its place is an error.
+_FOLDER_FLAGS = getattr(os, "O_PATH", 0) and os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
     """Open a regular file for reading; at the end make sure that it stayed the same.
+
+    No link is followed, neither to the file nor on the way to it: a folder that was replaced by a link since
+    the last scan would lead out of the watched one.
 
     Raises `Poison` for anything that is no regular file, `FileChanged` when it is gone or its size or time
     changed, `Transient` when it may not be read: permissions are often set last by what copies files.
@@ -32,7 +37,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
     try:
         # Looked at before it is opened: opening a device can already do something.
         _check_regular(os.lstat(path).st_mode)
-        descriptor = os.open(path, _FLAGS)
+        descriptor = _open_without_links(path)
     except OSError as error:
         raise _as_failure(error) from None
     with os.fdopen(descriptor, "rb") as file:
@@ -45,6 +50,27 @@ def opened(path: str) -> Iterator[BinaryIO]:
             _check_unchanged(descriptor, path, before)
             raise
         _check_unchanged(descriptor, path, before)
+
+
+def _open_without_links(path: str) -> int:
+    place = os.path.abspath(path)
+    if not hasattr(os, "O_NOFOLLOW"):  # Windows
+        return os.open(place, _FLAGS)
+    if not _FOLDER_FLAGS:
+        parent = os.path.dirname(place)  # noqa: PTH120 - a string of any bytes
+        if os.path.realpath(parent) != parent:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return os.open(place, _FLAGS)
+    *folders, name = place.lstrip("/").split("/")
+    folder = os.open("/", _FOLDER_FLAGS)
+    try:
+        for part in folders:
+            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(name, _FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _check_regular(mode: int) -> None:

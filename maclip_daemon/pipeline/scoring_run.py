@@ -75,7 +75,8 @@ def decoding(settings: Settings, protocol: str, folder: Path) -> Iterator[Any]:
     def decode(path: Path) -> DecodedPhoto | MaclipError:
         decoder = idle.get()
         try:
-            return decoder.decode(path)
+            # The person who named it may have gone through links; the decoder follows none.
+            return decoder.decode(path.parent.resolve() / path.name)
         except MaclipError as error:
             return error
         finally:

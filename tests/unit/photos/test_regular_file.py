@@ -41,6 +41,15 @@ def test_links_folders_sockets_and_devices_are_told_apart(tmp_path: Path) -> Non
         read(Path("/dev/zero"))
 
 
+def test_no_link_on_the_way_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "outside" / "deeper").mkdir(parents=True)
+    (tmp_path / "outside" / "deeper" / "x.jpg").write_bytes(b"x")
+    (tmp_path / "inside").symlink_to(tmp_path / "outside")
+    assert read(tmp_path / "outside" / "deeper" / "x.jpg") == b"x"
+    with pytest.raises(FileChanged, match="gone"):
+        read(tmp_path / "inside" / "deeper" / "x.jpg")
+
+
 def test_a_file_that_is_gone_may_come_back(tmp_path: Path) -> None:
     with pytest.raises(FileChanged):
         read(tmp_path / "gone.jpg")
