@@ -27,10 +27,13 @@ class Invocation:
     def settings(self, flags: Mapping[str, Any] | None = None) -> Settings:
         """Load the settings, with the global flags and `flags` (nested by section) on top.
 
-        Raises `ConfigurationError` that names every bad key.
+        Raises `ConfigurationError` that names every bad key, `EnvironmentUnfit` when others may write the
+        configuration or the data folder.
         """
-        from maclip_daemon import settings
+        from maclip_daemon import permissions, settings
 
+        path = self.config.expanduser() if self.config else None
+        permissions.refuse_other_hands(path or settings.default_config_path())
         merged: dict[str, Any] = {
             section: dict(values) for section, values in (flags or {}).items() if values
         }
@@ -38,7 +41,10 @@ class Invocation:
             merged["data_dir"] = self.data_dir.expanduser().absolute()
         if self.verbosity:
             merged["log"] = {"level": "debug" if self.verbosity > 0 else "warning"}
-        return settings.load(self.config.expanduser() if self.config else None, merged)
+        loaded = settings.load(path, merged)
+        for place in (loaded.data_dir, loaded.database_path):
+            permissions.refuse_other_hands(place)
+        return loaded
 
     def looking(self, settings: Settings, *, any_version: bool = False) -> ReadOnlyLibrary:
         """Open the library only for reading, safely beside a running daemon; close it when done.
