@@ -86,11 +86,12 @@ def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_mode
         number = len(sizes) + 1
         fault = fault_of(number, (time.monotonic() - began) / pace.soak_s) if full else FAULTS[number % 3]
         add_contents(home, contents, pace.fresh, chance)
-        faults += a_round(pace, fault, daemon, hands)
+        befell = a_round(pace, fault, daemon, hands)
+        faults += befell
         took_s = wait_for_agreement(home, daemon, model, f"seed {seed}, round {number}: {hands.done}")
         agree(model, home)
         sizes.append(daemon.size())
-        print(f"round {number}: {faults[-1:]}, agreed after {took_s:.1f} s, {sizes[-1]}", flush=True)
+        print(f"round {number}: {befell}, agreed after {took_s:.1f} s, {sizes[-1]}", flush=True)
     judge(sizes, rows=len(model.rows))
     daemon.end(signal.SIGTERM)
     assert "no problem found" in home.maclip("db", "check").stdout
@@ -121,14 +122,14 @@ def fault_of(number: int, passed: float) -> str:
 
 
 def a_round(pace: Pace, fault: str, daemon: SoakedDaemon, hands: Hands) -> list[str]:
-    """Deeds for a while, with a fault at any moment; what the fault was."""
+    """Deeds for a while, with a fault at any moment; what the fault was, if it could happen."""
     start = time.monotonic()
     moment = hands.chance.uniform(0, 0.8 * pace.round_s)
     faults = []
     while (passed := time.monotonic() - start) < pace.round_s:
         hands.do_one_of(deeds.weights(len(hands.model.photos) / pace.photos))
         if fault and passed > moment:
-            faults.append(befall(fault, daemon, hands))
+            faults += filter(None, [befall(fault, daemon, hands)])
             fault = ""
         time.sleep(hands.chance.uniform(0, pace.pause_s))
     hands.finish()

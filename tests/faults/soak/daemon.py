@@ -74,16 +74,16 @@ class SoakedDaemon:
         assert number == signal.SIGKILL or process.returncode == 0, self.said()
 
     def kill_a_child(self, chance: random.Random) -> str:
-        """End one of its children with SIGKILL; which."""
+        """End one of its children with SIGKILL; which, or nothing when there was none."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         if not children:
-            return "no child to kill"
+            return ""
         child = chance.choice(children)
         try:
             words = child.cmdline()
             child.kill()
         except psutil.NoSuchProcess:
-            return "a child ended by itself"
+            return ""
         return f"kill -9 of {next((word for word in words if word.startswith('maclip_daemon.')), 'a child')}"
 
     def size(self) -> Size:
