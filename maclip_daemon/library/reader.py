@@ -113,4 +113,5 @@ def connect_readonly(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         uri(path) + mode, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")  # views and indexes of a hostile library call no code
     return connection

@@ -5,6 +5,7 @@ What a file is can be told with the standard library alone; alembic is imported 
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from enum import Enum
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from maclip_daemon.errors import DatabaseUnfit
 from maclip_daemon.library.planner_statistics import STATISTICS
 from maclip_daemon.library.views import VIEWS
-from maclip_daemon.library.way_out import for_newer
+from maclip_daemon.library.way_out import for_damaged, for_newer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -37,7 +38,8 @@ class Version(Enum):
 def version_of(connection: sqlite3.Connection, path: Path) -> Version:
     """Tell an empty file from a library of the present, an older or a newer version.
 
-    Raises `DatabaseUnfit` for a database that is not ours, `sqlite3.Error` for what is none.
+    Raises `DatabaseUnfit` for a database that is not ours, or has somebody's triggers, `sqlite3.Error` for
+    what is none.
     """
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -48,10 +50,23 @@ def version_of(connection: sqlite3.Connection, path: Path) -> Version:
             f"{path} is a database of another program and was left alone."
             " Choose another data folder with --data-dir."
         )
+    _refuse_triggers(connection, path)
     revision = _revision(connection)
     if revision == HEAD:
         return Version.PRESENT
     return Version.OLDER if revision is None or revision in REVISIONS else Version.NEWER
+
+
+def _refuse_triggers(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `DatabaseUnfit` for a trigger: we have none, and somebody's SQL would run with our changes."""
+    trigger = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchone()
+    if trigger is not None:
+        quoted = '"' + str(trigger[0]).replace('"', '""') + '"'
+        remove = shlex.join(["sqlite3", str(path), f"DROP TRIGGER {quoted}"])
+        raise DatabaseUnfit(
+            f"The library {path} has a trigger that maclip did not make ({trigger[0]!r}); it would run"
+            f" with every change. If it is yours, `{remove}` removes it. {for_damaged(path)}"
+        )
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
