@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import IO, Any, NoReturn
 
-from maclip_daemon import errors
+from maclip_daemon import errors, priority
 from maclip_daemon.frames import Header, Reply, read_frame, write_frame
 
 __all__ = ["Child", "Handler", "Header", "Reply", "configuration", "serve"]
@@ -43,14 +43,12 @@ class Child:
         module: str,
         configuration: Mapping[str, Any] | None = None,
         *,
-        nice: int = 0,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`environment`: variables on top of the parent's, where the parent has not set them itself."""
         self.module = module
         self._environment = {**(environment or {}), **os.environ}
         self._configuration = dict(configuration or {})
-        self._nice = nice
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: _Outgoing = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
@@ -121,9 +119,7 @@ class Child:
             )
         except OSError as error:
             raise errors.EnvironmentUnfit(f"{self._name} cannot start: {error.strerror}.") from None
-        if self._nice and hasattr(os, "setpriority"):
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, self._nice)
+        priority.apply_to_session(process.pid)
         self._process = process
         self._requests = queue.SimpleQueue()
         self._replies = queue.SimpleQueue()

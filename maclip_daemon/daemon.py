@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from maclip_daemon import daemon_notice, notify
+from maclip_daemon import daemon_notice, notify, priority
 from maclip_daemon.daemon_lock import locked
 from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.database import Library
@@ -79,6 +79,8 @@ class Daemon:
         while not self._stop:
             successor = None
             try:
+                background = pipeline.settings.background
+                priority.step_back(background.nice, background.disk)
                 pipeline.start()
                 self._announce(pipeline)
                 successor = self._tend(pipeline, library)

@@ -139,6 +139,17 @@ class JobSettings(_Section):
     """Seconds before work that lacked disk space, the model or the database is tried again."""
 
 
+class BackgroundSettings(_Section):
+    """How the daemon (`maclip run` without `--once`) steps back behind everything else on the machine."""
+
+    nice: int = Field(default=10, ge=0, le=19)
+    """Processor priority of all its processes: 0 as any program, 19 only what nobody else wants."""
+    disk: Literal["normal", "low", "idle"] = "low"
+    """Disk priority: `low` behind all others, `idle` only while nobody else reads (can starve for ever)."""
+    pause_on_battery: bool = True
+    """Score nothing while the machine runs on battery; `maclip status` says so, and it goes on by itself."""
+
+
 class LogSettings(_Section):
     """What the daemon says."""
 
@@ -166,6 +177,7 @@ class Settings(BaseSettings):
     scoring: ScoringSettings = ScoringSettings()
     rating: RatingSettings = RatingSettings()
     jobs: JobSettings = JobSettings()
+    background: BackgroundSettings = BackgroundSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("data_dir")

@@ -48,6 +48,9 @@ class Home:
             "MACLIP_JOBS__RETRY_BASE_S": "0.1",
             "MACLIP_RATING__MINIMUM_PHOTOS": "5",
             "MACLIP_SCORING__THREADS": "1",
+            # Somebody waits for the tests, wherever they run.
+            "MACLIP_BACKGROUND__NICE": "0",
+            "MACLIP_BACKGROUND__PAUSE_ON_BATTERY": "false",
         }
         self._processes: list[subprocess.Popen[str]] = []
 

@@ -24,11 +24,9 @@ class MetadataWriter:
     A `Prepared` outlives its child: `commit` and `discard` work with a new child too. Not thread-safe.
     """
 
-    def __init__(
-        self, *, timeout_s: float = TIMEOUT_S, processor_s: float = PROCESSOR_S, nice: int = 0
-    ) -> None:
+    def __init__(self, *, timeout_s: float = TIMEOUT_S, processor_s: float = PROCESSOR_S) -> None:
         """`timeout_s`, `processor_s`: what one photo may take, by the clock and of the processor."""
-        self._child = Child(messages.MODULE, {"processor_s": processor_s}, nice=nice)
+        self._child = Child(messages.MODULE, {"processor_s": processor_s})
         self._timeout_s = timeout_s
 
     def prepare(self, request: RatingRequest) -> Prepared:

@@ -58,7 +58,6 @@ class Decoder:
         protocol: str,
         spool: Path,
         *,
-        nice: int = 0,
         module: str = CHILD_MODULE,
     ) -> None:
         """`protocol`: a name that `iqa.protocols.parse` knows. `spool`: an existing folder, see `spool`."""
@@ -74,7 +73,6 @@ class Decoder:
                 "two_steps": settings.two_step_reduction,
                 "timeout_s": settings.timeout_s,
             },
-            nice=nice,
         )
 
     @property

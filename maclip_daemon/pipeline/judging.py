@@ -11,6 +11,7 @@ from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.library.jobs import LeasedJob
 from maclip_daemon.photos.decoder import Decoder
 from maclip_daemon.pipeline.look_ahead import LookAhead, Ready
+from maclip_daemon.pipeline.pauses import Resource
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.pipeline.score_jobs import ScoreJobs, row_of
 from maclip_daemon.scoring.client import ScorerClient
@@ -20,6 +21,7 @@ LOOK_AHEAD_BATCHES = 2  # decoded photos that may wait for the scorer, in batche
 ROOM_LOOK_S = 1.0  # how often a decoder that waits for room says that it lives
 IDLE_LOOK_S = 5.0  # other programs (`maclip retry`) queue work too; an indexed look costs microseconds
 DECODER_IDLE_EXIT_S = 30.0
+NEEDED: tuple[Resource, ...] = ("spool", "decoder", "model", "power")
 
 
 class Judging:
@@ -53,7 +55,7 @@ class Judging:
         try:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat(part, patience_s)
-                job = None if self._state.pauses.any_of("spool", "decoder", "model") else self._jobs.take()
+                job = None if self._state.pauses.any_of(*NEEDED) else self._jobs.take()
                 if job is None:
                     if time.monotonic() - last_worked > DECODER_IDLE_EXIT_S:
                         decoder.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ class PhotoDisk:
         return f"disk {self.device}"
 
 
-Resource = Literal["spool", "decoder", "model", "metadata"] | PhotoDisk
+Resource = Literal["spool", "decoder", "model", "metadata", "power"] | PhotoDisk
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,19 @@ class Pauses:
         self._pauses: dict[Resource, _Pause] = {}
         self._lock = threading.Lock()
 
-    def begin(self, resource: Resource, reason: str) -> None:
-        """Let work that needs `resource` rest for a while; a pause that goes on is not said again."""
+    def begin(self, resource: Resource, reason: str, *, lasting: bool = False) -> None:
+        """Let work that needs `resource` rest for a while; a pause that goes on is not said again.
+
+        `lasting`: it is not tried whether it is there again; `end` will say so.
+        """
         with self._lock:
             known = self._pauses.get(resource)
             # The first photo of a full disk names its folder; the next ones are no news.
             said = known.reason if known is not None and isinstance(resource, PhotoDisk) else reason
-            self._pauses[resource] = _Pause(said, self._clock() + self._pause_s)
+            self._pauses[resource] = _Pause(said, math.inf if lasting else self._clock() + self._pause_s)
         if known is None or known.reason != said:
-            log.warning("paused", resource=str(resource), reason=reason, retry_in_s=self._pause_s)
+            retry = {} if lasting else {"retry_in_s": self._pause_s}
+            log.warning("paused", resource=str(resource), reason=reason, **retry)
 
     def end(self, resource: Resource, *, if_over: bool = False) -> None:
         """Say that `resource` is there again.

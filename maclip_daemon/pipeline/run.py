@@ -28,6 +28,7 @@ from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.intake import Intake
 from maclip_daemon.pipeline.judging import Judging
 from maclip_daemon.pipeline.places import Place
+from maclip_daemon.pipeline.power_watch import PowerWatch
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, in_thread, log
@@ -67,9 +68,14 @@ class Pipeline:
         self._threads: list[threading.Thread] = []
         self._tended = -math.inf
         self._clock_ahead = math.nan
+        # Whoever types `--once` wants it now.
+        pauses_on_battery = settings.background.pause_on_battery and not once
+        self._power = PowerWatch(self.state.pauses) if pauses_on_battery else None
 
     def start(self) -> None:
         """Mend what a killed run left, then begin to work."""
+        if self._power is not None:
+            self._power.look()
         now = self.state.clock()
         recover(self._library, self._spool, now)
         with self._library.writing() as session:
@@ -141,6 +147,8 @@ class Pipeline:
         At once when the clock was set, or the machine slept: moments that lie ahead or behind since then
         must not hold up work.
         """
+        if self._power is not None:
+            self._power.look()
         now, clock = time.monotonic(), self.state.clock()
         step_s, self._clock_ahead = clock - now - self._clock_ahead, clock - now
         was_set = abs(step_s) > leases.CLOCK_SLACK_S

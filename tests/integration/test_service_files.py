@@ -194,7 +194,7 @@ def test_a_seal_breaks_with_any_change() -> None:
     assert service_definition.is_unchanged(text)
     for changed in (
         text + "\n",
-        text.replace("Nice=10", "Nice=9"),
+        text.replace("CPUWeight=20", "CPUWeight=30"),
         text.replace("sha256:", "sha256:0", 1),
         "",
     ):

@@ -176,7 +176,7 @@ def test_uninstall_in_a_dry_run_keeps_the_unit(photos: Path, unit: Path) -> None
 @pytest.mark.parametrize("command", ["install", "uninstall"])
 def test_a_unit_changed_by_hand_is_left_alone(command: str, photos: Path, unit: Path, calls: Path) -> None:
     said(run("install", photos))
-    changed = unit.read_text().replace("Nice=10", "Nice=0")
+    changed = unit.read_text().replace("CPUWeight=20", "CPUWeight=90")
     unit.write_text(changed)
     error = refused(run(*([command, photos] if command == "install" else [command])))
     assert isinstance(error, EnvironmentUnfit)
