@@ -1,0 +1,248 @@
+"""`kill -9` of the daemon and of each of its children, at random times: nothing is lost, nothing is twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import blake3
+import psutil
+import pytest
+
+from tests.faults.conftest import Figures
+from tests.homes import Home, contents, make_photo, until
+
+SEED = 20
+CHILDREN = {
+    "decoder": "maclip_daemon.photos.decoder_process",
+    "scorer": "maclip_daemon.scoring.process",
+    "metadata": "maclip_daemon.metadata.process",
+}
+WORK_OF = {"daemon": "%", "decoder": "score", "scorer": "score", "metadata": "rate"}
+A_MOMENT_S = 2.0  # a daemon begins its work in less, on a machine that is not loaded
+A_BATCH_S = 0.15  # what the metadata process takes for a few sidecars
+WAIT_FOR_WORK_S = 4.0  # before a round takes the moment as it is
+SCORE_DIGITS = 6  # that a sidecar holds
+SAME_SCORE = 1e-3  # photos that share a batch round differently in bf16; other photos differ by far more
+DATA = {"library.db", "library.db-wal", "library.db-shm", "daemon.lock", "daemon.notice", "spool"}
+XMP = "{http://ns.adobe.com/xap/1.0/}"
+MACLIP = "{http://ns.maclip-daemon/quality/1.0/}"
+SIDECAR = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ dc:source="card 7"{rating}/></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>
+"""
+
+
+@dataclass
+class Kills:
+    """What was killed, and how much of it had work in hand at that moment."""
+
+    by_victim: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WORK_OF, 0))
+    busy: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_victim.values())
+
+
+@pytest.fixture
+def pool(home: Home, full: bool) -> dict[Path, dict[str, bytes]]:
+    """Where each photo will lie, and its files: itself, and of some a sidecar that was there before us.
+
+    Every third is so large that its pixels travel through the spool. Of ten, one has a sidecar without a
+    rating, which is replaced, and one the rating of a person, which is left alone.
+    """
+    chosen: dict[Path, dict[str, bytes]] = {}
+    for number in range(200 if full else 24):
+        size = (640, 480) if number % 3 == 2 else (320, 240)
+        drawn = make_photo(home.folder / "pool.jpg", number, size, blur=number % 4)
+        photo = home.photos / f"day {number % 3}" / f"IMG_{number:04d}.jpg"
+        chosen[photo] = {photo.name: drawn.read_bytes()}
+        if number % 10 in (3, 7):
+            rating = ' xmp:Rating="5"' if number % 10 == 7 else ""
+            chosen[photo][photo.name + ".xmp"] = SIDECAR.replace("{rating}", rating).encode()
+    (home.folder / "pool.jpg").unlink()
+    return chosen
+
+
+def test_after_kills_at_random_times_each_photo_has_one_score_and_one_right_sidecar(
+    home: Home, full: bool, pool: dict[Path, dict[str, bytes]], figures: Figures
+) -> None:
+    random_ = random.Random(SEED)
+    rounds = 50 if full else 8
+    kills = Kills()
+    victims = [*WORK_OF] * (rounds // len(WORK_OF) + 1)
+    random_.shuffle(victims)
+    waiting = list(pool)
+    daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
+    for round_ in range(rounds):
+        arriving = len(waiting) // 3 if round_ == 0 else len(waiting) // (rounds - round_)
+        for photo in waiting[:arriving]:
+            arrive(photo, pool[photo])
+        del waiting[:arriving]
+        victim = victims[round_]
+        if random_.random() < 0.6 or not processes(daemon, victim):
+            with_work_in_hand(home, daemon, victim)
+            time.sleep(random_.uniform(0, A_BATCH_S))
+        else:
+            time.sleep(random_.uniform(0, A_MOMENT_S))
+        kill(home, daemon, victim, kills)
+        time.sleep(random_.uniform(0, A_BATCH_S))
+        if daemon.poll() is None and random_.random() < 0.3:  # the parent dies while it recovers
+            kill(home, daemon, "daemon", kills)
+        if daemon.poll() is not None:
+            daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
+    assert not waiting
+    if daemon.poll() is None:
+        kill(home, daemon, "daemon", kills)
+    daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
+    until(lambda: is_settled(home, len(pool)), f"rest after {kills}")
+    said = home.stop(daemon)
+    assert daemon.returncode == 0, said
+
+    check_database(home, pool)
+    check_files(home, pool)
+    home.maclip("db", "check")
+    home.maclip("undo")
+    assert contents(home.photos) == {
+        photo.parent / name: data for photo in pool for name, data in pool[photo].items()
+    }
+    figures(
+        rounds=rounds,
+        files=len(pool),
+        faults=kills.total,
+        note=", ".join(f"{count} of the {victim}" for victim, count in kills.by_victim.items())
+        + f"; {kills.busy} with work in hand",
+    )
+
+
+def arrive(photo: Path, files: dict[str, bytes]) -> None:
+    """A photo is copied in; its sidecar first, as photo managers do that move a photo."""
+    photo.parent.mkdir(exist_ok=True)
+    for name in sorted(files, reverse=True):
+        photo.with_name(name).write_bytes(files[name])
+
+
+def with_work_in_hand(home: Home, daemon: subprocess.Popen[str], victim: str) -> None:
+    """Wait until there is work of the victim's kind under way and the victim lives; not for ever."""
+    deadline = time.monotonic() + WAIT_FOR_WORK_S
+    while time.monotonic() < deadline and not (held(home, victim) and processes(daemon, victim)):
+        time.sleep(0.01)
+
+
+def held(home: Home, victim: str) -> bool:
+    return bool(home.sql("select 1 from jobs where state = 'leased' and kind like ?", WORK_OF[victim]))
+
+
+def processes(daemon: subprocess.Popen[str], victim: str) -> list[psutil.Process]:
+    found = []
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(daemon.pid)
+        if victim == "daemon":
+            return [parent]
+        for child in parent.children():
+            with contextlib.suppress(psutil.Error):
+                if CHILDREN[victim] in child.cmdline():
+                    found.append(child)
+    return found
+
+
+def kill(home: Home, daemon: subprocess.Popen[str], victim: str, kills: Kills) -> None:
+    """`kill -9`; of the daemon itself where the chosen child does not run at the moment."""
+    found = processes(daemon, victim)
+    if not found:
+        victim, found = "daemon", processes(daemon, "daemon")
+    kills.busy += held(home, victim)
+    kills.by_victim[victim] += 1
+    children = psutil.Process(daemon.pid).children(recursive=True)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        found[0].send_signal(signal.SIGKILL)
+    if victim == "daemon":
+        daemon.communicate()
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert not alive, f"children outlived their parent: {alive}"
+
+
+def is_settled(home: Home, photos: int) -> bool:
+    """All is scored and rated, by a calibration that will not be renewed; no job is left but failed ones."""
+    scored = home.sql("select count(*) from photo_quality where state = 'scored'") == [(photos,)]
+    at_rest = home.sql("select count(*) from jobs where state <> 'dead'") == [(0,)]
+    unrated = (
+        "select count(*) from photo_quality where rating_owner = 'none'"
+        " or (rating_owner = 'maclip' and rating_in_file is not stars)"
+    )
+    last = home.sql("select max(photo_count) from calibrations")
+    grown = not last or last[0][0] is None or photos >= 1.2 * last[0][0]
+    return scored and at_rest and not grown and home.sql(unrated) == [(0,)]
+
+
+def check_database(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
+    """Exactly one active score a photo, and that the right one; nothing in hand, nothing given up."""
+    rows = home.sql("select path, score, state from photo_quality")
+    assert sorted(path for path, _, _ in rows) == sorted(map(str, pool))
+    assert {state for _, _, state in rows} == {"scored"}
+    assert home.sql("select count(*) from photos") == [(len(pool),)]
+    assert home.sql("select count(*) from scores") == [(len(pool),)]
+    assert home.sql("select path, reason from photo_failures") == []
+    assert home.sql("select * from jobs") == []
+    assert home.sql("select count(*) from rating_journal where state = 'intended'") == [(0,)]
+    assert home.sql("pragma integrity_check") == [("ok",)]
+    assert home.sql("pragma foreign_key_check") == []
+    undisturbed = home.maclip("score", home.photos, "--json", "--protocol", "native").stdout
+    right = {answer["path"]: answer["score"] for answer in map(json.loads, undisturbed.splitlines())}
+    for path, score, _ in rows:
+        assert score == pytest.approx(right[path], abs=SAME_SCORE), path
+
+
+def check_files(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
+    """Each photo as it was and one sidecar that says what the database says; no temporary file anywhere."""
+    known = {
+        Path(path): (stars, score, owner)
+        for path, stars, score, owner in home.sql(
+            "select path, stars, score, rating_owner from photo_quality"
+        )
+    }
+    journal = dict(
+        home.sql("select target_path, after_hash from rating_journal where state = 'written' order by id")
+    )
+    expected = set()
+    for photo, files in pool.items():
+        assert photo.read_bytes() == files[photo.name], f"{photo} was changed"
+        sidecar = photo.with_name(photo.name + ".xmp")
+        expected |= {photo, sidecar}
+        stars, score, owner = known[photo]
+        if b'xmp:Rating="5"' in files.get(sidecar.name, b""):
+            assert owner == "person"
+            assert sidecar.read_bytes() == files[sidecar.name], (
+                f"the person's rating in {sidecar} was touched"
+            )
+            continue
+        assert owner == "maclip"
+        properties = attributes(sidecar)
+        assert properties[f"{XMP}Rating"] == str(stars), sidecar
+        assert float(properties[f"{MACLIP}Score"]) == round(score, SCORE_DIGITS), sidecar
+        assert journal[str(sidecar)] == blake3.blake3(sidecar.read_bytes()).hexdigest(), (
+            f"no way back for {sidecar}"
+        )
+    assert set(contents(home.photos)) == expected
+    assert not list((home.data / "spool").iterdir())
+    assert {path.name for path in home.data.iterdir()} <= DATA, "a stray file in the data folder"
+
+
+def attributes(sidecar: Path) -> dict[str, str]:
+    """The properties of a sidecar's descriptions."""
+    found: dict[str, str] = {}
+    for description in ElementTree.parse(sidecar).iter(
+        "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
+    ):
+        found |= description.attrib
+    return found

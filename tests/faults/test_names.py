@@ -1,0 +1,267 @@
+"""Names and things that only look like photos: nothing hangs or crashes, and every name stays what it is."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Figures
+from tests.homes import Home, contents, make_photo, until
+
+RATING = re.compile(rb'xmp:Rating="(\d)"')
+NAMES = (
+    b"plain.jpg",
+    b"new\nline.jpg",
+    b"\n.jpg",
+    b"carriage\rreturn.jpg",
+    b"tab\tulator.jpg",
+    b"\x01\x02\x1b[31m\x07\x7f.jpg",
+    b"escape\x1b]0;title\x07.jpg",
+    b"latin-1 \xe9t\xe9.jpg",
+    b"\xff\xfe.jpg",
+    b"cut off \xe2\x82.jpg",
+    b"surrogate \xed\xb3\xbf.jpg",  # what UTF-8 must not hold, and Python takes for a byte that is none
+    "composed é.jpg".encode(),
+    "decomposed e\u0301.jpg".encode(),
+    "right \u202egpj.jpg".encode(),
+    "\ufeffmark.jpg".encode(),
+    b"-rf.jpg",
+    b"--format.jpg",
+    b"%s %n {0} $(true) `true`.jpg",
+    b"quote'\".jpg",
+    b" space .jpg",
+    b"back\\slash.jpg",
+    b"file:%2e%2e.jpg",
+    b"UPPER.JPG",
+    b"pair\xff.jpg",
+    b"pair\xff_01.jpg",  # darktable would take its sidecar for a duplicate of the one above
+    b"n" * 247 + b".jpg",  # its sidecar has 255 bytes, as many as a name can have
+    b"n" * 248 + b".jpg",
+    b"n" * 251 + b".jpg",
+    b"\xff" * 251 + b".jpg",
+    "ø".encode() * 125 + b".jpg",
+    b"in \xff\nfolder/plain.jpg",
+    b"d" * 255 + b"/plain.jpg",
+)
+UNRATED = {name for name in NAMES if len(name.rpartition(b"/")[2]) > 251} | {b"pair\xff_01.jpg"}
+
+
+def test_every_name_is_right_in_the_database_on_the_sidecar_and_in_what_commands_print(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    root = home.photos / os.fsdecode(b"r\xff\no\x1bt")
+    photos = {os.fsencode(root / os.fsdecode(name)): name for name in NAMES}
+    for number, path in enumerate(photos):
+        Path(os.fsdecode(path)).parent.mkdir(parents=True, exist_ok=True)
+        make_photo(home.folder / "drawn.jpg", number, (260, 240)).rename(os.fsdecode(path))
+    before = contents(home.photos)
+    daemon = home.daemon(root)
+    until(lambda: len(stored(home)) == len(photos), "every photo scored")
+    until(lambda: rated(home) == len(photos) - len(UNRATED), "every photo rated")
+    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+
+    assert stored(home).keys() == photos.keys()
+    rows = home.sql("select path, stars from photo_quality")
+    stars = {path if isinstance(path, bytes) else path.encode(): count for path, count in rows}
+    sidecars = {os.fsencode(path): data for path, data in contents(home.photos).items() if path not in before}
+    assert sidecars.keys() == {path + b".xmp" for path, name in photos.items() if name not in UNRATED}
+    for sidecar, data in sidecars.items():
+        assert RATING.findall(data) == [b"%d" % stars[sidecar.removesuffix(b".xmp")]], sidecar
+
+    by_score = sorted(photos, key=lambda path: stored(home)[path])
+    listed = subprocess.run(
+        [sys.executable, "-m", "maclip_daemon", "worst", "-n", "1000", "--format", "paths0"],
+        env=home.environment,
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    assert listed.split(b"\0") == [*by_score, b""]
+    lines = home.maclip("worst", "-n", "1000", "--format", "json").stdout.splitlines()
+    assert [os.fsencode(json.loads(line)["path"]) for line in lines] == by_score
+    assert len(home.maclip("worst", "-n", "1000").stdout.splitlines()) == 1 + len(photos)
+    shown = (
+        list(photos)
+        if full
+        else [path for path, name in photos.items() if name in (NAMES[5], NAMES[27], NAMES[30])]
+    )
+    for path in shown:
+        assert home.json("show", os.fsdecode(path), "--json")["path"] == os.fsdecode(path)
+    status = home.maclip("status").stdout
+    assert status.count("\nunrated ") == len(UNRATED)
+    said = home.stop(daemon)
+    for text in (status, said, home.maclip("worst", "-n", "1000").stdout):
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text), repr(text)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT", line) for line in said.splitlines()), said
+
+    for path in shown:
+        home.maclip("undo", os.fsdecode(path))
+        assert not os.path.lexists(path + b".xmp")
+    home.maclip("undo")
+    assert contents(home.photos) == before
+    figures(rounds=1, files=len(photos), faults=len(photos), note=f"{len(photos)} names")
+
+
+def stored(home: Home) -> dict[bytes, float]:
+    """Scores by the bytes of the path: text in the database where it is UTF-8, else a BLOB."""
+    rows = home.sql("select path, score from photo_quality where state = 'scored'")
+    return {path if isinstance(path, bytes) else path.encode(): score for path, score in rows}
+
+
+def rated(home: Home) -> int:
+    (found,) = home.sql("select count(*) from photos where rating_owner = 'maclip'")
+    return int(found[0])
+
+
+@pytest.fixture
+def elsewhere(home: Home) -> Path:
+    """A folder outside of the root, with photos of its own and a sidecar."""
+    folder = home.folder / "Elsewhere"
+    make_photo(folder / "private.jpg", 900)
+    make_photo(folder / "deep" / "private.jpg", 901)
+    (folder / "private.jpg.xmp").write_text("somebody's own")
+    return folder
+
+
+def test_what_is_no_file_is_never_opened_followed_or_replaced(
+    home: Home, elsewhere: Path, figures: Figures
+) -> None:
+    photos = home.photos
+    good = [make_photo(photos / f"good {number}.jpg", number, (260, 240)) for number in range(6)]
+    good.append(make_photo(photos / "folder.jpg" / "inside.jpg", 6, (260, 240)))
+    odd = links(photos, elsewhere) + no_files(photos / "odd")
+    kept = contents(elsewhere)
+    # What lies where a sidecar would go.
+    (photos / "good 0.jpg.xmp").symlink_to(elsewhere / "private.jpg.xmp")
+    (photos / "good 1.jpg.xmp").symlink_to(elsewhere / "not yet.xmp")
+    (photos / "good 2.jpg.xmp").mkdir()
+    os.mkfifo(photos / "good 3.jpg.xmp")
+    home.daemon()
+    names = {path.name for path in good}
+    until(lambda: home.scored().keys() == names, "the photos among them")
+    until(lambda: rated(home) == len(good) - 4, "ratings of those whose sidecar has a place")
+    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    assert home.maclip("status").stdout.count("\nunrated ") == 4
+
+    # Under the daemon's eyes they appear anew, and photos that it knows turn into them.
+    odd += no_files(photos / "later")
+    good[4].unlink()
+    os.mkfifo(good[4])
+    good[5].unlink()
+    good[5].symlink_to(elsewhere / "private.jpg")
+    make_photo(photos / "last.jpg", 7, (260, 240))
+    names = names - {good[4].name, good[5].name} | {"last.jpg"}
+    until(lambda: home.scored().keys() == names, "the photos that are left")
+    until(lambda: (photos / "last.jpg.xmp").exists(), "the last rating")
+    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    assert home.sql("select * from photo_failures") == []
+    assert len(home.sql("select 1 from photos")) == len(good) + 1
+    for path in (photos / "good 3.jpg.xmp", good[4], photos / "odd" / "pipe.jpg"):
+        with pytest.raises(OSError, match=os.strerror(errno.ENXIO)):  # nobody reads there
+            os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    home.maclip("score", photos / "odd" / "pipe.jpg", photos / "to itself.jpg", expect=1)
+    home.maclip("undo")
+    assert contents(elsewhere) == kept
+    assert not list(photos.rglob(".maclip-*"))
+    figures(
+        rounds=1,
+        files=len(good) + 1,
+        faults=len(odd) + 6,
+        note=f"{len(odd) + 6} links, pipes, sockets, devices",
+    )
+
+
+def links(photos: Path, elsewhere: Path) -> list[Path]:
+    """Links in circles, to the parent, out of the root, and to nowhere."""
+    targets = {
+        "to itself.jpg": "to itself.jpg",
+        "a.jpg": "b.jpg",
+        "b.jpg": "a.jpg",
+        "parent": "..",
+        "here": ".",
+        "round/and": "../round",
+        "root": str(photos),
+        "out": str(elsewhere),
+        "out.jpg": str(elsewhere / "private.jpg"),
+        "nowhere.jpg": "missing.jpg",
+        "twice.jpg": "good 1.jpg",
+        "null.jpg": "/dev/null",
+        "zero.jpg": "/dev/zero",
+    }
+    (photos / "round").mkdir()
+    for name, target in targets.items():
+        (photos / name).symlink_to(target)
+    return [photos / name for name in targets]
+
+
+def no_files(folder: Path) -> list[Path]:
+    """A pipe, a socket, and (as root) devices, all with the names of photos."""
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.jpg")
+    made = [folder / "pipe.jpg", folder / "socket.jpg"]
+    with (
+        socket.socket(socket.AF_UNIX) as listening,
+        contextlib.chdir(folder),
+    ):  # a socket's path has 107 bytes
+        listening.bind("socket.jpg")
+    for kind, name, numbers in ((stat.S_IFCHR, "zero.jpg", (1, 5)), (stat.S_IFBLK, "disk.jpg", (7, 200))):
+        with contextlib.suppress(PermissionError):
+            os.mknod(folder / name, 0o644 | kind, os.makedev(*numbers))
+            made.append(folder / name)
+    return made
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["under the daemon's eyes", "while it is away"])
+def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
+    home: Home, figures: Figures, running: bool
+) -> None:
+    for number, name in enumerate(
+        ("IMG_1.jpg", "IMG_2.jpg", "IMG_3.JPG", "Album/IMG_4.jpg", "Album/IMG_5.jpg")
+    ):
+        make_photo(home.photos / name, number, (260, 240))
+    before = set(contents(home.photos).values())
+    daemon = home.daemon()
+    until(lambda: len(list(home.photos.rglob("*.xmp"))) == 5, "five ratings")
+    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    scored_at = dict(home.sql("select id, scored_at from scores"))
+    if not running:
+        home.stop(daemon)
+    renames = {
+        "IMG_1.jpg": "img_1.jpg",
+        "IMG_1.jpg.xmp": "img_1.jpg.xmp",
+        "IMG_3.JPG": "IMG_3.jpg",
+        "Album": "ALBUM",
+    }
+    for old, new in renames.items():
+        (home.photos / old).rename(home.photos / new)
+    if not running:
+        home.daemon()
+    expected = {"img_1.jpg", "IMG_2.jpg", "IMG_3.jpg", "ALBUM/IMG_4.jpg", "ALBUM/IMG_5.jpg"}
+    until(lambda: paths(home) == expected, "the new names")
+    until(
+        lambda: (home.photos / "IMG_3.jpg.xmp").exists(),
+        "a sidecar beside the photo that went without its own",
+    )
+    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    assert home.sql("select count(*) from photos") == [(5,)]
+    assert dict(home.sql("select id, scored_at from scores")) == scored_at
+    assert home.sql("select distinct rating_owner from photos") == [("maclip",)]
+    sidecars = {str(path.relative_to(home.photos)) for path in home.photos.rglob("*.xmp")}
+    assert sidecars == {name + ".xmp" for name in expected} | {"IMG_3.JPG.xmp"}
+    home.maclip("undo")
+    assert sorted(contents(home.photos).values()) == sorted(before)
+    figures(rounds=1, files=5, faults=len(renames))
+
+
+def paths(home: Home) -> set[str]:
+    rows = home.sql("select path from photo_quality where state = 'scored'")
+    return {os.path.relpath(path, home.photos) for (path,) in rows}
