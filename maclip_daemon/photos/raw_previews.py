@@ -38,8 +38,9 @@ def decode_raw(
 ) -> UprightPicture:
     """The picture of a RAW file: its largest preview if that is large enough, else developed.
 
-    Large enough: a short side of 448 pixels, and of half of what the protocol asks for; a preview is never
-    asked to be larger than its RAW. `enough`: as for `stills.decode_still`, which also says what is raised.
+    Large enough: a short side of 448 pixels, and of what the protocol asks for, but no more than half of the
+    RAW's: that much a development at half size has. `enough`: as for `stills.decode_still`, which also says
+    what is raised.
     """
     held = identify(file)
     file.seek(0)
@@ -60,7 +61,9 @@ def decode_raw(
                 raw.unpack()
             orientation = _ORIENTATION_OF_FLIP.get(sizes.flip, 1) if exif_rotation else 1
             full_size = upright_size(sizes.width, sizes.height, orientation)
-            needed = min(min(full_size), max(SMALLEST_SHORT_SIDE, min(protocol.target_size(*full_size)) // 2))
+            short_side = min(full_size)
+            asked = min(min(protocol.target_size(*full_size)), short_side // 2)
+            needed = min(short_side, max(SMALLEST_SHORT_SIDE, asked))
             preview = _preview(raw, max_megapixels, enough)
             preview_exif = None if preview is None else exif_of(preview.image)
             jpeg = None

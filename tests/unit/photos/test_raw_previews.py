@@ -69,6 +69,16 @@ def test_a_preview_far_below_the_protocols_size_is_not_taken(tmp_path: Path) -> 
     assert looks_like(decoded(path, "native").image, picture(1600, 1200))
 
 
+def test_a_preview_below_the_protocols_size_gives_way_to_a_development_at_half_size(tmp_path: Path) -> None:
+    path = write_dng(tmp_path / "a.dng", 3200, 2400, preview=picture(900, 675, seed=9))
+    for protocol, size in (("long-edge-900", (900, 675)), ("long-edge-1024", (1024, 768))):
+        judged = decoded(path, protocol).image
+        assert judged.size == size
+        preview_is_enough = protocol == "long-edge-900"
+        assert looks_like(judged, picture(*size, seed=9)) == preview_is_enough
+        assert looks_like(judged, picture(*size)) != preview_is_enough
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_a_developed_raw_is_upright(tmp_path: Path, orientation: int) -> None:
     path = write_dng(tmp_path / "a.dng", orientation=orientation)
