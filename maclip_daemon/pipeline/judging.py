@@ -65,6 +65,7 @@ class Judging:
                 last_worked = time.monotonic()
         finally:
             decoder.close()
+            self._discard_waiting()
 
     def score_loop(self) -> None:
         """The scoring thread: batches of pixels in, stored scores out, until the run stops."""
@@ -79,8 +80,12 @@ class Judging:
                     self._client.close_if_idle(time.monotonic())
         finally:
             self._client.close()
-            for ready in self._ahead.take_all():
-                ready.photo.discard()
+            self._discard_waiting()
+
+    def _discard_waiting(self) -> None:
+        """For each thread as it ends: whichever is the last leaves nothing in the spool."""
+        for ready in self._ahead.take_all():
+            ready.photo.discard()
 
     def _decode(self, decoder: Decoder, job: LeasedJob, part: str, patience_s: float) -> None:
         try:

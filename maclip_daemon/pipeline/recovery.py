@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from maclip_daemon.errors import MaclipError
@@ -19,16 +21,28 @@ def recover(library: Library, spool_folder: Path, now: float) -> None:
     with library.reading() as session:
         doubtful = ratings.unconfirmed(session)
         folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
-    folders |= {Path(row.target_path).parent for row in doubtful}
-    for folder in folders:
-        for stray in temporaries.remove_strays(folder, older_than=now):
-            log.info("removed a temporary file of a killed run", file=str(stray))
+    folders |= {place_of(row).parent for row in doubtful}
+    remove_strays(folders, now)
     with library.writing() as session:
         for row in doubtful:
-            settle(session, row.id, Path(row.target_path), row.after_hash, now)
+            settle(session, row.id, place_of(row), row.after_hash, now)
         released = leases.release_all(session, None, now)
     if released or doubtful:
         log.info("recovered", jobs_taken_back=released, journal_entries_settled=len(doubtful))
+
+
+def remove_strays(folders: Iterable[Path], now: float) -> None:
+    """Remove what a lost metadata process left in these folders before `now`."""
+    for folder in folders:
+        for stray in temporaries.remove_strays(folder, older_than=now):
+            log.info("removed a temporary file of a killed run", file=str(stray))
+
+
+def place_of(row: ratings.JournalRow) -> Path:
+    """Where a journalled file is: beside its photo, or where it was, if the photo was renamed without it."""
+    if row.origin_path is not None and not os.path.lexists(row.target_path):
+        return Path(row.origin_path)
+    return Path(row.target_path)
 
 
 def settle(session: Session, entry_id: int, target: Path, after_hash: str, now: float) -> None:

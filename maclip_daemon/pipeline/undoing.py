@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from maclip_daemon.library import ratings
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline.recovery import place_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _undo_file(
 ) -> Undone:
     outcome: Undone = Undone(Path(path), "already")
     for row in chain:
-        entry = UndoEntry(_place_of(row), row.before_hash, row.after_hash, row.restore)
+        entry = UndoEntry(place_of(row), row.before_hash, row.after_hash, row.restore)
         try:
             result = writer.undo(entry)
         except errors.MaclipError as error:
@@ -66,10 +66,3 @@ def _undo_file(
             ratings.mark_undone(session, [row.id], now)
         outcome = Undone(Path(path), result.status)
     return outcome
-
-
-def _place_of(row: ratings.JournalRow) -> Path:
-    """Where the file is: beside its photo, or where it was written, if the photo was renamed without it."""
-    if row.origin_path is not None and not os.path.lexists(row.target_path):
-        return Path(row.origin_path)
-    return Path(row.target_path)
