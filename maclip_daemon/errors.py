@@ -55,6 +55,10 @@ class NoSpace(Transient):
     """The disk is full. Work pauses and no attempt is counted."""
 
 
+class ReadOnly(NoSpace):
+    """The disk is mounted read-only. As on a full one, work pauses and no attempt is counted."""
+
+
 class ChildDied(Transient):
     """A child process ended in the middle of its work."""
 

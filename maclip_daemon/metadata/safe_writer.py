@@ -15,13 +15,13 @@ from pathlib import Path
 
 import blake3
 
-from maclip_daemon.errors import FileChanged, NoSpace, Transient
+from maclip_daemon.errors import FileChanged, NoSpace, ReadOnly, Transient
 from maclip_daemon.metadata import temporaries
 from maclip_daemon.metadata.refusal import Refused
 
 PHOTO_LIMIT = 512 << 20  # bytes; three copies of a photo are in memory while it is embedded
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_ATTRIBUTES = {errno.EOPNOTSUPP, errno.ENOSYS}
 _ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -34,12 +34,16 @@ def digest(data: bytes) -> str:
 
 @contextlib.contextmanager
 def named_failures(path: Path) -> Iterator[None]:
-    """Name the system's errors: `NoSpace`, `Refused` (no permission), `FileChanged` (gone), `Transient`."""
+    """Name the system's errors: `NoSpace`, `ReadOnly`, `Refused` (no permission), `FileChanged` (gone),
+    `Transient`.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
             raise NoSpace(f"The disk of {path.parent} is full. Free some space; the work goes on.") from None
+        if error.errno == errno.EROFS:
+            raise _read_only(path) from None
         if error.errno in _FORBIDDEN:
             raise Refused(
                 f"{path.parent} may not be written ({error.strerror}), so {path.name} cannot get its rating. "
@@ -81,9 +85,21 @@ def digest_of(path: Path) -> str | None:
 
 
 def refuse_read_only(path: Path) -> None:
-    """Raise `Refused` for a file that its owner protected; as root a replacement would succeed anyway."""
+    """Raise `Refused` for a file that its owner protected; as root a replacement would succeed anyway.
+
+    Raises `ReadOnly` when it is not the file but its whole disk.
+    """
+    if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise _read_only(path)
     if not path.lstat().st_mode & _ANY_WRITE or not os.access(path, os.W_OK):
         raise Refused(f"{path} is read-only and is left alone. Make it writable to have it rated.")
+
+
+def _read_only(path: Path) -> ReadOnly:
+    return ReadOnly(
+        f"The disk of {path.parent} is mounted read-only; ratings there wait until it can be written. "
+        "If it never will be, set rating.mode to off."
+    )
 
 
 def write_temporary(target: Path, data: bytes, like: Path | None, mode: int | None = None) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from metadata_samples import DARKTABLE_SIDECAR
 
-from maclip_daemon.errors import FileChanged, NoSpace, Transient
+from maclip_daemon.errors import FileChanged, NoSpace, ReadOnly, Transient
 from maclip_daemon.metadata import safe_writer, tags, temporaries, xmp_text
 from maclip_daemon.metadata.refusal import Refused
 
@@ -40,7 +40,7 @@ def test_a_new_file_never_replaces_one_that_someone_else_made_meanwhile(
         (errno.ENOSPC, NoSpace),
         (errno.EDQUOT, NoSpace),
         (errno.EACCES, Refused),
-        (errno.EROFS, Refused),
+        (errno.EROFS, ReadOnly),
         (errno.ENOENT, FileChanged),
         (errno.EIO, Transient),
     ],
