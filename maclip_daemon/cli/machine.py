@@ -70,6 +70,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _database(settings)
     yield from _folders(settings)
     yield from _watches()
+    yield from _watching(settings)
     yield from _disk(settings)
     yield from _photo_managers()
 
@@ -170,6 +171,31 @@ def _watches() -> Iterator[Finding]:
         )
     else:
         yield Finding("inotify", "good", f"up to {count} folders can be watched")
+
+
+def _watching(settings: Settings) -> Iterator[Finding]:
+    """What the running daemon says of the folders that it watches."""
+    from maclip_daemon.daemon_lock import is_running
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.library.reader import open_readonly
+    from maclip_daemon.library.status import notes
+
+    if not is_running(settings.data_dir):
+        return
+    try:
+        with open_readonly(settings.database_path) as library, library.reading() as reader:
+            folders = (notes(reader).get("daemon") or {}).get("folders", [])
+    except MaclipError:
+        return  # said of the database
+    for folder in folders:
+        path = folder["path"]
+        if folder["reason"]:
+            yield Finding("watching", "bad", output.printable(folder["reason"]))
+        for warning in folder["warnings"]:
+            yield Finding("watching", "note", output.printable(f"{path}: {warning}"))
+        if not folder["reason"] and not folder["warnings"]:
+            heard = "events arrive" if folder["events"] else "found by scans"
+            yield Finding("watching", "good", output.printable(f"{path}: {heard}"))
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

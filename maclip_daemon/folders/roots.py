@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit, RootOffline, UsageError
+from maclip_daemon.folders import readability
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.file_systems import file_system_of, is_polled
 
@@ -97,13 +98,19 @@ def merge(roots: Sequence[Root], exclusion: Exclusion) -> list[Root]:
 
 
 def check(
-    root: Root, previous: RootFacts | None, known_photos: int, sample: Sequence[str] = ()
+    root: Root,
+    previous: RootFacts | None,
+    known_photos: int,
+    sample: Sequence[str] = (),
+    *,
+    read_sample: bool = False,
 ) -> RootHealth:
     """Look whether the root is what it was.
 
-    `known_photos`: how many photos of it the library expects to be there. `sample`: a few of their paths;
-    when at least half are there, another device id is no cause for alarm (a disk that was plugged in again,
-    a restart). Immich, PhotoPrism and watchdog's poller all took an unmounted root for mass deletion.
+    `known_photos`: how many photos of it the library knows, missing ones included. `sample`: a few of their
+    paths; when at least half are there, another device id is no cause for alarm (a disk that was plugged in
+    again, a restart). `read_sample`: also read them, because reading failed lately; a disk may list what it
+    cannot read. Immich, PhotoPrism and watchdog's poller all took an unmounted root for mass deletion.
     """
     file_system = file_system_of(root.path)
 
@@ -137,7 +144,13 @@ def check(
         return health(
             RootState.REPLACED,
             f"The folder {root.path} is on another disk than before, and its photos are not there. Mount the "
-            "right disk; if you moved to this one for good, restart the daemon.",
+            "right disk; if this one replaces it for good, `maclip purge` forgets the missing photos.",
+        )
+    if read_sample and (trouble := readability.lost_because(sample)):
+        return health(
+            RootState.UNREADABLE,
+            f"The files in {root.path} cannot be read ({trouble}). Check the disk or the connection; "
+            "nothing is forgotten meanwhile.",
         )
     return health(RootState.HEALTHY, "", RootFacts(facts.st_dev))
 

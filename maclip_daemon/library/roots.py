@@ -31,7 +31,8 @@ class KnownRoot:
     file_system: str | None
     scanned_at: str | None
     photo_count: int
-    """Photos below it that are not missing, at most `MOST_COUNTED`: enough to see that it was emptied."""
+    """Photos known below it, at most `MOST_COUNTED`: enough to see that it was emptied. The missing ones
+    count: those of a disk that is away are missing, after a restart too."""
 
 
 def root_for(session: Session, path: str, now: float) -> int:
@@ -73,14 +74,14 @@ def known_roots(session: Session) -> list[KnownRoot]:
     rows = session.execute(
         select(*columns, ROOTS.c.file_system, ROOTS.c.scanned_at).order_by(ROOTS.c.path)
     ).all()
-    return [KnownRoot(*row, photo_count=_present(session, row.path)) for row in rows]
+    return [KnownRoot(*row, photo_count=_known(session, row.path)) for row in rows]
 
 
-def _present(session: Session, path: str) -> int:
+def _known(session: Session, path: str) -> int:
     some = (
         select(PHOTOS.c.id)
         .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
-        .where(folder_is_under(path), PHOTOS.c.state != "missing")
+        .where(folder_is_under(path))
         .limit(MOST_COUNTED)
     )
     return int(session.execute(select(func.count()).select_from(some.subquery())).scalar_one())

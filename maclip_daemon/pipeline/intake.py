@@ -17,7 +17,7 @@ from maclip_daemon.pipeline.run_state import RunState, log
 
 PENDING_EVENTS = 10_000  # beyond that a scan of the root is cheaper than following each event
 EVENTS_IN_ONE_GO = 1000  # before settled files get their turn
-WATCHER_RESTART_S = 5.0  # a watcher that keeps dying must not cost the processor
+AFTER_ERROR_S = 5.0  # a watcher that keeps failing must not cost the processor
 SIDECARS_FOLLOW_S = 10.0
 BEAT_S = 60.0  # on top of the time it means to sleep
 
@@ -64,7 +64,7 @@ class Intake:
         """Whether the root of a photo cannot be read at the moment; its health is then looked at soon."""
         for place in self._places:
             if path.startswith(place.root.path.rstrip(os.sep) + os.sep):
-                if place.is_reachable():
+                if place.can_be_read():
                     return False
                 place.next_scan = time.monotonic()
                 return True
@@ -73,9 +73,7 @@ class Intake:
     def _scan_what_is_due(self) -> None:
         for place in self._places:
             if place.is_deaf():
-                log.warning("watcher died; starting another", folder=place.root.path)
-                place.close()
-                place.next_scan = min(place.next_scan, time.monotonic() + WATCHER_RESTART_S)
+                place.bury_watcher()
             if time.monotonic() < place.next_scan or self._state.stopping.is_set():
                 continue
             self.first_scan_began.set()
@@ -169,7 +167,7 @@ class Intake:
                 place.settler.touch_everything(now)
             case EventKind.ERROR:
                 log.warning("watching failed; scanning", folder=place.root.path, reason=event.reason)
-                place.next_scan = min(place.next_scan, now + WATCHER_RESTART_S)
+                place.next_scan = min(place.next_scan, now + AFTER_ERROR_S)
 
     def _rename(self, place: Place, old: str, new: str) -> None:
         with self._library.writing() as session:

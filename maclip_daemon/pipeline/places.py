@@ -8,17 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from maclip_daemon.errors import EnvironmentUnfit
-from maclip_daemon.folders import roots
-from maclip_daemon.folders.events import Coverage, FolderEvent
+from maclip_daemon.folders import readability, roots
+from maclip_daemon.folders.events import FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.roots import Root, RootFacts, RootHealth, RootState
 from maclip_daemon.folders.settler import Settler
-from maclip_daemon.folders.watcher import Watcher, watch
 from maclip_daemon.library import photos, ratings
 from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library, Session
-from maclip_daemon.photos.formats import is_photo
+from maclip_daemon.pipeline.listening import Listening
 from maclip_daemon.pipeline.reconciliation import Reconciliation, ScanReport
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.settings import FolderSettings
@@ -37,7 +35,6 @@ class Place:
         self.settler = Settler(settings.settle_s)
         self.next_scan = time.monotonic()
         self.health: RootHealth | None = None
-        self.coverage: Coverage | None = None
         self.report: ScanReport | None = None
         self.lost_events = False
         """More came at once than are followed singly; set by the watcher's thread."""
@@ -46,8 +43,9 @@ class Place:
         self._state = state
         self._settings = settings
         self._exclusion = Exclusion(settings.exclude)
-        self._watcher: Watcher | None = None
-        self._watch_problem = ""
+        self._listening = Listening(root, self._exclusion, settings.rescan_interval_s, state.clock)
+        self._was_cut_short = False
+        self._is_doubted = False  # reading failed lately; set by the decoders' threads
         self._remembered: tuple[library_roots.RootState, RootHealth] | None = None
         with library.writing() as session:
             self.root_id = library_roots.root_for(session, root.path, state.clock())
@@ -56,13 +54,17 @@ class Place:
 
     def check(self) -> bool:
         """Look at the root's health and remember it; False: it is paused and its photos are missing."""
-        if self.health is None or self.health.state is RootState.HEALTHY:
-            # What a paused root is compared with stays as it was: by now all its photos are missing.
-            with self._library.reading() as session:
-                self._expected = self._known(session).photo_count, self._sample(session)
-        health = roots.check(self.root, self._facts, *self._expected)
+        with self._library.reading() as session:
+            _, sample = self._expected
+            if self.health is None or self.health.state is RootState.HEALTHY:
+                sample = self._sample(
+                    session
+                )  # while it is away, looking through all that is missing is dear
+            self._expected = self._known(session).photo_count, sample
+        health = roots.check(self.root, self._facts, *self._expected, read_sample=self._is_doubted)
         if health.state is RootState.HEALTHY:
             self._facts = health.facts
+            self._is_doubted = False
             new_state: library_roots.RootState = "polled" if health.is_polled else "watched"
         else:
             new_state = "paused"
@@ -75,27 +77,24 @@ class Place:
         self.health = health
         self._remember(new_state, health)
         if new_state == "paused":
-            self.close()
+            self._listening.pause()
         return new_state != "paused"
 
     def listen(self, on_event: Callable[[Place, FolderEvent], None]) -> None:
         """Start the watcher where events arrive and none runs yet."""
-        if self._watcher is not None and self._watcher.alive:
-            return
-        self.close()
-        if not self._settings.watch or self.health is None or self.health.is_polled:
-            return
-        try:
-            self._watcher = watch(self.root, self._exclusion, is_photo, lambda event: on_event(self, event))
-            self._watch_problem = ""
-        except EnvironmentUnfit as error:
-            # Scans go on; `maclip status` says what is wrong and what to do.
-            self._watch_problem = str(error)
-            log.warning("no file events", folder=self.root.path, reason=str(error))
+        if self._settings.watch and self.health is not None and not self.health.is_polled:
+            self._listening.start(lambda event: on_event(self, event))
+        else:
+            self.close()
 
     def is_deaf(self) -> bool:
         """Whether a watcher that should run has died."""
-        return self._watcher is not None and not self._watcher.alive
+        return self._listening.is_deaf
+
+    def bury_watcher(self) -> None:
+        """Close a watcher that died; another one is started soon, with a scan for what it did not hear."""
+        log.warning("watcher died; starting another", folder=self.root.path)
+        self.next_scan = min(self.next_scan, time.monotonic() + self._listening.bury())
 
     def scan(self, start: str | None = None) -> ScanReport:
         """Reconcile the root, or a folder in it, with the library."""
@@ -116,14 +115,12 @@ class Place:
             self._state.wake()
         for problem in report.problems:
             log.warning("folder cannot be read", problem=problem)
+        self._was_cut_short = not report.is_complete
         if start is None and report.is_complete:
             self.report = report
             with self._library.writing() as session:
                 library_roots.scanned(session, self.root_id, self._state.clock())
-            if self._watcher is not None:
-                self.coverage = self._watcher.coverage()
-                if not self.coverage.is_complete:
-                    log.warning("not every folder is watched", folder=self.root.path, cure=self.coverage.cure)
+            self._listening.take_stock()
         return report
 
     def is_reachable(self) -> bool:
@@ -135,6 +132,20 @@ class Place:
             return self._is_same_device() and (holds_anything or not photos_expected)
         except OSError:
             return False
+
+    def can_be_read(self) -> bool:
+        """Whether the root is reachable and a few of its photos can be read. For any thread.
+
+        Asked when reading a photo failed: is it the photo, or the disk? A disk is looked at before it is
+        trusted again (`check`).
+        """
+        if not self.is_reachable():
+            return False
+        with self._library.reading() as session:
+            sample = self._sample(session)
+        if readability.lost_because(sample):
+            self._is_doubted = True
+        return not self._is_doubted
 
     def _is_same_device(self) -> bool:
         return self._facts is None or Path(self.root.path).stat().st_dev == self._facts.device
@@ -148,32 +159,31 @@ class Place:
         """Seconds between scans: short where no events arrive, or where the root is away."""
         if self.health is not None and self.health.state is not RootState.HEALTHY:
             return min(AWAY_INTERVAL_S, self._settings.rescan_interval_s)
-        hears_all = self._watcher is not None and (self.coverage is None or self.coverage.is_complete)
-        if hears_all:
+        if self._was_cut_short:  # it went away in the middle, and has to be looked at soon
+            return min(AWAY_INTERVAL_S, self._settings.rescan_interval_s)
+        if self._listening.hears_all:
             return self._settings.rescan_interval_s
         return min(self._settings.poll_interval_s, self._settings.rescan_interval_s)
 
     def description(self) -> dict[str, Any]:
         """What `maclip status` says about this root."""
-        health, coverage = self.health, self.coverage
-        warnings = [self._watch_problem, coverage.cure if coverage else ""]
+        health, coverage = self.health, self._listening.coverage
+        warnings = self._listening.warnings()
         warnings += self.report.problems[:5] if self.report else []
         return {
             "path": self.root.path,
             "state": str(health.state) if health else "new",
             "reason": health.reason if health else "",
             "file_system": health.file_system if health else "",
-            "events": self._watcher is not None and self._watcher.alive,
+            "events": self._listening.is_alive,
             "folders": coverage.folders if coverage else None,
             "folders_watched": coverage.watched if coverage else None,
-            "warnings": [warning for warning in warnings if warning],
+            "warnings": warnings,
         }
 
     def close(self) -> None:
         """Stop listening."""
-        if self._watcher is not None:
-            self._watcher.close()
-            self._watcher = None
+        self._listening.close()
 
     def _remember(self, state: library_roots.RootState, health: RootHealth) -> None:
         """Write what changed since the last look; an idle daemon writes nothing."""
@@ -201,10 +211,13 @@ class Place:
         return {root.id: root for root in library_roots.known_roots(session)}[self.root_id]
 
     def _sample(self, session: Session) -> list[str]:
-        sample: list[str] = []
+        """A few photos that should be there; missing ones only where all are, as of a root that was away."""
+        present: list[str] = []
+        missing: list[str] = []
         for folder in photos.folders_under(session, self.root.path):
-            known = photos.known_in_folder(session, folder)
-            sample += [os.path.join(folder, name) for name, file in known.items() if file.state != "missing"]
-            if len(sample) >= SAMPLED_PHOTOS:
+            for name, file in photos.known_in_folder(session, folder).items():
+                (missing if file.state == "missing" else present).append(os.path.join(folder, name))
+            if len(present) >= SAMPLED_PHOTOS:
                 break
-        return sample[:SAMPLED_PHOTOS]
+            del missing[SAMPLED_PHOTOS:]
+        return (present or missing)[:SAMPLED_PHOTOS]
