@@ -1,0 +1,154 @@
+"""Real mounts for tests: a disk that can be taken away, made read-only, or that stops being readable."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.homes import until
+
+_FIBMAP = 1  # ioctl: which block of the disk holds a block of the file, <linux/fs.h>
+_BLOCK = 4096
+
+
+def mount(*arguments: str | Path) -> None:
+    """Mount, or skip the test where that is not allowed."""
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount program on this machine")
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this user may not mount here: {done.stderr.strip()}")
+
+
+def unmount(point: Path) -> None:
+    """Take a disk away at once, whoever still has files open on it."""
+    subprocess.run(["umount", "--lazy", point], check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def whatever_is_mounted(*points: Path) -> Iterator[None]:
+    """Unmount what is still mounted there at the end."""
+    try:
+        yield
+    finally:
+        for point in points:
+            while os.path.ismount(point):
+                subprocess.run(["umount", "--lazy", point], check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def memory_disk(point: Path) -> Iterator[None]:
+    """A small disk of its own at `point`."""
+    point.mkdir(exist_ok=True)
+    mount("-t", "tmpfs", "-o", "size=64m", "tmpfs", point)
+    with whatever_is_mounted(point):
+        yield
+
+
+@contextlib.contextmanager
+def pluggable(store: Path, point: Path) -> Iterator[None]:
+    """A disk whose content lives in `store` and that can be taken off `point` and put back."""
+    with memory_disk(store), whatever_is_mounted(point):
+        plug(store, point)
+        yield
+
+
+def plug(store: Path, point: Path) -> None:
+    """Mount the content of `store` at `point`."""
+    mount("--bind", store, point)
+
+
+class Share:
+    """A folder served through FUSE by a process of its own, as a network share is."""
+
+    def __init__(self, source: Path, point: Path) -> None:
+        self._source, self._point = source, point
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def serve(self) -> None:
+        command = ["bindfs", "-f", "-o", "nonempty", self._source, self._point]
+        self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: os.path.ismount(self._point) or self.server.poll() is not None, "the share")
+        if not os.path.ismount(self._point):
+            pytest.skip("FUSE cannot be used on this machine")
+
+    def lose(self) -> None:
+        """The server dies; its mount stays and answers with errors."""
+        assert self.server is not None
+        self.server.kill()
+        self.server.wait()
+
+    def end(self) -> None:
+        if self.server is not None and self.server.poll() is None:
+            self.lose()
+        subprocess.run(["umount", "--lazy", self._point], capture_output=True, check=False)
+
+
+@contextlib.contextmanager
+def share(source: Path, point: Path) -> Iterator[Share]:
+    """Serve `source` at `point`, or skip the test where that cannot be."""
+    if shutil.which("bindfs") is None:
+        pytest.skip("there is no bindfs (a FUSE file system) on this machine")
+    served = Share(source, point)
+    served.serve()
+    try:
+        yield served
+    finally:
+        served.end()
+
+
+class FailingDisk:
+    """An ext4 disk in a file. When that is cut short, what it holds is listed, and cannot be read (EIO)."""
+
+    def __init__(self, image: Path, point: Path) -> None:
+        self._image, self.point = image, point
+        self._lost = b""
+        self._cut = 0
+
+    def fail(self, files: Sequence[Path]) -> None:
+        """From now on these files, and what was written after them, cannot be read."""
+        os.sync()
+        self._cut = min(_first_block(file) for file in files) * _BLOCK
+        with self._image.open("r+b") as image:
+            image.seek(self._cut)
+            self._lost = image.read()
+            image.truncate(self._cut)
+        for file in files:
+            with file.open("rb") as opened:
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        for file in files:
+            with pytest.raises(OSError, match="Input/output error"):
+                file.read_bytes()
+
+    def heal(self) -> None:
+        with self._image.open("r+b") as image:
+            image.seek(self._cut)
+            image.write(self._lost)
+
+
+@contextlib.contextmanager
+def failing_disk(image: Path, point: Path) -> Iterator[FailingDisk]:
+    """Mount a new ext4 in a file, or skip the test where that cannot be."""
+    if shutil.which("mkfs.ext4") is None:
+        pytest.skip("there is no mkfs.ext4 on this machine")
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-b", str(_BLOCK), image], check=True, capture_output=True)
+    point.mkdir(exist_ok=True)
+    mount("-o", "loop,noatime", image, point)
+    with whatever_is_mounted(point):
+        yield FailingDisk(image, point)
+
+
+def _first_block(file: Path) -> int:
+    with file.open("rb") as opened:
+        answer: bytes = fcntl.ioctl(opened.fileno(), _FIBMAP, struct.pack("i", 0))
+    return int(struct.unpack("i", answer)[0])
