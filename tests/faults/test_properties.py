@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -104,15 +105,20 @@ class QueueMachine(RuleBasedStateMachine):
         with self.workers[worker].writing() as session:
             yield session
 
-    @rule(index=st.integers(0, 3), worker=st.sampled_from("ab"))
-    def ask(self, index: int, worker: str) -> None:
-        photo = self.photos[index]
+    @initialize()
+    def ask_for_all(self) -> None:
+        self.ask(set(range(len(self.photos))), "a")
+
+    @rule(indices=st.sets(st.integers(0, 3), min_size=1), worker=st.sampled_from("ab"))
+    def ask(self, indices: set[int], worker: str) -> None:
+        asked = [self.photos[index] for index in sorted(indices)]
         with self.session_of(worker) as session:
-            jobs.enqueue(session, photo, "score", self.now)
-        self.wanted[photo] = self.wanted.get(photo, 0) + 1
-        self.dead.discard(photo)
-        if photo not in self.valid:
-            self.failed[photo] = 0
+            jobs.enqueue_all(session, asked, "score", self.now)
+        for photo in asked:
+            self.wanted[photo] = self.wanted.get(photo, 0) + 1
+            self.dead.discard(photo)
+            if photo not in self.valid:
+                self.failed[photo] = 0
 
     @rule(worker=st.sampled_from("ab"), limit=st.integers(1, 3))
     def lease(self, worker: str, limit: int) -> None:
@@ -130,41 +136,39 @@ class QueueMachine(RuleBasedStateMachine):
         return self.valid.get(job.photo_id) == (worker, job.lease_number)
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), poison=st.booleans(), succeeds=st.booleans())
-    def end(self, data: st.DataObject, poison: bool, succeeds: bool) -> None:
+    @rule(data=st.data(), how=st.sampled_from(["finish", "finish again", "fail", "poison", "give back"]))
+    def end(self, data: st.DataObject, how: str) -> None:
         worker, job, asked = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
-        valid = self._is_valid(worker, job)
-        current = valid and asked == self.wanted[job.photo_id]
-        if valid:
-            del self.valid[job.photo_id]
-        if succeeds:
-            with self.session_of(worker) as session:
-                assert jobs.finish(session, job, worker) == current
-            if current:
-                del self.wanted[job.photo_id]
-                self.failed[job.photo_id] = 0
-        else:
-            with self.session_of(worker) as session:
-                ended = jobs.fail(session, job, worker, "why", self.now, poison=poison, policy=POLICY)
-            if not current:
-                assert ended == "lost"
-            else:
-                self.failed[job.photo_id] += 1
-                gone = poison or self.failed[job.photo_id] == POLICY.max_attempts
-                assert ended == ("dead" if gone else "retry")
-                if gone:
-                    self.dead.add(job.photo_id)
-        if valid and not current:
-            self.failed[job.photo_id] = 0
-
-    @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
-        worker, job, _ = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
-        if self._is_valid(worker, job):
+        is_valid = self.valid.get(job.photo_id) == (worker, job.lease_number)
+        is_current = is_valid and asked == self.wanted[job.photo_id]
+        if is_valid:
             del self.valid[job.photo_id]
         with self.session_of(worker) as session:
-            jobs.give_back(session, [job], worker, self.now)
+            if how == "give back":
+                jobs.give_back(session, [job], worker, self.now)
+                return
+            if how.startswith("finish"):
+                assert jobs.finish(session, job, worker) == is_current
+            else:
+                poison = how == "poison"
+                ended = jobs.fail(session, job, worker, "why", self.now, poison=poison, policy=POLICY)
+        if is_valid and not is_current:
+            self.failed[job.photo_id] = 0
+        if how == "finish again":  # a program that was stopped in the midst of it
+            with self.session_of(worker) as session:
+                assert not jobs.finish(session, job, worker)
+        if how.startswith("finish"):
+            if is_current:
+                del self.wanted[job.photo_id]
+                self.failed[job.photo_id] = 0
+        elif not is_current:
+            assert ended == "lost"
+        else:
+            self.failed[job.photo_id] += 1
+            is_dead = poison or self.failed[job.photo_id] == POLICY.max_attempts
+            assert ended == ("dead" if is_dead else "retry")
+            if is_dead:
+                self.dead.add(job.photo_id)
 
     @rule(worker=st.sampled_from("ab"))
     def renew(self, worker: str) -> None:
@@ -180,23 +184,19 @@ class QueueMachine(RuleBasedStateMachine):
             self.failed[photo] = 0
         self.dead.clear()
 
-    @rule(worker=st.sampled_from("ab"), all_of_them=st.booleans())
-    def killed_at_rest(self, worker: str, all_of_them: bool) -> None:
-        self._killed(worker, None if all_of_them else worker)
-
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), succeeds=st.booleans())
-    def killed_while_it_ends_a_job(self, data: st.DataObject, succeeds: bool) -> None:
+    @rule(data=st.data(), at=st.sampled_from(["rest", "finish", "fail"]), all_of_them=st.booleans())
+    def killed(self, data: st.DataObject, at: str, all_of_them: bool) -> None:
         worker, job, _ = data.draw(st.sampled_from(self.held))
         with contextlib.suppress(_Killed), self.session_of(worker) as session:
-            if succeeds:
+            if at == "finish":
                 jobs.finish(session, job, worker)
-            else:
+            elif at == "fail":
                 jobs.fail(session, job, worker, "why", self.now, poison=True, policy=POLICY)
             raise _Killed
-        self._killed(worker, worker)
+        self._begin_again(worker, None if all_of_them else worker)
 
-    def _killed(self, worker: str, released: str | None) -> None:
+    def _begin_again(self, worker: str, released: str | None) -> None:
         """The process is gone with all it had in mind; another one begins with its data."""
         walked["faults"] += 1
         self.workers[worker].close()
@@ -557,5 +557,5 @@ def test_scans_find_the_truth_and_no_score_belongs_to_another_file(full: bool, f
 
 
 def test_the_queue_loses_nothing_and_does_nothing_twice(full: bool, figures: Figures) -> None:
-    walk(QueueMachine, examples=1500 if full else 25, steps=40)
+    walk(QueueMachine, examples=1500 if full else 40, steps=60)
     figures(**walked, note="walks of two workers and their queue")
