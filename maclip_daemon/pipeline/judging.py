@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maclip_daemon import errors
+from maclip_daemon.children import START_S
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.library.jobs import LeasedJob
 from maclip_daemon.photos.decoder import Decoder
@@ -21,6 +22,7 @@ LOOK_AHEAD_BATCHES = 2  # decoded photos that may wait for the scorer, in batche
 ROOM_LOOK_S = 1.0  # how often a decoder that waits for room says that it lives
 IDLE_LOOK_S = 5.0  # other programs (`maclip retry`) queue work too; an indexed look costs microseconds
 DECODER_IDLE_EXIT_S = 30.0
+LEEWAY_S = 60.0  # beyond the limits of a child before its thread counts as stalled: the database may be busy
 NEEDED: tuple[Resource, ...] = ("spool", "decoder", "model", "power")
 
 
@@ -50,7 +52,7 @@ class Judging:
         """One decoder thread: jobs in, pixels out, until the run stops."""
         decoder = self.decoders[index]
         part = f"decoder {index + 1}"
-        patience_s = self._settings.decoding.timeout_s + 2 * IDLE_LOOK_S + 60.0
+        patience_s = START_S + self._settings.decoding.timeout_s + 2 * IDLE_LOOK_S + LEEWAY_S
         last_worked = time.monotonic()
         try:
             while not self._state.stopping.is_set():
@@ -69,7 +71,7 @@ class Judging:
 
     def score_loop(self) -> None:
         """The scoring thread: batches of pixels in, stored scores out, until the run stops."""
-        patience_s = self._settings.scoring.timeout_s + 60.0
+        patience_s = self._scorer_patience_s()
         try:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat("scorer", patience_s)
@@ -151,8 +153,12 @@ class Judging:
             if self._state.stopping.is_set():
                 ready.photo.discard()
                 continue
-            self._state.pulse.beat("scorer", self._settings.scoring.timeout_s + 60.0)
+            self._state.pulse.beat("scorer", self._scorer_patience_s())
             self._score([ready])
+
+    def _scorer_patience_s(self) -> float:
+        """A new process starts, loads the model, and scores: each has a time limit of its own."""
+        return START_S + 2 * self._settings.scoring.timeout_s + LEEWAY_S
 
     def _rest(self, batch: list[Ready], reason: str) -> None:
         for ready in batch:
