@@ -10,23 +10,21 @@ from datetime import datetime
 from pathlib import Path
 
 from maclip_daemon import errors
-from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library import calibration as calibrations
-from maclip_daemon.library import jobs, photos, ratings
 from maclip_daemon.library.calibration import Calibration
-from maclip_daemon.library.database import Library, Session
+from maclip_daemon.library.database import Library
 from maclip_daemon.library.database_errors import DatabaseBusy, DatabaseFull
-from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
+from maclip_daemon.library.jobs import LeasedJob
 from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.metadata import temporaries
-from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
+from maclip_daemon.metadata.records import QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline import darktable_edits
 from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.other_hands import queue_changed_files
 from maclip_daemon.pipeline.pauses import PhotoDisk
-from maclip_daemon.pipeline.recovery import settle
-from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
+from maclip_daemon.pipeline.rate_jobs import PreparedJobs, RateJobs
+from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import Settings
 
 BATCH_PHOTOS = 32  # ratings that share two transactions and one flush a folder
@@ -50,11 +48,9 @@ class Rating:
         self._library = library
         self._state = state
         self._settings = settings.rating
-        self._lease_s = settings.jobs.lease_s
-        self._policy = RetryPolicy(settings.jobs.max_attempts, settings.jobs.retry_base_s)
+        self._jobs = RateJobs(library, state, settings.jobs, worker)
         self._writer = writer
         self._scale_id = scale_id
-        self._worker = worker
         self.looked_at_files = False
         """Whether the files of earlier runs were looked at."""
 
@@ -80,16 +76,7 @@ class Rating:
 
     def work(self) -> bool:
         """Carry out one batch of rate jobs; False when none is due."""
-        with self._library.writing() as session:
-            held = jobs.lease(
-                session,
-                "rate",
-                self._worker,
-                self._state.clock(),
-                self._lease_s,
-                BATCH_PHOTOS,
-                resting_devices=self._state.pauses.disks(),
-            )
+        held = self._jobs.take(BATCH_PHOTOS)
         if not held:
             return False
         self._attempt(held)
@@ -103,12 +90,12 @@ class Rating:
             raise  # nothing can be remembered: the whole run rests, and its successor recovers
         except errors.EnvironmentUnfit as error:
             self._state.pauses.begin("metadata", str(error))
-            self._give_back(held)
+            self._jobs.give_back(held)
         except errors.MaclipError as error:
             for job in held:  # the lost process may have left its temporary files
                 temporaries.remove_strays(Path(job.path).parent, older_than=self._state.clock())
             if len(held) == 1:
-                self._fail(held[0], error)
+                self._jobs.fail(held[0], error)
                 return
             for job in held:
                 if self._state.stopping.is_set():
@@ -125,7 +112,7 @@ class Rating:
             }
         by_photo = {job.photo_id: job for job in held}
         ready = [subjects[job.photo_id] for job in held if job.photo_id in subjects] if calibration else []
-        self._finish([job for job in held if calibration is None or job.photo_id not in subjects])
+        self._jobs.finish([job for job in held if calibration is None or job.photo_id not in subjects])
         if calibration is None or not ready:
             return
         results = darktable_edits.hold_back(
@@ -134,18 +121,18 @@ class Rating:
             self._settings.darktable_library,
         )
         self._state.pauses.end("metadata")
-        prepared: list[tuple[LeasedJob, Prepared]] = []
+        prepared: PreparedJobs = []
         full: list[tuple[LeasedJob, errors.NoSpace]] = []
         for subject, result in zip(ready, results, strict=True):
             job = by_photo[subject.photo_id]
             if isinstance(result, errors.NoSpace):
                 full.append((job, result))
             elif isinstance(result, errors.MaclipError):
-                self._fail(job, result)
+                self._jobs.fail(job, result)
             elif result.status == "prepared":
                 prepared.append((job, result))
             else:
-                self._leave(job, result)
+                self._jobs.leave(job, result)
         full += self._commit(prepared)
         for device in {job.device for job, _ in prepared} - {job.device for job, _ in full}:
             self._state.pauses.end(PhotoDisk(device))
@@ -155,7 +142,7 @@ class Rating:
         """Let the ratings of these disks wait for space; those of other disks go on."""
         for job, error in full:
             self._state.pauses.begin(PhotoDisk(job.device), str(error))
-        self._give_back([job for job, _ in full])
+        self._jobs.give_back([job for job, _ in full])
 
     def _request(self, subject: RatingSubject, calibration: Calibration) -> RatingRequest:
         percentile = calibrations.percentile_for(calibration, subject.score)
@@ -177,13 +164,12 @@ class Rating:
             reject=percentile is not None and percentile < reject_below,
         )
 
-    def _commit(self, prepared: list[tuple[LeasedJob, Prepared]]) -> list[tuple[LeasedJob, errors.NoSpace]]:
+    def _commit(self, prepared: PreparedJobs) -> list[tuple[LeasedJob, errors.NoSpace]]:
         """Put the prepared files in their places; those for which there was no space are given."""
         if not prepared:
             return []
         try:
-            with self._library.writing() as session:
-                entries = [self._intend(session, job, result) for job, result in prepared]
+            entries = self._jobs.intend_all(prepared)
         except errors.Transient:
             for _, result in prepared:
                 self._writer.discard(result)
@@ -191,98 +177,14 @@ class Rating:
         try:
             outcomes = self._writer.commit_many([result for _, result in prepared])
         except errors.MaclipError as lost:
-            with self._library.writing() as session:
-                for (job, result), entry in zip(prepared, entries, strict=True):
-                    self._settle(session, job, result, entry, lost)
+            self._jobs.settle_all(prepared, entries, [lost] * len(prepared))
             raise
-        with self._library.writing() as session:
-            for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
-                self._settle(session, job, result, entry, error)
+        self._jobs.settle_all(prepared, entries, outcomes)
         for (job, _), error in zip(prepared, outcomes, strict=True):
             if error is not None and not isinstance(error, errors.NoSpace):
-                self._fail(job, error)
+                self._jobs.fail(job, error)
         return [
             (job, error)
             for (job, _), error in zip(prepared, outcomes, strict=True)
             if isinstance(error, errors.NoSpace)
         ]
-
-    def _settle(
-        self, session: Session, job: LeasedJob, result: Prepared, entry: int, error: errors.MaclipError | None
-    ) -> None:
-        if error is not None:
-            # After a lost process, or a folder that could not be flushed, the file may be in its place.
-            written = result.undo_entry
-            settle(session, entry, written.target, written.after_hash, self._state.clock())
-            return
-        ratings.confirm(session, entry, self._state.clock())
-        if result.target == result.photo and (found := found_file(job.path)) is not None:
-            photos.rewritten(session, job.photo_id, found)  # so that our own write is not taken for a change
-        jobs.finish(session, job, self._worker)
-        self._state.count(rated=1)
-
-    def _intend(self, session: Session, job: LeasedJob, result: Prepared) -> int:
-        entry = result.undo_entry
-        return ratings.intend(
-            session,
-            job.photo_id,
-            str(entry.target),
-            "embed" if entry.target == result.photo else "sidecar",
-            before_hash=entry.before_hash,
-            after_hash=entry.after_hash,
-            restore=entry.restore,
-            stars_before=result.found.rating if result.found else None,
-            stars_written=result.rating,
-            now=self._state.clock(),
-        )
-
-    def _leave(self, job: LeasedJob, result: Prepared) -> None:
-        """Nothing is to be written: the file says it already, a person rated it, or it may not be written."""
-        with self._library.writing() as session:
-            if not jobs.finish(session, job, self._worker):
-                return
-            if result.status == "unchanged":
-                photos.set_rating(session, job.photo_id, result.rating, "maclip")
-            else:
-                found = result.found
-                rating, owner = (found.rating, found.owner) if found is not None else (None, "none")
-                problem = result.reason if result.status == "skipped" else None
-                photos.set_rating(session, job.photo_id, rating, owner, problem)
-        if result.status == "person":
-            self._state.count(kept=1)
-        elif result.status == "skipped":
-            self._state.count(skipped=1)
-            log.info("rating not written", photo=job.path, reason=result.reason)
-
-    def _finish(self, done: list[LeasedJob]) -> None:
-        if done:
-            with self._library.writing() as session:
-                for job in done:
-                    jobs.finish(session, job, self._worker)
-
-    def _fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
-        with self._library.writing() as session:
-            outcome = jobs.fail(
-                session,
-                job,
-                self._worker,
-                str(error),
-                self._state.clock(),
-                poison=isinstance(error, errors.Poison),
-                policy=self._policy,
-            )
-        if outcome == "dead":
-            self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
-        log.log(
-            30 if outcome == "dead" else 20,
-            "rating failed",
-            photo=job.path,
-            reason=str(error),
-            outcome=outcome,
-        )
-
-    def _give_back(self, held: list[LeasedJob]) -> None:
-        if not held:
-            return
-        with self._library.writing() as session:
-            jobs.give_back(session, held, self._worker, self._state.clock())

@@ -1,0 +1,141 @@
+"""Rate jobs as the library keeps them: taken under a lease, ended by a rating, a reason, or given back.
+
+Every change of a file is in the journal before the file is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from maclip_daemon import errors
+from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.library import jobs, photos, ratings
+from maclip_daemon.library.database import Library, Session
+from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
+from maclip_daemon.metadata.records import Prepared
+from maclip_daemon.pipeline.recovery import settle
+from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
+from maclip_daemon.settings import JobSettings
+
+PreparedJobs = list[tuple[LeasedJob, Prepared]]
+
+
+class RateJobs:
+    """The rate jobs of one run. Owned by the rating thread."""
+
+    def __init__(self, library: Library, state: RunState, settings: JobSettings, worker: str) -> None:
+        self._library = library
+        self._state = state
+        self._lease_s = settings.lease_s
+        self._policy = RetryPolicy(settings.max_attempts, settings.retry_base_s)
+        self._worker = worker
+
+    def take(self, most: int) -> list[LeasedJob]:
+        """Give up to `most` jobs that are due and whose disks are not full."""
+        with self._library.writing() as session:
+            return jobs.lease(
+                session,
+                "rate",
+                self._worker,
+                self._state.clock(),
+                self._lease_s,
+                most,
+                resting_devices=self._state.pauses.disks(),
+            )
+
+    def intend_all(self, prepared: PreparedJobs) -> list[int]:
+        """Write into the journal what will be done to each file; the entries' numbers."""
+        with self._library.writing() as session:
+            return [self._intend(session, job, result) for job, result in prepared]
+
+    def settle_all(
+        self, prepared: PreparedJobs, entries: Sequence[int], outcomes: Sequence[errors.MaclipError | None]
+    ) -> None:
+        """End the jobs that were done; after an error the file itself says whether it was replaced."""
+        with self._library.writing() as session:
+            for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
+                self._settle(session, job, result, entry, error)
+
+    def leave(self, job: LeasedJob, result: Prepared) -> None:
+        """Nothing is to be written: the file says it already, a person rated it, or it may not be written."""
+        with self._library.writing() as session:
+            if not jobs.finish(session, job, self._worker):
+                return
+            if result.status == "unchanged":
+                photos.set_rating(session, job.photo_id, result.rating, "maclip")
+            else:
+                found = result.found
+                rating, owner = (found.rating, found.owner) if found is not None else (None, "none")
+                problem = result.reason if result.status == "skipped" else None
+                photos.set_rating(session, job.photo_id, rating, owner, problem)
+        if result.status == "person":
+            self._state.count(kept=1)
+        elif result.status == "skipped":
+            self._state.count(skipped=1)
+            log.info("rating not written", photo=job.path, reason=result.reason)
+
+    def finish(self, done: list[LeasedJob]) -> None:
+        """End jobs on which nothing is to be done."""
+        if done:
+            with self._library.writing() as session:
+                for job in done:
+                    jobs.finish(session, job, self._worker)
+
+    def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
+        """Record a failed attempt."""
+        with self._library.writing() as session:
+            outcome = jobs.fail(
+                session,
+                job,
+                self._worker,
+                str(error),
+                self._state.clock(),
+                poison=isinstance(error, errors.Poison),
+                policy=self._policy,
+            )
+        if outcome == "dead":
+            self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
+        log.log(
+            30 if outcome == "dead" else 20,
+            "rating failed",
+            photo=job.path,
+            reason=str(error),
+            outcome=outcome,
+        )
+
+    def give_back(self, held: list[LeasedJob]) -> None:
+        """Return work untouched, no attempt counted."""
+        if not held:
+            return
+        with self._library.writing() as session:
+            jobs.give_back(session, held, self._worker, self._state.clock())
+
+    def _settle(
+        self, session: Session, job: LeasedJob, result: Prepared, entry: int, error: errors.MaclipError | None
+    ) -> None:
+        if error is not None:
+            # After a lost process, or a folder that could not be flushed, the file may be in its place.
+            written = result.undo_entry
+            settle(session, entry, written.target, written.after_hash, self._state.clock())
+            return
+        ratings.confirm(session, entry, self._state.clock())
+        if result.target == result.photo and (found := found_file(job.path)) is not None:
+            photos.rewritten(session, job.photo_id, found)  # so that our own write is not taken for a change
+        jobs.finish(session, job, self._worker)
+        self._state.count(rated=1)
+
+    def _intend(self, session: Session, job: LeasedJob, result: Prepared) -> int:
+        entry = result.undo_entry
+        return ratings.intend(
+            session,
+            job.photo_id,
+            str(entry.target),
+            "embed" if entry.target == result.photo else "sidecar",
+            before_hash=entry.before_hash,
+            after_hash=entry.after_hash,
+            restore=entry.restore,
+            stars_before=result.found.rating if result.found else None,
+            stars_written=result.rating,
+            now=self._state.clock(),
+        )
