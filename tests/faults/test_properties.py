@@ -488,6 +488,16 @@ class SettlerMachine(RuleBasedStateMachine):
         self.told.add(path)
         self.owed.add(path)
 
+    @rule(
+        path=st.sampled_from(PATHS), pauses=st.lists(st.sampled_from([0.7, SETTLE_S]), min_size=1, max_size=4)
+    )
+    def copy_in_pieces(self, path: str, pauses: list[float]) -> None:
+        for number, pause in enumerate(pauses):
+            self.write(path, 1, tells=number == 0)
+            self.look()
+            self.wait(pause)
+        self.look()
+
     @precondition(lambda self: self.disk)
     @rule(data=st.data(), tells=st.booleans())
     def delete(self, data: st.DataObject, tells: bool) -> None:
