@@ -59,6 +59,10 @@ class ScoreJobs:
         with self._lease_lock:
             if not self._leased:
                 now, lease_s = self._state.clock(), self._settings.jobs.lease_s
+                with self._library.reading() as session:
+                    due = jobs.next_due(session, "score")
+                if due is None or due > now:
+                    return None  # an idle daemon writes nothing
                 with self._library.writing() as session:
                     self._leased.extend(
                         jobs.lease(session, "score", self._worker, now, lease_s, self._look_ahead)
