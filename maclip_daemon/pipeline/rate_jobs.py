@@ -33,12 +33,17 @@ class RateJobs:
 
     def take(self, most: int) -> list[LeasedJob]:
         """Give up to `most` jobs that are due and whose disks are not full."""
+        now = self._state.clock()
+        with self._library.reading() as session:
+            due = jobs.next_due(session, "rate")
+        if due is None or due > now:
+            return []  # an idle daemon writes nothing
         with self._library.writing() as session:
             return jobs.lease(
                 session,
                 "rate",
                 self._worker,
-                self._state.clock(),
+                now,
                 self._lease_s,
                 most,
                 resting_devices=self._state.pauses.disks(),
