@@ -1,0 +1,112 @@
+"""The library's file: as it was left, still there, set aside and restored; on real files."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
+from maclip_daemon.library import closing_mark, headroom, notes, restoring, way_out
+from maclip_daemon.library.database import Library
+from maclip_daemon.library.reader import open_readonly
+
+NOW = 1_780_000_000.0
+MOMENT = datetime(2026, 6, 1, 12, 30)
+
+
+def test_a_library_counts_as_it_was_left_only_while_nobody_wrote_to_it(library: Library) -> None:
+    assert not closing_mark.stands(library.path)
+    library.close()
+    assert closing_mark.stands(library.path)
+    with Library.open(library.path) as again:
+        with again.writing() as session:
+            notes.put(session, "state", 1, NOW)
+        assert not closing_mark.stands(library.path)  # its log holds more than the file
+    assert closing_mark.stands(library.path)
+    library.path.touch()
+    assert not closing_mark.stands(library.path)
+
+
+def test_a_library_that_answered_with_damage_is_not_marked_as_sound(library: Library) -> None:
+    with library.writing() as session:
+        for number in range(2000):
+            notes.put(session, f"note {number}", "x" * 200, NOW)
+    library.close()
+    with Library.open(library.path) as opened:
+        content = bytearray(library.path.read_bytes())
+        middle = len(content) // 8192 * 4096
+        content[middle : middle + 8192] = b"\xff" * 8192
+        with library.path.open("r+b") as file:
+            file.write(content)
+        with pytest.raises(DatabaseUnfit, match="damaged"), opened.reading() as session:
+            session.connection().exec_driver_sql("SELECT sum(length(value)) FROM notes").fetchall()
+    assert not closing_mark.stands(library.path)
+
+
+def test_a_removed_library_is_rescued_and_never_made_again(library: Library) -> None:
+    with library.writing() as session:
+        notes.put(session, "kept", 1, NOW)
+    for path in library.path.parent.glob("library.db*"):
+        path.unlink()
+    for _ in range(2):
+        with pytest.raises(DatabaseUnfit, match="was removed"):
+            library.writing().__enter__()
+    assert not library.path.exists()
+    (rescued,) = library.path.parent.glob("*.rescued.backup.db")
+    with closing(sqlite3.connect(rescued)) as connection:
+        assert connection.execute("SELECT key FROM notes").fetchall() == [("kept",)]
+
+
+def test_restoring_sets_the_present_library_aside_and_refuses_what_is_no_backup(
+    library: Library, tmp_path: Path
+) -> None:
+    backup = tmp_path / "copy.db"
+    library.backup(backup)
+    with library.writing() as session:
+        notes.put(session, "later", 1, NOW)
+    library.close()
+    present = library.path.read_bytes()
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(backup.read_bytes()[:8192])
+    for unfit, error in ((broken, DatabaseUnfit), (tmp_path / "none.db", EnvironmentUnfit)):
+        with pytest.raises(error):
+            restoring.restore(library.path, unfit, MOMENT)
+        assert library.path.read_bytes() == present
+    aside = restoring.restore(library.path, backup, MOMENT)
+    assert aside is not None
+    assert (aside / "library.db").read_bytes() == present
+    assert library.path.read_bytes() == backup.read_bytes()
+    with Library.open(library.path) as restored, restored.reader() as reader:
+        assert reader.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+
+
+def test_a_stray_log_is_refused_before_sqlite_can_use_or_remove_it(library: Library) -> None:
+    library.close()
+    log = library.path.with_name("library.db-wal")
+    log.write_bytes(b"somebody's last changes")
+    shutil.move(library.path, library.path.with_name("elsewhere.db"))
+    for open_it in (Library.open, open_readonly):
+        with pytest.raises(DatabaseUnfit, match="another library"):
+            open_it(library.path)
+    assert log.read_bytes() == b"somebody's last changes"
+    assert not library.path.exists()
+
+
+def test_room_is_asked_for_by_writing_and_leaves_nothing(library: Library) -> None:
+    before = sorted(library.path.parent.iterdir())
+    headroom.require(library.path)
+    assert sorted(library.path.parent.iterdir()) == before
+
+
+def test_the_way_out_names_the_newest_backup_as_a_shell_takes_it(tmp_path: Path) -> None:
+    library = tmp_path / "my photos" / "library.db"
+    library.parent.mkdir()
+    assert "db restore --new`" in way_out.for_damaged(library)
+    backup = library.with_name("library-2026.backup.db")
+    backup.touch()
+    assert f"`maclip --data-dir '{library.parent}' db restore '{backup}'`" in way_out.for_damaged(library)
