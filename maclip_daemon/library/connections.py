@@ -11,7 +11,7 @@ from maclip_daemon.errors import DatabaseUnfit
 from maclip_daemon.library.file_guard import FileChanged, FileGuard
 from maclip_daemon.library.reader import uri
 
-CACHE_KIB = 16 * 1024  # a connection's page cache; the parent process stays under 150 MB
+CACHE_KIB = 4 * 1024  # page cache of each of half a dozen connections; the parent stays under 150 MB
 LOG_BYTES = 16 << 20  # of the write-ahead log that are kept for the next transactions
 BEGIN = "maclip_begin"  # execution option: the statement that begins a transaction
 PATIENCE_S = "maclip_patience_s"  # execution option: how long a locked database is waited for
