@@ -82,7 +82,9 @@ class ScoringSettings(_Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the encoder; `auto` takes what the device does best."""
     batch_photos: int = Field(default=16, ge=1, le=1024)
-    """Photos that go through the encoder together; halved by itself when memory runs out."""
+    """Photos that go to the encoder together; it divides them as is fastest here, and as memory allows."""
+    gpu_memory_mib: int = Field(default=0, ge=0)
+    """Memory of a CUDA device that scoring may take, in MiB; 0: what is free."""
     threads: int = Field(default=0, ge=0)
     """Processor threads of the encoder; 0: all cores."""
     idle_exit_s: Seconds = 60.0

@@ -31,6 +31,12 @@ Protocol = Annotated[
         show_default="the model's own",
     ),
 ]
+GpuMemory = Annotated[
+    int | None,
+    typer.Option(
+        metavar="MIB", help="Memory of a CUDA device that scoring may take, in MiB.", show_default="all"
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -54,6 +60,7 @@ def run(
         str | None,
         typer.Option(help="Where stars go: `sidecar`, `embed` or `off`.", show_default="sidecar"),
     ] = None,
+    gpu_memory: GpuMemory = None,
 ) -> None:
     """Watch folders: score each new photo, remember the score, and write its stars.
 
@@ -64,7 +71,7 @@ def run(
     is never changed, and `maclip undo` takes everything back.
     """
     flags = {
-        "scoring": invocation.given(model=model, metric=metric, protocol=protocol),
+        "scoring": invocation.given(model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory),
         "rating": invocation.given(mode=mode),
     }
     call = invocation.of(context)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from maclip_daemon.cli import invocation, output
-from maclip_daemon.cli.run import Metric, Model, Protocol
+from maclip_daemon.cli.run import GpuMemory, Metric, Model, Protocol
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +24,7 @@ def score(
     model: Model = None,
     metric: Metric = None,
     protocol: Protocol = None,
+    gpu_memory: GpuMemory = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each photo.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
@@ -36,7 +37,8 @@ def score(
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other.")
-    flags = {"scoring": invocation.given(model=model, metric=metric, protocol=protocol)}
+    chosen = invocation.given(model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory)
+    flags = {"scoring": chosen}
     settings = invocation.of(context).settings(flags)
     files = scoring_run.collect(paths, settings)
     if not files:

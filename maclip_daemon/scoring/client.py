@@ -177,6 +177,8 @@ class ScorerClient:
                 "device": self._settings.device,
                 "precision": self._settings.precision,
                 "threads": self._settings.threads,
+                "batch_photos": self._settings.batch_photos,
+                "gpu_memory_mib": self._settings.gpu_memory_mib,
                 "data_dir": os.fspath(self._data_dir),
             }
             self._child = Child(self._module, configuration, environment=ENVIRONMENT)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from maclip_daemon.errors import ConfigurationError, EnvironmentUnfit
 from maclip_daemon.iqa.encoder import Precision
@@ -82,6 +84,27 @@ def be_exact(device: torch.device) -> None:
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def limit_memory(device: torch.device, most_mib: int) -> None:
+    """Keep this process below so many MiB of a CUDA device; batches then shrink to fit. 0: no limit.
+
+    Other devices have no such limit: the processor's memory is the system's to divide.
+    """
+    if device.type == "cuda" and most_mib:
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, (most_mib << 20) / total), device)
+
+
+def upload(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], device: torch.device) -> Tensor:
+    """Bytes of pixels on the device, on their way there through page-locked memory.
+
+    As bytes they are a quarter of the floats that the encoder sees; the views, which overlap, are cut there.
+    """
+    here = torch.from_numpy(pixels)
+    if device.type != "cuda":
+        return here.to(device)
+    return here.pin_memory().to(device, non_blocking=True)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -19,7 +20,8 @@ from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.protocols import VIEW_SIZE
 from maclip_daemon.iqa.views import Normalisation, make_views, squashed_view
-from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory
+from maclip_daemon.scoring.batch_size import BatchSize
+from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory, upload
 
 DEFAULT_BATCH_VIEWS = 40  # eight photos of five views; more gains nothing on processors
 _VIEW_PIXELS = VIEW_SIZE * VIEW_SIZE
@@ -48,12 +50,12 @@ class Engine:
         model: LoadedModel,
         metric: Metric,
         *,
-        batch_views: int = DEFAULT_BATCH_VIEWS,
+        batch: BatchSize | None = None,
         exact: Callable[[], LoadedModel] | None = None,
     ) -> None:
         """`exact` loads the same model in fp32, for photos whose features overflow in fp16."""
-        self.batch_views = batch_views
-        """Views of 224×224 that go through the encoder together; halved when memory runs out."""
+        self.batch = batch or BatchSize(DEFAULT_BATCH_VIEWS)
+        """How many views of 224×224 go through the encoder together; fewer when memory runs out."""
         self._model = model
         self._metric = metric
         self._encoder: ViewEncoder = model.encoder
@@ -107,7 +109,7 @@ class Engine:
             if photo.ndim != 3 or photo.shape[2] != 3 or min(photo.shape[:2]) < VIEW_SIZE:
                 failures[index] = Poison(f"Pixels of the shape {photo.shape} cannot be judged.")
                 continue
-            pixels = torch.from_numpy(photo).to(self._encoder.device)
+            pixels = upload(photo, self._encoder.device)
             whole = self._metric.views == "whole"
             size = (
                 (photo.shape[0], photo.shape[1])
@@ -117,7 +119,7 @@ class Engine:
             count = view_count(photo.shape[1], photo.shape[0], self._metric.views)
             start = 0
             while start < count and index not in failures:
-                limit = max(1, self.batch_views * _VIEW_PIXELS // (size[0] * size[1]))
+                limit = max(1, self.batch.views * _VIEW_PIXELS // (size[0] * size[1]))
                 if parts and (len(owners) >= limit or tuple(parts[0].shape[-2:]) != size):
                     yield owners, torch.cat(parts)
                     owners, parts = [], []
@@ -135,21 +137,26 @@ class Engine:
 
     def _encode(self, views: Tensor) -> Tensor:
         """Encode a batch; when memory runs out, in halves, and smaller batches from then on."""
+        start = time.perf_counter()
         try:
-            return self._encoder.encode(views)
+            features = self._encoder.encode(views)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(views) == 1:
                 raise
+        else:
+            if views.shape[-1] == views.shape[-2] == VIEW_SIZE:
+                self.batch.note(len(views), time.perf_counter() - start)
+            return features
         # Outside of the handler: the traceback would keep the activations alive.
         free_cached_memory(self._encoder.device)
-        self.batch_views = max(1, self.batch_views // 2)
+        self.batch.shrink()
         half = len(views) // 2
         return torch.cat([self._encode(views[:half]), self._encode(views[half:])])
 
     def _judge(self, photo: Pixels, features: Tensor) -> PhotoScore | MaclipError:
         if not bool(torch.isfinite(features).all()) and self._encoder.precision == "fp16" and self._exact:
             if self._exact_engine is None:
-                self._exact_engine = Engine(self._exact(), self._metric, batch_views=self.batch_views)
+                self._exact_engine = Engine(self._exact(), self._metric, batch=BatchSize(self.batch.views))
             return self._exact_engine.score([photo])[0]
         try:
             score = judge(self._metric, features, self._model.prompts, self._model.logit_scale)

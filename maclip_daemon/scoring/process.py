@@ -21,8 +21,15 @@ from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transien
 from maclip_daemon.iqa import loading, metrics
 from maclip_daemon.iqa.models import ResolvedModel
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.scoring.device import be_exact, choose_device, choose_precision, is_device_lost
-from maclip_daemon.scoring.engine import DEFAULT_BATCH_VIEWS, Engine, Pixels
+from maclip_daemon.scoring.batch_size import search_for
+from maclip_daemon.scoring.device import (
+    be_exact,
+    choose_device,
+    choose_precision,
+    is_device_lost,
+    limit_memory,
+)
+from maclip_daemon.scoring.engine import Engine, Pixels
 
 DEVICE_LOST_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
@@ -34,6 +41,7 @@ def build_engine(configuration: Header) -> Engine:
     device = choose_device(configuration["device"])
     precision = choose_precision(configuration["precision"], device)
     be_exact(device)
+    limit_memory(device, configuration["gpu_memory_mib"])
     model = ResolvedModel(
         name=configuration["model"],
         protocol=configuration["protocol"],
@@ -45,7 +53,7 @@ def build_engine(configuration: Header) -> Engine:
     return Engine(
         loading.load(model, metric, data_dir, device=device, precision=precision),
         metric,
-        batch_views=configuration.get("batch_views") or DEFAULT_BATCH_VIEWS,
+        batch=search_for(data_dir, model.name, device, precision, configuration["batch_photos"]),
         exact=lambda: loading.load(model, metric, data_dir, device=device, precision="fp32"),
     )
 

@@ -17,6 +17,7 @@ from maclip_daemon.iqa import loading, metrics, models
 from maclip_daemon.iqa.checkpoints import load_checkpoint
 from maclip_daemon.iqa.degradation_order import share_in_order
 from maclip_daemon.iqa.degradations import Pixels
+from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.engine import Engine
 from maclip_daemon.scoring.scorer import Scorer
 
@@ -88,8 +89,8 @@ def test_the_other_metrics_run_on_it_and_see_a_spoilt_photo(
 def test_a_score_does_not_depend_on_the_batch(photos: list[Pixels], tmp_path: Path) -> None:
     metric = metrics.maclip()
     loaded = loading.load(models.resolve_builtin(), metric, tmp_path)
-    together = Engine(loaded, metric, batch_views=40).score(photos)
-    alone = [Engine(loaded, metric, batch_views=3).score([photo])[0] for photo in photos]
+    together = Engine(loaded, metric, batch=BatchSize(40)).score(photos)
+    alone = [Engine(loaded, metric, batch=BatchSize(3)).score([photo])[0] for photo in photos]
     for first, second in zip(together, alone, strict=True):
         assert first.score == pytest.approx(second.score, abs=1e-4)
 

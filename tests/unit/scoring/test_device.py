@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +13,9 @@ from maclip_daemon.scoring.device import (
     choose_precision,
     is_device_lost,
     is_out_of_memory,
+    limit_memory,
     read_cpu_flags,
+    upload,
 )
 
 CPU = torch.device("cpu")
@@ -61,3 +65,25 @@ def test_only_an_error_of_the_device_itself_means_that_it_is_lost() -> None:
     assert not is_device_lost(torch.OutOfMemoryError("CUDA out of memory"))
     assert not is_device_lost(ValueError("CUDA error"))
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_the_limit_of_gpu_memory_is_a_share_of_the_devices_and_no_matter_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[tuple[float, torch.device]] = []
+    total = SimpleNamespace(total_memory=8 << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: total)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda share, device: given.append((share, device))
+    )
+    cuda = torch.device("cuda:0")
+    limit_memory(cuda, 2048)
+    limit_memory(cuda, 99_999)
+    limit_memory(cuda, 0)
+    limit_memory(CPU, 2048)
+    assert given == [(0.25, cuda), (1.0, cuda)]
+
+
+def test_pixels_reach_the_device_as_they_are() -> None:
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    assert upload(pixels, CPU).numpy().tolist() == pixels.tolist()

@@ -15,6 +15,7 @@ from maclip_daemon.iqa import metrics, models
 from maclip_daemon.iqa.loading import LoadedModel, load
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.engine import Engine
 
 
@@ -94,7 +95,7 @@ def test_a_score_does_not_depend_on_the_number_of_threads(checkpoint: Path) -> N
 
 def test_batches_are_full_across_photos(checkpoint: Path) -> None:
     engine, encoder = misbehaving(checkpoint, lambda views: None)
-    engine.batch_views = 8
+    engine.batch = BatchSize(8)
     engine.score([photo(seed) for seed in range(4)])
     assert encoder.batches == [8, 8, 4]
 
@@ -119,7 +120,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
         [score.score for score in reference.score(photos)], abs=1e-4
     )
     assert encoder.batches[0] == 40
-    assert engine.batch_views <= 10
+    assert engine.batch.views <= 10
     encoder.batches.clear()
     engine.score(photos)
     assert max(encoder.batches) <= 10  # it has learned

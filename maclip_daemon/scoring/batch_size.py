@@ -1,0 +1,121 @@
+"""How many views go through the encoder together: tried on real work, settled once, and remembered.
+
+The best number depends on caches, memory and precision; on some machines the wrong one takes twice as long as
+the right one. Trying costs nothing: the first batches of real work are of different sizes, and the clock runs
+along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from maclip_daemon.iqa.encoder import Precision
+
+FILE_NAME = "batch-sizes.json"
+TRIALS = 4  # of each size; the fastest counts, since others may have been busy, and the first lays out memory
+CANDIDATES = (5, 10, 20, 40, 80)  # views; the smallest is one photo at spaq448
+CUDA_CANDIDATES = (20, 40, 80, 160, 320)
+GOOD_ENOUGH = 1.02  # a smaller batch that takes 2 % longer saves its memory
+
+
+class BatchSize:
+    """The number of views in a batch, fixed or still looked for."""
+
+    def __init__(self, views: int) -> None:
+        """A fixed number."""
+        self._views = views
+
+    @property
+    def views(self) -> int:
+        """For the next batch."""
+        return self._views
+
+    def note(self, views: int, seconds: float) -> None:
+        """Learn how long a batch of so many views of 224×224 took."""
+
+    def shrink(self) -> None:
+        """Use at most half as many from now on: the memory ran out."""
+        self._views = max(1, self.views // 2)
+
+
+class BatchSearch(BatchSize):
+    """Tries each candidate on the work at hand, then stays with the fastest and remembers it in a file."""
+
+    def __init__(self, file: Path, key: str, candidates: Sequence[int] = CANDIDATES) -> None:
+        """`key`: what the answer depends on, see `key_of`. `file`: JSON, made when something is found."""
+        self._file = file
+        self._key = key
+        self._trials: dict[int, list[float]] = {size: [] for size in candidates}
+        remembered = _read(file).get(key, 0)
+        self._settled = remembered in self._trials
+        super().__init__(remembered if self._settled else candidates[0])
+
+    @property
+    def views(self) -> int:
+        """The settled number, or the candidate that was tried least."""
+        if self._settled:
+            return self._views
+        return min(self._trials, key=lambda size: len(self._trials[size]))
+
+    def note(self, views: int, seconds: float) -> None:
+        """Count a trial; batches of other sizes (the rest of some work) say nothing."""
+        if self._settled or views not in self._trials:
+            return
+        self._trials[views].append(seconds / views)
+        if all(len(taken) >= TRIALS for taken in self._trials.values()):
+            fastest = {size: min(taken) for size, taken in self._trials.items()}
+            limit = GOOD_ENOUGH * min(fastest.values())
+            self._views = min(size for size, taken in fastest.items() if taken <= limit)
+            self._settled = True
+            _write(self._file, _read(self._file) | {self._key: self._views})
+
+    def shrink(self) -> None:
+        """Give the search up without remembering anything: the memory may be there again tomorrow."""
+        super().shrink()
+        self._settled = True
+
+
+def search_for(
+    data_dir: Path, model: str, device: torch.device, precision: Precision, batch_photos: int
+) -> BatchSearch:
+    """The search for one model on this machine; sizes that no request can fill are not tried."""
+    candidates = CUDA_CANDIDATES if device.type == "cuda" else CANDIDATES
+    fillable = [size for size in candidates if size <= CANDIDATES[0] * batch_photos]
+    return BatchSearch(
+        data_dir / FILE_NAME, key_of(model, device, precision), fillable or [CANDIDATES[0] * batch_photos]
+    )
+
+
+def key_of(model: str, device: torch.device, precision: Precision) -> str:
+    """Everything that the best size depends on, in words."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{device.type} {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    return f"{model}; {name}; {precision}; torch {torch.__version__}"
+
+
+def _read(file: Path) -> dict[str, int]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # not there yet, or damaged: it is found again
+    return found if isinstance(found, dict) else {}
+
+
+def _write(file: Path, sizes: Mapping[str, int]) -> None:
+    """Replace the file; without space or permission the search is made again the next time."""
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_text(json.dumps(sizes, indent=1, sort_keys=True), encoding="utf-8")
+        os.replace(temporary, file)  # noqa: PTH105
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
