@@ -9,29 +9,35 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
 from tests.faults.conftest import Figures
-from tests.faults.soak import deeds
+from tests.faults.soak import arrivals, deeds
 from tests.faults.soak.agreement import Mismatch, agree, disagreements
 from tests.faults.soak.daemon import SoakedDaemon, growth, judge, lives
 from tests.faults.soak.hands import Hands
 from tests.faults.soak.model import Content, Model
 from tests.homes import Home, make_photo, until
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
+from make_photos import write_dng
+
 SEED = 20261120
 MINUTES = 60.0
-SUFFIXES = (".jpg", ".jpg", ".jpg", ".png", ".webp", ".tif")
+SUFFIXES = (".jpg", ".dng", ".jpg", ".png", ".jpg", ".webp", ".jpg", ".tif")
 BROKEN_SHARE = 0.08  # of the pictures
 PATIENCE_S = 240.0  # until a round agrees, on a machine that does other heavy work too
 CALM_S = 1.0  # between two looks that must both agree
+LONGEST_AWAY_S = 6.0
 STORIES_TOLD = 10  # of photos that are not as they must be
 
 
@@ -53,7 +59,7 @@ class Pace:
     """New pictures a round."""
 
 
-QUICK = Pace(soak_s=0, least_rounds=3, round_s=3, pause_s=0.1, photos=40, contents=24, fresh=0)
+QUICK = Pace(soak_s=0, least_rounds=2, round_s=4, pause_s=0.1, photos=40, contents=24, fresh=0)
 
 
 @pytest.fixture
@@ -75,18 +81,18 @@ def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_mode
     outside = home.folder / "elsewhere"
     outside.mkdir()
     model = Model(home.photos)
-    hands = Hands(model, outside, contents, chance, pace.photos)
+    hands = Hands(home, model, outside, contents, chance, pace.photos)
     for _ in range(pace.photos // 2):
-        hands.do_one_of({deeds.copy_whole: 1})
+        hands.do_one_of({arrivals.copy_whole: 1})
     daemon.start()
     began = time.monotonic()
     faults: list[str] = []
     sizes = []
     while len(sizes) < pace.least_rounds or time.monotonic() - began < pace.soak_s:
         number = len(sizes) + 1
-        fault = fault_of(number, (time.monotonic() - began) / pace.soak_s) if full else FAULTS[number % 3]
+        planned = faults_of(number, (time.monotonic() - began) / soak_s, full)
         add_contents(home, contents, pace.fresh, chance)
-        befell = a_round(pace, fault, daemon, hands)
+        befell = a_round(pace, planned, daemon, hands)
         faults += befell
         took_s = wait_for_agreement(home, daemon, model, f"seed {seed}, round {number}: {hands.done}")
         agree(model, home)
@@ -111,37 +117,39 @@ def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_mode
     )
 
 
-FAULTS = ("SIGTERM", "kill -9", "SIGHUP")
-
-
-def fault_of(number: int, passed: float) -> str:
-    """The fault of a round. In the last two thirds of a long soak the parent lives on, to show its growth."""
+def faults_of(number: int, passed: float, full: bool) -> tuple[str, ...]:
+    """The faults of a round. In the last two thirds of a long soak the parent lives on, to show growth."""
+    if not full:
+        return (("kill -9", "SIGHUP"), ("SIGTERM", "child"))[number % 2]
     if passed < 1 / 3:
-        return ("SIGTERM", "kill -9", "child", "SIGHUP", "kill -9", "")[number % 6]
-    return ("child", "", "SIGHUP", "child", "")[number % 5]
+        return (("SIGTERM",), ("kill -9",), ("child",), ("SIGHUP",), ("unplugged",), ("kill -9",), ())[
+            number % 7
+        ]
+    return (("child",), ("unplugged",), ("SIGHUP",), ("child", "child"), ())[number % 5]
 
 
-def a_round(pace: Pace, fault: str, daemon: SoakedDaemon, hands: Hands) -> list[str]:
-    """Deeds for a while, with a fault at any moment; what the fault was, if it could happen."""
+def a_round(pace: Pace, planned: tuple[str, ...], daemon: SoakedDaemon, hands: Hands) -> list[str]:
+    """Deeds for a while, with faults at any moment; those that could happen."""
     start = time.monotonic()
-    moment = hands.chance.uniform(0, 0.8 * pace.round_s)
-    faults = []
-    while (passed := time.monotonic() - start) < pace.round_s:
+    coming = sorted((hands.chance.uniform(0, pace.round_s), fault) for fault in planned)
+    befell = []
+    while coming or time.monotonic() - start < pace.round_s:
         hands.do_one_of(deeds.weights(len(hands.model.photos) / pace.photos))
-        if fault and passed > moment:
-            faults += filter(None, [befall(fault, daemon, hands)])
-            fault = ""
+        if coming and time.monotonic() - start > coming[0][0]:
+            befell.append(befall(coming.pop(0)[1], daemon, hands))
         time.sleep(hands.chance.uniform(0, pace.pause_s))
     hands.finish()
-    return faults
+    return [fault for fault in befell if fault]
 
 
 def befall(fault: str, daemon: SoakedDaemon, hands: Hands) -> str:
     """Let a fault happen; while the daemon is down, the hands go on."""
     if fault == "child":
         return daemon.kill_a_child(hands.chance)
+    if fault == "unplugged":
+        return unplug(hands)
     if fault == "SIGHUP":
-        daemon.process.send_signal(signal.SIGHUP)
+        daemon.signal(signal.SIGHUP)
     else:
         daemon.end(signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL)
         for _ in range(hands.chance.randint(0, 6)):
@@ -151,6 +159,16 @@ def befall(fault: str, daemon: SoakedDaemon, hands: Hands) -> str:
     return fault
 
 
+def unplug(hands: Hands) -> str:
+    """The drive with the photos is away for a while."""
+    root = hands.model.root
+    away = root.with_name("away")
+    root.rename(away)
+    time.sleep(hands.chance.uniform(0, LONGEST_AWAY_S))
+    away.rename(root)
+    return "unplugged"
+
+
 def add_contents(home: Home, contents: list[Content], count: int, chance: random.Random) -> None:
     """Make new pictures, and have them scored apart from the library."""
     if not count:
@@ -158,10 +176,13 @@ def add_contents(home: Home, contents: list[Content], count: int, chance: random
     folder = home.folder / "pool"
     made = []
     for number in range(len(contents), len(contents) + count):
-        path = folder / f"{number:05d}{chance.choice(SUFFIXES)}"
+        path = folder / f"{number:05d}{SUFFIXES[number % len(SUFFIXES)]}"
         original = make_photo(folder / "original.jpg", number, (320, 240), chance.choice([0.0, 1.0, 3.0]))
-        with Image.open(original) as picture:
-            picture.save(path, quality=90)
+        if path.suffix == ".dng":
+            write_dng(path, 256 + 2 * number, 256, brightness=chance.uniform(0.1, 1))
+        else:
+            with Image.open(original) as picture:
+                picture.save(path, quality=90)
         original.unlink()
         if chance.random() < BROKEN_SHARE:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])

@@ -22,7 +22,8 @@ _ROWS = """
 SELECT p.id, f.path, p.file_name, p.state, p.rating_owner, p.rating_in_file, p.rating_problem,
   (SELECT count(*) FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id),
   (SELECT s.score FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id),
-  (SELECT s.scored_at FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id)
+  (SELECT s.scored_at FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id),
+  (SELECT pair.raw_id FROM photo_pairs pair WHERE pair.photo_id = p.id)
 FROM photos p JOIN folders f ON f.id = p.folder_id LEFT JOIN scales a ON a.active = 1
 """
 _EDGES = """
@@ -43,6 +44,8 @@ class Row(NamedTuple):
     scores: int
     score: float | None
     scored_at: str | None
+    raw: int | None
+    """The row of the RAW of its shot, if that gives it its stars."""
 
 
 class Mismatch(NamedTuple):
@@ -58,14 +61,16 @@ def disagreements(model: Model, home: Home) -> list[Mismatch]:
         return [Mismatch("", "work is left")]
     rows = _rows(home)
     edges = next(iter(home.sql(_EDGES)), None)
-    by_path = {row.path: row for row in rows}
-    found = list(_of_rows(model, rows))
+    by_path, scores = {row.path: row for row in rows}, {row.id: row.score for row in rows}
+    found = [*_of_rows(model, rows), *_of_pairs(model, by_path)]
     for path, photo in model.photos.items():
         row = by_path.get(path)
         if row is None:
             found.append(Mismatch(path, "is not in the database"))
         else:
-            found += [Mismatch(path, what) for what in _of_photo(model, photo, row, edges)]
+            leading = scores.get(row.raw or row.id) or row.score
+            stars = 1 + sum(leading >= edge for edge in edges) if edges and leading is not None else None
+            found += [Mismatch(path, what) for what in _of_photo(model, photo, row, stars, leading)]
     return found or list(_of_disk(model))
 
 
@@ -76,8 +81,11 @@ def agree(model: Model, home: Home) -> None:
     by_path = {row.path: row for row in rows}
     for path, photo in model.photos.items():
         row = by_path[path]
+        # Another row than before (see `_missed_events`): whether stars were taken back there, is not known.
+        photo.is_undone |= photo.kept is not None and photo.kept.row != row.id
         model.renames_kept += photo.kept is not None and photo.was_at != path
-        photo.kept = Kept(row.id, row.scored_at) if row.scored_at and not photo.is_linked else None
+        is_promised = row.scored_at is not None and not photo.is_linked and not photo.is_touched
+        photo.kept = Kept(row.id, row.scored_at or "") if is_promised else None
         photo.was_at = path
         if _missed_events(model, photo):
             model.sidecar(path).is_stranger = True
@@ -131,7 +139,21 @@ def _missed_events(model: Model, photo: Photo) -> bool:
     return photo.has_replaced_another and model.interruptions > 0
 
 
-def _of_photo(model: Model, photo: Photo, row: Row, edges: tuple[float, ...] | None) -> Iterator[str]:
+def _of_pairs(model: Model, rows: dict[str, Row]) -> Iterator[Mismatch]:
+    for jpeg, raw in model.pairs:
+        if (
+            jpeg.content.score is None
+            or raw.content.score is None
+            or not {jpeg.path, raw.path} <= rows.keys()
+        ):
+            continue
+        if rows[jpeg.path].raw != rows[raw.path].id:
+            yield Mismatch(jpeg.path, f"does not follow {raw.path}")
+
+
+def _of_photo(
+    model: Model, photo: Photo, row: Row, stars: int | None, leading: float | None
+) -> Iterator[str]:
     score = photo.content.score
     if score is None:
         if row.state != "failed":
@@ -145,16 +167,18 @@ def _of_photo(model: Model, photo: Photo, row: Row, edges: tuple[float, ...] | N
     is_excused = _missed_events(model, photo) or (model.interruptions and photo.was_at in model.reused)
     if photo.kept is not None and photo.kept != (row.id, row.scored_at) and not is_excused:
         yield f"was only renamed from {photo.was_at!r}, and {photo.kept} became {row}"
-    if edges is not None:
-        yield from _of_rating(model, photo, row, 1 + sum(row.score >= edge for edge in edges))
+    if stars is not None and leading is not None:
+        yield from _of_rating(model, photo, row, stars, leading)
 
 
-def _of_rating(model: Model, photo: Photo, row: Row, stars: int) -> Iterator[str]:
+def _of_rating(model: Model, photo: Photo, row: Row, stars: int, leading: float) -> Iterator[str]:
     path = sidecar_of(photo.path)
     person = model.sidecars.get(path, Sidecar())
     rated = person.rating if person.rating is not None else photo.embedded
     if person.frozen is not None and _bytes_of(path) != person.frozen:
         yield f"its sidecar with a person's {person.rating} stars was changed: {_bytes_of(path)!r}"
+    if photo.is_undone:
+        return
     if rated is not None:
         if (row.owner, row.rating) != ("person", rated) and not photo.unnoticed_until:
             yield f"a person gave {rated}, and the database says {row.owner} {row.rating}"
@@ -170,8 +194,8 @@ def _of_rating(model: Model, photo: Photo, row: Row, stars: int) -> Iterator[str
         yield f"a person's {person.label} became {found.get('xmp:Label')}"
     if (found.get("xmp:Rating"), found.get("maclip:Stars")) != (str(stars), str(stars)):
         yield f"has {found} in its sidecar, not {stars} stars ({row.owner} {row.rating}, {row.problem})"
-    elif abs(float(found["maclip:Score"]) - (photo.content.score or 0)) > WRITTEN_TOLERANCE:
-        yield f"has the score {found['maclip:Score']} in its sidecar, not {photo.content.score}"
+    elif abs(float(found["maclip:Score"]) - leading) > WRITTEN_TOLERANCE:
+        yield f"has the score {found['maclip:Score']} in its sidecar, not {leading}"
     elif (row.owner, row.rating) != ("maclip", stars) and not photo.unnoticed_until:
         yield f"has our {stars} stars, and the database says {row.owner} {row.rating}"
 

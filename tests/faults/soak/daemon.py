@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.homes import Home
+from tests.homes import Home, until
 
 MEMORY_ALLOWANCE = 20 << 20  # bytes: SQLite's page caches fill up to 16 MiB a connection
 THREADS_ALLOWANCE = 2  # the watcher's timer between the halves of a rename
@@ -48,6 +48,7 @@ class SoakedDaemon:
         # A pipe that nobody reads would stop it after 64 KiB of words.
         self._log = home.folder / "daemon.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._said_before = 0
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -59,6 +60,7 @@ class SoakedDaemon:
     def start(self) -> None:
         """Begin anew."""
         with self._log.open("ab") as log:
+            self._said_before = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "maclip_daemon", "run", str(self._home.photos)],
                 env=self._home.environment | {"MACLIP_DECODING__WORKERS": str(DECODERS)},
@@ -66,10 +68,18 @@ class SoakedDaemon:
                 stderr=subprocess.STDOUT,
             )
 
+    def signal(self, number: int) -> None:
+        """Send it a signal once it obeys: before that the system would end it, as any process."""
+        until(lambda: self.process.pid and self._is_watching(), "the daemon watches")
+        self.process.send_signal(number)
+
     def end(self, number: int) -> None:
         """Send a signal that ends it, and wait."""
         process = self.process
-        process.send_signal(number)
+        if number == signal.SIGKILL:
+            process.kill()
+        else:
+            self.signal(number)
         process.wait(END_S)
         assert number == signal.SIGKILL or process.returncode == 0, self.said()
 
@@ -100,6 +110,11 @@ class SoakedDaemon:
             database=database.stat().st_size,
             wal=wal.stat().st_size if wal.exists() else 0,
         )
+
+    def _is_watching(self) -> bool:
+        with self._log.open("rb") as log:
+            log.seek(self._said_before)
+            return b" watching " in log.read()
 
     def said(self) -> str:
         """The end of its log."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.faults.soak.model import Content, Model, Photo
+from tests.homes import Home
 
 DECORATIONS = ("", "", "", "", " (2)", "-é", "-e\u0301", "'s", "%s", " #1", "\n2", "-\udcff", "{0}", ".edit")
 PIECE_PAUSE_S = (0.02, 0.5)  # shorter and longer than the quiet period of the tests' daemon, 0.3 s
@@ -19,9 +20,16 @@ class Hands:
     """Chooses photos, folders and names at random; a seed chooses the same again, as far as time allows."""
 
     def __init__(
-        self, model: Model, outside: Path, contents: list[Content], chance: random.Random, most_photos: int
+        self,
+        home: Home,
+        model: Model,
+        outside: Path,
+        contents: list[Content],
+        chance: random.Random,
+        most_photos: int,
     ) -> None:
         """`outside`: a folder on the same file system that nobody watches. `contents` may grow."""
+        self.home = home
         self.model = model
         self.outside = outside
         self.chance = chance

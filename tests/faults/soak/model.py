@@ -46,6 +46,10 @@ class Photo:
     """A slow copy still writes it."""
     is_linked: bool = False
     """It has, or had, a second name: which of the two rows a later rename takes along is not promised."""
+    is_touched: bool = False
+    """Its time was changed without an event: some later scan decodes it again."""
+    is_undone: bool = False
+    """Its stars were taken back (`maclip undo`): it rests until somebody asks for stars."""
     has_replaced_another: bool = False
     """It took the name of another photo since the last agreement; without events that is a changed photo."""
     unnoticed_until: Literal["", "a start", "a look"] = ""
@@ -75,8 +79,10 @@ class Model:
         self.sidecars: dict[str, Sidecar] = {}
         self.lent: list[Photo] = []
         """Photos that were moved out of the root and may come back."""
-        self.gone: dict[str, list[str]] = {}
-        """The stories of photos that were there once, by their last path."""
+        self.gone: dict[str, Photo] = {}
+        """Photos that were there once, by their last path: whoever takes it, gets their row."""
+        self.pairs: list[tuple[Photo, Photo]] = []
+        """A JPEG and the RAW of its shot, as long as neither was moved."""
         self.rows: dict[int, str] = {}
         """The rows of the database at the last agreement, and their paths."""
         self.renames_kept = 0
@@ -104,11 +110,13 @@ class Model:
         """A file was written at a path, whatever was there before."""
         photo = self.photos.get(path)
         if photo is None:
-            photo = self.photos[path] = Photo(path, content, b"", log=[*self.gone.pop(path, [])])
+            photo = self.photos[path] = Photo(path, content, b"")
+            if (before := self.gone.pop(path, None)) is not None:
+                photo.log, photo.is_undone = [*before.log], before.is_undone
             self._meets_a_strange_sidecar(path)
             self._take(path)
         photo.content, photo.digest = content, digest_of(data)
-        photo.embedded, photo.kept, photo.unnoticed_until = None, None, ""
+        photo.embedded, photo.kept, photo.unnoticed_until, photo.is_touched = None, None, "", False
         photo.log.append(did)
         return photo
 
@@ -116,8 +124,9 @@ class Model:
         """A photo is no longer there."""
         photo = self.photos.pop(path)
         photo.log.append(did)
-        self.gone[path] = photo.log
+        self.gone[path] = photo
         self.left.add(path)
+        self._part(photo)
         return photo
 
     def moved(self, old: str, new: str, did: str, *, with_sidecar: bool) -> None:
@@ -160,7 +169,9 @@ class Model:
             self._place(self.photos.pop(path), followed(path), did)
         self.sidecars = {followed(path): sidecar for path, sidecar in self.sidecars.items()}
         self.left |= {followed(path) for path in self.left} | set(moving)
-        self.gone |= {followed(path): [*log, did] for path, log in self.gone.items()}
+        self.gone |= {followed(path): photo for path, photo in self.gone.items()}
+        for photo in self.lent:
+            photo.path = followed(photo.path)
 
     def edited(self, photo: Photo, did: str) -> None:
         """Another hand rewrote the photo's metadata in the file: the bytes are what it made of them."""
@@ -183,10 +194,26 @@ class Model:
     def story_of(self, path: str) -> list[str]:
         """What happened to the photo at a path."""
         path = path.removesuffix(".xmp")
-        photo = self.photos.get(path)
-        return photo.log if photo else self.gone.get(path, ["nothing was ever there"])
+        photo = self.photos.get(path) or self.gone.get(path)
+        return photo.log if photo else ["nothing was ever there"]
+
+    def forgotten(self) -> None:
+        """The rows of missing photos were deleted, also of those whose return was not noticed yet."""
+        self.forgot_rows = True
+        for photo in [*self.lent, *(self.photos[path] for path in self.reused & self.photos.keys())]:
+            photo.kept = None
+        self.gone = {}
+
+    def asked_for_stars(self) -> None:
+        """Photos whose stars were taken back get some again."""
+        for photo in [*self.photos.values(), *self.lent, *self.gone.values()]:
+            photo.is_undone = False
+
+    def _part(self, photo: Photo) -> None:
+        self.pairs = [pair for pair in self.pairs if photo not in pair]
 
     def _place(self, photo: Photo, path: str, did: str) -> None:
+        self._part(photo)
         photo.path = path
         photo.log.append(did)
         self.photos[path] = photo
