@@ -1,0 +1,33 @@
+"""An idle daemon asks for work without writing: it neither wears the disk nor needs the database lock."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.library.database import Library
+from maclip_daemon.pipeline.rate_jobs import RateJobs
+from maclip_daemon.pipeline.run_state import RunState
+from maclip_daemon.pipeline.score_jobs import ScoreJobs
+from maclip_daemon.settings import Settings
+
+
+@pytest.fixture
+def locked_library(tmp_path: Path) -> Iterator[Library]:
+    """A library without work, which another program holds locked."""
+    with contextlib.closing(Library.open(tmp_path / "library.db")) as library:
+        other = sqlite3.connect(tmp_path / "library.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        yield library
+        other.close()
+
+
+def test_looking_for_work_needs_no_lock(locked_library: Library, tmp_path: Path) -> None:
+    settings, state = Settings(data_dir=tmp_path), RunState()
+    score_jobs = ScoreJobs(locked_library, state, settings, 1, "worker", 4, lambda path: False)
+    assert score_jobs.take() is None
+    assert RateJobs(locked_library, state, settings.jobs, "worker").take(4) == []
