@@ -1,0 +1,371 @@
+"""Hostile input: no code of it runs, no file outside of the roots is read or touched, and it is said."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import shlex
+import shutil
+import signal
+import sqlite3
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import blake3
+import pytest
+import torch
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from tests.faults import damaged_metadata
+from tests.faults.conftest import Figures
+from tests.faults.logged_daemon import running
+from tests.homes import Home, contents, make_photo, make_photos, until
+
+SECRET = b"the secret that only a file outside holds"
+MARK = "executed"  # a file that hostile input would make
+
+NAMES = (
+    *("-rf.jpg", "--help.jpg", "--config=x.jpg", "-.jpg", "%s%n%99999d{0}{x}.jpg", "$(touch executed).jpg"),
+    *(
+        "`touch executed`.jpg",
+        "; touch executed; .jpg",
+        "| touch executed #.jpg",
+        "[red]x.jpg",
+        "[link=x].jpg",
+    ),
+    *(
+        "\x1b[31mred\x1b]0;title\x07.jpg",
+        "two\n2026-01-01T00:00:00Z [error    ] forged.jpg",
+        "~.jpg",
+        "*.jpg",
+    ),
+    *("'\";drop table photos.jpg", "<script>&amp;.jpg", "%00.jpg", "a..jpg.jpg", "file:\\\\x.jpg"),
+    *("\u202egpj.exe.jpg", "[not a tag] [[.jpg"),
+)
+
+ENTITY = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "file://%s">]>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:format>&e;</dc:format>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+LAUGHS = (
+    b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a0 "laughing">'
+    + b"".join(b'<!ENTITY a%d "%s">' % (n, b"&a%d;" % (n - 1) * 10) for n in range(1, 12))
+    + b"]>"
+    + ENTITY.partition(b"]>")[2].replace(b"&e;", b"&a11;")
+)
+
+
+class Opened(FileSystemEventHandler):
+    """Every file that anybody opened below a folder."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if not event.is_directory:
+            self.paths.add(os.fsdecode(event.src_path))
+
+
+@contextlib.contextmanager
+def untouched(outside: Path) -> Iterator[None]:
+    """Nothing below this folder may be opened, and at the end it must be as it was."""
+    before = contents(outside)
+    opened = Opened()
+    observer = Observer()
+    observer.schedule(opened, str(outside), recursive=True)
+    observer.start()
+    yield
+    (outside / "last").touch()
+    until(lambda: any(path.endswith("last") for path in opened.paths), "the last event")
+    observer.stop()
+    observer.join()
+    (outside / "last").unlink()
+    assert {path for path in opened.paths if not path.endswith("last")} == set()
+    assert contents(outside) == before
+
+
+class Runs:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (f"touch {shlex.quote(str(self.mark))}",)
+
+
+def hostile_checkpoints(folder: Path, mark: Path) -> Iterator[Path]:
+    """A pickle, a checkpoint of torch, a TorchScript archive, and one whose header promises a tebibyte."""
+    plain = folder / "plain.pt"
+    plain.write_bytes(pickle.dumps({"visual.conv1.weight": Runs(mark)}))
+    yield plain
+    saved = folder / "saved.pt"
+    torch.save({"state_dict": {"visual.conv1.weight": torch.zeros(1), "x": Runs(mark)}}, saved)
+    yield saved
+    archive = folder / "archive.pt"
+    with zipfile.ZipFile(archive, "w") as parts:
+        parts.writestr("archive/data.pkl", pickle.dumps(Runs(mark), protocol=2))
+        parts.writestr("archive/constants.pkl", pickle.dumps(Runs(mark), protocol=2))
+        parts.writestr("archive/version", "3")
+        parts.writestr("archive/code/__torch__.py", f"import os\nos.system('touch {mark}')\n")
+    yield archive
+    promising = folder / "promising.safetensors"
+    promising.write_bytes((1 << 40).to_bytes(8, "little") + b'{"a":{}}')
+    yield promising
+
+
+def holds_secret(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path, data in contents(folder).items() if SECRET in data]
+
+
+def is_plain(text: str) -> bool:
+    """Whether a terminal can show this without obeying it."""
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_a_name_is_only_a_name(home: Home, full: bool, figures: Figures) -> None:
+    for seed, name in enumerate(NAMES):
+        make_photo(home.photos / "other.jpg", seed).rename(home.photos / name)
+    (home.photos / "bad [red]\x1b[31m.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    before = contents(home.photos)
+    with running(home) as daemon:
+        until(lambda: len(list(home.photos.glob("*.xmp"))) == len(NAMES), "every photo rated")
+        until(lambda: home.sql("select 1 from photos where state = 'failed'"), "the bad one failed")
+        said = daemon.stop()
+    assert is_plain(said), said
+    assert [line for line in said.splitlines() if line.startswith("2026-01-01")] == []
+    assert set(home.scored()) == set(NAMES)
+    assert {path: data for path, data in contents(home.photos).items() if path in before} == before
+    for name in NAMES if full else ("-rf.jpg", NAMES[11]):
+        shown = home.maclip("show", home.photos / name).stdout
+        assert is_plain(shown)
+        with contextlib.chdir(home.photos):
+            assert home.maclip("show", "--", name).stdout == shown
+    for command in (["worst"], ["status"], ["stats"]):
+        assert is_plain(home.maclip(*command).stdout)
+    assert "[red]x.jpg" in home.maclip("worst", "-n", "99").stdout
+    failed = home.maclip("run", "--once", home.photos, expect=None)
+    assert is_plain(failed.stdout + failed.stderr)
+    with contextlib.chdir(home.photos):
+        undone = home.maclip("undo", "--", "-rf.jpg", "--help.jpg")
+    assert is_plain(undone.stdout)
+    assert not (home.photos / "-rf.jpg.xmp").exists()
+    assert not list(home.folder.rglob(MARK))
+    figures(rounds=1, files=len(NAMES) + 1, faults=len(NAMES) + 1, note="names")
+
+
+def test_hostile_sidecars_and_links_are_left_alone(home: Home, full: bool, figures: Figures) -> None:
+    outside = home.folder / "outside"
+    outside.mkdir()
+    secret = outside / "secret.txt"
+    secret.write_bytes(SECRET)
+    (outside / "theirs.xmp").write_bytes(damaged_metadata.PACKET)
+    make_photo(outside / "private.jpg", 90)
+    make_photo(outside / "folder" / "private.jpg", 91)
+    make_photos(home.photos, 12)
+    entity = ENTITY % os.fsencode(secret)
+    for number, sidecar in enumerate((LAUGHS, entity, LAUGHS.decode().encode("utf-16"))):
+        (home.photos / f"IMG_{number:04}.jpg.xmp").write_bytes(sidecar)
+    (home.photos / "IMG_0003.jpg.xmp").symlink_to(outside / "theirs.xmp")
+    (home.photos / "IMG_0004.xmp").symlink_to(outside / "not-there.xmp")
+    (home.photos / "IMG_0005.xmp").mkdir()
+    os.mkfifo(home.photos / "IMG_0006.jpg.xmp")
+    (home.photos / "IMG_0007.jpg.xmp").symlink_to("IMG_0007.jpg.xmp")
+    (home.photos / "link.jpg").symlink_to(outside / "private.jpg")
+    (home.photos / "linked").symlink_to(outside / "folder")
+    for number, packet in enumerate((LAUGHS, entity)):
+        chunk = damaged_metadata.png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)
+        (home.photos / f"embedded_{number}.png").write_bytes(
+            damaged_metadata.png_with(chunk, seed=70 + number)
+        )
+    before = contents(home.photos)
+    names = {f"IMG_{number:04}.jpg" for number in range(12)} | {"embedded_0.png", "embedded_1.png"}
+    settled = (
+        "select count(*) from photos"
+        " where state = 'scored' and (rating_owner <> 'none' or rating_problem is not null)"
+    )
+    with untouched(outside), running(home) as daemon:
+        until(lambda: home.sql(settled) == [(len(names),)], "every photo scored, and rated or not")
+        said = daemon.stop()
+    assert set(home.scored()) == names
+    assert "unexpected error" not in said, said
+    problems = dict(home.sql("select file_name, rating_problem from photos where rating_problem is not null"))
+    assert set(problems) == {f"IMG_{number:04}.jpg" for number in range(8)}
+    for name, reason in problems.items():
+        assert name.removesuffix(".jpg") in reason
+    after = contents(home.photos)
+    assert {path: data for path, data in after.items() if path in before} == before
+    assert (home.photos / "IMG_0003.jpg.xmp").is_symlink()
+    assert holds_secret(home.photos, home.data) == []
+    figures(rounds=1, files=len(names) + 2, faults=12, note="sidecars, links, entities")
+
+
+def test_a_folder_that_becomes_a_link_leads_nowhere(home: Home, full: bool, figures: Figures) -> None:
+    make_photos(home.photos / "2025", 6)
+    make_photos(home.photos / "2026", 6, first=6)
+    home.maclip("run", "--once", home.photos, "--mode", "off")
+    outside = home.folder / "outside"
+    outside.mkdir()
+    shutil.copytree(home.photos / "2026", outside / "2026")
+    (home.photos / "2026").rename(home.folder / "gone")
+    (home.photos / "2026").symlink_to(outside / "2026")
+    # A photo of before that is a link now: nothing is read through it either.
+    linked = home.photos / "2025" / "IMG_0000.jpg"
+    linked.rename(home.folder / "gone" / "IMG_0000.jpg")
+    linked.symlink_to(outside / "2026" / "IMG_0006.jpg")
+    with untouched(outside):
+        rated = home.maclip("rate", expect=None, MACLIP_JOBS__MAX_ATTEMPTS="1")
+        assert rated.returncode in (0, 1), rated.stderr
+    assert len(list((home.photos / "2025").glob("*.xmp"))) == 5
+    figures(rounds=1, files=12, faults=7, note="folders and photos that became links")
+
+
+def test_undo_follows_no_link_and_believes_no_forged_journal(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    make_photos(home.photos / "2026", 6)
+    home.maclip("run", "--once", home.photos)
+    precious = home.folder / ".bashrc"
+    precious.write_bytes(b"alias ls='ls --color'\n")
+    connection = sqlite3.connect(home.data / "library.db")
+    connection.execute(
+        "update rating_journal set target_path = ?, after_hash = ?, before_hash = null where id = 1",
+        (str(precious), blake3.blake3(precious.read_bytes()).hexdigest()),
+    )
+    connection.commit()
+    connection.close()
+    outside = home.folder / "outside"
+    outside.mkdir()
+    (home.photos / "2026").rename(outside / "2026")
+    (home.photos / "2026").symlink_to(outside / "2026")
+    with untouched(outside):
+        home.maclip("undo", expect=None)
+    assert precious.read_bytes() == b"alias ls='ls --color'\n"
+    figures(rounds=1, files=6, faults=6, note="a forged journal")
+
+
+def test_no_code_in_a_checkpoint_runs(home: Home, full: bool, figures: Figures) -> None:
+    make_photos(home.photos, 1)
+    mark = home.folder / MARK
+    checkpoints = list(hostile_checkpoints(home.folder, mark))
+    for checkpoint in checkpoints if full else checkpoints[1:3]:
+        ways = [("run", "--once", home.photos, "--model", f"file:{checkpoint}")]
+        if full:
+            ways += [
+                ("models", "import", checkpoint),
+                ("score", home.photos, "--model", f"file:{checkpoint}"),
+            ]
+        for words in ways:
+            refused = home.maclip(*words, expect=3)
+            assert checkpoint.name in refused.stderr
+            assert "Traceback" not in refused.stderr
+            assert not mark.exists(), f"{words} ran code of {checkpoint.name}"
+    assert home.sql("select count(*), max(attempts) from jobs") == [(1, 0)]
+    figures(rounds=1, files=len(checkpoints), faults=len(checkpoints), note="checkpoints")
+
+
+def test_what_others_may_write_is_refused_with_the_chmod_that_mends_it(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    make_photos(home.photos, 1)
+    configuration = home.folder / "config.toml"
+    configuration.write_text("[rating]\nmode = 'off'\n")
+    given = ("--config", configuration)
+    home.maclip(*given, "run", "--once", home.photos)
+    before = contents(home.data)
+    shared = [
+        (configuration, 0o666),
+        (home.data, 0o777),
+        (home.data, 0o1777),
+        (home.data / "library.db", 0o602),
+    ]
+    for path, mode in shared:
+        path.chmod(mode)
+        commands = [("run", home.photos), ("status",)]
+        if full:
+            commands += [("run", "--once", home.photos), ("undo",), ("worst",), ("score", home.photos)]
+        for command in commands:
+            refused = home.maclip(*given, *command, expect=3)
+            assert len(refused.stderr.splitlines()) == 1
+            assert f"{path} may be changed by everybody" in refused.stderr
+        cure = refused.stderr.split("`")[1]
+        subprocess.run(shlex.split(cure), check=True)
+        home.maclip(*given, "status")
+    assert contents(home.data).keys() >= before.keys()
+    figures(rounds=1, files=3, faults=len(shared), note="permissions")
+
+
+def test_only_the_owners_private_group_may_write(home: Home, full: bool, figures: Figures) -> None:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can give a file to another group")
+    home.maclip("config", "validate")
+    home.data.mkdir(mode=0o770, exist_ok=True)
+    home.data.chmod(0o770)
+    home.maclip("config", "validate")  # root's own group
+    os.chown(home.data, -1, 65534)
+    refused = home.maclip("config", "validate", expect=3).stderr
+    assert f"{home.data} may be changed by the group" in refused
+    figures(rounds=1, files=1, faults=1, note="groups")
+
+
+def test_a_running_daemon_does_not_take_over_what_others_may_write(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    make_photos(home.photos, 6)
+    configuration = home.folder / ".config" / "maclip" / "config.toml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text("[rating]\nmode = 'off'\n")
+    with running(home) as daemon:
+        until(lambda: len(home.scored()) == 6, "every photo scored")
+        configuration.write_text("[rating]\nmode = 'sidecar'\n")
+        configuration.chmod(0o666)
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: "configuration not taken over" in daemon.said(), "the refusal")
+        assert "chmod go-w" in daemon.said()
+        assert list(home.photos.glob("*.xmp")) == []
+        configuration.chmod(0o600)
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: len(list(home.photos.glob("*.xmp"))) == 6, "every photo rated")
+        daemon.stop()
+    figures(rounds=1, files=6, faults=1, note="a configuration shared while running")
+
+
+def test_somebodys_sql_in_the_library_never_runs(home: Home, full: bool, figures: Figures) -> None:
+    make_photos(home.photos, 6)
+    home.maclip("run", "--once", home.photos)
+    precious = home.folder / "precious"
+    precious.mkdir()
+    make_photo(precious / "IMG_0000.jpg")
+
+    def change(statement: str) -> None:
+        connection = sqlite3.connect(home.data / "library.db")
+        connection.execute(statement)
+        connection.commit()
+        connection.close()
+
+    change("create view mine as select load_extension('/tmp/x.so'), * from photos")
+    make_photos(home.photos, 1, first=6)
+    home.maclip("run", "--once", home.photos)  # a view of one's own is nobody's harm
+    change(
+        'create trigger "a \'b" after insert on photos begin'
+        f" update folders set path = '{precious}'; delete from scores; end"
+    )
+    scored = home.scored()
+    make_photos(home.photos, 1, first=7)
+    commands = [("run", "--once", home.photos), ("undo",), ("status",)]
+    if full:
+        commands += [("run", home.photos), ("rate",), ("worst",)]
+    for command in commands:
+        refused = home.maclip(*command, expect=3).stderr
+        assert "trigger" in refused
+        assert "a 'b" in refused
+    assert home.scored() == scored
+    assert list(precious.glob("*.xmp")) == []
+    change('drop trigger "a \'b"')
+    home.maclip("run", "--once", home.photos)
+    assert len(home.scored()) == 8
+    figures(rounds=1, files=8, faults=2, note="SQL in the library")

@@ -1,0 +1,220 @@
+"""Malformed images: each is scored or is one failed photo with a name and a reason, within its limits.
+
+Its neighbours are scored, what a person rated stays, the daemon is the same process with the same memory, and
+nothing is left in the spool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from maclip_daemon.photos.formats import is_photo
+from tests.faults import bombs, damaged_metadata
+from tests.faults.conftest import Figures
+from tests.faults.logged_daemon import LoggedDaemon, running
+from tests.faults.mutated_images import SUFFIXES, mutated, whole_photos
+from tests.faults.photo_files import picture, still_bytes
+from tests.homes import Home, make_photos, until
+
+pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="the decoders' limits are those of Linux")
+
+SEED = 20261120
+NEIGHBOURS = 6
+MOST_GROWTH = 50 << 20  # bytes of the parent process over what it had with its first photos
+PATIENCE_S = 240.0
+DECODER, METADATA = "maclip_daemon.photos.decoder_process", "maclip_daemon.metadata.process"
+SETTLED = """
+    select (select count(*) from jobs where state <> 'dead')
+         + (select count(*) from photos p where p.state = 'scored' and p.rating_owner = 'none'
+            and p.rating_problem is null
+            and not exists (select 1 from jobs j where j.photo_id = p.id and j.state = 'dead'))
+"""
+
+
+def give(home: Home, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        (home.photos / name).write_bytes(data)
+
+
+def settled(home: Home, daemon: LoggedDaemon, patience_s: float = PATIENCE_S) -> None:
+    """Wait until every photo is known and nothing is left to do but what was given up."""
+    photos = sum(is_photo(path.name) for path in home.photos.iterdir())
+
+    def is_settled() -> bool:
+        assert daemon.process.poll() is None, daemon.said()
+        return home.sql("select count(*) from photos") == [(photos,)] and home.sql(SETTLED) == [(0,)]
+
+    until(is_settled, "every photo scored and rated, or failed", patience_s)
+
+
+def failures(home: Home) -> dict[str, str]:
+    """Reasons by file name."""
+    found = home.sql("select path, reason from photo_failures")
+    return {os.path.basename(os.fsdecode(path)): reason for path, reason in found}  # noqa: PTH119
+
+
+@contextlib.contextmanager
+def among_neighbours(home: Home, **environment: str) -> Iterator[LoggedDaemon]:
+    """A daemon that has rated a few good photos; at the end, what must hold however bad the others were."""
+    make_photos(home.photos, NEIGHBOURS)
+    with running(home, **environment) as daemon:
+        settled(home, daemon)
+        memory = psutil.Process(daemon.process.pid).memory_info().rss
+        yield daemon
+        growth = psutil.Process(daemon.process.pid).memory_info().rss - memory
+        said = daemon.stop()
+    assert daemon.process.returncode == 0, said
+    assert "unexpected error" not in said, said
+    assert growth < MOST_GROWTH, f"the daemon grew by {growth >> 20} MiB"
+    assert list((home.data / "spool").iterdir()) == []
+    assert [path.name for path in home.photos.iterdir() if path.name.startswith(".")] == []
+    assert home.sql("pragma integrity_check") == [("ok",)]
+    assert not any(name.startswith("IMG_") for name in failures(home))
+    for neighbour in home.photos.glob("IMG_*.jpg"):
+        assert neighbour.name in home.scored()
+        assert neighbour.with_name(f"{neighbour.name}.xmp").exists()
+    for name, reason in failures(home).items():
+        assert name in reason, f"{name}: {reason}"
+        assert reason.isprintable(), reason
+
+
+def child(daemon: LoggedDaemon, module: str) -> psutil.Process | None:
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process(daemon.process.pid).children():
+            if module in process.cmdline():
+                return process
+    return None
+
+
+def test_each_of_many_mutated_photos_is_scored_or_named(home: Home, full: bool, figures: Figures) -> None:
+    count = 2000 if full else 120
+    chance = random.Random(SEED)
+    whole = whole_photos()
+    files = {}
+    for number in range(count):
+        suffix = SUFFIXES[number % len(SUFFIXES)]
+        donors = chance.choice((whole[suffix], whole[chance.choice(SUFFIXES)]))
+        files[f"bad_{number:04}.{suffix}"] = mutated(chance.choice(whole[suffix]), donors, chance)
+    with among_neighbours(home, MACLIP_DECODING__TIMEOUT_S="20") as daemon:
+        give(home, files)
+        make_photos(home.photos, 10, first=NEIGHBOURS)
+        settled(home, daemon, PATIENCE_S * (10 if full else 1))
+    scored, failed = home.scored(), failures(home)
+    assert {name for name in files if name not in scored and name not in failed} == set()
+    assert {name: data for name, data in files.items() if (home.photos / name).read_bytes() != data} == {}
+    assert len(scored) > count // 10, "mutations that leave nothing to decode show little"
+    assert len(failed) > count // 10
+    figures(rounds=1, files=count, faults=count, note=f"mutated: {len(failed)} failed, each named")
+
+
+def test_damaged_metadata_cost_a_rating_at_most_and_never_a_neighbours(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    count = 400 if full else 60
+    files, sidecars, rated = {}, {}, {}
+    for number in range(count):
+        suffix, data = damaged_metadata.photo_with_damaged_metadata(number)
+        files[f"meta_{number:04}_a.{suffix}"] = data
+        files[f"meta_{number:04}_b.png"] = damaged_metadata.photo_whose_damage_exiv2_logs_and_throws(number)
+        # Each behind one over which pyexiv2 keeps an error for the next.
+        if number % 10 == 0:
+            rated[f"meta_{number:04}_c.jpg"] = damaged_metadata.rated_by_a_person(1000 + number)
+        if number % 3 == 0:
+            sidecars[f"meta_{number:04}_a.{suffix}.xmp"] = damaged_metadata.damaged_sidecar(number)
+    with among_neighbours(home) as daemon:
+        give(home, files | rated | sidecars)
+        settled(home, daemon, PATIENCE_S * (5 if full else 1))
+    scored, failed = home.scored(), failures(home)
+    assert set(scored) >= set(rated) | set(files), (
+        "damaged metadata never fail a photo whose pixels are whole"
+    )
+    assert {
+        name for name, data in (files | rated).items() if (home.photos / name).read_bytes() != data
+    } == set()
+    assert [name for name in rated if (home.photos / f"{name}.xmp").exists()] == []
+    owners = dict(home.sql("select file_name, rating_owner from photo_quality"))
+    assert {name: owners[name] for name in rated} == dict.fromkeys(rated, "person")
+    problems = dict(home.sql("select file_name, rating_problem from photos where rating_problem is not null"))
+    for name in set(files) - set(failed) - set(problems):
+        assert owners[name] in ("maclip", "person")
+    figures(
+        rounds=1,
+        files=len(files) + len(rated),
+        faults=len(files) + len(sidecars),
+        note=f"damaged metadata and sidecars: {len(problems) + len(failed)} ratings not written, each named",
+    )
+
+
+def test_bombs_fail_within_their_limits(home: Home, full: bool, figures: Figures, tmp_path: Path) -> None:
+    made = bombs.bombs(tmp_path)
+    limits = {"MACLIP_DECODING__MAX_MEGAPIXELS": "1000", "MACLIP_DECODING__MEMORY_MB": "1024"}
+    with among_neighbours(home, **limits) as daemon:
+        give(home, {name: data for name, (data, _) in made.items()})
+        if full:
+            bombs.real_jpeg(home.photos / "real.jpg")
+        make_photos(home.photos, 3, first=NEIGHBOURS)
+        settled(home, daemon)
+    scored, failed = home.scored(), failures(home)
+    attempts = dict(home.sql("select path, attempts from photo_failures"))
+    for name, (_, reason) in made.items():
+        assert (name in scored) is not (name in failed)
+        if reason:
+            assert attempts[str(home.photos / name)] == 1, "known at once to be hopeless"
+            assert any(words in failed[name] for words in reason.split("|")), failed[name]
+    figures(rounds=1, files=len(made) + full, faults=len(made) + full, note="bombs; 30 000×30 000 pixels")
+
+
+def test_a_decoder_that_crashes_or_hangs_costs_the_photo_it_had(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    rounds = 20 if full else 2
+    chance = random.Random(SEED)
+    environment = {"MACLIP_DECODING__TIMEOUT_S": "5", "MACLIP_JOBS__MAX_ATTEMPTS": "1"}
+    faults = 0
+    with among_neighbours(home, **environment) as daemon:
+        for number in range(rounds):
+            for seed in range(3):
+                data = still_bytes(picture(3000, 2000, seed=100 * number + seed), "png", compress_level=1)
+                (home.photos / f"slow_{number}_{seed}.png").write_bytes(data)
+            for fault in (signal.SIGSEGV, signal.SIGSTOP):
+                decoder = until(lambda: child(daemon, DECODER), "a decoder")
+                time.sleep(chance.uniform(0, 0.3))
+                with contextlib.suppress(psutil.Error):
+                    decoder.send_signal(fault)
+                    faults += 1
+            settled(home, daemon)
+    for reason in failures(home).values():
+        assert "ended by signal 11" in reason or "took longer than 5 s" in reason, reason
+    assert len(failures(home)) <= faults
+    # Nothing was wrong with these photos.
+    home.maclip("retry")
+    home.maclip("run", "--once", home.photos)
+    assert len(home.scored()) == NEIGHBOURS + 3 * rounds
+    figures(rounds=rounds, files=3 * rounds, faults=faults, note="decoders crashed and stopped at work")
+
+
+def test_metadata_that_keep_exiv2_busy_without_end_are_given_up(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    if not full:
+        pytest.skip(
+            "takes minutes of processor time; tests/integration/test_metadata_process.py has it small"
+        )
+    with among_neighbours(home, MACLIP_JOBS__MAX_ATTEMPTS="2") as daemon:
+        give(
+            home, {f"busy_{seed}.png": damaged_metadata.photo_that_keeps_exiv2_busy(seed) for seed in (1, 2)}
+        )
+        make_photos(home.photos, 30, first=NEIGHBOURS)
+        settled(home, daemon, 1200)
+    assert set(failures(home)) == {"busy_1.png", "busy_2.png"}
+    assert {"busy_1.png", "busy_2.png"} <= set(home.scored())
+    figures(rounds=1, files=2, faults=2, note="metadata that never end")
