@@ -96,7 +96,9 @@ class Intake:
             due = place.settler.due(time.monotonic(), found_file)
             if due.everything:
                 place.next_scan = time.monotonic()
-            record(self._library, self._state, place.root_id, due.files)
+            sightings = record(self._library, self._state, place.root_id, due.files)
+            if any(sighting.change == "returned" for sighting in sightings):
+                place.queue_ratings_of_returned()
             for folder in due.folders:
                 if place.check():
                     place.scan(folder)

@@ -109,10 +109,7 @@ class Place:
             self.is_reachable,
         ).run(start)
         if report.returned:
-            # Their pending ratings went when they were missing.
-            with self._library.writing() as session:
-                ratings.enqueue_photos_to_rate(session, self._state.clock())
-            self._state.wake()
+            self.queue_ratings_of_returned()
         for problem in report.problems:
             log.warning("folder cannot be read", problem=problem)
         self._was_cut_short = not report.is_complete
@@ -122,6 +119,12 @@ class Place:
                 library_roots.scanned(session, self.root_id, self._state.clock())
             self._listening.take_stock()
         return report
+
+    def queue_ratings_of_returned(self) -> None:
+        """Photos that were missing lost their pending ratings, and missed the calibrations of that time."""
+        with self._library.writing() as session:
+            ratings.enqueue_photos_to_rate(session, self._state.clock())
+        self._state.wake()
 
     def is_reachable(self) -> bool:
         """Whether the root can be read, is on the device it was on, and is not suddenly empty."""

@@ -240,3 +240,17 @@ def test_status_answers_beside_a_working_daemon(home: Home) -> None:
     assert status["running"] is True
     assert status["daemon"]["folders"][0]["path"] == str(home.photos)
     assert "running" in home.maclip("status").stdout
+
+
+def test_a_photo_that_comes_back_gets_the_stars_of_the_calibration_of_the_meantime(home: Home) -> None:
+    photo, *_ = make_photos(home.photos, 6)
+    home.daemon()
+    until(lambda: home.sql("select count(*) from photos where stars_written > 0") == [(6,)], "stars for all")
+    away = photo.rename(home.folder / photo.name)
+    until(lambda: home.sql("select count(*) from photos where state = 'missing'") == [(1,)], "it is missing")
+    home.maclip("rate", MACLIP_RATING__EDGES="[9, 9, 9, 9]")
+    all_stars = "select sum(rating_in_file) from photos where state = 'scored'"
+    until(lambda: home.sql(all_stars) == [(5,)], "one star each")
+    away.rename(photo)
+    until(lambda: home.sql(all_stars) == [(6,)], "one star for the one that came back")
+    assert 'xmp:Rating="1"' in Path(f"{photo}.xmp").read_text("utf-8")
