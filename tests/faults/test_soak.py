@@ -38,6 +38,7 @@ BROKEN_SHARE = 0.08  # of the pictures
 PATIENCE_S = 240.0  # until a round agrees, on a machine that does other heavy work too
 CALM_S = 1.0  # between two looks that must both agree
 LONGEST_AWAY_S = 6.0
+SCORED_AT_ONCE = 24  # on a machine that does other heavy work too
 STORIES_TOLD = 10  # of photos that are not as they must be
 
 
@@ -187,8 +188,11 @@ def add_contents(home: Home, contents: list[Content], count: int, chance: random
         if chance.random() < BROKEN_SHARE:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
         made.append(path)
-    ended = home.maclip("score", "--json", *made, expect=None, MACLIP_DATA_DIR=str(home.folder / "other"))
-    scores = {line["path"]: line["score"] for line in map(json.loads, ended.stdout.splitlines())}
+    scores: dict[str, float | None] = {}
+    for start in range(0, count, SCORED_AT_ONCE):
+        some, elsewhere = made[start : start + SCORED_AT_ONCE], str(home.folder / "other")
+        ended = home.maclip("score", "--json", *some, expect=None, MACLIP_DATA_DIR=elsewhere)
+        scores |= {line["path"]: line["score"] for line in map(json.loads, ended.stdout.splitlines())}
     assert len(scores) == count, ended.stderr
     for path in made:
         contents.append(Content(path.name, path.suffix, path.read_bytes(), scores[str(path)]))

@@ -42,6 +42,8 @@ class Photo:
     kept: Kept | None = None
     was_at: str = ""
     """Its path at the last agreement of model and database."""
+    lent_from: str = ""
+    """The path that it left for outside, and that nobody took since: there it meets its own sidecar."""
     is_busy: bool = False
     """A slow copy still writes it."""
     is_linked: bool = False
@@ -148,14 +150,15 @@ class Model:
     def lend(self, path: str, place: str, did: str) -> None:
         """A photo went out of the root, to another place."""
         photo = self.removed(path, did)
-        photo.path = place
+        photo.path, photo.lent_from = place, path
         self.lent.append(photo)
 
     def returned(self, photo: Photo, path: str, did: str) -> None:
         """A photo came back into the root."""
         self.lent.remove(photo)
+        if path != photo.lent_from:
+            self._meets_a_strange_sidecar(path)
         self._place(photo, path, did)
-        self._meets_a_strange_sidecar(path)
 
     def moved_folder(self, old: str, new: str, did: str) -> None:
         """A folder was renamed with all that it holds."""
@@ -224,6 +227,8 @@ class Model:
         for other in self.lent:
             if other.was_at == path:
                 other.kept = None  # its row belongs to the new file now
+            if other.lent_from == path:
+                other.lent_from = ""
 
     def _meets_a_strange_sidecar(self, path: str) -> None:
         if os.path.lexists(sidecar_of(path)):
