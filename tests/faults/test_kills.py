@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -28,7 +29,7 @@ CHILDREN = {
 WORK_OF = {"daemon": "%", "decoder": "score", "scorer": "score", "metadata": "rate"}
 A_MOMENT_S = 2.0  # a daemon begins its work in less, on a machine that is not loaded
 A_BATCH_S = 0.15  # what the metadata process takes for a few sidecars
-WAIT_FOR_WORK_S = 4.0  # before a round takes the moment as it is
+WAIT_FOR_WORK_S = 60.0  # before a round takes the moment as it is: starting may take that beside others
 SCORE_DIGITS = 6  # that a sidecar holds
 SAME_SCORE = 1e-3  # photos that share a batch round differently in bf16; other photos differ by far more
 DATA = ("library.db", "daemon.", "spool")
@@ -93,7 +94,7 @@ def test_after_kills_at_random_times_each_photo_has_one_score_and_one_right_side
         del waiting[:arriving]
         victim = victims[round_]
         if random_.random() < 0.6 or not processes(daemon, victim):
-            with_work_in_hand(home, daemon, victim)
+            with_work_in_hand(home, daemon, victim, len(pool) - len(waiting))
             time.sleep(random_.uniform(0, A_BATCH_S))
         else:
             time.sleep(random_.uniform(0, A_MOMENT_S))
@@ -106,19 +107,7 @@ def test_after_kills_at_random_times_each_photo_has_one_score_and_one_right_side
     assert not waiting
     if daemon.poll() is None:
         kill(home, daemon, "daemon", kills)
-    daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
-    until(lambda: is_settled(home, len(pool)), f"rest after {kills}")
-    said = home.stop(daemon)
-    assert daemon.returncode == 0, said
-    assert not [child for child in kills.orphans if child.is_running()], "children outlived their parent"
-
-    check_database(home, pool)
-    check_files(home, pool)
-    home.maclip("db", "check")
-    home.maclip("undo")
-    assert contents(home.photos) == {
-        photo.parent / name: data for photo in pool for name, data in pool[photo].items()
-    }
+    check_after_the_last_start(home, pool, kills)
     figures(
         rounds=rounds,
         files=len(pool),
@@ -128,6 +117,73 @@ def test_after_kills_at_random_times_each_photo_has_one_score_and_one_right_side
     )
 
 
+def test_after_kills_at_the_worst_moments_each_photo_has_one_score_and_one_right_sidecar(
+    home: Home, full: bool, pool: dict[Path, dict[str, bytes]], figures: Figures
+) -> None:
+    moments = worst_moments(home)
+    rounds = (5 if full else 1) * len(moments)
+    kills = Kills()
+    hits = 0
+    waiting = list(pool)
+    daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
+    for round_ in range(rounds):
+        victim, has_come = moments[round_ % len(moments)]
+        arriving = len(waiting) // (rounds - round_)
+        for photo in waiting[:arriving]:
+            arrive(photo, pool[photo])
+        del waiting[:arriving]
+        deadline = time.monotonic() + WAIT_FOR_WORK_S
+        arrived = len(pool) - len(waiting)
+        while time.monotonic() < deadline and not has_come() and not is_settled(home, arrived):
+            time.sleep(0.001)
+        kill(home, daemon, victim, kills)
+        hits += bool(has_come())
+        if daemon.poll() is not None:
+            daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
+    assert not waiting
+    kill(home, daemon, "daemon", kills)
+    check_after_the_last_start(home, pool, kills)
+    figures(rounds=rounds, files=len(pool), faults=kills.total, note=f"{hits} of them at the moment aimed at")
+
+
+def worst_moments(home: Home) -> list[tuple[str, Callable[[], object]]]:
+    """Whom to kill, and when: something lies half done on the disk."""
+
+    def prepared() -> object:
+        return next(home.photos.rglob(".maclip-*"), None)
+
+    def spooled() -> object:
+        return next((home.data / "spool").glob("*"), None)
+
+    def intended() -> object:
+        return home.sql("select 1 from rating_journal where state = 'intended'")
+
+    return [
+        ("daemon", (home.data / "library.db").exists),
+        ("daemon", spooled),
+        ("decoder", spooled),
+        ("daemon", prepared),
+        ("metadata", prepared),
+        ("daemon", intended),
+    ]
+
+
+def check_after_the_last_start(home: Home, pool: dict[Path, dict[str, bytes]], kills: Kills) -> None:
+    """The daemon comes to rest; then everything is as if nobody had ever killed it."""
+    daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
+    until(lambda: is_settled(home, len(pool)), f"rest after {kills}")
+    said = home.stop(daemon)
+    assert daemon.returncode == 0, said
+    assert not [child for child in kills.orphans if child.is_running()], "children outlived their parent"
+    check_database(home, pool)
+    check_files(home, pool)
+    home.maclip("db", "check")
+    home.maclip("undo")
+    assert contents(home.photos) == {
+        photo.parent / name: data for photo in pool for name, data in pool[photo].items()
+    }
+
+
 def arrive(photo: Path, files: dict[str, bytes]) -> None:
     """A photo is copied in; its sidecar first, as photo managers do that move a photo."""
     photo.parent.mkdir(exist_ok=True)
@@ -135,11 +191,13 @@ def arrive(photo: Path, files: dict[str, bytes]) -> None:
         photo.with_name(name).write_bytes(files[name])
 
 
-def with_work_in_hand(home: Home, daemon: subprocess.Popen[str], victim: str) -> None:
+def with_work_in_hand(home: Home, daemon: subprocess.Popen[str], victim: str, arrived: int) -> None:
     """Wait until there is work of the victim's kind under way and the victim lives; not for ever."""
     deadline = time.monotonic() + WAIT_FOR_WORK_S
     while time.monotonic() < deadline and not (held(home, victim) and processes(daemon, victim)):
-        time.sleep(0.01)
+        if is_settled(home, arrived):
+            return
+        time.sleep(0.02)
 
 
 def held(home: Home, victim: str) -> bool:
@@ -161,17 +219,19 @@ def processes(daemon: subprocess.Popen[str], victim: str) -> list[psutil.Process
 
 def kill(home: Home, daemon: subprocess.Popen[str], victim: str, kills: Kills) -> None:
     """`kill -9`; of the daemon itself where the chosen child does not run at the moment."""
-    found = processes(daemon, victim)
-    if not found:
-        victim, found = "daemon", processes(daemon, "daemon")
-    kills.busy += held(home, victim)
-    kills.by_victim[victim] += 1
-    children = psutil.Process(daemon.pid).children()
-    with contextlib.suppress(psutil.NoSuchProcess):
-        found[0].send_signal(signal.SIGKILL)
-    if victim == "daemon":
+    found = [] if victim == "daemon" else processes(daemon, victim)
+    if found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found[0].kill()
+    else:
+        victim = "daemon"
+        daemon.send_signal(signal.SIGSTOP)  # so that this very moment is the one of its end
+        children = psutil.Process(daemon.pid).children()
+        daemon.kill()
         daemon.communicate()
         kills.orphans += children
+    kills.busy += held(home, victim)
+    kills.by_victim[victim] += 1
 
 
 def is_settled(home: Home, photos: int) -> bool:
