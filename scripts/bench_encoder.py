@@ -1,0 +1,57 @@
+"""Ours: views through the encoder, in a process of its own with the environment of the scoring process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from unittest import mock
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from maclip_daemon import children
+from maclip_daemon.children import Header
+from maclip_daemon.iqa import fused_convolutions, loading, metrics, models
+from maclip_daemon.iqa.encoder import Encoder, Precision
+from maclip_daemon.scoring.device import be_exact, choose_device
+
+VIEW = (1, 3, 224, 224)
+
+
+def load(model: str, device: torch.device, precision: Precision) -> Encoder:
+    """The encoder as the scoring process has it."""
+    resolved = models.resolve(model, Path())
+    return loading.load(resolved, metrics.maclip(), Path(), device=device, precision=precision).encoder
+
+
+def gflop_a_view(model: str) -> float:
+    """Counted in the tower before its steps are fused, where PyTorch still sees them."""
+    with mock.patch.object(fused_convolutions, "is_available", return_value=False):
+        plain = load(model, torch.device("cpu"), "fp32")
+    with FlopCounterMode(display=False) as counter:
+        plain.encode(torch.zeros(VIEW))
+    return counter.get_total_flops() / 1e9
+
+
+def main() -> None:
+    """Serve `{"model", "precision", "device", "views"}`, answered with seconds, and `{"flop": model}`."""
+    encoders: dict[tuple[str, str, str], Encoder] = {}
+
+    def handle(header: Header, _payload: bytes) -> tuple[Header, bytes]:
+        if "flop" in header:
+            return {"gflop": gflop_a_view(header["flop"])}, b""
+        key = header["model"], header["device"], header["precision"]
+        if key not in encoders:
+            device = choose_device(header["device"])
+            be_exact(device)
+            encoders[key] = load(header["model"], device, header["precision"])
+        views = torch.randn(header["views"], *VIEW[1:]).contiguous(memory_format=torch.channels_last)
+        start = time.perf_counter()
+        encoders[key].encode(views)
+        return {"seconds": time.perf_counter() - start}, b""
+
+    children.serve(handle)
+
+
+if __name__ == "__main__":
+    main()
