@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -58,6 +58,15 @@ class Kills:
 
 
 @pytest.fixture
+def kills() -> Iterator[Kills]:
+    kills = Kills()
+    yield kills
+    for child in kills.orphans:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+
+
+@pytest.fixture
 def pool(home: Home, full: bool) -> dict[Path, dict[str, bytes]]:
     """Where each photo will lie, and its files: itself, and of some a sidecar that was there before us.
 
@@ -78,11 +87,10 @@ def pool(home: Home, full: bool) -> dict[Path, dict[str, bytes]]:
 
 
 def test_after_kills_at_random_times_each_photo_has_one_score_and_one_right_sidecar(
-    home: Home, full: bool, pool: dict[Path, dict[str, bytes]], figures: Figures
+    home: Home, full: bool, pool: dict[Path, dict[str, bytes]], kills: Kills, figures: Figures
 ) -> None:
     random_ = random.Random(SEED)
     rounds = 50 if full else 8
-    kills = Kills()
     victims = [*WORK_OF] * (rounds // len(WORK_OF) + 1)
     random_.shuffle(victims)
     waiting = list(pool)
@@ -118,11 +126,10 @@ def test_after_kills_at_random_times_each_photo_has_one_score_and_one_right_side
 
 
 def test_after_kills_at_the_worst_moments_each_photo_has_one_score_and_one_right_sidecar(
-    home: Home, full: bool, pool: dict[Path, dict[str, bytes]], figures: Figures
+    home: Home, full: bool, pool: dict[Path, dict[str, bytes]], kills: Kills, figures: Figures
 ) -> None:
     moments = worst_moments(home)
     rounds = (5 if full else 1) * len(moments)
-    kills = Kills()
     hits = 0
     waiting = list(pool)
     daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
