@@ -107,7 +107,7 @@ def test_each_of_many_mutated_photos_is_scored_or_named(home: Home, full: bool, 
     with among_neighbours(home, MACLIP_DECODING__TIMEOUT_S="20") as daemon:
         give(home, files)
         make_photos(home.photos, 10, first=NEIGHBOURS)
-        settled(home, daemon, PATIENCE_S * (10 if full else 1))
+        settled(home, daemon, PATIENCE_S * (15 if full else 1))
     scored, failed = home.scored(), failures(home)
     assert {name for name in files if name not in scored and name not in failed} == set()
     assert {name: data for name, data in files.items() if (home.photos / name).read_bytes() != data} == {}
@@ -119,7 +119,7 @@ def test_each_of_many_mutated_photos_is_scored_or_named(home: Home, full: bool, 
 def test_damaged_metadata_cost_a_rating_at_most_and_never_a_neighbours(
     home: Home, full: bool, figures: Figures
 ) -> None:
-    count = 400 if full else 60
+    count = 300 if full else 40
     files, sidecars, rated = {}, {}, {}
     for number in range(count):
         suffix, data = damaged_metadata.photo_with_damaged_metadata(number)
@@ -132,7 +132,7 @@ def test_damaged_metadata_cost_a_rating_at_most_and_never_a_neighbours(
             sidecars[f"meta_{number:04}_a.{suffix}.xmp"] = damaged_metadata.damaged_sidecar(number)
     with among_neighbours(home) as daemon:
         give(home, files | rated | sidecars)
-        settled(home, daemon, PATIENCE_S * (5 if full else 1))
+        settled(home, daemon, PATIENCE_S * (15 if full else 1))
     scored, failed = home.scored(), failures(home)
     assert set(scored) >= set(rated) | set(files), (
         "damaged metadata never fail a photo whose pixels are whole"
