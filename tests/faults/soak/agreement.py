@@ -81,14 +81,13 @@ def agree(model: Model, home: Home) -> None:
     by_path = {row.path: row for row in rows}
     for path, photo in model.photos.items():
         row = by_path[path]
-        # Another row than before (see `_missed_events`): whether stars were taken back there, is not known.
-        photo.is_undone |= photo.kept is not None and photo.kept.row != row.id
-        model.renames_kept += photo.kept is not None and photo.was_at != path
+        if _has_another_row(model, photo):
+            model.sidecar(path).is_stranger = True
+            photo.is_undone = True  # perhaps: whether stars were taken back there is not known
+        model.renames_kept += photo.kept == (row.id, row.scored_at) and photo.was_at != path
         is_promised = row.scored_at is not None and not photo.is_linked and not photo.is_touched
         photo.kept = Kept(row.id, row.scored_at or "") if is_promised else None
         photo.was_at = path
-        if _missed_events(model, photo):
-            model.sidecar(path).is_stranger = True
         photo.has_replaced_another = False
     model.left = {path.removesuffix(".xmp") for path in _sidecars(model.root)} - model.photos.keys()
     model.left_by_us += len(model.left & model.followed)
@@ -134,9 +133,13 @@ def _names_of(model: Model, path: str) -> set[str]:
     return names
 
 
-def _missed_events(model: Model, photo: Photo) -> bool:
-    """Whether nobody can tell whose row the photo has: it took another's place while no one looked."""
-    return photo.has_replaced_another and model.interruptions > 0
+def _has_another_row(model: Model, photo: Photo) -> bool:
+    """Whether nobody can tell whose row the photo has, and so whose the stars are that it brought along.
+
+    It took another's place, or its own was taken, while no one looked.
+    """
+    was_taken = photo.path != photo.was_at and photo.was_at in model.reused
+    return model.interruptions > 0 and (photo.has_replaced_another or was_taken)
 
 
 def _of_pairs(model: Model, rows: dict[str, Row]) -> Iterator[Mismatch]:
@@ -164,8 +167,8 @@ def _of_photo(
         return
     if abs(row.score - score) > SCORE_TOLERANCE:
         yield f"has the score {row.score}, not the {score} of {photo.content.name}"
-    is_excused = _missed_events(model, photo) or (model.interruptions and photo.was_at in model.reused)
-    if photo.kept is not None and photo.kept != (row.id, row.scored_at) and not is_excused:
+    is_kept = photo.kept in (None, (row.id, row.scored_at)) or _has_another_row(model, photo)
+    if not is_kept:
         yield f"was only renamed from {photo.was_at!r}, and {photo.kept} became {row}"
     if stars is not None and leading is not None:
         yield from _of_rating(model, photo, row, stars, leading)
@@ -177,13 +180,12 @@ def _of_rating(model: Model, photo: Photo, row: Row, stars: int, leading: float)
     rated = person.rating if person.rating is not None else photo.embedded
     if person.frozen is not None and _bytes_of(path) != person.frozen:
         yield f"its sidecar with a person's {person.rating} stars was changed: {_bytes_of(path)!r}"
-    if photo.is_undone:
+    is_uncertain = person.is_stranger or _has_another_row(model, photo)
+    if photo.is_undone or (is_uncertain and person.rating is None):
         return
     if rated is not None:
         if (row.owner, row.rating) != ("person", rated) and not photo.unnoticed_until:
             yield f"a person gave {rated}, and the database says {row.owner} {row.rating}"
-        return
-    if person.is_stranger or _missed_events(model, photo):
         return
     found = read_sidecar(path)
     if found is None:
