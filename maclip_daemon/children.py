@@ -29,6 +29,7 @@ _Outgoing = queue.SimpleQueue[tuple[Header, bytes | memoryview] | None]
 START_S = 120.0  # for a child to load its libraries, from a cold disk and beside others
 _STEP_S = 1.0  # of waiting for an answer; what a suspended parent may lose of its patience
 _STDERR_LINES_KEPT = 20  # enough to show why a child died
+_LONGEST_LINE = 4096  # bytes; a library may print a photo's whole text, and never end its line
 _END = None
 
 
@@ -230,10 +231,13 @@ def configuration() -> Header:
     return parsed
 
 
-def _error_from(description: Mapping[str, str]) -> errors.MaclipError:
-    kind = getattr(errors, description["kind"], errors.Transient)
-    error: errors.MaclipError = kind(description["message"])
-    return error
+def _error_from(description: object) -> errors.MaclipError:
+    """The error a child describes; whatever a taken-over child says, it is one of ours."""
+    told = description if isinstance(description, dict) else {"message": description}
+    kind = getattr(errors, str(told.get("kind")), None)
+    if not (isinstance(kind, type) and issubclass(kind, errors.MaclipError)):
+        kind = errors.Transient
+    return kind(str(told.get("message")))
 
 
 def _send_requests(stream: IO[bytes], requests: _Outgoing) -> None:
@@ -252,5 +256,5 @@ def _collect_replies(stream: IO[bytes], replies: queue.SimpleQueue[Reply | None]
 
 def _collect_lines(stream: IO[bytes], lines: collections.deque[str]) -> None:
     with stream:
-        for line in stream:
+        while line := stream.readline(_LONGEST_LINE):
             lines.append(line.decode("utf-8", "replace"))

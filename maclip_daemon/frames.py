@@ -38,7 +38,7 @@ def write_frame(stream: IO[bytes], header: Header, payload: bytes | memoryview =
 
 
 def read_frame(stream: IO[bytes]) -> Reply | None:
-    """Read one frame; None at the end of the stream or when it was cut off."""
+    """Read one frame; None at the end of the stream, or when it was cut off or is none."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
@@ -50,6 +50,7 @@ def read_frame(stream: IO[bytes]) -> Reply | None:
     if len(text) < header_length or len(payload) < payload_length:
         return None
     try:
-        return Reply(json.loads(text), payload)
-    except ValueError:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
         return None
+    return Reply(header, payload) if isinstance(header, dict) else None

@@ -32,6 +32,11 @@ def handle(header, payload):
             return {}, b""
         case "poison":
             raise errors.Poison("this photo is broken")
+        case "lie":
+            return header["lie"], b""
+        case "babble":
+            os.write(2, b"x" * 50_000_000)
+            os._exit(7)
         case "surprise":
             raise RuntimeError("nobody expected this")
 
@@ -79,6 +84,27 @@ def test_errors_cross_the_border_by_name(child: Child) -> None:
     with pytest.raises(errors.Transient, match="RuntimeError: nobody expected this"):
         child.request({"op": "surprise"}, timeout_s=20)
     assert child.running, sys.executable
+
+
+def test_whatever_a_child_that_was_taken_over_says_is_an_error_of_ours(child: Child) -> None:
+    for described in (
+        5,
+        None,
+        [],
+        {},
+        {"kind": "annotations"},
+        {"kind": 1, "message": {}},
+        {"kind": "__doc__"},
+    ):
+        with pytest.raises(errors.Transient):
+            child.request({"op": "lie", "lie": {"error": described}}, timeout_s=20)
+    assert child.running
+    for header in (5, [], "error", None):
+        with pytest.raises(errors.ChildDied):
+            child.request({"op": "lie", "lie": header}, timeout_s=20)
+    with pytest.raises(errors.ChildDied) as caught:
+        child.request({"op": "babble"}, timeout_s=20)
+    assert len(str(caught.value)) < 10_000
 
 
 @pytest.mark.parametrize("size", [0, 50_000_000], ids=["a few bytes", "more than the pipe holds"])
