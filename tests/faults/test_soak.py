@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,7 +23,7 @@ from PIL import Image
 from tests.faults.conftest import Figures
 from tests.faults.soak import arrivals, deeds
 from tests.faults.soak.agreement import Mismatch, agree, disagreements
-from tests.faults.soak.daemon import SoakedDaemon, growth, judge, lives
+from tests.faults.soak.daemon import Size, SoakedDaemon, growth, judge, lives
 from tests.faults.soak.hands import Hands
 from tests.faults.soak.model import Content, Model
 from tests.homes import Home, make_photo, until
@@ -233,3 +233,22 @@ def wait_for_agreement(home: Home, daemon: SoakedDaemon, model: Model, where: st
     assert status["jobs"] == {"score": 0, "rate": 0}, where
     assert status["running"], where
     return time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("memory", 2 << 20),
+        ("threads", 1),
+        ("files", 1),
+        ("children", 1),
+        ("database", 1 << 20),
+        ("wal", 4 << 20),
+    ],
+)
+def test_a_daemon_that_grew_would_be_noticed(name: str, step: int) -> None:
+    flat = Size(pid=1, memory=80 << 20, threads=19, files=27, children=3, database=1 << 20, wal=4 << 20)
+    judge([flat] * 20, rows=20)
+    grown = [replace(flat, **{name: getattr(flat, name) + number * step}) for number in range(20)]
+    with pytest.raises(AssertionError):
+        judge(grown, rows=20)
