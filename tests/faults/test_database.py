@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -20,9 +20,11 @@ import pytest
 
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import running
-from tests.homes import Home, contents, make_photo, make_photos, until
+from tests.homes import Home, contents, make_photo, make_photos
+from tests.homes import until as wait_until
 
 PHOTOS = 6
+PATIENCE_S = 900.0  # hundreds of photos of the long form beside other work
 LOG_KEPT = 16 << 20  # bytes of the write-ahead log that stay on the disk
 LOG_A_PHOTO = 200 << 10  # bytes; what finding, scoring and rating a photo adds to the log, with ample room
 
@@ -34,6 +36,10 @@ for statement in sys.argv[2:]:
 print("ready", flush=True)
 sys.stdin.read()
 """
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    wait_until(condition, what, PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +136,7 @@ def test_a_lock_of_another_program_is_waited_for_and_a_long_reader_bounds_the_lo
         assert "failed" not in daemon.said()
         with other_program(library, "BEGIN", "SELECT count(*) FROM photos"):
             make_photos(home.photos, arriving, first=40)
-            until(lambda: is_done(home, PHOTOS + 4 + arriving), "the photos beside the reader", 600)
+            until(lambda: is_done(home, PHOTOS + 4 + arriving), "the photos beside the reader")
             log = library.with_name("library.db-wal").stat().st_size
             assert log < arriving * LOG_A_PHOTO + LOG_KEPT
         make_photos(home.photos, 2, first=900)
@@ -305,7 +311,7 @@ def test_a_library_changed_under_a_running_daemon_is_not_written_any_more(
         assert callable(change)
         change(library, backup)
         make_photo(late, 70)
-        assert daemon.process.wait(60) == 3, daemon.said()
+        assert daemon.process.wait(300) == 3, daemon.said()
     said = daemon.said().splitlines()[-1]
     assert str(library) in said
     assert "nothing more is written" in said

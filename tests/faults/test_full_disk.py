@@ -5,14 +5,21 @@ from __future__ import annotations
 import shutil
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import LoggedDaemon, running
 from tests.faults.small_disk import small_disk
-from tests.homes import Home, contents, make_photos, until
+from tests.homes import Home, contents, make_photos
+from tests.homes import until as wait_until
 
 PAUSE_S = "0.5"
+PATIENCE_S = 900.0  # a hundred photos of the long form beside other work
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    wait_until(condition, what, PATIENCE_S)
 
 
 def pauses(home: Home) -> str:
