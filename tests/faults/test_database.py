@@ -117,7 +117,7 @@ def carry_out(home: Home, command: str) -> None:
 def test_a_lock_of_another_program_is_waited_for_and_a_long_reader_bounds_the_log(
     home: Home, full: bool, figures: Figures
 ) -> None:
-    held_s, arriving = (75.0, 400) if full else (6.0, 6)
+    held_s, arriving = (75.0, 200) if full else (6.0, 6)
     make_photos(home.photos, PHOTOS)
     library = home.data / "library.db"
     with running(home, MACLIP_JOBS__PAUSE_S="1") as daemon:

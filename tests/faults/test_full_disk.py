@@ -66,7 +66,7 @@ def count_said(daemon: LoggedDaemon, event: str) -> int:
 def test_a_full_disk_of_the_database_pauses_all_work_until_there_is_space_again(
     home: Home, full: bool, figures: Figures
 ) -> None:
-    rounds, photos_a_round, held_s = (12, 40, 10.0) if full else (2, 8, 1.5)
+    rounds, photos_a_round, held_s = (10, 20, 6.0) if full else (2, 8, 1.5)
     with small_disk(home.data, 32) as disk, small_disk(home.data / "spool", 64):
         make_photos(home.photos, 6)
         with running(home, MACLIP_JOBS__PAUSE_S=PAUSE_S, MACLIP_FOLDERS__RESCAN_INTERVAL_S="5") as daemon:
@@ -113,7 +113,7 @@ def test_a_daemon_that_starts_on_a_full_disk_waits_for_space(home: Home, figures
 def test_a_full_disk_of_photos_waits_for_its_sidecars_and_starves_no_other_disk(
     home: Home, full: bool, figures: Figures
 ) -> None:
-    rounds, on_full_disk, elsewhere = (4, 300, 60) if full else (1, 40, 6)
+    rounds, on_full_disk, elsewhere = (3, 200, 40) if full else (1, 40, 6)
     first = home.folder / "Card"
     with small_disk(first, 48) as disk:
         patterns = make_photos(home.folder / "patterns", 8)
@@ -178,7 +178,7 @@ def test_one_pass_over_a_full_and_a_roomy_disk_rates_what_it_can_and_says_the_re
 def test_a_full_disk_for_decoded_pixels_pauses_scoring_and_counts_no_attempt(
     home: Home, full: bool, figures: Figures
 ) -> None:
-    rounds, photos_a_round = (8, 30) if full else (1, 6)
+    rounds, photos_a_round = (6, 20) if full else (1, 6)
     with small_disk(home.data / "spool", 16) as disk:
         with running(home, MACLIP_JOBS__PAUSE_S=PAUSE_S, TMPDIR=str(disk.folder)) as daemon:
             made = 0
