@@ -5,6 +5,7 @@ Every change of a file is in the journal before the file is touched.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class RateJobs:
         self._state = state
         self._lease_s = settings.lease_s
         self._policy = RetryPolicy(settings.max_attempts, settings.retry_base_s)
+        self._patience = RetryPolicy(sys.maxsize, settings.retry_base_s)
         self._worker = worker
 
     def take(self, most: int) -> list[LeasedJob]:
@@ -88,7 +90,7 @@ class RateJobs:
                     jobs.finish(session, job, self._worker)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
-        """Record a failed attempt."""
+        """Record a failed attempt. Files that others write meanwhile are waited for as long as it takes."""
         with self._library.writing() as session:
             outcome = jobs.fail(
                 session,
@@ -97,7 +99,7 @@ class RateJobs:
                 str(error),
                 self._state.clock(),
                 poison=isinstance(error, errors.Poison),
-                policy=self._policy,
+                policy=self._patience if isinstance(error, errors.FileChanged) else self._policy,
             )
         if outcome == "dead":
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))

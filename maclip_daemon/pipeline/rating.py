@@ -5,7 +5,9 @@ Every write is in the journal before the file is replaced. A photo that a person
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -16,14 +18,14 @@ from maclip_daemon.library.database import Library
 from maclip_daemon.library.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.library.jobs import LeasedJob
 from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
-from maclip_daemon.metadata import temporaries
 from maclip_daemon.metadata.records import QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
-from maclip_daemon.pipeline import darktable_edits
+from maclip_daemon.pipeline import darktable_edits, wholeness
 from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.other_hands import queue_changed_files
 from maclip_daemon.pipeline.pauses import PhotoDisk
 from maclip_daemon.pipeline.rate_jobs import PreparedJobs, RateJobs
+from maclip_daemon.pipeline.recovery import remove_strays
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import Settings
 
@@ -85,15 +87,14 @@ class Rating:
     def _attempt(self, held: list[LeasedJob]) -> None:
         """Rate these photos; one by one after the metadata process was lost, to find the one to blame."""
         try:
-            self._rate(held)
+            with self._leaving_no_strays(held):
+                self._rate(held)
         except (DatabaseBusy, DatabaseFull):
             raise  # nothing can be remembered: the whole run rests, and its successor recovers
         except errors.EnvironmentUnfit as error:
             self._state.pauses.begin("metadata", str(error))
             self._jobs.give_back(held)
         except errors.MaclipError as error:
-            for job in held:  # the lost process may have left its temporary files
-                temporaries.remove_strays(Path(job.path).parent, older_than=self._state.clock())
             if len(held) == 1:
                 self._jobs.fail(held[0], error)
                 return
@@ -102,6 +103,15 @@ class Rating:
                     return
                 self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
                 self._attempt([job])
+
+    @contextlib.contextmanager
+    def _leaving_no_strays(self, held: list[LeasedJob]) -> Iterator[None]:
+        """Whatever ends an attempt: files that were prepared and did not come to their place are removed."""
+        try:
+            yield
+        except BaseException:
+            remove_strays({Path(job.path).parent for job in held}, self._state.clock())
+            raise
 
     def _rate(self, held: list[LeasedJob]) -> None:
         with self._library.reading() as session:
@@ -129,10 +139,14 @@ class Rating:
                 full.append((job, result))
             elif isinstance(result, errors.MaclipError):
                 self._jobs.fail(job, result)
-            elif result.status == "prepared":
-                prepared.append((job, result))
-            else:
+            elif result.status != "prepared":
                 self._jobs.leave(job, result)
+            elif not wholeness.is_as_found(self._library, job.path):
+                # A sidecar made from half a photo would lack the title and the tags that are in it.
+                self._writer.discard(result)
+                self._jobs.fail(job, errors.FileChanged(wholeness.BEING_WRITTEN))
+            else:
+                prepared.append((job, result))
         full += self._commit(prepared)
         for device in {job.device for job, _ in prepared} - {job.device for job, _ in full}:
             self._state.pauses.end(PhotoDisk(device))

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maclip_daemon import errors
-from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.library import jobs, paths, photos, places, scores
+from maclip_daemon.library import jobs, photos, scores
 from maclip_daemon.library.database import Library
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.photos.decoder import DecodedPhoto
-from maclip_daemon.pipeline import pairing
+from maclip_daemon.pipeline import pairing, wholeness
 from maclip_daemon.pipeline.pauses import Resource
 from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
 from maclip_daemon.settings import Settings
@@ -115,12 +114,7 @@ class ScoreJobs:
 
     def is_as_found(self, job: LeasedJob) -> bool:
         """Whether a photo still is the file that was found to be whole; else somebody writes it anew."""
-        found = found_file(job.path)
-        with self._library.reading() as session:
-            known = places.at(session, *paths.split(job.path))
-        if found is None or known is None:
-            return True  # gone, or renamed: it is no other file
-        return (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
+        return wholeness.is_as_found(self._library, job.path)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         """Record a failed attempt; a photo that is gone is missing, not failed.
@@ -130,7 +124,7 @@ class ScoreJobs:
         """
         now = self._state.clock()
         if not self.is_as_found(job):
-            error = errors.FileChanged("It is being written. Its score follows when it is whole.")
+            error = errors.FileChanged(wholeness.BEING_WRITTEN)
         blameless = isinstance(error, errors.Transient) and not isinstance(
             error, (errors.ChildDied, errors.ChildTimedOut)
         )

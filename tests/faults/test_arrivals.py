@@ -29,7 +29,11 @@ PIECES = 6
 PAUSE_S = 0.25  # between two pieces: far below the quiet period, so that a busy machine does not reach it
 LOOK_S = 0.03
 SAME_SCORE = 1e-3  # photos that share a batch round differently in bf16; other photos differ by far more
-DECODER = "maclip_daemon.photos.decoder_process"
+DECODER, METADATA = "maclip_daemon.photos.decoder_process", "maclip_daemon.metadata.process"
+TITLE = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title><rdf:Alt>
+<rdf:li xml:lang="x-default">A title of its own</rdf:li></rdf:Alt></dc:title></rdf:Description>
+</rdf:RDF></x:xmpmeta>"""
 
 
 @dataclass
@@ -274,6 +278,40 @@ def test_a_photo_that_is_overwritten_while_it_waits_for_its_turn_is_scored_whole
     figures(
         rounds=rounds, files=len(arrivals), faults=len(arrivals), note="overwritten between queue and decoder"
     )
+
+
+def test_a_sidecar_is_never_made_from_a_part_of_its_photo(
+    home: Home, daemon: subprocess.Popen[str], full: bool, figures: Figures
+) -> None:
+    rounds = 6 if full else 1
+    make_photo(home.photos / "second.jpg", 2)
+    until((home.photos / "second.jpg.xmp").exists, "the first ratings")
+    for seed in range(1, rounds + 1):
+        copyist = Copyist(home, seed)
+        photo = home.photos / f"seed {seed}" / "titled.jpg"
+        with stopped(daemon, METADATA):
+            photo.write_bytes(titled(copyist.picture()))
+            until(lambda photo=photo: photo.name in home.scored(), "the score")
+            until(
+                lambda: home.sql("select 1 from jobs where kind = 'rate' and state = 'leased'"), "its rating"
+            )
+            photo.write_bytes(b"")  # the copy over it has begun
+        time.sleep(3 * PAUSE_S)
+        photo.write_bytes(picture := titled(copyist.picture()))
+        until(lambda photo=photo: photo.with_name("titled.jpg.xmp").exists(), "its sidecar")
+        until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+        assert b"A title of its own" in photo.with_name("titled.jpg.xmp").read_bytes()
+        assert photo.read_bytes() == picture
+        assert not home.sql("select * from photo_failures")
+        photo.unlink()
+        until(lambda: "titled.jpg" not in home.scored(), "the end of the photo")
+    figures(rounds=rounds, files=rounds, faults=rounds, note="overwritten between score and sidecar")
+
+
+def titled(picture: bytes) -> bytes:
+    """The same photo with a title in its metadata, as photo managers embed it."""
+    packet = b"http://ns.adobe.com/xap/1.0/\0" + TITLE.encode()
+    return picture[:2] + b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet + picture[2:]
 
 
 @contextlib.contextmanager
