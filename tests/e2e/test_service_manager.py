@@ -1,43 +1,63 @@
-"""What the service manager hears from a real daemon, over a real notification socket."""
+"""What the service manager hears from a real daemon, over a real notification socket, and a real manager."""
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
-from collections.abc import Iterator
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import user_manager
+from tests.e2e.stopped_threads import standing_still
+from tests.e2e.user_manager import UserManager
+from tests.faults.logged_daemon import running
 from tests.homes import Home, make_photo, make_photos, until
+
+# A part of the pipeline is missed a minute after it should have reported; here after a second.
+SOON_MISSED = """
+import sys
+if sys.orig_argv[-2:-1] == ["run"]:
+    from maclip_daemon.pipeline import intake
+    intake.BEAT_S = 1.0
+"""
 
 
 class Manager:
-    """The manager's end of the socket."""
+    """The manager's end of the socket; a thread listens, for few messages fit into a socket."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(str(path))
-        self.socket.setblocking(False)
         self.heard: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
 
-    def lines(self) -> list[str]:
-        while True:
-            try:
-                self.heard += self.socket.recv(4096).decode().splitlines()
-            except BlockingIOError:
-                return self.heard
+    def _listen(self) -> None:
+        while message := self._socket.recv(4096):
+            self.heard += message.decode().splitlines()
 
     def has(self, line: str) -> bool:
-        return any(heard.startswith(line) for heard in self.lines())
+        return any(heard.startswith(line) for heard in list(self.heard))
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", str(self.path))
+        self._thread.join()
+        self._socket.close()
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
     manager = Manager(tmp_path / "notify.sock")
     yield manager
-    manager.socket.close()
+    manager.close()
 
 
 def test_ready_watchdog_reloading_and_stopping_are_told_in_this_order(home: Home, manager: Manager) -> None:
@@ -47,12 +67,99 @@ def test_ready_watchdog_reloading_and_stopping_are_told_in_this_order(home: Home
     assert home.sql("select count(*) from roots") == [(1,)]
     until(lambda: manager.has("WATCHDOG=1"), "a sign of life")
     manager.heard.clear()
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     daemon.send_signal(signal.SIGHUP)
     until(lambda: manager.has("READY=1"), "READY after the reload")
-    heard = manager.lines()
+    after = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    heard = list(manager.heard)
     assert heard.index("RELOADING=1") < heard.index("READY=1")
-    assert any(line.startswith("MONOTONIC_USEC=") for line in heard)
+    (moment,) = (int(line.partition("=")[2]) for line in heard if line.startswith("MONOTONIC_USEC="))
+    assert before <= moment <= after, "systemd compares it with its own clock"
     make_photo(home.photos / "after.jpg", 9)
     until(lambda: "after.jpg" in home.scored(), "work after the reload")
     home.stop(daemon)
-    assert manager.has("STOPPING=1")
+    until(lambda: manager.has("STOPPING=1"), "STOPPING")
+
+
+def test_no_sign_of_life_is_given_while_the_work_stands_still(
+    home: Home, manager: Manager, request: pytest.FixtureRequest
+) -> None:
+    make_photos(home.photos, 2)
+    if not request.config.getoption("--full"):
+        (home.folder / "sitecustomize.py").write_text(SOON_MISSED)
+    paths = [str(home.folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {"NOTIFY_SOCKET": str(manager.path), "PYTHONPATH": os.pathsep.join(paths)}
+    with running(home, WATCHDOG_USEC="1000000", **environment) as daemon:
+        until(lambda: len(home.scored()) == 2 and manager.has("WATCHDOG=1"), "a sign of life")
+
+        def missed() -> int:
+            return daemon.said().count("no sign of life")
+
+        for _ in range(20):
+            with standing_still(daemon.process.pid) as threads:
+                assert threads > 3
+                manager.heard.clear()
+                if not happens(lambda: manager.has("WATCHDOG=1") or missed()):
+                    continue  # one of them held the interpreter's lock: the main thread stands still, too
+                until(lambda: missed() > 1, "the daemon to miss its threads")
+                manager.heard.clear()
+                before = missed()
+                until(lambda before=before: missed() > before + 3, "more looks at them")
+                assert not manager.has("WATCHDOG=1")
+                break
+        else:
+            pytest.fail("its threads could not be stopped without the main one")
+        until(lambda: manager.has("WATCHDOG=1"), "a sign of life")
+        make_photo(home.photos / "after.jpg", 9)
+        until(lambda: "after.jpg" in home.scored(), "work afterwards")
+
+
+def happens(condition: Callable[[], object], patience_s: float = 20.0) -> bool:
+    """Whether something becomes true soon."""
+    deadline = time.monotonic() + patience_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+@pytest.fixture
+def systemd(home: Home) -> Iterator[UserManager]:
+    if reason := user_manager.why_not():
+        pytest.skip(reason)
+    manager = UserManager(home.folder, home.environment)
+    try:
+        manager.start()
+        yield manager
+    finally:
+        manager.close()
+
+
+def test_systemd_starts_watches_reloads_and_stops_the_installed_service(
+    home: Home, systemd: UserManager
+) -> None:
+    maclip = (sys.executable, "-m", "maclip_daemon")
+    make_photos(home.photos, 5)
+    said = systemd.call(*maclip, "service", "install", home.photos)
+    assert "maclip runs, and will after each log-in" in said
+    assert (systemd.property("ActiveState"), systemd.property("StatusText")) == ("active", "watching")
+    until(lambda: len(list(home.photos.glob("*.xmp"))) == 5, "five ratings under the unit's restrictions")
+    assert "ActiveState=active" in systemd.call(*maclip, "service", "status")
+    systemd.call("systemctl", "--user", "reload", "maclip")
+    until(lambda: systemd.property("SubState") == "running", "the end of the reload")
+    assert systemd.property("NRestarts") == "0"
+    # A daemon that hangs is ended by the manager's watchdog and started again.
+    drop_in = home.folder / ".config" / "systemd" / "user" / "maclip.service.d" / "soon.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nWatchdogSec=30\nRestartSec=1\n")
+    systemd.call("systemctl", "--user", "daemon-reload")
+    systemd.call("systemctl", "--user", "restart", "maclip")
+    os.kill(int(systemd.property("MainPID")), signal.SIGSTOP)
+    until(lambda: systemd.property("NRestarts") == "1", "the watchdog")
+    make_photo(home.photos / "after.jpg", 9)
+    until(lambda: "after.jpg" in home.scored(), "work afterwards")
+    systemd.call("systemctl", "--user", "stop", "maclip")
+    assert (systemd.property("ActiveState"), systemd.property("Result")) == ("inactive", "success")
+    assert home.sql("select count(*) from jobs where state = 'leased'") == [(0,)]
+    assert "Removed" in systemd.call(*maclip, "service", "uninstall")
+    assert systemd.property("LoadState") == "not-found"
+    assert len(home.scored()) == 6
