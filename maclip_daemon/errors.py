@@ -71,3 +71,8 @@ class Poison(MaclipError):
     """This photo can never be processed as it is: it fails at once and is not tried again by itself."""
 
     exit_code = 1
+
+
+def may_be_the_disks_fault(error: MaclipError) -> bool:
+    """Whether a disk or a share in trouble explains this failure; a child that died died of the photo."""
+    return isinstance(error, Transient) and not isinstance(error, (ChildDied, ChildTimedOut))

@@ -6,7 +6,7 @@ Every change of a file is in the journal before the file is touched.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from maclip_daemon import errors
@@ -16,7 +16,7 @@ from maclip_daemon.library.database import Library, Session
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.pipeline.recovery import settle
-from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
+from maclip_daemon.pipeline.run_state import LOOK_AT_ROOT_S, FailedPhoto, RunState, log
 from maclip_daemon.settings import JobSettings
 
 PreparedJobs = list[tuple[LeasedJob, Prepared]]
@@ -25,13 +25,22 @@ PreparedJobs = list[tuple[LeasedJob, Prepared]]
 class RateJobs:
     """The rate jobs of one run. Owned by the rating thread."""
 
-    def __init__(self, library: Library, state: RunState, settings: JobSettings, worker: str) -> None:
+    def __init__(
+        self,
+        library: Library,
+        state: RunState,
+        settings: JobSettings,
+        worker: str,
+        is_away: Callable[[str], bool],
+    ) -> None:
+        """`is_away`: whether a photo's root is away."""
         self._library = library
         self._state = state
         self._lease_s = settings.lease_s
         self._policy = RetryPolicy(settings.max_attempts, settings.retry_base_s)
         self._patience = RetryPolicy(sys.maxsize, settings.retry_base_s)
         self._worker = worker
+        self._is_away = is_away
 
     def take(self, most: int) -> list[LeasedJob]:
         """Give up to `most` jobs that are due and whose disks are not full."""
@@ -90,7 +99,14 @@ class RateJobs:
                     jobs.finish(session, job, self._worker)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
-        """Record a failed attempt. Files that others write meanwhile are waited for as long as it takes."""
+        """Record a failed attempt; that of a root that is away is none.
+
+        Files that others write meanwhile are waited for as long as it takes.
+        """
+        if errors.may_be_the_disks_fault(error) and self._is_away(job.path):
+            self.give_back([job])
+            self._state.wait_for_work(LOOK_AT_ROOT_S)
+            return
         with self._library.writing() as session:
             outcome = jobs.fail(
                 session,

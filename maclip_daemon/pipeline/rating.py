@@ -27,7 +27,7 @@ from maclip_daemon.pipeline.pauses import PhotoDisk
 from maclip_daemon.pipeline.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.recovery import remove_strays
 from maclip_daemon.pipeline.run_state import RunState
-from maclip_daemon.settings import Settings
+from maclip_daemon.settings import RatingSettings
 
 BATCH_PHOTOS = 32  # ratings that share two transactions and one flush a folder
 IDLE_LOOK_S = 5.0
@@ -42,15 +42,15 @@ class Rating:
         self,
         library: Library,
         state: RunState,
-        settings: Settings,
+        settings: RatingSettings,
         writer: MetadataWriter,
         scale_id: int,
-        worker: str,
+        rate_jobs: RateJobs,
     ) -> None:
         self._library = library
         self._state = state
-        self._settings = settings.rating
-        self._jobs = RateJobs(library, state, settings.jobs, worker)
+        self._settings = settings
+        self._jobs = rate_jobs
         self._writer = writer
         self._scale_id = scale_id
         self.looked_at_files = False

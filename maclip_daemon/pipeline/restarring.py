@@ -11,6 +11,7 @@ from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline.calibrating import freeze
+from maclip_daemon.pipeline.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, Tally
@@ -76,7 +77,9 @@ def write(library: Library, settings: Settings) -> Tally:
     with library.reading() as session:
         scale = _active(session)
     with MetadataWriter() as writer:
-        rating = Rating(library, state, settings, writer, scale.id, "maclip rate")
+        # Nobody waits here for a disk that is away: its jobs stay for the daemon.
+        rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", lambda path: False)  # noqa: ARG005
+        rating = Rating(library, state, settings.rating, writer, scale.id, rate_jobs)
         while rating.work() and not state.pauses.reasons(disks=False):
             pass
     for reason in state.pauses.reasons().values():  # a full disk; the photos of the others are rated

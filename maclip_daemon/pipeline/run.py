@@ -29,6 +29,7 @@ from maclip_daemon.pipeline.intake import Intake
 from maclip_daemon.pipeline.judging import Judging
 from maclip_daemon.pipeline.places import Place
 from maclip_daemon.pipeline.power_watch import PowerWatch
+from maclip_daemon.pipeline.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, in_thread, log
@@ -96,7 +97,8 @@ class Pipeline:
         )
         self.judging = Judging(score_jobs, state, settings, self.client, decoders)
         self.writer = MetadataWriter()
-        self.rating = Rating(self._library, state, settings, self.writer, scale.id, self._worker)
+        rate_jobs = RateJobs(self._library, state, settings.jobs, self._worker, self.intake.is_away)
+        self.rating = Rating(self._library, state, settings.rating, self.writer, scale.id, rate_jobs)
         self.calibrating = Calibrating(self._library, state, settings.rating, scale.id, self.identity.edges)
         self.places = places
         self._threads = [

@@ -14,6 +14,7 @@ from maclip_daemon.pipeline.pauses import Pauses
 from maclip_daemon.pipeline.pulse import Pulse
 
 PAUSE_S = 30.0  # `jobs.pause_s` where no settings are at hand
+LOOK_AT_ROOT_S = 2.0  # until the folders thread has looked at a root that seems to be away
 log = structlog.get_logger("maclip")
 
 

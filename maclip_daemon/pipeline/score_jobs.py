@@ -20,10 +20,9 @@ from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.pipeline import pairing, wholeness
 from maclip_daemon.pipeline.pauses import Resource
-from maclip_daemon.pipeline.run_state import FailedPhoto, RunState, log
+from maclip_daemon.pipeline.run_state import LOOK_AT_ROOT_S, FailedPhoto, RunState, log
 from maclip_daemon.settings import Settings
 
-AWAY_S = 2.0  # until the folders thread has looked at a root that seems to be away
 ATTRIBUTES = ("good", "sharpness", "edges", "resolution", "noise_free")
 
 
@@ -86,22 +85,13 @@ class ScoreJobs:
             return 0
         now = self._state.clock()
         with self._library.writing() as session:
-            finished = []
-            for job, photo, row in scored:
-                if not jobs.finish(session, job, self._worker):
-                    continue  # the file changed meanwhile: the job is queued again
-                photos.set_facts(
-                    session,
-                    job.photo_id,
-                    width=photo.photo_width,
-                    height=photo.photo_height,
-                    taken_at=photo.taken_at,
-                    pixel_hash=photo.pixel_hash,
-                    former_hash=photo.former_hash,
-                )
-                finished.append((job.photo_id, row))
-            scores.record_all(session, self._scale_id, finished, now)
-            to_rate = pairing.add(session, self._settings.rating, [photo_id for photo_id, _ in finished])
+            counts = jobs.finish_all(session, [job for job, _, _ in scored], self._worker)
+            # Where the file changed meanwhile, the job is queued again.
+            finished = [each for each, does_count in zip(scored, counts, strict=True) if does_count]
+            photos.set_facts_of_all(session, {job.photo_id: _facts(photo) for job, photo, _ in finished})
+            rows = [(job.photo_id, row) for job, _, row in finished]
+            scores.record_all(session, self._scale_id, rows, now)
+            to_rate = pairing.add(session, self._settings.rating, [job.photo_id for job, _, _ in finished])
             if self._state.is_calibrated and self._settings.rating.mode != "off":
                 jobs.enqueue_all(session, to_rate, "rate", now)
             counted = len(finished)
@@ -125,13 +115,10 @@ class ScoreJobs:
         now = self._state.clock()
         if not self.is_as_found(job):
             error = errors.FileChanged(wholeness.BEING_WRITTEN)
-        blameless = isinstance(error, errors.Transient) and not isinstance(
-            error, (errors.ChildDied, errors.ChildTimedOut)
-        )
-        if blameless and self._is_away(job.path):
+        if errors.may_be_the_disks_fault(error) and self._is_away(job.path):
             with self._library.writing() as session:
                 jobs.give_back(session, [job], self._worker, now)
-            self._state.wait_for_work(AWAY_S)
+            self._state.wait_for_work(LOOK_AT_ROOT_S)
             return
         with self._library.writing() as session:
             if isinstance(error, errors.FileChanged) and not os.path.lexists(job.path):
@@ -160,6 +147,12 @@ class ScoreJobs:
         self._state.pauses.begin(resource, reason)
         with self._lease_lock:
             self._leased.extendleft(reversed(held))
+
+
+def _facts(photo: DecodedPhoto) -> photos.Facts:
+    return photos.Facts(
+        photo.photo_width, photo.photo_height, photo.taken_at, photo.pixel_hash, photo.former_hash
+    )
 
 
 def row_of(score: PhotoScore) -> scores.ScoreRow:

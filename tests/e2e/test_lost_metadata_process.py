@@ -10,6 +10,7 @@ from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline import restarring
+from maclip_daemon.pipeline.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import Settings
@@ -40,7 +41,8 @@ def test_every_photo_of_a_lost_batch_is_rated_singly_and_nothing_is_left_behind(
         with library.reading() as session:
             scale = scores.active_scale(session)
         assert scale is not None
-        rating = Rating(library, state, settings, writer, scale.id, "test")
+        rate_jobs = RateJobs(library, state, settings.jobs, "test", lambda path: False)
+        rating = Rating(library, state, settings.rating, writer, scale.id, rate_jobs)
         while rating.work():
             pass
         assert writer.lost == 1

@@ -30,4 +30,4 @@ def test_looking_for_work_needs_no_lock(locked_library: Library, tmp_path: Path)
     settings, state = Settings(data_dir=tmp_path), RunState()
     score_jobs = ScoreJobs(locked_library, state, settings, 1, "worker", 4, lambda path: False)
     assert score_jobs.take() is None
-    assert RateJobs(locked_library, state, settings.jobs, "worker").take(4) == []
+    assert RateJobs(locked_library, state, settings.jobs, "worker", lambda path: False).take(4) == []
