@@ -19,9 +19,10 @@ _LONGEST_ENLARGED_EDGE = 1 << 15  # pixels; a 1-pixel strip must not grow to gig
 _LONG_EDGE = re.compile(r"long-edge-([1-9]\d{2,4})")
 _SQUARES = {"spaq448": 448, "agiqa224": 224}
 
-# Of the target, on both sides: what a reduction in two steps leaves for the second, antialiased one. With
-# less the first step, a plain mean of blocks, would show (docs/performance.md has both measured).
-FIRST_STEP_KEEPS = 2
+# Of the target, on both sides: what a first step leaves for the second, antialiased one. With less it would
+# show (docs/performance.md has it measured). A JPEG's own fractions are cleaner than means of blocks.
+FRACTION_KEEPS = 2
+BLOCKS_KEEP = 3.0
 
 VALID_NAMES = "native, spaq448, agiqa224, or long-edge-N with N from 224 to 99999 (long-edge-1024)"
 
@@ -56,25 +57,24 @@ class Protocol:
         return target
 
     def enough(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) in pixels that a photo of this size may be reduced to before `resize`.
+        """(width, height) in pixels of the smallest fraction of a photo that may be decoded for `resize`.
 
         Twice the target on both sides; the photo's own size where that is less.
         """
         target = self.target_size(width, height)
-        wide, high = min(width, FIRST_STEP_KEEPS * target[0]), min(height, FIRST_STEP_KEEPS * target[1])
-        return wide, high
+        return min(width, FRACTION_KEEPS * target[0]), min(height, FRACTION_KEEPS * target[1])
 
     def resize(self, image: Image.Image, *, two_steps: bool = False) -> Image.Image:
         """The photo as RGB at its target size; Pillow's antialiased bicubic, as in the authors' code.
 
-        `two_steps`: a large photo is first reduced to means of blocks, never below `enough`; several times
-        faster. Off: exactly as the authors do.
+        `two_steps`: a large photo is first reduced to means of blocks, never below three times the target;
+        three times faster. Off: exactly as the authors do.
         """
         upright = image if image.mode == "RGB" else image.convert("RGB")
         target = self.target_size(*upright.size)
         if target == upright.size:
             return upright
-        gap = float(FIRST_STEP_KEEPS) if two_steps else None
+        gap = BLOCKS_KEEP if two_steps else None
         return upright.resize(target, Image.Resampling.BICUBIC, reducing_gap=gap)
 
 

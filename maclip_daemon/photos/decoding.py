@@ -72,13 +72,14 @@ def decode(
             )
         else:
             picture = _still(file, family, max_megapixels, exif_rotation, enough)
+        in_blocks = two_steps and picture.jpeg is None  # a JPEG's first step was its decoding
         if picture.jpeg is None:
             identity, former = pixel_hash(picture.image), None
         else:
             identity = identity_of(picture.jpeg, picture.orientation)
             former = _former_hash(picture.jpeg, picture.orientation) if former_hash else None
         return Decoded(
-            image=protocol.resize(picture.image, two_steps=two_steps),
+            image=protocol.resize(picture.image, two_steps=in_blocks),
             photo_width=picture.width,
             photo_height=picture.height,
             pixel_hash=identity,
