@@ -29,6 +29,7 @@ _Outgoing = queue.SimpleQueue[tuple[Header, bytes | memoryview] | None]
 START_S = 120.0  # for a child to load its libraries, from a cold disk and beside others
 _STEP_S = 1.0  # of waiting for an answer; what a suspended parent may lose of its patience
 _STDERR_LINES_KEPT = 20  # enough to show why a child died
+_LAST_WORDS_S = 1.0  # for the thread that reads them; on a busy machine the process may be gone sooner
 _LONGEST_LINE = 4096  # bytes; a library may print a photo's whole text, and never end its line
 _END = None
 
@@ -54,6 +55,7 @@ class Child:
         self._requests: _Outgoing = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
         self._last_words: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES_KEPT)
+        self._listener: threading.Thread | None = None
 
     @property
     def pid(self) -> int | None:
@@ -140,12 +142,13 @@ class Child:
             name=f"{self.module} replies",
             daemon=True,
         ).start()
-        threading.Thread(
+        self._listener = threading.Thread(
             target=_collect_lines,
             args=(process.stderr, self._last_words),
             name=f"{self.module} stderr",
             daemon=True,
-        ).start()
+        )
+        self._listener.start()
         self._await_start()
 
     def _await_start(self) -> None:
@@ -179,6 +182,8 @@ class Child:
             self.kill()
             code = -9
         cause = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if self._listener is not None:
+            self._listener.join(_LAST_WORDS_S)
         last = next((line for line in reversed(self._last_words) if line.strip()), "")
         self._forget()
         return f"{self._name} {cause}" + (f": {last.strip()}" if last else "")
