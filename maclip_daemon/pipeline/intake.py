@@ -61,10 +61,14 @@ class Intake:
             place.lost_events = True
 
     def is_away(self, path: str) -> bool:
-        """Whether the root of a photo cannot be read at the moment; its health is then looked at soon."""
+        """Whether the root of a photo cannot be read at the moment; its health is then looked at soon.
+
+        Else the photo is: it may be being written, and its work waits until it is known to be whole.
+        """
         for place in self._places:
             if path.startswith(place.root.path.rstrip(os.sep) + os.sep):
                 if place.can_be_read():
+                    self.on_event(place, FolderEvent(EventKind.FILE_CHANGED, path))
                     return False
                 place.next_scan = time.monotonic()
                 return True
