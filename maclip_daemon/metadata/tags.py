@@ -138,7 +138,7 @@ def _check_prefixes(image: pyexiv2.Image) -> None:
         _tainted = True
         raise
     except Refused:
-        _tainted = True  # what we cannot check may hide the same
+        _tainted = _tainted or xmp_text.may_mislead(packet)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ inside exiv2 cannot hide itself.
 
 from __future__ import annotations
 
+import re
 from xml.parsers import expat
 
 from maclip_daemon.metadata.properties import NAMESPACES
@@ -22,6 +23,8 @@ _META = "adobe:ns:meta/ "
 _LANGUAGE = _XML + "lang"
 _RESOURCE = _RDF + "resource"
 _LIST_ITEM = _RDF + "li"
+
+_BINDING = re.compile(rb"xmlns:([^\s=]+)\s*=\s*([\"'])(.*?)\2", re.DOTALL)
 
 Leaves = dict[str, str]
 
@@ -113,6 +116,20 @@ def read(data: bytes) -> Leaves:
     if not reader.has_rdf:
         raise Refused("it holds no RDF and so is not XMP")
     return reader.leaves
+
+
+def may_mislead(data: bytes) -> bool:
+    """Whether text that `read` refused could still change what prefixes mean to exiv2; True when in doubt.
+
+    Most damaged packets cannot, and a process that must end after each of them is slow.
+    """
+    if b"\0" in data:  # UTF-16 or worse
+        return True
+    bindings = _BINDING.findall(data)
+    return len(bindings) > _NAMESPACES_LIMIT or any(
+        NAMESPACES.get(prefix.decode("latin-1"), uri.decode("latin-1")) != uri.decode("latin-1")
+        for prefix, _, uri in bindings
+    )
 
 
 def lost(before: Leaves, after: Leaves, intended: frozenset[str]) -> list[str]:

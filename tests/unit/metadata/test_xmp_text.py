@@ -49,6 +49,17 @@ def test_a_familiar_prefix_with_another_meaning_is_refused_but_another_prefix_is
     assert xmp_text.read(old_adobe) == xmp_text.read(DARKTABLE_SIDECAR)
 
 
+def test_damaged_text_misleads_only_where_it_binds_a_familiar_prefix_anew() -> None:
+    assert not xmp_text.may_mislead(DARKTABLE_SIDECAR[:700])
+    assert not xmp_text.may_mislead(b"<x xmlns:mine='http://example.org/' xmlns:xmp = 'cut off")
+    assert xmp_text.may_mislead(
+        DARKTABLE_SIDECAR[:700].replace(b"http://ns.adobe.com/xap/1.0/", b"http://x/")
+    )
+    assert xmp_text.may_mislead(b"<x xmlns:xmp\n=\n'&#104;ttp://ns.adobe.com/xap/1.0/'>")
+    assert xmp_text.may_mislead(DARKTABLE_SIDECAR.decode().encode("utf-16"))
+    assert xmp_text.may_mislead(b"".join(b" xmlns:a%d='a'" % number for number in range(600)))
+
+
 def test_lost_altered_and_reordered_values_are_noticed() -> None:
     before = xmp_text.read(DARKTABLE_SIDECAR)
     assert xmp_text.lost(before, before, frozenset()) == []
