@@ -97,6 +97,28 @@ def finish(session: Session, job: LeasedJob, worker: str) -> bool:
     return False
 
 
+def finish_all(session: Session, held: Sequence[LeasedJob], worker: str) -> list[bool]:
+    """`finish` for many jobs (some thousands at most) in three statements; which results count."""
+    rows = {
+        row.id: row for row in session.execute(_HELD_NOW, {"worker": worker, "ids": [j.id for j in held]})
+    }
+    ours = [job for job in held if job.id in rows and rows[job.id].lease_number == job.lease_number]
+    counts = {job.id for job in ours if rows[job.id].generation == job.generation}
+    if counts:
+        session.execute(delete(JOBS).where(JOBS.c.id.in_(counts)))
+    for job in ours:
+        if job.id not in counts:
+            session.execute(
+                _READY_AGAIN, {"job_id": job.id, "held_by": worker, "held_number": job.lease_number}
+            )
+    return [job.id in counts for job in held]
+
+
+_HELD_NOW = select(JOBS.c.id, JOBS.c.lease_number, JOBS.c.generation).where(
+    JOBS.c.id.in_(bindparam("ids", expanding=True)),
+    JOBS.c.state == "leased",
+    JOBS.c.worker == bindparam("worker"),
+)
 _HELD = and_(
     JOBS.c.id == bindparam("job_id"),
     JOBS.c.state == "leased",

@@ -5,13 +5,15 @@ Which names make a pair is for the caller to say; here it is remembered.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
-from sqlalchemy import Row, and_, delete, insert, or_, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library import paths
 from maclip_daemon.library.tables import PAIRS, PHOTOS
 
 RoleOf = Callable[[str], Literal["raw", "developed"] | None]
@@ -22,7 +24,7 @@ _COLUMNS = (PHOTOS.c.id, PHOTOS.c.folder_id, PHOTOS.c.file_name, PHOTOS.c.state)
 
 def link_all(session: Session, role_of: RoleOf) -> int:
     """Find the pairs of the whole library anew; how many there are."""
-    found = _pairs(session.execute(select(*_COLUMNS)), role_of)
+    found = _pairs((tuple(row) for row in session.execute(select(*_COLUMNS))), role_of)
     known = {(photo, raw) for photo, raw in session.execute(select(PAIRS.c.photo_id, PAIRS.c.raw_id))}
     if known != set(found.items()):
         session.execute(delete(PAIRS))
@@ -36,22 +38,32 @@ def link(session: Session, photo_ids: Sequence[int], role_of: RoleOf) -> list[in
     keys = {(row.folder_id, _stem(row.file_name)) for row in chosen if role_of(row.file_name)}
     if not keys:
         return []
-    # "/" follows "." in ASCII and stands in no name: all names with this stem and a suffix.
-    near = or_(
-        *(
-            and_(
-                PHOTOS.c.folder_id == folder,
-                PHOTOS.c.file_name >= f"{stem}.",
-                PHOTOS.c.file_name < f"{stem}/",
-            )
-            for folder, stem in sorted(keys)
-        )
-    )
-    rows = session.execute(select(*_COLUMNS).where(near)).all()
+    rows = [row for key in sorted(keys) for row in _with_stem(session, *key)]
     found = _pairs(rows, role_of)
-    session.execute(delete(PAIRS).where(PAIRS.c.photo_id.in_([row.id for row in rows])))
-    _insert(session, found)
+    if found or session.execute(select(PAIRS.c.photo_id).limit(1)).first() is not None:
+        session.execute(delete(PAIRS).where(PAIRS.c.photo_id.in_([number for number, *_ in rows])))
+        _insert(session, found)
     return [photo for photo, raw in found.items() if raw in set(photo_ids)]
+
+
+def _with_stem(session: Session, folder_id: int, stem: str) -> list[tuple[int, int, str, str]]:
+    """Give the photos of a folder whose names are this stem and a suffix."""
+    driver = session.connection().connection.driver_connection
+    assert isinstance(
+        driver, sqlite3.Connection
+    )  # once a scored photo: SQLAlchemy would take most of its time
+    # "/" follows "." in ASCII and stands in no name.
+    limits = (folder_id, paths.stored(f"{stem}."), paths.stored(f"{stem}/"))
+    return [
+        (number, folder, paths.restored(name), state)
+        for number, folder, name, state in driver.execute(_WITH_STEM, limits)
+    ]
+
+
+_WITH_STEM = (
+    "SELECT id, folder_id, file_name, state FROM photos"
+    " WHERE folder_id = ? AND file_name >= ? AND file_name < ?"
+)
 
 
 def unlink_all(session: Session) -> None:
@@ -59,7 +71,7 @@ def unlink_all(session: Session) -> None:
     session.execute(delete(PAIRS))
 
 
-def _pairs(rows: Iterable[Row[int, int, str, str]], role_of: RoleOf) -> dict[int, int]:
+def _pairs(rows: Iterable[tuple[int, int, str, str]], role_of: RoleOf) -> dict[int, int]:
     """Give the RAW of each photo that has one; of several RAWs the first by name."""
     raws: dict[tuple[int, str], tuple[str, int]] = {}
     others: dict[tuple[int, str], list[int]] = defaultdict(list)

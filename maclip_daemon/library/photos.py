@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, Protocol
 
-from sqlalchemy import bindparam, delete, insert, select, true, update
+from sqlalchemy import bindparam, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments, paths
 
 # The whole of "photos" for the callers: where they are, how they move and go, have modules of their own.
+from maclip_daemon.library.facts import Facts as Facts
+from maclip_daemon.library.facts import pixel_hash_of as pixel_hash_of
+from maclip_daemon.library.facts import set_facts as set_facts
+from maclip_daemon.library.facts import set_facts_of_all as set_facts_of_all
 from maclip_daemon.library.missing import count_missing as count_missing
 from maclip_daemon.library.missing import mark_missing as mark_missing
 from maclip_daemon.library.missing import purge_missing as purge_missing
@@ -170,52 +173,6 @@ def _state_by_what_is_stored(session: Session, photo_id: int) -> PhotoState:
         .where(SCORES.c.photo_id == photo_id, SCALES.c.active == true())
     )
     return "waiting" if session.execute(scored).first() is None else "scored"
-
-
-def set_facts(
-    session: Session,
-    photo_id: int,
-    *,
-    width: int,
-    height: int,
-    taken_at: datetime | None,
-    pixel_hash: str,
-    former_hash: str | None = None,
-) -> bool:
-    """Remember what decoding found; True: the pixels are others than before, and old scores were dropped.
-
-    `width`, `height`: of the upright photo, in pixels. `taken_at` without a time zone is the camera's local
-    time and stays so. `former_hash`: what earlier versions had for `pixel_hash`.
-    """
-    before = pixel_hash_of(session, photo_id)
-    session.execute(
-        _FACTS,
-        {
-            "key": photo_id,
-            "width": width,
-            "height": height,
-            "taken_at": None if taken_at is None else taken_at.isoformat(timespec="seconds"),
-            "pixel_hash": pixel_hash,
-        },
-    )
-    if before is None or before in (pixel_hash, former_hash):
-        return before is None
-    session.execute(delete(SCORES).where(SCORES.c.photo_id == photo_id))
-    return True
-
-
-def pixel_hash_of(session: Session, photo_id: int) -> str | None:
-    """Give the hash of a photo's picture, or None before it was first decoded."""
-    found: str | None = session.execute(_PIXEL_HASH, {"key": photo_id}).scalar()
-    return found
-
-
-_PIXEL_HASH = select(PHOTOS.c.pixel_hash).where(PHOTOS.c.id == bindparam("key"))
-_FACTS = (
-    update(PHOTOS)
-    .where(PHOTOS.c.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("width", "height", "taken_at", "pixel_hash")})
-)
 
 
 def set_rating(

@@ -85,22 +85,13 @@ class ScoreJobs:
             return 0
         now = self._state.clock()
         with self._library.writing() as session:
-            finished = []
-            for job, photo, row in scored:
-                if not jobs.finish(session, job, self._worker):
-                    continue  # the file changed meanwhile: the job is queued again
-                photos.set_facts(
-                    session,
-                    job.photo_id,
-                    width=photo.photo_width,
-                    height=photo.photo_height,
-                    taken_at=photo.taken_at,
-                    pixel_hash=photo.pixel_hash,
-                    former_hash=photo.former_hash,
-                )
-                finished.append((job.photo_id, row))
-            scores.record_all(session, self._scale_id, finished, now)
-            to_rate = pairing.add(session, self._settings.rating, [photo_id for photo_id, _ in finished])
+            counts = jobs.finish_all(session, [job for job, _, _ in scored], self._worker)
+            # Where the file changed meanwhile, the job is queued again.
+            finished = [each for each, does_count in zip(scored, counts, strict=True) if does_count]
+            photos.set_facts_of_all(session, {job.photo_id: _facts(photo) for job, photo, _ in finished})
+            rows = [(job.photo_id, row) for job, _, row in finished]
+            scores.record_all(session, self._scale_id, rows, now)
+            to_rate = pairing.add(session, self._settings.rating, [job.photo_id for job, _, _ in finished])
             if self._state.is_calibrated and self._settings.rating.mode != "off":
                 jobs.enqueue_all(session, to_rate, "rate", now)
             counted = len(finished)
@@ -156,6 +147,12 @@ class ScoreJobs:
         self._state.pauses.begin(resource, reason)
         with self._lease_lock:
             self._leased.extendleft(reversed(held))
+
+
+def _facts(photo: DecodedPhoto) -> photos.Facts:
+    return photos.Facts(
+        photo.photo_width, photo.photo_height, photo.taken_at, photo.pixel_hash, photo.former_hash
+    )
 
 
 def row_of(score: PhotoScore) -> scores.ScoreRow:

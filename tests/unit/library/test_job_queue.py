@@ -44,6 +44,30 @@ def test_finished_work_leaves_no_row(session: Session, photo: int) -> None:
     assert jobs.counts(session, "score") == JobCounts()
 
 
+def test_ending_many_at_once_judges_each_by_itself(session: Session, add_photo: AddPhoto) -> None:
+    numbers = [add_photo(f"/photos/{number}.jpg") for number in range(4)]
+    jobs.enqueue_all(session, numbers, "score", NOW)
+    done, again, lost, others = sorted(lease(session), key=lambda job: job.photo_id)
+    jobs.enqueue(session, again.photo_id, "score", NOW + 1)
+    assert jobs.finish(session, lost, "w")
+    jobs.enqueue(session, lost.photo_id, "score", NOW)
+    jobs.give_back(session, [others], "w", NOW)
+    (held,) = [job for job in lease(session, NOW, "other") if job.photo_id == others.photo_id]
+    assert jobs.finish_all(session, [done, again, lost, others], "w") == [True, False, False, False]
+    assert jobs.finish_all(session, [done], "w") == [False]
+    assert [job.photo_id for job in lease(session, NOW + 2)] == [again.photo_id]
+    assert jobs.finish(session, held, "other")
+
+
+def test_the_jobs_of_a_resting_disk_are_left_for_later(session: Session, add_photo: AddPhoto) -> None:
+    full, roomy = add_photo("/card/a.jpg", device=7), add_photo("/photos/b.jpg", device=8)
+    jobs.enqueue_all(session, [full, roomy], "score", NOW)
+    taken = jobs.lease(session, "score", "w", NOW, 900, 10, resting_devices=[7])
+    assert [(job.photo_id, job.device) for job in taken] == [(roomy, 8)]
+    assert jobs.counts(session, "score", resting_devices=[7]) == JobCounts(leased=1)
+    assert [job.photo_id for job in lease(session)] == [full]
+
+
 def test_a_photo_asked_for_again_while_in_hand_is_done_again(session: Session, photo: int) -> None:
     (job,) = lease(session)
     jobs.enqueue(session, photo, "score", NOW + 1)
