@@ -89,7 +89,7 @@ def mutated(whole: bytes, donors: Sequence[bytes], chance: random.Random) -> byt
         data = damage(data, chance.choice(donors), chance)
         if len(data) < 16:
             break
-    return data
+    return data or b"\xff"  # an empty file is one that somebody is about to write: it waits
 
 
 def flip_bits(data: bytes, _donor: bytes, chance: random.Random) -> bytes:
