@@ -72,7 +72,11 @@ def _daemon(home: Path, watched: Path, model: str) -> Iterator[subprocess.Popen[
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _until(home: Path, process: subprocess.Popen[bytes], count: int) -> None:
