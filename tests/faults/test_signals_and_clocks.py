@@ -70,7 +70,7 @@ def family(daemon: LoggedDaemon) -> list[psutil.Process]:
 
 
 def test_a_signal_at_any_moment_ends_it_in_order(there: Home, full: bool, figures: Figures) -> None:
-    rounds = 60 if full else 6
+    rounds = 30 if full else 6
     chance = random.Random(3)
     originals: dict[Path, bytes] = {}
     done: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def test_a_signal_at_any_moment_ends_it_in_order(there: Home, full: bool, figure
 def test_configurations_good_and_wrong_are_read_again_at_any_moment(
     there: Home, full: bool, figures: Figures
 ) -> None:
-    rounds = 20 if full else 2
+    rounds = 8 if full else 2
     configuration = there.folder / ".config" / "maclip" / "config.toml"
     configuration.parent.mkdir(parents=True)
     configuration.write_text("[log]\nlevel = 'debug'\n")
@@ -155,7 +155,7 @@ def test_configurations_good_and_wrong_are_read_again_at_any_moment(
 
 
 def test_of_many_instances_only_one_works(there: Home, device: Device, full: bool, figures: Figures) -> None:
-    rounds, several = (10, 6) if full else (1, 3)
+    rounds, several = (3, 5) if full else (1, 3)
     originals: dict[Path, bytes] = {}
     for number in range(rounds):
         make_photos(there.photos, 6, first=number * 6)
@@ -184,7 +184,7 @@ def test_a_clock_that_jumps_holds_up_no_work_and_repeats_none(
     clock = SetClock(there.folder)
     jumps = [-24 * HOUR, 24 * HOUR]
     if full:
-        jumps += [-1, 5, -8 * HOUR, 365 * 24 * HOUR, -20 * 365 * 24 * HOUR, 20 * 365 * 24 * HOUR] * 5
+        jumps += [-1, 5, -8 * HOUR, 365 * 24 * HOUR, -20 * 365 * 24 * HOUR, 20 * 365 * 24 * HOUR] * 2
     with running(there, **clock.environment) as daemon:
         until(lambda: there.sql("select 1 from roots where scanned_at is not null"), "a scan")
         for number, jump in enumerate(jumps):
@@ -205,7 +205,7 @@ def test_a_machine_that_sleeps_for_hours_goes_on_where_it_was(
     there: Home, device: Device, full: bool, figures: Figures
 ) -> None:
     clock = SetClock(there.folder)
-    rounds = 20 if full else 2
+    rounds = 8 if full else 2
     with running(there, **clock.environment) as daemon:
         until(lambda: there.sql("select 1 from roots where scanned_at is not null"), "a scan")
         for number in range(rounds):
@@ -234,7 +234,7 @@ def test_a_machine_that_sleeps_for_hours_goes_on_where_it_was(
 def test_a_child_that_stands_still_is_replaced_and_holds_up_no_stop(
     there: Home, full: bool, figures: Figures
 ) -> None:
-    rounds = 10 if full else 1
+    rounds = 3 if full else 1
     faults = 0
     for number in range(rounds):
         make_photos(there.photos, 16, first=number * 16)
