@@ -148,6 +148,12 @@ def failing_disk(image: Path, point: Path) -> Iterator[FailingDisk]:
         yield FailingDisk(image, point)
 
 
+def last_on_disk(files: Sequence[Path]) -> Path:
+    """The file behind which no other one lies."""
+    os.sync()
+    return max(files, key=_first_block)
+
+
 def _first_block(file: Path) -> int:
     with file.open("rb") as opened:
         answer: bytes = fcntl.ioctl(opened.fileno(), _FIBMAP, struct.pack("i", 0))

@@ -230,12 +230,18 @@ def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(
             assert set(rows) <= {row[:5] for row in home.sql(ROWS)}
             assert originals(disk.point) == before
             assert sidecars(disk.point) == {photo.name for photo in photos}
-    figures(
-        rounds=1 + rounds,
-        files=len(photos),
-        faults=1 + rounds,
-        note="input/output errors from a cut-off disk",
-    )
+        # One bad photo on a good disk fails alone.
+        photos += make_photos(disk.point, 4, first=900)
+        bad = mounts.last_on_disk(photos)
+        disk.fail([bad])
+        bad.touch()  # so that it is looked at in any case
+        with running(home, **SOON) as daemon:
+            until(lambda: home.sql("select count(*) from photo_failures") == [(1,)], "the failure")
+            names = {photo.name for photo in photos if photo != bad}
+            until(lambda: home.scored().keys() == names, "the others scored")
+            assert home.sql("select state from roots") == [("watched",)]
+            daemon.stop()
+    figures(rounds=2 + rounds, files=len(photos), faults=2 + rounds, note="a disk that gives EIO")
 
 
 def test_a_network_share_is_polled_and_a_lost_server_is_waited_for(
