@@ -172,4 +172,19 @@ def _is_same(before: photos.KnownFile, file: FoundFile) -> bool:
 
 
 def _is_gone(path: str) -> bool:
-    return not os.path.lexists(path)
+    """Whether nothing is at `path` any more, in this very spelling.
+
+    Where case does not count (FAT, NTFS, APFS), what was renamed to `img.jpg` is still found as `IMG.jpg`.
+    """
+    try:
+        if os.lstat(path).st_nlink > 1:
+            return False  # two names of one file
+        while path != os.sep:
+            path, name = os.path.split(path)
+            if name not in os.listdir(path):  # noqa: PTH208 - names as they are, also those that are not UTF-8
+                return True
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

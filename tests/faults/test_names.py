@@ -7,10 +7,12 @@ import errno
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,58 @@ def no_files(folder: Path) -> list[Path]:
             os.mknod(folder / name, 0o644 | kind, os.makedev(*numbers))
             made.append(folder / name)
     return made
+
+
+@pytest.fixture
+def exfat(home: Home) -> Iterator[None]:
+    """The folder of photos on a file system that keeps case and does not look at it."""
+    if os.geteuid() != 0 or not all(map(shutil.which, ("losetup", "mkfs.exfat", "mount.exfat-fuse"))):
+        pytest.skip("needs root and the Debian packages exfat-fuse and exfatprogs")
+    image = home.folder / "exfat.img"
+    image.touch()
+    os.truncate(image, 16 << 20)
+    subprocess.run(["mkfs.exfat", image], check=True, capture_output=True)
+    found = subprocess.run(["losetup", "-f", "--show", image], check=False, capture_output=True, text=True)
+    device = found.stdout.strip()
+    if not device:
+        pytest.skip(f"no loop device: {found.stderr}")
+    try:
+        mounting = ["mount.exfat-fuse", device, home.photos]
+        if (mounted := subprocess.run(mounting, check=False, capture_output=True, text=True)).returncode:
+            pytest.skip(f"exFAT cannot be mounted: {mounted.stderr}")
+        yield
+        home.kill_left_overs()
+        subprocess.run(["umount", "--lazy", home.photos], check=True)
+    finally:
+        subprocess.run(["losetup", "-d", device], check=True)
+
+
+@pytest.mark.usefixtures("exfat")
+def test_a_rename_that_changes_only_the_case_is_a_rename_where_case_does_not_count(
+    home: Home, figures: Figures
+) -> None:
+    for number, name in enumerate(("IMG_1.jpg", "IMG_2.jpg", "IMG_3.JPG", "Album/IMG_4.jpg", "Album/5.jpg")):
+        make_photo(home.photos / name, number, (260, 240))
+    before = contents(home.photos)
+    home.maclip("run", "--once", home.photos)
+    scored_at = dict(home.sql("select id, scored_at from scores"))
+    renames = {
+        "IMG_1.jpg": "img_1.jpg",
+        "IMG_1.jpg.xmp": "img_1.jpg.xmp",
+        "IMG_3.JPG": "IMG_3.jpg",
+        "Album": "ALBUM",
+    }
+    for old, new in renames.items():
+        (home.photos / old).rename(home.photos / new)
+    home.maclip("run", "--once", home.photos)
+    assert paths(home) == {"img_1.jpg", "IMG_2.jpg", "IMG_3.jpg", "ALBUM/IMG_4.jpg", "ALBUM/5.jpg"}
+    assert home.sql("select count(*) from photos") == [(5,)]
+    assert dict(home.sql("select id, scored_at from scores")) == scored_at
+    assert home.sql("select distinct rating_owner from photos") == [("maclip",)]
+    assert len(list(home.photos.rglob("*.xmp"))) == 5
+    home.maclip("undo")
+    assert sorted(contents(home.photos).values()) == sorted(before.values())
+    figures(rounds=1, files=5, faults=len(renames), note="case-only renames also on exFAT")
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["under the daemon's eyes", "while it is away"])
