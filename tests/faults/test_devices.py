@@ -19,7 +19,7 @@ from tests.faults.logged_daemon import running
 from tests.faults.misbehaving_device import Device
 from tests.homes import Home, contents, make_photos, until
 
-QUICK, FULL = 18, 120  # photos
+QUICK, FULL = 18, 72  # photos
 SAME = 1e-4  # the order of sums differs with the size of a batch
 SETTINGS = {
     "MACLIP_SCORING__PRECISION": "fp32",
@@ -101,7 +101,7 @@ def test_out_of_memory_makes_smaller_batches_and_the_same_scores(
 def test_a_device_whose_memory_others_hold_is_waited_for(
     there: Home, gallery: Home, device: Device, full: bool, figures: Figures
 ) -> None:
-    rounds = 10 if full else 2
+    rounds = 6 if full else 2
     step = len(gallery.scored()) // rounds
     names: set[str] = set()
     with running(there) as daemon:
@@ -125,7 +125,7 @@ def test_a_device_whose_memory_others_hold_is_waited_for(
 def test_a_cuda_error_that_sticks_ends_with_its_process(
     there: Home, gallery: Home, device: Device, full: bool, figures: Figures
 ) -> None:
-    breaks = 10 if full else 1
+    breaks = 6 if full else 1
     step = len(gallery.scored()) // breaks
     names: set[str] = set()
     with running(there) as daemon:
@@ -186,7 +186,7 @@ def test_a_model_that_goes_or_is_replaced_never_mixes_its_scores_with_others(
     write_seeded_checkpoint(other, seed=7)
     shutil.copyfile(checkpoint, model)
     home.environment |= SETTINGS | {"MACLIP_SCORING__MODEL": f"file:{model}"}
-    rounds = 12 if full else 3
+    rounds = 9 if full else 3
     step = len(gallery.scored()) // rounds
     chance = random.Random(5)
     names: set[str] = set()

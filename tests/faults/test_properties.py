@@ -571,15 +571,15 @@ class SettlerMachine(RuleBasedStateMachine):
 
 
 def test_the_settler_reports_what_is_whole_and_nothing_else(full: bool, figures: Figures) -> None:
-    walk(SettlerMachine, examples=2000 if full else 60, steps=40)
+    walk(SettlerMachine, examples=1000 if full else 60, steps=40)
     figures(**walked, note="walks of the settler")
 
 
 def test_scans_find_the_truth_and_no_score_belongs_to_another_file(full: bool, figures: Figures) -> None:
-    walk(ScannerMachine, examples=400 if full else 25, steps=30)
+    walk(ScannerMachine, examples=200 if full else 25, steps=30)
     figures(**walked, note="walks of the scanner over real folders")
 
 
 def test_the_queue_loses_nothing_and_does_nothing_twice(full: bool, figures: Figures) -> None:
-    walk(QueueMachine, examples=400 if full else 40, steps=60)
+    walk(QueueMachine, examples=250 if full else 40, steps=60)
     figures(**walked, note="walks of two workers and their queue")
