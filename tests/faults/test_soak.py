@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
+from tests import homes
 from tests.faults.conftest import Figures
 from tests.faults.soak import arrivals, deeds
 from tests.faults.soak.agreement import Mismatch, agree, disagreements
@@ -35,6 +36,7 @@ SEED = 20261120
 MINUTES = 60.0
 SUFFIXES = (".jpg", ".dng", ".jpg", ".png", ".jpg", ".webp", ".jpg", ".tif")
 BROKEN_SHARE = 0.08  # of the pictures
+COMMAND_S = 900.0  # for one command of `maclip`, on such a machine
 PATIENCE_S = 240.0  # until a round agrees, on a machine that does other heavy work too
 CALM_S = 1.0  # between two looks that must both agree
 LONGEST_AWAY_S = 6.0
@@ -71,8 +73,9 @@ def daemon(home: Home) -> Iterator[SoakedDaemon]:
 
 
 def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_model(
-    home: Home, daemon: SoakedDaemon, full: bool, figures: Figures
+    home: Home, daemon: SoakedDaemon, full: bool, figures: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(homes, "PATIENCE_S", COMMAND_S)
     soak_s = 60 * float(os.environ.get("MACLIP_SOAK_MINUTES", MINUTES))
     pace = Pace(soak_s, 3, round_s=40, pause_s=0.5, photos=250, contents=40, fresh=8) if full else QUICK
     seed = int(os.environ.get("MACLIP_SOAK_SEED", SEED))
@@ -167,6 +170,7 @@ def unplug(hands: Hands) -> str:
     root.rename(away)
     time.sleep(hands.chance.uniform(0, LONGEST_AWAY_S))
     away.rename(root)
+    hands.model.was_unplugged = True
     return "unplugged"
 
 

@@ -88,7 +88,7 @@ def agree(model: Model, home: Home) -> None:
         is_promised = row.scored_at is not None and not photo.is_linked and not photo.is_touched
         photo.kept = Kept(row.id, row.scored_at or "") if is_promised else None
         photo.was_at = path
-        photo.has_replaced_another = False
+        photo.has_replaced_another = photo.has_moved = False
     model.left = {path.removesuffix(".xmp") for path in _sidecars(model.root)} - model.photos.keys()
     model.left_by_us += len(model.left & model.followed)
     model.since_agreement()
@@ -136,10 +136,13 @@ def _names_of(model: Model, path: str) -> set[str]:
 def _has_another_row(model: Model, photo: Photo) -> bool:
     """Whether nobody can tell whose row the photo has, and so whose the stars are that it brought along.
 
-    It took another's place, or its own was taken, while no one looked.
+    It took another's place, or its own was taken, or it was moved and changed, while no one looked.
     """
-    was_taken = photo.path != photo.was_at and photo.was_at in model.reused
-    return model.interruptions > 0 and (photo.has_replaced_another or was_taken)
+    if not model.interruptions:
+        return False
+    names = _names_of(model, photo.was_at) if photo.was_at else set()
+    was_taken = any(model.taken.get(name, set()) - {photo} for name in names - {photo.path})
+    return photo.has_replaced_another or was_taken or (photo.has_moved and photo.kept is None)
 
 
 def _of_pairs(model: Model, rows: dict[str, Row]) -> Iterator[Mismatch]:
@@ -180,7 +183,9 @@ def _of_rating(model: Model, photo: Photo, row: Row, stars: int, leading: float)
     rated = person.rating if person.rating is not None else photo.embedded
     if person.frozen is not None and _bytes_of(path) != person.frozen:
         yield f"its sidecar with a person's {person.rating} stars was changed: {_bytes_of(path)!r}"
-    is_uncertain = person.is_stranger or _has_another_row(model, photo)
+    is_paired = any(photo in pair for pair in model.pairs)
+    # A pair that was torn apart is found at the next calibration, and by name.
+    is_uncertain = person.is_stranger or _has_another_row(model, photo) or photo.was_paired > is_paired
     if photo.is_undone or (is_uncertain and person.rating is None):
         return
     if rated is not None:

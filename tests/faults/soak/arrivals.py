@@ -122,6 +122,7 @@ def arrive_as_a_pair(hands: Hands) -> bool:
             hands.model.put(path, content, content.data, f"copied here with its pair: {content.name}")
         )
     jpeg, raw = sorted(shot, key=lambda photo: photo.content.suffix, reverse=True)
+    jpeg.was_paired = raw.was_paired = True
     hands.model.pairs.append((jpeg, raw))
     return True
 

@@ -29,8 +29,8 @@ def undo_a_photo(hands: Hands) -> bool:
 
 
 def purge(hands: Hands) -> bool:
-    """`maclip purge`: missing photos are forgotten."""
-    if not hands.model.rows:
+    """`maclip purge`: missing photos are forgotten. Nobody does that while a drive is away."""
+    if not hands.model.rows or hands.model.was_unplugged:
         return False
     hands.home.maclip("purge", "--yes")
     hands.model.forgotten()

@@ -42,6 +42,10 @@ class Photo:
     kept: Kept | None = None
     was_at: str = ""
     """Its path at the last agreement of model and database."""
+    has_moved: bool = False
+    """It got another path since the last agreement."""
+    was_paired: bool = False
+    """It came as one of a RAW and its JPEG."""
     lent_from: str = ""
     """The path that it left for outside, and that nobody took since: there it meets its own sidecar."""
     is_busy: bool = False
@@ -99,8 +103,10 @@ class Model:
         """Begin a new round."""
         self.followed: set[str] = set()
         """Paths from which a photo was moved together with its sidecar."""
-        self.reused: set[str] = set()
-        """Paths that were taken anew."""
+        self.taken: dict[str, set[Photo]] = {}
+        """Who took which path anew."""
+        self.was_unplugged = False
+        """The root was away: for a while all its photos are missing."""
         self.renamed: list[tuple[str, str]] = []
         """Photos and folders, in order: old path, new path."""
         self.interruptions = 0
@@ -116,7 +122,7 @@ class Model:
             if (before := self.gone.pop(path, None)) is not None:
                 photo.log, photo.is_undone = [*before.log], before.is_undone
             self._meets_a_strange_sidecar(path)
-            self._take(path)
+            self._take(path, photo)
         photo.content, photo.digest = content, digest_of(data)
         photo.embedded, photo.kept, photo.unnoticed_until, photo.is_touched = None, None, "", False
         photo.log.append(did)
@@ -203,8 +209,11 @@ class Model:
     def forgotten(self) -> None:
         """The rows of missing photos were deleted, also of those whose return was not noticed yet."""
         self.forgot_rows = True
-        for photo in [*self.lent, *(self.photos[path] for path in self.reused & self.photos.keys())]:
-            photo.kept = None
+        for photo in self.lent:
+            photo.kept, photo.lent_from = None, ""
+        for path in self.taken.keys() & self.photos.keys():
+            self.photos[path].kept = None
+            self.sidecar(path).is_stranger = True
         self.gone = {}
 
     def asked_for_stars(self) -> None:
@@ -217,13 +226,13 @@ class Model:
 
     def _place(self, photo: Photo, path: str, did: str) -> None:
         self._part(photo)
-        photo.path = path
+        photo.path, photo.has_moved = path, True
         photo.log.append(did)
         self.photos[path] = photo
-        self._take(path)
+        self._take(path, photo)
 
-    def _take(self, path: str) -> None:
-        self.reused.add(path)
+    def _take(self, path: str, photo: Photo) -> None:
+        self.taken.setdefault(path, set()).add(photo)
         for other in self.lent:
             if other.was_at == path:
                 other.kept = None  # its row belongs to the new file now
