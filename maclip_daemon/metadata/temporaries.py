@@ -8,6 +8,7 @@ import secrets
 import stat
 from pathlib import Path
 
+_AHEAD_S = 3600.0  # beyond any file server's clock: our own was set back since the file was written
 _PATTERN = re.compile(r"\.maclip-[0-9a-f]{16}\.tmp")
 
 
@@ -25,8 +26,8 @@ def remove_strays(folder: Path, *, older_than: float) -> list[Path]:
     """Remove what a killed writer left directly in `folder`; returns the removed paths.
 
     Only regular files of our exact name pattern, last changed before `older_than` (seconds since the epoch;
-    the time when the daemon started, so that no write in hand is disturbed). A folder that cannot be read or
-    written keeps its strays for the next time.
+    the time when the daemon started, so that no write in hand is disturbed), or so long after it that the
+    clock must have been set back. A folder that cannot be read or written keeps its strays for the next time.
     """
     removed = []
     try:
@@ -37,7 +38,7 @@ def remove_strays(folder: Path, *, older_than: float) -> list[Path]:
         path = folder / name
         try:
             found = path.lstat()
-            if stat.S_ISREG(found.st_mode) and found.st_mtime < older_than:
+            if stat.S_ISREG(found.st_mode) and not 0 <= found.st_mtime - older_than < _AHEAD_S:
                 path.unlink()
                 removed.append(path)
         except OSError:

@@ -15,20 +15,22 @@ def test_every_new_name_is_hidden_recognised_and_different(tmp_path: Path) -> No
 def test_only_old_regular_files_of_exactly_our_pattern_are_removed(tmp_path: Path) -> None:
     ours = tmp_path / ".maclip-0123456789abcdef.tmp"
     fresh = tmp_path / ".maclip-1123456789abcdef.tmp"
+    ahead = tmp_path / ".maclip-4123456789abcdef.tmp"
     link = tmp_path / ".maclip-2123456789abcdef.tmp"
     folder = tmp_path / ".maclip-3123456789abcdef.tmp"
     foreign = [
         tmp_path / name
         for name in (".maclip-notes.tmp", ".maclip-0123456789abcdef.tmp.jpg", "x.maclip-0123456789abcdef.tmp")
     ]
-    for path in (ours, fresh, *foreign):
+    for path in (ours, fresh, ahead, *foreign):
         path.write_bytes(b"x")
     link.symlink_to(ours)
     folder.mkdir()
     for path in (ours, *foreign):
         os.utime(path, (1000, 1000))
     os.utime(fresh, (3000, 3000))
-    assert temporaries.remove_strays(tmp_path, older_than=2000) == [ours]
+    os.utime(ahead, (90_000, 90_000))  # from before the clock was set back
+    assert sorted(temporaries.remove_strays(tmp_path, older_than=2000)) == [ours, ahead]
     assert all(path.exists() for path in (fresh, folder, *foreign))
     assert link.is_symlink()
 
