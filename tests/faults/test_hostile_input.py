@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import blake3
-import pytest
 import torch
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -204,9 +203,11 @@ def test_hostile_sidecars_and_links_are_left_alone(home: Home, full: bool, figur
     figures(rounds=1, files=len(names) + 2, faults=12, note="sidecars, links, entities")
 
 
-def test_a_folder_that_becomes_a_link_leads_nowhere(home: Home, full: bool, figures: Figures) -> None:
-    make_photos(home.photos / "2025", 6)
-    make_photos(home.photos / "2026", 6, first=6)
+def test_what_becomes_a_link_leads_nowhere_and_a_forged_journal_is_not_believed(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    for year, first in (("2024", 0), ("2025", 6), ("2026", 12)):
+        make_photos(home.photos / year, 6, first)
     home.maclip("run", "--once", home.photos, "--mode", "off")
     outside = home.folder / "outside"
     outside.mkdir()
@@ -214,38 +215,36 @@ def test_a_folder_that_becomes_a_link_leads_nowhere(home: Home, full: bool, figu
     (home.photos / "2026").rename(home.folder / "gone")
     (home.photos / "2026").symlink_to(outside / "2026")
     # A photo of before that is a link now: nothing is read through it either.
-    linked = home.photos / "2025" / "IMG_0000.jpg"
-    linked.rename(home.folder / "gone" / "IMG_0000.jpg")
-    linked.symlink_to(outside / "2026" / "IMG_0006.jpg")
+    linked = home.photos / "2025" / "IMG_0006.jpg"
+    linked.rename(home.folder / "gone" / "IMG_0006.jpg")
+    linked.symlink_to(outside / "2026" / "IMG_0012.jpg")
     with untouched(outside):
-        rated = home.maclip("rate", expect=None, MACLIP_JOBS__MAX_ATTEMPTS="1")
-        assert rated.returncode in (0, 1), rated.stderr
+        home.maclip("rate", expect=None, MACLIP_JOBS__MAX_ATTEMPTS="1")
     assert len(list((home.photos / "2025").glob("*.xmp"))) == 5
-    figures(rounds=1, files=12, faults=7, note="folders and photos that became links")
+    assert len(list((home.photos / "2024").glob("*.xmp"))) == 6
 
-
-def test_undo_follows_no_link_and_believes_no_forged_journal(
-    home: Home, full: bool, figures: Figures
-) -> None:
-    make_photos(home.photos / "2026", 6)
-    home.maclip("run", "--once", home.photos)
     precious = home.folder / ".bashrc"
     precious.write_bytes(b"alias ls='ls --color'\n")
-    connection = sqlite3.connect(home.data / "library.db")
-    connection.execute(
-        "update rating_journal set target_path = ?, after_hash = ?, before_hash = null where id = 1",
-        (str(precious), blake3.blake3(precious.read_bytes()).hexdigest()),
+    forged = blake3.blake3(precious.read_bytes()).hexdigest()
+    change(
+        home,
+        f"update rating_journal set target_path = '{precious}', after_hash = '{forged}', before_hash = null"
+        " where target_path like '%/2024/%'",
     )
-    connection.commit()
-    connection.close()
-    outside = home.folder / "outside"
-    outside.mkdir()
-    (home.photos / "2026").rename(outside / "2026")
-    (home.photos / "2026").symlink_to(outside / "2026")
+    (home.photos / "2025").rename(outside / "2025")
+    (home.photos / "2025").symlink_to(outside / "2025")
     with untouched(outside):
         home.maclip("undo", expect=None)
     assert precious.read_bytes() == b"alias ls='ls --color'\n"
-    figures(rounds=1, files=6, faults=6, note="a forged journal")
+    figures(rounds=1, files=18, faults=14, note="folders and photos that became links, a forged journal")
+
+
+def change(home: Home, statement: str) -> None:
+    """Change the library behind the program's back."""
+    connection = sqlite3.connect(home.data / "library.db")
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
 
 
 def test_no_code_in_a_checkpoint_runs(home: Home, full: bool, figures: Figures) -> None:
@@ -271,21 +270,17 @@ def test_no_code_in_a_checkpoint_runs(home: Home, full: bool, figures: Figures) 
 def test_what_others_may_write_is_refused_with_the_chmod_that_mends_it(
     home: Home, full: bool, figures: Figures
 ) -> None:
-    make_photos(home.photos, 1)
     configuration = home.folder / "config.toml"
     configuration.write_text("[rating]\nmode = 'off'\n")
     given = ("--config", configuration)
     home.maclip(*given, "run", "--once", home.photos)
-    before = contents(home.data)
-    shared = [
-        (configuration, 0o666),
-        (home.data, 0o777),
-        (home.data, 0o1777),
-        (home.data / "library.db", 0o602),
-    ]
+    library = home.data / "library.db"
+    shared = [(configuration, 0o666), (home.data, 0o777), (library, 0o602)]
+    if full:
+        shared += [(home.data, 0o1777), (configuration, 0o4606), (library, 0o666)]
     for path, mode in shared:
         path.chmod(mode)
-        commands = [("run", home.photos), ("status",)]
+        commands = [("run", home.photos)]
         if full:
             commands += [("run", "--once", home.photos), ("undo",), ("worst",), ("score", home.photos)]
         for command in commands:
@@ -294,78 +289,56 @@ def test_what_others_may_write_is_refused_with_the_chmod_that_mends_it(
             assert f"{path} may be changed by everybody" in refused.stderr
         cure = refused.stderr.split("`")[1]
         subprocess.run(shlex.split(cure), check=True)
-        home.maclip(*given, "status")
-    assert contents(home.data).keys() >= before.keys()
+    home.maclip(*given, "status")
     figures(rounds=1, files=3, faults=len(shared), note="permissions")
-
-
-def test_only_the_owners_private_group_may_write(home: Home, full: bool, figures: Figures) -> None:
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        pytest.skip("only root can give a file to another group")
-    home.maclip("config", "validate")
-    home.data.mkdir(mode=0o770, exist_ok=True)
-    home.data.chmod(0o770)
-    home.maclip("config", "validate")  # root's own group
-    os.chown(home.data, -1, 65534)
-    refused = home.maclip("config", "validate", expect=3).stderr
-    assert f"{home.data} may be changed by the group" in refused
-    figures(rounds=1, files=1, faults=1, note="groups")
 
 
 def test_a_running_daemon_does_not_take_over_what_others_may_write(
     home: Home, full: bool, figures: Figures
 ) -> None:
-    make_photos(home.photos, 6)
     configuration = home.folder / ".config" / "maclip" / "config.toml"
     configuration.parent.mkdir(parents=True)
     configuration.write_text("[rating]\nmode = 'off'\n")
     with running(home) as daemon:
-        until(lambda: len(home.scored()) == 6, "every photo scored")
-        configuration.write_text("[rating]\nmode = 'sidecar'\n")
+        until(lambda: "watching" in daemon.said(), "the daemon")
         configuration.chmod(0o666)
         daemon.process.send_signal(signal.SIGHUP)
         until(lambda: "configuration not taken over" in daemon.said(), "the refusal")
         assert "chmod go-w" in daemon.said()
-        assert list(home.photos.glob("*.xmp")) == []
+        assert "configuration read again" not in daemon.said()
         configuration.chmod(0o600)
         daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: len(list(home.photos.glob("*.xmp"))) == 6, "every photo rated")
+        until(lambda: "configuration read again" in daemon.said(), "the mended one")
         daemon.stop()
-    figures(rounds=1, files=6, faults=1, note="a configuration shared while running")
+    figures(rounds=1, files=1, faults=1, note="a configuration shared while running")
 
 
 def test_somebodys_sql_in_the_library_never_runs(home: Home, full: bool, figures: Figures) -> None:
-    make_photos(home.photos, 6)
     home.maclip("run", "--once", home.photos)
     precious = home.folder / "precious"
     precious.mkdir()
     make_photo(precious / "IMG_0000.jpg")
-
-    def change(statement: str) -> None:
-        connection = sqlite3.connect(home.data / "library.db")
-        connection.execute(statement)
-        connection.commit()
-        connection.close()
-
-    change("create view mine as select load_extension('/tmp/x.so'), * from photos")
-    make_photos(home.photos, 1, first=6)
+    change(home, "create view mine as select load_extension('/tmp/x.so'), * from photos")
+    make_photos(home.photos, 6)
     home.maclip("run", "--once", home.photos)  # a view of one's own is nobody's harm
     change(
+        home,
         'create trigger "a \'b" after insert on photos begin'
-        f" update folders set path = '{precious}'; delete from scores; end"
+        f" update folders set path = '{precious}'; delete from scores; end",
     )
     scored = home.scored()
-    make_photos(home.photos, 1, first=7)
-    commands = [("run", "--once", home.photos), ("undo",), ("status",)]
+    assert len(scored) == 6
+    make_photos(home.photos, 1, first=6)
+    commands = [("run", "--once", home.photos), ("undo",)]
     if full:
-        commands += [("run", home.photos), ("rate",), ("worst",)]
+        commands += [("run", home.photos), ("rate",), ("worst",), ("status",)]
     for command in commands:
         refused = home.maclip(*command, expect=3).stderr
         assert "trigger" in refused
         assert "a 'b" in refused
     assert home.scored() == scored
     assert list(precious.glob("*.xmp")) == []
-    change('drop trigger "a \'b"')
-    home.maclip("run", "--once", home.photos)
-    assert len(home.scored()) == 8
+    change(home, 'drop trigger "a \'b"')
+    home.maclip("run", "--once", home.photos, "--mode", "off")
+    assert len(home.scored()) == 7
     figures(rounds=1, files=8, faults=2, note="SQL in the library")
