@@ -339,6 +339,8 @@ def test_somebodys_sql_in_the_library_never_runs(home: Home, full: bool, figures
     assert home.scored() == scored
     assert list(precious.glob("*.xmp")) == []
     change(home, 'drop trigger "a \'b"')
-    home.maclip("run", "--once", home.photos, "--mode", "off")
-    assert len(home.scored()) == 7
+    if full:
+        home.maclip("run", "--once", home.photos, "--mode", "off")
+        assert len(home.scored()) == 7
+    home.maclip("status")
     figures(rounds=1, files=8, faults=2, note="SQL in the library")
