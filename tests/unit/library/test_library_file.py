@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
-from maclip_daemon.library import closing_mark, headroom, notes, restoring, way_out
+from maclip_daemon.library import closing_mark, connections, headroom, notes, restoring, way_out
 from maclip_daemon.library.database import Library
 from maclip_daemon.library.reader import open_readonly
 
@@ -95,6 +95,23 @@ def test_a_stray_log_is_refused_before_sqlite_can_use_or_remove_it(library: Libr
             open_it(library.path)
     assert log.read_bytes() == b"somebody's last changes"
     assert not library.path.exists()
+
+
+def test_the_log_that_grew_beside_a_long_reader_gives_its_room_back(library: Library) -> None:
+    def write(number: int) -> None:
+        with library.writing() as session:
+            notes.put(session, f"note {number}", "x" * (4 << 20), NOW)
+
+    log = library.path.with_name("library.db-wal")
+    with closing(sqlite3.connect(library.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM notes").fetchall()
+        for number in range(6):
+            write(number)
+        assert log.stat().st_size > connections.LOG_BYTES
+    for number in (6, 7):  # the first empties the log, the second begins it anew
+        write(number)
+    assert log.stat().st_size <= connections.LOG_BYTES
 
 
 def test_room_is_asked_for_by_writing_and_leaves_nothing(library: Library) -> None:
