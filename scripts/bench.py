@@ -52,14 +52,16 @@ class Plan:
     reference_photos: int
     warm_up: int
     repeats: int
+    whole_repeats: int
+    """Of the whole way at the quoted size; half as many at the others."""
     batches: tuple[int, ...]
     matrix_scale: int
     built_in_too: bool
     """Whether the built-in model, too, goes the whole way."""
 
 
-FULL = Plan(64, (3, 4, 6, 3), bench_photos.SIZES, 24, 32, 6, 4, 7, (5, 10, 20, 40, 80), 1, True)
-QUICK = Plan(8, (1, 1, 1, 1), {1: (1200, 900)}, 1, 3, 2, 1, 1, (5,), 16, False)
+FULL = Plan(64, (3, 4, 6, 3), bench_photos.SIZES, 24, 32, 6, 4, 7, 5, (5, 10, 20, 40, 80), 1, True)
+QUICK = Plan(8, (1, 1, 1, 1), {1: (1200, 900)}, 1, 3, 2, 1, 1, 1, (5,), 16, False)
 
 
 class Bench:
@@ -83,6 +85,7 @@ class Bench:
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
         self.reference = Child("bench_reference", configuration)
         self.encoder = Child("bench_encoder", environment=ENVIRONMENT)
+        self._batch_sizes = folder / "batch-sizes.json"
         self.limits: dict[str, Spread] = {}
         self.rows: list[Row] = []
         self.found: dict[str, Any] = {}
@@ -181,20 +184,23 @@ class Bench:
 
     def measure_whole_way(self, photos: dict[int, list[Path]], warm_up: Sequence[Path]) -> None:
         """JPEG file → stored score, beside the reference's, taking turns."""
+        both = {"RN50": self.model} | ({"built-in": "builtin"} if self.plan.built_in_too else {})
+        if self.plan.built_in_too:
+            for name, model in both.items():
+                self.say(f"the whole way: the batch size, which every machine looks for once, {name}")
+                bench_whole_way.passage(photos[self.plan.quoted], warm_up, model, self._batch_sizes)
         for megapixels, files in photos.items():
             quoted = megapixels == self.plan.quoted
-            models = {"RN50": self.model}
-            if quoted and self.plan.built_in_too:
-                models["built-in"] = "builtin"
+            models = both if quoted else {"RN50": self.model}
             ours: dict[str, list[float]] = {name: [] for name in models}
             theirs: list[float] = []
             moved = 0.0
-            for repeat in range(self.plan.repeats if quoted else max(2, self.plan.repeats // 2)):
+            for repeat in range(self.plan.whole_repeats if quoted else (self.plan.whole_repeats + 1) // 2):
                 self.say(f"the whole way, {megapixels} MP, {repeat + 1}")
                 judged = [self._ask(self.reference, judge=str(path)) for path in self._some(files)]
                 theirs.append(len(judged) / sum(one["seconds"] for one in judged))
                 for name, model in models.items():
-                    passage = bench_whole_way.passage(files, warm_up, model)
+                    passage = bench_whole_way.passage(files, warm_up, model, self._batch_sizes)
                     ours[name].append(len(files) / passage.seconds)
                     if name == "RN50":
                         moved = max(

@@ -47,7 +47,7 @@ def matrix_rates(repeats: int, scale: int = 1, device: str = "cpu") -> dict[str,
 
 def products(dtype: torch.dtype, scale: int, device: str) -> Iterator[tuple[Callable[[], object], float]]:
     """Yield a product and its floating-point operations."""
-    sizes = (2048 // scale, 4096 // scale) if device == "cpu" else (8192 // scale,)
+    sizes = (2048 // scale, 3072 // scale) if device == "cpu" else (8192 // scale,)
     for size in sizes:
         left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
         yield functools.partial(torch.mm, left, right), 2.0 * size**3
@@ -56,7 +56,7 @@ def products(dtype: torch.dtype, scale: int, device: str) -> Iterator[tuple[Call
     for channels, side, kernel in ((2048 // scale, 48, 1), (256 // scale, 48, 3), (512 // scale, 28, 3)):
         convolution = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False)
         convolution = convolution.to(dtype=dtype, memory_format=torch.channels_last).requires_grad_(False)
-        values = torch.randn(8, channels, side, side).to(dtype=dtype, memory_format=torch.channels_last)
+        values = torch.randn(4, channels, side, side).to(dtype=dtype, memory_format=torch.channels_last)
         flop = 2.0 * values.numel() * channels * kernel**2
         work: nn.Module = convolution
         if fused_convolutions.is_available(dtype):

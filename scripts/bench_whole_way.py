@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,7 +21,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE_S = 300
+from maclip_daemon.scoring.batch_size import FILE_NAME
+
+PATIENCE_S = 600
 LOOK_S = 0.02
 SETTINGS = {
     "MACLIP_RATING__MODE": "off",
@@ -38,8 +41,11 @@ class Passage:
     """By file name."""
 
 
-def passage(photos: Sequence[Path], warm_up: Sequence[Path], model: str) -> Passage:
-    """Let a fresh daemon score these photos after a warm-up; the files are linked, not copied."""
+def passage(photos: Sequence[Path], warm_up: Sequence[Path], model: str, memory: Path) -> Passage:
+    """Let a fresh daemon score these photos after a warm-up; the files are linked, not copied.
+
+    `memory`: where the batch sizes found so far stay between passages, as they do on a user's machine.
+    """
     with tempfile.TemporaryDirectory(prefix="maclip-bench-", dir=photos[0].parent) as name:
         home = Path(name)
         watched, staged = home / "Pictures", home / "staged"
@@ -47,14 +53,20 @@ def passage(photos: Sequence[Path], warm_up: Sequence[Path], model: str) -> Pass
             folder.mkdir(parents=True)
             for file in files:
                 (folder / file.name).hardlink_to(file)
+        remembered = home / "data" / FILE_NAME
+        remembered.parent.mkdir()
+        if memory.exists():
+            shutil.copyfile(memory, remembered)
         with _daemon(home, watched, model) as process:
             _until(home, process, len(warm_up))
             start = time.perf_counter()
             staged.rename(watched / "arrived")
             _until(home, process, len(warm_up) + len(photos))
             seconds = time.perf_counter() - start
-            names = {photo.name for photo in photos}
-            return Passage(seconds, {file: score for file, score in _scores(home) if file in names})
+            scores = dict(_scores(home))
+        if remembered.exists():
+            shutil.copyfile(remembered, memory)
+        return Passage(seconds, {photo.name: scores[photo.name] for photo in photos})
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 The best number depends on caches, memory and precision; on some machines the wrong one takes twice as long as
 the right one. Trying costs nothing: the first batches of real work are of different sizes, and the clock runs
-along.
+along. What was tried is kept between processes, since one that is idle for a minute ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from maclip_daemon.iqa.encoder import Precision
 
 FILE_NAME = "batch-sizes.json"
-TRIALS = 4  # of each size; the fastest counts, since others may have been busy, and the first lays out memory
+TRIALS = 3  # of each size; the fastest counts: others may have been busy, and the first lays out memory
 CANDIDATES = (5, 10, 20, 40, 80)  # views; the smallest is one photo at spaq448
 CUDA_CANDIDATES = (20, 40, 80, 160, 320)
 GOOD_ENOUGH = 1.02  # a smaller batch that takes 2 % longer saves its memory
@@ -49,13 +49,16 @@ class BatchSearch(BatchSize):
     """Tries each candidate on the work at hand, then stays with the fastest and remembers it in a file."""
 
     def __init__(self, file: Path, key: str, candidates: Sequence[int] = CANDIDATES) -> None:
-        """`key`: what the answer depends on, see `key_of`. `file`: JSON, made when something is found."""
+        """`key`: what the answer depends on, see `key_of`. `file`: JSON, made by the first trial."""
         self._file = file
         self._key = key
         self._trials: dict[int, list[float]] = {size: [] for size in candidates}
-        remembered = _read(file).get(key, 0)
-        self._settled = remembered in self._trials
-        super().__init__(remembered if self._settled else candidates[0])
+        remembered = _read(file).get(key)
+        if isinstance(remembered, dict):
+            for size, taken in self._trials.items():
+                taken += [one for one in _list(remembered.get(str(size))) if isinstance(one, float)]
+        self._settled = isinstance(remembered, int) and remembered in self._trials
+        super().__init__(remembered if isinstance(remembered, int) and self._settled else candidates[0])
 
     @property
     def views(self) -> int:
@@ -74,7 +77,8 @@ class BatchSearch(BatchSize):
             limit = GOOD_ENOUGH * min(fastest.values())
             self._views = min(size for size, taken in fastest.items() if taken <= limit)
             self._settled = True
-            _write(self._file, _read(self._file) | {self._key: self._views})
+        found = self._views if self._settled else {str(size): taken for size, taken in self._trials.items()}
+        _write(self._file, _read(self._file) | {self._key: found})
 
     def shrink(self) -> None:
         """Give the search up without remembering anything: the memory may be there again tomorrow."""
@@ -102,7 +106,7 @@ def key_of(model: str, device: torch.device, precision: Precision) -> str:
     return f"{model}; {name}; {precision}; torch {torch.__version__}"
 
 
-def _read(file: Path) -> dict[str, int]:
+def _read(file: Path) -> dict[str, object]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -110,7 +114,11 @@ def _read(file: Path) -> dict[str, int]:
     return found if isinstance(found, dict) else {}
 
 
-def _write(file: Path, sizes: Mapping[str, int]) -> None:
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _write(file: Path, sizes: Mapping[str, object]) -> None:
     """Replace the file; without space or permission the search is made again the next time."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:

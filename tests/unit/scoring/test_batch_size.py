@@ -78,6 +78,12 @@ def test_the_rest_of_some_work_says_nothing_and_the_search_goes_on(tmp_path: Pat
     assert not (tmp_path / FILE_NAME).exists()
 
 
+def test_trials_are_kept_when_the_process_ends_in_between(tmp_path: Path) -> None:
+    for _ in range(len(CANDIDATES) * TRIALS):  # a new process for every batch
+        work(search(tmp_path), FASTEST_AT_20, 1)
+    assert json.loads((tmp_path / FILE_NAME).read_text("utf-8")) == {"a model": 20}
+
+
 def test_memory_that_ran_out_ends_the_search_and_is_not_remembered(tmp_path: Path) -> None:
     found = search(tmp_path)
     for size in (5, 10, 20, 40):
@@ -89,10 +95,12 @@ def test_memory_that_ran_out_ends_the_search_and_is_not_remembered(tmp_path: Pat
     assert found.views == 40
     found.shrink()
     assert found.views == 20
-    assert not (tmp_path / FILE_NAME).exists()
+    assert search(tmp_path).views == 80  # the next process goes on with the search
 
 
-@pytest.mark.parametrize("text", ["", "{", "[20]", '{"a model": "many"}', '{"a model": 7}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[20]", '{"a model": "many"}', '{"a model": 7}', '{"a model": {"5": 3}}']
+)
 def test_a_damaged_file_is_as_good_as_none(text: str, tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text(text, "utf-8")
     found = search(tmp_path)
