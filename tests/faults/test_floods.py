@@ -34,10 +34,15 @@ def tiny_photo(path: Path, seed: int) -> Path:
     return path
 
 
+def seed_of(number: int) -> int:
+    """Four photos share their pixels: each is decoded; one of them is scored, or those on their way together."""
+    return number // 4
+
+
 def tree_of(folder: Path, count: int, first: int, branches: int = 8) -> Path:
     """Write photos into nested folders, with numbers for names."""
     for number in range(first, first + count):
-        tiny_photo(folder / f"{number % branches}" / f"{number % 3}" / f"{number:06d}.jpg", number)
+        tiny_photo(folder / f"{number % branches}" / f"{number % 3}" / f"{number:06d}.jpg", seed_of(number))
     return folder
 
 
@@ -78,7 +83,7 @@ def test_a_flood_of_files_is_scored_whole_in_bounded_memory(home: Home, full: bo
         # In one flat folder and in many, as fast as the disk takes them.
         for number in range(count):
             folder = "flat" if number % 8 else f"tree/{number % 40}"
-            tiny_photo(home.photos / folder / f"{number:06d}.jpg", number)
+            tiny_photo(home.photos / folder / f"{number:06d}.jpg", seed_of(number))
         originals = photos_in(home.photos)
         wait_for_scores(home, set(originals), full=full)
         grown = memory.grown()

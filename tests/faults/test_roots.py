@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,7 @@ def wait_for_the_pause(home: Home, reason: str) -> None:
 
 def check_that_it_idles(daemon: LoggedDaemon, full: bool) -> None:
     """The daemon and its children use next to no processor time."""
-    seconds = 20 if full else 4
+    seconds = 20 if full else 3
     before = _processor_s(daemon.process.pid)
     began = time.monotonic()
     time.sleep(seconds)
@@ -80,6 +82,21 @@ def _processor_s(pid: int) -> float:
             times = process.cpu_times()
             total += times.user + times.system
     return total
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Hold a process still."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def check_that_no_attempt_was_used_up(home: Home) -> None:
+    assert home.sql("select count(*) from photo_failures") == [(0,)]
+    assert home.sql("select count(*) from jobs where attempts > 0") == [(0,)]
 
 
 def told(home: Home) -> dict[str, Any]:
@@ -106,7 +123,7 @@ def test_an_unmounted_root_pauses_and_comes_back_whole(
                 rows, journal = home.sql(ROWS), home.sql("select * from rating_journal order by id")
                 mounts.unmount(home.photos)
                 wait_for_the_pause(home, "another disk" if left_over else "is empty")
-                if turn == 0:
+                if turn == 0 and (full or not left_over):
                     check_that_it_idles(daemon, full)
                 assert home.sql(ROWS) == rows
                 assert sidecars(home.photos) == set(), "something was written below the mount point"
@@ -114,20 +131,25 @@ def test_an_unmounted_root_pauses_and_comes_back_whole(
                 wait_until_settled(home, *photos)
                 assert home.sql(ROWS) == rows
                 assert home.sql("select * from rating_journal order by id") == journal
-            # Gone again, and the machine is started anew without it: it is still waited for.
-            mounts.unmount(home.photos)
-            wait_until_paused(home)
-            daemon.stop()
-        with running(home, **SOON) as daemon:
-            until(lambda: daemon.said().count("folder paused") == rounds + 2, "the pause after a start")
-            assert home.sql("select state from roots") == [("paused",)]
-            assert home.sql(ROWS) == rows
-            mounts.plug(store, home.photos)
             photos.append(make_photo(home.photos / "2026" / "new.jpg", 50))
             wait_until_settled(home, *photos)
-            assert {path: originals(home.photos)[path] for path in before} == before
-            assert sidecars(home.photos) == {photo.name for photo in photos}
+            rows = home.sql(ROWS)
+            if full or not left_over:
+                # Gone again, and the machine is started anew without it: it is still waited for.
+                mounts.unmount(home.photos)
+                wait_until_paused(home)
             daemon.stop()
+        if full or not left_over:
+            with running(home, **SOON) as daemon:
+                until(lambda: daemon.said().count("folder paused") == rounds + 2, "the pause after a start")
+                assert home.sql("select state from roots") == [("paused",)]
+                assert home.sql(ROWS) == rows
+                mounts.plug(store, home.photos)
+                wait_until_settled(home, *photos)
+                daemon.stop()
+        assert home.sql(ROWS) == rows
+        assert {path: originals(home.photos)[path] for path in before} == before
+        assert sidecars(home.photos) == {photo.name for photo in photos}
     figures(rounds=rounds, files=7, faults=rounds)
 
 
@@ -181,22 +203,21 @@ def test_a_read_only_root_is_scored_and_its_ratings_wait(home: Home, full: bool,
             mounts.mount("-o", "remount,rw", card)
             wait_until_settled(home, *locked, *free)
             assert sidecars(card) == {photo.name for photo in locked}
-            for turn in range(rounds):
-                # Again, when sidecars are there and new photos give the old ones other stars.
-                mounts.mount("-o", "remount,ro", card)
-                number = home.sql("select max(number) from calibrations")
-                free += make_photos(home.photos, 12 * 2**turn, first=100 * (turn + 1))
-                until(
-                    lambda number=number: home.sql("select max(number) from calibrations") > number,
-                    "new stars",
-                )
+            daemon.stop()
+        for turn in range(rounds):
+            # Again, when sidecars are there and every photo gets other stars.
+            mounts.mount("-o", "remount,ro", card)
+            stars = 1 + 4 * ((turn + 1) % 2)
+            shares = json.dumps([100 if number == stars else 0 for number in range(1, 6)])
+            with running(home, card, home.photos, MACLIP_RATING__SHARES=shares, **SOON) as daemon:
                 until(lambda: "read-only" in home.maclip("status").stdout, "a word about it")
-                assert home.sql("select coalesce(max(attempts), 0) from jobs") == [(0,)]
+                waiting = "select count(*), max(attempts) from jobs where kind = 'rate'"
+                until(lambda waiting=waiting: home.sql(waiting) == [(6, 0)], "only those of the card to wait")
                 mounts.mount("-o", "remount,rw", card)
                 wait_until_settled(home, *locked, *free)
-            assert home.sql("select count(*) from photos where stars_written is not rating_in_file") == [(0,)]
-            until(lambda: "read-only" not in home.maclip("status").stdout, "the end of the pause")
-            daemon.stop()
+                until(lambda: "read-only" not in home.maclip("status").stdout, "the end of the pause")
+                daemon.stop()
+            assert home.sql("select distinct stars_written, rating_in_file from photos") == [(stars, stars)]
         after = originals(card) | originals(home.photos)
         assert {path: after[path] for path in before} == before
     figures(rounds=1 + rounds, files=len(locked) + len(free), faults=1 + rounds)
@@ -206,42 +227,58 @@ def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(
     home: Home, full: bool, figures: Figures
 ) -> None:
     rounds = 4 if full else 1
+    photos: list[Path] = []
+    with mounts.failing_disk(home.folder / "image", home.photos) as disk, running(home, **SOON) as daemon:
+        until(lambda: home.sql("select 1 from roots where scanned_at is not null"), "a first scan")
+        for turn in range(rounds):
+            rows = home.sql(ROWS)
+            with stopped(daemon.process.pid):  # until the photos are there and the disk is broken
+                photos += make_photos(disk.point, 6, first=100 * turn)
+                before = originals(disk.point)
+                disk.fail(photos)
+            wait_for_the_pause(home, "cannot be read (Input/output error)")
+            check_that_it_idles(daemon, full)
+            check_that_no_attempt_was_used_up(home)
+            disk.heal()
+            wait_until_settled(home, *photos)
+            assert {row[:5] for row in rows} <= {row[:5] for row in home.sql(ROWS)}
+            assert originals(disk.point) == before
+            assert sidecars(disk.point) == {photo.name for photo in photos}
+        # One bad photo on a good disk fails alone.
+        with stopped(daemon.process.pid):
+            photos += make_photos(disk.point, 4, first=900)
+            bad = mounts.last_on_disk(photos)
+            disk.fail([bad])
+            bad.touch()  # so that it is looked at in any case
+        until(lambda: home.sql("select count(*) from photo_failures") == [(1,)], "the failure")
+        names = {photo.name for photo in photos if photo != bad}
+        until(lambda: home.scored().keys() == names, "the others scored")
+        assert home.sql("select state from roots") == [("watched",)]
+        daemon.stop()
+    figures(rounds=1 + rounds, files=len(photos), faults=1 + rounds, note="a disk that gives EIO")
+
+
+def test_ratings_on_a_disk_that_cannot_be_read_use_up_no_attempts(
+    home: Home, full: bool, figures: Figures
+) -> None:
+    if not full:
+        pytest.skip("the long form has it: what scores do, ratings do in the same way")
     with mounts.failing_disk(home.folder / "image", home.photos) as disk:
         photos = make_photos(disk.point, 6)
         with running(home, MACLIP_RATING__MODE="off", **SOON) as daemon:
             until(lambda: len(home.scored()) == 6, "six scores")
             until(lambda: home.sql("select 1 from calibrations"), "a calibration")
             daemon.stop()
-        for turn in range(1 + rounds):
-            rows = [row[:5] for row in home.sql(ROWS)]
-            if turn:  # photos to score; before, scored ones to rate
-                photos += make_photos(disk.point, 4, first=100 * turn)
-            before = originals(disk.point)
-            disk.fail(photos)
-            with running(home, **SOON) as daemon:
-                wait_for_the_pause(home, "cannot be read (Input/output error)")
-                check_that_it_idles(daemon, full)
-                assert home.sql("select count(*) from photo_failures") == [(0,)]
-                assert home.sql("select count(*) from jobs where attempts > 0") == [(0,)]
-                disk.heal()
-                wait_until_settled(home, *photos)
-                said = daemon.stop()
-            assert not [line for line in said.splitlines() if "outcome='retry'" in line or "dead" in line]
-            assert set(rows) <= {row[:5] for row in home.sql(ROWS)}
-            assert originals(disk.point) == before
-            assert sidecars(disk.point) == {photo.name for photo in photos}
-        # One bad photo on a good disk fails alone.
-        photos += make_photos(disk.point, 4, first=900)
-        bad = mounts.last_on_disk(photos)
-        disk.fail([bad])
-        bad.touch()  # so that it is looked at in any case
+        disk.fail(photos)
         with running(home, **SOON) as daemon:
-            until(lambda: home.sql("select count(*) from photo_failures") == [(1,)], "the failure")
-            names = {photo.name for photo in photos if photo != bad}
-            until(lambda: home.scored().keys() == names, "the others scored")
-            assert home.sql("select state from roots") == [("watched",)]
-            daemon.stop()
-    figures(rounds=2 + rounds, files=len(photos), faults=2 + rounds, note="a disk that gives EIO")
+            wait_for_the_pause(home, "cannot be read (Input/output error)")
+            check_that_no_attempt_was_used_up(home)
+            disk.heal()
+            wait_until_settled(home, *photos)
+            said = daemon.stop()
+        assert not [line for line in said.splitlines() if "outcome='retry'" in line or "dead" in line]
+        assert sidecars(disk.point) == {photo.name for photo in photos}
+    figures(rounds=1, files=len(photos), faults=1)
 
 
 def test_a_network_share_is_polled_and_a_lost_server_is_waited_for(

@@ -147,7 +147,7 @@ def test_events_that_the_kernel_lost_are_made_good_by_a_scan(
             )
             # And it hears again, in the new folder too.
             wait_for(home, make_photo(home.photos / f"lost{turn}" / f"heard{turn}.jpg", 200 + turn))
-        check_that_it_is_said(home, "sysctl fs.inotify.max_queued_events")
+        check_that_it_is_said(home, "sysctl fs.inotify.max_queued_events", "status")
         assert home.sql(when) == scored_at, "a renamed photo was scored again"
         daemon.stop()
     note = f"a queue of {queue} events overflowed"
