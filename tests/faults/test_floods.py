@@ -35,7 +35,7 @@ def tiny_photo(path: Path, seed: int) -> Path:
 
 
 def seed_of(number: int) -> int:
-    """Four photos share their pixels: each is decoded; one of them is scored, or those on their way together."""
+    """Four photos share their pixels: each is decoded, but as a rule only one of them scored."""
     return number // 4
 
 
