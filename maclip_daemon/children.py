@@ -26,7 +26,7 @@ __all__ = ["Child", "Handler", "Header", "Reply", "configuration", "serve"]
 Handler = Callable[[Header, bytes], tuple[Header, bytes]]
 _Outgoing = queue.SimpleQueue[tuple[Header, bytes | memoryview] | None]
 
-START_S = 120.0  # for a child to load its libraries, from a cold disk and beside others
+START_S = 300.0  # for a child to load its libraries, from a cold disk, at low priority on a busy machine
 _STEP_S = 1.0  # of waiting for an answer; what a suspended parent may lose of its patience
 _STDERR_LINES_KEPT = 20  # enough to show why a child died
 _LAST_WORDS_S = 1.0  # for the thread that reads them; on a busy machine the process may be gone sooner
