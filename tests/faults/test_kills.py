@@ -31,7 +31,8 @@ A_MOMENT_S = 0.15  # what the metadata process takes for a few sidecars
 WAIT_FOR_WORK_S = 60.0  # before a round takes the moment as it is: starting may take that beside others
 SCORE_DIGITS = 6  # that a sidecar holds
 SAME_SCORE = 1e-3  # photos that share a batch round differently in bf16; other photos differ by far more
-DATA = ("library.db", "daemon.", "spool")
+KEPT = {"library.db", "library.db-wal", "library.db-shm", "library.db.closed", "spool"}
+KEPT |= {"daemon.lock", "daemon.notice", "batch-sizes.json"}  # in the data folder; all else would be stray
 XMP = "{http://ns.adobe.com/xap/1.0/}"
 MACLIP = "{http://ns.maclip-daemon/quality/1.0/}"
 SIDECAR = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -316,8 +317,7 @@ def check_files(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
         )
     assert set(contents(home.photos)) == expected
     assert not list((home.data / "spool").iterdir())
-    stray = [path.name for path in home.data.iterdir() if not path.name.startswith(DATA)]
-    assert not stray
+    assert {path.name for path in home.data.iterdir()} <= KEPT
 
 
 def attributes(sidecar: Path) -> dict[str, str]:
