@@ -23,9 +23,9 @@ from bench_growth import (
     calibrated,
     first_photos,
     ingested,
-    make_library,
     reconciliation,
 )
+from bench_library import make_library
 from rich.console import Console
 from rich.table import Table
 
