@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -119,11 +117,9 @@ def _list(value: object) -> list[object]:
 
 
 def _write(file: Path, sizes: Mapping[str, object]) -> None:
-    """Replace the file; without space or permission the search is made again the next time."""
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(json.dumps(sizes, indent=1, sort_keys=True), encoding="utf-8")
-        os.replace(temporary, file)  # noqa: PTH105
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    """Write the file, in place: a killed process leaves nothing beside it, and a damaged file counts as none.
+
+    Without space or permission the search is made again the next time.
+    """
+    with contextlib.suppress(OSError):
+        file.write_text(json.dumps(sizes, indent=1, sort_keys=True), encoding="utf-8")
