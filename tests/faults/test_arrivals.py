@@ -76,6 +76,7 @@ def test_a_photo_that_is_overwritten_while_it_waits_for_its_turn_is_scored_whole
         for seed in range(1, rounds + 1):
             copyist = Copyist(home, seed)
             paths = [home.photos / f"seed {seed}" / f"{mode}.jpg" for mode in ("wb", "r+b")]
+            copyist.scored(home.photos / f"seed {seed}" / "wakes the decoder.jpg")
             with ThreadPoolExecutor() as pool, stopped(daemon, DECODER):
                 for path in paths:
                     path.write_bytes(copyist.picture())
@@ -105,6 +106,8 @@ def test_a_sidecar_is_never_made_from_a_part_of_its_photo(
     for seed in range(1, rounds + 1):
         copyist = Copyist(home, seed)
         photo = home.photos / f"seed {seed}" / "titled.jpg"
+        copyist.scored(photo.with_name("wakes the metadata process.jpg"))
+        until(photo.with_name("wakes the metadata process.jpg.xmp").exists, "its sidecar")
         with stopped(daemon, METADATA):
             photo.write_bytes(titled(copyist.picture()))
             until(lambda photo=photo: photo.name in home.scored(), "the score")
