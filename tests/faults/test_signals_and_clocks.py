@@ -7,6 +7,7 @@ import contextlib
 import random
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ VIEWS = 5  # of a photo under the protocol spaq448
 HOUR = 3600
 # Stars that depend on no other photo: every photo is then to be rated exactly once.
 SETTINGS = {"MACLIP_RATING__EDGES": "[0.2, 0.4, 0.6, 0.8]", "MACLIP_SCORING__PROTOCOL": "spaq448"}
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A shell lets its background jobs ignore SIGINT, and they pass that on; a user's daemon hears it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
