@@ -53,6 +53,8 @@ class Rating:
         self._jobs = rate_jobs
         self._writer = writer
         self._scale_id = scale_id
+        self._failed: set[int] = set()
+        """Photos whose last attempt failed: what was prepared for them may be where their folder is now."""
         self.looked_at_files = False
         """Whether the files of earlier runs were looked at."""
 
@@ -96,7 +98,7 @@ class Rating:
             self._jobs.give_back(held)
         except errors.MaclipError as error:
             if len(held) == 1:
-                self._jobs.fail(held[0], error)
+                self._fail(held[0], error)
                 return
             for job in held:
                 if self._state.stopping.is_set():
@@ -114,6 +116,7 @@ class Rating:
             raise
 
     def _rate(self, held: list[LeasedJob]) -> None:
+        self._remove_what_moved_along(held)
         with self._library.reading() as session:
             calibration = calibrations.current(session, self._scale_id)
             subjects = {
@@ -138,19 +141,32 @@ class Rating:
             if isinstance(result, errors.NoSpace):
                 full.append((job, result))
             elif isinstance(result, errors.MaclipError):
-                self._jobs.fail(job, result)
+                self._fail(job, result)
             elif result.status != "prepared":
                 self._jobs.leave(job, result)
             elif not wholeness.is_as_found(self._library, job.path):
                 # A sidecar made from half a photo would lack the title and the tags that are in it.
                 self._writer.discard(result)
-                self._jobs.fail(job, errors.FileChanged(wholeness.BEING_WRITTEN))
+                self._fail(job, errors.FileChanged(wholeness.BEING_WRITTEN))
             else:
                 prepared.append((job, result))
         full += self._commit(prepared)
         for device in {job.device for job, _ in prepared} - {job.device for job, _ in full}:
             self._state.pauses.end(PhotoDisk(device))
         self._rest(full)
+
+    def _fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
+        self._failed.add(job.photo_id)
+        self._jobs.fail(job, error)
+
+    def _remove_what_moved_along(self, held: list[LeasedJob]) -> None:
+        """A folder that is renamed takes along what was prepared in it, to where nobody had told of yet.
+
+        Its photos are rated again at their new place, and nothing else is in hand at this moment.
+        """
+        again = [job for job in held if job.photo_id in self._failed]
+        remove_strays({Path(job.path).parent for job in again}, self._state.clock())
+        self._failed.difference_update(job.photo_id for job in again)
 
     def _rest(self, full: list[tuple[LeasedJob, errors.NoSpace]]) -> None:
         """Let the ratings of these disks wait for space; those of other disks go on."""
@@ -196,7 +212,7 @@ class Rating:
         self._jobs.settle_all(prepared, entries, outcomes)
         for (job, _), error in zip(prepared, outcomes, strict=True):
             if error is not None and not isinstance(error, errors.NoSpace):
-                self._jobs.fail(job, error)
+                self._fail(job, error)
         return [
             (job, error)
             for (job, _), error in zip(prepared, outcomes, strict=True)

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import FolderListing, FoundFile, scan
@@ -16,6 +17,7 @@ from maclip_daemon.folders.settler import Verdict, judge
 from maclip_daemon.library import jobs, photos
 from maclip_daemon.library.database import Library
 from maclip_daemon.photos.formats import is_photo
+from maclip_daemon.pipeline.recovery import remove_strays
 from maclip_daemon.pipeline.run_state import RunState
 
 SIGHTINGS_IN_ONE_TRANSACTION = 500  # short enough that other writers hardly wait
@@ -117,11 +119,16 @@ class Reconciliation:
     def _record(self) -> None:
         files, self._whole = self._whole, []
         for start in range(0, len(files), SIGHTINGS_IN_ONE_TRANSACTION):
-            sightings = record(
-                self._library, self._state, self._root_id, files[start : start + SIGHTINGS_IN_ONE_TRANSACTION]
-            )
-            moved = {sighting.photo_id for sighting in sightings if sighting.change == "moved"}
-            self._moved |= moved
+            part = files[start : start + SIGHTINGS_IN_ONE_TRANSACTION]
+            sightings = record(self._library, self._state, self._root_id, part)
+            moved = {
+                sighting.photo_id: Path(file.path).parent
+                for file, sighting in zip(part, sightings, strict=True)
+                if sighting.change == "moved"
+            }
+            self._moved |= moved.keys()
+            # What a killed run had prepared for them lies where their folder is now.
+            remove_strays(set(moved.values()), self._state.began_at)
             self._report.moved += len(moved)
             self._report.returned += sum(sighting.change == "returned" for sighting in sightings)
             self._report.queued += sum(sighting.needs_score for sighting in sightings)

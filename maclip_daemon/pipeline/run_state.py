@@ -48,6 +48,7 @@ class RunState:
 
     def __init__(self, clock: Callable[[], float] = time.time, pause_s: float = PAUSE_S) -> None:
         self.clock = clock
+        self.began_at = clock()
         self.pauses = Pauses(pause_s)
         self.pulse = Pulse()
         self.tally = Tally()

@@ -254,3 +254,13 @@ def test_a_photo_that_comes_back_gets_the_stars_of_the_calibration_of_the_meanti
     away.rename(photo)
     until(lambda: home.sql(all_stars) == [(6,)], "one star for the one that came back")
     assert 'xmp:Rating="1"' in Path(f"{photo}.xmp").read_text("utf-8")
+
+
+def test_what_a_killed_daemon_had_prepared_is_removed_where_its_folder_is_now(home: Home) -> None:
+    make_photos(home.photos / "card", 5)
+    home.maclip("run", "--once", home.photos)
+    stray = home.photos / "card" / ".maclip-0123456789abcdef.tmp"
+    stray.write_bytes(b"a sidecar that never came to its place")
+    (home.photos / "card").rename(home.photos / "Iceland")
+    assert "Nothing to do." in home.maclip("run", "--once", home.photos).stdout
+    assert sorted(path.suffix for path in (home.photos / "Iceland").iterdir()) == [".jpg"] * 5 + [".xmp"] * 5
