@@ -46,6 +46,7 @@ class Daemon:
         self._reload = False
         self._remembered: dict[str, Any] | None = None
         self._paused_because = ""
+        self._announced = False
 
     def run(self) -> None:
         """Work in the foreground until SIGTERM or SIGINT.
