@@ -80,7 +80,7 @@ def given(**values: Any) -> dict[str, Any]:
 
 def absolute(path: Path) -> str:
     """Return a path as the library knows it: absolute, `~` expanded, the links of its folder resolved."""
-    expanded = path.expanduser()
+    expanded = Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's fails for a file named ~x.jpg
     if expanded.is_dir():
         return os.path.realpath(expanded)
     parent = os.path.realpath(expanded.parent)

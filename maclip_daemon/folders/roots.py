@@ -64,7 +64,8 @@ def open_root(path: Path) -> Root:
     permission.
     """
     try:
-        resolved = path.expanduser().resolve(strict=True)
+        # pathlib's own way fails for a folder named ~x
+        resolved = Path(os.path.expanduser(path)).resolve(strict=True)  # noqa: PTH111
         mode = resolved.stat().st_mode
     except FileNotFoundError:
         raise RootOffline(

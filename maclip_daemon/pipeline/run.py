@@ -227,9 +227,9 @@ def _open_roots(folders: Sequence[Path], settings: Settings, library: Library) -
     opened = []
     for folder in folders:
         try:
-            opened.append(roots.open_root(folder.expanduser()))
+            opened.append(roots.open_root(folder))
         except errors.RootOffline:
-            path = os.path.realpath(folder.expanduser())
+            path = os.path.realpath(os.path.expanduser(folder))  # noqa: PTH111 - as in `open_root`
             if path not in known:
                 raise
             opened.append(Root(path))

@@ -32,7 +32,7 @@ def collect(paths: Sequence[Path], settings: Settings) -> list[Path]:
     exclusion = Exclusion(settings.folders.exclude)
     found: list[Path] = []
     for given in paths:
-        path = given.expanduser()
+        path = Path(os.path.expanduser(given))  # noqa: PTH111 - pathlib's fails for a file named ~x.jpg
         if path.is_dir():
             for listing in scan(os.path.abspath(path), exclusion, is_photo):
                 found += (Path(file.path) for file in listing.files)

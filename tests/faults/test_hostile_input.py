@@ -139,7 +139,7 @@ def test_a_name_is_only_a_name(home: Home, full: bool, figures: Figures) -> None
     assert [line for line in said.splitlines() if line.startswith("2026-01-01")] == []
     assert set(home.scored()) == set(NAMES)
     assert {path: data for path, data in contents(home.photos).items() if path in before} == before
-    for name in NAMES if full else ("-rf.jpg", NAMES[11]):
+    for name in NAMES if full else ("-rf.jpg", "~.jpg", NAMES[11]):
         shown = home.maclip("show", home.photos / name).stdout
         assert is_plain(shown)
         with contextlib.chdir(home.photos):
