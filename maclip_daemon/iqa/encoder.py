@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from maclip_daemon.iqa.attention_pool import MeanTokenPool
 from maclip_daemon.iqa.fused_convolutions import fuse
+from maclip_daemon.iqa.protocols import VIEW_SIZE
 from maclip_daemon.iqa.views import CLIP_NORMALISATION, Normalisation
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -32,8 +33,12 @@ class Encoder:
         precision: Precision = "fp32",
         normalisation: Normalisation = CLIP_NORMALISATION,
         any_size: bool | None = None,
+        beginning: nn.Module | None = None,
     ) -> None:
-        """`any_size`: whether the tower takes photos of any size; None: only if it is a ModifiedResNet."""
+        """`any_size`: whether the tower takes photos of any size; None: only if it is a ModifiedResNet.
+
+        `beginning`: first layers that come before the tower and stay in fp32 whatever the precision.
+        """
         self.device = torch.device(device)
         self.precision: Precision = precision
         self.normalisation = normalisation
@@ -45,13 +50,25 @@ class Encoder:
             fold_batch_norms(tower)
         tower.to(device=self.device, dtype=DTYPES[precision])
         self._tower = tower.to(memory_format=torch.channels_last)
+        self._beginning = beginning
+        if beginning is not None:
+            beginning.eval().requires_grad_(False)
+            beginning.to(device=self.device).to(memory_format=torch.channels_last)
         if self.device.type == "cpu":
-            fuse(self._tower, DTYPES[precision])
+            example = torch.zeros(1, 3, VIEW_SIZE, VIEW_SIZE)
+            if beginning is not None:
+                fuse(beginning, example)
+                with torch.no_grad():
+                    example = beginning(example)
+            fuse(self._tower, example.to(DTYPES[precision]))
 
     @torch.inference_mode()
     def encode(self, views: Tensor) -> Tensor:
         """Features [N, D], fp32 on the CPU, of normalised views [N, 3, h, w]."""
-        batch = views.to(device=self.device, dtype=DTYPES[self.precision], memory_format=torch.channels_last)
+        batch = views.to(device=self.device)
+        if self._beginning is not None:
+            batch = self._beginning(batch.float().contiguous(memory_format=torch.channels_last))
+        batch = batch.to(dtype=DTYPES[self.precision], memory_format=torch.channels_last)
         features: Tensor = self._tower(batch)
         return features.float().cpu()
 

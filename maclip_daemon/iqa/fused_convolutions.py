@@ -16,8 +16,6 @@ from open_clip.modified_resnet import Bottleneck, ModifiedResNet
 from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 from torch import Tensor, nn
 
-from maclip_daemon.iqa.protocols import VIEW_SIZE
-
 Activation = Literal["none", "relu", "relu6"]
 _ONEDNN_ACTIVATIONS: dict[Activation, tuple[str, list[float]]] = {
     "none": ("none", []),
@@ -87,18 +85,18 @@ class FusedBottleneck(nn.Module):
 
 
 @torch.no_grad()
-def fuse(tower: nn.Module, dtype: torch.dtype) -> None:
-    """Fuse what can be fused, in place, in a tower on the processor.
+def fuse(tower: nn.Module, example: Tensor) -> None:
+    """Fuse what can be fused, in place, in a tower on the processor that takes what is like `example`.
 
     Knows OpenAI's ResNets and the blocks of EfficientNets. Other towers, towers whose batch norms are not
-    folded, and all of them where PyTorch or the processor has no such operators for this `dtype`, stay as
+    folded, and all of them where PyTorch or the processor has no such operators for its precision, stay as
     they are.
     """
     known = [module for module in tower.modules() if type(module) in _FOLLOWERS]
     folded = not any(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
-    if not (known and folded and is_available(dtype)):
+    if not (known and folded and is_available(example.dtype)):
         return
-    sizes = _input_sizes(tower, dtype)
+    sizes = _input_sizes(tower, example)
     for module in known:
         for convolution_name, activation_name in _FOLLOWERS[type(module)]:
             convolution = getattr(module, convolution_name)
@@ -124,8 +122,8 @@ def _activation(module: nn.Module) -> Activation | None:
     return names.get(type(module))
 
 
-def _input_sizes(tower: nn.Module, dtype: torch.dtype) -> dict[nn.Module, tuple[int, ...]]:
-    """The size [N, C, h, w] in which one view reaches each convolution."""
+def _input_sizes(tower: nn.Module, example: Tensor) -> dict[nn.Module, tuple[int, ...]]:
+    """The size [N, C, h, w] in which the example reaches each convolution."""
     sizes: dict[nn.Module, tuple[int, ...]] = {}
 
     def note(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -135,7 +133,7 @@ def _input_sizes(tower: nn.Module, dtype: torch.dtype) -> dict[nn.Module, tuple[
         module.register_forward_pre_hook(note) for module in tower.modules() if isinstance(module, nn.Conv2d)
     ]
     try:
-        tower(torch.zeros(1, 3, VIEW_SIZE, VIEW_SIZE, dtype=dtype))
+        tower(example)
     finally:
         for hook in hooks:
             hook.remove()

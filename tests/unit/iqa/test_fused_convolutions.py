@@ -119,7 +119,7 @@ def test_a_tower_whose_batch_norms_are_not_folded_stays_as_it_is(checkpoint: Che
     with torch.no_grad():
         tower.attnpool = MeanTokenPool(tower.attnpool)
         before = tower(given)
-        fused_convolutions.fuse(tower, torch.float32)
+        fused_convolutions.fuse(tower, given)
         assert torch.equal(tower(given), before)
 
 
@@ -132,3 +132,28 @@ def test_the_mean_token_pool_is_open_clips_attention_pool_without_its_positional
             nn.init.normal_(projection.bias)  # open_clip begins with zeros, which would hide a lost bias
         activations = torch.randn(3, 256, 7, 7)
         torch.testing.assert_close(MeanTokenPool(pool)(activations), pool(activations), rtol=1e-4, atol=1e-5)
+
+
+def test_the_built_in_model_in_bf16_keeps_its_scores_within_a_hundredth() -> None:
+    from maclip_daemon.iqa import loading, metrics, models
+    from maclip_daemon.iqa.judge import judge
+    from maclip_daemon.iqa.views import make_views
+
+    metric = metrics.maclip()
+    generator = torch.Generator().manual_seed(3)
+    shapes = torch.rand(6, 3, 12, 16, generator=generator)
+    smooth = nn.functional.interpolate(shapes, (363, 544), mode="bicubic").clamp(0, 1)
+    grain = 0.05 * torch.randn(6, 3, 363, 544, generator=generator)
+    photos = ((smooth + grain).clamp(0, 1) * 255).byte().movedim(1, -1)
+
+    def scores(precision: str) -> list[float]:
+        model = loading.load(
+            models.resolve("builtin", Path()),
+            metric,
+            Path(),
+            precision=precision,  # type: ignore[arg-type]
+        )
+        features = [model.encoder.encode(make_views(pixels, metric.views)) for pixels in photos]
+        return [judge(metric, one, model.prompts, model.logit_scale).score for one in features]
+
+    assert scores("bf16") == pytest.approx(scores("fp32"), abs=0.01)
