@@ -169,12 +169,17 @@ def percentile_for(calibration: Calibration, score: float) -> float | None:
     return percentile + slope * (score - low)
 
 
-# A pair of RAW and JPEG counts once: with the score of its RAW.
-_LEADING = (
-    "photo_id NOT IN (SELECT pair.photo_id FROM photo_pairs pair"
-    " JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scale_id = :scale)"
+# A pair of RAW and JPEG counts once: with the score of its RAW. Those that follow one are taken out of what
+# the index (scale_id, score) holds. Asked for each score, SQLite would read a million rows of the table; and
+# CROSS JOIN keeps it from beginning with the scores.
+_FOLLOWING = (
+    "SELECT s.score FROM photo_pairs pair"
+    " CROSS JOIN scores s ON s.photo_id = pair.photo_id AND s.scale_id = :scale"
+    " CROSS JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scale_id = :scale"
 )
-_COUNT = text(f"SELECT count(*) FROM scores WHERE scale_id = :scale AND {_LEADING}")
+_COUNT = text(
+    f"SELECT (SELECT count(*) FROM scores WHERE scale_id = :scale) - (SELECT count(*) FROM ({_FOLLOWING}))"
+)
 
 
 def _count(session: Session, scale_id: int) -> int:
@@ -205,10 +210,22 @@ def _sorted_scores(session: Session, scale_id: int) -> array[float]:
     assert isinstance(
         driver, sqlite3.Connection
     )  # without SQLAlchemy's rows: a million in a third of a second
-    rows = driver.execute(
-        f"SELECT score FROM scores WHERE scale_id = :scale AND {_LEADING} ORDER BY score", {"scale": scale_id}
-    )
-    return array("d", chain.from_iterable(rows))
+    key = {"scale": scale_id}
+    rows = driver.execute("SELECT score FROM scores WHERE scale_id = :scale ORDER BY score", key)
+    scores = array("d", chain.from_iterable(rows))
+    following = [score for (score,) in driver.execute(f"{_FOLLOWING} ORDER BY s.score", key)]
+    return _without(scores, following) if following else scores
+
+
+def _without(scores: array[float], taken: Sequence[float]) -> array[float]:
+    """Give the sorted scores without those taken, each of which is among them."""
+    left, start = array("d"), 0
+    for score in taken:
+        index = bisect_left(scores, score, start)
+        left.extend(scores[start:index])
+        start = index + 1
+    left.extend(scores[start:])
+    return left
 
 
 def _edges(scores: Sequence[float], shares: Shares) -> Edges:
