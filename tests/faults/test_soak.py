@@ -114,8 +114,8 @@ def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_mode
         faults=len(faults),
         note=(
             f"{(time.monotonic() - began) / 60:.0f} minutes, {sum(hands.done.values())} deeds, seed {seed};"
-            f" {model.renames_kept} renamed photos kept their scores; {model.left_by_us} sidecars were written"
-            f" where a photo had left in that moment; in {len(life)} rounds of one process"
+            f" {model.renames_kept} renamed photos kept their scores; {model.left_by_us} sidecars came"
+            f" where a photo had just left; in {len(life)} rounds of one process"
             f" memory {grown.get('memory', 0) / 2**20:+.1f} MiB, threads {grown.get('threads', 0):+.0f},"
             f" open files {grown.get('files', 0):+.0f}"
         ),
