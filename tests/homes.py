@@ -89,7 +89,7 @@ class Home:
     def stop(self, process: subprocess.Popen[str], number: int = signal.SIGTERM) -> str:
         """Ask a daemon to end and return all it said."""
         process.send_signal(number)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=PATIENCE_S)
         return said
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:

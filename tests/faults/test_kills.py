@@ -178,7 +178,7 @@ def worst_moments(home: Home) -> list[tuple[str, Callable[[], object]]]:
 def check_after_the_last_start(home: Home, pool: dict[Path, dict[str, bytes]], kills: Kills) -> None:
     """The daemon comes to rest; then everything is as if nobody had ever killed it."""
     daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
-    until(lambda: is_settled(home, len(pool)), f"rest after {kills}")
+    until(lambda: is_settled(home, len(pool)), f"rest after {kills}", 5 * PATIENCE_S)
     said = home.stop(daemon)
     assert daemon.returncode == 0, said
     # One that was loading its libraries when its parent died notices when it has loaded them.
