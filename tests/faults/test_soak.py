@@ -171,7 +171,7 @@ def unplug(hands: Hands) -> str:
     root.rename(away)
     time.sleep(hands.chance.uniform(0, LONGEST_AWAY_S))
     away.rename(root)
-    hands.model.was_unplugged = True
+    hands.model.unplugged()
     return "unplugged"
 
 

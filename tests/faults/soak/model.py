@@ -200,6 +200,15 @@ class Model:
             if photo.unnoticed_until == "a start":
                 photo.unnoticed_until = ""
 
+    def unplugged(self) -> None:
+        """The root was away for a moment. The looks at the sidecars of renamed photos went with their jobs."""
+        self.interruptions += 1
+        self.was_unplugged = True
+        for photo in self.photos.values():
+            photo.log.append("  (unplugged)")
+            if photo.has_moved:
+                photo.unnoticed_until = "a look"
+
     def story_of(self, path: str) -> list[str]:
         """What happened to the photo at a path."""
         path = path.removesuffix(".xmp")
