@@ -201,7 +201,7 @@ class Model:
                 photo.unnoticed_until = ""
 
     def unplugged(self) -> None:
-        """The root was away for a moment. The looks at the sidecars of renamed photos went with their jobs."""
+        """The root was away for a moment; the looks at sidecars of renamed photos went with their jobs."""
         self.interruptions += 1
         self.was_unplugged = True
         for photo in self.photos.values():
