@@ -59,10 +59,15 @@ def photo_that_keeps_exiv2_busy(seed: int) -> bytes:
 
 
 def rated_by_a_person(seed: int) -> bytes:
-    """A JPEG with five stars and a title of a person in it."""
+    """A JPEG with five stars and a title of a person in it; every other one with an impossible EXIF entry."""
     with pyexiv2.ImageData(still_bytes(picture(seed=seed), "jpg")) as image:
+        image.modify_exif({"Exif.Image.Make": "Canon", "Exif.Image.Model": "Test"})
         image.modify_xmp({"Xmp.xmp.Rating": "5", "Xmp.dc.title": "mine"})
-        return bytes(image.get_bytes())
+        data = bytearray(image.get_bytes())
+    if seed % 2:
+        count_of_first_entry = data.index(b"Exif\0\0") + 6 + 8 + 2 + 4
+        data[count_of_first_entry : count_of_first_entry + 4] = b"\xff\xff\xff\x7f"
+    return bytes(data)
 
 
 def damaged_sidecar(seed: int) -> bytes:

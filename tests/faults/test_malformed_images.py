@@ -10,7 +10,6 @@ import contextlib
 import os
 import random
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +30,6 @@ SEED = 20261120
 NEIGHBOURS = 6
 MOST_GROWTH = 50 << 20  # bytes of the parent process over what it had with its first photos
 PATIENCE_S = 240.0
-DECODER, METADATA = "maclip_daemon.photos.decoder_process", "maclip_daemon.metadata.process"
 SETTLED = """
     select (select count(*) from jobs where state <> 'dead')
          + (select count(*) from photos p where p.state = 'scored' and p.rating_owner = 'none'
@@ -87,12 +85,15 @@ def among_neighbours(home: Home, **environment: str) -> Iterator[LoggedDaemon]:
         assert reason.isprintable(), reason
 
 
-def child(daemon: LoggedDaemon, module: str) -> psutil.Process | None:
-    with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(daemon.process.pid).children():
-            if module in process.cmdline():
-                return process
-    return None
+def struck(home: Home, daemon: LoggedDaemon, fault: int) -> bool:
+    """Send a signal to a decoder that has a photo open; False when all are decoded before one is met."""
+    while home.sql("select 1 from jobs where kind = 'score' and state <> 'dead'"):
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(daemon.process.pid).children():
+                if any("slow_" in file.path for file in process.open_files()):
+                    process.send_signal(fault)
+                    return True
+    return False
 
 
 def test_each_of_many_mutated_photos_is_scored_or_named(home: Home, full: bool, figures: Figures) -> None:
@@ -127,7 +128,7 @@ def test_damaged_metadata_cost_a_rating_at_most_and_never_a_neighbours(
         files[f"meta_{number:04}_b.png"] = damaged_metadata.photo_whose_damage_exiv2_logs_and_throws(number)
         # Each behind one over which pyexiv2 keeps an error for the next.
         if number % 10 == 0:
-            rated[f"meta_{number:04}_c.jpg"] = damaged_metadata.rated_by_a_person(1000 + number)
+            rated[f"meta_{number:04}_c.jpg"] = damaged_metadata.rated_by_a_person(1000 + number // 10)
         if number % 3 == 0:
             sidecars[f"meta_{number:04}_a.{suffix}.xmp"] = damaged_metadata.damaged_sidecar(number)
     with among_neighbours(home) as daemon:
@@ -177,21 +178,17 @@ def test_a_decoder_that_crashes_or_hangs_costs_the_photo_it_had(
     home: Home, full: bool, figures: Figures
 ) -> None:
     rounds = 5 if full else 2
-    chance = random.Random(SEED)
     environment = {"MACLIP_DECODING__TIMEOUT_S": "5", "MACLIP_JOBS__MAX_ATTEMPTS": "1"}
     faults = 0
     with among_neighbours(home, **environment) as daemon:
         for number in range(rounds):
             for seed in range(3):
-                data = still_bytes(picture(3000, 2000, seed=100 * number + seed), "png", compress_level=1)
+                data = still_bytes(picture(4000, 3000, seed=100 * number + seed), "png", compress_level=1)
                 (home.photos / f"slow_{number}_{seed}.png").write_bytes(data)
-            for fault in (signal.SIGSEGV, signal.SIGSTOP):
-                decoder = until(lambda: child(daemon, DECODER), "a decoder")
-                time.sleep(chance.uniform(0, 0.3))
-                with contextlib.suppress(psutil.Error):
-                    decoder.send_signal(fault)
-                    faults += 1
+            until(lambda: home.sql("select 1 from jobs where kind = 'score' and state <> 'dead'"), "work")
+            faults += sum(struck(home, daemon, fault) for fault in (signal.SIGSEGV, signal.SIGSTOP))
             settled(home, daemon)
+    assert faults
     for reason in failures(home).values():
         assert "ended by signal 11" in reason or "took longer than 5 s" in reason, reason
     assert len(failures(home)) <= faults
