@@ -178,6 +178,8 @@ def worst_moments(home: Home) -> list[tuple[str, Callable[[], object]]]:
 def check_after_the_last_start(home: Home, pool: dict[Path, dict[str, bytes]], kills: Kills) -> None:
     """The daemon comes to rest; then everything is as if nobody had ever killed it."""
     daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
+    pid = "select json_extract(value, '$.pid') from notes where key = 'daemon'"
+    until(lambda: home.sql(pid) == [(daemon.pid,)], "the daemon at work")
     until(lambda: is_settled(home, len(pool)), f"rest after {kills}", 5 * PATIENCE_S)
     said = home.stop(daemon)
     assert daemon.returncode == 0, said
