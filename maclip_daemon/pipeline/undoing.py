@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
-from maclip_daemon.library import ratings
+from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.library import photos, ratings
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.metadata.writer import MetadataWriter
@@ -62,7 +63,10 @@ def _undo_file(
             return Undone(Path(path), "failed", str(error))
         if result.status == "changed":
             return Undone(Path(path), "changed", result.reason)
+        found = found_file(path) if row.kind == "embed" and result.status == "restored" else None
         with library.writing() as session:
             ratings.mark_undone(session, [row.id], now)
+            if found is not None and row.photo_id is not None:
+                photos.rewritten(session, row.photo_id, found)  # our own doing: nobody is writing the photo
         outcome = Undone(Path(path), result.status)
     return outcome
