@@ -276,7 +276,7 @@ def test_a_rename_that_changes_only_the_case_is_a_rename_where_case_does_not_cou
 
 @pytest.mark.parametrize("running", [True, False], ids=["under the daemon's eyes", "while it is away"])
 def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
-    home: Home, figures: Figures, running: bool
+    home: Home, full: bool, figures: Figures, running: bool
 ) -> None:
     for number, name in enumerate(
         ("IMG_1.jpg", "IMG_2.jpg", "IMG_3.JPG", "Album/IMG_4.jpg", "Album/IMG_5.jpg")
@@ -295,17 +295,19 @@ def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
         "IMG_3.JPG": "IMG_3.jpg",
         "Album": "ALBUM",
     }
+    waits = full or not running
+    if not waits:  # the sidecar of a photo that was renamed without it comes ten seconds later
+        del renames["IMG_3.JPG"]
     for old, new in renames.items():
         (home.photos / old).rename(home.photos / new)
     if not running:
         home.daemon()
-    expected = {"img_1.jpg", "IMG_2.jpg", "IMG_3.jpg", "ALBUM/IMG_4.jpg", "ALBUM/IMG_5.jpg"}
+    third = "IMG_3.jpg" if waits else "IMG_3.JPG"
+    expected = {"img_1.jpg", "IMG_2.jpg", third, "ALBUM/IMG_4.jpg", "ALBUM/IMG_5.jpg"}
     until(lambda: paths(home) == expected, "the new names")
-    until(
-        lambda: (home.photos / "IMG_3.jpg.xmp").exists(),
-        "a sidecar beside the photo that went without its own",
-    )
-    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    if waits:
+        until((home.photos / "IMG_3.jpg.xmp").exists, "a sidecar beside the photo that went without its own")
+        until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
     assert home.sql("select count(*) from photos") == [(5,)]
     assert dict(home.sql("select id, scored_at from scores")) == scored_at
     assert home.sql("select distinct rating_owner from photos") == [("maclip",)]
