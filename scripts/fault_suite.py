@@ -127,7 +127,7 @@ def try_mutations(chosen: list[Mutation]) -> int:
     survivors = 0
     for mutation in chosen:
         verdict = outcome(mutation)
-        survivors += verdict != "failed"
+        survivors += verdict not in ("failed", "stuck")
         console.print(
             f"{verdict:>9}  {mutation.promise}: {mutation.file}: {mutation.old.strip().splitlines()[0]}"
         )
@@ -137,7 +137,7 @@ def try_mutations(chosen: list[Mutation]) -> int:
 
 
 def outcome(mutation: Mutation) -> str:
-    """`failed`: the test noticed the mutation; `passed`: it did not; `broken`: it could not run."""
+    """`failed` or `stuck` (no end): the test noticed; `passed`: it did not; `broken`: no such line."""
     with tempfile.TemporaryDirectory(prefix="maclip-mutation-") as name:
         copy = Path(name)
         for part in ("maclip_daemon", "tests", "service", "scripts"):
@@ -150,15 +150,17 @@ def outcome(mutation: Mutation) -> str:
             return "broken"
         mutated.write_text(source.replace(mutation.old, mutation.new), encoding="utf-8")
         # PYTHONPATH and not the working directory: the child processes start with -P.
-        ended = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.test],
-            cwd=copy,
-            env=os.environ | {"PYTHONPATH": str(copy)},
-            capture_output=True,
-            text=True,
-            timeout=MUTATION_LIMIT_S,
-            check=False,
-        )
+        try:
+            ended = subprocess.run(
+                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.test],
+                cwd=copy,
+                env=os.environ | {"PYTHONPATH": str(copy)},
+                capture_output=True,
+                timeout=MUTATION_LIMIT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "stuck"
         # pytest: 0 all passed, 1 some failed, anything else did not run them.
         return {0: "passed", 1: "failed"}.get(ended.returncode, "broken")
 
