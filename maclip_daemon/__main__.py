@@ -19,24 +19,31 @@ def main() -> None:
         # A file name need not be valid UTF-8; it is printed byte for byte.
         stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone is understood
     except MaclipError as error:
         print(f"maclip: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-    except BrokenPipeError:
-        _end_quietly()
+    except BrokenPipeError as error:
+        _end_quietly(error.__context__)
     except SystemExit as end:
-        # click turns a broken pipe into exit code 1, which here means that photos failed.
         if isinstance(end.__context__, BrokenPipeError):
-            _end_quietly()
+            _end_quietly(end)
         raise
 
 
-def _end_quietly() -> NoReturn:
-    """The reader (`maclip worst | head -1`) has what it wanted; keep the interpreter's last flush quiet."""
+def _end_quietly(end: BaseException | None) -> NoReturn:
+    """The reader (`maclip worst | head -1`) has what it wanted; keep the interpreter's last flush quiet.
+
+    `end`: how the command ended. click turns a broken pipe into exit code 1, which here means failed photos.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+        sys.exit(end.code)
     sys.exit(0)
 
 
