@@ -68,7 +68,7 @@ class Pipeline:
         self._roots = _open_roots(folders, settings, library)
         self._threads: list[threading.Thread] = []
         self._tended = -math.inf
-        self._clock_ahead = math.nan
+        self._clock_ahead = clock() - time.monotonic()  # from here on: the first look must notice a jump, too
         # Whoever types `--once` wants it now.
         pauses_on_battery = settings.background.pause_on_battery and not once
         self._power = PowerWatch(self.state.pauses) if pauses_on_battery else None
