@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.faults.misbehaving_device import Device
+
 Figures = Callable[..., None]
 
 
@@ -41,3 +43,9 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
         kept |= {"seconds": round(time.monotonic() - started), "full": request.config.getoption("--full")}
         name = node.partition("::")[2].replace("/", "_")[:150]
         (Path(folder) / f"{kept['promise']}-{name}.json").write_text(json.dumps(kept), encoding="utf-8")
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    """A device of the daemon's scoring process: it counts what it encodes, and fails when it is told to."""
+    return Device(tmp_path / "device")

@@ -41,11 +41,6 @@ def gallery(
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Device:
-    return Device(tmp_path / "device")
-
-
-@pytest.fixture
 def there(home: Home, device: Device) -> Home:
     """A home whose daemon scores on the misbehaving device."""
     home.environment |= SETTINGS | device.environment

@@ -35,12 +35,6 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Device:
-    """A device that only counts."""
-    return Device(tmp_path / "device")
-
-
-@pytest.fixture
 def there(home: Home, device: Device) -> Home:
     home.environment |= SETTINGS | device.environment
     return home
