@@ -10,16 +10,20 @@ from sqlalchemy.orm import Session
 
 from maclip_daemon.library import moments
 from maclip_daemon.library.places import ids_at
-from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS
+from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS, SCORES
 
 
 def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
     """Remember that files are gone; how many were not missing yet.
 
     Scores and journal stay. Their jobs go, given-up ones excepted: `see` tells when one is needed again.
+    What still waited for its score loses the scores it had: they may be of former content, and once the job
+    is gone nothing else would tell.
     """
     count = 0
     for part in _parts(photo_ids):
+        waiting = select(PHOTOS.c.id).where(PHOTOS.c.id.in_(part), PHOTOS.c.state == "waiting")
+        session.execute(delete(SCORES).where(SCORES.c.photo_id.in_(waiting)))
         gone = session.execute(
             update(PHOTOS)
             .where(PHOTOS.c.id.in_(part), PHOTOS.c.state != "missing")

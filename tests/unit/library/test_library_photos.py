@@ -124,6 +124,21 @@ def test_a_root_that_was_away_comes_back_without_any_new_work(
     assert states == {"s.jpg": "scored", "w.jpg": "waiting", "f.jpg": "failed"}
 
 
+def test_what_went_before_its_new_content_was_scored_comes_back_without_the_old_score(
+    session: Session, root: int, add_photo: AddPhoto
+) -> None:
+    photo = add_photo("/photos/a.jpg", 0.7)
+    known = photos.known_in_folder(session, "/photos")["a.jpg"]
+    edited = Found("/photos/a.jpg", known.device, known.inode, known.size + 1, known.mtime_ns + 1)
+    assert photos.see(session, root, edited, NOW).change == "changed"
+    photos.mark_missing(session, [photo], NOW)
+    for back in (edited, replace(edited, path="/photos/b.jpg")):
+        seen = photos.see(session, root, back, NOW)
+        assert (seen.photo_id, seen.needs_score) == (photo, True)
+        photos.mark_missing(session, [photo], NOW)
+    assert count(session, SCORES) == 0
+
+
 def test_a_file_renamed_over_another_takes_its_place(
     session: Session, root: int, add_photo: AddPhoto
 ) -> None:
