@@ -38,9 +38,9 @@ class BatchSize:
     def note(self, views: int, seconds: float) -> None:
         """Learn how long a batch of so many views of 224×224 took."""
 
-    def shrink(self) -> None:
-        """Use at most half as many from now on: the memory ran out."""
-        self._views = max(1, self.views // 2)
+    def shrink(self, tried: int) -> None:
+        """Use at most half of what was tried from now on: the memory ran out."""
+        self._views = min(self.views, max(1, tried // 2))
 
 
 class BatchSearch(BatchSize):
@@ -78,21 +78,24 @@ class BatchSearch(BatchSize):
         found = self._views if self._settled else {str(size): taken for size, taken in self._trials.items()}
         _write(self._file, _read(self._file) | {self._key: found})
 
-    def shrink(self) -> None:
+    def shrink(self, tried: int) -> None:
         """Give the search up without remembering anything: the memory may be there again tomorrow."""
-        super().shrink()
+        super().shrink(tried)
         self._settled = True
 
 
 def search_for(
     data_dir: Path, model: str, device: torch.device, precision: Precision, batch_photos: int
 ) -> BatchSearch:
-    """The search for one model on this machine; sizes that no request can fill are not tried."""
+    """The search for one model on this machine.
+
+    Sizes that no request can fill are not tried; on a processor, sizes that leave a thread without a batch.
+    """
     candidates = CUDA_CANDIDATES if device.type == "cuda" else CANDIDATES
-    fillable = [size for size in candidates if size <= CANDIDATES[0] * batch_photos]
-    return BatchSearch(
-        data_dir / FILE_NAME, key_of(model, device, precision), fillable or [CANDIDATES[0] * batch_photos]
-    )
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    most = CANDIDATES[0] * max(1, batch_photos // threads)
+    fillable = [size for size in candidates if size <= most]
+    return BatchSearch(data_dir / FILE_NAME, key_of(model, device, precision), fillable or [most])
 
 
 def key_of(model: str, device: torch.device, precision: Precision) -> str:

@@ -89,11 +89,13 @@ def test_memory_that_ran_out_ends_the_search_and_is_not_remembered(tmp_path: Pat
     for size in (5, 10, 20, 40):
         found.note(size, size * FASTEST_AT_20[size])
     assert found.views == 80
-    found.shrink()
+    found.shrink(80)
     assert found.views == 40
     work(found, FASTEST_AT_20, 100)
     assert found.views == 40
-    found.shrink()
+    found.shrink(80)  # another one that was computed at the same time
+    assert found.views == 40
+    found.shrink(40)
     assert found.views == 20
     assert search(tmp_path).views == 80  # the next process goes on with the search
 
@@ -117,10 +119,15 @@ def test_a_folder_that_cannot_be_written_costs_the_memory_only(tmp_path: Path) -
 
 
 def test_sizes_that_no_request_can_fill_are_not_tried(tmp_path: Path) -> None:
-    found = search_for(tmp_path, "a model", CPU, "fp32", batch_photos=4)
-    asked = work(found, FASTEST_AT_20, 100)
-    assert max(asked) == 20
-    assert search_for(tmp_path, "a model", CPU, "fp32", batch_photos=1).views == 5
+    before = torch.get_num_threads()
+    try:
+        for threads, most in ((1, 20), (2, 10), (4, 5), (8, 5)):
+            torch.set_num_threads(threads)
+            found = search_for(tmp_path / "absent", "a model", CPU, "fp32", batch_photos=4)
+            assert max(work(found, FASTEST_AT_20, 100)) == most  # each thread has a batch of its own
+        assert search_for(tmp_path, "a model", CPU, "fp32", batch_photos=1).views == 5
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_answer_belongs_to_model_device_precision_and_threads() -> None:

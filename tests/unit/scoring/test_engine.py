@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,60 @@ def test_a_score_does_not_depend_on_the_number_of_threads(checkpoint: Path) -> N
     finally:
         torch.set_num_threads(before)
     assert scores == pytest.approx([scores[0]] * 3, abs=1e-4)
+
+
+def test_a_processor_computes_batches_side_by_side_within_its_memory(checkpoint: Path) -> None:
+    inside, most = 0, 0
+    lock = threading.Lock()
+
+    def hook(views: torch.Tensor) -> None:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.05)
+        with lock:
+            inside -= 1
+
+    before = torch.get_num_threads()
+    try:
+        for threads, views, expected in ((1, 5, 1), (3, 5, 3), (3, 40, 2), (3, 80, 1)):
+            torch.set_num_threads(threads)
+            inside = most = 0
+            engine, encoder = misbehaving(checkpoint, hook)
+            engine.batch = BatchSize(views)
+            photos = [photo(seed % 3) for seed in range(18)]
+            assert [score.score for score in engine.score(photos)] == pytest.approx(
+                [score.score for score in Engine(loaded(checkpoint), metrics.maclip()).score(photos)],
+                abs=1e-4,
+            )
+            assert most == expected
+            assert max(encoder.batches) == views
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_beside_other_batches_is_raised_when_all_have_ended(checkpoint: Path) -> None:
+    ended = []
+
+    def hook(views: torch.Tensor) -> None:
+        if float(views.mean()) > 0:
+            raise ZeroDivisionError
+        time.sleep(0.2)
+        ended.append(len(views))
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        engine, _ = misbehaving(checkpoint, hook)
+        engine.batch = BatchSize(5)
+        light, dark = (np.full((448, 448, 3), value, np.uint8) for value in (255, 0))
+        with pytest.raises(ZeroDivisionError):
+            engine.score([light, dark, light])
+        assert ended == [5]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_batches_are_full_across_photos(checkpoint: Path) -> None:

@@ -1,0 +1,43 @@
+"""Batches that are computed side by side, each on a share of the processor's threads.
+
+The threads of one computation wait for each other after every layer, and one that has to leave its core to a
+decoder holds up all. Computations on one thread each wait for nobody (docs/performance.md has the figures).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+
+def compute(
+    work: Callable[[Batch], Result], batches: Iterable[Batch], most: int, device: torch.device
+) -> Iterator[Result]:
+    """Results in the order of their batches; no more batches are drawn than are computed at a time.
+
+    On a processor up to `most` batches are computed at a time, as far as it has threads for them
+    (`torch.get_num_threads`); fewer batches than threads share the threads. Other devices take one after the
+    other. The first error is raised once nothing is computed any more.
+    """
+    threads = torch.get_num_threads()
+    at_once = min(threads, most) if device.type == "cpu" else 1
+    if at_once <= 1:
+        yield from map(work, batches)
+        return
+    with ThreadPoolExecutor(
+        at_once, "encoder", initializer=torch.set_num_threads, initargs=(threads // at_once,)
+    ) as pool:
+        running: deque[Future[Result]] = deque()
+        for batch in batches:
+            running.append(pool.submit(work, batch))
+            if len(running) == at_once:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
