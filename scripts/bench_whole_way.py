@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from maclip_daemon.scoring.batch_size import FILE_NAME
 
@@ -93,14 +94,23 @@ def _daemon(home: Path, watched: Path, model: str) -> Iterator[subprocess.Popen[
 
 def _until(home: Path, process: subprocess.Popen[bytes], count: int) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while len(_scores(home)) < count:
+    while _scored(home) < count:
         if process.poll() is not None or time.monotonic() > deadline:
             said = (home / "log").read_text("utf-8", "replace")[-2000:]
             raise SystemExit(f"bench: the daemon did not score all photos. It said:\n{said}")
         time.sleep(LOOK_S)
 
 
+def _scored(home: Path) -> int:
+    counted = _asked(home, "select count(*) from photos where state = 'scored'")
+    return int(counted[0][0]) if counted else 0
+
+
 def _scores(home: Path) -> list[tuple[str, float]]:
+    return _asked(home, "select file_name, score from photo_quality where state = 'scored'")
+
+
+def _asked(home: Path, query: str) -> list[Any]:
     database = home / "data" / "library.db"
     if not database.exists():
         return []
@@ -108,7 +118,6 @@ def _scores(home: Path) -> list[tuple[str, float]]:
         sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=10)
     ) as connection:
         try:
-            rows = connection.execute("select file_name, score from photo_quality where state = 'scored'")
-            return rows.fetchall()
+            return connection.execute(query).fetchall()
         except sqlite3.OperationalError:  # it is being made
             return []
