@@ -57,5 +57,5 @@ def purge(
                 abort=True,
             )
         with library.writing() as session:
-            count = photos.purge_missing(session, folder)
+            count = photos.purge_missing(session, time.time(), folder)
     output.say(f"{count} forgotten.")

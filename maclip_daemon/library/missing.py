@@ -8,9 +8,9 @@ from itertools import islice
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import moments
+from maclip_daemon.library import jobs, moments
 from maclip_daemon.library.places import ids_at
-from maclip_daemon.library.tables import FOLDERS, JOBS, PHOTOS, SCORES
+from maclip_daemon.library.tables import FOLDERS, JOBS, PAIRS, PHOTOS, SCORES
 
 
 def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
@@ -47,8 +47,13 @@ def count_missing(session: Session, under: str | None = None) -> int:
     return int(session.execute(select(func.count()).select_from(PHOTOS).where(_missing(under))).scalar_one())
 
 
-def purge_missing(session: Session, under: str | None = None) -> int:
-    """Forget the missing photos (below `under`) with their scores; how many. The journal stays."""
+def purge_missing(session: Session, now: float, under: str | None = None) -> int:
+    """Forget the missing photos (below `under`) with their scores; how many. The journal stays.
+
+    The JPEG of a RAW that is forgotten stands for itself again: its stars get a look.
+    """
+    jpegs = select(PAIRS.c.photo_id).join(PHOTOS, PHOTOS.c.id == PAIRS.c.raw_id).where(_missing(under))
+    jobs.enqueue_all(session, session.execute(jpegs).scalars().all(), "rate", now)
     gone = session.execute(delete(PHOTOS).where(_missing(under)).returning(PHOTOS.c.id)).all()
     session.execute(delete(FOLDERS).where(~exists().where(PHOTOS.c.folder_id == FOLDERS.c.id)))
     return len(gone)

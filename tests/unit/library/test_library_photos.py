@@ -229,7 +229,7 @@ def test_purging_forgets_the_missing_and_keeps_the_way_back(session: Session, ad
     write_down(session, gone, "/photos/x/a.jpg.xmp")
     photos.mark_missing(session, [gone, elsewhere], NOW)
     assert photos.count_missing(session) == 2
-    assert photos.count_missing(session, "/photos/x") == photos.purge_missing(session, "/photos/x") == 1
+    assert photos.count_missing(session, "/photos/x") == photos.purge_missing(session, NOW, "/photos/x") == 1
     assert photos.path_of(session, there) is not None
     assert photos.path_of(session, elsewhere) is not None
     assert session.execute(select(JOURNAL.c.photo_id)).scalar() is None
