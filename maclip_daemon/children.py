@@ -1,7 +1,7 @@
 """Child processes: how the parent starts one, talks to it, and notices that it died.
 
 A child is `python -m <module>` that reads frames from its standard input and answers each on its standard
-output (`frames`).
+output (`frames`); its own side is `serving`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import queue
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 from maclip_daemon import errors, priority
 from maclip_daemon.frames import Header, Reply, read_frame, write_frame
 
-__all__ = ["Child", "Handler", "Header", "Reply", "configuration", "serve"]
+__all__ = ["Child", "Header", "Reply"]
 
-Handler = Callable[[Header, bytes], tuple[Header, bytes]]
 _Outgoing = queue.SimpleQueue[tuple[Header, bytes | memoryview] | None]
 
 START_S = 300.0  # for a child to load its libraries, from a cold disk, at low priority on a busy machine
@@ -130,26 +128,15 @@ class Child:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        threading.Thread(
-            target=_send_requests,
-            args=(process.stdin, self._requests),
-            name=f"{self.module} requests",
-            daemon=True,
-        ).start()
-        threading.Thread(
-            target=_collect_replies,
-            args=(process.stdout, self._replies),
-            name=f"{self.module} replies",
-            daemon=True,
-        ).start()
-        self._listener = threading.Thread(
-            target=_collect_lines,
-            args=(process.stderr, self._last_words),
-            name=f"{self.module} stderr",
-            daemon=True,
-        )
-        self._listener.start()
+        self._beside("requests", _send_requests, process.stdin, self._requests)
+        self._beside("replies", _collect_replies, process.stdout, self._replies)
+        self._listener = self._beside("stderr", _collect_lines, process.stderr, self._last_words)
         self._await_start()
+
+    def _beside(self, what: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=work, args=arguments, name=f"{self.module} {what}", daemon=True)
+        thread.start()
+        return thread
 
     def _await_start(self) -> None:
         """Wait until the child has loaded: a start that fails is the machine's fault, not that of a photo."""
@@ -192,48 +179,6 @@ class Child:
         """Let the thread that writes to the last process close its end, so that no descriptor leaks."""
         self._process = None
         self._requests.put(_END)
-
-
-def serve(handler: Handler) -> NoReturn:
-    """The child's side: answer requests until the parent closes the pipe, then end at once.
-
-    The pipe is read by its own thread, so that a child hangs on no longer than its parent lives. Whatever
-    native libraries print goes to standard error, never between the frames.
-    """
-    requests_in = os.fdopen(os.dup(0), "rb")
-    replies_out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    incoming: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-
-    def read_requests() -> None:
-        while (frame := read_frame(requests_in)) is not None:
-            incoming.put(frame)
-        os._exit(0)
-
-    threading.Thread(target=read_requests, name="requests", daemon=True).start()
-    write_frame(replies_out, {"ready": True})
-    while True:
-        request = incoming.get()
-        try:
-            header, payload = handler(request.header, request.payload)
-        except errors.MaclipError as error:
-            header, payload = {"error": {"kind": type(error).__name__, "message": str(error)}}, b""
-        except MemoryError:
-            header, payload = (
-                {"error": {"kind": "Poison", "message": "needs more memory than it may use"}},
-                b"",
-            )
-        except Exception as error:  # noqa: BLE001 - the border of a stage: it becomes a failed job
-            traceback.print_exc()
-            message = f"{type(error).__name__}: {error}"
-            header, payload = {"error": {"kind": "Transient", "message": message}}, b""
-        write_frame(replies_out, header, payload)
-
-
-def configuration() -> Header:
-    """The child's side: the configuration that the parent passed at the start."""
-    parsed: Header = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    return parsed
 
 
 def _error_from(description: object) -> errors.MaclipError:

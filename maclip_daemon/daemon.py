@@ -6,7 +6,6 @@ import contextlib
 import faulthandler
 import queue
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,11 +16,12 @@ import structlog
 
 from maclip_daemon import daemon_notice, notify, priority
 from maclip_daemon.daemon_lock import locked
+from maclip_daemon.daemon_log import configure_logging
 from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.database import Library
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.pipeline.run_state import Tally
-from maclip_daemon.settings import LogSettings, Settings
+from maclip_daemon.settings import Settings
 
 TICK_S = 2.0  # between looks at pauses, pulses and leases
 MOST_RESTARTS = (
@@ -29,7 +29,6 @@ MOST_RESTARTS = (
 )
 RESTART_WINDOW_S = 600.0
 LONGEST_LOCK_S = 120.0  # two waits for a locked database; the service manager is asked for this much more
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 log = structlog.get_logger("maclip")
 
@@ -254,33 +253,3 @@ def folders_to_watch(settings: Settings, folders: Sequence[Path]) -> list[Path]:
     if not chosen:
         raise UsageError("No folder to watch: give one (`maclip run ~/Pictures`) or set folders.paths.")
     return chosen
-
-
-def configure_logging(settings: LogSettings) -> None:
-    """Print log lines to standard error: coloured on a terminal, plain for journald, or JSON."""
-    terminal = sys.stderr.isatty()
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=terminal and settings.format == "auto",
-            pad_event_to=0,
-            repr_native_str=True,  # a file's name must not forge a line, or command the terminal
-            exception_formatter=structlog.dev.plain_traceback,  # without the values of variables
-        )
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso"),
-            structlog.processors.format_exc_info if settings.format == "json" else _keep,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
-
-
-def _keep(logger: Any, method: str, event: Any) -> Any:  # noqa: ARG001
-    return event

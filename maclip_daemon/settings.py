@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from maclip_daemon.errors import ConfigurationError, EnvironmentUnfit
+from maclip_daemon.tilde import expanded
 
 APPLICATION = "maclip"
 Seconds = Annotated[float, Field(gt=0)]
@@ -185,7 +186,7 @@ class Settings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _data_dir_is_absolute(cls, data_dir: Path) -> Path:
-        return data_dir.expanduser().absolute()
+        return expanded(data_dir).absolute()
 
     @property
     def database_path(self) -> Path:
@@ -208,9 +209,7 @@ class Settings(BaseSettings):
 def default_data_dir() -> Path:
     """`$MACLIP_DATA_DIR`, else the platform's data folder (`$XDG_DATA_HOME/maclip`)."""
     given = os.environ.get("MACLIP_DATA_DIR")
-    return (
-        Path(given).expanduser() if given else Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
-    )
+    return expanded(given) if given else Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
 
 
 def default_config_path() -> Path:

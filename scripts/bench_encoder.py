@@ -9,8 +9,8 @@ from unittest import mock
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from maclip_daemon import children
-from maclip_daemon.children import Header
+from maclip_daemon import serving
+from maclip_daemon.frames import Header
 from maclip_daemon.iqa import fused_convolutions, loading, metrics, models
 from maclip_daemon.iqa.encoder import Encoder, Precision
 from maclip_daemon.scoring.device import be_exact, choose_device
@@ -50,7 +50,7 @@ def main() -> None:
         encoders[key].encode(views)
         return {"seconds": time.perf_counter() - start}, b""
 
-    children.serve(handle)
+    serving.serve(handle)
 
 
 if __name__ == "__main__":

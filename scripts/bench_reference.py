@@ -19,8 +19,8 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
-from maclip_daemon import children
-from maclip_daemon.children import Header
+from maclip_daemon import serving
+from maclip_daemon.frames import Header
 from maclip_daemon.iqa.prompts import MACLIP_PAIRS, texts
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -73,7 +73,7 @@ class Reference:
 
 def main() -> None:
     """Serve `{"decode": path}`, `{"judge": path}` and `{"views": n}`, each answered with its seconds."""
-    configuration = children.configuration()
+    configuration = serving.configuration()
     reference = Reference(
         Path(configuration["checkpoint"]), configuration["width"], tuple(configuration["layers"])
     )
@@ -92,7 +92,7 @@ def main() -> None:
                 reference.tower(views)
         return {"seconds": time.perf_counter() - start, **answer}, b""
 
-    children.serve(handle)
+    serving.serve(handle)
 
 
 if __name__ == "__main__":

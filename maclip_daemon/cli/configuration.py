@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maclip_daemon.cli import invocation, output
+from maclip_daemon.tilde import expanded
 
 if TYPE_CHECKING:
     from maclip_daemon.settings import Settings
@@ -68,7 +69,7 @@ def validate(context: typer.Context) -> None:
     """Check the configuration; every bad key is named."""
     settings = invocation.of(context).settings()
     _check_names(settings, _path(context))
-    missing = [str(folder) for folder in settings.folders.paths if not folder.expanduser().is_dir()]
+    missing = [str(folder) for folder in settings.folders.paths if not expanded(folder).is_dir()]
     output.say(f"{_path(context)}: valid.")
     for folder in missing:
         output.say(f"Note: the folder {folder} is not there at the moment.")
@@ -99,7 +100,7 @@ def _path(context: typer.Context) -> Path:
     from maclip_daemon.settings import default_config_path
 
     given = invocation.of(context).config
-    return Path(os.path.abspath(given.expanduser())) if given else default_config_path()
+    return Path(os.path.abspath(expanded(given))) if given else default_config_path()
 
 
 def _toml(values: dict[str, object], *, commented: bool) -> str:

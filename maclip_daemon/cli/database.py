@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from maclip_daemon.cli import invocation, output
+from maclip_daemon.tilde import expanded
 
 app = typer.Typer(no_args_is_help=True, help="The library database: where it is, back it up, check it.")
 
@@ -34,7 +35,7 @@ def backup(
     call = invocation.of(context)
     settings = call.settings()
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    destination = (destination or settings.data_dir).expanduser()
+    destination = expanded(destination or settings.data_dir)
     if destination.is_dir():
         destination = destination / f"library-{stamp}.backup.db"
     if destination.exists():
@@ -87,7 +88,7 @@ def restore(
             aside = restoring.set_aside(library, now)
             output.say("The next `maclip run` begins a new library and scores the photos again.")
         else:
-            aside = restoring.restore(library, backup.expanduser(), now)
+            aside = restoring.restore(library, expanded(backup), now)
             output.say(f"{library} is now a copy of {backup}. Start the daemon; it finds what changed since.")
     if aside is not None:
         output.say(f"What was there is in {aside}.")

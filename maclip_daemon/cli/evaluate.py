@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from maclip_daemon.cli import agreement_tables, invocation, output
+from maclip_daemon.tilde import expanded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -136,7 +137,7 @@ def evaluate(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     call = invocation.of(context)
     settings = call.settings()
-    rated, source = _rated_images(images.expanduser(), mos, dataset)
+    rated, source = _rated_images(expanded(images), mos, dataset)
     plan = Plan(
         images=rated if limit is None else sample(rated, limit, seed),
         metrics=metric or [settings.scoring.metric],
@@ -158,7 +159,7 @@ def evaluate(
             source=str(source),
             version=__version__,
             now=lambda: datetime.now().astimezone(),
-            folder=None if report is None else report.expanduser(),
+            folder=None if report is None else expanded(report),
             on_progress=on_progress,
         )
     agreement_tables.print_outcome(outcome, as_json=as_json)
@@ -173,7 +174,7 @@ def _rated_images(images: Path, mos: Path | None, dataset: str | None) -> tuple[
 
     known: Dataset | None = None if dataset is None else datasets.find(dataset)
     if mos is not None:
-        return datasets.from_file(mos.expanduser(), images, known), mos
+        return datasets.from_file(expanded(mos), images, known), mos
     if known is None:
         raise UsageError("Human scores are needed: give --mos FILE, or --dataset NAME.")
     return datasets.load(known.name, images), images

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from maclip_daemon.tilde import expanded
+
 if TYPE_CHECKING:
     from maclip_daemon.library.database import Library
     from maclip_daemon.library.reader import ReadOnlyLibrary
@@ -32,13 +34,13 @@ class Invocation:
         """
         from maclip_daemon import permissions, settings
 
-        path = self.config.expanduser() if self.config else None
+        path = expanded(self.config) if self.config else None
         permissions.refuse_other_hands(path or settings.default_config_path())
         merged: dict[str, Any] = {
             section: dict(values) for section, values in (flags or {}).items() if values
         }
         if self.data_dir is not None:
-            merged["data_dir"] = self.data_dir.expanduser().absolute()
+            merged["data_dir"] = expanded(self.data_dir).absolute()
         if self.verbosity:
             merged["log"] = {"level": "debug" if self.verbosity > 0 else "warning"}
         loaded = settings.load(path, merged)
@@ -80,11 +82,11 @@ def given(**values: Any) -> dict[str, Any]:
 
 def absolute(path: Path) -> str:
     """Return a path as the library knows it: absolute, `~` expanded, the links of its folder resolved."""
-    expanded = Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's fails for a file named ~x.jpg
-    if expanded.is_dir():
-        return os.path.realpath(expanded)
-    parent = os.path.realpath(expanded.parent)
-    return os.path.normpath(os.path.join(parent, expanded.name)) if expanded.name else parent
+    given = expanded(path)
+    if given.is_dir():
+        return os.path.realpath(given)
+    parent = os.path.realpath(given.parent)
+    return os.path.normpath(os.path.join(parent, given.name)) if given.name else parent
 
 
 def folder(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maclip_daemon.cli import invocation, output
+from maclip_daemon.tilde import expanded
 
 if TYPE_CHECKING:
     from maclip_daemon.settings import Settings
@@ -137,7 +138,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 
     for folder in settings.folders.paths:
         try:
-            root = roots.open_root(folder.expanduser())
+            root = roots.open_root(expanded(folder))
             health = roots.check(root, None, 0)
         except MaclipError as error:
             yield Finding("folder", "bad", str(error))

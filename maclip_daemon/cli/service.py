@@ -14,6 +14,7 @@ import typer
 from maclip_daemon.cli import darktable_plugin, service_definition, service_manager
 from maclip_daemon.cli.service_manager import Command, ServiceManager
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
+from maclip_daemon.tilde import expanded
 
 app = typer.Typer(
     name="service",
@@ -169,7 +170,7 @@ def _native_platform() -> Platform:
 def _definition_for(platform: Platform, context: typer.Context, folders: list[Path]) -> str:
     config, data_dir = _global_flag(context, "config"), _global_flag(context, "data_dir")
     if data_dir is None and platform is not Platform.SYSTEM and os.environ.get("MACLIP_DATA_DIR"):
-        data_dir = Path(os.environ["MACLIP_DATA_DIR"]).expanduser()
+        data_dir = expanded(os.environ["MACLIP_DATA_DIR"])
     command = service_definition.service_command(folders, config=config, data_dir=data_dir)
     if platform is Platform.SYSTEM:
         writable = folders if data_dir is None else [*folders, data_dir.absolute()]
@@ -193,7 +194,7 @@ def _checked(folders: list[Path] | None, context: typer.Context) -> list[Path]:
             "folders.paths in the configuration."
         )
     # Not resolved: a symbolic link that the user moves to a new disk later must lead there.
-    absolute = [Path(os.path.abspath(folder.expanduser())) for folder in chosen]
+    absolute = [Path(os.path.abspath(expanded(folder))) for folder in chosen]
     for folder in absolute:
         if not folder.exists():
             raise UsageError(
@@ -207,7 +208,7 @@ def _checked(folders: list[Path] | None, context: typer.Context) -> list[Path]:
 def _global_flag(context: typer.Context, name: str) -> Path | None:
     """Return a flag given before `service`, so that the service uses the same files as this command."""
     value = context.find_root().params.get(name)
-    return None if value is None else Path(value).expanduser()
+    return None if value is None else expanded(value)
 
 
 def _is_ours(manager: ServiceManager) -> bool:

@@ -13,6 +13,7 @@ from maclip_daemon.errors import EnvironmentUnfit, RootOffline, UsageError
 from maclip_daemon.folders import readability
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.file_systems import file_system_of, is_polled
+from maclip_daemon.tilde import expanded
 
 _ALWAYS_EXCLUDED = Exclusion()
 
@@ -65,7 +66,7 @@ def open_root(path: Path) -> Root:
     """
     try:
         # pathlib's own way fails for a folder named ~x
-        resolved = Path(os.path.expanduser(path)).resolve(strict=True)  # noqa: PTH111
+        resolved = expanded(path).resolve(strict=True)
         mode = resolved.stat().st_mode
     except FileNotFoundError:
         raise RootOffline(

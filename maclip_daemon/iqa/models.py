@@ -16,6 +16,7 @@ from typing import Any
 from maclip_daemon.errors import ModelUnavailable, UsageError
 from maclip_daemon.iqa import model_store, open_clip_weights
 from maclip_daemon.iqa.model_store import InstalledModel
+from maclip_daemon.tilde import expanded
 
 DEFAULT_PROTOCOL = "spaq448"  # the authors' own for phone photos: five views whatever the camera
 _PREFERRED = "rn50-openai"  # the encoder of the MA-CLIP paper
@@ -141,7 +142,7 @@ def resolve(name: str, data_dir: Path) -> ResolvedModel:
         preferred = installed.get(_PREFERRED)
         name = _PREFERRED if preferred is not None and preferred.verified else "builtin"
     if name.startswith("file:"):
-        return _resolve_file(Path(name.removeprefix("file:")).expanduser())
+        return _resolve_file(expanded(name.removeprefix("file:")))
     if name == "builtin":
         return resolve_builtin()
     if name in installed:

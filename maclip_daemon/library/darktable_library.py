@@ -14,6 +14,7 @@ from pathlib import Path
 
 from maclip_daemon.errors import Transient
 from maclip_daemon.library import paths
+from maclip_daemon.tilde import expanded
 
 _TIMEOUT_S = 2.0  # darktable holds its lock for milliseconds
 # An image is edited when it has a history that is not the one darktable gives every new photo by itself: the
@@ -31,7 +32,7 @@ def find_library(configured: str) -> Path | None:
     if configured == "off":
         return None
     if configured != "auto":
-        return Path(configured).expanduser()
+        return expanded(configured)
     configuration = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     found = Path(configuration) / "darktable" / "library.db"
     return found if found.is_file() else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
@@ -21,8 +20,3 @@ def put(session: Session, key: str, value: Any, now: float) -> None:
             set_={"value": note.excluded.value, "changed_at": note.excluded.changed_at},
         )
     )
-
-
-def take_away(session: Session, key: str) -> None:
-    """Remove a note; one that is not there is fine."""
-    session.execute(delete(NOTES).where(NOTES.c.key == key))

@@ -43,16 +43,6 @@ class JournalRow:
     intended_at: str
 
 
-@dataclass(frozen=True)
-class LastWrite:
-    """What we last wrote for a photo and did not undo."""
-
-    stars: int | None
-    target_path: str
-    after_hash: str
-    kind: TargetKind
-
-
 def intend(
     session: Session,
     photo_id: int,
@@ -185,20 +175,6 @@ def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
             session.execute(delete(JOBS).filter_by(photo_id=undone.photo_id, kind="rate"))
 
 
-def last_written(session: Session, photo_id: int) -> LastWrite | None:
-    """Give what we last wrote for a photo and did not undo."""
-    row = session.execute(_LAST_WRITTEN, {"photo": photo_id}).first()
-    return None if row is None else LastWrite(row.stars_written, row.target_path, row.after_hash, row.kind)
-
-
-_LAST_WRITTEN = (
-    select(JOURNAL.c.stars_written, JOURNAL.c.target_path, JOURNAL.c.after_hash, JOURNAL.c.kind)
-    .where(JOURNAL.c.photo_id == bindparam("photo"), JOURNAL.c.state == "written")
-    .order_by(JOURNAL.c.id.desc())
-    .limit(1)
-)
-
-
 _NEWER = JOURNAL.alias("newer")
 _NEWEST_ENTRY = (
     select(func.max(_NEWER.c.id))
@@ -263,11 +239,6 @@ _ENQUEUE_RATED = text(
 )
 
 
-def count_photos_to_rate(session: Session, *, again: bool = False) -> int:
-    """Count what `enqueue_photos_to_rate` would ask for, changing nothing (`maclip rate --dry-run`)."""
-    return int(session.execute(_COUNT_TO_RATE, {"again": again}).scalar_one())
-
-
 # NOT INDEXED: all are looked at, and the table as it lies is read ten times faster than in index order.
 _TO_RATE = (
     " FROM scores s NOT INDEXED JOIN photos p ON p.id = s.photo_id"
@@ -288,4 +259,3 @@ _ENQUEUE_TO_RATE = text(
     " attempts = iif(state = 'leased', attempts, 0), state = iif(state = 'leased', 'leased', 'ready'),"
     " not_before = excluded.not_before, changed_at = excluded.changed_at"
 )
-_COUNT_TO_RATE = text(f"SELECT count(*){_TO_RATE} AND (p.rating_undone_at IS NULL OR :again)")

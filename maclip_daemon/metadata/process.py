@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from maclip_daemon import children, errors
+from maclip_daemon import errors, serving
+from maclip_daemon.frames import Header
 from maclip_daemon.metadata import (
     commitment,
     effective,
@@ -61,13 +62,13 @@ def _flushed(prepared: Prepared | errors.MaclipError) -> Prepared | errors.Macli
     return prepared
 
 
-def handle(header: children.Header, payload: bytes) -> tuple[children.Header, bytes]:
+def handle(header: Header, payload: bytes) -> tuple[Header, bytes]:
     """Answer one request of the parent, and say whether this process must end with it."""
     reply, data = _answer(header, payload)
     return reply | {"last": tags.is_tainted()}, data
 
 
-def _answer(header: children.Header, payload: bytes) -> tuple[children.Header, bytes]:
+def _answer(header: Header, payload: bytes) -> tuple[Header, bytes]:
     operation = header["operation"]
     if operation == "prepare":
         requests = [messages.request_from_message(message) for message in header["requests"]]
@@ -90,15 +91,11 @@ def _answer(header: children.Header, payload: bytes) -> tuple[children.Header, b
         except errors.Poison as error:
             return {"poison": str(error)}, b""
         return {"found": messages.found_to_message(found)}, b""
-    if operation == "hash":
-        path = Path(header["path"])
-        with safe_writer.named_failures(path):
-            return {"hash": safe_writer.digest_of(path)}, b""
     raise errors.Transient(f"The metadata process does not know the operation {operation}.")
 
 
 if __name__ == "__main__":
-    limits.impose(**children.configuration())
+    limits.impose(**serving.configuration())
     with contextlib.suppress(OSError):
         os.chdir("/")  # must not keep a folder busy that is to be unmounted
-    children.serve(handle)
+    serving.serve(handle)

@@ -103,15 +103,6 @@ class MetadataWriter:
             raise errors.Poison(reply["poison"])
         return messages.found_from_message(reply["found"])
 
-    def content_hash(self, path: Path) -> str | None:
-        """The BLAKE3 hash of a file in hex; None where there is no regular file.
-
-        After a crash it tells whether a journalled write took place: equal to `after_hash`, it did.
-        """
-        message = {"operation": "hash", "path": os.path.abspath(path)}
-        digest: str | None = self._request(message).header["hash"]
-        return digest
-
     def close(self) -> None:
         """Let the child end."""
         self._child.close()

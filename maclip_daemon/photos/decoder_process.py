@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from maclip_daemon import children
-from maclip_daemon.children import Header
+from maclip_daemon import serving
+from maclip_daemon.frames import Header
 
 _resource: ModuleType | None
 try:
@@ -25,7 +25,7 @@ _MALLOC_ARENAS = -8  # M_ARENA_MAX of glibc's mallopt(3)
 
 def main() -> None:
     """Serve `{"path", "spool_path", "former_hash"}` requests with the configuration of `decoder.Decoder`."""
-    configuration = children.configuration()
+    configuration = serving.configuration()
     limit_memory(configuration["memory_mb"])
     # Imported under the limits, and after the thread counts are set: libraries read those when they load.
     from maclip_daemon.iqa import protocols
@@ -62,7 +62,7 @@ def main() -> None:
         spool.write(Path(header["spool_path"]), strips(image))
         return {**answer, "spooled": True}, b""
 
-    children.serve(handle)
+    serving.serve(handle)
 
 
 def limit_memory(memory_mb: int) -> None:

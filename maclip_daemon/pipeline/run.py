@@ -36,6 +36,7 @@ from maclip_daemon.pipeline.run_state import RunState, in_thread, log
 from maclip_daemon.pipeline.score_jobs import ScoreJobs
 from maclip_daemon.scoring.client import ScorerClient
 from maclip_daemon.settings import Settings
+from maclip_daemon.tilde import expanded
 
 STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
 BRIEF_S = 0.5  # to wait for a locked database where signals must be answered and a later try will do
@@ -229,7 +230,7 @@ def _open_roots(folders: Sequence[Path], settings: Settings, library: Library) -
         try:
             opened.append(roots.open_root(folder))
         except errors.RootOffline:
-            path = os.path.realpath(os.path.expanduser(folder))  # noqa: PTH111 - as in `open_root`
+            path = os.path.realpath(expanded(folder))
             if path not in known:
                 raise
             opened.append(Root(path))

@@ -22,6 +22,7 @@ from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.pipeline import workforce
 from maclip_daemon.scoring.client import PixelBlock, ScorerClient
 from maclip_daemon.settings import Settings
+from maclip_daemon.tilde import expanded
 
 
 def collect(paths: Sequence[Path], settings: Settings) -> list[Path]:
@@ -32,7 +33,7 @@ def collect(paths: Sequence[Path], settings: Settings) -> list[Path]:
     exclusion = Exclusion(settings.folders.exclude)
     found: list[Path] = []
     for given in paths:
-        path = Path(os.path.expanduser(given))  # noqa: PTH111 - pathlib's fails for a file named ~x.jpg
+        path = expanded(given)
         if path.is_dir():
             for listing in scan(os.path.abspath(path), exclusion, is_photo):
                 found += (Path(file.path) for file in listing.files)

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from maclip_daemon import children
-from maclip_daemon.children import Header
+from maclip_daemon import serving
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient
+from maclip_daemon.frames import Header
 from maclip_daemon.iqa import loading, metrics
 from maclip_daemon.iqa.models import ResolvedModel
 from maclip_daemon.iqa.photo_score import PhotoScore
@@ -133,4 +133,4 @@ def _end_at_once(error: RuntimeError) -> NoReturn:
 
 
 if __name__ == "__main__":
-    children.serve(Handler(children.configuration()))
+    serving.serve(Handler(serving.configuration()))

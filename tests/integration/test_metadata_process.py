@@ -25,7 +25,7 @@ import pytest
 from PIL import Image
 
 from maclip_daemon.errors import ChildDied, MaclipError, NoSpace, Poison
-from maclip_daemon.metadata import temporaries, xmp_text
+from maclip_daemon.metadata import safe_writer, temporaries, xmp_text
 from maclip_daemon.metadata.records import Mode, Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
 
@@ -81,9 +81,9 @@ def test_the_hash_of_a_file_tells_after_a_crash_whether_a_write_took_place(
     for mode in ("sidecar", "embed"):
         prepared = writer.prepare(RatingRequest(photo, QUALITY, mode))  # type: ignore[arg-type]
         assert prepared.target is not None
-        assert writer.content_hash(prepared.target) == prepared.before_hash
+        assert safe_writer.digest_of(prepared.target) == prepared.before_hash
         writer.commit(prepared)
-        assert writer.content_hash(prepared.target) == prepared.after_hash
+        assert safe_writer.digest_of(prepared.target) == prepared.after_hash
         writer.undo(prepared.undo_entry)
 
 

@@ -18,7 +18,7 @@ from maclip_daemon.scoring.client import PixelBlock, ScorerClient
 from maclip_daemon.settings import ScoringSettings
 
 LOST_DEVICE = """
-from maclip_daemon import children
+from maclip_daemon import serving
 from maclip_daemon.iqa.encoder import Encoder
 from maclip_daemon.scoring.process import Handler
 
@@ -31,7 +31,7 @@ def encode(self, views):
 
 configuration = {"views_that_break_it": %d}
 Encoder.encode = encode
-children.serve(Handler(children.configuration()))
+serving.serve(Handler(serving.configuration()))
 """
 
 

@@ -15,13 +15,13 @@ from tests.homes import until
 
 CHILD = """
 import ctypes, os, sys, time
-from maclip_daemon import children, errors
+from maclip_daemon import serving, errors
 
 def handle(header, payload):
     match header["op"]:
         case "echo":
             print("noise between the frames")
-            return {"path": header["path"], "name": children.configuration()["name"]}, payload
+            return {"path": header["path"], "name": serving.configuration()["name"]}, payload
         case "die":
             print("my last words", file=sys.stderr, flush=True)
             os._exit(7)
@@ -40,7 +40,7 @@ def handle(header, payload):
         case "surprise":
             raise RuntimeError("nobody expected this")
 
-children.serve(handle)
+serving.serve(handle)
 """
 
 

@@ -69,7 +69,7 @@ def test_the_raws_score_decides_over_both_and_the_pair_counts_once(
     assert rows["x.jpg"][1:] == rows["x.dng"][1:] == [5, 95.0]
     for photo in (raw, jpeg):
         session.execute(text("UPDATE photos SET stars_written = 5 WHERE id = :id"), {"id": photo})
-    due = ratings.count_photos_to_rate(session)
+    due = ratings.enqueue_photos_to_rate(session, NOW)
     assert due == 9, "both of the pair have the stars they should have"
 
 

@@ -95,8 +95,6 @@ def test_status_counts_what_there_is(session: Session, add_photo: AddPhoto, libr
     notes.put(session, "daemon", {"state": "working"}, NOW)
     notes.put(session, "warning", "old", NOW)
     notes.put(session, "warning", "inotify is short", NOW)
-    notes.put(session, "gone", 1, NOW)
-    notes.take_away(session, "gone")
     session.commit()
     with library.reader() as reader:
         found = status(reader)

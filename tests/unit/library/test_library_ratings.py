@@ -6,7 +6,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library import calibration, jobs, photos, ratings, roots, scores
-from maclip_daemon.library.ratings import LastWrite
 from maclip_daemon.library.tables import PHOTOS
 
 AddPhoto = Callable[..., int]
@@ -44,10 +43,8 @@ def test_an_entry_is_unconfirmed_until_the_file_was_replaced(session: Session, p
     (row,) = ratings.unconfirmed(session)
     assert (row.id, row.target_path, row.state) == (entry, "/photos/a.jpg.xmp", "intended")
     assert row.restore == b"how to get back"
-    assert ratings.last_written(session, photo) is None
     ratings.confirm(session, entry, NOW)
     assert ratings.unconfirmed(session) == []
-    assert ratings.last_written(session, photo) == LastWrite(3, "/photos/a.jpg.xmp", "after 3", "sidecar")
     assert facts(session, photo) == (3, "maclip", 3)
 
 
@@ -70,7 +67,6 @@ def test_a_chain_is_undone_from_its_newest_end_and_then_left_alone(session: Sess
     ratings.mark_undone(session, [row.id for row in chain], NOW)
     assert ratings.undo_targets(session) == []
     assert facts(session, photo) == (None, "none", None)
-    assert ratings.last_written(session, photo) is None
     assert jobs.counts(session, "rate").ready == 0
 
 
@@ -99,11 +95,9 @@ def test_only_photos_whose_stars_differ_are_asked_for(session: Session, add_phot
     photos.set_rating(session, ids["person"], 4, "person")
     chain = ratings.undo_chain(session, "/photos/undone.xmp")
     ratings.mark_undone(session, [row.id for row in chain], NOW)
-    assert ratings.count_photos_to_rate(session) == 2
     assert ratings.enqueue_photos_to_rate(session, NOW) == 2
     leased = jobs.lease(session, "rate", "w", NOW, 9, 9)
     assert {job.photo_id for job in leased} == {ids["new"], ids["wrong"]}
-    assert ratings.count_photos_to_rate(session, again=True) == 3
     assert ratings.enqueue_photos_to_rate(session, NOW, again=True) == 3
 
 

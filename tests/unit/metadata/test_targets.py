@@ -124,6 +124,6 @@ def test_in_embed_mode_an_existing_sidecar_stays_the_place_of_the_rating(tmp_pat
 
 
 def test_sidecars_are_known_by_their_suffix_in_any_case() -> None:
-    assert targets.is_sidecar("a.xmp")
-    assert targets.is_sidecar("a.jpg.XMP")
-    assert not targets.is_sidecar("xmp.jpg")
+    assert targets.may_carry_a_rating(Path("a.xmp"))
+    assert targets.may_carry_a_rating(Path("a.nef.XMP"))
+    assert not targets.may_carry_a_rating(Path("xmp.nef"))

@@ -15,7 +15,7 @@ from maclip_daemon.settings import ScoringSettings
 
 CHILD = """
 import os
-from maclip_daemon import children
+from maclip_daemon import serving
 
 def handle(header, payload):
     photos = header["photos"]
@@ -33,7 +33,7 @@ def handle(header, payload):
                            "weight_sim": None})
     return {"scores": scores}, b""
 
-children.serve(handle)
+serving.serve(handle)
 """
 
 
