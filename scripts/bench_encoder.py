@@ -14,6 +14,7 @@ from maclip_daemon.frames import Header
 from maclip_daemon.iqa import fused_convolutions, loading, metrics, models
 from maclip_daemon.iqa.encoder import Encoder, Precision
 from maclip_daemon.scoring.device import be_exact, choose_device
+from maclip_daemon.scoring.side_by_side import compute
 
 VIEW = (1, 3, 224, 224)
 
@@ -34,7 +35,10 @@ def gflop_a_view(model: str) -> float:
 
 
 def main() -> None:
-    """Serve `{"model", "precision", "device", "views"}`, answered with seconds, and `{"flop": model}`."""
+    """Serve `{"model", "precision", "device", "views"}`, answered with seconds, and `{"flop": model}`.
+
+    The views are computed as `scoring.engine` computes them: on a processor, a batch a thread, side by side.
+    """
     encoders: dict[tuple[str, str, str], Encoder] = {}
 
     def handle(header: Header, _payload: bytes) -> tuple[Header, bytes]:
@@ -45,9 +49,12 @@ def main() -> None:
             device = choose_device(header["device"])
             be_exact(device)
             encoders[key] = load(header["model"], device, header["precision"])
+        encoder = encoders[key]
         views = torch.randn(header["views"], *VIEW[1:]).contiguous(memory_format=torch.channels_last)
+        batches = views.chunk(torch.get_num_threads() if encoder.device.type == "cpu" else 1)
         start = time.perf_counter()
-        encoders[key].encode(views)
+        for _ in compute(encoder.encode, batches, len(batches), encoder.device):
+            pass
         return {"seconds": time.perf_counter() - start}, b""
 
     serving.serve(handle)
