@@ -7,7 +7,7 @@ from found_file import NOW
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import calibration, pairs, photos, ratings, scores
+from maclip_daemon.library import calibration, jobs, pairs, photos, ratings, scores
 from maclip_daemon.library.rating_subjects import rating_subjects
 
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
@@ -89,3 +89,13 @@ def test_a_jpeg_stands_for_itself_while_its_raw_has_no_score_or_is_gone(
     assert linked(session) == set()
     pairs.link(session, [jpeg], role_of)
     assert linked(session) == set()
+
+
+def test_the_jpeg_of_a_raw_that_is_forgotten_gets_a_look_at_its_stars(
+    session: Session, add_photo: AddPhoto
+) -> None:
+    raw, jpeg, other = (add_photo(f"/photos/{name}", 0.5) for name in ("x.dng", "x.jpg", "y.jpg"))
+    pairs.link_all(session, role_of)
+    photos.mark_missing(session, [raw, other], NOW)
+    assert photos.purge_missing(session, NOW) == 2
+    assert [job.photo_id for job in jobs.lease(session, "rate", "w", NOW, 9, 9)] == [jpeg]
