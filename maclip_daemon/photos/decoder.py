@@ -50,8 +50,8 @@ class DecodedPhoto:
 
 
 ENVIRONMENT = {
-    # glibc gives every block above 128 KiB back to the system at once; the next photo then waits for its pages
-    # to be zeroed again, a tenth of its time. Large blocks still go back: the address space must not break up.
+    # glibc gives every block above 128 KiB back to the system at once; the next photo then waits for pages
+    # that are zeroed again, a tenth of its time. Large blocks still go back: the address space is limited.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
 }

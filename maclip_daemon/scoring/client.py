@@ -24,7 +24,7 @@ ENVIRONMENT = {
     # to be zeroed again, up to two fifths of the time of a view. The process lives for minutes.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    # Other arenas than the first hold 64 MiB at most, so larger blocks of the threads beside it would come fresh.
+    # Arenas other than the first hold 64 MiB at most: the threads' larger blocks would come fresh each time.
     "MALLOC_ARENA_MAX": "1",
 }
 _SIDE = protocols.VIEW_SIZE
