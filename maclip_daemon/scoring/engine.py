@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient
 from maclip_daemon.iqa.encoder import Precision
-from maclip_daemon.iqa.grid import view_count
 from maclip_daemon.iqa.judge import judge
 from maclip_daemon.iqa.loading import LoadedModel
 from maclip_daemon.iqa.metrics import Metric
@@ -24,24 +21,12 @@ from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.protocols import VIEW_SIZE
 from maclip_daemon.iqa.views import Normalisation, make_views, squashed_view
 from maclip_daemon.scoring.batch_size import BatchSize
+from maclip_daemon.scoring.batches import VIEW_PIXELS, Batch, Batching, Pixels
 from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory, upload
 from maclip_daemon.scoring.side_by_side import compute
 
 DEFAULT_BATCH_VIEWS = 40  # eight photos of five views; more gains nothing on processors
-MOST_VIEWS = 80  # of 224×224 in batches that are computed side by side: their activations take some GB
-_VIEW_PIXELS = VIEW_SIZE * VIEW_SIZE
 _SMALL_PIXELS = 448 * 448  # a device on which no photo of this size fits is full, whatever the photo
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
-
-
-@dataclasses.dataclass
-class _Batch:
-    """Views of one size that go through the encoder together."""
-
-    size: tuple[int, int]
-    parts: list[tuple[int, int, int]] = dataclasses.field(default_factory=list)
-    """Index of a photo, and its views from (inclusive) and to (exclusive)."""
-    count: int = 0
 
 
 class ViewEncoder(Protocol):
@@ -98,68 +83,29 @@ class Engine:
         return [*self.score(photos[:half]), *self.score(photos[half:])]
 
     def _score(self, photos: Sequence[Pixels]) -> list[PhotoScore | MaclipError]:
-        features: list[list[Tensor]] = [[] for _ in photos]
-        failures: dict[int, MaclipError] = {}
-        device = self._encoder.device
-        work = functools.partial(self._encode_batch, photos)
-        for batch, encoded in compute(work, self._batches(photos, failures), self._at_once(photos), device):
-            owners = [index for index, start, stop in batch.parts for _ in range(start, stop)]
+        readable = {index: photo for index, photo in enumerate(photos) if _can_be_judged(photo)}
+        failures: dict[int, MaclipError] = {
+            index: Poison(f"Pixels of the shape {photo.shape} cannot be judged.")
+            for index, photo in enumerate(photos)
+            if index not in readable
+        }
+        features: dict[int, list[Tensor]] = {index: [] for index in readable}
+        batching = Batching(self._metric.views, self._encoder.any_size)
+        batches = batching.batches(readable, lambda: self.batch.views, failures)
+        at_once = batching.at_once(readable, self.batch.views)
+        work = functools.partial(self._encode_batch, readable)
+        for batch, encoded in compute(work, batches, at_once, self._encoder.device):
             if isinstance(encoded, Transient):
-                failures.update(dict.fromkeys(owners, encoded))
+                failures.update(dict.fromkeys(batch.owners, encoded))
                 continue
-            for owner, feature in zip(owners, encoded, strict=True):
+            for owner, feature in zip(batch.owners, encoded, strict=True):
                 features[owner].append(feature)
         return [
             failures[index] if index in failures else self._judge(photo, torch.stack(features[index]))
             for index, photo in enumerate(photos)
         ]
 
-    def _size(self, photo: Pixels) -> tuple[int, int]:
-        """Height and width of the views of a photo."""
-        if self._metric.views == "whole" and self._encoder.any_size:
-            return photo.shape[0], photo.shape[1]
-        return VIEW_SIZE, VIEW_SIZE
-
-    def _limit(self, size: tuple[int, int]) -> int:
-        """How many views of this size make a batch."""
-        return max(1, self.batch.views * _VIEW_PIXELS // (size[0] * size[1]))
-
-    def _at_once(self, photos: Sequence[Pixels]) -> int:
-        """How many batches may be computed at a time: what there is, within the memory meant for it."""
-        judged = [photo for photo in photos if _can_be_judged(photo)]
-        sizes = {self._size(photo) for photo in judged}
-        largest = max((self._limit(size) * size[0] * size[1] for size in sizes), default=1)
-        batches = sum(
-            view_count(photo.shape[1], photo.shape[0], self._metric.views) / self._limit(self._size(photo))
-            for photo in judged
-        )
-        return max(1, min(math.ceil(batches), MOST_VIEWS * _VIEW_PIXELS // largest))
-
-    def _batches(self, photos: Sequence[Pixels], failures: dict[int, MaclipError]) -> Iterator[_Batch]:
-        """Views of one size in full batches, made up when they are asked for: memory may have run out."""
-        batch = _Batch((0, 0))
-        for index, photo in enumerate(photos):
-            if not _can_be_judged(photo):
-                failures[index] = Poison(f"Pixels of the shape {photo.shape} cannot be judged.")
-                continue
-            size = self._size(photo)
-            count = view_count(photo.shape[1], photo.shape[0], self._metric.views)
-            start = 0
-            while start < count and index not in failures:
-                limit = self._limit(size)
-                if batch.parts and (batch.count >= limit or batch.size != size):
-                    yield batch
-                    batch = _Batch(size)
-                    continue
-                batch.size = size
-                stop = min(count, start + limit - batch.count)
-                batch.parts.append((index, start, stop))
-                batch.count += stop - start
-                start = stop
-        if batch.parts:
-            yield batch
-
-    def _encode_batch(self, photos: Sequence[Pixels], batch: _Batch) -> tuple[_Batch, Tensor | Transient]:
+    def _encode_batch(self, photos: Mapping[int, Pixels], batch: Batch) -> tuple[Batch, Tensor | Transient]:
         """Make and encode the views of a batch; a single view that does not fit is its photo's error."""
         views = torch.cat([self._views(photos[index], start, stop) for index, start, stop in batch.parts])
         try:
@@ -195,7 +141,7 @@ class Engine:
         # Outside of the handler: the traceback would keep the activations alive.
         free_cached_memory(self._encoder.device)
         with self._noting:
-            self.batch.shrink(len(views) * views.shape[-1] * views.shape[-2] // _VIEW_PIXELS)
+            self.batch.shrink(len(views) * views.shape[-1] * views.shape[-2] // VIEW_PIXELS)
         half = len(views) // 2
         return torch.cat([self._encode(views[:half]), self._encode(views[half:])])
 

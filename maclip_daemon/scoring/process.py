@@ -22,6 +22,7 @@ from maclip_daemon.iqa import loading, metrics
 from maclip_daemon.iqa.models import ResolvedModel
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.scoring.batch_size import search_for
+from maclip_daemon.scoring.batches import Pixels
 from maclip_daemon.scoring.device import (
     be_exact,
     choose_device,
@@ -29,7 +30,7 @@ from maclip_daemon.scoring.device import (
     is_device_lost,
     limit_memory,
 )
-from maclip_daemon.scoring.engine import Engine, Pixels
+from maclip_daemon.scoring.engine import Engine
 
 DEVICE_LOST_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
