@@ -96,7 +96,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.failed: dict[int, int] = {}
         self.dead: set[int] = set()
         self.held: list[tuple[str, LeasedJob, int]] = []  # worker, job, its count of asking when leased
-        self.valid: dict[int, tuple[str, int]] = {}  # photo → holder of the valid lease
+        self.valid: dict[int, tuple[str, LeasedJob]] = {}  # photo → holder of the valid lease
         walked["rounds"] += 1
         walked["files"] += len(self.photos)
 
@@ -134,17 +134,14 @@ class QueueMachine(RuleBasedStateMachine):
             assert job.photo_id not in self.dead
             assert job.photo_id not in self.valid, "leased twice at once"
             assert job.attempts == self.failed.get(job.photo_id, 0)
-            self.valid[job.photo_id] = (worker, job.lease_number)
+            self.valid[job.photo_id] = (worker, job)
             self.held.append((worker, job, self.wanted[job.photo_id]))
-
-    def _is_valid(self, worker: str, job: LeasedJob) -> bool:
-        return self.valid.get(job.photo_id) == (worker, job.lease_number)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data(), how=st.sampled_from(["finish", "finish again", "fail", "poison", "give back"]))
     def end(self, data: st.DataObject, how: str) -> None:
         worker, job, asked = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
-        is_valid = self.valid.get(job.photo_id) == (worker, job.lease_number)
+        is_valid = self.valid.get(job.photo_id) == (worker, job)
         is_current = is_valid and asked == self.wanted[job.photo_id]
         if is_valid:
             del self.valid[job.photo_id]
@@ -209,8 +206,8 @@ class QueueMachine(RuleBasedStateMachine):
         with self.session_of(worker) as session:
             leases.release_all(session, released, self.now)
         self.valid = {
-            photo: (holder, number)
-            for photo, (holder, number) in self.valid.items()
+            photo: (holder, job)
+            for photo, (holder, job) in self.valid.items()
             if released is not None and holder != released
         }
 

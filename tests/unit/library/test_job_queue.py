@@ -94,6 +94,20 @@ def test_a_late_answer_cannot_end_a_later_lease_of_the_same_worker(session: Sess
     assert jobs.finish(session, new, "w")
 
 
+def test_a_late_answer_cannot_end_a_later_job_of_the_same_photo(session: Session, photo: int) -> None:
+    (late,) = lease(session)
+    leases.reclaim_expired(session, NOW + 1000, 900)
+    (job,) = lease(session, NOW + 1000)
+    assert jobs.finish(session, job, "w")
+    jobs.enqueue(session, photo, "score", NOW + 1000)
+    (job,) = lease(session, NOW + 1000)
+    assert job.lease_number == late.lease_number, "only the number of the job tells them apart"
+    assert jobs.finish_all(session, [late], "w") == [False]
+    assert not jobs.finish(session, late, "w")
+    jobs.give_back(session, [late], "w", NOW + 1000)
+    assert jobs.finish(session, job, "w")
+
+
 def test_failures_pause_twice_as_long_each_time_and_end_with_the_reason(
     session: Session, photo: int, library: Library
 ) -> None:
