@@ -51,7 +51,8 @@ def rate_in_the_sidecar(hands: Hands) -> bool:
         Path(path).write_text(_BARE_SIDECAR.format(rating=rating))
     after = read_sidecar(path) or {}
     sidecar = hands.model.sidecar(photo.path)
-    is_first = sidecar.rating is None and photo.embedded is None and "maclip:Stars" in before
+    is_ours = "maclip:Stars" in before and not sidecar.is_stranger
+    is_first = is_ours and sidecar.rating is None and photo.embedded is None
     photo.unnoticed_until = "a start" if is_first and age_s > NOTICED_AFTER_S else "a look"
     photo.log.append(f"{rating} stars by a person in the sidecar: {before} became {after}")
     if after.get("maclip:Stars") == str(rating):  # we wrote just before: nobody can tell them apart
