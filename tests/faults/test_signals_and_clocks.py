@@ -198,7 +198,6 @@ def test_a_clock_that_jumps_holds_up_no_work_and_repeats_none(
         jumps += [-1, 5, -8 * HOUR, 365 * 24 * HOUR, -20 * 365 * 24 * HOUR, 20 * 365 * 24 * HOUR] * 2
     with running(there, **clock.environment) as daemon:
         until(lambda: there.sql("select 1 from roots where scanned_at is not null"), "a scan")
-        noticed = 0
         for number, jump in enumerate(jumps):
             make_photos(there.photos, 10, first=number * 10)
             count = 10 * (number + 1)
@@ -206,13 +205,14 @@ def test_a_clock_that_jumps_holds_up_no_work_and_repeats_none(
                 lambda count=count: count - 10 < len(there.scored()) < count and in_hand(there),
                 "some of the scores",
             )
+            noticed = daemon.said().count("the clock was set")
             clock.jump(jump)
             until(lambda count=count: len(there.scored()) == count, "the other scores")
-            noticed += abs(jump) > 2
-            until(
-                lambda noticed=noticed: daemon.said().count("the clock was set") == noticed,
-                "word of the jump",
-            )
+            if abs(jump) > 2:  # what NTP does, too, is not worth a word
+                until(
+                    lambda noticed=noticed: daemon.said().count("the clock was set") > noticed,
+                    "word of the jump",
+                )
         originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
         assert_all_was_done_once(there, originals)
     assert photos_encoded(device) == len(originals)
