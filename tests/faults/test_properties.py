@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -50,8 +50,11 @@ walked: Counter[str] = Counter()
 """What the machines of the test in hand went through."""
 
 
-def walk(machine: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
-    """Try random walks through a machine."""
+def walk(machine: type[RuleBasedStateMachine], examples: int, steps: int, *, full: bool) -> None:
+    """Try random walks through a machine; only in the long form a failure is made as short as can be.
+
+    That takes minutes, and a walk of a few dozen steps can be read as it is.
+    """
     walked.clear()
     run_state_machine_as_test(
         machine,
@@ -59,6 +62,7 @@ def walk(machine: type[RuleBasedStateMachine], examples: int, steps: int) -> Non
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
+            phases=list(Phase) if full else [Phase.reuse, Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -574,15 +578,15 @@ class SettlerMachine(RuleBasedStateMachine):
 
 
 def test_the_settler_reports_what_is_whole_and_nothing_else(full: bool, figures: Figures) -> None:
-    walk(SettlerMachine, examples=5000 if full else 60, steps=40)
+    walk(SettlerMachine, examples=5000 if full else 60, steps=40, full=full)
     figures(**walked, note="walks of the settler")
 
 
 def test_scans_find_the_truth_and_no_score_belongs_to_another_file(full: bool, figures: Figures) -> None:
-    walk(ScannerMachine, examples=2000 if full else 100, steps=30)
+    walk(ScannerMachine, examples=2000 if full else 100, steps=30, full=full)
     figures(**walked, note="walks of the scanner over real folders")
 
 
 def test_the_queue_loses_nothing_and_does_nothing_twice(full: bool, figures: Figures) -> None:
-    walk(QueueMachine, examples=1000 if full else 40, steps=60)
+    walk(QueueMachine, examples=1000 if full else 40, steps=60, full=full)
     figures(**walked, note="walks of two workers and their queue")
