@@ -23,6 +23,7 @@ from tests.homes import Home, contents, make_photos, until
 
 VIEWS = 5  # of a photo under the protocol spaq448
 HOUR = 3600
+AT_ONCE = 24  # photos; a dozen batches, so that there is time to do something in the midst of them
 # Stars that depend on no other photo: every photo is then to be rated exactly once.
 SETTINGS = {
     "MACLIP_RATING__EDGES": "[0.2, 0.4, 0.6, 0.8]",
@@ -200,10 +201,10 @@ def test_a_clock_that_jumps_holds_up_no_work_and_repeats_none(
     with running(there, **clock.environment) as daemon:
         until(lambda: there.sql("select 1 from roots where scanned_at is not null"), "a scan")
         for number, jump in enumerate(jumps):
-            make_photos(there.photos, 10, first=number * 10)
-            count = 10 * (number + 1)
+            make_photos(there.photos, AT_ONCE, first=number * AT_ONCE)
+            count = AT_ONCE * (number + 1)
             until(
-                lambda count=count: count - 10 < len(there.scored()) < count and in_hand(there),
+                lambda count=count: count - AT_ONCE < len(there.scored()) < count and in_hand(there),
                 "some of the scores",
             )
             noticed = daemon.said().count("the clock was set")
