@@ -31,13 +31,16 @@ def compute(
     if at_once <= 1:
         yield from map(work, batches)
         return
-    with ThreadPoolExecutor(
-        at_once, "encoder", initializer=torch.set_num_threads, initargs=(threads // at_once,)
-    ) as pool:
-        running: deque[Future[Result]] = deque()
-        for batch in batches:
-            running.append(pool.submit(work, batch))
-            if len(running) == at_once:
+    try:
+        with ThreadPoolExecutor(
+            at_once, "encoder", initializer=torch.set_num_threads, initargs=(threads // at_once,)
+        ) as pool:
+            running: deque[Future[Result]] = deque()
+            for batch in batches:
+                running.append(pool.submit(work, batch))
+                if len(running) == at_once:
+                    yield running.popleft().result()
+            while running:
                 yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+    finally:
+        torch.set_num_threads(threads)  # what a thread sets for itself counts for all that are born later

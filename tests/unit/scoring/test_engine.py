@@ -6,6 +6,7 @@ import dataclasses
 import math
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,8 @@ def test_a_processor_computes_batches_side_by_side_within_its_memory(checkpoint:
             )
             assert most == expected
             assert max(encoder.batches) == views
-            assert torch.get_num_threads() == threads
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
 
