@@ -15,6 +15,7 @@ from typing import Any
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, UsageError
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import scan
+from maclip_daemon.iqa import protocols
 from maclip_daemon.iqa.photo_score import ModelIdentity, PhotoScore
 from maclip_daemon.photos import spool
 from maclip_daemon.photos.decoder import DecodedPhoto, Decoder
@@ -23,6 +24,8 @@ from maclip_daemon.pipeline import workforce
 from maclip_daemon.scoring.client import PixelBlock, ScorerClient
 from maclip_daemon.settings import Settings
 from maclip_daemon.tilde import expanded
+
+_TYPICAL_SIZE = (6000, 4000)  # pixels of a photo whose size is not known yet
 
 
 def collect(paths: Sequence[Path], settings: Settings) -> list[Path]:
@@ -56,12 +59,22 @@ def score(files: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]
         stack.callback(client.close)
         decode = stack.enter_context(decoding(settings, identity.protocol, folder))
         remaining = iter(files)
-        size = settings.scoring.batch_photos
+        size = photos_together(settings, identity.protocol)
         # One batch is decoded while the one before it is scored.
         ahead = [decode(path) for path in islice(remaining, size)]
         while ahead:
             batch, ahead = ahead, [decode(path) for path in islice(remaining, size)]
             yield from _score_batch(batch, client, identity)
+
+
+def photos_together(settings: Settings, protocol: str) -> int:
+    """How many photos are scored together, so that those and the next ones stay within the look-ahead.
+
+    At `native` one photo alone has hundreds of views: they fill the encoder's batches, and its pixels memory.
+    """
+    width, height = protocols.parse(protocol).target_size(*_TYPICAL_SIZE)
+    room = (settings.decoding.look_ahead_mb << 20) // (2 * 3 * width * height)
+    return max(1, min(settings.scoring.batch_photos, room))
 
 
 @contextlib.contextmanager
