@@ -180,7 +180,7 @@ class Model:
         self.left |= {followed(path) for path in self.left} | set(moving)
         self.gone |= {followed(path): photo for path, photo in self.gone.items()}
         for photo in self.lent:
-            photo.path = followed(photo.path)
+            photo.path, photo.lent_from = followed(photo.path), followed(photo.lent_from)
 
     def edited(self, photo: Photo, did: str) -> None:
         """Another hand rewrote the photo's metadata in the file: the bytes are what it made of them."""
@@ -243,7 +243,7 @@ class Model:
     def _take(self, path: str, photo: Photo) -> None:
         self.taken.setdefault(path, set()).add(photo)
         for other in self.lent:
-            if other.was_at == path:
+            if path in (other.was_at, other.lent_from):
                 other.kept = None  # its row belongs to the new file now
             if other.lent_from == path:
                 other.lent_from = ""
