@@ -258,14 +258,20 @@ def test_a_child_that_stands_still_is_replaced_and_holds_up_no_stop(
     rounds = 2 if full else 1
     faults = 0
     for number in range(rounds):
-        make_photos(there.photos, 16, first=number * 16)
-        originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
+        make_photos(there.photos, 16, first=number * 24)
+        names = {path.name for path in there.photos.glob("*.jpg")}
         with running(there, MACLIP_DECODING__TIMEOUT_S="3", MACLIP_JOBS__MAX_ATTEMPTS="100") as daemon:
-            until(lambda number=number: len(there.scored()) > 16 * number and in_hand(there), "work in hand")
+            until(lambda number=number: len(there.scored()) > 24 * number and in_hand(there), "work in hand")
             decoders = [child for child in family(daemon)[1:] if "decoder" in " ".join(child.cmdline())]
             decoders[0].suspend()
-            names = {path.name for path in originals}
             until(lambda names=names: scored_at(there).keys() == names, "work without it")
+            for child in family(daemon)[1:]:
+                if "decoder" not in " ".join(child.cmdline()):
+                    child.suspend()
+            make_photos(there.photos, 8, first=number * 24 + 16)
+            originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
+            until(lambda: any((there.data / "spool").iterdir()), "pixels for a scorer that stands still")
+            time.sleep(1)  # it was asked
             everyone = family(daemon)
             for child in everyone[1:]:
                 child.suspend()
