@@ -97,16 +97,16 @@ def test_a_score_does_not_depend_on_the_number_of_threads(checkpoint: Path) -> N
 
 
 def test_a_processor_computes_batches_side_by_side_within_its_memory(checkpoint: Path) -> None:
-    inside, most = 0, 0
-    lock = threading.Lock()
+    inside, most, expected = 0, 0, 1
+    changed = threading.Condition()
 
     def hook(views: torch.Tensor) -> None:
         nonlocal inside, most
-        with lock:
+        with changed:
             inside += 1
             most = max(most, inside)
-        time.sleep(0.05)
-        with lock:
+            changed.notify_all()
+            changed.wait_for(lambda: most >= expected, 10)
             inside -= 1
 
     before = torch.get_num_threads()
