@@ -162,7 +162,7 @@ def record(library: Library, state: RunState, root_id: int, files: list[FoundFil
         for sighting in sightings:
             if sighting.needs_score:
                 jobs.enqueue(session, sighting.photo_id, "score", now)
-            elif sighting.change in ("moved", "returned"):  # its stars may have stayed behind, or changed
+            elif sighting.change == "moved":
                 jobs.enqueue(session, sighting.photo_id, "rate", now)
     if any(sighting.change != "same" for sighting in sightings):
         state.wake()

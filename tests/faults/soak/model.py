@@ -164,6 +164,8 @@ class Model:
         self.lent.remove(photo)
         if path != photo.lent_from:
             self._meets_a_strange_sidecar(path)
+            if photo.lent_from:
+                self.renamed.append((photo.lent_from, path))  # its row follows it
         self._place(photo, path, did)
 
     def moved_folder(self, old: str, new: str, did: str) -> None:
