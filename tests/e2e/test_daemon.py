@@ -224,7 +224,8 @@ def test_a_root_that_goes_away_pauses_and_comes_back(home: Home) -> None:
     away = home.folder / "away"
     home.photos.rename(away)
     until(lambda: home.sql("select state from roots") == [("paused",)], "the pause")
-    assert home.sql("select distinct state from photo_quality") == [("missing",)]
+    states = "select distinct state from photo_quality"
+    until(lambda: home.sql(states) == [("missing",)], "the photos taken for missing, some at a time")
     assert "paused" in home.maclip("status").stdout
     away.rename(home.photos)
     until(lambda: len(home.scored()) == 5, "the photos back")
