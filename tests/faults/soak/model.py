@@ -145,6 +145,7 @@ class Model:
         if (replaced := self.photos.get(new)) is not None:
             photo.log += [f"  replaced: {line}" for line in replaced.log[-3:]]
             photo.has_replaced_another = True
+            self._part(replaced)
         self._place(photo, new, did)
         photo.unnoticed_until = ""  # whoever renames a photo has its sidecar looked at
         if with_sidecar:
