@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -93,7 +93,9 @@ class Engine:
         batching = Batching(self._metric.views, self._encoder.any_size)
         batches = batching.batches(readable, lambda: self.batch.views, failures)
         at_once = batching.at_once(readable, self.batch.views)
-        work = functools.partial(self._encode_batch, readable)
+        # A large photo fills many batches, one after the other.
+        pixels = functools.lru_cache(maxsize=1)(lambda index: upload(readable[index], self._encoder.device))
+        work = functools.partial(self._encode_batch, pixels)
         for batch, encoded in compute(work, batches, at_once, self._encoder.device):
             if isinstance(encoded, Transient):
                 failures.update(dict.fromkeys(batch.owners, encoded))
@@ -105,9 +107,11 @@ class Engine:
             for index, photo in enumerate(photos)
         ]
 
-    def _encode_batch(self, photos: Mapping[int, Pixels], batch: Batch) -> tuple[Batch, Tensor | Transient]:
+    def _encode_batch(
+        self, pixels: Callable[[int], Tensor], batch: Batch
+    ) -> tuple[Batch, Tensor | Transient]:
         """Make and encode the views of a batch; a single view that does not fit is its photo's error."""
-        views = torch.cat([self._views(photos[index], start, stop) for index, start, stop in batch.parts])
+        views = torch.cat([self._views(pixels(index), start, stop) for index, start, stop in batch.parts])
         try:
             return batch, self._encode(views)
         except (RuntimeError, MemoryError) as error:
@@ -115,8 +119,7 @@ class Engine:
                 raise
             return batch, _does_not_fit(*views.shape[:1:-1])
 
-    def _views(self, photo: Pixels, start: int, stop: int) -> Tensor:
-        pixels = upload(photo, self._encoder.device)
+    def _views(self, pixels: Tensor, start: int, stop: int) -> Tensor:
         normalisation = self._encoder.normalisation
         if self._metric.views == "whole" and not self._encoder.any_size:
             return squashed_view(pixels, normalisation)

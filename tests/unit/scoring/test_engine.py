@@ -18,7 +18,9 @@ from maclip_daemon.iqa import metrics, models
 from maclip_daemon.iqa.loading import LoadedModel, load
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.scoring import engine as engine_module
 from maclip_daemon.scoring.batch_size import BatchSize
+from maclip_daemon.scoring.device import upload
 from maclip_daemon.scoring.engine import Engine
 
 
@@ -149,6 +151,28 @@ def test_an_error_beside_other_batches_is_raised_when_all_have_ended(checkpoint:
         assert ended == [5]
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_photo_that_fills_many_batches_goes_to_the_device_once(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploaded: list[tuple[int, ...]] = []
+
+    def counted(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+        uploaded.append(pixels.shape)
+        return upload(pixels, device)
+
+    monkeypatch.setattr(engine_module, "upload", counted)
+    engine, encoder = misbehaving(checkpoint, lambda views: None)
+    engine.batch = BatchSize(2)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        engine.score([photo(1), photo(2, 600, 400)])
+    finally:
+        torch.set_num_threads(before)
+    assert len(encoder.batches) > 4
+    assert uploaded == [(448, 448, 3), (400, 600, 3)]
 
 
 def test_batches_are_full_across_photos(checkpoint: Path) -> None:
