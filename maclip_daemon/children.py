@@ -25,6 +25,7 @@ __all__ = ["Child", "Header", "Reply"]
 _Outgoing = queue.SimpleQueue[tuple[Header, bytes | memoryview] | None]
 
 START_S = 300.0  # for a child to load its libraries, from a cold disk, at low priority on a busy machine
+_DEATH_S = 5.0  # for a killed child to be gone
 _STEP_S = 1.0  # of waiting for an answer; what a suspended parent may lose of its patience
 _STDERR_LINES_KEPT = 20  # enough to show why a child died
 _LAST_WORDS_S = 1.0  # for the thread that reads them; on a busy machine the process may be gone sooner
@@ -102,7 +103,8 @@ class Child:
         """End the child at once."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a dead server holds it; it ends later
+                self._process.wait(_DEATH_S)
             self._forget()
 
     def _start(self) -> None:

@@ -59,6 +59,10 @@ class ReadOnly(NoSpace):
     """The disk is mounted read-only. As on a full one, work pauses and no attempt is counted."""
 
 
+class NoAnswer(Transient):
+    """A server does not answer. Its photos wait; no attempt is counted."""
+
+
 class ChildDied(Transient):
     """A child process ended in the middle of its work."""
 
@@ -75,4 +79,4 @@ class Poison(MaclipError):
 
 def may_be_the_disks_fault(error: MaclipError) -> bool:
     """Whether a disk or a share in trouble explains this failure; a child that died died of the photo."""
-    return isinstance(error, Transient) and not isinstance(error, (ChildDied, ChildTimedOut))
+    return isinstance(error, Transient) and not isinstance(error, ChildDied)

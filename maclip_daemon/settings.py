@@ -46,6 +46,8 @@ class FolderSettings(_Section):
     """Seconds between full scans, the safety net for events that the system lost."""
     poll_interval_s: Seconds = 60.0
     """Seconds between scans of network folders, where no events arrive."""
+    answer_s: Seconds = 60.0
+    """Seconds a network folder may take to answer; then it counts as away until it does."""
     watch: bool = True
     """Listen for file events. Off: scans alone find new photos."""
 

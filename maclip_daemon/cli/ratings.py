@@ -66,6 +66,7 @@ def undo(
     photos get no new stars until `maclip rate`. Exits with 1 when a file had to be left.
     """
     from maclip_daemon import daemon_lock
+    from maclip_daemon.folders.patience import Patience
     from maclip_daemon.metadata.writer import MetadataWriter
     from maclip_daemon.pipeline import undoing
     from maclip_daemon.pipeline.recovery import recover
@@ -78,7 +79,7 @@ def undo(
     with contextlib.closing(call.changing(settings)) as library:
         if not daemon_lock.is_running(settings.data_dir):
             with daemon_lock.locked(settings.data_dir):  # what a killed run left in doubt counts too
-                recover(library, settings.data_dir / "spool", time.time())
+                recover(library, Patience(), settings.data_dir / "spool", time.time())
         files = undoing.targets(library, chosen)
         if dry_run:
             for file in files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import stat
@@ -9,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maclip_daemon.errors import EnvironmentUnfit, RootOffline, UsageError
+from maclip_daemon.errors import EnvironmentUnfit, NoAnswer, RootOffline, UsageError
 from maclip_daemon.folders import readability
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.file_systems import file_system_of, is_polled
+from maclip_daemon.folders.patience import Patience
 from maclip_daemon.tilde import expanded
 
 _ALWAYS_EXCLUDED = Exclusion()
+_MOST_LINKS = 40  # in one path, as the kernel has it
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class RootState(enum.StrEnum):
     EMPTIED = "emptied"
     REPLACED = "replaced"
     UNREADABLE = "unreadable"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,27 @@ def open_root(path: Path) -> Root:
     return Root(os.fspath(resolved))
 
 
+def resolved_as_far_as_it_answers(path: str, patience: Patience) -> str:
+    """Resolve the links in an absolute path up to where no server answers; the rest stays as it is."""
+    done, rest = Path(os.sep), list(Path(path).parts[1:])
+    links = 0
+    while rest and links < _MOST_LINKS:
+        part = rest.pop(0)
+        here = done.parent if part == os.pardir else done / part
+        try:
+            target = patience.ask_in_any_case(str(here), here.readlink)
+        except NoAnswer:
+            return str(here.joinpath(*rest))
+        except OSError:  # no link
+            done = here
+            continue
+        links += 1
+        rest = [*target.parts, *rest]
+        if target.is_absolute():
+            done, rest = Path(os.sep), rest[1:]
+    return str(done.joinpath(*rest))
+
+
 def merge(roots: Sequence[Root], exclusion: Exclusion) -> list[Root]:
     """Leave out roots that lie inside another one and are walked with it.
 
@@ -120,6 +145,7 @@ def check(
         return RootHealth(state, reason, facts, file_system, is_polled(file_system))
 
     try:
+        _ask_server(root.path)
         facts = Path(root.path).stat()
         is_empty = stat.S_ISDIR(facts.st_mode) and _is_empty(root.path)
     except (FileNotFoundError, NotADirectoryError):
@@ -155,6 +181,29 @@ def check(
             "nothing is forgotten meanwhile.",
         )
     return health(RootState.HEALTHY, "", RootFacts(facts.st_dev))
+
+
+def glance(root: Root) -> tuple[int, bool]:
+    """Give the device that the root is on, and whether anything is in it, as its server says now.
+
+    Raises `OSError` when it cannot be read.
+    """
+    _ask_server(root.path)
+    with os.scandir(root.path) as entries:
+        holds_anything = next(entries, None) is not None
+    return Path(root.path).stat().st_dev, holds_anything
+
+
+def silent(root: Root, reason: str) -> RootHealth:
+    """The health of a root whose server does not answer; asks no file system."""
+    return RootHealth(RootState.SILENT, reason, None, file_system_of(root.path), is_polled=True)
+
+
+def _ask_server(folder: str) -> None:
+    # Folders and their entries are remembered for up to a minute (nfs(5), acdirmax); its free space is not.
+    if hasattr(os, "statvfs"):
+        with contextlib.suppress(OSError):  # what is wrong, the next questions tell
+            os.statvfs(folder)
 
 
 def _no_permission(path: Path) -> EnvironmentUnfit:

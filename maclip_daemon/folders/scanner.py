@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from maclip_daemon.folders.exclusion import Exclusion, relative_to
 
-PART_FILES = 4096  # files in one listing; keeps a flat folder of 200 000 photos within a few MB
+PART_FILES = 256  # files in one listing, however many the folder has: little memory, soon an answer
 
 
 class FoundFile(NamedTuple):

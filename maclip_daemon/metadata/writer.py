@@ -14,7 +14,8 @@ from maclip_daemon.metadata import messages
 from maclip_daemon.metadata.limits import PROCESSOR_S
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry, UndoOutcome
 
-TIMEOUT_S = 60.0  # for each photo; a safe write takes 2 to 30 ms, a sleeping network disk many seconds
+TIMEOUT_S = 60.0  # for a photo alone; a safe write takes 2 to 30 ms, a sleeping network disk many seconds
+TIMEOUT_EACH_S = 2.0  # more for each further photo of a batch; one that fails is done again one by one
 
 
 class MetadataWriter:
@@ -25,7 +26,10 @@ class MetadataWriter:
     """
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S, processor_s: float = PROCESSOR_S) -> None:
-        """`timeout_s`, `processor_s`: what one photo may take, by the clock and of the processor."""
+        """`timeout_s`, `processor_s`: what one photo may take, by the clock and of the processor.
+
+        A batch has `timeout_s` and `TIMEOUT_EACH_S` for each further photo.
+        """
         self._child = Child(messages.MODULE, {"processor_s": processor_s})
         self._timeout_s = timeout_s
 
@@ -113,7 +117,9 @@ class MetadataWriter:
         return self._child.pid
 
     def _request(self, header: Header, payload: bytes = b"", *, photos: int = 1) -> Reply:
-        reply = self._child.request(header, payload, timeout_s=self._timeout_s * photos)
+        reply = self._child.request(
+            header, payload, timeout_s=self._timeout_s + TIMEOUT_EACH_S * (photos - 1)
+        )
         if reply.header["last"]:
             self._child.close()  # a hostile photo has led exiv2 astray; the next request starts a new child
         return reply

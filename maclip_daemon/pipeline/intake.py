@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
 import time
 
+from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.events import EventKind, FolderEvent
-from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.folders.scanner import FoundFile, found_file
 from maclip_daemon.library import jobs, photos
 from maclip_daemon.library.database import Library
 from maclip_daemon.pipeline.places import Place
@@ -97,7 +99,7 @@ class Intake:
 
     def _take_settled(self) -> None:
         for place in self._places:
-            due = place.settler.due(time.monotonic(), found_file)
+            due = place.settler.due(time.monotonic(), self._look)
             if due.everything:
                 place.next_scan = time.monotonic()
             sightings = record(self._library, self._state, place.root_id, due.files)
@@ -127,7 +129,7 @@ class Intake:
             self._busy = True
         gone: list[str] = []
         for place, event in taken:
-            if event.kind is EventKind.FILE_GONE or _has_turned_into_none(event):
+            if event.kind is EventKind.FILE_GONE or self._has_turned_into_none(event):
                 place.settler.forget(event.path)
                 gone.append(event.path)
                 continue
@@ -185,7 +187,7 @@ class Intake:
 
     def _lose(self, paths: list[str]) -> None:
         # An event is a hint: the same name may be there again by now.
-        paths = [path for path in paths if found_file(path) is None]
+        paths = [path for path in paths if not self._may_be_there(path)]
         if not paths:
             return
         with self._library.writing() as session:
@@ -193,13 +195,24 @@ class Intake:
             photos.mark_missing(session, found, self._state.clock())
 
     def _lose_folder(self, place: Place, folder: str) -> None:
-        if os.path.lexists(folder):
+        if os.path.lexists(folder):  # only watchers tell of that, and they watch local disks
             place.settler.touch_folder(folder, time.monotonic())
             return
         with self._library.writing() as session:
             photos.mark_missing(session, photos.present_below(session, folder), self._state.clock())
 
+    def _has_turned_into_none(self, event: FolderEvent) -> bool:
+        """Whether what is at the path by now is no file: nothing, or a link or a pipe instead of a photo."""
+        return event.kind is EventKind.FILE_CHANGED and not self._may_be_there(event.path)
 
-def _has_turned_into_none(event: FolderEvent) -> bool:
-    """Whether what is at the path by now is no file: nothing, or a link or a pipe instead of a photo."""
-    return event.kind is EventKind.FILE_CHANGED and found_file(event.path) is None
+    def _may_be_there(self, path: str) -> bool:
+        try:
+            return self._state.patience.ask(path, lambda: found_file(path)) is not None
+        except NoAnswer:
+            return True
+
+    def _look(self, path: str) -> FoundFile | None:
+        """What does not answer does not settle; the scan after its return finds it."""
+        with contextlib.suppress(NoAnswer):
+            return self._state.patience.ask(path, lambda: found_file(path))
+        return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from maclip_daemon.errors import NoAnswer
+from maclip_daemon.folders.patience import Patience
 from maclip_daemon.library import jobs, ratings
 from maclip_daemon.library.database import Library
 from maclip_daemon.pipeline.run_state import RunState
@@ -28,7 +30,7 @@ def queue_changed_files(library: Library, state: RunState) -> int:
         if not writes:
             break
         after = writes[-1].photo_id
-        newer = [write.photo_id for write in writes if _is_newer(write)]
+        newer = [write.photo_id for write in writes if _is_newer(write, state.patience)]
         if newer:
             with library.writing() as session:
                 jobs.enqueue_all(session, newer, "rate", state.clock())
@@ -36,8 +38,9 @@ def queue_changed_files(library: Library, state: RunState) -> int:
     return changed
 
 
-def _is_newer(write: ratings.WrittenFile) -> bool:
+def _is_newer(write: ratings.WrittenFile, patience: Patience) -> bool:
     try:
-        return os.lstat(write.path).st_mtime > write.written_at + SLACK_S
-    except OSError:
+        changed_at = patience.ask(write.path, lambda: os.lstat(write.path).st_mtime)
+    except (OSError, NoAnswer):
         return False
+    return changed_at > write.written_at + SLACK_S

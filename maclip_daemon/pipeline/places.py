@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders import readability, roots
 from maclip_daemon.folders.events import FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
@@ -47,6 +47,7 @@ class Place:
         self._was_cut_short = False
         self._is_doubted = False  # reading failed lately; set by the decoders' threads
         self._remembered: tuple[library_roots.RootState, RootHealth] | None = None
+        state.patience.look_at(root.path)
         with library.writing() as session:
             self.root_id = library_roots.root_for(session, root.path, state.clock())
             known = self._known(session)
@@ -61,7 +62,7 @@ class Place:
                     session
                 )  # while it is away, looking through all that is missing is dear
             self._expected = self._known(session).photo_count, sample
-        health = roots.check(self.root, self._facts, *self._expected, read_sample=self._is_doubted)
+        health = self._examined()
         if health.state is RootState.HEALTHY:
             self._facts = health.facts
             self._is_doubted = False
@@ -79,6 +80,17 @@ class Place:
         if new_state == "paused":
             self._listening.pause()
         return new_state != "paused"
+
+    def _examined(self) -> RootHealth:
+        patience = self._state.patience
+        patience.look_at(self.root.path)
+        facts, expected, is_doubted = self._facts, self._expected, self._is_doubted
+        try:
+            return patience.ask(
+                self.root.path, lambda: roots.check(self.root, facts, *expected, read_sample=is_doubted)
+            )
+        except NoAnswer as error:
+            return roots.silent(self.root, str(error))
 
     def listen(self, on_event: Callable[[Place, FolderEvent], None]) -> None:
         """Start the watcher where events arrive and none runs yet."""
@@ -130,11 +142,11 @@ class Place:
         """Whether the root can be read, is on the device it was on, and is not suddenly empty."""
         photos_expected, _ = self._expected
         try:
-            with os.scandir(self.root.path) as entries:
-                holds_anything = next(entries, None) is not None
-            return self._is_same_device() and (holds_anything or not photos_expected)
-        except OSError:
+            device, holds_anything = self._state.patience.ask(self.root.path, lambda: roots.glance(self.root))
+        except (OSError, NoAnswer):
             return False
+        is_same_device = self._facts is None or device == self._facts.device
+        return is_same_device and (holds_anything or not photos_expected)
 
     def can_be_read(self) -> bool:
         """Whether the root is reachable and a few of its photos can be read. For any thread.
@@ -146,12 +158,12 @@ class Place:
             return False
         with self._library.reading() as session:
             sample = self._sample(session)
-        if readability.lost_because(sample):
-            self._is_doubted = True
+        try:
+            if self._state.patience.ask(self.root.path, lambda: readability.lost_because(sample)):
+                self._is_doubted = True
+        except NoAnswer:
+            return False
         return not self._is_doubted
-
-    def _is_same_device(self) -> bool:
-        return self._facts is None or Path(self.root.path).stat().st_dev == self._facts.device
 
     def _settle_s(self) -> float:
         """The clock of a file server may differ from ours by as much as a minute."""

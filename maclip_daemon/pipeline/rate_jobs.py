@@ -127,6 +127,13 @@ class RateJobs:
             outcome=outcome,
         )
 
+    def give_back_what_is_away(self, held: list[LeasedJob]) -> list[LeasedJob]:
+        """Return the jobs whose roots are away, no attempt counted; the other ones are given."""
+        one_of_each = {Path(job.path).parent: job.path for job in held}
+        away = {folder for folder, path in one_of_each.items() if self._is_away(path)}
+        self.give_back([job for job in held if Path(job.path).parent in away])
+        return [job for job in held if Path(job.path).parent not in away]
+
     def give_back(self, held: list[LeasedJob]) -> None:
         """Return work untouched, no attempt counted."""
         if not held:
@@ -140,7 +147,9 @@ class RateJobs:
         if error is not None:
             # After a lost process, or a folder that could not be flushed, the file may be in its place.
             written = result.undo_entry
-            settle(session, entry, written.target, written.after_hash, self._state.clock())
+            settle(
+                session, self._state.patience, entry, written.target, written.after_hash, self._state.clock()
+            )
             return
         ratings.confirm(session, entry, self._state.clock())
         if result.target == result.photo and (found := found_file(job.path)) is not None:

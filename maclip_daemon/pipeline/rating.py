@@ -100,7 +100,7 @@ class Rating:
             if len(held) == 1:
                 self._fail(held[0], error)
                 return
-            for job in held:
+            for job in self._jobs.give_back_what_is_away(held):
                 if self._state.stopping.is_set():
                     return
                 self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
@@ -112,7 +112,7 @@ class Rating:
         try:
             yield
         except BaseException:
-            remove_strays({Path(job.path).parent for job in held}, self._state.clock())
+            self._remove_strays(held)
             raise
 
     def _rate(self, held: list[LeasedJob]) -> None:
@@ -144,7 +144,7 @@ class Rating:
                 self._fail(job, result)
             elif result.status != "prepared":
                 self._jobs.leave(job, result)
-            elif not wholeness.is_as_found(self._library, job.path):
+            elif not wholeness.is_as_found(self._library, self._state.patience, job.path):
                 # A sidecar made from half a photo would lack the title and the tags that are in it.
                 self._writer.discard(result)
                 self._fail(job, errors.FileChanged(wholeness.BEING_WRITTEN))
@@ -165,8 +165,11 @@ class Rating:
         Its photos are rated again at their new place, and nothing else is in hand at this moment.
         """
         again = [job for job in held if job.photo_id in self._failed]
-        remove_strays({Path(job.path).parent for job in again}, self._state.clock())
+        self._remove_strays(again)
         self._failed.difference_update(job.photo_id for job in again)
+
+    def _remove_strays(self, jobs: list[LeasedJob]) -> None:
+        remove_strays(self._state.patience, {Path(job.path).parent for job in jobs}, self._state.clock())
 
     def _rest(self, full: list[tuple[LeasedJob, errors.NoSpace]]) -> None:
         """Let the ratings of these disks wait for space; those of other disks go on."""

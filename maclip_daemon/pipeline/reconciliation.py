@@ -5,12 +5,14 @@ Scans are the truth; whatever events were lost, the next scan finds it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import FolderListing, FoundFile, scan
 from maclip_daemon.folders.settler import Verdict, judge
@@ -76,12 +78,28 @@ class Reconciliation:
 
     def run(self, start: str | None = None) -> ScanReport:
         """Scan the root, or the folder `start` in it, and bring the library up to date."""
+        try:
+            self._walk(start)
+        except NoAnswer:
+            return self._report  # what was not found is not gone
+        if self._state.stopping.is_set():
+            return self._report
+        if not self._is_reachable():
+            return self._report  # it went away in the middle
+        self._find_vanished_folders(start or self._root)
+        self._mark_missing()
+        self._report.is_complete = True
+        return self._report
+
+    def _walk(self, start: str | None) -> None:
+        """Read the folders and record what is new in them, until the end or until the run stops."""
         known: dict[str, photos.KnownFile] = {}
         folder = None
-        for listing in scan(self._root, self._exclusion, is_photo, start):
+        listings = scan(self._root, self._exclusion, is_photo, start)
+        for listing in self._state.patience.each(self._root, listings):
             self._state.pulse.beat("folders", SCAN_BEAT_S)
             if self._state.stopping.is_set():
-                return self._report
+                return
             if listing.folder != folder:
                 folder = listing.folder
                 with self._library.reading() as session:
@@ -90,12 +108,6 @@ class Reconciliation:
             if len(self._whole) >= SIGHTINGS_IN_ONE_TRANSACTION:
                 self._record()
         self._record()
-        if not self._is_reachable():
-            return self._report  # it went away in the middle: what was not found is not gone
-        self._find_vanished_folders(start or self._root)
-        self._mark_missing()
-        self._report.is_complete = True
-        return self._report
 
     def _compare(self, listing: FolderListing, known: dict[str, photos.KnownFile]) -> None:
         self._visited.add(listing.folder)
@@ -128,7 +140,7 @@ class Reconciliation:
             }
             self._moved |= moved.keys()
             # What a killed run had prepared for them lies where their folder is now.
-            remove_strays(set(moved.values()), self._state.began_at)
+            remove_strays(self._state.patience, set(moved.values()), self._state.began_at)
             self._report.moved += len(moved)
             self._report.returned += sum(sighting.change == "returned" for sighting in sightings)
             self._report.queued += sum(sighting.needs_score for sighting in sightings)
@@ -157,8 +169,14 @@ def record(library: Library, state: RunState, root_id: int, files: list[FoundFil
     if not files:
         return []
     now = state.clock()
+
+    def is_gone(path: str) -> bool:
+        with contextlib.suppress(NoAnswer):
+            return state.patience.ask(path, lambda: _is_gone(path))
+        return False
+
     with library.writing() as session:
-        sightings = [photos.see(session, root_id, file, now, is_gone=_is_gone) for file in files]
+        sightings = [photos.see(session, root_id, file, now, is_gone=is_gone) for file in files]
         for sighting in sightings:
             if sighting.needs_score:
                 jobs.enqueue(session, sighting.photo_id, "score", now)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from maclip_daemon.errors import MaclipError
+from maclip_daemon.errors import MaclipError, NoAnswer
+from maclip_daemon.folders.patience import Patience
 from maclip_daemon.library import leases, ratings
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata import temporaries
@@ -15,27 +18,29 @@ from maclip_daemon.photos import spool
 from maclip_daemon.pipeline.run_state import log
 
 
-def recover(library: Library, spool_folder: Path, now: float) -> None:
+def recover(library: Library, patience: Patience, spool_folder: Path, now: float) -> None:
     """Mend what the last run left. Only for the one daemon of a data folder, before it starts work."""
     spool.clean(spool_folder)
     with library.reading() as session:
         doubtful = ratings.unconfirmed(session)
         folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
-    folders |= {place_of(row).parent for row in doubtful}
-    remove_strays(folders, now)
+    places = {row.id: _place_of(row, patience) for row in doubtful}
+    remove_strays(patience, folders | {place.parent for place in places.values()}, now)
     with library.writing() as session:
         for row in doubtful:
-            settle(session, row.id, place_of(row), row.after_hash, now)
+            settle(session, patience, row.id, places[row.id], row.after_hash, now)
         released = leases.release_all(session, None, now)
     if released or doubtful:
         log.info("recovered", jobs_taken_back=released, journal_entries_settled=len(doubtful))
 
 
-def remove_strays(folders: Iterable[Path], now: float) -> None:
-    """Remove what a lost metadata process left in these folders before `now`."""
+def remove_strays(patience: Patience, folders: Iterable[Path], now: float) -> None:
+    """Remove what a lost metadata process left in these folders before `now`, where they answer."""
     for folder in folders:
-        for stray in temporaries.remove_strays(folder, older_than=now):
-            log.info("removed a temporary file of a killed run", file=str(stray))
+        with contextlib.suppress(NoAnswer):
+            question = functools.partial(temporaries.remove_strays, folder, older_than=now)
+            for stray in patience.ask(str(folder), question):
+                log.info("removed a temporary file of a killed run", file=str(stray))
 
 
 def place_of(row: ratings.JournalRow) -> Path:
@@ -45,16 +50,25 @@ def place_of(row: ratings.JournalRow) -> Path:
     return Path(row.target_path)
 
 
-def settle(session: Session, entry_id: int, target: Path, after_hash: str, now: float) -> None:
+def _place_of(row: ratings.JournalRow, patience: Patience) -> Path:
+    try:
+        return patience.ask(row.target_path, lambda: place_of(row))
+    except NoAnswer:
+        return Path(row.target_path)
+
+
+def settle(
+    session: Session, patience: Patience, entry_id: int, target: Path, after_hash: str, now: float
+) -> None:
     """Confirm or abandon a journal entry by looking at its file: was it replaced, or not?
 
     A file that cannot be looked at (its disk is away) leaves the entry in doubt, for the next time.
     """
     try:
-        present = digest_of(target)
+        present, has_folder = patience.ask(str(target), lambda: (digest_of(target), target.parent.is_dir()))
     except (OSError, MaclipError):
         return
-    if present is None and not target.parent.is_dir():
+    if present is None and not has_folder:
         return
     if present == after_hash:
         ratings.confirm(session, entry_id, now)

@@ -73,7 +73,7 @@ def preview(library: Library, settings: Settings) -> Restarred:
 def write(library: Library, settings: Settings) -> Tally:
     """Carry out all rate jobs. Only while no daemon works with this library."""
     state = RunState(pause_s=settings.jobs.pause_s)
-    recover(library, settings.data_dir / "spool", state.clock())
+    recover(library, state.patience, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
         scale = _active(session)
     with MetadataWriter() as writer:

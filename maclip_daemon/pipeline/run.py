@@ -17,6 +17,7 @@ from typing import Any
 from maclip_daemon import errors
 from maclip_daemon.folders import roots
 from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.patience import Patience
 from maclip_daemon.folders.roots import Root
 from maclip_daemon.library import jobs, leases, notes, scores
 from maclip_daemon.library import roots as library_roots
@@ -42,6 +43,7 @@ STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
 BRIEF_S = 0.5  # to wait for a locked database where signals must be answered and a later try will do
 KINDS: tuple[jobs.Kind, ...] = ("score", "rate")
 _AT_ONCE = getattr(signal, "SIGKILL", signal.SIGTERM)  # a stopped child does not hear SIGTERM
+BRIEFLY_S = 5.0  # for each part of the path of a server that has just not answered
 LOOK_S = 0.2  # how often `--once` looks whether all is done
 
 
@@ -58,7 +60,7 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises `ModelUnavailable`, `UsageError` and the like before any work begins."""
-        self.state = RunState(clock, settings.jobs.pause_s)
+        self.state = RunState(clock, settings.jobs.pause_s, settings.folders.answer_s)
         self.settings = settings
         self._library = library
         self._once = once
@@ -66,7 +68,7 @@ class Pipeline:
         self._spool = settings.data_dir / "spool"
         self.client = ScorerClient(settings.scoring, settings.data_dir)
         self.identity = self.client.identity()
-        self._roots = _open_roots(folders, settings, library)
+        self._roots = _open_roots(folders, settings, library, self.state.patience)
         self._threads: list[threading.Thread] = []
         self._tended = -math.inf
         self._clock_ahead = clock() - time.monotonic()  # from here on: the first look must notice a jump, too
@@ -79,7 +81,7 @@ class Pipeline:
         if self._power is not None:
             self._power.look()
         now = self.state.clock()
-        recover(self._library, self._spool, now)
+        recover(self._library, self.state.patience, self._spool, now)
         with self._library.writing() as session:
             scale = scores.scale_for(
                 session, self.identity.metric, self.identity.model, self.identity.protocol
@@ -221,14 +223,26 @@ class Pipeline:
         return False
 
 
-def _open_roots(folders: Sequence[Path], settings: Settings, library: Library) -> list[Root]:
+def _open_roots(
+    folders: Sequence[Path], settings: Settings, library: Library, patience: Patience
+) -> list[Root]:
     """Resolve the folders to watch. One that was watched before may be away; a new one must exist."""
     with library.reading() as session:
         known = {root.path for root in library_roots.known_roots(session)}
+    for path in known:
+        patience.look_at(path)
     opened = []
     for folder in folders:
+        typed = os.path.abspath(expanded(folder))
         try:
-            opened.append(roots.open_root(folder))
+            opened.append(patience.ask_in_any_case(typed, functools.partial(roots.open_root, folder)))
+        except errors.NoAnswer as error:
+            path = roots.resolved_as_far_as_it_answers(
+                typed, Patience(min(BRIEFLY_S, settings.folders.answer_s))
+            )
+            if path not in known:
+                raise errors.RootOffline(str(error)) from None
+            opened.append(Root(path))
         except errors.RootOffline:
             path = os.path.realpath(expanded(folder))
             if path not in known:

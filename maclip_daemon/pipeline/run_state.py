@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from maclip_daemon.folders.patience import ANSWER_S, Patience
 from maclip_daemon.pipeline.pauses import Pauses
 from maclip_daemon.pipeline.pulse import Pulse
 
@@ -46,7 +47,13 @@ class Tally:
 class RunState:
     """One run of the pipeline, from its start to its stop. Thread-safe."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, pause_s: float = PAUSE_S) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        pause_s: float = PAUSE_S,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        """`pause_s`, `answer_s`: `jobs.pause_s` and `folders.answer_s` of the settings."""
         self.clock = clock
         self.began_at = clock()
         self.pauses = Pauses(pause_s)
@@ -56,6 +63,7 @@ class RunState:
         self.is_calibrated = False
         """Whether new scores have stars at once; set by the rating thread."""
         self.stopping = threading.Event()
+        self.patience = Patience(answer_s, self.stopping)
         self.work_arrived = threading.Condition()
         self._lock = threading.Lock()
 

@@ -6,6 +6,7 @@ A score and the end of its job are one transaction; whatever dies in between, th
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import sys
 import threading
@@ -104,7 +105,7 @@ class ScoreJobs:
 
     def is_as_found(self, job: LeasedJob) -> bool:
         """Whether a photo still is the file that was found to be whole; else somebody writes it anew."""
-        return wholeness.is_as_found(self._library, job.path)
+        return wholeness.is_as_found(self._library, self._state.patience, job.path)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         """Record a failed attempt; a photo that is gone is missing, not failed.
@@ -121,7 +122,7 @@ class ScoreJobs:
             self._state.wait_for_work(LOOK_AT_ROOT_S)
             return
         with self._library.writing() as session:
-            if isinstance(error, errors.FileChanged) and not os.path.lexists(job.path):
+            if isinstance(error, errors.FileChanged) and self._is_gone(job):
                 if photos.path_of(session, job.photo_id) == job.path:
                     photos.mark_missing(session, [job.photo_id], now)
                 else:  # renamed meanwhile
@@ -141,6 +142,11 @@ class ScoreJobs:
             log.warning("photo failed", photo=job.path, reason=str(error))
         else:
             log.info("will be tried again", photo=job.path, reason=str(error))
+
+    def _is_gone(self, job: LeasedJob) -> bool:
+        with contextlib.suppress(errors.NoAnswer):
+            return not self._state.patience.ask(job.path, lambda: os.path.lexists(job.path))
+        return False
 
     def rest(self, resource: Resource, reason: str, held: list[LeasedJob]) -> None:
         """Rest until there is space, or a model, again. The work stays leased and is done then."""

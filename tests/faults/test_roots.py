@@ -319,3 +319,51 @@ def test_a_network_share_is_polled_and_a_lost_server_is_waited_for(
         assert said.count("folder scanned") == scans, "the share still answered"
     assert sidecars(server) == {photo.name for photo in photos}
     figures(rounds=rounds, files=len(photos), faults=1 + rounds, note="a FUSE share")
+
+
+def test_a_share_that_does_not_answer_holds_up_nothing_else(home: Home, full: bool, figures: Figures) -> None:
+    """The server stands still, in the middle of work, in the middle of nothing, and before the start."""
+    rounds = 12 if full else 1
+    chance = random.Random(11)
+    server, share_point = home.folder / "server", home.folder / "nas"
+    share_point.mkdir()
+    photos = make_photos(server, 6)
+    here = make_photos(home.photos, 6, first=20)
+    soon = {**SOON, "MACLIP_FOLDERS__ANSWER_S": "2", "MACLIP_DECODING__TIMEOUT_S": "3"}
+    with mounts.share(server, share_point) as share:
+        assert share.server is not None
+        with running(home, share_point, home.photos, **soon) as daemon:
+            wait_until_settled(home, *photos, *here)
+            for turn in range(rounds):
+                rows = home.sql(ROWS)
+                photos += make_photos(server / "new", 30, first=100 + 40 * turn)
+                if full:  # until they are found, settle, are decoded, or rated
+                    time.sleep(chance.uniform(1, 9))
+                with stopped(share.server.pid):
+                    here.append(make_photo(home.photos / f"{turn}" / f"meanwhile{turn}.jpg", 70 + turn))
+                    # What is in hand of the share is given up after a time limit.
+                    until(lambda: here[-1].name in home.scored(), "a photo of the other root scored", 300)
+                    until(lambda: here[-1].name in sidecars(home.photos), "and rated", 300)
+                    until(lambda: home.sql("select 1 from roots where state = 'paused'"), "the pause")
+                    assert "does not answer" in home.maclip("status").stdout
+                    if turn == 0:
+                        check_that_it_idles(daemon, full)
+                    check_that_no_attempt_was_used_up(home)
+                wait_until_settled(home, *photos, *here)
+                assert {row[:4] for row in rows} <= {row[:4] for row in home.sql(ROWS)}, "scored again"
+            daemon.stop()
+        # The machine is started while the server is away.
+        with stopped(share.server.pid), running(home, share_point, home.photos, **soon) as daemon:
+            here.append(make_photo(home.photos / "last.jpg", 90))
+            until(lambda: "last.jpg" in sidecars(home.photos), "a photo scored and rated")
+            assert "does not answer" in home.maclip("status").stdout
+            daemon.process.send_signal(signal.SIGHUP)
+            until(lambda: "configuration read again" in daemon.said(), "the reload")
+            os.kill(share.server.pid, signal.SIGCONT)
+            wait_until_settled(home, *photos, *here)
+            daemon.stop()
+    assert sidecars(server) == {photo.name for photo in photos}
+    assert home.sql("select count(*) from roots") == [(2,)]
+    figures(
+        rounds=1 + rounds, files=len(photos) + len(here), faults=1 + rounds, note="a share that stood still"
+    )

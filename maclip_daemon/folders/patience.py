@@ -1,0 +1,105 @@
+"""Network folders that may not answer: a server that is away makes whoever asks wait for it.
+
+A local disk is asked directly. Behind a network file system (or FUSE) each question is asked in a thread
+of its own; when no answer comes in time the asker goes on without it, and the root is not asked again
+before that thread came back.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from maclip_daemon.errors import NoAnswer
+from maclip_daemon.folders.file_systems import file_system_of, is_polled
+
+ANSWER_S = 60.0  # a sleeping disk in a server wakes in a quarter of that
+_STEP_S = 0.5  # in which a stop is noticed
+
+Answer = TypeVar("Answer")
+
+
+class Patience:
+    """How long the file systems of the watched folders may take to answer. Thread-safe."""
+
+    def __init__(self, seconds: float = ANSWER_S, stopping: threading.Event | None = None) -> None:
+        """`seconds`: for each question. `stopping`: when set, nobody waits any more."""
+        self._seconds = seconds
+        self._stopping = stopping or threading.Event()
+        self._remote: set[str] = set()
+        self._late: dict[str, threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    def look_at(self, root: str) -> None:
+        """Take note of a root and of the kind of file system that it is on by now; asks no file system."""
+        remote = is_polled(file_system_of(root))
+        with self._lock:
+            (self._remote.add if remote else self._remote.discard)(root)
+
+    def ask(self, path: str, question: Callable[[], Answer]) -> Answer:
+        """Ask the file system that holds `path`: give what `question` gives, or raise what it raises.
+
+        Raises `NoAnswer` when the root of `path` owes an answer for longer than it may take. `question`
+        must not touch the library: it may end long after everybody has gone on.
+        """
+        root = self._remote_root_of(path)
+        return question() if root is None else self.ask_in_any_case(root, question)
+
+    def ask_in_any_case(self, folder: str, question: Callable[[], Answer]) -> Answer:
+        """`ask`, for a `folder` of which it is not known what file system it is on."""
+        if self._owes_an_answer(folder):
+            raise _no_answer(folder)
+        future: concurrent.futures.Future[Answer] = concurrent.futures.Future()
+        thread = threading.Thread(target=_answer, args=(future, question), name=f"asks {folder}", daemon=True)
+        thread.start()
+        deadline = time.monotonic() + self._seconds
+        while not future.done():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or self._stopping.is_set():
+                with self._lock:
+                    self._late[folder] = thread
+                raise _no_answer(folder)
+            concurrent.futures.wait([future], min(left_s, _STEP_S))
+        return future.result()
+
+    def each(self, path: str, items: Iterator[Answer]) -> Iterator[Answer]:
+        """Give all of `items`, each of which asks the file system that holds `path`. Raises `NoAnswer`."""
+        if self._remote_root_of(path) is None:
+            yield from items
+            return
+        while following := self.ask(path, lambda: list(islice(items, 1))):
+            yield from following
+
+    def _remote_root_of(self, path: str) -> str | None:
+        with self._lock:
+            for root in self._remote:
+                if path == root or path.startswith(root.rstrip(os.sep) + os.sep):
+                    return root
+        return None
+
+    def _owes_an_answer(self, folder: str) -> bool:
+        with self._lock:
+            thread = self._late.get(folder)
+            if thread is not None and not thread.is_alive():
+                del self._late[folder]
+                thread = None
+        return thread is not None
+
+
+def _no_answer(folder: str) -> NoAnswer:
+    return NoAnswer(
+        f"The folder {folder} does not answer. Check the connection to its server; nothing is forgotten "
+        "meanwhile. If it is only slow, raise folders.answer_s."
+    )
+
+
+def _answer(future: concurrent.futures.Future[Answer], question: Callable[[], Answer]) -> None:
+    try:
+        future.set_result(question())
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the asker gets it
+        future.set_exception(error)
