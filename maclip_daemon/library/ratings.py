@@ -214,6 +214,16 @@ _LAST_WRITES = (
 )
 
 
+def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
+    """Give the hashes of our last writes to these files, those in hand included."""
+    rows = session.execute(
+        select(JOURNAL.c.target_path, JOURNAL.c.after_hash)
+        .where(JOURNAL.c.target_path.in_(target_paths), JOURNAL.c.state.in_(("intended", "written")))
+        .order_by(JOURNAL.c.id)
+    )
+    return {path: after_hash for path, after_hash in rows}
+
+
 def enqueue_photos_to_rate(session: Session, now: float, *, again: bool = False) -> int:
     """Ask for a rating of every photo whose stars differ from what we last wrote; how many.
 

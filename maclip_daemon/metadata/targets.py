@@ -43,9 +43,14 @@ class Target:
     """Why a sidecar was chosen although embedding was asked for."""
 
 
+def is_sidecar(name: str) -> bool:
+    """Whether a file name is that of a sidecar."""
+    return name.lower().endswith(".xmp")
+
+
 def may_carry_a_rating(file: Path) -> bool:
     """Whether a file is a sidecar or an embeddable photo by its name: all that we ever wrote."""
-    return file.name.lower().endswith(".xmp") or _suffix(file.name) in _EMBEDDABLE_SUFFIXES
+    return is_sidecar(file.name) or _suffix(file.name) in _EMBEDDABLE_SUFFIXES
 
 
 def is_raw(name: str) -> bool:

@@ -13,6 +13,7 @@ from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.scanner import FoundFile, found_file
 from maclip_daemon.library import jobs, photos
 from maclip_daemon.library.database import Library
+from maclip_daemon.pipeline.other_hands import OtherHands
 from maclip_daemon.pipeline.places import Place
 from maclip_daemon.pipeline.reconciliation import record
 from maclip_daemon.pipeline.run_state import RunState, log
@@ -27,11 +28,14 @@ BEAT_S = 60.0  # on top of the time it means to sleep
 class Intake:
     """Watches and scans the places, and writes what it finds into the library."""
 
-    def __init__(self, library: Library, state: RunState, places: list[Place], *, once: bool) -> None:
+    def __init__(
+        self, library: Library, state: RunState, places: list[Place], other_hands: OtherHands, *, once: bool
+    ) -> None:
         """`once`: every place is scanned a single time and nothing is watched."""
         self._library = library
         self._state = state
         self._places = places
+        self._other_hands = other_hands
         self._once = once
         self._events: queue.Queue[tuple[Place, FolderEvent]] = queue.Queue(PENDING_EVENTS)
         self._busy = True
@@ -57,8 +61,11 @@ class Intake:
 
     def on_event(self, place: Place, event: FolderEvent) -> None:
         """Take an event from a watcher's thread. Never blocks: the watcher holds its lock meanwhile."""
+        about_photos = self._other_hands.overhear(event)
+        if about_photos is None:
+            return
         try:
-            self._events.put_nowait((place, event))
+            self._events.put_nowait((place, about_photos))
         except queue.Full:
             place.lost_events = True
 

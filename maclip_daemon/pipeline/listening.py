@@ -12,6 +12,7 @@ from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.roots import Root
 from maclip_daemon.folders.watch_limit import cure_for_lost_events
 from maclip_daemon.folders.watcher import Watcher, watch
+from maclip_daemon.metadata.targets import is_sidecar
 from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.pipeline.run_state import log
 
@@ -67,7 +68,7 @@ class Listening:
             on_event(event)
 
         try:
-            self._watcher = watch(self._root, self._exclusion, is_photo, told)
+            self._watcher = watch(self._root, self._exclusion, _is_of_interest, told)
         except EnvironmentUnfit as error:
             # Scans go on; `maclip status` says what is wrong and what to do.
             self._problem = str(error)
@@ -122,6 +123,11 @@ class Listening:
 
     def _is_news(self, moment: float | None) -> bool:
         return moment is not None and abs(self._clock() - moment) < SAID_S
+
+
+def _is_of_interest(name: str) -> bool:
+    """Photos, and the sidecars in which persons rate them."""
+    return is_photo(name) or is_sidecar(name)
 
 
 def _moment(moment: float | None) -> str:

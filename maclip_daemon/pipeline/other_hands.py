@@ -1,25 +1,104 @@
-"""Files that somebody else changed after our last write: is the rating in them still ours?"""
+"""Files that somebody else changed after our last write: is the rating in them still ours?
+
+What a person did is never overwritten in any case; this is for `status`, `show` and the database to say whose
+rating it is, soon after it was given.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
 
-from maclip_daemon.errors import NoAnswer
+from maclip_daemon.errors import MaclipError, NoAnswer
+from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.patience import Patience
-from maclip_daemon.library import jobs, ratings
-from maclip_daemon.library.database import Library
+from maclip_daemon.library import jobs, photos, ratings
+from maclip_daemon.library.database import Library, Session
+from maclip_daemon.metadata import targets
+from maclip_daemon.metadata.safe_writer import digest_of
 from maclip_daemon.pipeline.run_state import RunState
 
 FILES_IN_ONE_LOOK = 2000  # between two signs of life; a look is one stat
 SLACK_S = 1.0  # a file's time may be taken a moment after the journal's
 BEAT_S = 300.0  # a sleeping network disk takes its time
+QUIET_S = 2.0  # without a further event: some programs write a sidecar in pieces
+MOST_HEARD = 5000  # sidecars that wait for a look; beyond that all rated photos are looked at
+LOOKED_AT_TOGETHER = 200  # sidecars; each is read, they have some kilobytes
+
+
+class OtherHands:
+    """The sidecars that were written to while we listened: heard by the watchers, looked at in quiet."""
+
+    def __init__(self, library: Library, state: RunState) -> None:
+        self._library = library
+        self._state = state
+        self._heard: dict[str, float] = {}
+        self._has_missed_some = False
+        self._lock = threading.Lock()
+
+    def overhear(self, event: FolderEvent) -> FolderEvent | None:
+        """Remember what an event says about sidecars; what is left of it about photos, if anything."""
+        if event.kind not in (EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED):
+            return event
+        present = "" if event.kind is EventKind.FILE_GONE else event.destination or event.path
+        if targets.is_sidecar(present):
+            self._hear(present)
+            present = ""
+        before = event.path if event.path != present and not targets.is_sidecar(event.path) else ""
+        if before and present:
+            return event
+        if before:
+            return FolderEvent(EventKind.FILE_GONE, before)
+        return FolderEvent(EventKind.FILE_CHANGED, present) if present else None
+
+    def look(self) -> int:
+        """Queue the photos whose sidecars are not as we wrote them, to be looked at; how many."""
+        changed = 0
+        while (paths := self._quiet()) and not self._state.stopping.is_set():
+            self._state.pulse.beat("rating", BEAT_S)
+            with self._library.reading() as session:
+                ours = ratings.hashes_written(session, paths)
+                photo_ids = _photos_of(session, [path for path in paths if _is_changed(path, ours.get(path))])
+            if photo_ids:
+                with self._library.writing() as session:
+                    jobs.enqueue_all(session, photo_ids, "rate", self._state.clock())
+            changed += len(photo_ids)
+        if self._has_missed_some and not self._heard:
+            self._has_missed_some = False
+            changed += queue_changed_files(self._library, self._state)
+        return changed
+
+    def _hear(self, path: str) -> None:
+        with self._lock:
+            if len(self._heard) < MOST_HEARD or path in self._heard:
+                self._heard.pop(path, None)  # the oldest stand first
+                self._heard[path] = time.monotonic()
+            else:
+                self._has_missed_some = True
+
+    def _quiet(self) -> list[str]:
+        """Take the sidecars that were left alone for a while."""
+        quiet: list[str] = []
+        before = time.monotonic() - QUIET_S
+        with self._lock:
+            for path, moment in self._heard.items():
+                if moment > before or len(quiet) == LOOKED_AT_TOGETHER:
+                    break
+                quiet.append(path)
+            for path in quiet:
+                del self._heard[path]
+        return quiet
 
 
 def queue_changed_files(library: Library, state: RunState) -> int:
     """Queue a look at every file that is newer than our last write to it; how many.
 
-    Once a run: it costs one stat a rated photo. What a person did is never overwritten in any case; this is
-    for `status`, `show` and the database to say whose rating it is.
+    Once a run, for what nobody heard: it costs one stat a rated photo.
     """
     changed = 0
     after = 0
@@ -44,3 +123,23 @@ def _is_newer(write: ratings.WrittenFile, patience: Patience) -> bool:
     except (OSError, NoAnswer):
         return False
     return changed_at > write.written_at + SLACK_S
+
+
+def _is_changed(path: str, ours: str | None) -> bool:
+    with contextlib.suppress(OSError, MaclipError):
+        return digest_of(Path(path)) not in (None, ours)
+    return False
+
+
+def _photos_of(session: Session, sidecars: Iterable[str]) -> list[int]:
+    """The photos whose sidecars these are: `IMG.ext.xmp` and `IMG.xmp` both belong to `IMG.ext`."""
+    bases = defaultdict(set)
+    for sidecar in sidecars:
+        folder, name = os.path.split(sidecar)
+        bases[folder].add(name.rpartition(".")[0])
+    return sorted(
+        photo.photo_id
+        for folder, names in bases.items()
+        for name, photo in photos.known_in_folder(session, folder).items()
+        if photo.state == "scored" and not names.isdisjoint((name, name.rpartition(".")[0]))
+    )

@@ -22,7 +22,7 @@ from maclip_daemon.metadata.records import QualityProperties, RatingRequest
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline import darktable_edits, wholeness
 from maclip_daemon.pipeline.calibrating import Calibrating
-from maclip_daemon.pipeline.other_hands import queue_changed_files
+from maclip_daemon.pipeline.other_hands import OtherHands, queue_changed_files
 from maclip_daemon.pipeline.pauses import PhotoDisk
 from maclip_daemon.pipeline.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.recovery import remove_strays
@@ -58,7 +58,7 @@ class Rating:
         self.looked_at_files = False
         """Whether the files of earlier runs were looked at."""
 
-    def run(self, calibrating: Calibrating) -> None:
+    def run(self, calibrating: Calibrating, other_hands: OtherHands) -> None:
         """Work until the run stops."""
         last_worked = time.monotonic()
         if self._settings.mode != "off":
@@ -68,6 +68,8 @@ class Rating:
             while not self._state.stopping.is_set():
                 self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
                 calibrating.renew_if_due()
+                if self._settings.mode != "off":
+                    other_hands.look()
                 resting = self._settings.mode == "off" or self._state.pauses.any_of("metadata")
                 if not resting and self.work():
                     last_worked = time.monotonic()

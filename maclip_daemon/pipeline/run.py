@@ -28,6 +28,7 @@ from maclip_daemon.pipeline import workforce
 from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.intake import Intake
 from maclip_daemon.pipeline.judging import Judging
+from maclip_daemon.pipeline.other_hands import OtherHands
 from maclip_daemon.pipeline.places import Place
 from maclip_daemon.pipeline.power_watch import PowerWatch
 from maclip_daemon.pipeline.rate_jobs import RateJobs
@@ -92,7 +93,8 @@ class Pipeline:
             log.info("scoring with another model", photos=queued, model=self.identity.model)
         settings, state = self.settings, self.state
         places = [Place(self._library, state, settings.folders, root) for root in self._roots]
-        self.intake = Intake(self._library, state, places, once=self._once)
+        other_hands = OtherHands(self._library, state)
+        self.intake = Intake(self._library, state, places, other_hands, once=self._once)
         count = workforce.decoders(settings.decoding, workforce.cores())
         decoders = [Decoder(settings.decoding, self.identity.protocol, self._spool) for _ in range(count)]
         score_jobs = ScoreJobs(
@@ -107,7 +109,7 @@ class Pipeline:
         self._threads = [
             in_thread(state, "folders", self.intake.run),
             in_thread(state, "scorer", self.judging.score_loop),
-            in_thread(state, "rating", functools.partial(self.rating.run, self.calibrating)),
+            in_thread(state, "rating", functools.partial(self.rating.run, self.calibrating, other_hands)),
         ]
         for index in range(len(self.judging.decoders)):
             self._threads.append(

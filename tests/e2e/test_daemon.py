@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -265,3 +266,21 @@ def test_what_a_killed_daemon_had_prepared_is_removed_where_its_folder_is_now(ho
     (home.photos / "card").rename(home.photos / "Iceland")
     assert "Nothing to do." in home.maclip("run", "--once", home.photos).stdout
     assert sorted(path.suffix for path in (home.photos / "Iceland").iterdir()) == [".jpg"] * 5 + [".xmp"] * 5
+
+
+def test_stars_that_a_person_gives_are_noticed_while_the_daemon_runs(home: Home) -> None:
+    photos = make_photos(home.photos, 6)
+    home.daemon()
+    until(lambda: home.sql("select count(*) from photos where stars_written > 0") == [(6,)], "stars for all")
+    owner = "select rating_owner, rating_in_file from photos where file_name = ?"
+    for photo, stars in ((photos[0], "5"), (photos[1], "1"), (photos[0], "2")):  # the last: another opinion
+        sidecar = Path(f"{photo}.xmp")
+        text = re.sub(r'(xmp:Rating|maclip:Stars)="\d"', rf'\1="{stars}"', sidecar.read_text("utf-8"))
+        text = re.sub(r'maclip:Stars="\d"', 'maclip:Stars="3"', text)
+        sidecar.write_text(text, "utf-8")
+        until(
+            lambda photo=photo, stars=stars: home.sql(owner, photo.name) == [("person", int(stars))],
+            "noticed",
+        )
+        assert sidecar.read_text("utf-8") == text
+    assert home.sql("select count(*) from photos where rating_owner = 'maclip'") == [(4,)]

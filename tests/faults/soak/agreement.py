@@ -89,6 +89,7 @@ def agree(model: Model, home: Home) -> None:
         photo.kept = Kept(row.id, row.scored_at or "") if is_promised else None
         photo.was_at = path
         photo.has_replaced_another = photo.has_moved = False
+        photo.sidecar_change = ""
     model.left = {path.removesuffix(".xmp") for path in _sidecars(model.root)} - model.photos.keys()
     model.left_by_us += len(model.left & model.followed)
     model.since_agreement()
@@ -189,12 +190,12 @@ def _of_rating(model: Model, photo: Photo, row: Row, stars: int, leading: float)
     if photo.is_undone or (is_uncertain and person.rating is None):
         return
     if rated is not None:
-        if (row.owner, row.rating) != ("person", rated) and not photo.unnoticed_until:
+        if (row.owner, row.rating) != ("person", rated) and not photo.is_unnoticed:
             yield f"a person gave {rated}, and the database says {row.owner} {row.rating}"
         return
     found = read_sidecar(path)
     if found is None:
-        if not photo.unnoticed_until:
+        if not photo.is_unnoticed:
             yield f"has no sidecar ({row.owner}, {row.problem})"
         return
     if person.label is not None and found.get("xmp:Label") != person.label:
@@ -203,7 +204,7 @@ def _of_rating(model: Model, photo: Photo, row: Row, stars: int, leading: float)
         yield f"has {found} in its sidecar, not {stars} stars ({row.owner} {row.rating}, {row.problem})"
     elif abs(float(found["maclip:Score"]) - leading) > WRITTEN_TOLERANCE:
         yield f"has the score {found['maclip:Score']} in its sidecar, not {leading}"
-    elif (row.owner, row.rating) != ("maclip", stars) and not photo.unnoticed_until:
+    elif (row.owner, row.rating) != ("maclip", stars) and not photo.is_unnoticed:
         yield f"has our {stars} stars, and the database says {row.owner} {row.rating}"
 
 

@@ -58,8 +58,10 @@ class Photo:
     """Its stars were taken back (`maclip undo`): it rests until somebody asks for stars."""
     has_replaced_another: bool = False
     """It took the name of another photo since the last agreement; without events that is a changed photo."""
-    unnoticed_until: Literal["", "a start", "a look"] = ""
-    """A person changed its sidecar: when the database will know at the latest."""
+    sidecar_change: Literal["", "first", "further"] = ""
+    """What a person did to its sidecar since the last agreement. A start finds no further changes."""
+    is_unnoticed: bool = False
+    """A person changed its sidecar while nobody listened, or took it away: the next rating will see it."""
     log: list[str] = field(default_factory=list)
 
 
@@ -124,7 +126,7 @@ class Model:
             self._meets_a_strange_sidecar(path)
             self._take(path, photo)
         photo.content, photo.digest = content, digest_of(data)
-        photo.embedded, photo.kept, photo.unnoticed_until, photo.is_touched = None, None, "", False
+        photo.embedded, photo.kept, photo.is_unnoticed, photo.is_touched = None, None, False, False
         photo.log.append(did)
         return photo
 
@@ -147,7 +149,7 @@ class Model:
             photo.has_replaced_another = True
             self._part(replaced)
         self._place(photo, new, did)
-        photo.unnoticed_until = ""  # whoever renames a photo has its sidecar looked at
+        photo.is_unnoticed = False  # whoever renames a photo has its sidecar looked at
         if with_sidecar:
             self.followed.add(old)
             self.sidecars[sidecar_of(new)] = self.sidecars.pop(sidecar_of(old), Sidecar())
@@ -188,7 +190,7 @@ class Model:
     def edited(self, photo: Photo, did: str) -> None:
         """Another hand rewrote the photo's metadata in the file: the bytes are what it made of them."""
         photo.digest, photo.kept = digest_of(Path(photo.path).read_bytes()), None
-        photo.unnoticed_until = ""
+        photo.is_unnoticed = False
         photo.log.append(did)
 
     def sidecar(self, path: str) -> Sidecar:
@@ -200,17 +202,15 @@ class Model:
         self.interruptions += 1
         for photo in self.photos.values():
             photo.log.append(f"  ({how})")
-            if photo.unnoticed_until == "a start":
-                photo.unnoticed_until = ""
+            photo.is_unnoticed |= photo.sidecar_change == "further"
 
     def unplugged(self) -> None:
-        """The root was away for a moment; the looks at sidecars of renamed photos went with their jobs."""
+        """The root was away for a moment; the looks at its sidecars went with their jobs."""
         self.interruptions += 1
         self.was_unplugged = True
         for photo in self.photos.values():
             photo.log.append("  (unplugged)")
-            if photo.has_moved:
-                photo.unnoticed_until = "a look"
+            photo.is_unnoticed |= photo.has_moved or photo.sidecar_change != ""
 
     def story_of(self, path: str) -> list[str]:
         """What happened to the photo at a path."""

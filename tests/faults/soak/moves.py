@@ -131,7 +131,7 @@ def delete_a_sidecar(hands: Hands) -> bool:
         return False
     Path(sidecar_of(photo.path)).unlink()
     hands.model.sidecars[sidecar_of(photo.path)] = Sidecar()
-    photo.unnoticed_until = "a look"
+    photo.is_unnoticed = True
     photo.log.append("its sidecar was deleted")
     return True
 

@@ -53,7 +53,9 @@ def rate_in_the_sidecar(hands: Hands) -> bool:
     sidecar = hands.model.sidecar(photo.path)
     is_ours = "maclip:Stars" in before and not sidecar.is_stranger
     is_first = is_ours and sidecar.rating is None and photo.embedded is None
-    photo.unnoticed_until = "a start" if is_first and age_s > NOTICED_AFTER_S else "a look"
+    is_found_by_a_start = is_first and age_s > NOTICED_AFTER_S and not photo.sidecar_change
+    photo.sidecar_change = "first" if is_found_by_a_start else "further"
+    photo.is_unnoticed = False
     photo.log.append(f"{rating} stars by a person in the sidecar: {before} became {after}")
     if after.get("maclip:Stars") == str(rating):  # we wrote just before: nobody can tell them apart
         hands.model.sidecars[path] = Sidecar(label=sidecar.label, is_stranger=True)

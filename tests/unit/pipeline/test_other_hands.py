@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.library.database import Library
+from maclip_daemon.pipeline import other_hands
+from maclip_daemon.pipeline.other_hands import OtherHands
+from maclip_daemon.pipeline.run_state import RunState
+
+CHANGED, GONE, MOVED = EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED
+
+
+@pytest.mark.parametrize(
+    ("event", "about_photos"),
+    [
+        (FolderEvent(CHANGED, "/a.jpg"), FolderEvent(CHANGED, "/a.jpg")),
+        (FolderEvent(CHANGED, "/a.jpg.xmp"), None),
+        (FolderEvent(GONE, "/a.jpg"), FolderEvent(GONE, "/a.jpg")),
+        (FolderEvent(GONE, "/a.XMP"), None),
+        (FolderEvent(MOVED, "/a.jpg", "/b.jpg"), FolderEvent(MOVED, "/a.jpg", "/b.jpg")),
+        (FolderEvent(MOVED, "/a.xmp", "/b.xmp"), None),
+        (FolderEvent(MOVED, "/a.jpg", "/b.xmp"), FolderEvent(GONE, "/a.jpg")),
+        (FolderEvent(MOVED, "/a.xmp", "/b.jpg"), FolderEvent(CHANGED, "/b.jpg")),
+        (FolderEvent(EventKind.FOLDER_GONE, "/a.xmp"), FolderEvent(EventKind.FOLDER_GONE, "/a.xmp")),
+    ],
+)
+def test_what_is_heard_of_sidecars_is_not_told_of_photos(
+    tmp_path: Path, event: FolderEvent, about_photos: FolderEvent | None
+) -> None:
+    with Library.open(tmp_path / "library.db") as library:
+        assert OtherHands(library, RunState()).overhear(event) == about_photos
+
+
+def test_a_sidecar_is_looked_at_when_it_is_quiet_and_not_more_than_so_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr(other_hands, "_is_changed", lambda path, ours: looked_at.append(path))
+    monkeypatch.setattr(other_hands, "MOST_HEARD", 3)
+    with Library.open(tmp_path / "library.db") as library:
+        hands = OtherHands(library, RunState())
+        for name in ("a", "b", "a", "c", "d", "a"):
+            hands.overhear(FolderEvent(CHANGED, f"/{name}.jpg.xmp"))
+        assert hands.look() == 0
+        assert looked_at == []
+        monkeypatch.setattr(other_hands, "QUIET_S", 0.0)
+        assert hands.look() == 0
+        assert looked_at == ["/b.jpg.xmp", "/c.jpg.xmp", "/a.jpg.xmp"]
