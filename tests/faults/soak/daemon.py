@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import psutil
 
+from maclip_daemon.library.connections import CACHE_KIB
 from tests.homes import Home, until
 
 MEMORY_ALLOWANCE = 20 << 20  # bytes, beyond what SQLite's page caches keep of a database that grew
-CONNECTIONS = 8  # each with a cache of its own, up to 16 MiB
+CONNECTIONS = 8  # each with a page cache of its own
 THREADS_ALLOWANCE = 2  # the watcher's timer between the halves of a rename
 FILES_ALLOWANCE = 6  # pipes of a child that was just started
 DECODERS = 2
@@ -144,7 +145,7 @@ def judge(sizes: list[Size], rows: int) -> None:
     for life in lives(sizes):
         if len(life) >= LIFE_TO_JUDGE:
             grown = growth(life)
-            cached = CONNECTIONS * max(0, grown["database"])
+            cached = CONNECTIONS * min(max(0, grown["database"]), CACHE_KIB << 10)
             assert grown["memory"] - cached <= MEMORY_ALLOWANCE, (grown, life)
             assert grown["threads"] <= THREADS_ALLOWANCE, (grown, life)
             assert grown["files"] <= FILES_ALLOWANCE, (grown, life)
