@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 LOW_DISK_BYTES = 500 << 20  # below this the database and the sidecars may soon not fit
 FEW_WATCHES = 65_536  # folders; the default of older kernels is 8192
 TORCH_PATIENCE_S = 120.0
+PATIENCE_S = 10.0  # somebody waits, for each folder
 DIGIKAM_OPTIONS = {  # keys of digikamrc without spaces, and what its dialog calls them
     "UseXMPSidecarForReading": "Read from sidecar files",
     "RescanFileIfModified": "Rescan file when files are modified",
@@ -134,29 +136,33 @@ def _database(settings: Settings) -> Finding:
 
 def _folders(settings: Settings) -> Iterator[Finding]:
     from maclip_daemon.errors import MaclipError
-    from maclip_daemon.folders import roots
+    from maclip_daemon.folders.patience import Patience
 
+    patience = Patience(PATIENCE_S)
     for folder in settings.folders.paths:
+        path = expanded(folder)
         try:
-            root = roots.open_root(expanded(folder))
-            health = roots.check(root, None, 0)
+            yield patience.ask_in_any_case(
+                os.path.abspath(path), functools.partial(_folder, path, settings.rating.mode)
+            )
         except MaclipError as error:
             yield Finding("folder", "bad", str(error))
-            continue
-        if health.reason:
-            yield Finding("folder", "bad", health.reason)
-        elif settings.rating.mode != "off" and not os.access(root.path, os.W_OK):
-            yield Finding(
-                "folder",
-                "bad",
-                f"{root.path} cannot be written, so no sidecar can: mend it, or set rating.mode",
-            )
-        elif health.is_polled:
-            yield Finding(
-                "folder", "note", f"{root.path} is on {health.file_system}: scanned, no events arrive there"
-            )
-        else:
-            yield Finding("folder", "good", f"{root.path} ({health.file_system})")
+
+
+def _folder(path: Path, mode: str) -> Finding:
+    from maclip_daemon.folders import roots
+
+    root = roots.open_root(path)
+    health = roots.check(root, None, 0)
+    if health.reason:
+        return Finding("folder", "bad", health.reason)
+    if mode != "off" and not os.access(root.path, os.W_OK):
+        problem = f"{root.path} cannot be written, so no sidecar can: mend it, or set rating.mode"
+        return Finding("folder", "bad", problem)
+    if health.is_polled:
+        note = f"{root.path} is on {health.file_system}: scanned, no events arrive there"
+        return Finding("folder", "note", note)
+    return Finding("folder", "good", f"{root.path} ({health.file_system})")
 
 
 def _watches() -> Iterator[Finding]:

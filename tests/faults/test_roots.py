@@ -352,6 +352,13 @@ def test_a_share_that_does_not_answer_holds_up_nothing_else(home: Home, full: bo
                 wait_until_settled(home, *photos, *here)
                 assert {row[:4] for row in rows} <= {row[:4] for row in home.sql(ROWS)}, "scored again"
             daemon.stop()
+        with stopped(share.server.pid):
+            here.append(make_photo(home.photos / "once.jpg", 89))
+            once = home.maclip("run", "--once", share_point, home.photos, expect=None, **soon)
+            assert "does not answer" in once.stderr, once.stdout
+            assert "once.jpg" in sidecars(home.photos)
+            doctor = home.maclip("doctor", expect=3, MACLIP_FOLDERS__PATHS=json.dumps([str(share_point)]))
+            assert "does not answer" in doctor.stdout
         # The machine is started while the server is away.
         with stopped(share.server.pid), running(home, share_point, home.photos, **soon) as daemon:
             here.append(make_photo(home.photos / "last.jpg", 90))
