@@ -91,9 +91,11 @@ class Intake:
                 continue
             self.first_scan_began.set()
             if place.check():
-                if not self._once:
-                    place.listen(self.on_event)  # before the scan, so that nothing falls between them
+                # Before the scan, so that nothing falls between them.
+                listens_anew = not self._once and place.listen(self.on_event)
                 report = place.scan()
+                if listens_anew:
+                    self._other_hands.have_missed_some()
                 log.info(
                     "folder scanned",
                     folder=place.root.path,
@@ -179,6 +181,7 @@ class Intake:
                 place.settler.touch_folder(event.path, now)
             case EventKind.OVERFLOW:
                 log.warning("events were lost; scanning", folder=place.root.path)
+                self._other_hands.have_missed_some()
                 place.settler.touch_everything(now)
             case EventKind.ERROR:
                 log.warning("watching failed; scanning", folder=place.root.path, reason=event.reason)

@@ -56,10 +56,10 @@ class Listening:
         """Whether every folder is watched, as far as is known."""
         return self._watcher is not None and (self.coverage is None or self.coverage.is_complete)
 
-    def start(self, on_event: Callable[[FolderEvent], None]) -> None:
-        """Start the watcher where none runs yet."""
+    def start(self, on_event: Callable[[FolderEvent], None]) -> bool:
+        """Start the watcher where none runs yet; whether it was started now."""
         if self.is_alive:
-            return
+            return False
         self.close()
 
         def told(event: FolderEvent) -> None:
@@ -73,10 +73,11 @@ class Listening:
             # Scans go on; `maclip status` says what is wrong and what to do.
             self._problem = str(error)
             log.warning("no file events", folder=self._root.path, reason=self._problem)
-            return
+            return False
         self._problem, self._began = "", time.monotonic()
         if self._died is not None:
             self._restarted, self._died = self._died, None
+        return True
 
     def bury(self) -> float:
         """Close a watcher that died; the seconds until another may be started.

@@ -56,6 +56,10 @@ class OtherHands:
             return FolderEvent(EventKind.FILE_GONE, before)
         return FolderEvent(EventKind.FILE_CHANGED, present) if present else None
 
+    def have_missed_some(self) -> None:
+        """Nobody listened for a while: all rated photos are looked at, as at a start."""
+        self._has_missed_some = True
+
     def look(self) -> int:
         """Queue the photos whose sidecars are not as we wrote them, to be looked at; how many."""
         changed = 0

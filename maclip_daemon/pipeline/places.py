@@ -92,12 +92,12 @@ class Place:
         except NoAnswer as error:
             return roots.silent(self.root, str(error))
 
-    def listen(self, on_event: Callable[[Place, FolderEvent], None]) -> None:
-        """Start the watcher where events arrive and none runs yet."""
+    def listen(self, on_event: Callable[[Place, FolderEvent], None]) -> bool:
+        """Start the watcher where events arrive and none runs yet; whether it was started now."""
         if self._settings.watch and self.health is not None and not self.health.is_polled:
-            self._listening.start(lambda event: on_event(self, event))
-        else:
-            self.close()
+            return self._listening.start(lambda event: on_event(self, event))
+        self.close()
+        return False
 
     def is_deaf(self) -> bool:
         """Whether a watcher that should run has died."""

@@ -55,7 +55,8 @@ def rate_in_the_sidecar(hands: Hands) -> bool:
     is_first = is_ours and sidecar.rating is None and photo.embedded is None
     is_found_by_a_start = is_first and age_s > NOTICED_AFTER_S and not photo.sidecar_change
     photo.sidecar_change = "first" if is_found_by_a_start else "further"
-    photo.is_unnoticed = False
+    # Right after a start, or after the return of the drive, nobody listens yet.
+    photo.is_unnoticed = hands.model.interruptions > 0 and not is_found_by_a_start
     photo.log.append(f"{rating} stars by a person in the sidecar: {before} became {after}")
     if after.get("maclip:Stars") == str(rating):  # we wrote just before: nobody can tell them apart
         hands.model.sidecars[path] = Sidecar(label=sidecar.label, is_stranger=True)
