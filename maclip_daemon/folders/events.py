@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 class EventKind(enum.StrEnum):
-    """What happened below a root. All but OVERFLOW and ERROR concern photos or folders of photos only."""
+    """What happened below a root, to photos, to their sidecars, or to folders with these in them."""
 
     FILE_CHANGED = "file_changed"
-    """A photo appeared or was written."""
+    """A photo or a sidecar appeared or was written."""
     FILE_GONE = "file_gone"
-    """A photo was deleted or moved out of the root."""
+    """It was deleted or moved out of the root."""
     FILE_MOVED = "file_moved"
-    """A photo was renamed inside the root, perhaps over another one."""
+    """It was renamed inside the root, perhaps over another one."""
     FOLDER_GONE = "folder_gone"
     """A folder was deleted or moved out of the root (or to where it is excluded)."""
     FOLDER_MOVED = "folder_moved"

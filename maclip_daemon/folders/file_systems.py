@@ -42,6 +42,13 @@ def is_polled(file_system: str) -> bool:
     return name in _REMOTE or name == "fuse" or name.startswith("fuse.")
 
 
+def polled_folders(root: str) -> list[str]:
+    """Where changes are silent in a tree: `root` itself, or what is mounted below it."""
+    inside = root.rstrip(os.sep) + os.sep
+    found = {point for point, file_system in _mounts() if point.startswith(inside) and is_polled(file_system)}
+    return sorted(found | ({root} if is_polled(file_system_of(root)) else set()))
+
+
 def _mounts() -> list[tuple[str, str]]:
     if sys.platform != "linux":
         return [

@@ -1,8 +1,8 @@
 """Network folders that may not answer: a server that is away makes whoever asks wait for it.
 
 A local disk is asked directly. Behind a network file system (or FUSE) each question is asked in a thread
-of its own; when no answer comes in time the asker goes on without it, and the root is not asked again
-before that thread came back.
+of its own; when no answer comes in time the asker goes on without it, and that folder is not asked again
+before the thread came back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TypeVar
 
 from maclip_daemon.errors import NoAnswer
-from maclip_daemon.folders.file_systems import file_system_of, is_polled
+from maclip_daemon.folders.file_systems import polled_folders
 
 ANSWER_S = 60.0  # a sleeping disk in a server wakes in a quarter of that
 _STEP_S = 0.5  # in which a stop is noticed
@@ -35,20 +35,33 @@ class Patience:
         self._late: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 
+    @property
+    def has_remote(self) -> bool:
+        """Whether any folder that was looked at is on a network file system."""
+        return bool(self._remote)
+
     def look_at(self, root: str) -> None:
-        """Take note of a root and of the kind of file system that it is on by now; asks no file system."""
-        remote = is_polled(file_system_of(root))
+        """Take note of what file systems a root and all below it are on by now; asks none of them."""
+        remote = polled_folders(root)
         with self._lock:
-            (self._remote.add if remote else self._remote.discard)(root)
+            self._remote = {folder for folder in self._remote if not _holds(root, folder)}
+            self._remote.update(remote)
 
     def ask(self, path: str, question: Callable[[], Answer]) -> Answer:
         """Ask the file system that holds `path`: give what `question` gives, or raise what it raises.
 
-        Raises `NoAnswer` when the root of `path` owes an answer for longer than it may take. `question`
-        must not touch the library: it may end long after everybody has gone on.
+        Raises `NoAnswer` when it owes an answer for longer than it may take, and while the run stops.
+        `question` must not touch the library: it may end long after everybody has gone on.
         """
-        root = self._remote_root_of(path)
-        return question() if root is None else self.ask_in_any_case(root, question)
+        with self._lock:
+            around = [folder for folder in self._remote if _holds(folder, path)]
+        return self.ask_in_any_case(max(around, key=len), question) if around else question()
+
+    def ask_below(self, root: str, question: Callable[[], Answer]) -> Answer:
+        """`ask`, where the question may concern whatever lies below `root`."""
+        with self._lock:
+            is_remote = any(_holds(folder, root) or _holds(root, folder) for folder in self._remote)
+        return self.ask_in_any_case(root, question) if is_remote else question()
 
     def ask_in_any_case(self, folder: str, question: Callable[[], Answer]) -> Answer:
         """`ask`, for a `folder` of which it is not known what file system it is on."""
@@ -67,20 +80,10 @@ class Patience:
             concurrent.futures.wait([future], min(left_s, _STEP_S))
         return future.result()
 
-    def each(self, path: str, items: Iterator[Answer]) -> Iterator[Answer]:
-        """Give all of `items`, each of which asks the file system that holds `path`. Raises `NoAnswer`."""
-        if self._remote_root_of(path) is None:
-            yield from items
-            return
-        while following := self.ask(path, lambda: list(islice(items, 1))):
+    def each(self, root: str, items: Iterator[Answer]) -> Iterator[Answer]:
+        """Give all of `items`, each of which asks what lies below `root`. Raises `NoAnswer`."""
+        while following := self.ask_below(root, lambda: list(islice(items, 1))):
             yield from following
-
-    def _remote_root_of(self, path: str) -> str | None:
-        with self._lock:
-            for root in self._remote:
-                if path == root or path.startswith(root.rstrip(os.sep) + os.sep):
-                    return root
-        return None
 
     def _owes_an_answer(self, folder: str) -> bool:
         with self._lock:
@@ -89,6 +92,10 @@ class Patience:
                 del self._late[folder]
                 thread = None
         return thread is not None
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _no_answer(folder: str) -> NoAnswer:

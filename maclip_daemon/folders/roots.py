@@ -93,7 +93,7 @@ def open_root(path: Path) -> Root:
 
 def resolved_as_far_as_it_answers(path: str, patience: Patience) -> str:
     """Resolve the links in an absolute path up to where no server answers; the rest stays as it is."""
-    done, rest = Path(os.sep), list(Path(path).parts[1:])
+    done, rest = Path(Path(path).anchor), list(Path(path).parts[1:])
     links = 0
     while rest and links < _MOST_LINKS:
         part = rest.pop(0)
@@ -108,7 +108,7 @@ def resolved_as_far_as_it_answers(path: str, patience: Patience) -> str:
         links += 1
         rest = [*target.parts, *rest]
         if target.is_absolute():
-            done, rest = Path(os.sep), rest[1:]
+            done, rest = Path(target.anchor), rest[1:]
     return str(done.joinpath(*rest))
 
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from maclip_daemon.folders.exclusion import Exclusion, relative_to
 
-PART_FILES = 256  # files in one listing, however many the folder has: little memory, soon an answer
+PART_FILES = 256  # photos in one listing, however many the folder has: little memory, soon an answer
+PART_ENTRIES = 8192  # of any kind, for the same reason
 
 
 class FoundFile(NamedTuple):
@@ -68,7 +69,7 @@ def scan(
         problems: list[str] = []
         try:
             with os.scandir(folder) as entries:
-                for entry in entries:
+                for number, entry in enumerate(entries, start=1):
                     # The type comes with the entry; only photos cost a system call.
                     if entry.is_dir(follow_symlinks=False):
                         if not exclusion.excludes_folder(prefix + entry.name):
@@ -83,9 +84,9 @@ def scan(
                             continue
                         if file is not None:
                             files.append(file)
-                        if len(files) == PART_FILES:
-                            yield FolderListing(folder, files, 0, False, "")
-                            files = []
+                    if len(files) == PART_FILES or number % PART_ENTRIES == 0:
+                        yield FolderListing(folder, files, 0, False, "")
+                        files = []
         except FileNotFoundError as error:
             if folder != first:
                 continue

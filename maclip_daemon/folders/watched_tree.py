@@ -115,7 +115,7 @@ class WatchedTree:
         return self._exclusion.excludes_folder(self._relative_prefix(parent) + name)
 
     def is_wanted(self, folder: WatchedFolder, name: str) -> bool:
-        """Whether that file in `folder` is a photo to be scored."""
+        """Whether that file in `folder` is one to tell of."""
         return self._is_photo(name) and not self._exclusion.excludes_file(
             self._relative_prefix(folder) + name
         )

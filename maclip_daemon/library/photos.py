@@ -6,7 +6,7 @@ Pure bookkeeping: whether a file exists is the caller's knowledge, nothing here 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -134,6 +134,16 @@ def _see_new(
         },
     ).scalar_one()
     return Sighting(photo_id, "new", needs_score=True)
+
+
+def former_paths(session: Session, files: Sequence[FoundFile]) -> list[str]:
+    """Give the paths at which these files are known: other names of theirs, or the ones they had."""
+    return [
+        paths.join(twin.path, twin.file_name)
+        for found in files
+        for twin in session.execute(_TWINS, _identity(found))
+        if twin.state != "missing"
+    ]
 
 
 def _identity(found: FoundFile) -> dict[str, int]:

@@ -15,7 +15,7 @@ from maclip_daemon.metadata.limits import PROCESSOR_S
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry, UndoOutcome
 
 TIMEOUT_S = 60.0  # for a photo alone; a safe write takes 2 to 30 ms, a sleeping network disk many seconds
-TIMEOUT_EACH_S = 2.0  # more for each further photo of a batch; one that fails is done again one by one
+TIMEOUT_SIDECAR_S = 2.0  # more for each further sidecar of a batch; one that fails is done again singly
 
 
 class MetadataWriter:
@@ -28,7 +28,7 @@ class MetadataWriter:
     def __init__(self, *, timeout_s: float = TIMEOUT_S, processor_s: float = PROCESSOR_S) -> None:
         """`timeout_s`, `processor_s`: what one photo may take, by the clock and of the processor.
 
-        A batch has `timeout_s` and `TIMEOUT_EACH_S` for each further photo.
+        A batch has more: `TIMEOUT_SIDECAR_S` for each further sidecar, `timeout_s` for a photo itself.
         """
         self._child = Child(messages.MODULE, {"processor_s": processor_s})
         self._timeout_s = timeout_s
@@ -57,7 +57,7 @@ class MetadataWriter:
                 with _blamed_on(rest[0].photo):
                     reply = self._request(message)
             else:
-                reply = self._request(message, photos=len(rest))
+                reply = self._request(message, timeout_s=self._time_for([each.mode for each in rest]))
             results += messages.results_from_frame(reply.header, reply.payload)
         return results
 
@@ -75,7 +75,9 @@ class MetadataWriter:
         """`commit` for many photos with each folder flushed once; None where it was done."""
         reply = self._request(
             {"operation": "commit", "prepared": [messages.prepared_to_message(each)[0] for each in prepared]},
-            photos=len(prepared),
+            timeout_s=self._time_for(
+                ["embed" if each.target == each.photo else "sidecar" for each in prepared]
+            ),
         )
         return [message and messages.error_from_message(message) for message in reply.header["results"]]
 
@@ -116,10 +118,13 @@ class MetadataWriter:
         """The child's process id, or None while none runs."""
         return self._child.pid
 
-    def _request(self, header: Header, payload: bytes = b"", *, photos: int = 1) -> Reply:
-        reply = self._child.request(
-            header, payload, timeout_s=self._timeout_s + TIMEOUT_EACH_S * (photos - 1)
-        )
+    def _time_for(self, modes: Sequence[str]) -> float:
+        """What a batch may take: a photo that is written anew whole needs more than a sidecar."""
+        each = sorted(self._timeout_s if mode == "embed" else TIMEOUT_SIDECAR_S for mode in modes)
+        return self._timeout_s + sum(each[:-1])
+
+    def _request(self, header: Header, payload: bytes = b"", *, timeout_s: float | None = None) -> Reply:
+        reply = self._child.request(header, payload, timeout_s=timeout_s or self._timeout_s)
         if reply.header["last"]:
             self._child.close()  # a hostile photo has led exiv2 astray; the next request starts a new child
         return reply

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 import queue
 import threading
@@ -10,13 +10,14 @@ import time
 
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.events import EventKind, FolderEvent
-from maclip_daemon.folders.scanner import FoundFile, found_file
+from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library import jobs, photos
 from maclip_daemon.library.database import Library
 from maclip_daemon.pipeline.other_hands import OtherHands
 from maclip_daemon.pipeline.places import Place
 from maclip_daemon.pipeline.reconciliation import record
 from maclip_daemon.pipeline.run_state import RunState, log
+from maclip_daemon.pipeline.wholeness import look
 
 PENDING_EVENTS = 10_000  # beyond that a scan of the root is cheaper than following each event
 EVENTS_IN_ONE_GO = 1000  # before settled files get their turn
@@ -76,12 +77,20 @@ class Intake:
         """
         for place in self._places:
             if path.startswith(place.root.path.rstrip(os.sep) + os.sep):
-                if place.can_be_read():
+                if self._answers(path) and place.can_be_read():
                     self.on_event(place, FolderEvent(EventKind.FILE_CHANGED, path))
                     return False
                 place.next_scan = time.monotonic()
                 return True
         return False
+
+    def _answers(self, path: str) -> bool:
+        # Another file system may be mounted below the root.
+        try:
+            self._state.patience.ask(path, lambda: os.path.lexists(path))
+        except NoAnswer:
+            return False
+        return True
 
     def _scan_what_is_due(self) -> None:
         for place in self._places:
@@ -94,7 +103,7 @@ class Intake:
                 # Before the scan, so that nothing falls between them.
                 listens_anew = not self._once and place.listen(self.on_event)
                 report = place.scan()
-                if listens_anew:
+                if listens_anew or report.returned:
                     self._other_hands.have_missed_some()
                 log.info(
                     "folder scanned",
@@ -108,7 +117,8 @@ class Intake:
 
     def _take_settled(self) -> None:
         for place in self._places:
-            due = place.settler.due(time.monotonic(), self._look)
+            # What does not answer does not settle; the scan after its return finds it.
+            due = place.settler.due(time.monotonic(), functools.partial(look, self._state.patience))
             if due.everything:
                 place.next_scan = time.monotonic()
             sightings = record(self._library, self._state, place.root_id, due.files)
@@ -220,9 +230,3 @@ class Intake:
             return self._state.patience.ask(path, lambda: found_file(path)) is not None
         except NoAnswer:
             return True
-
-    def _look(self, path: str) -> FoundFile | None:
-        """What does not answer does not settle; the scan after its return finds it."""
-        with contextlib.suppress(NoAnswer):
-            return self._state.patience.ask(path, lambda: found_file(path))
-        return None

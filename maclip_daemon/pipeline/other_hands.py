@@ -19,8 +19,9 @@ from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.patience import Patience
 from maclip_daemon.library import jobs, photos, ratings
 from maclip_daemon.library.database import Library, Session
-from maclip_daemon.metadata import targets
-from maclip_daemon.metadata.safe_writer import digest_of
+from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
+from maclip_daemon.metadata import safe_writer, targets, xmp_text
+from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline.run_state import RunState
 
 FILES_IN_ONE_LOOK = 2000  # between two signs of life; a look is one stat
@@ -60,22 +61,29 @@ class OtherHands:
         """Nobody listened for a while: all rated photos are looked at, as at a start."""
         self._has_missed_some = True
 
-    def look(self) -> int:
-        """Queue the photos whose sidecars are not as we wrote them, to be looked at; how many."""
-        changed = 0
+    def look(self, writer: MetadataWriter, scale_id: int) -> int:
+        """Queue the photos in whose sidecars stands a person's rating by now; how many.
+
+        Nothing is written for any other change: two machines with the same synchronised folders would
+        answer each other without end.
+        """
+        found = 0
         while (paths := self._quiet()) and not self._state.stopping.is_set():
             self._state.pulse.beat("rating", BEAT_S)
             with self._library.reading() as session:
                 ours = ratings.hashes_written(session, paths)
-                photo_ids = _photos_of(session, [path for path in paths if _is_changed(path, ours.get(path))])
-            if photo_ids:
+            changed = [path for path in paths if _is_changed(path, ours.get(path))]
+            with self._library.reading() as session:
+                subjects = rating_subjects(session, _photos_of(session, changed), scale_id)
+            rated = [subject.photo_id for subject in subjects if _is_a_persons(writer, subject)]
+            if rated:
                 with self._library.writing() as session:
-                    jobs.enqueue_all(session, photo_ids, "rate", self._state.clock())
-            changed += len(photo_ids)
+                    jobs.enqueue_all(session, rated, "rate", self._state.clock())
+            found += len(rated)
         if self._has_missed_some and not self._heard:
             self._has_missed_some = False
-            changed += queue_changed_files(self._library, self._state)
-        return changed
+            found += queue_changed_files(self._library, self._state)
+        return found
 
     def _hear(self, path: str) -> None:
         with self._lock:
@@ -131,7 +139,14 @@ def _is_newer(write: ratings.WrittenFile, patience: Patience) -> bool:
 
 def _is_changed(path: str, ours: str | None) -> bool:
     with contextlib.suppress(OSError, MaclipError):
-        return digest_of(Path(path)) not in (None, ours)
+        data, _ = safe_writer.read_regular(Path(path), xmp_text.SIZE_LIMIT)
+        return safe_writer.digest(data) != ours
+    return False
+
+
+def _is_a_persons(writer: MetadataWriter, subject: RatingSubject) -> bool:
+    with contextlib.suppress(MaclipError):
+        return writer.inspect(Path(subject.path), subject.stars_written).owner == "person"
     return False
 
 

@@ -95,3 +95,29 @@ class Pauses:
                 for resource, pause in self._pauses.items()
                 if disks or not isinstance(resource, PhotoDisk)
             }
+
+
+class AwayDisks:
+    """File systems that could not be read, or did not answer, a moment ago. Thread-safe.
+
+    Their work is left for a while: until somebody had time to look at their root, and to say what is wrong.
+    """
+
+    def __init__(self, rest_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`rest_s`: seconds before work on such a disk is tried again."""
+        self._rest_s = rest_s
+        self._clock = clock
+        self._until: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    def add(self, device: int) -> None:
+        """Leave the work on this device (its number, as the library has it) for a while."""
+        with self._lock:
+            self._until[device] = self._clock() + self._rest_s
+
+    def devices(self) -> list[int]:
+        """The devices whose work is to be left for now."""
+        now = self._clock()
+        with self._lock:
+            self._until = {device: until for device, until in self._until.items() if until > now}
+            return sorted(self._until)

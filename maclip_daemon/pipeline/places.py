@@ -24,6 +24,7 @@ from maclip_daemon.settings import FolderSettings
 SERVER_CLOCK_SLACK_S = 60.0
 MISSING_IN_ONE_TRANSACTION = 5000  # a million at once would hold the database for many seconds
 AWAY_INTERVAL_S = 10.0  # one look at a folder that is not there costs nothing
+LEEWAY_S = 60.0  # beyond the time that a folder may take to answer
 SAMPLED_PHOTOS = 8  # known photos that are looked for when a root has another device id
 
 
@@ -45,6 +46,7 @@ class Place:
         self._exclusion = Exclusion(settings.exclude)
         self._listening = Listening(root, self._exclusion, settings.rescan_interval_s, state.clock)
         self._was_cut_short = False
+        self._problems: list[str] = []
         self._is_doubted = False  # reading failed lately; set by the decoders' threads
         self._remembered: tuple[library_roots.RootState, RootHealth] | None = None
         state.patience.look_at(root.path)
@@ -63,6 +65,8 @@ class Place:
                 )  # while it is away, looking through all that is missing is dear
             self._expected = self._known(session).photo_count, sample
         health = self._examined()
+        if health is None:
+            return False
         if health.state is RootState.HEALTHY:
             self._facts = health.facts
             self._is_doubted = False
@@ -81,16 +85,18 @@ class Place:
             self._listening.pause()
         return new_state != "paused"
 
-    def _examined(self) -> RootHealth:
+    def _examined(self) -> RootHealth | None:
+        """The health of the root; None: nobody waits for it any more, because the run stops."""
         patience = self._state.patience
         patience.look_at(self.root.path)
+        self._state.pulse.beat("folders", self._settings.answer_s + LEEWAY_S)
         facts, expected, is_doubted = self._facts, self._expected, self._is_doubted
         try:
-            return patience.ask(
+            return patience.ask_below(
                 self.root.path, lambda: roots.check(self.root, facts, *expected, read_sample=is_doubted)
             )
         except NoAnswer as error:
-            return roots.silent(self.root, str(error))
+            return None if self._state.stopping.is_set() else roots.silent(self.root, str(error))
 
     def listen(self, on_event: Callable[[Place, FolderEvent], None]) -> bool:
         """Start the watcher where events arrive and none runs yet; whether it was started now."""
@@ -124,7 +130,7 @@ class Place:
             self.queue_ratings_of_returned()
         for problem in report.problems:
             log.warning("folder cannot be read", problem=problem)
-        self._was_cut_short = not report.is_complete
+        self._was_cut_short, self._problems = not report.is_complete, report.problems
         if start is None and report.is_complete:
             self.report = report
             with self._library.writing() as session:
@@ -159,7 +165,7 @@ class Place:
         with self._library.reading() as session:
             sample = self._sample(session)
         try:
-            if self._state.patience.ask(self.root.path, lambda: readability.lost_because(sample)):
+            if self._state.patience.ask_below(self.root.path, lambda: readability.lost_because(sample)):
                 self._is_doubted = True
         except NoAnswer:
             return False
@@ -184,7 +190,7 @@ class Place:
         """What `maclip status` says about this root."""
         health, coverage = self.health, self._listening.coverage
         warnings = self._listening.warnings()
-        warnings += self.report.problems[:5] if self.report else []
+        warnings += self._problems[:5]
         return {
             "path": self.root.path,
             "state": str(health.state) if health else "new",
@@ -229,8 +235,11 @@ class Place:
         """A few photos that should be there; missing ones only where all are, as of a root that was away."""
         present: list[str] = []
         missing: list[str] = []
+        device = self._facts.device if self._facts else None
         for folder in photos.folders_under(session, self.root.path):
             for name, file in photos.known_in_folder(session, folder).items():
+                if device is not None and file.state != "missing" and file.device != device:
+                    continue  # what is mounted below the root says nothing about it
                 (missing if file.state == "missing" else present).append(os.path.join(folder, name))
             if len(present) >= SAMPLED_PHOTOS:
                 break

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from maclip_daemon import errors
-from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.folders.scanner import FoundFile
 from maclip_daemon.library import jobs, photos, ratings
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.metadata.records import Prepared
-from maclip_daemon.pipeline.recovery import settle
+from maclip_daemon.pipeline import wholeness
+from maclip_daemon.pipeline.recovery import settle, was_written
 from maclip_daemon.pipeline.run_state import LOOK_AT_ROOT_S, FailedPhoto, RunState, log
 from maclip_daemon.settings import JobSettings
 
@@ -57,7 +58,7 @@ class RateJobs:
                 now,
                 self._lease_s,
                 most,
-                resting_devices=self._state.pauses.disks(),
+                resting_devices=[*self._state.pauses.disks(), *self._state.away.devices()],
             )
 
     def intend_all(self, prepared: PreparedJobs) -> list[int]:
@@ -69,9 +70,28 @@ class RateJobs:
         self, prepared: PreparedJobs, entries: Sequence[int], outcomes: Sequence[errors.MaclipError | None]
     ) -> None:
         """End the jobs that were done; after an error the file itself says whether it was replaced."""
+        patience = self._state.patience
+        written: dict[int, bool | None] = {}
+        embedded: dict[int, FoundFile] = {}
+        # Files are looked at before the transaction: a server may take its time.
+        for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
+            if error is not None:
+                # After a lost process, or a folder that could not be flushed, the file may be in its place.
+                undo_entry = result.undo_entry
+                written[entry] = was_written(patience, undo_entry.target, undo_entry.after_hash)
+            elif result.target == result.photo and (found := wholeness.look(patience, job.path)):
+                embedded[entry] = found
+        now = self._state.clock()
         with self._library.writing() as session:
-            for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
-                self._settle(session, job, result, entry, error)
+            for (job, _), entry, error in zip(prepared, entries, outcomes, strict=True):
+                if error is not None:
+                    settle(session, entry, written[entry], now)
+                    continue
+                ratings.confirm(session, entry, now)
+                if entry in embedded:  # so that our own write is not taken for a change
+                    photos.rewritten(session, job.photo_id, embedded[entry])
+                jobs.finish(session, job, self._worker)
+                self._state.count(rated=1)
 
     def leave(self, job: LeasedJob, result: Prepared) -> None:
         """Nothing is to be written: the file says it already, a person rated it, or it may not be written."""
@@ -104,6 +124,7 @@ class RateJobs:
         Files that others write meanwhile are waited for as long as it takes.
         """
         if errors.may_be_the_disks_fault(error) and self._is_away(job.path):
+            self._state.away.add(job.device)
             self.give_back([job])
             self._state.wait_for_work(LOOK_AT_ROOT_S)
             return
@@ -129,10 +150,12 @@ class RateJobs:
 
     def give_back_what_is_away(self, held: list[LeasedJob]) -> list[LeasedJob]:
         """Return the jobs whose roots are away, no attempt counted; the other ones are given."""
-        one_of_each = {Path(job.path).parent: job.path for job in held}
-        away = {folder for folder, path in one_of_each.items() if self._is_away(path)}
-        self.give_back([job for job in held if Path(job.path).parent in away])
-        return [job for job in held if Path(job.path).parent not in away]
+        one_of_each = {job.device: job.path for job in held}
+        away = {device for device, path in one_of_each.items() if self._is_away(path)}
+        for device in away:
+            self._state.away.add(device)
+        self.give_back([job for job in held if job.device in away])
+        return [job for job in held if job.device not in away]
 
     def give_back(self, held: list[LeasedJob]) -> None:
         """Return work untouched, no attempt counted."""
@@ -140,22 +163,6 @@ class RateJobs:
             return
         with self._library.writing() as session:
             jobs.give_back(session, held, self._worker, self._state.clock())
-
-    def _settle(
-        self, session: Session, job: LeasedJob, result: Prepared, entry: int, error: errors.MaclipError | None
-    ) -> None:
-        if error is not None:
-            # After a lost process, or a folder that could not be flushed, the file may be in its place.
-            written = result.undo_entry
-            settle(
-                session, self._state.patience, entry, written.target, written.after_hash, self._state.clock()
-            )
-            return
-        ratings.confirm(session, entry, self._state.clock())
-        if result.target == result.photo and (found := found_file(job.path)) is not None:
-            photos.rewritten(session, job.photo_id, found)  # so that our own write is not taken for a change
-        jobs.finish(session, job, self._worker)
-        self._state.count(rated=1)
 
     def _intend(self, session: Session, job: LeasedJob, result: Prepared) -> int:
         entry = result.undo_entry

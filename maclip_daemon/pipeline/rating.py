@@ -69,7 +69,8 @@ class Rating:
                 self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
                 calibrating.renew_if_due()
                 if self._settings.mode != "off":
-                    other_hands.look()
+                    other_hands.look(self._writer, self._scale_id)
+                    self._state.pulse.beat("rating", BATCH_PHOTOS * BEAT_S)
                 resting = self._settings.mode == "off" or self._state.pauses.any_of("metadata")
                 if not resting and self.work():
                     last_worked = time.monotonic()

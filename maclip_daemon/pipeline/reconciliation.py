@@ -6,6 +6,7 @@ Scans are the truth; whatever events were lost, the next scan finds it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -80,7 +81,8 @@ class Reconciliation:
         """Scan the root, or the folder `start` in it, and bring the library up to date."""
         try:
             self._walk(start)
-        except NoAnswer:
+        except NoAnswer as error:
+            self._report.problems.append(str(error))
             return self._report  # what was not found is not gone
         if self._state.stopping.is_set():
             return self._report
@@ -169,12 +171,7 @@ def record(library: Library, state: RunState, root_id: int, files: list[FoundFil
     if not files:
         return []
     now = state.clock()
-
-    def is_gone(path: str) -> bool:
-        with contextlib.suppress(NoAnswer):
-            return state.patience.ask(path, lambda: _is_gone(path))
-        return False
-
+    is_gone = _asked_before(library, state, files) if state.patience.has_remote else _is_gone
     with library.writing() as session:
         sightings = [photos.see(session, root_id, file, now, is_gone=is_gone) for file in files]
         for sighting in sightings:
@@ -185,6 +182,18 @@ def record(library: Library, state: RunState, root_id: int, files: list[FoundFil
     if any(sighting.change != "same" for sighting in sightings):
         state.wake()
     return sightings
+
+
+def _asked_before(library: Library, state: RunState, files: list[FoundFile]) -> Callable[[str], bool]:
+    """Ask servers where photos went before the transaction: nobody waits for them while it is open."""
+    with library.reading() as session:
+        former = photos.former_paths(session, files)
+    gone = set()
+    for path in former:
+        with contextlib.suppress(NoAnswer):
+            if state.patience.ask(path, functools.partial(_is_gone, path)):
+                gone.add(path)
+    return gone.__contains__
 
 
 def _is_same(before: photos.KnownFile, file: FoundFile) -> bool:

@@ -26,9 +26,10 @@ def recover(library: Library, patience: Patience, spool_folder: Path, now: float
         folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
     places = {row.id: _place_of(row, patience) for row in doubtful}
     remove_strays(patience, folders | {place.parent for place in places.values()}, now)
+    written = {row.id: was_written(patience, places[row.id], row.after_hash) for row in doubtful}
     with library.writing() as session:
         for row in doubtful:
-            settle(session, patience, row.id, places[row.id], row.after_hash, now)
+            settle(session, row.id, written[row.id], now)
         released = leases.release_all(session, None, now)
     if released or doubtful:
         log.info("recovered", jobs_taken_back=released, journal_entries_settled=len(doubtful))
@@ -57,20 +58,18 @@ def _place_of(row: ratings.JournalRow, patience: Patience) -> Path:
         return Path(row.target_path)
 
 
-def settle(
-    session: Session, patience: Patience, entry_id: int, target: Path, after_hash: str, now: float
-) -> None:
-    """Confirm or abandon a journal entry by looking at its file: was it replaced, or not?
-
-    A file that cannot be looked at (its disk is away) leaves the entry in doubt, for the next time.
-    """
+def was_written(patience: Patience, target: Path, after_hash: str) -> bool | None:
+    """Whether a file was replaced as its journal entry says; None: its disk is away, nobody can tell."""
     try:
         present, has_folder = patience.ask(str(target), lambda: (digest_of(target), target.parent.is_dir()))
     except (OSError, MaclipError):
-        return
-    if present is None and not has_folder:
-        return
-    if present == after_hash:
+        return None
+    return present == after_hash if present is not None or has_folder else None
+
+
+def settle(session: Session, entry_id: int, is_written: bool | None, now: float) -> None:
+    """Confirm or abandon a journal entry; None leaves it in doubt, for the next time."""
+    if is_written:
         ratings.confirm(session, entry_id, now)
-    else:
+    elif is_written is not None:
         ratings.abandon(session, entry_id, now)

@@ -44,7 +44,7 @@ STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
 BRIEF_S = 0.5  # to wait for a locked database where signals must be answered and a later try will do
 KINDS: tuple[jobs.Kind, ...] = ("score", "rate")
 _AT_ONCE = getattr(signal, "SIGKILL", signal.SIGTERM)  # a stopped child does not hear SIGTERM
-BRIEFLY_S = 5.0  # for each part of the path of a server that has just not answered
+BRIEFLY_S = 5.0  # for a folder to answer at the start; afterwards there is time
 LOOK_S = 0.2  # how often `--once` looks whether all is done
 
 
@@ -233,21 +233,27 @@ def _open_roots(
         known = {root.path for root in library_roots.known_roots(session)}
     for path in known:
         patience.look_at(path)
-    opened = []
-    for folder in folders:
-        typed = os.path.abspath(expanded(folder))
-        try:
-            opened.append(patience.ask_in_any_case(typed, functools.partial(roots.open_root, folder)))
-        except errors.NoAnswer as error:
-            path = roots.resolved_as_far_as_it_answers(
-                typed, Patience(min(BRIEFLY_S, settings.folders.answer_s))
-            )
-            if path not in known:
-                raise errors.RootOffline(str(error)) from None
-            opened.append(Root(path))
-        except errors.RootOffline:
-            path = os.path.realpath(expanded(folder))
-            if path not in known:
-                raise
-            opened.append(Root(path))
+    opened = [_open_root(folder, known, settings.folders.answer_s) for folder in folders]
     return roots.merge(opened, Exclusion(settings.folders.exclude))
+
+
+def _open_root(folder: Path, known: set[str], answer_s: float) -> Root:
+    typed = os.path.abspath(expanded(folder))
+    question = functools.partial(roots.open_root, folder)
+    brief = Patience(min(BRIEFLY_S, answer_s))
+    try:
+        return brief.ask_in_any_case(typed, question)
+    except errors.RootOffline:
+        path = os.path.realpath(expanded(folder))
+        if path not in known:
+            raise
+        return Root(path)
+    except errors.NoAnswer:
+        # Signals, and the service manager, wait for this: only a folder that nobody knows yet gets more time.
+        path = roots.resolved_as_far_as_it_answers(typed, brief)
+        if path in known:
+            return Root(path)
+    try:
+        return Patience(answer_s).ask_in_any_case(typed, question)
+    except errors.NoAnswer as error:
+        raise errors.RootOffline(str(error)) from None

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from maclip_daemon.folders.patience import ANSWER_S, Patience
-from maclip_daemon.pipeline.pauses import Pauses
+from maclip_daemon.pipeline.pauses import AwayDisks, Pauses
 from maclip_daemon.pipeline.pulse import Pulse
 
 PAUSE_S = 30.0  # `jobs.pause_s` where no settings are at hand
@@ -57,6 +57,7 @@ class RunState:
         self.clock = clock
         self.began_at = clock()
         self.pauses = Pauses(pause_s)
+        self.away = AwayDisks(pause_s)
         self.pulse = Pulse()
         self.tally = Tally()
         self.fatal: BaseException | None = None

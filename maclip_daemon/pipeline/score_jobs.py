@@ -64,7 +64,15 @@ class ScoreJobs:
                     return None  # an idle daemon writes nothing
                 with self._library.writing() as session:
                     self._leased.extend(
-                        jobs.lease(session, "score", self._worker, now, lease_s, self._look_ahead)
+                        jobs.lease(
+                            session,
+                            "score",
+                            self._worker,
+                            now,
+                            lease_s,
+                            self._look_ahead,
+                            resting_devices=self._state.away.devices(),
+                        )
                     )
             return self._leased.popleft() if self._leased else None
 
@@ -117,12 +125,14 @@ class ScoreJobs:
         if not self.is_as_found(job):
             error = errors.FileChanged(wholeness.BEING_WRITTEN)
         if errors.may_be_the_disks_fault(error) and self._is_away(job.path):
+            self._state.away.add(job.device)
             with self._library.writing() as session:
                 jobs.give_back(session, [job], self._worker, now)
             self._state.wait_for_work(LOOK_AT_ROOT_S)
             return
+        is_gone = isinstance(error, errors.FileChanged) and self._is_gone(job)
         with self._library.writing() as session:
-            if isinstance(error, errors.FileChanged) and self._is_gone(job):
+            if is_gone:
                 if photos.path_of(session, job.photo_id) == job.path:
                     photos.mark_missing(session, [job.photo_id], now)
                 else:  # renamed meanwhile

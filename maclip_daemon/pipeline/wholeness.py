@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.patience import Patience
-from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.folders.scanner import FoundFile, found_file
 from maclip_daemon.library import paths, places
 from maclip_daemon.library.database import Library
 
 BEING_WRITTEN = "It is being written. It is looked at again when it is whole."
+
+
+def look(patience: Patience, path: str) -> FoundFile | None:
+    """Look at a path: None when no file is there, and when nobody answers."""
+    with contextlib.suppress(NoAnswer):
+        return patience.ask(path, lambda: found_file(path))
+    return None
 
 
 def is_as_found(library: Library, patience: Patience, path: str) -> bool:

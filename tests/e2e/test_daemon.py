@@ -272,6 +272,13 @@ def test_stars_that_a_person_gives_are_noticed_while_the_daemon_runs(home: Home)
     photos = make_photos(home.photos, 6)
     home.daemon()
     until(lambda: home.sql("select count(*) from photos where stars_written > 0") == [(6,)], "stars for all")
+    # A copy from another machine that gave the same stars. Were it answered, so would be the answer.
+    copied = Path(f"{photos[5]}.xmp")
+    copied.write_text(
+        re.sub('maclip:ScoredAt="[^"]+"', 'maclip:ScoredAt="2020-01-01T00:00:00Z"', copied.read_text())
+    )
+    as_copied = copied.read_bytes()
+    assert b"2020-01-01" in as_copied
     owner = "select rating_owner, rating_in_file from photos where file_name = ?"
     for photo, stars in ((photos[0], "5"), (photos[1], "1"), (photos[0], "2")):  # the last: another opinion
         sidecar = Path(f"{photo}.xmp")
@@ -284,3 +291,5 @@ def test_stars_that_a_person_gives_are_noticed_while_the_daemon_runs(home: Home)
         )
         assert sidecar.read_text("utf-8") == text
     assert home.sql("select count(*) from photos where rating_owner = 'maclip'") == [(4,)]
+    assert copied.read_bytes() == as_copied
+    assert home.sql("select count(*) from rating_journal") == [(6,)]

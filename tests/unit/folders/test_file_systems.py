@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.folders.file_systems import file_system_of, is_polled, parse_mountinfo
+from maclip_daemon.folders.file_systems import file_system_of, is_polled, parse_mountinfo, polled_folders
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,17 @@ def test_the_innermost_mount_decides() -> None:
 
 def test_this_folder_lies_on_some_file_system(tmp_path: Path) -> None:
     assert file_system_of(str(tmp_path))
+
+
+def test_shares_below_a_local_folder_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = [
+        ("/", "ext4"),
+        ("/home/me/Pictures/nas", "nfs4"),
+        ("/home/me/Pictures2", "cifs"),
+        ("/mnt", "nfs4"),
+    ]
+    monkeypatch.setattr("maclip_daemon.folders.file_systems._mounts", lambda: mounts)
+    assert polled_folders("/home/me/Pictures") == ["/home/me/Pictures/nas"]
+    assert polled_folders("/home/me/Pictures/nas/2026") == ["/home/me/Pictures/nas/2026"]
+    assert polled_folders("/mnt") == ["/mnt"]
+    assert polled_folders("/srv") == []

@@ -14,7 +14,7 @@ from maclip_daemon.folders import patience as patience_module
 from maclip_daemon.folders.patience import Patience
 from maclip_daemon.folders.roots import resolved_as_far_as_it_answers
 
-SHARE, DISK = "/mnt/nas", "/home/me/Pictures"
+SHARE, DISK, OUTER = "/mnt/nas", "/home/me/Pictures", "/home/me/Photos"
 
 
 @pytest.fixture
@@ -28,11 +28,14 @@ def server() -> Iterator[threading.Event]:
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Patience:
     monkeypatch.setattr(
-        patience_module, "file_system_of", lambda path: "nfs4" if path.startswith(SHARE) else "ext4"
+        patience_module,
+        "polled_folders",
+        lambda root: {SHARE: [SHARE], OUTER: [f"{OUTER}/nas"]}.get(root, []),
     )
     patience = Patience(0.05)
     patience.look_at(SHARE)
     patience.look_at(DISK)
+    patience.look_at(OUTER)
     return patience
 
 
@@ -70,7 +73,7 @@ def test_a_share_that_owes_an_answer_is_asked_nothing_more(
 
 
 def test_a_stop_ends_the_waiting(monkeypatch: pytest.MonkeyPatch, server: threading.Event) -> None:
-    monkeypatch.setattr(patience_module, "file_system_of", lambda path: "cifs")
+    monkeypatch.setattr(patience_module, "polled_folders", lambda root: [root])
     stopping = threading.Event()
     patience = Patience(3600.0, stopping)
     patience.look_at(SHARE)
@@ -94,10 +97,24 @@ def test_each_gives_all_items_or_says_that_they_ended(patience: Patience, server
         next(stream)
 
 
+def test_a_share_below_a_local_folder_holds_up_nothing_but_itself(
+    patience: Patience, server: threading.Event
+) -> None:
+    with pytest.raises(NoAnswer, match=f"{OUTER}/nas does not answer"):
+        patience.ask(f"{OUTER}/nas/2026/a.jpg", server.wait)
+    assert patience.ask(f"{OUTER}/a.jpg", threading.current_thread) is threading.current_thread()
+    with pytest.raises(NoAnswer, match=f"{OUTER} does not answer"):
+        patience.ask_below(OUTER, server.wait)
+    with pytest.raises(NoAnswer):
+        next(patience.each(OUTER, iter([1])))
+    assert patience.ask(f"{OUTER}/a.jpg", threading.current_thread) is threading.current_thread()
+    assert patience.ask_below(DISK, threading.current_thread) is threading.current_thread()
+
+
 def test_a_share_that_was_mounted_over_a_folder_is_noticed(
     monkeypatch: pytest.MonkeyPatch, patience: Patience, server: threading.Event
 ) -> None:
-    monkeypatch.setattr(patience_module, "file_system_of", lambda path: "nfs4")
+    monkeypatch.setattr(patience_module, "polled_folders", lambda root: [root])
     assert patience.ask(DISK, threading.current_thread) is threading.current_thread()
     patience.look_at(DISK)
     with pytest.raises(NoAnswer):

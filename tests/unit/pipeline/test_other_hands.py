@@ -4,6 +4,7 @@ import pytest
 
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.library.database import Library
+from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline import other_hands
 from maclip_daemon.pipeline.other_hands import OtherHands
 from maclip_daemon.pipeline.run_state import RunState
@@ -36,14 +37,31 @@ def test_a_sidecar_is_looked_at_when_it_is_quiet_and_not_more_than_so_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at: list[str] = []
+    passes: list[int] = []
     monkeypatch.setattr(other_hands, "_is_changed", lambda path, ours: looked_at.append(path))
+    monkeypatch.setattr(other_hands, "queue_changed_files", lambda library, state: passes.append(1) or 0)
     monkeypatch.setattr(other_hands, "MOST_HEARD", 3)
-    with Library.open(tmp_path / "library.db") as library:
+    with Library.open(tmp_path / "library.db") as library, MetadataWriter() as writer:
         hands = OtherHands(library, RunState())
-        for name in ("a", "b", "a", "c", "d", "a"):
+        for name in ("a", "b", "a", "c"):
             hands.overhear(FolderEvent(CHANGED, f"/{name}.jpg.xmp"))
-        assert hands.look() == 0
-        assert looked_at == []
+        assert hands.look(writer, 1) == 0
+        assert (looked_at, passes) == ([], [])
         monkeypatch.setattr(other_hands, "QUIET_S", 0.0)
-        assert hands.look() == 0
-        assert looked_at == ["/b.jpg.xmp", "/c.jpg.xmp", "/a.jpg.xmp"]
+        assert hands.look(writer, 1) == 0
+        assert (looked_at, passes) == (["/b.jpg.xmp", "/a.jpg.xmp", "/c.jpg.xmp"], [])
+        for name in ("a", "b", "c", "d", "a"):
+            hands.overhear(FolderEvent(CHANGED, f"/{name}.jpg.xmp"))
+        assert hands.look(writer, 1) == 0
+        assert passes == [1], "of one nothing was heard, so all are looked at"
+        assert hands.look(writer, 1) == 0
+        assert passes == [1]
+
+
+def test_a_huge_sidecar_is_not_read(tmp_path: Path) -> None:
+    huge = tmp_path / "a.xmp"
+    huge.write_bytes(b"x")
+    assert other_hands._is_changed(str(huge), None)
+    with huge.open("r+b") as file:
+        file.truncate(1 << 34)
+    assert not other_hands._is_changed(str(huge), None)

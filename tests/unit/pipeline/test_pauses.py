@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maclip_daemon.pipeline.pauses import Pauses, PhotoDisk
+from maclip_daemon.pipeline.pauses import AwayDisks, Pauses, PhotoDisk
 
 
 def test_the_reason_of_a_pause_stays_until_work_succeeds() -> None:
@@ -46,3 +46,16 @@ def test_work_that_was_in_hand_when_a_pause_began_does_not_end_it() -> None:
     now[0] += 31
     pauses.end("spool", if_over=True)
     assert pauses.reasons() == {}
+
+
+def test_work_on_a_disk_that_is_away_is_left_for_a_while() -> None:
+    now = [100.0]
+    away = AwayDisks(30, clock=lambda: now[0])
+    away.add(7)
+    now[0] += 20
+    away.add(3)
+    assert away.devices() == [3, 7]
+    now[0] += 20
+    assert away.devices() == [3]
+    now[0] += 20
+    assert away.devices() == []
