@@ -17,13 +17,13 @@ def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
     """Remember that files are gone; how many were not missing yet.
 
     Scores and journal stay. Their jobs go, given-up ones excepted: `see` tells when one is needed again.
-    What still waited for its score loses the scores it had: they may be of former content, and once the job
-    is gone nothing else would tell.
+    What still waited for its score, or failed, loses the scores it had: they may be of former content, and
+    once the job is gone (a given-up one after `retry_dead`) nothing else would tell.
     """
     count = 0
     for part in _parts(photo_ids):
-        waiting = select(PHOTOS.c.id).where(PHOTOS.c.id.in_(part), PHOTOS.c.state == "waiting")
-        session.execute(delete(SCORES).where(SCORES.c.photo_id.in_(waiting)))
+        doubtful = select(PHOTOS.c.id).where(PHOTOS.c.id.in_(part), PHOTOS.c.state.in_(("waiting", "failed")))
+        session.execute(delete(SCORES).where(SCORES.c.photo_id.in_(doubtful)))
         gone = session.execute(
             update(PHOTOS)
             .where(PHOTOS.c.id.in_(part), PHOTOS.c.state != "missing")

@@ -139,6 +139,23 @@ def test_what_went_before_its_new_content_was_scored_comes_back_without_the_old_
     assert count(session, SCORES) == 0
 
 
+def test_what_failed_went_and_was_to_be_tried_again_meanwhile_comes_back_without_the_old_score(
+    session: Session, root: int, add_photo: AddPhoto
+) -> None:
+    photo = add_photo("/photos/a.jpg", 0.7)
+    known = photos.known_in_folder(session, "/photos")["a.jpg"]
+    broken = Found("/photos/a.jpg", known.device, known.inode, known.size - 1, known.mtime_ns + 1)
+    assert photos.see(session, root, broken, NOW).change == "changed"
+    jobs.enqueue(session, photo, "score", NOW)
+    held = jobs.lease(session, "score", "w", NOW, 9, 9)
+    jobs.fail(session, held[0], "w", "cut off", NOW, poison=True, policy=jobs.RetryPolicy())
+    photos.mark_missing(session, [photo], NOW)
+    assert jobs.retry_dead(session, NOW) == 1
+    photos.mark_missing(session, [photo], NOW)  # the decoder looked for it
+    seen = photos.see(session, root, replace(broken, path="/photos/b.jpg"), NOW)
+    assert (seen.photo_id, seen.needs_score) == (photo, True)
+
+
 def test_a_file_renamed_over_another_takes_its_place(
     session: Session, root: int, add_photo: AddPhoto
 ) -> None:
