@@ -80,17 +80,19 @@ def see(
     found: FoundFile,
     now: float,
     is_gone: Callable[[str], bool] | None = None,
+    is_there: Callable[[str, FoundFile], bool] | None = None,
 ) -> Sighting:
     """Record that a file is there, and say what that means.
 
     A path the library does not know is `moved` when a known photo has the same device, inode, size and
     mtime, and is missing or `is_gone(its old path)` (the caller looks at the file system): it keeps its
-    scores, its journal and its number. A known path with other size or mtime is `changed`.
+    scores, its journal and its number. A missing one that `is_there(its old path, the file)` again under
+    its old name too has got a second name, a hard link. A known path with other size or mtime is `changed`.
     """
     folder, name = paths.split(found.path)
     known = at(session, folder, name)
     if known is None:
-        return _see_new(session, root_id, found, now, is_gone)
+        return _see_new(session, root_id, found, now, is_gone, is_there)
     identity = _identity(found)
     if (known.size, known.mtime_ns) != (found.size, found.mtime_ns):
         session.execute(_UPDATE, {"key": known.id, **identity, "state": "waiting", "missing_since": None})
@@ -110,11 +112,20 @@ def rewritten(session: Session, photo_id: int, found: FoundFile) -> None:
 
 
 def _see_new(
-    session: Session, root_id: int, found: FoundFile, now: float, is_gone: Callable[[str], bool] | None
+    session: Session,
+    root_id: int,
+    found: FoundFile,
+    now: float,
+    is_gone: Callable[[str], bool] | None,
+    is_there: Callable[[str, FoundFile], bool] | None,
 ) -> Sighting:
     for twin in session.execute(_TWINS, _identity(found)).all():
         before = paths.join(twin.path, twin.file_name)
-        if twin.state == "missing" or (is_gone is not None and is_gone(before)):
+        if twin.state == "missing":
+            has_moved = is_there is None or not is_there(before, found)
+        else:
+            has_moved = is_gone is not None and is_gone(before)
+        if has_moved:
             move(session, twin.id, os.fspath(found.path), root_id)
             state = twin.state
             if state == "missing":
@@ -142,7 +153,6 @@ def former_paths(session: Session, files: Sequence[FoundFile]) -> list[str]:
         paths.join(twin.path, twin.file_name)
         for found in files
         for twin in session.execute(_TWINS, _identity(found))
-        if twin.state != "missing"
     ]
 
 

@@ -5,8 +5,6 @@ Scans are the truth; whatever events were lost, the next scan finds it.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from maclip_daemon.folders.settler import Verdict, judge
 from maclip_daemon.library import jobs, photos
 from maclip_daemon.library.database import Library
 from maclip_daemon.photos.formats import is_photo
+from maclip_daemon.pipeline.former_places import FormerPlaces
 from maclip_daemon.pipeline.recovery import remove_strays
 from maclip_daemon.pipeline.run_state import RunState
 
@@ -171,9 +170,12 @@ def record(library: Library, state: RunState, root_id: int, files: list[FoundFil
     if not files:
         return []
     now = state.clock()
-    is_gone = _asked_before(library, state, files) if state.patience.has_remote else _is_gone
+    former = FormerPlaces(library, state.patience, files)
     with library.writing() as session:
-        sightings = [photos.see(session, root_id, file, now, is_gone=is_gone) for file in files]
+        sightings = [
+            photos.see(session, root_id, file, now, is_gone=former.is_gone, is_there=former.is_there)
+            for file in files
+        ]
         for sighting in sightings:
             if sighting.needs_score:
                 jobs.enqueue(session, sighting.photo_id, "score", now)
@@ -184,18 +186,6 @@ def record(library: Library, state: RunState, root_id: int, files: list[FoundFil
     return sightings
 
 
-def _asked_before(library: Library, state: RunState, files: list[FoundFile]) -> Callable[[str], bool]:
-    """Ask servers where photos went before the transaction: nobody waits for them while it is open."""
-    with library.reading() as session:
-        former = photos.former_paths(session, files)
-    gone = set()
-    for path in former:
-        with contextlib.suppress(NoAnswer):
-            if state.patience.ask(path, functools.partial(_is_gone, path)):
-                gone.add(path)
-    return gone.__contains__
-
-
 def _is_same(before: photos.KnownFile, file: FoundFile) -> bool:
     return (before.size, before.mtime_ns, before.inode, before.device) == (
         file.size,
@@ -203,22 +193,3 @@ def _is_same(before: photos.KnownFile, file: FoundFile) -> bool:
         file.inode,
         file.device,
     )
-
-
-def _is_gone(path: str) -> bool:
-    """Whether nothing is at `path` any more, in this very spelling.
-
-    Where case does not count (FAT, NTFS, APFS), what was renamed to `img.jpg` is still found as `IMG.jpg`.
-    """
-    try:
-        if os.lstat(path).st_nlink > 1:
-            return False  # two names of one file
-        while path != os.sep:
-            path, name = os.path.split(path)
-            if name not in os.listdir(path):  # noqa: PTH208 - names as they are, also those that are not UTF-8
-                return True
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -293,3 +293,19 @@ def test_stars_that_a_person_gives_are_noticed_while_the_daemon_runs(home: Home)
     assert home.sql("select count(*) from photos where rating_owner = 'maclip'") == [(4,)]
     assert copied.read_bytes() == as_copied
     assert home.sql("select count(*) from rating_journal") == [(6,)]
+
+
+def test_a_second_name_that_came_while_a_photo_was_away_leaves_it_its_stars(home: Home) -> None:
+    photos = make_photos(home.photos, 6)
+    home.maclip("run", "--once", home.photos)
+    rows = home.sql("select id, file_name, stars_written, rating_owner from photos order by id")
+    away = home.folder / photos[3].name
+    photos[3].rename(away)
+    home.maclip("run", "--once", home.photos)
+    assert home.sql("select file_name from photos where state = 'missing'") == [(photos[3].name,)]
+    away.rename(photos[3])
+    (home.photos / "0 first.jpg").hardlink_to(photos[3])
+    home.maclip("run", "--once", home.photos)
+    after = home.sql("select id, file_name, stars_written, rating_owner from photos order by id")
+    assert after[:6] == rows
+    assert [row[1] for row in after[6:]] == ["0 first.jpg"]

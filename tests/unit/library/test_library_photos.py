@@ -139,6 +139,19 @@ def test_what_went_before_its_new_content_was_scored_comes_back_without_the_old_
     assert count(session, SCORES) == 0
 
 
+def test_a_missing_photo_that_came_back_with_a_second_name_keeps_its_own(
+    session: Session, root: int, add_photo: AddPhoto
+) -> None:
+    photo = add_photo("/photos/a.jpg", 0.7)
+    known = photos.known_in_folder(session, "/photos")["a.jpg"]
+    photos.mark_missing(session, [photo], NOW)
+    link = Found("/photos/0.jpg", known.device, known.inode, known.size, known.mtime_ns)
+    seen = photos.see(session, root, link, NOW, is_there=lambda path, file: path == "/photos/a.jpg")
+    assert (seen.change, seen.photo_id == photo) == ("new", False)
+    seen = photos.see(session, root, replace(link, path="/photos/a.jpg"), NOW)
+    assert (seen.change, seen.photo_id, seen.needs_score) == ("returned", photo, False)
+
+
 def test_what_failed_went_and_was_to_be_tried_again_meanwhile_comes_back_without_the_old_score(
     session: Session, root: int, add_photo: AddPhoto
 ) -> None:
