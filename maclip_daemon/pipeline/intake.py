@@ -119,6 +119,8 @@ class Intake:
         for place in self._places:
             # What does not answer does not settle; the scan after its return finds it.
             due = place.settler.due(time.monotonic(), functools.partial(look, self._state.patience))
+            if place.is_paused:
+                continue  # all of it is missing; the scan after its return finds what is there
             if due.everything:
                 place.next_scan = time.monotonic()
             sightings = record(self._library, self._state, place.root_id, due.files)

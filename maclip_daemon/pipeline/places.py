@@ -105,6 +105,11 @@ class Place:
         self.close()
         return False
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the root was away when it was last looked at."""
+        return self.health is not None and self.health.state is not RootState.HEALTHY
+
     def is_deaf(self) -> bool:
         """Whether a watcher that should run has died."""
         return self._listening.is_deaf
@@ -178,7 +183,7 @@ class Place:
 
     def scan_interval_s(self) -> float:
         """Seconds between scans: short where no events arrive, or where the root is away."""
-        if self.health is not None and self.health.state is not RootState.HEALTHY:
+        if self.is_paused:
             return min(AWAY_INTERVAL_S, self._settings.rescan_interval_s)
         if self._was_cut_short:  # it went away in the middle, and has to be looked at soon
             return min(AWAY_INTERVAL_S, self._settings.rescan_interval_s)
