@@ -12,7 +12,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.folders.events import EventKind, FolderEvent
@@ -27,9 +29,17 @@ from maclip_daemon.pipeline.run_state import RunState
 FILES_IN_ONE_LOOK = 2000  # between two signs of life; a look is one stat
 SLACK_S = 1.0  # a file's time may be taken a moment after the journal's
 BEAT_S = 300.0  # a sleeping network disk takes its time
+MOST_LOOKS = 4  # in vain, each after twice as long: a minute in all
 QUIET_S = 2.0  # without a further event: some programs write a sidecar in pieces
 MOST_HEARD = 5000  # sidecars that wait for a look; beyond that all rated photos are looked at
 LOOKED_AT_TOGETHER = 200  # sidecars; each is read, they have some kilobytes
+
+
+class _Heard(NamedTuple):
+    due: float
+    """When it is looked at, unless more is heard of it."""
+    looks: int = 0
+    """In vain: its folder, or its photo, was being renamed."""
 
 
 class OtherHands:
@@ -38,12 +48,14 @@ class OtherHands:
     def __init__(self, library: Library, state: RunState) -> None:
         self._library = library
         self._state = state
-        self._heard: dict[str, float] = {}
+        self._heard: dict[str, _Heard] = {}
         self._has_missed_some = False
         self._lock = threading.Lock()
 
     def overhear(self, event: FolderEvent) -> FolderEvent | None:
         """Remember what an event says about sidecars; what is left of it about photos, if anything."""
+        if event.kind is EventKind.FOLDER_MOVED:
+            self._follow(event.path + os.sep, event.destination + os.sep)
         if event.kind not in (EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED):
             return event
         present = "" if event.kind is EventKind.FILE_GONE else event.destination or event.path
@@ -68,40 +80,59 @@ class OtherHands:
         answer each other without end.
         """
         found = 0
-        while (paths := self._quiet()) and not self._state.stopping.is_set():
+        while (heard := self._quiet()) and not self._state.stopping.is_set():
             self._state.pulse.beat("rating", BEAT_S)
-            with self._library.reading() as session:
-                ours = ratings.hashes_written(session, paths)
-            changed = [path for path in paths if _is_changed(path, ours.get(path))]
-            with self._library.reading() as session:
-                subjects = rating_subjects(session, _photos_of(session, changed), scale_id)
-            rated = [subject.photo_id for subject in subjects if _is_a_persons(writer, subject)]
-            if rated:
-                with self._library.writing() as session:
-                    jobs.enqueue_all(session, rated, "rate", self._state.clock())
-            found += len(rated)
+            found += self._look_at(heard, writer, scale_id)
         if self._has_missed_some and not self._heard:
             self._has_missed_some = False
             found += queue_changed_files(self._library, self._state)
         return found
 
+    def _look_at(self, heard: dict[str, _Heard], writer: MetadataWriter, scale_id: int) -> int:
+        with self._library.reading() as session:
+            ours = ratings.hashes_written(session, list(heard))
+        there = [path for path in heard if os.path.lexists(path)]
+        changed = [path for path in there if _is_changed(path, ours.get(path))]
+        with self._library.reading() as session:
+            photo_ids = _photos_of(session, changed)
+            subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())), scale_id)
+        rated = [subject.photo_id for subject in subjects if _is_a_persons(writer, subject)]
+        if rated:
+            with self._library.writing() as session:
+                jobs.enqueue_all(session, rated, "rate", self._state.clock())
+        unknown = heard.keys() - set(there) | {path for path in changed if not photo_ids.get(path)}
+        self._hear_again({path: heard[path] for path in unknown})
+        return len(rated)
+
     def _hear(self, path: str) -> None:
         with self._lock:
             if len(self._heard) < MOST_HEARD or path in self._heard:
-                self._heard.pop(path, None)  # the oldest stand first
-                self._heard[path] = time.monotonic()
+                self._heard[path] = _Heard(time.monotonic() + QUIET_S)
             else:
                 self._has_missed_some = True
 
-    def _quiet(self) -> list[str]:
-        """Take the sidecars that were left alone for a while."""
-        quiet: list[str] = []
-        before = time.monotonic() - QUIET_S
+    def _hear_again(self, heard: dict[str, _Heard]) -> None:
+        """What is not there, or has no photo, may be being renamed: the library hears of that later."""
         with self._lock:
-            for path, moment in self._heard.items():
-                if moment > before or len(quiet) == LOOKED_AT_TOGETHER:
-                    break
-                quiet.append(path)
+            for path, before in heard.items():
+                if before.looks < MOST_LOOKS and path not in self._heard:
+                    wait_s = QUIET_S * 2.0 ** (before.looks + 1)
+                    self._heard[path] = _Heard(time.monotonic() + wait_s, before.looks + 1)
+
+    def _follow(self, before: str, now: str) -> None:
+        """A folder was renamed, with the sidecars in it."""
+        with self._lock:
+            self._heard = {
+                now + path.removeprefix(before) if path.startswith(before) else path: heard
+                for path, heard in self._heard.items()
+            }
+
+    def _quiet(self) -> dict[str, _Heard]:
+        """Take the sidecars that were left alone for a while."""
+        now = time.monotonic()
+        with self._lock:
+            due = ((path, heard) for path, heard in self._heard.items() if heard.due <= now)
+            quiet = dict(islice(due, LOOKED_AT_TOGETHER))
             for path in quiet:
                 del self._heard[path]
         return quiet
@@ -150,15 +181,16 @@ def _is_a_persons(writer: MetadataWriter, subject: RatingSubject) -> bool:
     return False
 
 
-def _photos_of(session: Session, sidecars: Iterable[str]) -> list[int]:
+def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, set[int]]:
     """The photos whose sidecars these are: `IMG.ext.xmp` and `IMG.xmp` both belong to `IMG.ext`."""
-    bases = defaultdict(set)
+    found: dict[str, set[int]] = {}
+    by_folder: dict[str, dict[str, str]] = defaultdict(dict)
     for sidecar in sidecars:
         folder, name = os.path.split(sidecar)
-        bases[folder].add(name.rpartition(".")[0])
-    return sorted(
-        photo.photo_id
-        for folder, names in bases.items()
-        for name, photo in photos.known_in_folder(session, folder).items()
-        if photo.state == "scored" and not names.isdisjoint((name, name.rpartition(".")[0]))
-    )
+        by_folder[folder][name.rpartition(".")[0]] = sidecar
+    for folder, by_base in by_folder.items():
+        for name, photo in photos.known_in_folder(session, folder).items():
+            for base in (name, name.rpartition(".")[0]):
+                if base in by_base:
+                    found.setdefault(by_base[base], set()).add(photo.photo_id)
+    return found

@@ -41,17 +41,22 @@ def test_a_sidecar_is_looked_at_when_it_is_quiet_and_not_more_than_so_many(
     monkeypatch.setattr(other_hands, "_is_changed", lambda path, ours: looked_at.append(path))
     monkeypatch.setattr(other_hands, "queue_changed_files", lambda library, state: passes.append(1) or 0)
     monkeypatch.setattr(other_hands, "MOST_HEARD", 3)
+    paths = {name: str(tmp_path / f"{name}.jpg.xmp") for name in "abcd"}
+    for path in paths.values():
+        Path(path).touch()
     with Library.open(tmp_path / "library.db") as library, MetadataWriter() as writer:
         hands = OtherHands(library, RunState())
-        for name in ("a", "b", "a", "c"):
-            hands.overhear(FolderEvent(CHANGED, f"/{name}.jpg.xmp"))
+        for name in "abac":
+            hands.overhear(FolderEvent(CHANGED, paths[name]))
         assert hands.look(writer, 1) == 0
         assert (looked_at, passes) == ([], [])
         monkeypatch.setattr(other_hands, "QUIET_S", 0.0)
+        for name in "abac":
+            hands.overhear(FolderEvent(CHANGED, paths[name]))
         assert hands.look(writer, 1) == 0
-        assert (looked_at, passes) == (["/b.jpg.xmp", "/a.jpg.xmp", "/c.jpg.xmp"], [])
-        for name in ("a", "b", "c", "d", "a"):
-            hands.overhear(FolderEvent(CHANGED, f"/{name}.jpg.xmp"))
+        assert (looked_at, passes) == ([paths[name] for name in "abc"], [])
+        for name in "abcda":
+            hands.overhear(FolderEvent(CHANGED, paths[name]))
         assert hands.look(writer, 1) == 0
         assert passes == [1], "of one nothing was heard, so all are looked at"
         assert hands.look(writer, 1) == 0
@@ -65,3 +70,23 @@ def test_a_huge_sidecar_is_not_read(tmp_path: Path) -> None:
     with huge.open("r+b") as file:
         file.truncate(1 << 34)
     assert not other_hands._is_changed(str(huge), None)
+
+
+def test_what_was_heard_goes_along_with_its_folder_and_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    monkeypatch.setattr(other_hands, "_is_changed", lambda path, ours: looked_at.append(path) or True)
+    monkeypatch.setattr(other_hands, "QUIET_S", 0.0)
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    with Library.open(tmp_path / "library.db") as library, MetadataWriter() as writer:
+        hands = OtherHands(library, RunState())
+        hands.overhear(FolderEvent(CHANGED, f"{old}/in/a.xmp"))
+        hands.overhear(FolderEvent(CHANGED, f"{old}er.xmp"))
+        moved = FolderEvent(EventKind.FOLDER_MOVED, old, new)
+        assert hands.overhear(moved) == moved
+        Path(new, "in").mkdir(parents=True)
+        Path(new, "in", "a.xmp").touch()
+        assert hands.look(writer, 1) == 0
+    # There is no photo beside it, so it is looked at again; the other one is not there, and not read.
+    assert looked_at == [f"{new}/in/a.xmp"] * (1 + other_hands.MOST_LOOKS)
