@@ -25,7 +25,7 @@ from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.other_hands import OtherHands, queue_changed_files
 from maclip_daemon.pipeline.pauses import PhotoDisk
 from maclip_daemon.pipeline.rate_jobs import PreparedJobs, RateJobs
-from maclip_daemon.pipeline.recovery import remove_strays
+from maclip_daemon.pipeline.recovery import remove_strays, settle_doubtful
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import RatingSettings
 
@@ -120,6 +120,8 @@ class Rating:
 
     def _rate(self, held: list[LeasedJob]) -> None:
         self._remove_what_moved_along(held)
+        photo_ids = {job.photo_id for job in held}
+        settle_doubtful(self._library, self._state.patience, self._state.clock(), photo_ids)
         with self._library.reading() as session:
             calibration = calibrations.current(session, self._scale_id)
             subjects = {

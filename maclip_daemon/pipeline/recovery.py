@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from maclip_daemon.errors import MaclipError, NoAnswer
@@ -22,17 +22,34 @@ def recover(library: Library, patience: Patience, spool_folder: Path, now: float
     """Mend what the last run left. Only for the one daemon of a data folder, before it starts work."""
     spool.clean(spool_folder)
     with library.reading() as session:
-        doubtful = ratings.unconfirmed(session)
         folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
-    places = {row.id: _place_of(row, patience) for row in doubtful}
-    remove_strays(patience, folders | {place.parent for place in places.values()}, now)
-    written = {row.id: was_written(patience, places[row.id], row.after_hash) for row in doubtful}
+    doubtful = settle_doubtful(library, patience, now)
+    remove_strays(patience, folders | {place.parent for place in doubtful}, now)
     with library.writing() as session:
-        for row in doubtful:
-            settle(session, row.id, written[row.id], now)
         released = leases.release_all(session, None, now)
     if released or doubtful:
         log.info("recovered", jobs_taken_back=released, journal_entries_settled=len(doubtful))
+
+
+def settle_doubtful(
+    library: Library, patience: Patience, now: float, photo_ids: Collection[int] | None = None
+) -> list[Path]:
+    """Confirm or abandon the journal entries (of these photos) of which nobody knows; the files they name.
+
+    A program died between the two halves of a write, or a server that was asked for it stopped to answer.
+    Without this, what we wrote there would count as a person's.
+    """
+    with library.reading() as session:
+        doubtful = [
+            row for row in ratings.unconfirmed(session) if photo_ids is None or row.photo_id in photo_ids
+        ]
+    places = {row.id: _place_of(row, patience) for row in doubtful}
+    written = {row.id: was_written(patience, places[row.id], row.after_hash) for row in doubtful}
+    if doubtful:
+        with library.writing() as session:
+            for row in doubtful:
+                settle(session, row.id, written[row.id], now)
+    return list(places.values())
 
 
 def remove_strays(patience: Patience, folders: Iterable[Path], now: float) -> None:

@@ -1,15 +1,19 @@
-"""A folder that is renamed in the very moment in which its photos get their sidecars."""
+"""A folder that is renamed, or a server that goes, in the very moment in which photos get their sidecars."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from maclip_daemon.errors import ChildTimedOut, MaclipError, NoAnswer
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library import calibration, jobs, photos, roots, scores
 from maclip_daemon.library.database import Library
+from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.rating import Rating
@@ -17,41 +21,82 @@ from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import Settings
 from tests.homes import make_photos, until
 
+SETTINGS = Settings(jobs={"retry_base_s": 0.05})  # type: ignore[arg-type]
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
 
 
-def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = tmp_path / "card", tmp_path / "Iceland"
-    settings = Settings(data_dir=tmp_path / "data", jobs={"retry_base_s": 0.05})  # type: ignore[arg-type]
-    state = RunState()
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[tuple[Library, int, MetadataWriter, RunState]]:
+    """A library with three scored photos that wait for stars, and the number of their scale."""
     with Library.open(tmp_path / "data" / "library.db") as library, MetadataWriter() as writer:
         with library.writing() as session:
             root = roots.root_for(session, str(tmp_path), time.time())
             scale = scores.scale_for(session, "maclip", "test", "native")
             scores.activate(session, scale.id)
-            for path in make_photos(old, 3):
+            for path in make_photos(tmp_path / "card", 3):
                 found = found_file(str(path))
                 assert found is not None
                 photo = photos.see(session, root, found, time.time()).photo_id
                 scores.record(session, photo, scale.id, scores.ScoreRow(0.5), time.time())
                 jobs.enqueue(session, photo, "rate", time.time())
             calibration.renew(session, scale.id, SHARES, 2, time.time(), absolute_edges=(0.2, 0.4, 0.6, 0.8))
-        rate_jobs = RateJobs(library, state, settings.jobs, "test", lambda path: False)
-        intend_all = rate_jobs.intend_all
+        yield library, scale.id, writer, RunState(pause_s=0.05)
 
-        def then_rename(prepared: PreparedJobs) -> list[int]:
-            entries = intend_all(prepared)
-            if old.exists():
-                assert len(list(old.glob(".maclip-*.tmp"))) == 3
-                old.rename(new)
-            return entries
 
-        monkeypatch.setattr(rate_jobs, "intend_all", then_rename)
-        rating = Rating(library, state, settings.rating, writer, scale.id, rate_jobs)
+def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
+    tmp_path: Path, home: tuple[Library, int, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, scale_id, writer, state = home
+    old, new = tmp_path / "card", tmp_path / "Iceland"
+    rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: False)
+    intend_all = rate_jobs.intend_all
+
+    def then_rename(prepared: PreparedJobs) -> list[int]:
+        entries = intend_all(prepared)
+        if old.exists():
+            assert len(list(old.glob(".maclip-*.tmp"))) == 3
+            old.rename(new)
+        return entries
+
+    monkeypatch.setattr(rate_jobs, "intend_all", then_rename)
+    rating = Rating(library, state, SETTINGS.rating, writer, scale_id, rate_jobs)
+    assert rating.work()
+    with library.writing() as session:  # the watcher tells it now
+        root = roots.root_for(session, str(tmp_path), time.time())
+        assert photos.move_folder(session, str(old), str(new), root) == 3
+    until(lambda: rating.work() and len(list(new.glob("*.xmp"))) == 3, "three sidecars")
+    assert list(new.glob(".maclip-*.tmp")) == []
+
+
+def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
+    tmp_path: Path, home: tuple[Library, int, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, scale_id, writer, state = home
+    silent = True
+
+    def ask(path: str, question: Callable[[], object]) -> object:
+        if silent:
+            raise NoAnswer(path)
+        return question()
+
+    commit_many = writer.commit_many
+
+    def without_an_answer(prepared: Sequence[Prepared]) -> list[MaclipError | None]:
+        commit_many(prepared)
+        monkeypatch.setattr(state.patience, "ask", ask)
+        raise ChildTimedOut("no answer within 60 s")
+
+    rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: silent)
+    rating = Rating(library, state, SETTINGS.rating, writer, scale_id, rate_jobs)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "commit_many", without_an_answer)
         assert rating.work()
-        with library.writing() as session:  # the watcher tells it now
-            assert photos.move_folder(session, str(old), str(new), root) == 3
-        until(lambda: rating.work() and len(list(new.glob("*.xmp"))) == 3, "three sidecars")
-        assert list(new.glob(".maclip-*.tmp")) == []
+    assert len(list(tmp_path.glob("card/*.xmp"))) == 3
+    assert not rating.work(), "the work of a silent server is left"
+    silent = False
+    until(rating.work, "work")
+    with library.reading() as session:
+        rows = session.execute(text("select rating_owner, stars_written, rating_in_file from photos")).all()
+        entries = session.execute(text("select state from rating_journal")).all()
+    assert rows == [("maclip", 3, 3)] * 3
+    assert entries == [("written",)] * 3
