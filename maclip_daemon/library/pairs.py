@@ -72,19 +72,28 @@ def unlink_all(session: Session) -> None:
 
 
 def _pairs(rows: Iterable[tuple[int, int, str, str]], role_of: RoleOf) -> dict[int, int]:
-    """Give the RAW of each photo that has one; of several RAWs the first by name."""
-    raws: dict[tuple[int, str], tuple[str, int]] = {}
-    others: dict[tuple[int, str], list[int]] = defaultdict(list)
+    """Give the RAW of each photo that has one; of several RAWs the first by name.
+
+    A RAW that is missing leads nobody, but those that are missing too: they will come back together.
+    """
+    present: dict[tuple[int, str], tuple[str, int]] = {}
+    known: dict[tuple[int, str], tuple[str, int]] = {}
+    found: dict[int, int] = {}
+    others: dict[tuple[int, str], list[tuple[int, bool]]] = defaultdict(list)
     for number, folder, name, state in rows:
         role = role_of(name)
-        if role is None or state == "missing":
-            continue
-        key = (folder, _stem(name))
+        key, is_missing = (folder, _stem(name)), state == "missing"
         if role == "raw":
-            raws[key] = min(raws.get(key, (name, number)), (name, number))
-        else:
-            others[key].append(number)
-    return {number: raws[key][1] for key, numbers in others.items() if key in raws for number in numbers}
+            for raws in (known,) if is_missing else (known, present):
+                raws[key] = min(raws.get(key, (name, number)), (name, number))
+        elif role is not None:
+            others[key].append((number, is_missing))
+    for key, of_a_shot in others.items():
+        for number, is_missing in of_a_shot:
+            raw = (known if is_missing else present).get(key)
+            if raw is not None:
+                found[number] = raw[1]
+    return found
 
 
 def _stem(name: str) -> str:

@@ -91,6 +91,16 @@ def test_a_jpeg_stands_for_itself_while_its_raw_has_no_score_or_is_gone(
     assert linked(session) == set()
 
 
+def test_a_pair_stays_one_while_its_disk_is_away(session: Session, add_photo: AddPhoto) -> None:
+    raw, jpeg = add_photo("/photos/x.dng", 0.4), add_photo("/photos/x.jpg", 0.5)
+    alone = add_photo("/photos/y.jpg", 0.5)
+    pairs.link_all(session, role_of)
+    photos.mark_missing(session, [raw, jpeg, alone], NOW)
+    for _ in range(2):  # a calibration while the disk is away
+        pairs.link_all(session, role_of)
+        assert linked(session) == {(jpeg, raw)}
+
+
 def test_the_jpeg_of_a_raw_that_is_forgotten_gets_a_look_at_its_stars(
     session: Session, add_photo: AddPhoto
 ) -> None:
