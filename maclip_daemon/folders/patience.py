@@ -57,6 +57,13 @@ class Patience:
             around = [folder for folder in self._remote if _holds(folder, path)]
         return self.ask_in_any_case(max(around, key=len), question) if around else question()
 
+    def ask_or(self, path: str, question: Callable[[], Answer], otherwise: Answer) -> Answer:
+        """`ask`, and give `otherwise` where nobody answers."""
+        try:
+            return self.ask(path, question)
+        except NoAnswer:
+            return otherwise
+
     def ask_below(self, root: str, question: Callable[[], Answer]) -> Answer:
         """`ask`, where the question may concern whatever lies below `root`."""
         with self._lock:

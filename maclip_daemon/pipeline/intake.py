@@ -8,7 +8,6 @@ import queue
 import threading
 import time
 
-from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library import jobs, photos
@@ -86,11 +85,7 @@ class Intake:
 
     def _answers(self, path: str) -> bool:
         # Another file system may be mounted below the root.
-        try:
-            self._state.patience.ask(path, lambda: os.path.lexists(path))
-        except NoAnswer:
-            return False
-        return True
+        return self._state.patience.ask_or(path, lambda: os.path.lexists(path), None) is not None
 
     def _scan_what_is_due(self) -> None:
         for place in self._places:
@@ -228,7 +223,4 @@ class Intake:
         return event.kind is EventKind.FILE_CHANGED and not self._may_be_there(event.path)
 
     def _may_be_there(self, path: str) -> bool:
-        try:
-            return self._state.patience.ask(path, lambda: found_file(path)) is not None
-        except NoAnswer:
-            return True
+        return self._state.patience.ask_or(path, lambda: found_file(path) is not None, otherwise=True)

@@ -49,7 +49,6 @@ class Place:
         self._problems: list[str] = []
         self._is_doubted = False  # reading failed lately; set by the decoders' threads
         self._remembered: tuple[library_roots.RootState, RootHealth] | None = None
-        state.patience.look_at(root.path)
         with library.writing() as session:
             self.root_id = library_roots.root_for(session, root.path, state.clock())
             known = self._known(session)

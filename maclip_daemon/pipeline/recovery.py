@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from maclip_daemon.errors import MaclipError, NoAnswer
+from maclip_daemon.errors import MaclipError
 from maclip_daemon.folders.patience import Patience
 from maclip_daemon.library import leases, ratings
 from maclip_daemon.library.database import Library, Session
@@ -55,10 +54,10 @@ def settle_doubtful(
 def remove_strays(patience: Patience, folders: Iterable[Path], now: float) -> None:
     """Remove what a lost metadata process left in these folders before `now`, where they answer."""
     for folder in folders:
-        with contextlib.suppress(NoAnswer):
-            question = functools.partial(temporaries.remove_strays, folder, older_than=now)
-            for stray in patience.ask(str(folder), question):
-                log.info("removed a temporary file of a killed run", file=str(stray))
+        question = functools.partial(temporaries.remove_strays, folder, older_than=now)
+        removed: list[Path] = patience.ask_or(str(folder), question, [])
+        for stray in removed:
+            log.info("removed a temporary file of a killed run", file=str(stray))
 
 
 def place_of(row: ratings.JournalRow) -> Path:
@@ -69,10 +68,7 @@ def place_of(row: ratings.JournalRow) -> Path:
 
 
 def _place_of(row: ratings.JournalRow, patience: Patience) -> Path:
-    try:
-        return patience.ask(row.target_path, lambda: place_of(row))
-    except NoAnswer:
-        return Path(row.target_path)
+    return patience.ask_or(row.target_path, lambda: place_of(row), Path(row.target_path))
 
 
 def was_written(patience: Patience, target: Path, after_hash: str) -> bool | None:

@@ -6,7 +6,6 @@ A score and the end of its job are one transaction; whatever dies in between, th
 from __future__ import annotations
 
 import collections
-import contextlib
 import os
 import sys
 import threading
@@ -154,9 +153,7 @@ class ScoreJobs:
             log.info("will be tried again", photo=job.path, reason=str(error))
 
     def _is_gone(self, job: LeasedJob) -> bool:
-        with contextlib.suppress(errors.NoAnswer):
-            return not self._state.patience.ask(job.path, lambda: os.path.lexists(job.path))
-        return False
+        return self._state.patience.ask_or(job.path, lambda: not os.path.lexists(job.path), otherwise=False)
 
     def rest(self, resource: Resource, reason: str, held: list[LeasedJob]) -> None:
         """Rest until there is space, or a model, again. The work stays leased and is done then."""

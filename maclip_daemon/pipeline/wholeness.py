@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.patience import Patience
 from maclip_daemon.folders.scanner import FoundFile, found_file
@@ -15,9 +13,7 @@ BEING_WRITTEN = "It is being written. It is looked at again when it is whole."
 
 def look(patience: Patience, path: str) -> FoundFile | None:
     """Look at a path: None when no file is there, and when nobody answers."""
-    with contextlib.suppress(NoAnswer):
-        return patience.ask(path, lambda: found_file(path))
-    return None
+    return patience.ask_or(path, lambda: found_file(path), None)
 
 
 def is_as_found(library: Library, patience: Patience, path: str) -> bool:

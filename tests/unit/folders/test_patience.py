@@ -60,6 +60,8 @@ def test_a_share_that_owes_an_answer_is_asked_nothing_more(
 ) -> None:
     with pytest.raises(NoAnswer, match=f"{SHARE} does not answer"):
         patience.ask(f"{SHARE}/a.jpg", server.wait)
+    assert patience.ask_or(f"{SHARE}/a.jpg", lambda: 42, otherwise=7) == 7
+    assert patience.ask_or(f"{DISK}/a.jpg", lambda: 42, otherwise=7) == 42
     threads = threading.active_count()
     for _ in range(5):
         with pytest.raises(NoAnswer):
