@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from maclip_daemon.library.calibration import GROWTH
+
 PATIENCE_S = 120  # a loaded two-core machine; nothing is measured with it
 
 
@@ -110,6 +112,26 @@ class Home:
     def scored(self) -> dict[str, float]:
         """Scores by file name, of the photos that are there."""
         return dict(self.sql("select file_name, score from photo_quality where state = 'scored'"))
+
+    def is_at_rest(self) -> bool:
+        """Whether no job is left, and no calibration due that would bring new ones."""
+        rows = self.sql(
+            """
+            select (select count(*) from jobs),
+                (select count(*) from scores where scale_id = active.id),
+                (select photo_count from calibrations c where c.scale_id = active.id order by number desc),
+                (select source from calibrations c where c.scale_id = active.id order by number desc)
+            from scales active where active.active = 1
+            """
+        )
+        if not rows:
+            return False
+        jobs, scored, calibrated_with, source = rows[0]
+        if calibrated_with is None:
+            due = scored >= int(self.environment["MACLIP_RATING__MINIMUM_PHOTOS"])
+        else:
+            due = source == "library" and scored >= GROWTH * calibrated_with and scored > calibrated_with
+        return not jobs and not due
 
     def kill_left_overs(self) -> None:
         for process in self._processes:

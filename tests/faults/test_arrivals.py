@@ -118,7 +118,7 @@ def test_a_sidecar_is_never_made_from_a_part_of_its_photo(
         time.sleep(3 * PAUSE_S)
         photo.write_bytes(picture := titled(copyist.picture()))
         until(lambda photo=photo: photo.with_name("titled.jpg.xmp").exists(), "its sidecar")
-        until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+        until(home.is_at_rest, "rest")
         assert b"A title of its own" in photo.with_name("titled.jpg.xmp").read_bytes()
         assert photo.read_bytes() == picture
         assert not home.sql("select * from photo_failures")
@@ -160,7 +160,7 @@ def at_rest(home: Home, arrivals: list[Arrival]) -> bool:
         for arrival in arrivals
         if arrival.states
     }
-    return last <= set(rows) and home.sql("select count(*) from jobs") == [(0,)]
+    return last <= set(rows) and home.is_at_rest()
 
 
 def check(home: Home, arrivals: list[Arrival], witness: Witness) -> None:

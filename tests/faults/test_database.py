@@ -89,7 +89,7 @@ def rated(home: Home) -> int:
 
 
 def is_done(home: Home, photos: int) -> bool:
-    return len(home.scored()) == rated(home) == photos and not home.sql("select 1 from jobs")
+    return len(home.scored()) == rated(home) == photos and home.is_at_rest()
 
 
 def assert_sound(home: Home, photos: int) -> None:

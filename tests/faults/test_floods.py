@@ -61,7 +61,7 @@ def wait_for_scores(home: Home, names: set[str], *, full: bool = False) -> None:
     patience_s = FULL_PATIENCE_S if full else PATIENCE_S
     counted = "select count(*) from photo_quality where state = 'scored'"
     until(lambda: home.sql(counted) == [(len(names),)], f"{len(names)} scores", patience_s)
-    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "an empty queue", patience_s)
+    until(home.is_at_rest, "rest", patience_s)
     assert sorted(scored_names(home)) == sorted(names)
     assert home.sql("select count(*) from photo_failures") == [(0,)]
 

@@ -71,6 +71,7 @@ def test_a_full_disk_of_the_database_pauses_all_work_until_there_is_space_again(
         make_photos(home.photos, 6)
         with running(home, MACLIP_JOBS__PAUSE_S=PAUSE_S, MACLIP_FOLDERS__RESCAN_INTERVAL_S="5") as daemon:
             until(lambda: len(whole_sidecars(home.photos)) == 6, "six ratings")
+            until(home.is_at_rest, "rest")
             made = 6
             for number in range(rounds):
                 disk.fill(leave=(0, 40_000, 200_000)[number % 3])
@@ -88,7 +89,7 @@ def test_a_full_disk_of_the_database_pauses_all_work_until_there_is_space_again(
                 assert home.sql("pragma integrity_check") == [("ok",)]
                 disk.empty()
                 until(lambda: len(home.scored()) == made, "the scores of the round")  # noqa: B023
-                until(lambda: not home.sql("select 1 from jobs"), "the ratings of the round")
+                until(home.is_at_rest, "the ratings of the round")
                 until(lambda: not pauses(home), "the end of the pause in status")
                 assert count_said(daemon, "resumed") == number + 1, daemon.said()
             daemon.stop()
@@ -108,6 +109,7 @@ def test_a_daemon_that_starts_on_a_full_disk_waits_for_space(home: Home, figures
             assert count_said(daemon, "paused") == 1, daemon.said()
             disk.empty()
             until(lambda: len(whole_sidecars(home.photos)) == 5, "five ratings")
+            until(home.is_at_rest, "rest")
             daemon.stop()
         originals = {path: data for path, data in contents(home.photos).items() if path.suffix == ".jpg"}
         assert_nothing_was_lost(home, originals, home.photos)
@@ -139,7 +141,7 @@ def test_a_full_disk_of_photos_waits_for_its_sidecars_and_starves_no_other_disk(
                 assert not list(first.rglob(".maclip-*")), "a temporary file takes the room that is missing"
                 assert home.sql("select max(attempts) from jobs where kind = 'rate'") == [(0,)]
                 disk.empty()
-                until(lambda: not home.sql("select 1 from jobs"), "the ratings of the full disk")
+                until(home.is_at_rest, "the ratings of the full disk")
                 until(lambda: not pauses(home), "the end of the pause in status")
                 assert count_said(daemon, "resumed") == number + 1, daemon.said()
                 if number < rounds - 1:
@@ -198,7 +200,7 @@ def test_a_full_disk_for_decoded_pixels_pauses_scoring_and_counts_no_attempt(
                 assert count_said(daemon, "paused") == number + 1, daemon.said()
                 assert home.sql("select max(attempts) from jobs") == [(0,)]
                 disk.empty()
-                until(lambda: not home.sql("select 1 from jobs") and len(home.scored()) == made, "all work")  # noqa: B023
+                until(lambda: len(home.scored()) == made and home.is_at_rest(), "all work")  # noqa: B023
                 until(lambda: not pauses(home), "the end of the pause in status")
                 assert count_said(daemon, "resumed") == number + 1, daemon.said()
             daemon.stop()

@@ -70,7 +70,7 @@ def test_every_name_is_right_in_the_database_on_the_sidecar_and_in_what_commands
     daemon = home.daemon(root)
     until(lambda: len(stored(home)) == len(photos), "every photo scored")
     until(lambda: rated(home) == len(photos) - len(UNRATED), "every photo rated")
-    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    until(home.is_at_rest, "rest")
 
     assert stored(home).keys() == photos.keys()
     rows = home.sql("select path, stars from photo_quality")
@@ -151,7 +151,7 @@ def test_what_is_no_file_is_never_opened_followed_or_replaced(
     names = {path.name for path in good}
     until(lambda: home.scored().keys() == names, "the photos among them")
     until(lambda: rated(home) == len(good) - 4, "ratings of those whose sidecar has a place")
-    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    until(home.is_at_rest, "rest")
     assert home.maclip("status").stdout.count("\nunrated ") == 4
 
     # Under the daemon's eyes they appear anew, and photos that it knows turn into them.
@@ -164,7 +164,7 @@ def test_what_is_no_file_is_never_opened_followed_or_replaced(
     names = names - {good[4].name, good[5].name} | {"last.jpg"}
     until(lambda: home.scored().keys() == names, "the photos that are left")
     until(lambda: (photos / "last.jpg.xmp").exists(), "the last rating")
-    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    until(home.is_at_rest, "rest")
     assert home.sql("select * from photo_failures") == []
     assert len(home.sql("select 1 from photos")) == len(good) + 1
     for path in (photos / "good 3.jpg.xmp", good[4], photos / "odd" / "pipe.jpg"):
@@ -285,7 +285,7 @@ def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
     before = set(contents(home.photos).values())
     daemon = home.daemon()
     until(lambda: len(list(home.photos.rglob("*.xmp"))) == 5, "five ratings")
-    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+    until(home.is_at_rest, "rest")
     scored_at = dict(home.sql("select id, scored_at from scores"))
     if not running:
         home.stop(daemon)
@@ -307,7 +307,7 @@ def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
     until(lambda: paths(home) == expected, "the new names")
     if waits:
         until((home.photos / "IMG_3.jpg.xmp").exists, "a sidecar beside the photo that went without its own")
-        until(lambda: home.sql("select count(*) from jobs") == [(0,)], "rest")
+        until(home.is_at_rest, "rest")
     assert home.sql("select count(*) from photos") == [(5,)]
     assert dict(home.sql("select id, scored_at from scores")) == scored_at
     assert home.sql("select distinct rating_owner from photos") == [("maclip",)]

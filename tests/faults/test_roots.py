@@ -49,7 +49,7 @@ def wait_until_settled(home: Home, *photos: Path) -> None:
     names = {photo.name for photo in photos}
     until(lambda: home.scored().keys() == names, f"{len(names)} photos scored")
     until(lambda: home.sql("select count(*) from photos where stars_written is null") == [(0,)], "stars")
-    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "an empty queue")
+    until(home.is_at_rest, "rest")
     assert home.sql("select count(*) from photo_failures") == [(0,)]
 
 

@@ -64,7 +64,7 @@ def assert_all_was_done_once(home: Home, originals: dict[Path, bytes], *, began_
     """`began_twice`: a rating may have been cut off before it touched a file; the journal says so."""
     until(lambda: len(home.scored()) == len(originals), "all scores")
     until(lambda: len(list(home.photos.rglob("*.xmp"))) == len(originals), "all sidecars")
-    until(lambda: home.sql("select count(*) from jobs") == [(0,)], "an empty queue")
+    until(home.is_at_rest, "rest")
     assert home.sql("select count(*) from photo_failures") == [(0,)]
     assert home.sql("select count(*) from scores") == [(len(originals),)]
     rated = home.sql("select state, count(*), count(distinct photo_id) from rating_journal group by state")
