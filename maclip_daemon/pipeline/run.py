@@ -134,12 +134,15 @@ class Pipeline:
 
     def is_done(self) -> bool:
         """Whether no work is left, now or after a retry pause; that of full disks waits for the next run."""
+        scored = self.state.tally.scored
         settled = self.rating.looked_at_files and self.calibrating.is_settled
         if not self.intake.is_idle or not settled:
             return False
         waiting = self.waiting()
         rating = waiting["rate"] and self.settings.rating.mode != "off"
-        return not waiting["score"] and not rating and self.intake.is_idle
+        # What was scored since the calibration was asked for may need another one.
+        is_the_same = self.intake.is_idle and self.state.tally.scored == scored
+        return not waiting["score"] and not rating and is_the_same
 
     def waiting(self) -> dict[str, int]:
         """How many jobs of each kind are left, the ones in hand included, those of full disks not."""

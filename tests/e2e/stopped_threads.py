@@ -30,6 +30,8 @@ def standing_still(pid: int) -> Iterator[int]:
             if thread != pid:
                 try:
                     _ptrace(_SEIZE, thread)
+                except ProcessLookupError:  # it has just ended
+                    continue
                 except PermissionError:
                     pytest.skip("this system does not let a program be traced (ptrace)")
                 _ptrace(_INTERRUPT, thread)

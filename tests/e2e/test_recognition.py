@@ -52,8 +52,8 @@ def test_edited_metadata_never_score_a_photo_again_and_other_pixels_do(home: Hom
     edit_metadata(edited)
     make_photo(replaced, 3, (2400, 1800))
     home.daemon()
-    until(lambda: home.sql("select count(*) from photos where state = 'scored'") == [(2,)], "both scored")
     until(lambda: home.scored().get("new.jpg", SENTINEL) != SENTINEL, "the replaced one scored again")
+    until(lambda: home.sql("select count(*) from photos where state = 'scored'") == [(2,)], "both scored")
     assert home.scored()["edited.jpg"] == SENTINEL
 
 

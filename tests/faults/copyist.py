@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,11 +81,17 @@ class Copyist:
         size = len(data) // PIECES + 1
         with path.open(mode) as file:
             for start in range(0, size * pieces, size):
-                began = time.monotonic()
-                file.write(data[start : start + size])
-                file.flush()
-                time.sleep(PAUSE_S)
-                self.stalled |= time.monotonic() - began > SETTLE_S / 2
+                with self._brief():
+                    file.write(data[start : start + size])
+                    file.flush()
+                    time.sleep(PAUSE_S)
+
+    @contextlib.contextmanager
+    def _brief(self) -> Iterator[None]:
+        """Notice when what is between two pieces takes so long that the first could count as the whole."""
+        began = time.monotonic()
+        yield
+        self.stalled |= time.monotonic() - began > SETTLE_S / 2
 
     def scored(self, path: Path) -> bytes:
         """Bring a photo, and wait for its score."""
@@ -99,9 +107,10 @@ class Copyist:
         """As a download that goes on after each break."""
         path, picture = self._place / "closed.jpg", self.picture()
         for start in range(0, len(picture), 2000):
-            with path.open("ab") as file:
-                file.write(picture[start : start + 2000])
-            time.sleep(PAUSE_S / 2)
+            with self._brief():
+                with path.open("ab") as file:
+                    file.write(picture[start : start + 2000])
+                time.sleep(PAUSE_S / 2)
         return Arrival(path, [picture])
 
     def of_full_size_from_the_beginning(self) -> Arrival:
@@ -163,14 +172,16 @@ class Copyist:
         return Arrival(temporary.rename(path), [old, new])
 
     def overwritten_before_it_was_stable(self) -> Arrival:
-        self.write(path := self._place / "twice.jpg", self.picture())
-        self.write(path, picture := self.picture())
+        first, picture = self.picture(), self.picture()
+        self.write(path := self._place / "twice.jpg", first)
+        self.write(path, picture)
         return Arrival(path, [picture])
 
     def deleted_and_made_again(self) -> Arrival:
-        self.write(path := self._place / "again.jpg", self.picture(), pieces=3)
+        first, picture = self.picture(), self.picture()
+        self.write(path := self._place / "again.jpg", first, pieces=3)
         path.unlink()
-        self.write(path, picture := self.picture())
+        self.write(path, picture)
         return Arrival(path, [picture])
 
     def deleted_before_it_was_stable(self) -> Arrival:

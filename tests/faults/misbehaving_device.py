@@ -7,11 +7,13 @@ the program knows nothing of it.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 FAULTS = """
-import os, sys
+import os, sys, threading
 from pathlib import Path
 
 if "maclip_daemon.scoring.process" in sys.orig_argv:
@@ -23,10 +25,19 @@ if "maclip_daemon.scoring.process" in sys.orig_argv:
     is_broken = False
     DeviceError = getattr(torch, "AcceleratorError", RuntimeError)  # since torch 2.8
 
+    def may_begin():
+        try:
+            return int((folder / "held").read_text())
+        except FileNotFoundError:
+            return sys.maxsize
+
     def encode(self, views):
         global is_broken
         with (folder / "batches").open("a") as batches:
             batches.write(f"{os.getpid()} {len(views)}\\n")
+        begun = len((folder / "batches").read_bytes().splitlines())
+        while len(views) > 2 and begun > may_begin():
+            threading.Event().wait(0.01)
         room = folder / "room"
         if room.exists() and len(views) > int(room.read_text()):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
@@ -53,13 +64,28 @@ class Device:
 
     def has_room_for(self, views: int | None) -> None:
         """Let batches above so many views run out of memory; None: there is room for all."""
-        room = self._folder / "room"
         if views is None:
-            room.unlink()
+            (self._folder / "room").unlink()
         else:
-            beside = room.with_name("room.new")
-            beside.write_text(str(views))
-            beside.replace(room)
+            self._set("room", views)
+
+    @contextlib.contextmanager
+    def held_after(self, batches: int) -> Iterator[None]:
+        """Let so many more batches pass, and the others wait until the end of the `with` block.
+
+        However fast or slow the machine is, there is then a moment with some work done and some in hand.
+        """
+        self._set("held", len(self.batches()) + batches)
+        try:
+            yield
+        finally:
+            (self._folder / "held").unlink()
+
+    def _set(self, name: str, number: int) -> None:
+        """Change a switch: whoever looks sees the old number or the new one."""
+        beside = self._folder / f"{name}.new"
+        beside.write_text(str(number))
+        beside.replace(self._folder / name)
 
     def breaks_once(self) -> None:
         """Let the next batch fail, and everything after it in the same process."""

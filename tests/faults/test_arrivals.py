@@ -23,6 +23,10 @@ from tests.homes import Home, make_photo, until
 
 SAME_SCORE = 1e-3  # photos that share a batch round differently in bf16; other photos differ by far more
 DECODER, METADATA = "maclip_daemon.photos.decoder_process", "maclip_daemon.metadata.process"
+IN_HAND = (
+    "select 1 from jobs j join photos p on p.id = j.photo_id"
+    " where j.kind = 'rate' and j.state = 'leased' and p.file_name = 'titled.jpg'"
+)
 TITLE = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title><rdf:Alt>
 <rdf:li xml:lang="x-default">A title of its own</rdf:li></rdf:Alt></dc:title></rdf:Description>
@@ -31,11 +35,11 @@ TITLE = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3
 
 @pytest.fixture
 def daemon(home: Home) -> subprocess.Popen[str]:
+    home.environment["MACLIP_RATING__MINIMUM_PHOTOS"] = "2"
     make_photo(home.photos / "first.jpg", 1)
     started = home.daemon(
         MACLIP_FOLDERS__SETTLE_S=str(SETTLE_S),
         MACLIP_DECODING__WORKERS="1",
-        MACLIP_RATING__MINIMUM_PHOTOS="2",
         MACLIP_JOBS__RETRY_BASE_S="0.5",
     )
     until(lambda: "first.jpg" in home.scored(), "the first photo")
@@ -82,9 +86,14 @@ def test_a_photo_that_is_overwritten_while_it_waits_for_its_turn_is_scored_whole
                     path.write_bytes(copyist.picture())
                 until(lambda paths=paths: known(home, paths), "the photos waiting for the decoder")
                 pictures = [copyist.picture() for _ in paths]
+                before = {path: path.stat().st_mtime_ns for path in paths}
                 for path, picture in zip(paths, pictures, strict=True):
                     pool.submit(copyist.write, path, picture, mode=path.stem)
-                time.sleep(2 * PAUSE_S)
+                until(
+                    lambda before=before: all(path.stat().st_mtime_ns != was for path, was in before.items()),
+                    "the first pieces",
+                )
+                time.sleep(PAUSE_S)
             for path, picture in zip(paths, pictures, strict=True):
                 os.truncate(path, len(picture))
             came = [Arrival(path, [picture]) for path, picture in zip(paths, pictures, strict=True)]
@@ -111,9 +120,7 @@ def test_a_sidecar_is_never_made_from_a_part_of_its_photo(
         with stopped(daemon, METADATA):
             photo.write_bytes(titled(copyist.picture()))
             until(lambda photo=photo: photo.name in home.scored(), "the score")
-            until(
-                lambda: home.sql("select 1 from jobs where kind = 'rate' and state = 'leased'"), "its rating"
-            )
+            until(lambda: home.sql(IN_HAND), "its rating")
             photo.write_bytes(b"")  # the copy over it has begun
         time.sleep(3 * PAUSE_S)
         photo.write_bytes(picture := titled(copyist.picture()))

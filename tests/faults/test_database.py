@@ -80,7 +80,7 @@ def other_program(library: Path, *statements: str) -> Iterator[None]:
         yield
     finally:
         process.stdin.close()
-        process.wait(30)
+        process.wait(PATIENCE_S)
         process.stdout.close()
 
 

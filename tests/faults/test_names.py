@@ -301,7 +301,7 @@ def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
     for old, new in renames.items():
         (home.photos / old).rename(home.photos / new)
     if not running:
-        home.daemon()
+        daemon = home.daemon()
     third = "IMG_3.jpg" if waits else "IMG_3.JPG"
     expected = {"img_1.jpg", "IMG_2.jpg", third, "ALBUM/IMG_4.jpg", "ALBUM/IMG_5.jpg"}
     until(lambda: paths(home) == expected, "the new names")
@@ -313,6 +313,7 @@ def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
     assert home.sql("select distinct rating_owner from photos") == [("maclip",)]
     sidecars = {str(path.relative_to(home.photos)) for path in home.photos.rglob("*.xmp")}
     assert sidecars == {name + ".xmp" for name in expected} | {"IMG_3.JPG.xmp"}
+    home.stop(daemon)  # it looks at a sidecar again ten seconds after its photo was renamed
     home.maclip("undo")
     assert sorted(contents(home.photos).values()) == sorted(before)
     figures(rounds=1, files=5, faults=len(renames))

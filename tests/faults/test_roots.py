@@ -310,13 +310,13 @@ def test_a_network_share_is_polled_and_a_lost_server_is_waited_for(
         assert share.server is not None
         share.server.send_signal(signal.SIGSTOP)
         scans = daemon.said().count("folder scanned")
-        time.sleep(3)
+        time.sleep(7)  # a share that answers is scanned every two seconds
         try:
             said = daemon.stop()
         finally:
             share.server.send_signal(signal.SIGCONT)
         assert daemon.process.returncode == 0
-        assert said.count("folder scanned") == scans, "the share still answered"
+        assert said.count("folder scanned") <= scans + 1, "the share still answered"  # one may have been done
     assert sidecars(server) == {photo.name for photo in photos}
     figures(rounds=rounds, files=len(photos), faults=1 + rounds, note="a FUSE share")
 

@@ -87,7 +87,7 @@ def test_two_processes_do_each_job_once_although_one_is_killed_at_work(path: Pat
         assert victim.stdout is not None
         assert victim.stdout.readline() == "holding 25\n"
         victim.send_signal(signal.SIGKILL)
-        victim.wait(timeout=10)
+        victim.wait(timeout=60)
         output, _ = survivor.communicate("go on\n", timeout=120)
         assert survivor.returncode == 0
     finally:

@@ -15,6 +15,7 @@ from maclip_daemon.library import calibration, jobs, photos, roots, scores
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline.pauses import AwayDisks
 from maclip_daemon.pipeline.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.run_state import RunState
@@ -72,6 +73,8 @@ def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
     tmp_path: Path, home: tuple[Library, int, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, scale_id, writer, state = home
+    now = [100.0]
+    state.away = AwayDisks(30, clock=lambda: now[0])
     silent = True
 
     def ask(path: str, question: Callable[[], object]) -> object:
@@ -94,6 +97,7 @@ def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
     assert len(list(tmp_path.glob("card/*.xmp"))) == 3
     assert not rating.work(), "the work of a silent server is left"
     silent = False
+    now[0] += 31
     until(rating.work, "work")
     with library.reading() as session:
         rows = session.execute(text("select rating_owner, stars_written, rating_in_file from photos")).all()

@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 PATIENCE_S = 90.0  # a loaded machine may need long
-START_S = (9.0, 18.0, 36.0, 72.0)  # a start takes 3 to 5 s; see Darktable._start
+CALM_S = 1.0
+START_S = (9.0, 18.0, 36.0, 72.0, 72.0, 72.0)  # a start takes 3 to 5 s; see Darktable._start
 AGENT = Path(__file__).with_name("agent.lua")
+Result = TypeVar("Result")
 
 
 def need(*programs: str) -> None:
@@ -38,6 +40,20 @@ def until(condition: Callable[[], Any], what: str, said: Path, patience_s: float
             return result
         time.sleep(0.05)
     pytest.fail(f"waited {patience_s:g} s in vain for: {what}\n{said.read_text('utf-8', 'replace')[-3000:]}")
+
+
+def until_calm(look: Callable[[], Result], said: Path) -> Result:
+    """Look until nothing changes any more between two looks."""
+    seen = look()
+
+    def is_calm() -> bool:
+        nonlocal seen
+        time.sleep(CALM_S)
+        before, seen = seen, look()
+        return before == seen
+
+    until(is_calm, "rest", said)
+    return seen
 
 
 class Screen:
@@ -144,7 +160,7 @@ class Darktable:
         """Import a folder and give what darktable makes of its photos, by file name."""
         self.lua(f"darktable.database.import({quoted(folder)})")
         until(lambda: len(self.seen(folder)) >= photos, f"{photos} photos of {folder}", self._said)
-        return self.seen(folder)
+        return until_calm(lambda: self.seen(folder), self._said)
 
     def seen(self, folder: Path) -> dict[str, Seen]:
         """What darktable holds of a folder's photos now; duplicates have their number behind the name."""
@@ -177,6 +193,15 @@ class Darktable:
     def press_stars(self, photo: Path, stars: int) -> None:
         """Rate a photo as its user does; darktable writes its sidecar."""
         self.lua(f"local image = {find(photo)} image.rating = {stars}")
+
+    def written(self, sidecar: Path) -> bytes:
+        """Wait until darktable has written a sidecar to its end, and give it."""
+        until(
+            lambda: sidecar.exists() and sidecar.read_bytes().rstrip().endswith((b"</x:xmpmeta>", b"?>")),
+            f"the whole of {sidecar}",
+            self._said,
+        )
+        return until_calm(sidecar.read_bytes, self._said)
 
     def restart(self) -> None:
         """Start darktable again on the same library."""
@@ -289,7 +314,7 @@ class DigiKam:
             f"Database Name Thumbnails={databases}/\nInternal Database Server=false\n"
             "[Metadata Settings]\n" + "\n".join(options) + "\n"
         )
-        self._run("select count(*) from Settings where keyword = 'DBVersion'")
+        self._run("select count(*) from Settings where keyword = 'DBVersion'", self.database.stat)
         with sqlite3.connect(self.database) as connection:
             connection.execute(
                 "insert into AlbumRoots (label, status, type, identifier, specificPath)"
@@ -300,8 +325,10 @@ class DigiKam:
 
     def scan(self, condition: str) -> dict[str, Seen]:
         """Start digiKam until an SQL condition holds, and give what it knows by then, by file name."""
-        self._run(condition)
-        with sqlite3.connect(self.database) as connection:
+        return self._run(condition, self._seen)
+
+    def _seen(self) -> dict[str, Seen]:
+        with sqlite3.connect(self.database, timeout=PATIENCE_S) as connection:
             rows = connection.execute(
                 "select i.id, i.name, n.rating from Images i left join ImageInformation n on n.imageid = i.id"
                 " where i.status = 1"
@@ -361,11 +388,14 @@ class DigiKam:
         with self._running():
             until(pressed, f"{stars} stars", self._said)
 
-    def _run(self, condition: str) -> None:
+    def _run(self, condition: str, look: Callable[[], Result]) -> Result:
+        """Start digiKam until a condition holds and two looks are the same; gives what was seen."""
         with self._running() as process:
             until(lambda: process.poll() is not None or self._holds(condition), condition, self._said)
             assert process.poll() is None, self._said.read_text("utf-8", "replace")[-3000:]
-            time.sleep(0.5)  # what belongs to the same photo is written in several transactions
+            return until_calm(
+                look, self._said
+            )  # what belongs to one photo is written in several transactions
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[subprocess.Popen[bytes]]:

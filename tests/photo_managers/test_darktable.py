@@ -161,8 +161,7 @@ def test_duplicates_stay_duplicates_and_numbered_photos_never_become_any(
         " image:duplicate().rating = 2 return end end"
     )
     duplicate = other / "twice_01.jpg.xmp"
-    until(duplicate.exists, "the duplicate's sidecar", own_darktable.home / "darktable.log")
-    theirs = duplicate.read_bytes()
+    theirs = own_darktable.written(duplicate)
     outcome = rate(twice, 5)
     assert duplicate.read_bytes() == theirs
     assert outcome.target in (None, sidecar_of(twice), twice)

@@ -81,8 +81,7 @@ def test_the_panel_explains_takes_over_stars_and_finds_the_worst(
     panel.select(photos[1])
     panel.said("There is no library")
     darktable.press_stars(photos[0], 2)
-    until(sidecar_of(photos[0]).exists, "the pressed star", home.folder / "darktable.log")
-    theirs = sidecar_of(photos[0]).read_bytes()
+    theirs = darktable.written(sidecar_of(photos[0]))
     assert "1 with a rating of yours left alone" in home.maclip("run", "--once", home.photos).stdout
     rows = {
         name: (score, stars)

@@ -1,0 +1,62 @@
+"""One pass (`maclip run --once`) ends when all is done, and not a moment before."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.library.database import Library
+from maclip_daemon.pipeline.intake import Intake
+from maclip_daemon.pipeline.run import Pipeline
+from maclip_daemon.settings import Settings
+from tests.homes import make_photos, until
+
+PATIENCE_S = 120.0
+
+
+def test_it_does_not_end_between_the_last_score_and_the_calibration(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scores come after it was asked whether calibration was considered, and before it asks for jobs."""
+    photos = make_photos(tmp_path / "Pictures", 2)
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        scoring={"model": f"file:{checkpoint}"},  # type: ignore[arg-type]
+        folders={"settle_s": 0.1},  # type: ignore[arg-type]
+        rating={"minimum_photos": 2},  # type: ignore[arg-type]
+    )
+    may_scan, may_score, may_calibrate = threading.Event(), threading.Event(), threading.Event()
+    scan = Intake.run
+    monkeypatch.setattr(Intake, "run", lambda self: may_scan.wait(PATIENCE_S) and scan(self))
+    with Library.open(settings.data_dir / "library.db") as library:
+        pipeline = Pipeline(settings, library, [photos[0].parent], once=True)
+        score, waiting = pipeline.client.score, pipeline.waiting
+        monkeypatch.setattr(
+            pipeline.client, "score", lambda blocks: may_score.wait(PATIENCE_S) and score(blocks)
+        )
+        pipeline.start()
+        try:
+            until(lambda: pipeline.rating.looked_at_files and pipeline.calibrating.is_settled, "a first look")
+            may_scan.set()
+            until(lambda: waiting()["score"] and pipeline.intake.is_idle, "the photos")
+            renew = pipeline.calibrating.renew_if_due
+            monkeypatch.setattr(
+                pipeline.calibrating, "renew_if_due", lambda: may_calibrate.wait(PATIENCE_S) and renew()
+            )
+
+            def waiting_after_the_score() -> dict[str, int]:
+                may_score.set()
+                until(lambda: not waiting()["score"], "their scores")
+                return waiting()
+
+            monkeypatch.setattr(pipeline, "waiting", waiting_after_the_score)
+            assert not pipeline.is_done()
+            may_calibrate.set()
+            until(pipeline.is_done, "the end")
+            assert all(Path(f"{photo}.xmp").exists() for photo in photos)
+        finally:
+            for may in (may_scan, may_score, may_calibrate):
+                may.set()
+            pipeline.stop()
