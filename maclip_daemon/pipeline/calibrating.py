@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maclip_daemon.library import calibration as calibrations
-from maclip_daemon.library import jobs, ratings
+from maclip_daemon.library import jobs, stars_due
 from maclip_daemon.library.calibration import Calibration, Edges
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.pipeline import pairing
@@ -66,7 +66,7 @@ class Calibrating:
                 self._state.is_calibrated = self.calibrate(session) is not None or present is not None
             elif present is not None and self._looked_at < 0 and self._settings.mode != "off":
                 # What an earlier run scored and did not come to rate, or was not to rate by its settings.
-                ratings.enqueue_photos_to_rate(session, self._state.clock())
+                stars_due.enqueue(session, self._state.clock())
         self._looked_at = scored
 
     def calibrate(self, session: Session) -> Calibration | None:
@@ -74,10 +74,10 @@ class Calibrating:
         now = self._state.clock()
         made = freeze(session, self._settings, self._scale_id, self._reference_edges, now)
         if made is not None and self._settings.mode != "off":
-            queued = ratings.enqueue_photos_to_rate(session, now)
+            queued = stars_due.enqueue(session, now)
             # The first on a scale: the scores of another model stand in the files.
             if self._settings.bucket_tags or made.number == 1:
-                ratings.enqueue_rated_photos(session, now)
+                stars_due.enqueue_rated(session, now)
             log.info(
                 "calibrated", number=made.number, photos=made.photo_count, source=made.source, to_rate=queued
             )

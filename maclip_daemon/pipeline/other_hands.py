@@ -19,7 +19,7 @@ from typing import NamedTuple
 from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.patience import Patience
-from maclip_daemon.library import jobs, photos, ratings
+from maclip_daemon.library import jobs, photos, rating_journal
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.library.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.metadata import safe_writer, targets, xmp_text
@@ -90,7 +90,7 @@ class OtherHands:
 
     def _look_at(self, heard: dict[str, _Heard], writer: MetadataWriter, scale_id: int) -> int:
         with self._library.reading() as session:
-            ours = ratings.hashes_written(session, list(heard))
+            ours = rating_journal.hashes_written(session, list(heard))
         there = [path for path in heard if os.path.lexists(path)]
         changed = [path for path in there if _is_changed(path, ours.get(path))]
         with self._library.reading() as session:
@@ -148,7 +148,7 @@ def queue_changed_files(library: Library, state: RunState) -> int:
     while not state.stopping.is_set():
         state.pulse.beat("rating", BEAT_S)
         with library.reading() as session:
-            writes = ratings.last_writes(session, after, FILES_IN_ONE_LOOK)
+            writes = rating_journal.last_writes(session, after, FILES_IN_ONE_LOOK)
         if not writes:
             break
         after = writes[-1].photo_id
@@ -160,7 +160,7 @@ def queue_changed_files(library: Library, state: RunState) -> int:
     return changed
 
 
-def _is_newer(write: ratings.WrittenFile, patience: Patience) -> bool:
+def _is_newer(write: rating_journal.WrittenFile, patience: Patience) -> bool:
     try:
         changed_at = patience.ask(write.path, lambda: os.lstat(write.path).st_mtime)
     except (OSError, NoAnswer):

@@ -13,7 +13,7 @@ from maclip_daemon.folders.events import FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.roots import Root, RootFacts, RootHealth, RootState
 from maclip_daemon.folders.settler import Settler
-from maclip_daemon.library import photos, ratings
+from maclip_daemon.library import photos, stars_due
 from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.pipeline.listening import Listening
@@ -145,7 +145,7 @@ class Place:
     def queue_ratings_of_returned(self) -> None:
         """Photos that were missing lost their pending ratings, and missed the calibrations of that time."""
         with self._library.writing() as session:
-            ratings.enqueue_photos_to_rate(session, self._state.clock())
+            stars_due.enqueue(session, self._state.clock())
         self._state.wake()
 
     def is_reachable(self) -> bool:

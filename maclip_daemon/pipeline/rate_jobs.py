@@ -11,7 +11,7 @@ from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.folders.scanner import FoundFile
-from maclip_daemon.library import jobs, photos, ratings
+from maclip_daemon.library import jobs, photos, rating_journal
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.library.jobs import LeasedJob, RetryPolicy
 from maclip_daemon.metadata.records import Prepared
@@ -87,7 +87,7 @@ class RateJobs:
                 if error is not None:
                     settle(session, entry, written[entry], now)
                     continue
-                ratings.confirm(session, entry, now)
+                rating_journal.confirm(session, entry, now)
                 if entry in embedded:  # so that our own write is not taken for a change
                     photos.rewritten(session, job.photo_id, embedded[entry])
                 jobs.finish(session, job, self._worker)
@@ -166,7 +166,7 @@ class RateJobs:
 
     def _intend(self, session: Session, job: LeasedJob, result: Prepared) -> int:
         entry = result.undo_entry
-        return ratings.intend(
+        return rating_journal.intend(
             session,
             job.photo_id,
             str(entry.target),

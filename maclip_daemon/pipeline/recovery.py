@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maclip_daemon.errors import MaclipError
 from maclip_daemon.folders.patience import Patience
-from maclip_daemon.library import leases, ratings
+from maclip_daemon.library import leases, rating_journal
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata import temporaries
 from maclip_daemon.metadata.safe_writer import digest_of
@@ -40,7 +40,9 @@ def settle_doubtful(
     """
     with library.reading() as session:
         doubtful = [
-            row for row in ratings.unconfirmed(session) if photo_ids is None or row.photo_id in photo_ids
+            row
+            for row in rating_journal.unconfirmed(session)
+            if photo_ids is None or row.photo_id in photo_ids
         ]
     places = {row.id: _place_of(row, patience) for row in doubtful}
     written = {row.id: was_written(patience, places[row.id], row.after_hash) for row in doubtful}
@@ -60,14 +62,14 @@ def remove_strays(patience: Patience, folders: Iterable[Path], now: float) -> No
             log.info("removed a temporary file of a killed run", file=str(stray))
 
 
-def place_of(row: ratings.JournalRow) -> Path:
+def place_of(row: rating_journal.JournalRow) -> Path:
     """Where a journalled file is: beside its photo, or where it was, if the photo was renamed without it."""
     if row.origin_path is not None and not os.path.lexists(row.target_path):
         return Path(row.origin_path)
     return Path(row.target_path)
 
 
-def _place_of(row: ratings.JournalRow, patience: Patience) -> Path:
+def _place_of(row: rating_journal.JournalRow, patience: Patience) -> Path:
     return patience.ask_or(row.target_path, lambda: place_of(row), Path(row.target_path))
 
 
@@ -83,6 +85,6 @@ def was_written(patience: Patience, target: Path, after_hash: str) -> bool | Non
 def settle(session: Session, entry_id: int, is_written: bool | None, now: float) -> None:
     """Confirm or abandon a journal entry; None leaves it in doubt, for the next time."""
     if is_written:
-        ratings.confirm(session, entry_id, now)
+        rating_journal.confirm(session, entry_id, now)
     elif is_written is not None:
-        ratings.abandon(session, entry_id, now)
+        rating_journal.abandon(session, entry_id, now)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError
-from maclip_daemon.library import ratings, scores
+from maclip_daemon.library import scores, stars_due
 from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata.writer import MetadataWriter
@@ -91,8 +91,8 @@ def _calibrate(session: Session, settings: Settings, now: float) -> Restarred:
     scale = _active(session)
     rating = settings.rating
     made = freeze(session, rating, scale.id, _reference_edges(settings, scale), now)
-    queued = ratings.enqueue_photos_to_rate(session, now, again=True) if made is not None else 0
-    looked_at = ratings.enqueue_rated_photos(session, now) if made is not None and rating.bucket_tags else 0
+    queued = stars_due.enqueue(session, now, again=True) if made is not None else 0
+    looked_at = stars_due.enqueue_rated(session, now) if made is not None and rating.bucket_tags else 0
     return Restarred(made, queued, looked_at)
 
 

@@ -15,16 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon import errors
-from maclip_daemon.folders import roots
-from maclip_daemon.folders.exclusion import Exclusion
-from maclip_daemon.folders.patience import Patience
-from maclip_daemon.folders.roots import Root
 from maclip_daemon.library import jobs, leases, notes, scores
-from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.photos.decoder import Decoder
-from maclip_daemon.pipeline import workforce
+from maclip_daemon.pipeline import watched_roots, workforce
 from maclip_daemon.pipeline.calibrating import Calibrating
 from maclip_daemon.pipeline.intake import Intake
 from maclip_daemon.pipeline.judging import Judging
@@ -38,13 +33,11 @@ from maclip_daemon.pipeline.run_state import RunState, in_thread, log
 from maclip_daemon.pipeline.score_jobs import ScoreJobs
 from maclip_daemon.scoring.client import ScorerClient
 from maclip_daemon.settings import Settings
-from maclip_daemon.tilde import expanded
 
 STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
 BRIEF_S = 0.5  # to wait for a locked database where signals must be answered and a later try will do
 KINDS: tuple[jobs.Kind, ...] = ("score", "rate")
 _AT_ONCE = getattr(signal, "SIGKILL", signal.SIGTERM)  # a stopped child does not hear SIGTERM
-BRIEFLY_S = 5.0  # for a folder to answer at the start; afterwards there is time
 LOOK_S = 0.2  # how often `--once` looks whether all is done
 
 
@@ -69,7 +62,7 @@ class Pipeline:
         self._spool = settings.data_dir / "spool"
         self.client = ScorerClient(settings.scoring, settings.data_dir)
         self.identity = self.client.identity()
-        self._roots = _open_roots(folders, settings, library, self.state.patience)
+        self._roots = watched_roots.open_all(folders, settings, library, self.state.patience)
         self._threads: list[threading.Thread] = []
         self._tended = -math.inf
         self._clock_ahead = clock() - time.monotonic()  # from here on: the first look must notice a jump, too
@@ -226,37 +219,3 @@ class Pipeline:
             notes.put(session, "daemon", description, self.state.clock())
             return True
         return False
-
-
-def _open_roots(
-    folders: Sequence[Path], settings: Settings, library: Library, patience: Patience
-) -> list[Root]:
-    """Resolve the folders to watch. One that was watched before may be away; a new one must exist."""
-    with library.reading() as session:
-        known = {root.path for root in library_roots.known_roots(session)}
-    for path in known:
-        patience.look_at(path)
-    opened = [_open_root(folder, known, settings.folders.answer_s) for folder in folders]
-    return roots.merge(opened, Exclusion(settings.folders.exclude))
-
-
-def _open_root(folder: Path, known: set[str], answer_s: float) -> Root:
-    typed = os.path.abspath(expanded(folder))
-    question = functools.partial(roots.open_root, folder)
-    brief = Patience(min(BRIEFLY_S, answer_s))
-    try:
-        return brief.ask_in_any_case(typed, question)
-    except errors.RootOffline:
-        path = os.path.realpath(expanded(folder))
-        if path not in known:
-            raise
-        return Root(path)
-    except errors.NoAnswer:
-        # Signals, and the service manager, wait for this: only a folder that nobody knows yet gets more time.
-        path = roots.resolved_as_far_as_it_answers(typed, brief)
-        if path in known:
-            return Root(path)
-    try:
-        return Patience(answer_s).ask_in_any_case(typed, question)
-    except errors.NoAnswer as error:
-        raise errors.RootOffline(str(error)) from None

@@ -9,7 +9,7 @@ from typing import Literal
 
 from maclip_daemon import errors
 from maclip_daemon.folders.scanner import found_file
-from maclip_daemon.library import photos, ratings
+from maclip_daemon.library import photos, rating_journal
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.metadata.writer import MetadataWriter
@@ -35,8 +35,8 @@ def targets(library: Library, under: list[str] | None = None) -> list[str]:
     """The files that undo would touch: all, or those at or below the given paths."""
     with library.reading() as session:
         if not under:
-            return ratings.undo_targets(session)
-        found = {target for path in under for target in ratings.undo_targets(session, path)}
+            return rating_journal.undo_targets(session)
+        found = {target for path in under for target in rating_journal.undo_targets(session, path)}
     return sorted(found)
 
 
@@ -47,12 +47,12 @@ def undo(library: Library, writer: MetadataWriter, paths: list[str], now: float)
     """
     for path in paths:
         with library.reading() as session:
-            chain = ratings.undo_chain(session, path)
+            chain = rating_journal.undo_chain(session, path)
         yield _undo_file(library, writer, path, chain, now)
 
 
 def _undo_file(
-    library: Library, writer: MetadataWriter, path: str, chain: list[ratings.JournalRow], now: float
+    library: Library, writer: MetadataWriter, path: str, chain: list[rating_journal.JournalRow], now: float
 ) -> Undone:
     outcome: Undone = Undone(Path(path), "already")
     for row in chain:
@@ -65,7 +65,7 @@ def _undo_file(
             return Undone(Path(path), "changed", result.reason)
         found = found_file(path) if row.kind == "embed" and result.status == "restored" else None
         with library.writing() as session:
-            ratings.mark_undone(session, [row.id], now)
+            rating_journal.mark_undone(session, [row.id], now)
             if found is not None and row.photo_id is not None:
                 photos.rewritten(session, row.photo_id, found)  # our own doing: nobody is writing the photo
         outcome = Undone(Path(path), result.status)

@@ -7,7 +7,7 @@ from found_file import NOW
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import calibration, jobs, pairs, photos, ratings, scores
+from maclip_daemon.library import calibration, jobs, pairs, photos, scores, stars_due
 from maclip_daemon.library.rating_subjects import rating_subjects
 
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
@@ -69,7 +69,7 @@ def test_the_raws_score_decides_over_both_and_the_pair_counts_once(
     assert rows["x.jpg"][1:] == rows["x.dng"][1:] == [5, 95.0]
     for photo in (raw, jpeg):
         session.execute(text("UPDATE photos SET stars_written = 5 WHERE id = :id"), {"id": photo})
-    due = ratings.enqueue_photos_to_rate(session, NOW)
+    due = stars_due.enqueue(session, NOW)
     assert due == 9, "both of the pair have the stars they should have"
 
 

@@ -8,7 +8,7 @@ from found_file import NOW, Found
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import jobs, photos, ratings, roots, scores
+from maclip_daemon.library import jobs, photos, rating_journal, roots, scores
 from maclip_daemon.library.tables import FOLDERS, JOBS, JOURNAL, PHOTOS, SCORES
 
 AddPhoto = Callable[..., int]
@@ -181,7 +181,7 @@ def test_a_file_renamed_over_another_takes_its_place(
 
 
 def write_down(session: Session, photo: int, target: str) -> int:
-    entry = ratings.intend(
+    entry = rating_journal.intend(
         session,
         photo,
         target,
@@ -193,7 +193,7 @@ def write_down(session: Session, photo: int, target: str) -> int:
         stars_written=3,
         now=NOW,
     )
-    ratings.confirm(session, entry, NOW)
+    rating_journal.confirm(session, entry, NOW)
     return entry
 
 
@@ -202,7 +202,11 @@ def test_the_journal_follows_a_renamed_photo(session: Session, root: int, add_ph
     for target in ("/photos/a.jpg.xmp", "/photos/a.xmp", "/photos/a.jpg"):
         write_down(session, photo, target)
     photos.move(session, photo, "/photos/c/b.jpg", root)
-    assert ratings.undo_targets(session) == ["/photos/c/b.jpg", "/photos/c/b.jpg.xmp", "/photos/c/b.xmp"]
+    assert rating_journal.undo_targets(session) == [
+        "/photos/c/b.jpg",
+        "/photos/c/b.jpg.xmp",
+        "/photos/c/b.xmp",
+    ]
 
 
 @pytest.mark.parametrize("old", ["/photos/old", "/photos/old/", os.fsdecode(b"/photos/\xff")])
@@ -218,7 +222,7 @@ def test_a_renamed_folder_takes_everything_below_along(
     assert photos.move_folder(session, old, new, root) == 3
     assert [photos.path_of(session, photo) for photo in ids] == [f"{new}/{name}" for name in names]
     assert photos.path_of(session, beside) == f"{place}-not/d.jpg"
-    assert ratings.undo_targets(session) == [f"{new}/a.jpg.xmp"]
+    assert rating_journal.undo_targets(session) == [f"{new}/a.jpg.xmp"]
     assert photos.folders_under(session, place) == []
 
 
@@ -263,7 +267,7 @@ def test_purging_forgets_the_missing_and_keeps_the_way_back(session: Session, ad
     assert photos.path_of(session, there) is not None
     assert photos.path_of(session, elsewhere) is not None
     assert session.execute(select(JOURNAL.c.photo_id)).scalar() is None
-    assert ratings.undo_targets(session) == ["/photos/x/a.jpg.xmp"]
+    assert rating_journal.undo_targets(session) == ["/photos/x/a.jpg.xmp"]
     assert count(session, FOLDERS) == 2
 
 

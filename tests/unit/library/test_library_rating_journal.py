@@ -5,7 +5,7 @@ from found_file import NOW
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import calibration, jobs, photos, ratings, roots, scores
+from maclip_daemon.library import calibration, jobs, photos, rating_journal, roots, scores, stars_due
 from maclip_daemon.library.tables import PHOTOS
 
 AddPhoto = Callable[..., int]
@@ -14,7 +14,7 @@ EDGES = (0.2, 0.4, 0.6, 0.8)
 
 
 def intend(session: Session, photo: int, target: str = "/photos/a.jpg.xmp", stars: int | None = 3) -> int:
-    return ratings.intend(
+    return rating_journal.intend(
         session,
         photo,
         target,
@@ -40,32 +40,32 @@ def facts(session: Session, photo: int) -> tuple[object, ...]:
 
 def test_an_entry_is_unconfirmed_until_the_file_was_replaced(session: Session, photo: int) -> None:
     entry = intend(session, photo)
-    (row,) = ratings.unconfirmed(session)
+    (row,) = rating_journal.unconfirmed(session)
     assert (row.id, row.target_path, row.state) == (entry, "/photos/a.jpg.xmp", "intended")
     assert row.restore == b"how to get back"
-    ratings.confirm(session, entry, NOW)
-    assert ratings.unconfirmed(session) == []
+    rating_journal.confirm(session, entry, NOW)
+    assert rating_journal.unconfirmed(session) == []
     assert facts(session, photo) == (3, "maclip", 3)
 
 
 def test_an_abandoned_write_leaves_no_trace_on_the_photo(session: Session, photo: int) -> None:
     entry = intend(session, photo)
-    ratings.abandon(session, entry, NOW)
-    ratings.confirm(session, entry, NOW)  # too late: it is settled
-    assert ratings.unconfirmed(session) == []
-    assert ratings.undo_targets(session) == []
+    rating_journal.abandon(session, entry, NOW)
+    rating_journal.confirm(session, entry, NOW)  # too late: it is settled
+    assert rating_journal.unconfirmed(session) == []
+    assert rating_journal.undo_targets(session) == []
     assert facts(session, photo) == (None, "none", None)
 
 
 def test_a_chain_is_undone_from_its_newest_end_and_then_left_alone(session: Session, photo: int) -> None:
     entries = [intend(session, photo, stars=stars) for stars in (2, 3)]
     for entry in entries:
-        ratings.confirm(session, entry, NOW)
-    chain = ratings.undo_chain(session, "/photos/a.jpg.xmp")
+        rating_journal.confirm(session, entry, NOW)
+    chain = rating_journal.undo_chain(session, "/photos/a.jpg.xmp")
     assert [row.stars_written for row in chain] == [3, 2]
     jobs.enqueue(session, photo, "rate", NOW)
-    ratings.mark_undone(session, [row.id for row in chain], NOW)
-    assert ratings.undo_targets(session) == []
+    rating_journal.mark_undone(session, [row.id for row in chain], NOW)
+    assert rating_journal.undo_targets(session) == []
     assert facts(session, photo) == (None, "none", None)
     assert jobs.counts(session, "rate").ready == 0
 
@@ -73,10 +73,10 @@ def test_a_chain_is_undone_from_its_newest_end_and_then_left_alone(session: Sess
 def test_undo_is_limited_to_a_folder_a_photo_or_a_file(session: Session, add_photo: AddPhoto) -> None:
     first, second = add_photo("/photos/x/a.jpg"), add_photo("/photos/y/b.jpg")
     for photo, target in ((first, "/photos/x/a.xmp"), (second, "/photos/y/b.jpg.xmp")):
-        ratings.confirm(session, intend(session, photo, target), NOW)
+        rating_journal.confirm(session, intend(session, photo, target), NOW)
     for under in ("/photos/x", "/photos/x/", "/photos/x/a.jpg", "/photos/x/a.xmp"):
-        assert ratings.undo_targets(session, under) == ["/photos/x/a.xmp"]
-    assert len(ratings.undo_targets(session)) == 2
+        assert rating_journal.undo_targets(session, under) == ["/photos/x/a.xmp"]
+    assert len(rating_journal.undo_targets(session)) == 2
 
 
 def calibrate(session: Session, edges: calibration.Edges = EDGES) -> None:
@@ -91,26 +91,26 @@ def test_only_photos_whose_stars_differ_are_asked_for(session: Session, add_phot
     }
     calibrate(session)
     for name, stars in (("right", 3), ("wrong", 2), ("undone", 2)):
-        ratings.confirm(session, intend(session, ids[name], f"/photos/{name}.xmp", stars), NOW)
+        rating_journal.confirm(session, intend(session, ids[name], f"/photos/{name}.xmp", stars), NOW)
     photos.set_rating(session, ids["person"], 4, "person")
-    chain = ratings.undo_chain(session, "/photos/undone.xmp")
-    ratings.mark_undone(session, [row.id for row in chain], NOW)
-    assert ratings.enqueue_photos_to_rate(session, NOW) == 2
+    chain = rating_journal.undo_chain(session, "/photos/undone.xmp")
+    rating_journal.mark_undone(session, [row.id for row in chain], NOW)
+    assert stars_due.enqueue(session, NOW) == 2
     leased = jobs.lease(session, "rate", "w", NOW, 9, 9)
     assert {job.photo_id for job in leased} == {ids["new"], ids["wrong"]}
-    assert ratings.enqueue_photos_to_rate(session, NOW, again=True) == 3
+    assert stars_due.enqueue(session, NOW, again=True) == 3
 
 
 def test_without_a_calibration_nobody_is_rated(session: Session, photo: int) -> None:
-    assert ratings.enqueue_photos_to_rate(session, NOW) == 0
+    assert stars_due.enqueue(session, NOW) == 0
 
 
 def test_a_rating_in_hand_is_done_again_when_the_stars_move(session: Session, photo: int) -> None:
     calibrate(session)
-    ratings.enqueue_photos_to_rate(session, NOW)
+    stars_due.enqueue(session, NOW)
     (job,) = jobs.lease(session, "rate", "w", NOW, 9, 9)
     calibrate(session, (0.5, 0.6, 0.7, 0.8))
-    ratings.enqueue_photos_to_rate(session, NOW)
+    stars_due.enqueue(session, NOW)
     assert not jobs.finish(session, job, "w")
     assert jobs.counts(session, "rate").ready == 1
 
@@ -121,7 +121,7 @@ def test_the_journal_follows_a_photo_to_any_name(
     session: Session, add_photo: AddPhoto, old: str, new: str
 ) -> None:
     photo = add_photo(old, 0.5)
-    ratings.confirm(session, intend(session, photo, f"{old}.xmp"), NOW)
+    rating_journal.confirm(session, intend(session, photo, f"{old}.xmp"), NOW)
     photos.move(session, photo, new, roots.root_for(session, "/photos", NOW))
-    (row,) = ratings.undo_chain(session, f"{new}.xmp")
+    (row,) = rating_journal.undo_chain(session, f"{new}.xmp")
     assert (row.target_path, row.origin_path) == (f"{new}.xmp", f"{old}.xmp")

@@ -1,0 +1,52 @@
+"""The folders to watch, opened at the start of a run."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from maclip_daemon import errors
+from maclip_daemon.folders import roots
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.patience import Patience
+from maclip_daemon.folders.roots import Root
+from maclip_daemon.library import roots as library_roots
+from maclip_daemon.library.database import Library
+from maclip_daemon.settings import Settings
+from maclip_daemon.tilde import expanded
+
+BRIEFLY_S = 5.0  # for a folder to answer at the start; afterwards there is time
+
+
+def open_all(folders: Sequence[Path], settings: Settings, library: Library, patience: Patience) -> list[Root]:
+    """Resolve the folders to watch. One that was watched before may be away; a new one must exist."""
+    with library.reading() as session:
+        known = {root.path for root in library_roots.known_roots(session)}
+    for path in known:
+        patience.look_at(path)
+    opened = [_open_root(folder, known, settings.folders.answer_s) for folder in folders]
+    return roots.merge(opened, Exclusion(settings.folders.exclude))
+
+
+def _open_root(folder: Path, known: set[str], answer_s: float) -> Root:
+    typed = os.path.abspath(expanded(folder))
+    question = functools.partial(roots.open_root, folder)
+    brief = Patience(min(BRIEFLY_S, answer_s))
+    try:
+        return brief.ask_in_any_case(typed, question)
+    except errors.RootOffline:
+        path = os.path.realpath(expanded(folder))
+        if path not in known:
+            raise
+        return Root(path)
+    except errors.NoAnswer:
+        # Signals, and the service manager, wait for this: only a folder that nobody knows yet gets more time.
+        path = roots.resolved_as_far_as_it_answers(typed, brief)
+        if path in known:
+            return Root(path)
+    try:
+        return Patience(answer_s).ask_in_any_case(typed, question)
+    except errors.NoAnswer as error:
+        raise errors.RootOffline(str(error)) from None
