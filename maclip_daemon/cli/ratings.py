@@ -68,7 +68,7 @@ def undo(
     from maclip_daemon import daemon_lock
     from maclip_daemon.folders.patience import Patience
     from maclip_daemon.metadata.writer import MetadataWriter
-    from maclip_daemon.pipeline import undoing
+    from maclip_daemon.pipeline import undoing, watched_roots
     from maclip_daemon.pipeline.recovery import recover
 
     call = invocation.of(context)
@@ -76,10 +76,12 @@ def undo(
     chosen = [invocation.absolute(path) for path in paths or []]
     left = 0
     counts: dict[str, int] = {}
+    patience = Patience(settings.folders.answer_s)
     with contextlib.closing(call.changing(settings)) as library:
+        watched_roots.known_to(library, patience)
         if not daemon_lock.is_running(settings.data_dir):
             with daemon_lock.locked(settings.data_dir):  # what a killed run left in doubt counts too
-                recover(library, Patience(), settings.data_dir / "spool", time.time())
+                recover(library, patience, settings.data_dir / "spool", time.time())
         files = undoing.targets(library, chosen)
         if dry_run:
             for file in files:
@@ -88,7 +90,7 @@ def undo(
             output.say(f"{count} would be put back.", error=True)
             return
         with MetadataWriter() as writer:
-            for undone in undoing.undo(library, writer, files, time.time()):
+            for undone in undoing.undo(library, writer, patience, files, time.time()):
                 counts[undone.outcome] = counts.get(undone.outcome, 0) + 1
                 if not undone.is_done:
                     left += 1

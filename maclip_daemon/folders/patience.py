@@ -64,6 +64,13 @@ class Patience:
         except NoAnswer:
             return otherwise
 
+    def ask_folder_of(self, path: str) -> None:
+        """Ask for a first entry of the folder in which `path` is, whether or not there is one.
+
+        What a file is, the kernel may know from before; this the server itself must answer. Raises `NoAnswer`.
+        """
+        self.ask(path, lambda: _first_entry(os.path.dirname(path)))
+
     def ask_below(self, root: str, question: Callable[[], Answer]) -> Answer:
         """`ask`, where the question may concern whatever lies below `root`."""
         with self._lock:
@@ -99,6 +106,14 @@ class Patience:
                 del self._late[folder]
                 thread = None
         return thread is not None
+
+
+def _first_entry(folder: str) -> os.DirEntry[str] | None:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None)
+    except OSError:
+        return None
 
 
 def _holds(folder: str, path: str) -> bool:

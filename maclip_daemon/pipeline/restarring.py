@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from dataclasses import dataclass
 
-from maclip_daemon.errors import EnvironmentUnfit, MaclipError
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, NoAnswer
 from maclip_daemon.library import scores, stars_due
 from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline import watched_roots
 from maclip_daemon.pipeline.calibrating import freeze
+from maclip_daemon.pipeline.pauses import AwayDisks
 from maclip_daemon.pipeline.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating import Rating
 from maclip_daemon.pipeline.recovery import recover
@@ -71,18 +75,35 @@ def preview(library: Library, settings: Settings) -> Restarred:
 
 
 def write(library: Library, settings: Settings) -> Tally:
-    """Carry out all rate jobs. Only while no daemon works with this library."""
-    state = RunState(pause_s=settings.jobs.pause_s)
+    """Carry out all rate jobs. Only while no daemon works with this library.
+
+    Raises `EnvironmentUnfit` at the end where a disk was full, or a server did not answer: the jobs of its
+    photos stay for the next run, all others are done.
+    """
+    state = RunState(pause_s=settings.jobs.pause_s, answer_s=settings.folders.answer_s)
+    state.away = AwayDisks(math.inf)  # nobody waits here for a disk that is away
+    silent: set[str] = set()
+
+    def is_away(path: str) -> bool:
+        try:
+            state.patience.ask_folder_of(path)
+        except NoAnswer as error:
+            silent.add(str(error))
+            return True
+        return False
+
+    for root in watched_roots.known_to(library, state.patience):
+        if is_away(os.path.join(root.path, "")) and root.device is not None:
+            state.away.add(root.device)
     recover(library, state.patience, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
         scale = _active(session)
     with MetadataWriter() as writer:
-        # Nobody waits here for a disk that is away: its jobs stay for the daemon.
-        rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", lambda path: False)  # noqa: ARG005
+        rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", is_away)
         rating = Rating(library, state, settings.rating, writer, scale.id, rate_jobs)
         while rating.work() and not state.pauses.reasons(disks=False):
             pass
-    for reason in state.pauses.reasons().values():  # a full disk; the photos of the others are rated
+    for reason in [*state.pauses.reasons().values(), *silent]:
         raise EnvironmentUnfit(reason)
     return state.tally
 

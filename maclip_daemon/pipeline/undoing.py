@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
-from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.folders.patience import Patience
 from maclip_daemon.library import photos, rating_journal
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.pipeline import wholeness
 from maclip_daemon.pipeline.recovery import place_of
 
 
@@ -40,30 +42,40 @@ def targets(library: Library, under: list[str] | None = None) -> list[str]:
     return sorted(found)
 
 
-def undo(library: Library, writer: MetadataWriter, paths: list[str], now: float) -> Iterator[Undone]:
+def undo(
+    library: Library, writer: MetadataWriter, patience: Patience, paths: list[str], now: float
+) -> Iterator[Undone]:
     """Put the given files back one by one, and yield what became of each.
 
-    A file that somebody changed since our last write is left alone and said so.
+    A file that somebody changed since our last write is left alone and said so; so is one whose server does
+    not answer.
     """
     for path in paths:
         with library.reading() as session:
             chain = rating_journal.undo_chain(session, path)
-        yield _undo_file(library, writer, path, chain, now)
+        yield _undo_file(library, writer, patience, path, chain, now)
 
 
 def _undo_file(
-    library: Library, writer: MetadataWriter, path: str, chain: list[rating_journal.JournalRow], now: float
+    library: Library,
+    writer: MetadataWriter,
+    patience: Patience,
+    path: str,
+    chain: list[rating_journal.JournalRow],
+    now: float,
 ) -> Undone:
     outcome: Undone = Undone(Path(path), "already")
     for row in chain:
-        entry = UndoEntry(place_of(row), row.before_hash, row.after_hash, row.restore)
         try:
-            result = writer.undo(entry)
+            patience.ask_folder_of(path)
+            place = patience.ask(path, functools.partial(place_of, row))
+            result = writer.undo(UndoEntry(place, row.before_hash, row.after_hash, row.restore))
         except errors.MaclipError as error:
             return Undone(Path(path), "failed", str(error))
         if result.status == "changed":
             return Undone(Path(path), "changed", result.reason)
-        found = found_file(path) if row.kind == "embed" and result.status == "restored" else None
+        is_photo = row.kind == "embed" and result.status == "restored"
+        found = wholeness.look(patience, path) if is_photo else None
         with library.writing() as session:
             rating_journal.mark_undone(session, [row.id], now)
             if found is not None and row.photo_id is not None:

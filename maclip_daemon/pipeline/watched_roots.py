@@ -1,4 +1,4 @@
-"""The folders to watch, opened at the start of a run."""
+"""The watched folders at the start: opened for a run, and how long a command waits for their answers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from maclip_daemon.folders.patience import Patience
 from maclip_daemon.folders.roots import Root
 from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library
+from maclip_daemon.library.roots import KnownRoot
 from maclip_daemon.settings import Settings
 from maclip_daemon.tilde import expanded
 
@@ -22,12 +23,18 @@ BRIEFLY_S = 5.0  # for a folder to answer at the start; afterwards there is time
 
 def open_all(folders: Sequence[Path], settings: Settings, library: Library, patience: Patience) -> list[Root]:
     """Resolve the folders to watch. One that was watched before may be away; a new one must exist."""
-    with library.reading() as session:
-        known = {root.path for root in library_roots.known_roots(session)}
-    for path in known:
-        patience.look_at(path)
+    known = {root.path for root in known_to(library, patience)}
     opened = [_open_root(folder, known, settings.folders.answer_s) for folder in folders]
     return roots.merge(opened, Exclusion(settings.folders.exclude))
+
+
+def known_to(library: Library, patience: Patience) -> list[KnownRoot]:
+    """The roots that were watched so far; `patience` takes note of their file systems."""
+    with library.reading() as session:
+        known = library_roots.known_roots(session)
+    for root in known:
+        patience.look_at(root.path)
+    return known
 
 
 def _open_root(folder: Path, known: set[str], answer_s: float) -> Root:

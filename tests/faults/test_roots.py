@@ -374,3 +374,37 @@ def test_a_share_that_does_not_answer_holds_up_nothing_else(home: Home, full: bo
     figures(
         rounds=1 + rounds, files=len(photos) + len(here), faults=1 + rounds, note="a share that stood still"
     )
+
+
+def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, figures: Figures) -> None:
+    server, share_point = home.folder / "server", home.folder / "nas"
+    share_point.mkdir()
+    remote = make_photos(server, 8)
+    here = make_photos(home.photos, 8, first=20)
+    soon = {"MACLIP_FOLDERS__ANSWER_S": "2"}
+    with mounts.share(server, share_point) as share:
+        assert share.server is not None
+        home.maclip("run", "--once", share_point, home.photos)
+        as_rated = contents(server)
+        with stopped(share.server.pid):
+            undone = home.maclip("undo", expect=1, **soon)
+            assert undone.stdout == "8 failed, 8 removed.\n"
+            assert undone.stderr.count("does not answer") == 8
+            assert sidecars(home.photos) == set()
+        assert contents(server) == as_rated
+        with stopped(share.server.pid):
+            rated = home.maclip("rate", expect=3, **soon, MACLIP_RATING__EDGES="[9, 9, 9, 9]")
+            assert "does not answer" in rated.stderr
+            assert sidecars(home.photos) == {photo.name for photo in here}
+            check_that_no_attempt_was_used_up(home)
+        assert contents(server) == as_rated
+        home.maclip("rate", MACLIP_RATING__EDGES="[9, 9, 9, 9]")
+        assert home.sql("select distinct rating_owner, stars_written from photos") == [("maclip", 1)]
+        assert home.maclip("undo").stdout == "16 removed.\n"
+    assert sidecars(server) == sidecars(home.photos) == set()
+    figures(
+        rounds=2,
+        files=len(remote) + len(here),
+        faults=2,
+        note="undo and rate beside a share that stood still",
+    )
