@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FAULTS = """
-import os, sys, threading
+import os, sys, threading, time
 from pathlib import Path
+
+if "FAKETIME_TIMESTAMP_FILE" in os.environ:  # see set_clock.py
+    time.sleep = lambda seconds: threading.Event().wait(seconds) and None
 
 if "maclip_daemon.scoring.process" in sys.orig_argv:
     import torch
