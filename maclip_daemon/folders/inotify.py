@@ -40,7 +40,7 @@ class InotifyWatcher:
         self,
         root: str,
         exclusion: Exclusion,
-        is_photo: Callable[[str], bool],
+        is_watched: Callable[[str], bool],
         on_event: Callable[[FolderEvent], None],
     ) -> None:
         self._pass_on = on_event
@@ -57,7 +57,7 @@ class InotifyWatcher:
                 f"No inotify instance is left to watch {root} ({error.strerror}); its photos are only "
                 "found by scans. Raise the limit: `sudo sysctl fs.inotify.max_user_instances=512`."
             ) from None
-        self._tree = WatchedTree(root, exclusion, is_photo, self._inotify, self)
+        self._tree = WatchedTree(root, exclusion, is_watched, self._inotify, self)
         self._inotify.name = f"inotify {root!r}"
         self._inotify.start()
         with self._lock:

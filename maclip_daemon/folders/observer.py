@@ -37,12 +37,12 @@ class ObserverWatcher(watchdog_events.FileSystemEventHandler):
         self,
         root: str,
         exclusion: Exclusion,
-        is_photo: Callable[[str], bool],
+        is_watched: Callable[[str], bool],
         on_event: Callable[[FolderEvent], None],
     ) -> None:
         self._root = root
         self._exclusion = exclusion
-        self._is_photo = is_photo
+        self._is_watched = is_watched
         self._pass_on = on_event
         self._closed = False
         self._observer = Observer()
@@ -97,7 +97,7 @@ class ObserverWatcher(watchdog_events.FileSystemEventHandler):
 
     def _is_wanted(self, path: str, is_folder: bool) -> bool:
         relative = relative_to(self._root, path)
-        if not path or (not is_folder and not self._is_photo(os.path.basename(path))):  # noqa: PTH119
+        if not path or (not is_folder and not self._is_watched(os.path.basename(path))):  # noqa: PTH119
             return False
         return not relative or not self._exclusion.excludes_path(relative, is_folder=is_folder)
 

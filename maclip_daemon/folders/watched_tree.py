@@ -92,7 +92,7 @@ class WatchedTree:
         self,
         root: str,
         exclusion: Exclusion,
-        is_photo: Callable[[str], bool],
+        is_watched: Callable[[str], bool],
         inotify: InotifyFD,
         callback: WatchCallback,
     ) -> None:
@@ -100,7 +100,7 @@ class WatchedTree:
         self.limit_reached = False
         """The kernel refused a watch because the user's are used up; the caller resets it."""
         self._exclusion = exclusion
-        self._is_photo = is_photo
+        self._is_watched = is_watched
         self._inotify = inotify
         self._callback = callback
         self._callback_ids = itertools.count(1)
@@ -116,7 +116,7 @@ class WatchedTree:
 
     def is_wanted(self, folder: WatchedFolder, name: str) -> bool:
         """Whether that file in `folder` is one to tell of."""
-        return self._is_photo(name) and not self._exclusion.excludes_file(
+        return self._is_watched(name) and not self._exclusion.excludes_file(
             self._relative_prefix(folder) + name
         )
 

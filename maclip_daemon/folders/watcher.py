@@ -27,16 +27,18 @@ class Watcher(Protocol):
         """Stop listening; no event comes after it has returned. May be called twice."""
 
 
-def watch(root: Root, exclusion: Exclusion, is_photo: Callable[[str], bool], on_event: OnEvent) -> Watcher:
-    """Start to listen. `on_event` is called in the watcher's own thread; it may block for a while (the kernel
-    keeps 16 384 events, then says OVERFLOW). An exception in it ends the watcher (`alive` is False).
+def watch(root: Root, exclusion: Exclusion, is_watched: Callable[[str], bool], on_event: OnEvent) -> Watcher:
+    """Start to listen for files whose names `is_watched` takes.
+
+    `on_event` is called in the watcher's own thread; it may block for a while (the kernel keeps 16 384 events,
+    then says OVERFLOW). An exception in it ends the watcher (`alive` is False).
 
     Raises `EnvironmentUnfit` with the cure when the system allows no watcher at all.
     """
     if sys.platform == "linux":
         from maclip_daemon.folders.inotify import InotifyWatcher
 
-        return InotifyWatcher(root.path, exclusion, is_photo, on_event)
+        return InotifyWatcher(root.path, exclusion, is_watched, on_event)
     from maclip_daemon.folders.observer import ObserverWatcher
 
-    return ObserverWatcher(root.path, exclusion, is_photo, on_event)
+    return ObserverWatcher(root.path, exclusion, is_watched, on_event)

@@ -74,8 +74,8 @@ def _undo_file(
             return Undone(Path(path), "failed", str(error))
         if result.status == "changed":
             return Undone(Path(path), "changed", result.reason)
-        is_photo = row.kind == "embed" and result.status == "restored"
-        found = wholeness.look(patience, path) if is_photo else None
+        was_embedded = row.kind == "embed" and result.status == "restored"
+        found = wholeness.look(patience, path) if was_embedded else None
         with library.writing() as session:
             rating_journal.mark_undone(session, [row.id], now)
             if found is not None and row.photo_id is not None:
