@@ -67,9 +67,9 @@ class Patience:
     def ask_folder_of(self, path: str) -> None:
         """Ask for a first entry of the folder in which `path` is, whether or not there is one.
 
-        What a file is, the kernel may know from before; this the server itself must answer. Raises `NoAnswer`.
+        What a file is, the kernel may know from before; this only the server can answer. Raises `NoAnswer`.
         """
-        self.ask(path, lambda: _first_entry(os.path.dirname(path)))
+        self.ask(path, lambda: _first_entry(os.path.split(path)[0]))
 
     def ask_below(self, root: str, question: Callable[[], Answer]) -> Answer:
         """`ask`, where the question may concern whatever lies below `root`."""

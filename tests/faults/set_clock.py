@@ -3,8 +3,8 @@
 So it is when a person, NTP or a suspended machine changes the time: only the wall clock jumps.
 
 Under it every `time.sleep` of Python 3.11 fails (EINVAL: libfaketime 0.9.10 shifts the absolute moment of
-clock_nanosleep although the monotonic clock is left alone), and with it waiting for a child to end with a time
-limit. `misbehaving_device` puts another way of waiting in its place.
+clock_nanosleep although the monotonic clock is left alone), and with it waiting for a child to end with a
+time limit. `misbehaving_device` puts another way of waiting in its place.
 """
 
 from __future__ import annotations
