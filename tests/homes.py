@@ -114,7 +114,10 @@ class Home:
         return dict(self.sql("select file_name, score from photo_quality where state = 'scored'"))
 
     def is_at_rest(self) -> bool:
-        """Whether no job is left, and no calibration due that would bring new ones."""
+        """Whether no job is left, and no calibration due that would bring new ones.
+
+        For models without edges of their own; the minimum of photos must stand in `environment`.
+        """
         rows = self.sql(
             """
             select (select count(*) from jobs),

@@ -26,9 +26,11 @@ def rate(
 ) -> None:
     """Make a new calibration from all your scores, and write the stars that change.
 
-    Photos whose stars you took back with `maclip undo` get stars again. Ratings of your own stay.
+    Photos whose stars you took back with `maclip undo` get stars again. Ratings of your own stay. Exits with
+    3 when a disk was full or a server did not answer; the stars of its photos are written by the next run.
     """
     from maclip_daemon import daemon_lock
+    from maclip_daemon.errors import EnvironmentUnfit
     from maclip_daemon.pipeline import restarring
 
     call = invocation.of(context)
@@ -50,6 +52,8 @@ def rate(
             with daemon_lock.locked(settings.data_dir):
                 tally = restarring.write(library, settings)
             output.say(f"{tally.rated} rated, {tally.kept} of your own left alone, {tally.skipped} skipped.")
+            if tally.offline:
+                raise EnvironmentUnfit("\n".join(tally.offline))
 
 
 def undo(
@@ -62,8 +66,9 @@ def undo(
 ) -> None:
     """Put every file that maclip wrote back as it was, byte for byte; sidecars it created are removed.
 
-    A file that somebody changed since is left alone, and named. The scores stay in the database, and these
-    photos get no new stars until `maclip rate`. Exits with 1 when a file had to be left.
+    A file that somebody changed since is left alone, and named; so is one whose disk is away. The scores stay
+    in the database, and these photos get no new stars until `maclip rate`. Exits with 1 when a file had to be
+    left.
     """
     from maclip_daemon import daemon_lock
     from maclip_daemon.folders.patience import Patience
@@ -78,7 +83,7 @@ def undo(
     counts: dict[str, int] = {}
     patience = Patience(settings.folders.answer_s)
     with contextlib.closing(call.changing(settings)) as library:
-        watched_roots.known_to(library, patience)
+        watched_roots.look_at_known(library, patience)
         if not daemon_lock.is_running(settings.data_dir):
             with daemon_lock.locked(settings.data_dir):  # what a killed run left in doubt counts too
                 recover(library, patience, settings.data_dir / "spool", time.time())

@@ -8,6 +8,7 @@ before the thread came back.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import threading
 import time
@@ -64,12 +65,9 @@ class Patience:
         except NoAnswer:
             return otherwise
 
-    def ask_folder_of(self, path: str) -> None:
-        """Ask for a first entry of the folder in which `path` is, whether or not there is one.
-
-        What a file is, the kernel may know from before; this only the server can answer. Raises `NoAnswer`.
-        """
-        self.ask(path, lambda: _first_entry(os.path.split(path)[0]))
+    def ask_server(self, path: str) -> None:
+        """Ask the server itself of the file at `path`, if it has one. Raises `NoAnswer`."""
+        self.ask(path, lambda: ask_server(os.path.split(path)[0]))
 
     def ask_below(self, root: str, question: Callable[[], Answer]) -> Answer:
         """`ask`, where the question may concern whatever lies below `root`."""
@@ -108,12 +106,15 @@ class Patience:
         return thread is not None
 
 
-def _first_entry(folder: str) -> os.DirEntry[str] | None:
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None)
-    except OSError:
-        return None
+def ask_server(folder: str) -> None:
+    """Ask what only the server knows, not the kernel: the free space of the file system.
+
+    Folders and their entries are remembered for up to a minute (nfs(5), acdirmax). What is wrong, later
+    questions tell.
+    """
+    if hasattr(os, "statvfs"):
+        with contextlib.suppress(OSError):
+            os.statvfs(folder)
 
 
 def _holds(folder: str, path: str) -> bool:

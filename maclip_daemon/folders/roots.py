@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import os
 import stat
@@ -14,7 +13,7 @@ from maclip_daemon.errors import EnvironmentUnfit, NoAnswer, RootOffline, UsageE
 from maclip_daemon.folders import readability
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.file_systems import file_system_of, is_polled
-from maclip_daemon.folders.patience import Patience
+from maclip_daemon.folders.patience import Patience, ask_server
 from maclip_daemon.tilde import expanded
 
 _ALWAYS_EXCLUDED = Exclusion()
@@ -145,7 +144,7 @@ def check(
         return RootHealth(state, reason, facts, file_system, is_polled(file_system))
 
     try:
-        _ask_server(root.path)
+        ask_server(root.path)
         facts = Path(root.path).stat()
         is_empty = stat.S_ISDIR(facts.st_mode) and _is_empty(root.path)
     except (FileNotFoundError, NotADirectoryError):
@@ -188,7 +187,7 @@ def glance(root: Root) -> tuple[int, bool]:
 
     Raises `OSError` when it cannot be read.
     """
-    _ask_server(root.path)
+    ask_server(root.path)
     with os.scandir(root.path) as entries:
         holds_anything = next(entries, None) is not None
     return Path(root.path).stat().st_dev, holds_anything
@@ -197,13 +196,6 @@ def glance(root: Root) -> tuple[int, bool]:
 def silent(root: Root, reason: str) -> RootHealth:
     """The health of a root whose server does not answer; asks no file system."""
     return RootHealth(RootState.SILENT, reason, None, file_system_of(root.path), is_polled=True)
-
-
-def _ask_server(folder: str) -> None:
-    # Folders and their entries are remembered for up to a minute (nfs(5), acdirmax); its free space is not.
-    if hasattr(os, "statvfs"):
-        with contextlib.suppress(OSError):  # what is wrong, the next questions tell
-            os.statvfs(folder)
 
 
 def _no_permission(path: Path) -> EnvironmentUnfit:

@@ -19,7 +19,7 @@ from maclip_daemon.library.leases import Kind as Kind
 from maclip_daemon.library.leases import LeasedJob as LeasedJob
 from maclip_daemon.library.leases import lease as lease
 from maclip_daemon.library.leases import ready_at, rests_on
-from maclip_daemon.library.places import ids_at
+from maclip_daemon.library.places import ids_at, path_of
 from maclip_daemon.library.tables import JOBS, PHOTOS
 
 MAX_PAUSE_S = 3600.0  # a photo that failed for an hour-long reason (a share away) is tried within the next
@@ -202,6 +202,18 @@ def counts(session: Session, kind: Kind, *, resting_devices: Sequence[int] = ())
     count = select(JOBS.c.state, func.count()).where(JOBS.c.kind == kind).group_by(JOBS.c.state)
     found = session.execute(count.where(~rests_on(resting_devices)) if resting_devices else count)
     return JobCounts(**{state: number for state, number in found})
+
+
+def place_on_each_device(session: Session, kind: Kind) -> dict[int, str]:
+    """Give one photo that waits for work of this kind on each file system, by the number of that."""
+    chosen = (
+        select(PHOTOS.c.device, func.min(PHOTOS.c.id))
+        .join(JOBS, JOBS.c.photo_id == PHOTOS.c.id)
+        .where(JOBS.c.kind == kind, JOBS.c.state == "ready")
+        .group_by(PHOTOS.c.device)
+    )
+    waiting = {device: path_of(session, photo_id) for device, photo_id in session.execute(chosen)}
+    return {device: path for device, path in waiting.items() if path is not None}
 
 
 def retry_dead(session: Session, now: float, under: str | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ from maclip_daemon.folders.settler import Settler
 from maclip_daemon.library import photos, stars_due
 from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library, Session
+from maclip_daemon.pipeline import root_samples
 from maclip_daemon.pipeline.listening import Listening
 from maclip_daemon.pipeline.reconciliation import Reconciliation, ScanReport
 from maclip_daemon.pipeline.run_state import RunState, log
@@ -25,7 +25,6 @@ SERVER_CLOCK_SLACK_S = 60.0
 MISSING_IN_ONE_TRANSACTION = 5000  # a million at once would hold the database for many seconds
 AWAY_INTERVAL_S = 10.0  # one look at a folder that is not there costs nothing
 LEEWAY_S = 60.0  # beyond the time that a folder may take to answer
-SAMPLED_PHOTOS = 8  # known photos that are looked for when a root has another device id
 
 
 class Place:
@@ -59,9 +58,8 @@ class Place:
         with self._library.reading() as session:
             _, sample = self._expected
             if self.health is None or self.health.state is RootState.HEALTHY:
-                sample = self._sample(
-                    session
-                )  # while it is away, looking through all that is missing is dear
+                # While it is away, looking through all that is missing is dear.
+                sample = self._sample(session)
             self._expected = self._known(session).photo_count, sample
         health = self._examined()
         if health is None:
@@ -236,16 +234,4 @@ class Place:
         return {root.id: root for root in library_roots.known_roots(session)}[self.root_id]
 
     def _sample(self, session: Session) -> list[str]:
-        """A few photos that should be there; missing ones only where all are, as of a root that was away."""
-        present: list[str] = []
-        missing: list[str] = []
-        device = self._facts.device if self._facts else None
-        for folder in photos.folders_under(session, self.root.path):
-            for name, file in photos.known_in_folder(session, folder).items():
-                if device is not None and file.state != "missing" and file.device != device:
-                    continue  # what is mounted below the root says nothing about it
-                (missing if file.state == "missing" else present).append(os.path.join(folder, name))
-            if len(present) >= SAMPLED_PHOTOS:
-                break
-            del missing[SAMPLED_PHOTOS:]
-        return (present or missing)[:SAMPLED_PHOTOS]
+        return root_samples.sample(session, self.root.path, self._facts.device if self._facts else None)

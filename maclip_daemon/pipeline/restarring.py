@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import dataclass
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, NoAnswer
-from maclip_daemon.library import scores, stars_due
+from maclip_daemon.library import jobs, scores, stars_due
 from maclip_daemon.library.calibration import Calibration
 from maclip_daemon.library.database import Library, Session
 from maclip_daemon.metadata.writer import MetadataWriter
@@ -77,8 +76,8 @@ def preview(library: Library, settings: Settings) -> Restarred:
 def write(library: Library, settings: Settings) -> Tally:
     """Carry out all rate jobs. Only while no daemon works with this library.
 
-    Raises `EnvironmentUnfit` at the end where a disk was full, or a server did not answer: the jobs of its
-    photos stay for the next run, all others are done.
+    Where a disk is full, or a server does not answer, the jobs of its photos stay for the next run, and all
+    others are done; why, is in `offline` of the tally.
     """
     state = RunState(pause_s=settings.jobs.pause_s, answer_s=settings.folders.answer_s)
     state.away = AwayDisks(math.inf)  # nobody waits here for a disk that is away
@@ -86,25 +85,26 @@ def write(library: Library, settings: Settings) -> Tally:
 
     def is_away(path: str) -> bool:
         try:
-            state.patience.ask_folder_of(path)
+            state.patience.ask_server(path)
         except NoAnswer as error:
             silent.add(str(error))
             return True
         return False
 
-    for root in watched_roots.known_to(library, state.patience):
-        if is_away(os.path.join(root.path, "")) and root.device is not None:
-            state.away.add(root.device)
+    watched_roots.look_at_known(library, state.patience)
     recover(library, state.patience, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
         scale = _active(session)
+        places = jobs.place_on_each_device(session, "rate")
+    for device, path in places.items():
+        if is_away(path):
+            state.away.add(device)
     with MetadataWriter() as writer:
         rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", is_away)
         rating = Rating(library, state, settings.rating, writer, scale.id, rate_jobs)
         while rating.work() and not state.pauses.reasons(disks=False):
             pass
-    for reason in [*state.pauses.reasons().values(), *silent]:
-        raise EnvironmentUnfit(reason)
+    state.tally.offline = [*state.pauses.reasons().values(), *sorted(silent)]
     return state.tally
 
 

@@ -134,8 +134,8 @@ class Pipeline:
         waiting = self.waiting()
         rating = waiting["rate"] and self.settings.rating.mode != "off"
         # What was scored since the calibration was asked for may need another one.
-        is_the_same = self.intake.is_idle and self.state.tally.scored == scored
-        return not waiting["score"] and not rating and is_the_same
+        nothing_new = self.intake.is_idle and self.state.tally.scored == scored
+        return not waiting["score"] and not rating and nothing_new
 
     def waiting(self) -> dict[str, int]:
         """How many jobs of each kind are left, the ones in hand included, those of full disks not."""

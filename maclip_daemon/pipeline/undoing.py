@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
+from maclip_daemon.folders import roots
 from maclip_daemon.folders.patience import Patience
+from maclip_daemon.folders.roots import Root, RootFacts
 from maclip_daemon.library import photos, rating_journal
+from maclip_daemon.library import roots as library_roots
 from maclip_daemon.library.database import Library
 from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.metadata.writer import MetadataWriter
-from maclip_daemon.pipeline import wholeness
+from maclip_daemon.pipeline import root_samples, wholeness
 from maclip_daemon.pipeline.recovery import place_of
 
 
@@ -47,19 +51,21 @@ def undo(
 ) -> Iterator[Undone]:
     """Put the given files back one by one, and yield what became of each.
 
-    A file that somebody changed since our last write is left alone and said so; so is one whose server does
-    not answer.
+    A file that somebody changed since our last write is left alone and said so; so is one whose disk is away,
+    or whose server does not answer: its way back is kept.
     """
+    away = _AwayRoots(library, patience)
     for path in paths:
         with library.reading() as session:
             chain = rating_journal.undo_chain(session, path)
-        yield _undo_file(library, writer, patience, path, chain, now)
+        yield _undo_file(library, writer, patience, away, path, chain, now)
 
 
 def _undo_file(
     library: Library,
     writer: MetadataWriter,
     patience: Patience,
+    away: _AwayRoots,
     path: str,
     chain: list[rating_journal.JournalRow],
     now: float,
@@ -67,9 +73,11 @@ def _undo_file(
     outcome: Undone = Undone(Path(path), "already")
     for row in chain:
         try:
-            patience.ask_folder_of(path)
+            patience.ask_server(path)
             place = patience.ask(path, functools.partial(place_of, row))
             result = writer.undo(UndoEntry(place, row.before_hash, row.after_hash, row.restore))
+            if result.status == "already":
+                away.refuse(path)
         except errors.MaclipError as error:
             return Undone(Path(path), "failed", str(error))
         if result.status == "changed":
@@ -82,3 +90,33 @@ def _undo_file(
                 photos.rewritten(session, row.photo_id, found)  # our own doing: nobody is writing the photo
         outcome = Undone(Path(path), result.status)
     return outcome
+
+
+class _AwayRoots:
+    """Which watched folders are away: what is not to be seen there is not gone. Each is looked at once."""
+
+    def __init__(self, library: Library, patience: Patience) -> None:
+        self._library = library
+        self._patience = patience
+        with library.reading() as session:
+            self._roots = library_roots.known_roots(session)
+        self._reasons: dict[str, str] = {}
+
+    def refuse(self, path: str) -> None:
+        """Raise `RootOffline` when the file's root is away and photos of it are known."""
+        for root in self._roots:
+            if root.photo_count and path.startswith(root.path.rstrip(os.sep) + os.sep):
+                if root.path not in self._reasons:
+                    self._reasons[root.path] = self._reason(root)
+                if self._reasons[root.path]:
+                    raise errors.RootOffline(self._reasons[root.path])
+
+    def _reason(self, known: library_roots.KnownRoot) -> str:
+        root = Root(known.path)
+        facts = None if known.device is None else RootFacts(known.device)
+        with self._library.reading() as session:
+            sample = root_samples.sample(session, known.path, known.device)
+        health = self._patience.ask_below(
+            known.path, lambda: roots.check(root, facts, known.photo_count, sample)
+        )
+        return health.reason or ""

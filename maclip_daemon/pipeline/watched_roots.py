@@ -23,13 +23,13 @@ BRIEFLY_S = 5.0  # for a folder to answer at the start; afterwards there is time
 
 def open_all(folders: Sequence[Path], settings: Settings, library: Library, patience: Patience) -> list[Root]:
     """Resolve the folders to watch. One that was watched before may be away; a new one must exist."""
-    known = {root.path for root in known_to(library, patience)}
+    known = {root.path for root in look_at_known(library, patience)}
     opened = [_open_root(folder, known, settings.folders.answer_s) for folder in folders]
     return roots.merge(opened, Exclusion(settings.folders.exclude))
 
 
-def known_to(library: Library, patience: Patience) -> list[KnownRoot]:
-    """The roots that were watched so far; `patience` takes note of their file systems."""
+def look_at_known(library: Library, patience: Patience) -> list[KnownRoot]:
+    """Let `patience` take note of the file systems of all roots that were watched so far; gives these."""
     with library.reading() as session:
         known = library_roots.known_roots(session)
     for root in known:

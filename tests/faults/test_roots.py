@@ -391,10 +391,19 @@ def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, f
             assert undone.stdout == "8 failed, 8 removed.\n"
             assert undone.stderr.count("does not answer") == 8
             assert sidecars(home.photos) == set()
+        share.end()  # an empty folder where the share was, then none, then one with something else in it
+        assert home.maclip("undo", expect=1).stderr.count("is empty, but 8 photos of it are known") == 8
+        share_point.rename(home.folder / "moved")
+        assert home.maclip("undo", share_point, expect=1).stderr.count("is gone") == 8
+        make_photo(share_point / "stray.jpg", 99)
+        assert home.maclip("undo", share_point, expect=1).stderr.count("is on another disk") == 8
+        (share_point / "stray.jpg").unlink()
+        share.serve()
         assert contents(server) == as_rated
         with stopped(share.server.pid):
             rated = home.maclip("rate", expect=3, **soon, MACLIP_RATING__EDGES="[9, 9, 9, 9]")
             assert "does not answer" in rated.stderr
+            assert "8 rated, 0 of your own" in rated.stdout
             assert sidecars(home.photos) == {photo.name for photo in here}
             check_that_no_attempt_was_used_up(home)
         assert contents(server) == as_rated
@@ -403,8 +412,5 @@ def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, f
         assert home.maclip("undo").stdout == "16 removed.\n"
     assert sidecars(server) == sidecars(home.photos) == set()
     figures(
-        rounds=2,
-        files=len(remote) + len(here),
-        faults=2,
-        note="undo and rate beside a share that stood still",
+        rounds=6, files=len(remote) + len(here), faults=6, note="undo and rate beside a share that is away"
     )

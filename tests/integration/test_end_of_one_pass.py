@@ -46,13 +46,18 @@ def test_it_does_not_end_between_the_last_score_and_the_calibration(
                 pipeline.calibrating, "renew_if_due", lambda: may_calibrate.wait(PATIENCE_S) and renew()
             )
 
+            asked = threading.Event()
+
             def waiting_after_the_score() -> dict[str, int]:
+                asked.set()
                 may_score.set()
                 until(lambda: not waiting()["score"], "their scores")
                 return waiting()
 
             monkeypatch.setattr(pipeline, "waiting", waiting_after_the_score)
+            monkeypatch.setattr(Intake, "is_idle", True)
             assert not pipeline.is_done()
+            assert asked.is_set()
             may_calibrate.set()
             until(pipeline.is_done, "the end")
             assert all(Path(f"{photo}.xmp").exists() for photo in photos)
