@@ -53,6 +53,8 @@ def rate_in_the_sidecar(hands: Hands) -> bool:
     sidecar = hands.model.sidecar(photo.path)
     is_ours = "maclip:Stars" in before and not sidecar.is_stranger
     is_first = is_ours and sidecar.rating is None and photo.embedded is None
+    # Under the name of another photo our sidecar may have counted as a person's already.
+    is_first = is_first and not photo.has_replaced_another
     is_found_by_a_start = is_first and age_s > NOTICED_AFTER_S and not photo.sidecar_change
     photo.sidecar_change = "first" if is_found_by_a_start else "further"
     # Right after a start, or after the return of the drive, nobody listens yet.
