@@ -119,4 +119,4 @@ class _AwayRoots:
         health = self._patience.ask_below(
             known.path, lambda: roots.check(root, facts, known.photo_count, sample)
         )
-        return health.reason or ""
+        return health.reason

@@ -393,9 +393,8 @@ class DigiKam:
         with self._running() as process:
             until(lambda: process.poll() is not None or self._holds(condition), condition, self._said)
             assert process.poll() is None, self._said.read_text("utf-8", "replace")[-3000:]
-            return until_calm(
-                look, self._said
-            )  # what belongs to one photo is written in several transactions
+            # What belongs to one photo is written in several transactions.
+            return until_calm(look, self._said)
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[subprocess.Popen[bytes]]:
