@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from maclip_daemon.iqa.photo_score import PhotoScore as Score
-    from maclip_daemon.scoring.scorer import Scorer
+    from maclip_daemon.scorer import Scorer
 
 __version__ = "0.1.0"
 __all__ = ["Score", "Scorer", "__version__"]
 
 _PUBLIC = {
-    "Scorer": ("maclip_daemon.scoring.scorer", "Scorer"),
+    "Scorer": ("maclip_daemon.scorer", "Scorer"),
     "Score": ("maclip_daemon.iqa.photo_score", "PhotoScore"),
 }
 

@@ -77,6 +77,12 @@ class Poison(MaclipError):
     exit_code = 1
 
 
+class WriteRefused(MaclipError):
+    """Writing here could lose something, or is not permitted; the text becomes the reason in `status`."""
+
+    exit_code = 0
+
+
 def may_be_the_disks_fault(error: MaclipError) -> bool:
     """Whether a disk or a share in trouble explains this failure; a child that died died of the photo."""
     return isinstance(error, Transient) and not isinstance(error, ChildDied)

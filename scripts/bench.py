@@ -26,11 +26,11 @@ from bench_table import Row
 from rich.console import Console
 from safetensors.torch import save_file
 
-from maclip_daemon.children import Child
-from maclip_daemon.iqa.seeded import seeded_prompts, seeded_state
+from maclip_daemon.iqa.models.seeded_checkpoint import seeded_prompts, seeded_state
 from maclip_daemon.photos.decoder import Decoder
-from maclip_daemon.scoring.client import ENVIRONMENT
+from maclip_daemon.processes.child import Child
 from maclip_daemon.scoring.device import choose_precision
+from maclip_daemon.scoring.scorer_client import ENVIRONMENT
 from maclip_daemon.settings import DecodingSettings
 
 SCRIPTS = Path(__file__).parent

@@ -9,19 +9,20 @@ from unittest import mock
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from maclip_daemon import serving
-from maclip_daemon.frames import Header
-from maclip_daemon.iqa import fused_convolutions, loading, metrics, models
+from maclip_daemon.iqa import fused_convolutions, metrics
 from maclip_daemon.iqa.encoder import Encoder, Precision
+from maclip_daemon.iqa.models import catalogue, loading
+from maclip_daemon.processes import child_server
+from maclip_daemon.processes.frames import Header
 from maclip_daemon.scoring.device import be_exact, choose_device
-from maclip_daemon.scoring.side_by_side import compute
+from maclip_daemon.scoring.parallel_batches import compute
 
 VIEW = (1, 3, 224, 224)
 
 
 def load(model: str, device: torch.device, precision: Precision) -> Encoder:
     """The encoder as the scoring process has it."""
-    resolved = models.resolve(model, Path())
+    resolved = catalogue.resolve(model, Path())
     return loading.load(resolved, metrics.maclip(), Path(), device=device, precision=precision).encoder
 
 
@@ -57,7 +58,7 @@ def main() -> None:
             pass
         return {"seconds": time.perf_counter() - start}, b""
 
-    serving.serve(handle)
+    child_server.serve(handle)
 
 
 if __name__ == "__main__":

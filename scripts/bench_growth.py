@@ -19,13 +19,15 @@ import structlog
 from bench_library import MOMENT, PHOTOS_A_FOLDER, folder_path
 
 from maclip_daemon.folders.exclusion import Exclusion
-from maclip_daemon.library import calibration, jobs, queries, scores
-from maclip_daemon.library.database import Library
-from maclip_daemon.library.reader import open_readonly
+from maclip_daemon.library.queries import rankings
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.results import calibration, scores
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.open_readonly import open_readonly
 from maclip_daemon.photos.decoder import DecodedPhoto
-from maclip_daemon.pipeline.reconciliation import Reconciliation
+from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation
 from maclip_daemon.pipeline.run_state import RunState
-from maclip_daemon.pipeline.score_jobs import ScoreJobs
+from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
 from maclip_daemon.settings import Settings
 
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
@@ -130,7 +132,7 @@ def first_photos(path: Path, photos: int, repeats: int) -> Figures:
         for _ in range(5 * repeats):
             with open_readonly(path) as library, library.reading() as reader:  # as each command does
                 with watch.lap():
-                    found = queries.worst(reader, 50, under)
+                    found = rankings.worst(reader, 50, under)
                 assert len(found) == 50
         figures |= watch.figures(f"worst -n 50{name}", lambda seconds: 1000 * seconds)
     return figures

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from maclip_daemon.library.database import Library
+from maclip_daemon.library.storage.database import Library
 
 PHOTOS_A_FOLDER = 500
 FOLDERS_A_YEAR = 80  # so that a year of a million photos has 40 000

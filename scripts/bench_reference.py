@@ -19,9 +19,9 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
-from maclip_daemon import serving
-from maclip_daemon.frames import Header
 from maclip_daemon.iqa.prompts import MACLIP_PAIRS, texts
+from maclip_daemon.processes import child_server
+from maclip_daemon.processes.frames import Header
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -73,7 +73,7 @@ class Reference:
 
 def main() -> None:
     """Serve `{"decode": path}`, `{"judge": path}` and `{"views": n}`, each answered with its seconds."""
-    configuration = serving.configuration()
+    configuration = child_server.configuration()
     reference = Reference(
         Path(configuration["checkpoint"]), configuration["width"], tuple(configuration["layers"])
     )
@@ -92,7 +92,7 @@ def main() -> None:
                 reference.tower(views)
         return {"seconds": time.perf_counter() - start, **answer}, b""
 
-    serving.serve(handle)
+    child_server.serve(handle)
 
 
 if __name__ == "__main__":

@@ -104,15 +104,15 @@ def copied_photos(folder: Path, target: Path) -> Iterator[Path]:
 def model_arguments(data_dir: Path) -> list[str]:
     """Choose the installed model, or a seeded one whose scores mean nothing, and say so."""
     from maclip_daemon.errors import ModelUnavailable
-    from maclip_daemon.iqa import models
+    from maclip_daemon.iqa.models import catalogue
 
     try:
-        model = models.resolve("auto", data_dir)
+        model = catalogue.resolve("auto", data_dir)
     except ModelUnavailable:
-        from maclip_daemon.iqa import seeded
+        from maclip_daemon.iqa.models import seeded_checkpoint
 
         path = data_dir / "seeded.safetensors"
-        seeded.write_seeded_checkpoint(path)
+        seeded_checkpoint.write_seeded_checkpoint(path)
         print("No model is installed: a small one with random weights stands in. ITS SCORES MEAN NOTHING.")
         return ["--model", f"file:{path}"]
     print(f"The model is {model.name}.")

@@ -21,18 +21,18 @@ from PIL import Image, ImageOps
 
 from maclip_daemon.errors import MaclipError, ModelUnavailable, UsageError
 from maclip_daemon.evaluation import datasets
-from maclip_daemon.iqa import builtin_file, builtin_training, pretrained_trunk
-from maclip_daemon.iqa.builtin_training import Trained
-from maclip_daemon.iqa.checkpoints import Checkpoint, checkpoint_of, load_checkpoint
-from maclip_daemon.iqa.clip_alignment import align_checkpoint
-from maclip_daemon.iqa.degradation_order import TEN_KINDS, share_in_order
-from maclip_daemon.iqa.degradations import KINDS, Pixels
-from maclip_daemon.iqa.opinions import RatedPhotos, held_out, rank_correlation
+from maclip_daemon.iqa.models.checkpoints import Checkpoint, checkpoint_of, load_checkpoint
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.iqa.training_recipe import SMOKE, Recipe
-from maclip_daemon.iqa.training_views import SMALLEST_PHOTO
 from maclip_daemon.photos.formats import is_photo
-from maclip_daemon.scoring.scorer import Scorer
+from maclip_daemon.scorer import Scorer
+from maclip_daemon.training import builtin_file, builtin_training, pretrained_trunk
+from maclip_daemon.training.builtin_training import Trained
+from maclip_daemon.training.clip_alignment import align_checkpoint
+from maclip_daemon.training.degradation_order import TEN_KINDS, share_in_order
+from maclip_daemon.training.degradations import KINDS, Pixels
+from maclip_daemon.training.opinion_tuning import RatedPhotos, held_out, rank_correlation
+from maclip_daemon.training.recipe import SMOKE, Recipe
+from maclip_daemon.training.training_views import SMALLEST_PHOTO
 
 VERSION = "1"
 PROTOCOL = "long-edge-544"

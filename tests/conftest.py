@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.iqa import seeded
+from maclip_daemon.iqa.models import seeded_checkpoint
 from tests.homes import Home
 
 
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small seeded CLIP; its scores mean nothing, but they are always the same."""
     path = tmp_path_factory.mktemp("model") / "seeded.safetensors"
-    seeded.write_seeded_checkpoint(path)
+    seeded_checkpoint.write_seeded_checkpoint(path)
     return path
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from maclip_daemon.library.calibration import GROWTH
+from maclip_daemon.library.results.calibration import GROWTH
 
 PATIENCE_S = 120  # a loaded two-core machine; nothing is measured with it
 

@@ -11,20 +11,20 @@ from typing import Annotated
 import typer
 
 from maclip_daemon.cli import (
-    configuration,
-    culling,
-    database,
-    evaluate,
-    inspection,
-    machine,
-    models,
-    ratings,
-    run,
-    score,
-    service,
-    upkeep,
+    config_commands,
+    database_commands,
+    doctor_command,
+    eval_command,
+    models_commands,
+    ranking_commands,
+    rating_commands,
+    run_command,
+    score_command,
+    status_commands,
+    upkeep_commands,
 )
 from maclip_daemon.cli.invocation import Invocation
+from maclip_daemon.cli.service import service_commands
 
 app = typer.Typer(
     name="maclip",
@@ -68,15 +68,15 @@ def main(
     context.obj = Invocation(config, data_dir, -1 if quiet else verbose)
 
 
-run.register(app)
-score.register(app)
-culling.register(app)
-inspection.register(app)
-ratings.register(app)
-upkeep.register(app)
-evaluate.register(app)
-machine.register(app)
-app.add_typer(models.app, name="models")
-app.add_typer(service.app, name="service")
-app.add_typer(configuration.app, name="config")
-app.add_typer(database.app, name="db")
+run_command.register(app)
+score_command.register(app)
+ranking_commands.register(app)
+status_commands.register(app)
+rating_commands.register(app)
+upkeep_commands.register(app)
+eval_command.register(app)
+doctor_command.register(app)
+app.add_typer(models_commands.app, name="models")
+app.add_typer(service_commands.app, name="service")
+app.add_typer(config_commands.app, name="config")
+app.add_typer(database_commands.app, name="db")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from maclip_daemon.tilde import expanded
+from maclip_daemon.files.typed_paths import expanded
 
 if TYPE_CHECKING:
-    from maclip_daemon.library.database import Library
-    from maclip_daemon.library.reader import ReadOnlyLibrary
+    from maclip_daemon.library.storage.database import Library
+    from maclip_daemon.library.storage.open_readonly import ReadOnlyLibrary
     from maclip_daemon.settings import Settings
 
 
@@ -32,10 +32,11 @@ class Invocation:
         Raises `ConfigurationError` that names every bad key, `EnvironmentUnfit` when others may write the
         configuration or the data folder.
         """
-        from maclip_daemon import permissions, settings
+        from maclip_daemon import settings
+        from maclip_daemon.files import permissions
 
         path = expanded(self.config) if self.config else None
-        permissions.refuse_other_hands(path or settings.default_config_path())
+        permissions.require_private(path or settings.default_config_path())
         merged: dict[str, Any] = {
             section: dict(values) for section, values in (flags or {}).items() if values
         }
@@ -45,7 +46,7 @@ class Invocation:
             merged["log"] = {"level": "debug" if self.verbosity > 0 else "warning"}
         loaded = settings.load(path, merged)
         for place in (loaded.data_dir, loaded.database_path):
-            permissions.refuse_other_hands(place)
+            permissions.require_private(place)
         return loaded
 
     def looking(self, settings: Settings, *, any_version: bool = False) -> ReadOnlyLibrary:
@@ -53,15 +54,15 @@ class Invocation:
 
         Raises `DatabaseUnfit` and, when there is no library yet, `EnvironmentUnfit` that says how to begin.
         """
-        from maclip_daemon.library.reader import open_readonly
+        from maclip_daemon.library.storage.open_readonly import open_readonly
 
         return open_readonly(settings.database_path, any_version=any_version)
 
     def changing(self, settings: Settings) -> Library:
         """Open the library to change it; close it when done. Raises like `looking`."""
-        from maclip_daemon.daemon_lock import is_running
+        from maclip_daemon.daemon.lock import is_running
         from maclip_daemon.errors import EnvironmentUnfit
-        from maclip_daemon.library.database import Library
+        from maclip_daemon.library.storage.database import Library
 
         path = settings.database_path
         if not path.exists():

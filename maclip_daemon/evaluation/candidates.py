@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maclip_daemon.iqa.grid import ViewKind
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.protocols import Protocol
+from maclip_daemon.iqa.view_grid import ViewKind
 
 
 @dataclass(frozen=True)

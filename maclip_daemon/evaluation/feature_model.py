@@ -15,13 +15,13 @@ from torch import Tensor
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.evaluation.candidates import Judgement
 from maclip_daemon.iqa.encoder import Precision
-from maclip_daemon.iqa.grid import ViewKind, view_count
-from maclip_daemon.iqa.judge import judge
-from maclip_daemon.iqa.loading import LoadedModel, load
 from maclip_daemon.iqa.metrics import Metric
-from maclip_daemon.iqa.models import ResolvedModel
+from maclip_daemon.iqa.models.catalogue import ResolvedModel
+from maclip_daemon.iqa.models.loading import LoadedModel, load
+from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.prompts import PromptPair
 from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_grid import ViewKind, view_count
 from maclip_daemon.iqa.views import make_views, squashed_view
 
 Pixels = npt.NDArray[np.uint8]

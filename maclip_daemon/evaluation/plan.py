@@ -16,8 +16,9 @@ from maclip_daemon.evaluation.rated_images import RatedImage
 from maclip_daemon.evaluation.runner import Load, run
 from maclip_daemon.evaluation.score_cache import ScoreCache
 from maclip_daemon.evaluation.summary import Summary, summarise
-from maclip_daemon.iqa import metrics, models, protocols
-from maclip_daemon.iqa.models import ResolvedModel
+from maclip_daemon.iqa import metrics, protocols
+from maclip_daemon.iqa.models import catalogue
+from maclip_daemon.iqa.models.catalogue import ResolvedModel
 
 AUTO = "auto"
 
@@ -72,7 +73,7 @@ def carry_out(
     chosen = judgements(
         [metrics.parse(name) for name in _names(plan)], ablations() if plan.with_ablations else ()
     )
-    resolved = {model.name: model for model in (models.resolve(name, data_dir) for name in plan.models)}
+    resolved = {model.name: model for model in (catalogue.resolve(name, data_dir) for name in plan.models)}
     candidates = [
         Candidate(judgement, model.name, protocol)
         for model in resolved.values()

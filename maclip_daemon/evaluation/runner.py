@@ -19,8 +19,8 @@ from maclip_daemon.errors import MaclipError, Poison
 from maclip_daemon.evaluation.candidates import Candidate
 from maclip_daemon.evaluation.rated_images import RatedImage
 from maclip_daemon.evaluation.score_cache import ImageVersion, ScoreCache, ScoreKey, version_of
-from maclip_daemon.iqa.grid import ViewKind
 from maclip_daemon.iqa.protocols import Protocol
+from maclip_daemon.iqa.view_grid import ViewKind
 
 if TYPE_CHECKING:
     from PIL.Image import Image

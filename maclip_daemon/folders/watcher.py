@@ -8,7 +8,7 @@ from typing import Protocol
 
 from maclip_daemon.folders.events import Coverage, FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
-from maclip_daemon.folders.roots import Root
+from maclip_daemon.folders.root_health import Root
 
 OnEvent = Callable[[FolderEvent], None]
 

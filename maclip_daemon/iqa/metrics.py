@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maclip_daemon.errors import UsageError
-from maclip_daemon.iqa.grid import ViewKind
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, PromptPair
+from maclip_daemon.iqa.view_grid import ViewKind
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class PhotoScore:
 
 
 @dataclass(frozen=True)
-class ModelIdentity:
+class ScoringConfig:
     """What a stored score belongs to: scores of different identities are never compared."""
 
     metric: str

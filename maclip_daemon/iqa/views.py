@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maclip_daemon.iqa.grid import STRIDE, ViewKind, crop_counts
 from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_grid import STRIDE, ViewKind, crop_counts
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon import errors
-from maclip_daemon.children import Child, Reply
 from maclip_daemon.photos import spool as spools
+from maclip_daemon.processes.child import Child, Reply
 from maclip_daemon.settings import DecodingSettings
 
 CHILD_MODULE = "maclip_daemon.photos.decoder_process"

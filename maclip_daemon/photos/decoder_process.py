@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from maclip_daemon import serving
-from maclip_daemon.frames import Header
+from maclip_daemon.processes import child_server
+from maclip_daemon.processes.frames import Header
 
 _resource: ModuleType | None
 try:
@@ -25,7 +25,7 @@ _MALLOC_ARENAS = -8  # M_ARENA_MAX of glibc's mallopt(3)
 
 def main() -> None:
     """Serve `{"path", "spool_path", "former_hash"}` requests with the configuration of `decoder.Decoder`."""
-    configuration = serving.configuration()
+    configuration = child_server.configuration()
     limit_memory(configuration["memory_mb"])
     # Imported under the limits, and after the thread counts are set: libraries read those when they load.
     from maclip_daemon.iqa import protocols
@@ -62,7 +62,7 @@ def main() -> None:
         spool.write(Path(header["spool_path"]), strips(image))
         return {**answer, "spooled": True}, b""
 
-    serving.serve(handle)
+    child_server.serve(handle)
 
 
 def limit_memory(memory_mb: int) -> None:

@@ -14,7 +14,7 @@ from maclip_daemon.errors import Poison
 from maclip_daemon.iqa.protocols import Protocol
 from maclip_daemon.photos.capture_time import taken_at
 from maclip_daemon.photos.colour import to_rgb
-from maclip_daemon.photos.damage import told_as_poison
+from maclip_daemon.photos.decode_errors import told_as_poison
 from maclip_daemon.photos.formats import Family, family_of
 from maclip_daemon.photos.jpeg_identity import identity_of
 from maclip_daemon.photos.orientation import UprightPicture, orientation_of, upright, upright_size

@@ -18,7 +18,7 @@ from maclip_daemon.iqa.protocols import Protocol
 from maclip_daemon.photos import raw_structure
 from maclip_daemon.photos.capture_time import EXIF_ERRORS, taken_at
 from maclip_daemon.photos.colour import to_rgb
-from maclip_daemon.photos.damage import ADVICE, check_pixels, told_as_poison
+from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, told_as_poison
 from maclip_daemon.photos.formats import Family
 from maclip_daemon.photos.orientation import UprightPicture, orientation_of, upright, upright_size
 from maclip_daemon.photos.stills import Enough, Still, decode_still, exif_of, identify

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from maclip_daemon.errors import Poison
 from maclip_daemon.photos import jpeg_structure
 from maclip_daemon.photos.capture_time import EXIF_ERRORS
-from maclip_daemon.photos.damage import ADVICE, check_pixels, told_as_poison
+from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, told_as_poison
 from maclip_daemon.photos.formats import Family
 
 # Two threads: more win little, and each reserves address space, of which a decoder has a limited amount.

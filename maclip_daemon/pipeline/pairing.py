@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from maclip_daemon.library import pairs
-from maclip_daemon.library.database import Session
+from maclip_daemon.library.photos import raw_jpeg_pairs
+from maclip_daemon.library.storage.database import Session
 from maclip_daemon.photos import formats
 from maclip_daemon.settings import RatingSettings
 
@@ -24,13 +24,13 @@ def role_of(name: str) -> Literal["raw", "developed"] | None:
 def update(session: Session, settings: RatingSettings) -> None:
     """Find all pairs anew, or none when the settings say that each photo counts for itself."""
     if settings.pairs == "one":
-        pairs.link_all(session, role_of)
+        raw_jpeg_pairs.link_all(session, role_of)
     else:
-        pairs.unlink_all(session)
+        raw_jpeg_pairs.unlink_all(session)
 
 
 def add(session: Session, settings: RatingSettings, photo_ids: Sequence[int]) -> list[int]:
     """Find the pairs of photos that were just scored; give all whose stars these scores decide."""
     if settings.pairs == "separate":
         return list(photo_ids)
-    return [*photo_ids, *pairs.link(session, photo_ids, role_of)]
+    return [*photo_ids, *raw_jpeg_pairs.link(session, photo_ids, role_of)]

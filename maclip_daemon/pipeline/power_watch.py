@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
-from maclip_daemon import power
 from maclip_daemon.pipeline.pauses import Pauses
+from maclip_daemon.processes import battery
 
 LOOK_S = 10.0  # between looks; a few reads of the kernel's memory
 REASON = "The machine runs on battery; photos are scored when it is plugged in (background.pause_on_battery)."
@@ -20,7 +20,7 @@ class PowerWatch:
         self,
         pauses: Pauses,
         *,
-        on_battery: Callable[[], bool] = power.on_battery,
+        on_battery: Callable[[], bool] = battery.on_battery,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pauses = pauses

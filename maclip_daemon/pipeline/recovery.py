@@ -8,22 +8,23 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from maclip_daemon.errors import MaclipError
-from maclip_daemon.folders.patience import Patience
-from maclip_daemon.library import leases, rating_journal
-from maclip_daemon.library.database import Library, Session
-from maclip_daemon.metadata import temporaries
-from maclip_daemon.metadata.safe_writer import digest_of
+from maclip_daemon.files import temporaries
+from maclip_daemon.files.safe_writer import digest_of
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+from maclip_daemon.library.queue import leases
+from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.photos import spool
 from maclip_daemon.pipeline.run_state import log
 
 
-def recover(library: Library, patience: Patience, spool_folder: Path, now: float) -> None:
+def recover(library: Library, probe: FilesystemProbe, spool_folder: Path, now: float) -> None:
     """Mend what the last run left. Only for the one daemon of a data folder, before it starts work."""
     spool.clean(spool_folder)
     with library.reading() as session:
         folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
-    doubtful = settle_doubtful(library, patience, now)
-    remove_strays(patience, folders | {place.parent for place in doubtful}, now)
+    doubtful = settle_doubtful(library, probe, now)
+    remove_strays(probe, folders | {place.parent for place in doubtful}, now)
     with library.writing() as session:
         released = leases.release_all(session, None, now)
     if released or doubtful:
@@ -31,7 +32,7 @@ def recover(library: Library, patience: Patience, spool_folder: Path, now: float
 
 
 def settle_doubtful(
-    library: Library, patience: Patience, now: float, photo_ids: Collection[int] | None = None
+    library: Library, probe: FilesystemProbe, now: float, photo_ids: Collection[int] | None = None
 ) -> list[Path]:
     """Confirm or abandon the journal entries (of these photos) of which nobody knows; the files they name.
 
@@ -44,8 +45,8 @@ def settle_doubtful(
             for row in rating_journal.unconfirmed(session)
             if photo_ids is None or row.photo_id in photo_ids
         ]
-    places = {row.id: _place_of(row, patience) for row in doubtful}
-    written = {row.id: was_written(patience, places[row.id], row.after_hash) for row in doubtful}
+    places = {row.id: _place_of(row, probe) for row in doubtful}
+    written = {row.id: was_written(probe, places[row.id], row.after_hash) for row in doubtful}
     if doubtful:
         with library.writing() as session:
             for row in doubtful:
@@ -53,11 +54,11 @@ def settle_doubtful(
     return list(places.values())
 
 
-def remove_strays(patience: Patience, folders: Iterable[Path], now: float) -> None:
+def remove_strays(probe: FilesystemProbe, folders: Iterable[Path], now: float) -> None:
     """Remove what a lost metadata process left in these folders before `now`, where they answer."""
     for folder in folders:
         question = functools.partial(temporaries.remove_strays, folder, older_than=now)
-        removed: list[Path] = patience.ask_or(str(folder), question, [])
+        removed: list[Path] = probe.ask_or(str(folder), question, [])
         for stray in removed:
             log.info("removed a temporary file of a killed run", file=str(stray))
 
@@ -69,14 +70,14 @@ def place_of(row: rating_journal.JournalRow) -> Path:
     return Path(row.target_path)
 
 
-def _place_of(row: rating_journal.JournalRow, patience: Patience) -> Path:
-    return patience.ask_or(row.target_path, lambda: place_of(row), Path(row.target_path))
+def _place_of(row: rating_journal.JournalRow, probe: FilesystemProbe) -> Path:
+    return probe.ask_or(row.target_path, lambda: place_of(row), Path(row.target_path))
 
 
-def was_written(patience: Patience, target: Path, after_hash: str) -> bool | None:
+def was_written(probe: FilesystemProbe, target: Path, after_hash: str) -> bool | None:
     """Whether a file was replaced as its journal entry says; None: its disk is away, nobody can tell."""
     try:
-        present, has_folder = patience.ask(str(target), lambda: (digest_of(target), target.parent.is_dir()))
+        present, has_folder = probe.ask(str(target), lambda: (digest_of(target), target.parent.is_dir()))
     except (OSError, MaclipError):
         return None
     return present == after_hash if present is not None or has_folder else None

@@ -15,23 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon import errors
-from maclip_daemon.library import jobs, leases, notes, scores
-from maclip_daemon.library.database import Library
-from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.library.queries import daemon_note
+from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.photos.decoder import Decoder
-from maclip_daemon.pipeline import watched_roots, workforce
-from maclip_daemon.pipeline.calibrating import Calibrating
-from maclip_daemon.pipeline.intake import Intake
-from maclip_daemon.pipeline.judging import Judging
-from maclip_daemon.pipeline.other_hands import OtherHands
-from maclip_daemon.pipeline.places import Place
+from maclip_daemon.pipeline import root_opening, worker_count
+from maclip_daemon.pipeline.discovery.discovery_stage import DiscoveryStage
+from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
 from maclip_daemon.pipeline.power_watch import PowerWatch
-from maclip_daemon.pipeline.rate_jobs import RateJobs
-from maclip_daemon.pipeline.rating import Rating
+from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
+from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
+from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
+from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, in_thread, log
-from maclip_daemon.pipeline.score_jobs import ScoreJobs
-from maclip_daemon.scoring.client import ScorerClient
+from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
+from maclip_daemon.pipeline.scoring.scoring_stage import ScoringStage
+from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
 
 STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
@@ -62,7 +64,7 @@ class Pipeline:
         self._spool = settings.data_dir / "spool"
         self.client = ScorerClient(settings.scoring, settings.data_dir)
         self.identity = self.client.identity()
-        self._roots = watched_roots.open_all(folders, settings, library, self.state.patience)
+        self._roots = root_opening.open_all(folders, settings, library, self.state.probe)
         self._threads: list[threading.Thread] = []
         self._tended = -math.inf
         self._clock_ahead = clock() - time.monotonic()  # from here on: the first look must notice a jump, too
@@ -75,7 +77,7 @@ class Pipeline:
         if self._power is not None:
             self._power.look()
         now = self.state.clock()
-        recover(self._library, self.state.patience, self._spool, now)
+        recover(self._library, self.state.probe, self._spool, now)
         with self._library.writing() as session:
             scale = scores.scale_for(
                 session, self.identity.metric, self.identity.model, self.identity.protocol
@@ -85,24 +87,26 @@ class Pipeline:
         if queued:
             log.info("scoring with another model", photos=queued, model=self.identity.model)
         settings, state = self.settings, self.state
-        places = [Place(self._library, state, settings.folders, root) for root in self._roots]
-        other_hands = OtherHands(self._library, state)
-        self.intake = Intake(self._library, state, places, other_hands, once=self._once)
-        count = workforce.decoders(settings.decoding, workforce.cores())
+        places = [WatchedRoot(self._library, state, settings.folders, root) for root in self._roots]
+        sidecar_monitor = SidecarMonitor(self._library, state)
+        self.intake = DiscoveryStage(self._library, state, places, sidecar_monitor, once=self._once)
+        count = worker_count.decoders(settings.decoding, worker_count.cores())
         decoders = [Decoder(settings.decoding, self.identity.protocol, self._spool) for _ in range(count)]
         score_jobs = ScoreJobs(
-            self._library, state, settings, scale.id, self._worker, 2 * count, self.intake.is_away
+            self._library, state, settings, scale.id, self._worker, 2 * count, self.intake.is_offline
         )
-        self.judging = Judging(score_jobs, state, settings, self.client, decoders)
+        self.judging = ScoringStage(score_jobs, state, settings, self.client, decoders)
         self.writer = MetadataWriter()
-        rate_jobs = RateJobs(self._library, state, settings.jobs, self._worker, self.intake.is_away)
-        self.rating = Rating(self._library, state, settings.rating, self.writer, scale.id, rate_jobs)
-        self.calibrating = Calibrating(self._library, state, settings.rating, scale.id, self.identity.edges)
+        rate_jobs = RateJobs(self._library, state, settings.jobs, self._worker, self.intake.is_offline)
+        self.rating = RatingStage(self._library, state, settings.rating, self.writer, scale.id, rate_jobs)
+        self.calibrating = CalibrationStage(
+            self._library, state, settings.rating, scale.id, self.identity.edges
+        )
         self.places = places
         self._threads = [
             in_thread(state, "folders", self.intake.run),
             in_thread(state, "scorer", self.judging.score_loop),
-            in_thread(state, "rating", functools.partial(self.rating.run, self.calibrating, other_hands)),
+            in_thread(state, "rating", functools.partial(self.rating.run, self.calibrating, sidecar_monitor)),
         ]
         for index in range(len(self.judging.decoders)):
             self._threads.append(
@@ -116,7 +120,7 @@ class Pipeline:
         """
         while not self.state.stopping.is_set():
             progress(self)
-            self.tend()
+            self.run_maintenance()
             if self.state.pauses.reasons(disks=False) or self.is_done():
                 break
             time.sleep(LOOK_S)
@@ -144,7 +148,7 @@ class Pipeline:
             counts = {kind: jobs.counts(session, kind, resting_devices=full[kind]) for kind in KINDS}
         return {kind: count.ready + count.leased for kind, count in counts.items()}
 
-    def tend(self) -> None:
+    def run_maintenance(self) -> None:
         """The housekeeping of every few seconds: leases are renewed, lost ones come back.
 
         At once when the clock was set, or the machine slept: moments that lie ahead or behind since then
@@ -210,12 +214,12 @@ class Pipeline:
             "mode": self.settings.rating.mode,
             "folders": [place.description() for place in self.places],
             "pauses": self.state.pauses.reasons(),
-            "stalled": self.state.pulse.stalled(),
+            "stalled": self.state.heartbeat.stalled(),
         }
 
     def remember(self, description: dict[str, Any]) -> bool:
         """Leave a note for `maclip status`; False: it cannot be written at the moment."""
         with contextlib.suppress(errors.Transient), self._library.writing(BRIEF_S) as session:
-            notes.put(session, "daemon", description, self.state.clock())
+            daemon_note.put(session, "daemon", description, self.state.clock())
             return True
         return False

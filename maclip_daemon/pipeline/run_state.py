@@ -10,9 +10,9 @@ from pathlib import Path
 
 import structlog
 
-from maclip_daemon.folders.patience import ANSWER_S, Patience
+from maclip_daemon.folders.filesystem_probe import ANSWER_S, FilesystemProbe
+from maclip_daemon.pipeline.heartbeat import Heartbeat
 from maclip_daemon.pipeline.pauses import AwayDisks, Pauses
-from maclip_daemon.pipeline.pulse import Pulse
 
 PAUSE_S = 30.0  # `jobs.pause_s` where no settings are at hand
 LOOK_AT_ROOT_S = 2.0  # until the folders thread has looked at a root that seems to be away
@@ -58,13 +58,13 @@ class RunState:
         self.began_at = clock()
         self.pauses = Pauses(pause_s)
         self.away = AwayDisks(pause_s)
-        self.pulse = Pulse()
+        self.heartbeat = Heartbeat()
         self.tally = Tally()
         self.fatal: BaseException | None = None
         self.is_calibrated = False
         """Whether new scores have stars at once; set by the rating thread."""
         self.stopping = threading.Event()
-        self.patience = Patience(answer_s, self.stopping)
+        self.probe = FilesystemProbe(answer_s, self.stopping)
         self.work_arrived = threading.Condition()
         self._lock = threading.Lock()
 
@@ -108,7 +108,7 @@ def in_thread(state: RunState, name: str, work: Callable[[], None]) -> threading
             log.exception("stopped by an unexpected error", part=name)
             state.stop(error)
         finally:
-            state.pulse.end(name)
+            state.heartbeat.end(name)
 
     thread = threading.Thread(target=guarded, name=name, daemon=True)
     thread.start()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from maclip_daemon.iqa.grid import ViewKind, view_count
 from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_grid import ViewKind, view_count
 
 VIEW_PIXELS = VIEW_SIZE * VIEW_SIZE
 MOST_VIEWS = 80  # of 224×224 in batches that are computed side by side: their activations take some GB

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient
 from maclip_daemon.iqa.encoder import Precision
-from maclip_daemon.iqa.judge import judge
-from maclip_daemon.iqa.loading import LoadedModel
 from maclip_daemon.iqa.metrics import Metric
+from maclip_daemon.iqa.models.loading import LoadedModel
+from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.protocols import VIEW_SIZE
 from maclip_daemon.iqa.views import Normalisation, make_views, squashed_view
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.batches import VIEW_PIXELS, Batch, Batching, Pixels
 from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory, upload
-from maclip_daemon.scoring.side_by_side import compute
+from maclip_daemon.scoring.parallel_batches import compute
 
 DEFAULT_BATCH_VIEWS = 40  # eight photos of five views; more gains nothing on processors
 _SMALL_PIXELS = 448 * 448  # a device on which no photo of this size fits is full, whatever the photo

@@ -136,7 +136,7 @@ def test_the_parent_stays_small_without_torch_and_the_scorer_leaves_when_idle(ho
     def scorers() -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):  # one of them just ended
             children = parent.children()
-            return [child for child in children if "maclip_daemon.scoring.process" in child.cmdline()]
+            return [child for child in children if "maclip_daemon.scoring.scoring_process" in child.cmdline()]
         return []
 
     until(lambda: not scorers(), "the scoring process to end")

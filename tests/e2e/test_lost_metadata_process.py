@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maclip_daemon import errors
-from maclip_daemon.library import scores
-from maclip_daemon.library.database import Library
+from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Prepared, RatingRequest
-from maclip_daemon.metadata.writer import MetadataWriter
-from maclip_daemon.pipeline import restarring
-from maclip_daemon.pipeline.rate_jobs import RateJobs
-from maclip_daemon.pipeline.rating import Rating
+from maclip_daemon.pipeline.commands import rerate
+from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
+from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import Settings
 from tests.homes import Home, make_photos
@@ -37,12 +37,12 @@ def test_every_photo_of_a_lost_batch_is_rated_singly_and_nothing_is_left_behind(
     settings = Settings(data_dir=home.data, rating={"minimum_photos": 5})
     state = RunState()
     with Library.open(home.data / "library.db") as library, DiesOverBatches() as writer:
-        restarring.calibrate(library, settings, state.clock())
+        rerate.calibrate(library, settings, state.clock())
         with library.reading() as session:
             scale = scores.active_scale(session)
         assert scale is not None
         rate_jobs = RateJobs(library, state, settings.jobs, "test", lambda path: False)
-        rating = Rating(library, state, settings.rating, writer, scale.id, rate_jobs)
+        rating = RatingStage(library, state, settings.rating, writer, scale.id, rate_jobs)
         while rating.work():
             pass
         assert writer.lost == 1

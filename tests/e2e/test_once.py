@@ -125,13 +125,13 @@ def test_undo_puts_every_file_back_and_says_which_it_left(home: Home) -> None:
 
 
 def test_another_model_scores_everything_again_beside_the_old_scores(home: Home, tmp_path: Path) -> None:
-    from maclip_daemon.iqa import seeded
+    from maclip_daemon.iqa.models import seeded_checkpoint
 
     make_photos(home.photos, 6)
     home.maclip("run", "--once", home.photos)
     first = home.scored()
     other = tmp_path / "other.safetensors"
-    seeded.write_seeded_checkpoint(other, seed=1)
+    seeded_checkpoint.write_seeded_checkpoint(other, seed=1)
     home.maclip("run", "--once", home.photos, "--model", f"file:{other}")
     second = home.scored()
     assert first.keys() == second.keys()

@@ -19,7 +19,7 @@ from pathlib import Path
 if "FAKETIME_TIMESTAMP_FILE" in os.environ:  # see set_clock.py
     time.sleep = lambda seconds: threading.Event().wait(seconds) and None
 
-if "maclip_daemon.scoring.process" in sys.orig_argv:
+if "maclip_daemon.scoring.scoring_process" in sys.orig_argv:
     import torch
     from maclip_daemon.iqa.encoder import Encoder
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import running
 from tests.faults.misbehaving_device import Device

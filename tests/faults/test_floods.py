@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maclip_daemon.pipeline.intake import PENDING_EVENTS
+from maclip_daemon.pipeline.discovery.discovery_stage import PENDING_EVENTS
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import LoggedDaemon, Memory, running
 from tests.homes import PATIENCE_S, Home, until

@@ -27,14 +27,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from maclip_daemon.folders.debounce import Debouncer
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import FoundFile
-from maclip_daemon.folders.settler import Settler
-from maclip_daemon.library import jobs, leases, photos, roots, scores
-from maclip_daemon.library.database import Library, Session
-from maclip_daemon.library.jobs import RetryPolicy
-from maclip_daemon.library.leases import LeasedJob
-from maclip_daemon.pipeline.reconciliation import Reconciliation
+from maclip_daemon.library.photos import photo_info, photo_records, root_records
+from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.queue.jobs import RetryPolicy
+from maclip_daemon.library.queue.leases import LeasedJob
+from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation
 from maclip_daemon.pipeline.run_state import RunState
 from tests.faults.conftest import Figures
 
@@ -92,10 +94,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.now = NOW
         self.photos = []
         with self.workers["a"].writing() as session:
-            root = roots.root_for(session, "/p", self.now)
+            root = root_records.root_for(session, "/p", self.now)
             for number in range(4):
                 found = FoundFile(f"/p/{number}.jpg", 1, 1, 1, number, 1)
-                self.photos.append(photos.see(session, root, found, self.now).photo_id)
+                self.photos.append(photo_records.see(session, root, found, self.now).photo_id)
         self.wanted: dict[int, int] = {}  # photo → how often it was asked for since its last valid result
         self.failed: dict[int, int] = {}
         self.dead: set[int] = set()
@@ -151,7 +153,7 @@ class QueueMachine(RuleBasedStateMachine):
             del self.valid[job.photo_id]
         with self.session_of(worker) as session:
             if how == "give back":
-                jobs.give_back(session, [job], worker, self.now)
+                jobs.release(session, [job], worker, self.now)
                 return
             if how.startswith("finish"):
                 assert jobs.finish(session, job, worker) == is_current
@@ -270,7 +272,7 @@ class ScannerMachine(RuleBasedStateMachine):
         self.was_at: dict[int, Path] = {}  # content → where the last scan with work after it found it
         self.names_known: set[Path] = set()
         with self.library.writing() as session:
-            self.root_id = roots.root_for(session, str(self.root), self.now)
+            self.root_id = root_records.root_for(session, str(self.root), self.now)
             self.scale = scores.scale_for(session, "maclip", "builtin", "spaq448").id
             scores.activate(session, self.scale)
         walked["rounds"] += 1
@@ -433,7 +435,7 @@ class ScannerMachine(RuleBasedStateMachine):
                 if (path := Path(job.path)).is_file():
                     assert jobs.finish(session, job, "a")
                     content = int(path.read_bytes())
-                    photos.set_facts(
+                    photo_info.set_photo_info(
                         session, job.photo_id, width=1, height=1, taken_at=None, pixel_hash=str(content)
                     )
                     scores.record(
@@ -444,13 +446,13 @@ class ScannerMachine(RuleBasedStateMachine):
 
     def _present(self) -> set[Path]:
         with self.library.reading() as session:
-            present = photos.present_below(session, str(self.root))
-            return {Path(str(photos.path_of(session, photo_id))) for photo_id in present}
+            present = photo_records.present_below(session, str(self.root))
+            return {Path(str(photo_records.path_of(session, photo_id))) for photo_id in present}
 
     def _score_of(self, path: Path) -> float | None:
         with self.library.reading() as session:
             stored = scores.select(scores.SCORES.c.score).where(
-                scores.SCORES.c.photo_id == photos.find(session, str(path))
+                scores.SCORES.c.photo_id == photo_records.find(session, str(path))
             )
             found: float | None = session.execute(stored).scalar()
             return found
@@ -483,7 +485,7 @@ class SettlerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.settler = Settler(SETTLE_S, max_files_per_folder=3, max_files=6)
+        self.debouncer = Debouncer(SETTLE_S, max_files_per_folder=3, max_files=6)
         self.disk = Disk()
         self.now = 1000.0
         self.version = 0
@@ -504,7 +506,7 @@ class SettlerMachine(RuleBasedStateMachine):
 
     @rule(path=st.sampled_from(PATHS))
     def tell(self, path: str) -> None:
-        self.settler.touch(path, self.now)
+        self.debouncer.touch(path, self.now)
         self.last_event[path] = self.now
         self.told.add(path)
         self.owed.add(path)
@@ -525,14 +527,14 @@ class SettlerMachine(RuleBasedStateMachine):
         path = data.draw(st.sampled_from(sorted(self.disk)))
         del self.disk[path]
         if tells:
-            self.settler.forget(path)
+            self.debouncer.forget(path)
             self.owed.discard(path)
 
     @rule(folder=st.sampled_from(["/p/a", "/p/b", "/p"]))
     def delete_folder(self, folder: str) -> None:
         for path in [path for path in self.disk if path.startswith(folder + "/")]:
             del self.disk[path]
-        self.settler.forget_folder(folder)
+        self.debouncer.forget_folder(folder)
         self.owed = {path for path in self.owed if not path.startswith(folder + "/")}
 
     @rule(seconds=st.sampled_from([0.1, 0.7, 1.0, SETTLE_S, 60.0, -5.0, -5000.0]))
@@ -542,11 +544,11 @@ class SettlerMachine(RuleBasedStateMachine):
         if seconds < 0:  # the model counts from the step as the settler does
             self.last_event = {path: at + seconds for path, at in self.last_event.items()}
             self.last_write = {path: at + seconds for path, at in self.last_write.items()}
-        self.settler.wait_s(self.now)
+        self.debouncer.wait_s(self.now)
 
     @rule()
     def look(self) -> None:
-        due = self.settler.due(self.now, self.disk.get)
+        due = self.debouncer.due(self.now, self.disk.get)
         for file in due.files:
             assert file == self.disk[file.path]
             assert file.size > 0
@@ -564,7 +566,7 @@ class SettlerMachine(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        assert self.settler.pending <= 6 + 4
+        assert self.debouncer.pending <= 6 + 4
 
     @rule()
     def all_is_told_when_it_is_quiet(self) -> None:
@@ -573,8 +575,8 @@ class SettlerMachine(RuleBasedStateMachine):
             self.now += SETTLE_S
         self.look()
         assert self.owed == set()
-        assert self.settler.pending == 0
-        assert self.settler.wait_s(self.now) is None
+        assert self.debouncer.pending == 0
+        assert self.debouncer.wait_s(self.now) is None
 
 
 def test_the_settler_reports_what_is_whole_and_nothing_else(full: bool, figures: Figures) -> None:

@@ -13,13 +13,14 @@ import pytest
 import skimage
 from PIL import Image
 
-from maclip_daemon.iqa import loading, metrics, models
-from maclip_daemon.iqa.checkpoints import load_checkpoint
-from maclip_daemon.iqa.degradation_order import share_in_order
-from maclip_daemon.iqa.degradations import Pixels
+from maclip_daemon.iqa import metrics
+from maclip_daemon.iqa.models import catalogue, loading
+from maclip_daemon.iqa.models.checkpoints import load_checkpoint
+from maclip_daemon.scorer import Scorer
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.engine import Engine
-from maclip_daemon.scoring.scorer import Scorer
+from maclip_daemon.training.degradation_order import share_in_order
+from maclip_daemon.training.degradations import Pixels
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
@@ -40,22 +41,22 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
 
 
 def test_the_weights_are_small_and_are_those_of_their_card() -> None:
-    card = json.loads(models.BUILTIN_WEIGHTS.with_suffix(".json").read_text(encoding="utf-8"))
-    resolved = models.resolve_builtin()  # checks the SHA-256
-    assert models.BUILTIN_WEIGHTS.stat().st_size <= MAXIMUM_BYTES
+    card = json.loads(catalogue.BUILTIN_WEIGHTS.with_suffix(".json").read_text(encoding="utf-8"))
+    resolved = catalogue.resolve_builtin()  # checks the SHA-256
+    assert catalogue.BUILTIN_WEIGHTS.stat().st_size <= MAXIMUM_BYTES
     assert resolved.name == f"builtin@{card['version']}"
     assert card["sha256"] in (ROOT / "docs" / "builtin-model.md").read_text(encoding="utf-8")
 
 
 def test_the_star_edges_rise() -> None:
     for metric in ("maclip", "magnitude"):
-        edges = models.resolve_builtin().edges[metric]
+        edges = catalogue.resolve_builtin().edges[metric]
         assert len(edges) == 4
         assert list(edges) == sorted(set(edges))
 
 
 def test_the_file_says_what_it_is() -> None:
-    checkpoint = load_checkpoint(models.BUILTIN_WEIGHTS)
+    checkpoint = load_checkpoint(catalogue.BUILTIN_WEIGHTS)
     assert "Good image" in checkpoint.stored_prompts
     assert "Good photo." in checkpoint.stored_prompts
     assert "High-quality image." in checkpoint.stored_prompts
@@ -88,7 +89,7 @@ def test_the_other_metrics_run_on_it_and_see_a_spoilt_photo(
 
 def test_a_score_does_not_depend_on_the_batch(photos: list[Pixels], tmp_path: Path) -> None:
     metric = metrics.maclip()
-    loaded = loading.load(models.resolve_builtin(), metric, tmp_path)
+    loaded = loading.load(catalogue.resolve_builtin(), metric, tmp_path)
     together = Engine(loaded, metric, batch=BatchSize(40)).score(photos)
     alone = [Engine(loaded, metric, batch=BatchSize(3)).score([photo])[0] for photo in photos]
     for first, second in zip(together, alone, strict=True):
@@ -102,8 +103,8 @@ def test_the_training_program_runs_through_every_part(tmp_path: Path) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     assert "tuned: score all" in finished.stdout
-    resolved = models.resolve_builtin(tmp_path / "builtin.safetensors")
-    assert resolved.protocol == models.resolve_builtin().protocol
+    resolved = catalogue.resolve_builtin(tmp_path / "builtin.safetensors")
+    assert resolved.protocol == catalogue.resolve_builtin().protocol
     again = subprocess.run(
         [*command, "--work", str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
     )

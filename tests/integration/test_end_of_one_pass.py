@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.library.database import Library
-from maclip_daemon.pipeline.intake import Intake
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.pipeline.discovery.discovery_stage import DiscoveryStage
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.settings import Settings
 from tests.homes import make_photos, until
@@ -28,8 +28,8 @@ def test_it_does_not_end_between_the_last_score_and_the_calibration(
         rating={"minimum_photos": 2},  # type: ignore[arg-type]
     )
     may_scan, may_score, may_calibrate = threading.Event(), threading.Event(), threading.Event()
-    scan = Intake.run
-    monkeypatch.setattr(Intake, "run", lambda self: may_scan.wait(PATIENCE_S) and scan(self))
+    scan = DiscoveryStage.run
+    monkeypatch.setattr(DiscoveryStage, "run", lambda self: may_scan.wait(PATIENCE_S) and scan(self))
     with Library.open(settings.data_dir / "library.db") as library:
         pipeline = Pipeline(settings, library, [photos[0].parent], once=True)
         score, waiting = pipeline.client.score, pipeline.waiting
@@ -55,7 +55,7 @@ def test_it_does_not_end_between_the_last_score_and_the_calibration(
                 return waiting()
 
             monkeypatch.setattr(pipeline, "waiting", waiting_after_the_score)
-            monkeypatch.setattr(Intake, "is_idle", True)
+            monkeypatch.setattr(DiscoveryStage, "is_idle", True)
             assert not pipeline.is_done()
             assert asked.is_set()
             may_calibrate.set()

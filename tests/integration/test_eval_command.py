@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 
 COUNT = 40
 BIQ = Path(__file__).parents[2] / "../shared/data/biq2021"
@@ -160,7 +160,7 @@ def test_real_photographs_are_read_with_their_subsets(place: Path) -> None:
 
 def test_wrong_input_is_found_without_loading_torch() -> None:
     program = (
-        "import sys, maclip_daemon.cli.evaluate, maclip_daemon.evaluation.plan, "
+        "import sys, maclip_daemon.cli.eval_command, maclip_daemon.evaluation.plan, "
         "maclip_daemon.evaluation.datasets; print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import select
 
-from maclip_daemon.library import jobs, leases, photos, roots, scores
-from maclip_daemon.library.database import Library
-from maclip_daemon.library.jobs import JobCounts
-from maclip_daemon.library.tables import SCORES
+from maclip_daemon.library.photos import photo_records, root_records
+from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.queue.jobs import JobCounts
+from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.tables import SCORES
 
 NOW = 1_780_000_000.0
 JOB_COUNT = 4000
@@ -70,10 +72,10 @@ def start(path: Path, name: str, pause_after: int = 0, wait_after: int = 0) -> s
 def path(tmp_path: Path) -> Path:
     place = tmp_path / "library.db"
     with Library.open(place) as library, library.writing() as session:
-        root = roots.root_for(session, "/p", NOW)
+        root = root_records.root_for(session, "/p", NOW)
         scores.activate(session, scores.scale_for(session, "maclip", "builtin", "spaq448").id)
         ids = [
-            photos.see(session, root, Found(f"/p/{number}.jpg", number), NOW).photo_id
+            photo_records.see(session, root, Found(f"/p/{number}.jpg", number), NOW).photo_id
             for number in range(JOB_COUNT)
         ]
         jobs.enqueue_all(session, ids, "score", NOW)
@@ -113,10 +115,10 @@ def test_a_library_killed_in_the_middle_of_a_transaction_opens_as_it_was_before(
     program = (
         "import sys, os, signal\n"
         "from pathlib import Path\n"
-        "from maclip_daemon.library.database import Library\n"
-        "from maclip_daemon.library import photos\n"
+        "from maclip_daemon.library.storage.database import Library\n"
+        "from maclip_daemon.library.photos import missing_photos\n"
         "with Library.open(Path(sys.argv[1])) as library, library.writing() as session:\n"
-        "    photos.mark_missing(session, range(4001), 1.0)\n"
+        "    missing_photos.mark_missing(session, range(4001), 1.0)\n"
         "    session.flush()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -124,13 +126,13 @@ def test_a_library_killed_in_the_middle_of_a_transaction_opens_as_it_was_before(
     assert killed.returncode == -signal.SIGKILL
     with Library.open(path) as library, library.reading() as session:
         assert library.check() == []
-        assert photos.count_missing(session) == 0
+        assert photo_records.count_missing(session) == 0
 
 
 def test_two_processes_that_make_the_same_library_at_once_make_one(tmp_path: Path) -> None:
     place = tmp_path / "data" / "library.db"
     program = (
-        "import sys; from pathlib import Path; from maclip_daemon.library.database import Library\n"
+        "import sys; from pathlib import Path; from maclip_daemon.library.storage.database import Library\n"
         "Library.open(Path(sys.argv[1])).close()"
     )
     both = [subprocess.Popen([sys.executable, "-c", program, str(place)]) for _ in range(2)]

@@ -25,9 +25,10 @@ import pytest
 from PIL import Image
 
 from maclip_daemon.errors import ChildDied, MaclipError, NoSpace, Poison
-from maclip_daemon.metadata import safe_writer, temporaries, xmp_text
+from maclip_daemon.files import safe_writer, temporaries
+from maclip_daemon.metadata.content import xmp_text
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Mode, Prepared, QualityProperties, RatingRequest
-from maclip_daemon.metadata.writer import MetadataWriter
 
 PHOTOS = Path(__file__).parents[2] / "../shared/data/photos"
 ROUNDS = 200 if os.environ.get("MACLIP_LONG") else 30  # the long form takes about a minute

@@ -11,13 +11,15 @@ from sqlalchemy import text
 
 from maclip_daemon.errors import ChildTimedOut, MaclipError, NoAnswer
 from maclip_daemon.folders.scanner import found_file
-from maclip_daemon.library import calibration, jobs, photos, roots, scores
-from maclip_daemon.library.database import Library
+from maclip_daemon.library.photos import photo_records, root_records
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.results import calibration, scores
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Prepared
-from maclip_daemon.metadata.writer import MetadataWriter
 from maclip_daemon.pipeline.pauses import AwayDisks
-from maclip_daemon.pipeline.rate_jobs import PreparedJobs, RateJobs
-from maclip_daemon.pipeline.rating import Rating
+from maclip_daemon.pipeline.rating.rate_jobs import PreparedJobs, RateJobs
+from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import Settings
 from tests.homes import make_photos, until
@@ -31,13 +33,13 @@ def home(tmp_path: Path) -> Iterator[tuple[Library, int, MetadataWriter, RunStat
     """A library with three scored photos that wait for stars, and the number of their scale."""
     with Library.open(tmp_path / "data" / "library.db") as library, MetadataWriter() as writer:
         with library.writing() as session:
-            root = roots.root_for(session, str(tmp_path), time.time())
+            root = root_records.root_for(session, str(tmp_path), time.time())
             scale = scores.scale_for(session, "maclip", "test", "native")
             scores.activate(session, scale.id)
             for path in make_photos(tmp_path / "card", 3):
                 found = found_file(str(path))
                 assert found is not None
-                photo = photos.see(session, root, found, time.time()).photo_id
+                photo = photo_records.see(session, root, found, time.time()).photo_id
                 scores.record(session, photo, scale.id, scores.ScoreRow(0.5), time.time())
                 jobs.enqueue(session, photo, "rate", time.time())
             calibration.renew(session, scale.id, SHARES, 2, time.time(), absolute_edges=(0.2, 0.4, 0.6, 0.8))
@@ -60,11 +62,11 @@ def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
         return entries
 
     monkeypatch.setattr(rate_jobs, "intend_all", then_rename)
-    rating = Rating(library, state, SETTINGS.rating, writer, scale_id, rate_jobs)
+    rating = RatingStage(library, state, SETTINGS.rating, writer, scale_id, rate_jobs)
     assert rating.work()
     with library.writing() as session:  # the watcher tells it now
-        root = roots.root_for(session, str(tmp_path), time.time())
-        assert photos.move_folder(session, str(old), str(new), root) == 3
+        root = root_records.root_for(session, str(tmp_path), time.time())
+        assert photo_records.move_folder(session, str(old), str(new), root) == 3
     until(lambda: rating.work() and len(list(new.glob("*.xmp"))) == 3, "three sidecars")
     assert list(new.glob(".maclip-*.tmp")) == []
 
@@ -86,11 +88,11 @@ def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
 
     def without_an_answer(prepared: Sequence[Prepared]) -> list[MaclipError | None]:
         commit_many(prepared)
-        monkeypatch.setattr(state.patience, "ask", ask)
+        monkeypatch.setattr(state.probe, "ask", ask)
         raise ChildTimedOut("no answer within 60 s")
 
     rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: silent)
-    rating = Rating(library, state, SETTINGS.rating, writer, scale_id, rate_jobs)
+    rating = RatingStage(library, state, SETTINGS.rating, writer, scale_id, rate_jobs)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "commit_many", without_an_answer)
         assert rating.work()

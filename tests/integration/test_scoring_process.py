@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from maclip_daemon.errors import ChildDied, EnvironmentUnfit, ModelUnavailable, Poison
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
-from maclip_daemon.scoring.client import PixelBlock, ScorerClient
+from maclip_daemon.scoring.scorer_client import PixelBlock, ScorerClient
 from maclip_daemon.settings import ScoringSettings
 
 LOST_DEVICE = """

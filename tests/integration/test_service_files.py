@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from maclip_daemon.cli import service_definition
+from maclip_daemon.cli.service import service_definition
 from maclip_daemon.errors import UsageError
 
 REPOSITORY = Path(__file__).parents[2]

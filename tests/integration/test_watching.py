@@ -18,12 +18,12 @@ import pytest
 
 from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.folders import watcher as watcher_module
+from maclip_daemon.folders.debounce import Debouncer
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.observer import ObserverWatcher
-from maclip_daemon.folders.roots import Root
+from maclip_daemon.folders.root_health import Root
 from maclip_daemon.folders.scanner import found_file, scan
-from maclip_daemon.folders.settler import Settler
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests are about inotify")
 
@@ -143,14 +143,14 @@ def test_reading_a_photo_tells_nothing(root: Path) -> None:
 
 
 def test_a_photo_written_slowly_in_pieces_settles_once_and_whole(listener: Listener, root: Path) -> None:
-    settler, whole, seen = Settler(SETTLE_S), [], 0
+    debouncer, whole, seen = Debouncer(SETTLE_S), [], 0
 
     def turn() -> list[object]:
         nonlocal seen
         for event in listener.events[seen:]:
-            settler.touch(event.path, time.monotonic())
+            debouncer.touch(event.path, time.monotonic())
             seen += 1
-        whole.extend(settler.due(time.monotonic(), found_file).files)
+        whole.extend(debouncer.due(time.monotonic(), found_file).files)
         return whole
 
     with (root / "slow.jpg").open("wb") as file:
@@ -162,7 +162,7 @@ def test_a_photo_written_slowly_in_pieces_settles_once_and_whole(listener: Liste
             assert whole == []
     until(turn)
     assert [(file.name, file.size) for file in whole] == [("slow.jpg", 10_000)]
-    until(lambda: turn() and settler.pending == 0)
+    until(lambda: turn() and debouncer.pending == 0)
     assert len(whole) == 1
 
 

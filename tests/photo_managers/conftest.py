@@ -13,8 +13,8 @@ import pyexiv2
 import pytest
 from PIL import Image, ImageFilter
 
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Mode, Prepared, QualityProperties, RatingRequest
-from maclip_daemon.metadata.writer import MetadataWriter
 from tests.photo_managers.applications import DIGIKAM_OPTIONS, Darktable, DigiKam, Screen, need
 
 QUALITY = QualityProperties(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.metadata.writer import MetadataWriter
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from tests.homes import Home, contents, make_photos
 from tests.photo_managers.applications import Darktable, Screen, need, quoted, until
 from tests.photo_managers.conftest import sidecar_of

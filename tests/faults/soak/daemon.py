@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from maclip_daemon.library.connections import CACHE_KIB
+from maclip_daemon.library.storage.connections import CACHE_KIB
 from tests.homes import Home, until
 
 MEMORY_ALLOWANCE = 20 << 20  # bytes, beyond what SQLite's page caches keep of a database that grew

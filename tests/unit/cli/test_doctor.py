@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.cli import machine
+from maclip_daemon.cli import doctor_command
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def findings() -> dict[str, tuple[str, str]]:
-    return {finding.what: (finding.state, finding.says) for finding in machine._photo_managers()}
+    return {finding.what: (finding.state, finding.says) for finding in doctor_command._photo_managers()}
 
 
 def test_applications_that_are_not_there_are_not_mentioned(configuration: Path) -> None:

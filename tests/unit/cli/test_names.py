@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 
 from maclip_daemon.cli import app
 from maclip_daemon.errors import ConfigurationError, MaclipError, ModelUnavailable, UsageError
-from maclip_daemon.iqa import metrics, model_store
-from maclip_daemon.iqa.models import builtin_card
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
-from maclip_daemon.pipeline import scoring_run
+from maclip_daemon.iqa import metrics
+from maclip_daemon.iqa.models import installed_models
+from maclip_daemon.iqa.models.catalogue import builtin_card
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
+from maclip_daemon.pipeline.commands import score_photos
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def test_pulling_what_open_clip_does_not_have_is_a_mistake_in_the_command() -> N
 
 def test_a_damaged_import_is_refused_and_named_by_verify(tmp_path: Path, data_dir: Path) -> None:
     maclip("models", "import", write_seeded_checkpoint(tmp_path / "mine.safetensors"))
-    stored = model_store.models_dir(data_dir) / "mine.safetensors"
+    stored = installed_models.models_dir(data_dir) / "mine.safetensors"
     content = bytearray(stored.read_bytes())
     content[-1] ^= 0xFF
     stored.write_bytes(content)
@@ -97,7 +98,7 @@ def test_the_csv_has_a_column_for_each_pair_of_the_metric(
 ) -> None:
     attributes = {pair.name: 0.5 for pair in metrics.parse(metric).pairs}
     row = {"path": "a.jpg", "score": 0.7, "attributes": attributes, "metric": metric, "error": None}
-    monkeypatch.setattr(scoring_run, "score", lambda *_: iter([row]))
+    monkeypatch.setattr(score_photos, "score", lambda *_: iter([row]))
     (tmp_path / "a.jpg").touch()
     output = maclip("score", tmp_path / "a.jpg", "--metric", metric, "--csv")
     (printed,) = csv.DictReader(io.StringIO(output))

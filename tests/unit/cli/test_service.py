@@ -11,7 +11,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from maclip_daemon.cli import service, service_definition, service_manager
+from maclip_daemon.cli.service import service_commands, service_definition, service_manager
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, UsageError
 
 
@@ -52,7 +52,7 @@ def calls(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(service.app, [os.fspath(argument) for argument in arguments])
+    return CliRunner().invoke(service_commands.app, [os.fspath(argument) for argument in arguments])
 
 
 def said(result: Result) -> str:
@@ -140,7 +140,7 @@ def test_the_global_flags_are_handed_on_to_the_service(photos: Path, tmp_path: P
     @whole.callback()
     def main(config: Path | None = None, data_dir: Path | None = None) -> None: ...
 
-    whole.add_typer(service.app)
+    whole.add_typer(service_commands.app)
     (tmp_path / "c.toml").touch()
     flags = ["--config", str(tmp_path / "c.toml"), "--data-dir", "/var/tmp/library"]
     result = CliRunner().invoke(whole, [*flags, "service", "print", str(photos)])
@@ -244,7 +244,7 @@ def test_the_windows_task_is_imported_from_a_file_that_schtasks_reads(
     manager = service_manager.of_this_platform()
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(service_manager, "of_this_platform", lambda: manager)
-    monkeypatch.setattr(service, "_native_platform", lambda: service.Platform.WINDOWS)
+    monkeypatch.setattr(service_commands, "_native_platform", lambda: service_commands.Platform.WINDOWS)
     assert "schtasks /Create /TN maclip /XML" in said(run("install", photos))
     assert manager.definition.read_bytes().startswith(b"\xff\xfe")
     said(run("uninstall"))

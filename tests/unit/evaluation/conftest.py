@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from maclip_daemon.evaluation.rated_images import RatedImage
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 
 Make = Callable[..., list[RatedImage]]
 

@@ -15,7 +15,8 @@ from maclip_daemon.evaluation.feature_model import FeatureModel, load_feature_mo
 from maclip_daemon.evaluation.rated_images import RatedImage
 from maclip_daemon.evaluation.runner import run
 from maclip_daemon.evaluation.score_cache import ScoreCache
-from maclip_daemon.iqa import metrics, models, protocols
+from maclip_daemon.iqa import metrics, protocols
+from maclip_daemon.iqa.models import catalogue
 from maclip_daemon.iqa.protocols import Protocol
 
 ALL = judgements([metrics.parse(name) for name in metrics.METRICS], ablations())
@@ -28,7 +29,7 @@ def _load(path: Path) -> Image.Image:
 
 
 def _model(checkpoint: Path, chosen: list[Judgement] = ALL) -> FeatureModel:
-    resolved = models.resolve(f"file:{checkpoint}", checkpoint.parent)
+    resolved = catalogue.resolve(f"file:{checkpoint}", checkpoint.parent)
     return load_feature_model(resolved, chosen, checkpoint.parent, device="cpu", precision="fp32")
 
 

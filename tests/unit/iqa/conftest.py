@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 
 GOLDEN = Path(__file__).parents[3].parent / "shared" / "golden"
 

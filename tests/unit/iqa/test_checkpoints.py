@@ -15,13 +15,13 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import save_file
 
 from maclip_daemon.errors import ModelUnavailable
-from maclip_daemon.iqa import torchscript
-from maclip_daemon.iqa.architecture import build_text_tower, build_visual_tower
-from maclip_daemon.iqa.checkpoints import load_checkpoint
 from maclip_daemon.iqa.encoder import Encoder
+from maclip_daemon.iqa.models import torchscript
+from maclip_daemon.iqa.models.architecture import build_text_tower, build_visual_tower
+from maclip_daemon.iqa.models.checkpoints import load_checkpoint
+from maclip_daemon.iqa.models.prompt_features import prompt_features
+from maclip_daemon.iqa.models.seeded_checkpoint import seeded_prompts, seeded_state
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, texts
-from maclip_daemon.iqa.seeded import seeded_prompts, seeded_state
-from maclip_daemon.iqa.text import prompt_features
 
 TEXT = CLIPTextCfg(context_length=77, vocab_size=49408, width=64, heads=1, layers=2)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
-from maclip_daemon.iqa import model_store
-from maclip_daemon.iqa.downloads import pull
-from maclip_daemon.iqa.model_store import installed
-from maclip_daemon.iqa.models import CATALOGUE, CatalogueEntry
+from maclip_daemon.iqa.models import installed_models
+from maclip_daemon.iqa.models.catalogue import CATALOGUE, CatalogueEntry
+from maclip_daemon.iqa.models.downloads import pull
+from maclip_daemon.iqa.models.installed_models import installed
 
 WEIGHTS = bytes(range(256)) * 12_000  # 3 MB, so that progress is called more than once
 
@@ -70,7 +70,7 @@ def entry(server: Server, path: str = "weights.pt", content: bytes = WEIGHTS) ->
 
 
 def partial(data_dir: Path) -> Path:
-    return model_store.models_dir(data_dir) / ".mine.partial"
+    return installed_models.models_dir(data_dir) / ".mine.partial"
 
 
 def test_a_model_is_pulled_with_progress_and_verified(server: Server, tmp_path: Path) -> None:

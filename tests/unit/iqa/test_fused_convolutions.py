@@ -10,12 +10,12 @@ from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from torch import Tensor, nn
 
 from maclip_daemon.iqa import fused_convolutions
-from maclip_daemon.iqa.architecture import build_visual_tower
 from maclip_daemon.iqa.attention_pool import MeanTokenPool
-from maclip_daemon.iqa.checkpoints import Checkpoint, load_checkpoint
 from maclip_daemon.iqa.encoder import Encoder
 from maclip_daemon.iqa.fused_convolutions import FusedBottleneck, FusedConvolution
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
+from maclip_daemon.iqa.models.architecture import build_visual_tower
+from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 
 needs_operators = pytest.mark.skipif(
     not fused_convolutions.is_available(torch.float32), reason="this PyTorch has no oneDNN on this processor"
@@ -84,10 +84,11 @@ def test_views_are_not_changed_by_encoding_them(checkpoint: Checkpoint) -> None:
 def test_the_built_in_tower_is_fused_but_for_its_strided_convolutions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from maclip_daemon.iqa import loading, metrics, models
+    from maclip_daemon.iqa import metrics
+    from maclip_daemon.iqa.models import catalogue, loading
 
     def built_in() -> Encoder:
-        return loading.load(models.resolve("builtin", Path()), metrics.maclip(), Path()).encoder
+        return loading.load(catalogue.resolve("builtin", Path()), metrics.maclip(), Path()).encoder
 
     fused = built_in()
     assert sum(isinstance(module, FusedConvolution) for module in fused._tower.modules()) > 40
@@ -135,10 +136,11 @@ def test_the_mean_token_pool_is_open_clips_attention_pool_without_its_positional
 
 
 def test_the_built_in_models_exact_beginning_lessens_what_bf16_does_to_its_features() -> None:
-    from maclip_daemon.iqa import loading, metrics, models, timm_tower
-    from maclip_daemon.iqa.timm_tower import TimmTower
+    from maclip_daemon.iqa import metrics
+    from maclip_daemon.iqa.models import catalogue, loading, timm_tower
+    from maclip_daemon.iqa.models.timm_tower import TimmTower
 
-    resolved = models.resolve("builtin", Path())
+    resolved = catalogue.resolve("builtin", Path())
     assert resolved.path is not None
     stored = load_checkpoint(resolved.path)
     assert isinstance(stored.architecture, TimmTower)

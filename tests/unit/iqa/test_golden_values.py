@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 
 from maclip_daemon.iqa import metrics
-from maclip_daemon.iqa.architecture import build_visual_tower
-from maclip_daemon.iqa.checkpoints import Checkpoint, load_checkpoint
 from maclip_daemon.iqa.encoder import Encoder
-from maclip_daemon.iqa.judge import judge
 from maclip_daemon.iqa.metrics import Metric
+from maclip_daemon.iqa.models.architecture import build_visual_tower
+from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
+from maclip_daemon.iqa.models.prompt_features import prompt_features
+from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.prompts import MACLIP_PAIRS
 from maclip_daemon.iqa.protocols import parse
-from maclip_daemon.iqa.text import prompt_features
 from maclip_daemon.iqa.views import make_views
 
 TOLERANCE = 1e-5

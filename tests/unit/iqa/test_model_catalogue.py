@@ -14,10 +14,11 @@ import torch
 from safetensors.torch import save_file
 
 from maclip_daemon.errors import EnvironmentUnfit, ModelUnavailable, UsageError
-from maclip_daemon.iqa import model_store, models
-from maclip_daemon.iqa.model_store import import_file, installed, verify
-from maclip_daemon.iqa.models import CATALOGUE, resolve, resolve_builtin
-from maclip_daemon.iqa.seeded import seeded_state
+from maclip_daemon.iqa.models import catalogue, installed_models
+from maclip_daemon.iqa.models.catalogue import CATALOGUE, resolve, resolve_builtin
+from maclip_daemon.iqa.models.importing import import_file
+from maclip_daemon.iqa.models.installed_models import installed, verify
+from maclip_daemon.iqa.models.seeded_checkpoint import seeded_state
 
 OPENAI = {"rn50": "RN50", "rn101": "RN101", "vit-b-32": "ViT-B-32", "vit-l-14": "ViT-L-14"}
 
@@ -27,11 +28,11 @@ def digest(path: Path) -> str:
 
 
 def pretend_installed(data_dir: Path, name: str, source: Path) -> None:
-    folder = model_store.models_dir(data_dir)
+    folder = installed_models.models_dir(data_dir)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / ".partial"
     partial.write_bytes(source.read_bytes())
-    model_store.install(partial, folder / f"{name}.pt", digest(source), verified=True, source="a test")
+    installed_models.install(partial, folder / f"{name}.pt", digest(source), verified=True, source="a test")
 
 
 @pytest.mark.parametrize(("name", "architecture"), OPENAI.items())
@@ -44,9 +45,10 @@ def test_openai_models_have_the_address_that_open_clip_knows(name: str, architec
 
 def test_listing_the_models_does_not_import_torch() -> None:
     program = (
-        "import sys, pathlib; from maclip_daemon.iqa import models, model_store, downloads, metrics, grid;"
-        "import maclip_daemon.scoring.client;"
-        "model_store.installed(pathlib.Path('/nonexistent'));"
+        "import sys, pathlib; from maclip_daemon.iqa import metrics, view_grid;"
+        "from maclip_daemon.iqa.models import catalogue, downloads, importing, installed_models;"
+        "import maclip_daemon.scoring.scorer_client;"
+        "installed_models.installed(pathlib.Path('/nonexistent'));"
         "sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -55,7 +57,7 @@ def test_listing_the_models_does_not_import_torch() -> None:
 def test_auto_takes_the_real_clip_when_it_is_installed_and_never_downloads(
     tmp_path: Path, seeded_path: Path
 ) -> None:
-    if models.BUILTIN_WEIGHTS.is_file():
+    if catalogue.BUILTIN_WEIGHTS.is_file():
         assert resolve("auto", tmp_path).name.startswith("builtin@")
     else:
         with pytest.raises(ModelUnavailable, match="models pull rn50-openai"):
@@ -66,7 +68,7 @@ def test_auto_takes_the_real_clip_when_it_is_installed_and_never_downloads(
 
 def test_auto_takes_no_file_that_only_bears_the_name(tmp_path: Path, seeded_path: Path) -> None:
     pretend_installed(tmp_path, "rn50-openai", seeded_path)
-    card_path = model_store.models_dir(tmp_path) / "rn50-openai.json"
+    card_path = installed_models.models_dir(tmp_path) / "rn50-openai.json"
     card_path.write_text(json.dumps(json.loads(card_path.read_text()) | {"verified": False}))
     assert resolve("auto", tmp_path).name.startswith("builtin@")
     assert resolve("rn50-openai", tmp_path).name == f"rn50-openai@{digest(seeded_path)[:8]}"
@@ -184,7 +186,7 @@ def test_an_import_from_another_kind_of_file_replaces_the_first(tmp_path: Path, 
     state = {name: value for name, value in seeded_state(2).items() if name != "prompts_features"}
     torch.save(state, tmp_path / "other.pt")
     import_file(tmp_path / "other.pt", tmp_path, name="mine")
-    kept = sorted(path.name for path in model_store.models_dir(tmp_path).iterdir())
+    kept = sorted(path.name for path in installed_models.models_dir(tmp_path).iterdir())
     assert kept == ["mine.json", "mine.pt"]
 
 
@@ -205,7 +207,7 @@ def test_what_is_no_clip_is_not_imported(tmp_path: Path) -> None:
 
 
 def test_a_damaged_card_is_named(tmp_path: Path) -> None:
-    folder = model_store.models_dir(tmp_path)
+    folder = installed_models.models_dir(tmp_path)
     folder.mkdir()
     (folder / "mine.json").write_text("{")
     with pytest.raises(EnvironmentUnfit, match=r"mine\.json cannot be read"):

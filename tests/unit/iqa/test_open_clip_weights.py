@@ -11,10 +11,10 @@ import open_clip
 import pytest
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
-from maclip_daemon.iqa import open_clip_weights
-from maclip_daemon.iqa.loading import pull_from_open_clip
-from maclip_daemon.iqa.models import resolve
-from maclip_daemon.iqa.open_clip_weights import Source, cache_dir, table
+from maclip_daemon.iqa.models import open_clip_weights
+from maclip_daemon.iqa.models.catalogue import resolve
+from maclip_daemon.iqa.models.loading import pull_from_open_clip
+from maclip_daemon.iqa.models.open_clip_weights import Source, cache_dir, table
 
 HUB_MODEL = ("ViT-B-16", "laion2b_s34b_b88k")
 
@@ -46,10 +46,10 @@ def test_the_table_is_that_of_open_clip() -> None:
 
 def test_names_are_checked_without_torch(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib; from maclip_daemon.iqa import models\n"
+        "import sys, pathlib; from maclip_daemon.iqa.models import catalogue\n"
         "from maclip_daemon.errors import MaclipError\n"
         "for name in ('RN50/yped', 'RN50/openai'):\n"
-        "    try: models.resolve(name, pathlib.Path(sys.argv[1]))\n"
+        "    try: catalogue.resolve(name, pathlib.Path(sys.argv[1]))\n"
         "    except MaclipError as error: print(type(error).__name__)\n"
         "sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
     )
@@ -111,9 +111,9 @@ def test_a_table_of_another_shape_leaves_the_answer_to_open_clip(
     (tmp_path / "open_clip" / "__init__.py").touch()
     (tmp_path / "open_clip" / "pretrained.py").write_text("_PRETRAINED = load_table()\n")
     program = (
-        "import pathlib; from maclip_daemon.iqa import models;"
-        "print(models.resolve('RN50/yped', pathlib.Path('/nonexistent')).open_clip)"
+        "import pathlib; from maclip_daemon.iqa.models import catalogue;"
+        "print(catalogue.resolve('RN50/yped', pathlib.Path('/nonexistent')).open_clip)"
     )
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(open_clip_weights.__file__).parents[2]}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(open_clip_weights.__file__).parents[3]}")
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "('RN50', 'yped')"

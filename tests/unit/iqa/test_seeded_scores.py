@@ -15,12 +15,13 @@ import torch
 from PIL import Image
 from synthetic_photos import synthetic_photo
 
-from maclip_daemon.iqa import metrics, models
-from maclip_daemon.iqa.judge import judge
-from maclip_daemon.iqa.loading import load
+from maclip_daemon.iqa import metrics
+from maclip_daemon.iqa.models import catalogue
+from maclip_daemon.iqa.models.loading import load
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
+from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.protocols import parse
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
 from maclip_daemon.iqa.views import make_views
 
 STORED = Path(__file__).with_name("seeded_scores.json")
@@ -32,7 +33,7 @@ def measure(checkpoint: Path) -> dict[str, dict[str, list[float | None]]]:
     measured: dict[str, dict[str, list[float | None]]] = {}
     for name in metrics.METRICS:
         metric = metrics.parse(name)
-        model = load(models.resolve(f"file:{checkpoint}", checkpoint.parent), metric, checkpoint.parent)
+        model = load(catalogue.resolve(f"file:{checkpoint}", checkpoint.parent), metric, checkpoint.parent)
         for protocol in PROTOCOLS:
             for seed, (width, height) in enumerate(SIZES):
                 photo = parse(protocol).resize(Image.fromarray(synthetic_photo(seed, width, height)))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from synthetic_photos import synthetic_photo
 from torch.nn import functional
 
-from maclip_daemon.iqa.grid import view_boxes, view_count
+from maclip_daemon.iqa.view_grid import view_boxes, view_count
 from maclip_daemon.iqa.views import global_view, make_views, normalise, squashed_view
 
 SIDES = st.integers(min_value=224, max_value=700)

@@ -9,8 +9,9 @@ import pytest
 from found_file import NOW, Found
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import photos, roots, scores
-from maclip_daemon.library.database import Library
+from maclip_daemon.library.photos import photo_records, root_records
+from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage.database import Library
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +41,8 @@ def add_photo(session: Session) -> Callable[..., int]:
     inodes = count(100)
 
     def add(path: str, score: float | None = None, **facts: int) -> int:
-        root = roots.root_for(session, "/photos", NOW)
-        photo = photos.see(session, root, Found(path, inode=next(inodes), **facts), NOW).photo_id
+        root = root_records.root_for(session, "/photos", NOW)
+        photo = photo_records.see(session, root, Found(path, inode=next(inodes), **facts), NOW).photo_id
         if score is not None:
             scale = scores.scale_for(session, "maclip", "builtin", "spaq448")
             scores.activate(session, scale.id)

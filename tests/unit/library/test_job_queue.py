@@ -3,10 +3,11 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import jobs, leases, photos
-from maclip_daemon.library.database import Library
-from maclip_daemon.library.jobs import JobCounts, LeasedJob, RetryPolicy
-from maclip_daemon.library.queries import failures
+from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.queries.rankings import failures
+from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.queue.jobs import JobCounts, LeasedJob, RetryPolicy
+from maclip_daemon.library.storage.database import Library
 
 NOW = 1_780_000_000.0
 POLICY = RetryPolicy(max_attempts=3, retry_base_s=2)
@@ -51,7 +52,7 @@ def test_ending_many_at_once_judges_each_by_itself(session: Session, add_photo: 
     jobs.enqueue(session, again.photo_id, "score", NOW + 1)
     assert jobs.finish(session, lost, "w")
     jobs.enqueue(session, lost.photo_id, "score", NOW)
-    jobs.give_back(session, [others], "w", NOW)
+    jobs.release(session, [others], "w", NOW)
     (held,) = [job for job in lease(session, NOW, "other") if job.photo_id == others.photo_id]
     assert jobs.finish_all(session, [done, again, lost, others], "w") == [True, False, False, False]
     assert jobs.finish_all(session, [done], "w") == [False]
@@ -104,7 +105,7 @@ def test_a_late_answer_cannot_end_a_later_job_of_the_same_photo(session: Session
     assert job.lease_number == late.lease_number, "only the number of the job tells them apart"
     assert jobs.finish_all(session, [late], "w") == [False]
     assert not jobs.finish(session, late, "w")
-    jobs.give_back(session, [late], "w", NOW + 1000)
+    jobs.release(session, [late], "w", NOW + 1000)
     assert jobs.finish(session, job, "w")
 
 
@@ -130,10 +131,10 @@ def test_failures_pause_twice_as_long_each_time_and_end_with_the_reason(
 def test_poison_is_given_up_at_once_and_a_retry_starts_afresh(session: Session, photo: int) -> None:
     (job,) = lease(session)
     assert jobs.fail(session, job, "w", "cut off", NOW, poison=True, policy=POLICY) == "dead"
-    assert photos.known_in_folder(session, "/photos")["a.jpg"].state == "failed"
+    assert photo_records.known_in_folder(session, "/photos")["a.jpg"].state == "failed"
     assert jobs.retry_dead(session, NOW, under="/elsewhere") == 0
     assert jobs.retry_dead(session, NOW, under="/photos/a.jpg") == 1
-    assert photos.known_in_folder(session, "/photos")["a.jpg"].state == "waiting"
+    assert photo_records.known_in_folder(session, "/photos")["a.jpg"].state == "waiting"
     (again,) = lease(session)
     assert again.attempts == 0
 
@@ -145,7 +146,7 @@ def test_a_pause_never_grows_beyond_an_hour() -> None:
 def test_work_given_back_counts_no_attempt_and_is_due_at_once(session: Session, photo: int) -> None:
     for _ in range(10):
         held = lease(session)
-        jobs.give_back(session, held, "w", NOW)
+        jobs.release(session, held, "w", NOW)
     assert lease(session)[0].attempts == 0
 
 

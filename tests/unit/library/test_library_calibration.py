@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import calibration, photos, scores
-from maclip_daemon.library.calibration import percentile_for, stars_for
-from maclip_daemon.library.database import Library
-from maclip_daemon.library.scores import ScoreRow
-from maclip_daemon.library.tables import CALIBRATIONS, SCORES
+from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.results import calibration, scores
+from maclip_daemon.library.results.calibration import percentile_for, stars_for
+from maclip_daemon.library.results.scores import ScoreRow
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.tables import CALIBRATIONS, SCORES
 
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
 EDGES = (0.1, 0.2, 0.3, 0.4)
@@ -102,7 +103,7 @@ def test_the_view_shows_the_same_stars_and_percentiles(
     made = renew(session, scale)
     assert made is not None
     fill_more = scores.scale_for(session, "maclip", "builtin", "spaq448").id
-    root_photo = photos.find(session, "/photos/0.jpg")
+    root_photo = photo_records.find(session, "/photos/0.jpg")
     assert root_photo is not None
     scores.record(session, root_photo, fill_more, ScoreRow(0.1), NOW)
     session.commit()
@@ -176,8 +177,8 @@ def test_missing_photos_keep_their_place_in_the_distribution(
 ) -> None:
     fill([number / 100 for number in range(60)])
     before = renew(session, scale)
-    gone = [file.photo_id for file in photos.known_in_folder(session, "/photos").values()][:40]
-    photos.mark_missing(session, gone, NOW)
+    gone = [file.photo_id for file in photo_records.known_in_folder(session, "/photos").values()][:40]
+    photo_records.mark_missing(session, gone, NOW)
     after = renew(session, scale)
     assert before is not None
     assert after is not None

@@ -14,10 +14,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace, Transient
-from maclip_daemon.library import notes, schema
-from maclip_daemon.library.database import Library
-from maclip_daemon.library.reader import open_readonly
-from maclip_daemon.library.tables import Table
+from maclip_daemon.library.queries import daemon_note
+from maclip_daemon.library.storage import schema
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.open_readonly import open_readonly
+from maclip_daemon.library.storage.tables import Table
 
 NOW = 1_780_000_000.0
 
@@ -55,7 +56,7 @@ def test_a_new_library_is_private_durable_and_ours(library: Library) -> None:
 def test_an_exception_takes_the_whole_transaction_back(library: Library) -> None:
     def half() -> None:
         with library.writing() as session:
-            notes.put(session, "state", "half done", NOW)
+            daemon_note.put(session, "state", "half done", NOW)
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -105,7 +106,7 @@ def test_a_library_of_a_newer_version_is_refused(library: Library, opened_by: ob
 
 def test_an_older_library_is_backed_up_before_it_is_migrated(library: Library) -> None:
     with library.writing() as session:
-        notes.put(session, "kept", [1], NOW)
+        daemon_note.put(session, "kept", [1], NOW)
         for view in ("photo_quality", "photo_failures"):
             session.execute(text(f"DROP VIEW {view}"))
         for table in reversed(Table.metadata.sorted_tables):
@@ -121,7 +122,7 @@ def test_an_older_library_is_backed_up_before_it_is_migrated(library: Library) -
 def test_a_damaged_library_is_refused_with_the_way_out_and_left_alone(library: Library) -> None:
     with library.writing() as session:
         for number in range(3000):
-            notes.put(session, f"note {number}", "x" * 100, NOW)
+            daemon_note.put(session, f"note {number}", "x" * 100, NOW)
     library.close()
     content = bytearray(library.path.read_bytes())
     for page in range(len(content) // 8192, len(content) // 4096 - 1, 3):  # where the notes are
@@ -165,7 +166,7 @@ def test_a_full_disk_is_named_and_nothing_is_half_written(library: Library) -> N
         with library.writing() as session:
             session.execute(text(f"PRAGMA max_page_count = {pages + 2}"))  # SQLite's own SQLITE_FULL
             for number in range(3000):
-                notes.put(session, f"note {number}", "x" * 500, NOW)
+                daemon_note.put(session, f"note {number}", "x" * 500, NOW)
 
     with pytest.raises(NoSpace, match="full"):
         fill()
@@ -176,7 +177,7 @@ def test_a_full_disk_is_named_and_nothing_is_half_written(library: Library) -> N
 
 def test_a_backup_taken_while_in_use_is_whole_private_and_opens(library: Library, tmp_path: Path) -> None:
     with library.writing() as session:
-        notes.put(session, "kept", {"a": 1}, NOW)
+        daemon_note.put(session, "kept", {"a": 1}, NOW)
     copy = tmp_path / "copy.db"
     library.backup(copy)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "data"]
@@ -229,16 +230,17 @@ def test_a_library_in_a_folder_that_cannot_be_written_can_be_read(library: Libra
 
 def test_looking_beside_a_writer_sees_the_last_whole_transaction(library: Library) -> None:
     with library.writing() as session:
-        notes.put(session, "one", 1, NOW)
+        daemon_note.put(session, "one", 1, NOW)
     with library.writing() as session:
-        notes.put(session, "two", 2, NOW)
+        daemon_note.put(session, "two", 2, NOW)
         with open_readonly(library.path) as looking, looking.reading() as reader:
             assert reader.execute("SELECT key FROM notes").fetchall() == [("one",)]
 
 
 def test_looking_needs_no_sqlalchemy_because_status_must_start_at_once() -> None:
     program = (
-        "import sys; from maclip_daemon.library import reader, queries, status, distribution;"
+        "import sys; from maclip_daemon.library.storage import open_readonly;"
+        "from maclip_daemon.library.queries import rankings, status, distribution;"
         "sys.exit(any(name in sys.modules for name in ('sqlalchemy', 'alembic', 'numpy', 'torch')))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

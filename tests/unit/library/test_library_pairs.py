@@ -7,8 +7,10 @@ from found_file import NOW
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import calibration, jobs, pairs, photos, scores, stars_due
-from maclip_daemon.library.rating_subjects import rating_subjects
+from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
+from maclip_daemon.library.queue import jobs, rating_queue
+from maclip_daemon.library.results import calibration, scores
+from maclip_daemon.library.results.rating_subjects import rating_subjects
 
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
 AddPhoto = Callable[..., int]
@@ -30,19 +32,19 @@ def test_a_jpeg_belongs_to_the_raw_of_the_same_name_in_its_folder(
     jpeg = add_photo("/photos/a/IMG_1.JPG")
     for stranger in ("b/IMG_1.jpg", "a/IMG_10.jpg", "a/IMG_1.1.jpg", "a/img_1.jpg", "a/IMG_1.tif", "a/IMG_1"):
         add_photo(f"/photos/{stranger}")
-    assert pairs.link_all(session, role_of) == 1
+    assert raw_jpeg_pairs.link_all(session, role_of) == 1
     assert linked(session) == {(jpeg, raw)}
-    pairs.unlink_all(session)
-    assert pairs.link(session, [jpeg], role_of) == []
+    raw_jpeg_pairs.unlink_all(session)
+    assert raw_jpeg_pairs.link(session, [jpeg], role_of) == []
     assert linked(session) == {(jpeg, raw)}
-    assert pairs.link(session, [raw], role_of) == [jpeg]
+    assert raw_jpeg_pairs.link(session, [raw], role_of) == [jpeg]
     assert linked(session) == {(jpeg, raw)}
 
 
 def test_names_that_are_no_utf8_make_pairs_too(session: Session, add_photo: AddPhoto) -> None:
     raw, jpeg = add_photo("/photos/\udcff.dng"), add_photo("/photos/\udcff.jpg")
-    assert pairs.link(session, [raw], role_of) == [jpeg]
-    assert pairs.link_all(session, role_of) == 1
+    assert raw_jpeg_pairs.link(session, [raw], role_of) == [jpeg]
+    assert raw_jpeg_pairs.link_all(session, role_of) == 1
     assert linked(session) == {(jpeg, raw)}
 
 
@@ -57,7 +59,7 @@ def test_the_raws_score_decides_over_both_and_the_pair_counts_once(
     separate = calibration.renew(session, scale.id, SHARES, 2, NOW)
     assert separate is not None
     assert separate.photo_count == 11
-    pairs.link_all(session, role_of)
+    raw_jpeg_pairs.link_all(session, role_of)
     made = calibration.renew(session, scale.id, SHARES, 2, NOW)
     assert made is not None
     assert made.photo_count == 10
@@ -69,7 +71,7 @@ def test_the_raws_score_decides_over_both_and_the_pair_counts_once(
     assert rows["x.jpg"][1:] == rows["x.dng"][1:] == [5, 95.0]
     for photo in (raw, jpeg):
         session.execute(text("UPDATE photos SET stars_written = 5 WHERE id = :id"), {"id": photo})
-    due = stars_due.enqueue(session, NOW)
+    due = rating_queue.enqueue(session, NOW)
     assert due == 9, "both of the pair have the stars they should have"
 
 
@@ -79,25 +81,25 @@ def test_a_jpeg_stands_for_itself_while_its_raw_has_no_score_or_is_gone(
     raw, jpeg = add_photo("/photos/x.dng"), add_photo("/photos/x.jpg", 0.5)
     scale = scores.active_scale(session)
     assert scale is not None
-    pairs.link_all(session, role_of)
+    raw_jpeg_pairs.link_all(session, role_of)
     assert [subject.score for subject in rating_subjects(session, [jpeg], scale.id)] == [0.5]
     made = calibration.renew(session, scale.id, SHARES, 1, NOW)
     assert made is not None
     assert made.photo_count == 1
-    photos.mark_missing(session, [raw], NOW)
-    pairs.link_all(session, role_of)
+    photo_records.mark_missing(session, [raw], NOW)
+    raw_jpeg_pairs.link_all(session, role_of)
     assert linked(session) == set()
-    pairs.link(session, [jpeg], role_of)
+    raw_jpeg_pairs.link(session, [jpeg], role_of)
     assert linked(session) == set()
 
 
 def test_a_pair_stays_one_while_its_disk_is_away(session: Session, add_photo: AddPhoto) -> None:
     raw, jpeg = add_photo("/photos/x.dng", 0.4), add_photo("/photos/x.jpg", 0.5)
     alone = add_photo("/photos/y.jpg", 0.5)
-    pairs.link_all(session, role_of)
-    photos.mark_missing(session, [raw, jpeg, alone], NOW)
+    raw_jpeg_pairs.link_all(session, role_of)
+    photo_records.mark_missing(session, [raw, jpeg, alone], NOW)
     for _ in range(2):  # a calibration while the disk is away
-        pairs.link_all(session, role_of)
+        raw_jpeg_pairs.link_all(session, role_of)
         assert linked(session) == {(jpeg, raw)}
 
 
@@ -105,7 +107,7 @@ def test_the_jpeg_of_a_raw_that_is_forgotten_gets_a_look_at_its_stars(
     session: Session, add_photo: AddPhoto
 ) -> None:
     raw, jpeg, other = (add_photo(f"/photos/{name}", 0.5) for name in ("x.dng", "x.jpg", "y.jpg"))
-    pairs.link_all(session, role_of)
-    photos.mark_missing(session, [raw, other], NOW)
-    assert photos.purge_missing(session, NOW) == 2
+    raw_jpeg_pairs.link_all(session, role_of)
+    photo_records.mark_missing(session, [raw, other], NOW)
+    assert photo_records.purge_missing(session, NOW) == 2
     assert [job.photo_id for job in jobs.lease(session, "rate", "w", NOW, 9, 9)] == [jpeg]

@@ -8,9 +8,12 @@ import pytest
 from found_file import NOW
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import distribution, jobs, notes, photos, queries, roots, scores
-from maclip_daemon.library.database import Library
-from maclip_daemon.library.status import status
+from maclip_daemon.library.photos import photo_records, root_records
+from maclip_daemon.library.queries import daemon_note, distribution, rankings
+from maclip_daemon.library.queries.status import status
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage.database import Library
 
 AddPhoto = Callable[..., int]
 
@@ -31,9 +34,9 @@ def shoots(session: Session, add_photo: AddPhoto, library: Library) -> dict[str,
             found[path] = round(level + random_numbers.gauss(0, 0.1), 2)
             add_photo(path, found[path])
     for path in ("/photos/bad/3.jpg", "/photos/good/5.jpg", "/other/7.jpg"):
-        photo = photos.find(session, path)
+        photo = photo_records.find(session, path)
         assert photo is not None
-        photos.mark_missing(session, [photo], NOW)
+        photo_records.mark_missing(session, [photo], NOW)
         del found[path]
     session.commit()
     return found
@@ -43,13 +46,13 @@ def shoots(session: Session, add_photo: AddPhoto, library: Library) -> dict[str,
 def test_the_worst_and_the_best_are_those_of_a_plain_sort(
     library: Library, shoots: dict[str, float], monkeypatch: pytest.MonkeyPatch, look_ahead: int
 ) -> None:
-    monkeypatch.setattr(queries, "LOOK_AHEAD", look_ahead)
+    monkeypatch.setattr(rankings, "LOOK_AHEAD", look_ahead)
     folders = [None, "/", "/photos", "/photos/", "/photos/good", "/photos/bad", "/photos/ba", "/nowhere"]
     with library.reader() as reader:
         for under, count in product(folders, (1, 7, 150, 1000)):
             prefix = "" if under is None else under.rstrip("/") + "/"
             values = sorted(score for path, score in shoots.items() if path.startswith(prefix))
-            worst, best = queries.worst(reader, count, under), queries.best(reader, count, under)
+            worst, best = rankings.worst(reader, count, under), rankings.best(reader, count, under)
             assert [row.score for row in worst] == values[:count]
             assert [row.score for row in best] == values[::-1][:count]
             assert all(
@@ -59,7 +62,7 @@ def test_the_worst_and_the_best_are_those_of_a_plain_sort(
 
 def test_a_row_knows_its_folder_name_and_scale(library: Library, shoots: dict[str, float]) -> None:
     with library.reader() as reader:
-        (row,) = queries.worst(reader, 1)
+        (row,) = rankings.worst(reader, 1)
     assert os.path.join(row.folder, row.file_name) == row.path
     assert (row.metric, row.model, row.protocol, row.state) == ("maclip", "builtin", "spaq448", "scored")
     assert (row.stars, row.percentile) == (None, None)
@@ -77,9 +80,9 @@ def test_show_tells_all_of_a_photo(session: Session, add_photo: AddPhoto, librar
     jobs.fail(session, job, "w", "share away", NOW, poison=False, policy=jobs.RetryPolicy())
     session.commit()
     with library.reader() as reader:
-        shown = queries.show(reader, "/photos/\udcff.jpg")
-        waits = queries.show(reader, "/photos/w.jpg")
-        assert queries.show(reader, "/photos/none.jpg") is None
+        shown = rankings.show(reader, "/photos/\udcff.jpg")
+        waits = rankings.show(reader, "/photos/w.jpg")
+        assert rankings.show(reader, "/photos/none.jpg") is None
     assert shown is not None
     assert shown.quality is not None
     assert (shown.quality.score, shown.details, shown.precision) == (0.5, {"views": [0.4, 0.6]}, "bf16")
@@ -88,13 +91,13 @@ def test_show_tells_all_of_a_photo(session: Session, add_photo: AddPhoto, librar
 
 
 def test_status_counts_what_there_is(session: Session, add_photo: AddPhoto, library: Library) -> None:
-    photos.mark_missing(session, [add_photo("/photos/a.jpg")], NOW)
+    photo_records.mark_missing(session, [add_photo("/photos/a.jpg")], NOW)
     jobs.enqueue(session, add_photo("/photos/b.jpg"), "score", NOW)
-    photos.set_rating(session, add_photo("/photos/c.jpg", 0.5), 4, "person")
-    roots.scanned(session, roots.root_for(session, "/photos", NOW), NOW)
-    notes.put(session, "daemon", {"state": "working"}, NOW)
-    notes.put(session, "warning", "old", NOW)
-    notes.put(session, "warning", "inotify is short", NOW)
+    photo_records.set_rating(session, add_photo("/photos/c.jpg", 0.5), 4, "person")
+    root_records.scanned(session, root_records.root_for(session, "/photos", NOW), NOW)
+    daemon_note.put(session, "daemon", {"state": "working"}, NOW)
+    daemon_note.put(session, "warning", "old", NOW)
+    daemon_note.put(session, "warning", "inotify is short", NOW)
     session.commit()
     with library.reader() as reader:
         found = status(reader)
@@ -109,8 +112,8 @@ def test_status_counts_what_there_is(session: Session, add_photo: AddPhoto, libr
 
 def test_an_empty_library_has_nothing_to_say_and_does_not_fail(library: Library) -> None:
     with library.reader() as reader:
-        assert queries.worst(reader, 5) == queries.best(reader, 5, "/photos") == []
-        assert list(queries.failures(reader)) == []
+        assert rankings.worst(reader, 5) == rankings.best(reader, 5, "/photos") == []
+        assert list(rankings.failures(reader)) == []
         assert distribution.score_summary(reader) is None
         assert distribution.histogram(reader) == []
         assert status(reader).scale is None

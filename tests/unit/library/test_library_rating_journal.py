@@ -5,8 +5,10 @@ from found_file import NOW
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import calibration, jobs, photos, rating_journal, roots, scores, stars_due
-from maclip_daemon.library.tables import PHOTOS
+from maclip_daemon.library.photos import photo_records, root_records
+from maclip_daemon.library.queue import jobs, rating_queue
+from maclip_daemon.library.results import calibration, rating_journal, scores
+from maclip_daemon.library.storage.tables import PHOTOS
 
 AddPhoto = Callable[..., int]
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
@@ -92,25 +94,25 @@ def test_only_photos_whose_stars_differ_are_asked_for(session: Session, add_phot
     calibrate(session)
     for name, stars in (("right", 3), ("wrong", 2), ("undone", 2)):
         rating_journal.confirm(session, intend(session, ids[name], f"/photos/{name}.xmp", stars), NOW)
-    photos.set_rating(session, ids["person"], 4, "person")
+    photo_records.set_rating(session, ids["person"], 4, "person")
     chain = rating_journal.undo_chain(session, "/photos/undone.xmp")
     rating_journal.mark_undone(session, [row.id for row in chain], NOW)
-    assert stars_due.enqueue(session, NOW) == 2
+    assert rating_queue.enqueue(session, NOW) == 2
     leased = jobs.lease(session, "rate", "w", NOW, 9, 9)
     assert {job.photo_id for job in leased} == {ids["new"], ids["wrong"]}
-    assert stars_due.enqueue(session, NOW, again=True) == 3
+    assert rating_queue.enqueue(session, NOW, again=True) == 3
 
 
 def test_without_a_calibration_nobody_is_rated(session: Session, photo: int) -> None:
-    assert stars_due.enqueue(session, NOW) == 0
+    assert rating_queue.enqueue(session, NOW) == 0
 
 
 def test_a_rating_in_hand_is_done_again_when_the_stars_move(session: Session, photo: int) -> None:
     calibrate(session)
-    stars_due.enqueue(session, NOW)
+    rating_queue.enqueue(session, NOW)
     (job,) = jobs.lease(session, "rate", "w", NOW, 9, 9)
     calibrate(session, (0.5, 0.6, 0.7, 0.8))
-    stars_due.enqueue(session, NOW)
+    rating_queue.enqueue(session, NOW)
     assert not jobs.finish(session, job, "w")
     assert jobs.counts(session, "rate").ready == 1
 
@@ -122,6 +124,6 @@ def test_the_journal_follows_a_photo_to_any_name(
 ) -> None:
     photo = add_photo(old, 0.5)
     rating_journal.confirm(session, intend(session, photo, f"{old}.xmp"), NOW)
-    photos.move(session, photo, new, roots.root_for(session, "/photos", NOW))
+    photo_records.move(session, photo, new, root_records.root_for(session, "/photos", NOW))
     (row,) = rating_journal.undo_chain(session, f"{new}.xmp")
     assert (row.target_path, row.origin_path) == (f"{new}.xmp", f"{old}.xmp")

@@ -6,9 +6,11 @@ from found_file import NOW
 from sqlalchemy.orm import Session
 
 from maclip_daemon.errors import Poison
-from maclip_daemon.library import jobs, photos, scores
-from maclip_daemon.library.jobs import JobCounts
-from maclip_daemon.library.scores import ScoreRow
+from maclip_daemon.library.photos import photo_info, photo_records
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.queue.jobs import JobCounts
+from maclip_daemon.library.results import scores
+from maclip_daemon.library.results.scores import ScoreRow
 
 AddPhoto = Callable[..., int]
 
@@ -21,18 +23,18 @@ def scale(session: Session) -> int:
 
 
 def state_of(session: Session, name: str) -> str:
-    return photos.known_in_folder(session, "/photos")[name].state
+    return photo_records.known_in_folder(session, "/photos")[name].state
 
 
 def test_a_scale_is_known_by_its_three_names(session: Session, scale: int) -> None:
     assert scores.scale_for(session, "maclip", "builtin", "spaq448").id == scale
     assert scores.scale_for(session, "maclip", "builtin", "native").id != scale
-    assert scores.active_scale(session) == scores.KnownScale(scale, "maclip", "builtin", "spaq448")
+    assert scores.active_scale(session) == scores.StoredConfig(scale, "maclip", "builtin", "spaq448")
 
 
 def test_a_second_score_replaces_the_first(session: Session, scale: int, add_photo: AddPhoto) -> None:
     photo = add_photo("/photos/a.jpg")
-    photos.set_facts(session, photo, width=1, height=1, taken_at=None, pixel_hash="p")
+    photo_info.set_photo_info(session, photo, width=1, height=1, taken_at=None, pixel_hash="p")
     for value in (0.2, 0.7):
         scores.record(session, photo, scale, ScoreRow(value, q_sim=0.1, details={"views": [value]}), NOW)
     assert scores.find_by_pixel_hash(session, "p", scale) == ScoreRow(
@@ -57,7 +59,7 @@ def test_what_is_no_number_is_never_stored(
 def test_a_new_model_makes_photos_wait_and_asks_for_each_once(session: Session, add_photo: AddPhoto) -> None:
     first, second = add_photo("/photos/a.jpg", 0.3), add_photo("/photos/b.jpg", 0.4)
     missing = add_photo("/photos/c.jpg", 0.5)
-    photos.mark_missing(session, [missing], NOW)
+    photo_records.mark_missing(session, [missing], NOW)
     better = scores.scale_for(session, "maclip", "rn50-openai", "spaq448")
     scores.record(session, second, better.id, ScoreRow(0.6), NOW)
     scores.activate(session, better.id)

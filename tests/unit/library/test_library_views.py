@@ -9,9 +9,11 @@ import pytest
 from found_file import NOW
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library import calibration, jobs, photos, scores
-from maclip_daemon.library.database import Library
-from maclip_daemon.library.planner_statistics import STATISTICS
+from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.results import calibration, scores
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.planner_statistics import STATISTICS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "database.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -151,7 +153,7 @@ def test_failures_are_shown_until_they_are_tried_again_or_gone(
     for job in jobs.lease(session, "score", "w", NOW, 9, 9):
         jobs.fail(session, job, "w", "cut off", NOW, poison=True, policy=jobs.RetryPolicy())
     jobs.retry_dead(session, NOW, "/photos/a.jpg")
-    photos.mark_missing(session, [ids[1]], NOW)
+    photo_records.mark_missing(session, [ids[1]], NOW)
     session.commit()
     with library.reader() as reader:
         rows = reader.execute("SELECT path, reason, attempts FROM photo_failures").fetchall()

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from metadata_samples import DARKTABLE_SIDECAR, QUALITY, MakePhoto, accepted, files_in, xmp_of
 
-from maclip_daemon.metadata import bucket_tags, commitment, preparation, undo
-from maclip_daemon.metadata.bucket_tags import DIGIKAM_KEY, FLAT_KEY, HIERARCHICAL_KEY
 from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.sidecars import bucket_tags
+from maclip_daemon.metadata.sidecars.bucket_tags import DIGIKAM_KEY, FLAT_KEY, HIERARCHICAL_KEY
+from maclip_daemon.metadata.writing import commit_write, preparation, undo_file
 
 
 def rated(photo: Path, percentile: float | None, *, on: bool = True, last: int | None = None) -> Prepared:
     request = RatingRequest(photo, replace(QUALITY, percentile=percentile), last_written=last, bucket_tags=on)
     prepared = preparation.prepare(request)
     if prepared.status == "prepared":
-        commitment.commit_many([prepared])
+        commit_write.commit_many([prepared])
     return prepared
 
 
@@ -54,7 +55,7 @@ def test_only_ours_is_replaced_and_the_others_keep_their_order(make_photo: MakeP
     assert xmp_of(sidecar)[HIERARCHICAL_KEY] == ["Orte|Hafen"]
     assert xmp_of(sidecar)[FLAT_KEY] == ["Hafen", "Kräne"]
     for entry in (third, second, first):
-        assert undo.undo(entry.undo_entry).status == "restored"
+        assert undo_file.undo(entry.undo_entry).status == "restored"
     assert files_in(photo.parent) == before
 
 
@@ -75,8 +76,8 @@ def test_a_list_that_would_hide_tags_of_another_program_is_not_begun() -> None:
 def test_embedding_leaves_iptc_keywords_visible(make_photo: MakePhoto) -> None:
     photo = make_photo("a.jpg", tags={"Iptc.Application2.Keywords": ["Hafen"]})
     request = RatingRequest(photo, QUALITY, "embed", bucket_tags=True)
-    commitment.commit_many([accepted(preparation.prepare(request))])
+    commit_write.commit_many([accepted(preparation.prepare(request))])
     assert not {FLAT_KEY, HIERARCHICAL_KEY, DIGIKAM_KEY} & xmp_of(photo).keys()
     other = make_photo("b.jpg")
-    commitment.commit_many([accepted(preparation.prepare(replace(request, photo=other)))])
+    commit_write.commit_many([accepted(preparation.prepare(replace(request, photo=other)))])
     assert xmp_of(other)[FLAT_KEY] == ["quality|40-49"]

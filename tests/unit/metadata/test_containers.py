@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from metadata_samples import MakePhoto
 
-from maclip_daemon.metadata import containers
-from maclip_daemon.metadata.refusal import Refused
+from maclip_daemon.errors import WriteRefused
+from maclip_daemon.metadata.content import containers
 
 
 def segment(marker: int, content: bytes) -> bytes:
@@ -49,11 +49,11 @@ def test_exif_may_change_only_where_a_rating_was_set_and_never_in_length(make_ph
 def test_files_that_end_too_early_are_not_embedded_into(make_photo: MakePhoto) -> None:
     for name, size in (("a.jpg", 300), ("a.png", 200), ("a.webp", 500)):
         data = make_photo(name).read_bytes()[:size]
-        with pytest.raises(Refused):
+        with pytest.raises(WriteRefused):
             containers.refuse_unsuitable(data)
 
 
 def test_other_formats_are_refused_by_their_content() -> None:
     for data in (b"", b"II*\0", b"\0\0\0\x18ftypheic"):
-        with pytest.raises(Refused, match="neither JPEG nor PNG nor WebP"):
+        with pytest.raises(WriteRefused, match="neither JPEG nor PNG nor WebP"):
             containers.kind_of(data)

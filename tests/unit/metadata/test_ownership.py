@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from maclip_daemon.metadata.ownership import fields_in_step, owner_of
+from maclip_daemon.metadata.sidecars.ownership import fields_in_step, owner_of
 
 R, S = "Xmp.xmp.Rating", "Xmp.maclip.Stars"
 

@@ -24,15 +24,19 @@ from metadata_samples import (
 from PIL import Image
 
 from maclip_daemon.errors import FileChanged, MaclipError
-from maclip_daemon.metadata import commitment, effective, process, tags, temporaries, xmp_text
+from maclip_daemon.files import temporaries
+from maclip_daemon.metadata.child import metadata_process
+from maclip_daemon.metadata.content import exiv2_tags, xmp_text
 from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.sidecars import read_metadata
+from maclip_daemon.metadata.writing import commit_write
 
 XMP = "/http://ns.adobe.com/xap/1.0/ "
 OURS = "/http://ns.maclip-daemon/quality/1.0/ "
 
 
 def prepare(request: RatingRequest) -> Prepared:
-    result = process.prepare_many([request])[0]
+    result = metadata_process.prepare_many([request])[0]
     if isinstance(result, MaclipError):
         raise result
     return result
@@ -40,7 +44,7 @@ def prepare(request: RatingRequest) -> Prepared:
 
 def write(request: RatingRequest) -> Prepared:
     prepared = accepted(prepare(request))
-    assert commitment.commit_many([prepared]) == [None]
+    assert commit_write.commit_many([prepared]) == [None]
     return prepared
 
 
@@ -97,7 +101,7 @@ def test_nothing_a_person_can_see_changes_before_the_commit(make_photo: MakePhot
     prepared = accepted(prepare(RatingRequest(photo, QUALITY)))
     seen = files_in(tmp_path)
     assert {name for name in seen if not temporaries.is_temporary(name)} == set(before)
-    commitment.discard(prepared)
+    commit_write.discard(prepared)
     assert files_in(tmp_path) == before
 
 
@@ -134,7 +138,7 @@ def test_embedded_exif_ratings_are_kept_in_step(make_photo: MakePhoto) -> None:
     write(RatingRequest(photo, QUALITY, "embed"))
     exif = exif_of(photo)
     assert (exif["Exif.Image.Rating"], exif["Exif.Image.RatingPercent"]) == ("4", "75")
-    assert effective.inspect(photo, 4).owner == "maclip"
+    assert read_metadata.inspect(photo, 4).owner == "maclip"
 
 
 def test_a_percentile_that_is_no_longer_known_is_removed(make_photo: MakePhoto) -> None:
@@ -180,7 +184,7 @@ def test_a_change_between_prepare_and_commit_stays(make_photo: MakePhoto, tmp_pa
         prepared = accepted(prepare(RatingRequest(photo, QUALITY)))
         target.write_bytes(theirs)
         with pytest.raises(FileChanged):
-            commitment.commit(prepared)
+            commit_write.commit(prepared)
         assert target.read_bytes() == theirs
         assert set(files_in(tmp_path)) == {"IMG_1.jpg", "IMG_1.jpg.xmp"}
 
@@ -190,7 +194,7 @@ def test_a_lightroom_sidecar_that_appears_meanwhile_is_not_joined_by_ours(make_p
     prepared = accepted(prepare(RatingRequest(photo, QUALITY)))
     photo.with_suffix(".xmp").write_bytes(DARKTABLE_SIDECAR)
     with pytest.raises(FileChanged):
-        commitment.commit(prepared)
+        commit_write.commit(prepared)
     assert not photo.with_name("IMG_1.jpg.xmp").exists()
 
 
@@ -199,14 +203,14 @@ def test_a_photo_that_changed_meanwhile_is_prepared_again(make_photo: MakePhoto)
     prepared = accepted(prepare(RatingRequest(photo, QUALITY)))
     make_photo(seed=2)
     with pytest.raises(FileChanged):
-        commitment.commit(prepared)
+        commit_write.commit(prepared)
     assert set(files_in(photo.parent)) == {"IMG_1.jpg"}
 
 
 def test_committing_twice_is_harmless(make_photo: MakePhoto, tmp_path: Path) -> None:
     prepared = write(RatingRequest(make_photo(), QUALITY))
     before = files_in(tmp_path)
-    assert commitment.commit_many([prepared]) == [None]
+    assert commit_write.commit_many([prepared]) == [None]
     assert files_in(tmp_path) == before
 
 
@@ -265,9 +269,9 @@ def test_a_sidecar_that_would_lose_an_edit_in_rewriting_is_left_untouched(
     photo = make_photo()
     target = photo.with_name("IMG_1.jpg.xmp")
     target.write_bytes(DARKTABLE_SIDECAR)
-    faithful = tags.change_sidecar
+    faithful = exiv2_tags.change_sidecar
     monkeypatch.setattr(
-        tags,
+        exiv2_tags,
         "change_sidecar",
         lambda data, values: faithful(data.replace(b'darktable:operation="flip"', b""), values),
     )
@@ -378,7 +382,7 @@ def test_stars_that_a_person_gave_in_the_photo_while_it_has_our_sidecar_are_thei
     assert outcome.status == "person"
     assert outcome.found is not None
     assert outcome.found.rating == 5
-    assert effective.inspect(photo, 4).owner == "person"
+    assert read_metadata.inspect(photo, 4).owner == "person"
     assert sidecar.read_bytes() == ours
 
 
@@ -389,4 +393,4 @@ def test_an_older_embedding_of_ours_beside_a_sidecar_is_nobodys_rating(make_phot
     first = write(RatingRequest(photo, replace(QUALITY, stars=2), last_written=4))
     assert first.target == photo.with_name(photo.name + ".xmp")
     assert write(RatingRequest(photo, replace(QUALITY, stars=5), last_written=2)).rating == 5
-    assert effective.inspect(photo, 5).owner == "maclip"
+    assert read_metadata.inspect(photo, 5).owner == "maclip"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from metadata_samples import DARKTABLE_SIDECAR
 
-from maclip_daemon.errors import FileChanged, NoSpace, ReadOnly, Transient
-from maclip_daemon.metadata import safe_writer, tags, temporaries, xmp_text
-from maclip_daemon.metadata.refusal import Refused
+from maclip_daemon.errors import FileChanged, NoSpace, ReadOnly, Transient, WriteRefused
+from maclip_daemon.files import safe_writer, temporaries
+from maclip_daemon.metadata.content import exiv2_tags, xmp_text
 
 
 def no_links(*_: object) -> None:
@@ -39,7 +39,7 @@ def test_a_new_file_never_replaces_one_that_someone_else_made_meanwhile(
     [
         (errno.ENOSPC, NoSpace),
         (errno.EDQUOT, NoSpace),
-        (errno.EACCES, Refused),
+        (errno.EACCES, WriteRefused),
         (errno.EROFS, ReadOnly),
         (errno.ENOENT, FileChanged),
         (errno.EIO, Transient),
@@ -55,7 +55,7 @@ def test_the_systems_errors_get_a_name_and_the_files_path(number: int, kind: typ
 
 def test_a_fifo_is_not_waited_for_and_a_link_is_not_followed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(Refused, match="regular"):
+    with pytest.raises(WriteRefused, match="regular"):
         safe_writer.read_regular(tmp_path / "fifo")
     (tmp_path / "link").symlink_to(tmp_path / "fifo")
     with pytest.raises(OSError, match="symbolic links"):
@@ -70,7 +70,7 @@ def test_a_failed_temporary_file_is_not_left_behind(tmp_path: Path) -> None:
 
 
 def test_a_removed_property_does_not_come_back_from_exiv2s_mirror() -> None:
-    changed = tags.change_sidecar(DARKTABLE_SIDECAR, {"Xmp.dc.subject": None, "Xmp.dc.title": None})
+    changed = exiv2_tags.change_sidecar(DARKTABLE_SIDECAR, {"Xmp.dc.subject": None, "Xmp.dc.title": None})
     assert not [path for path in xmp_text.read(changed) if "subject" in path or "title" in path][1:]
     assert b"<dc:subject" not in changed
     assert b"<dc:title" not in changed

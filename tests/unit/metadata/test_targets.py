@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.errors import FileChanged
-from maclip_daemon.metadata import targets
-from maclip_daemon.metadata.refusal import Refused
+from maclip_daemon.errors import FileChanged, WriteRefused
+from maclip_daemon.metadata.sidecars import targets
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -40,7 +39,7 @@ def test_into_a_sidecar_shared_by_raw_and_jpeg_only_the_score_of_the_raw_goes(
 ) -> None:
     touch(tmp_path, "IMG.JPG", raw, "IMG.xmp")
     assert targets.choose(tmp_path / raw, "sidecar").path.name == "IMG.xmp"
-    with pytest.raises(Refused, match="only the RAW's score"):
+    with pytest.raises(WriteRefused, match="only the RAW's score"):
         targets.choose(tmp_path / "IMG.JPG", "sidecar")
 
 
@@ -55,7 +54,7 @@ def test_the_sidecar_name_of_a_darktable_duplicate_is_never_written(
     tmp_path: Path, sidecar: list[str]
 ) -> None:
     touch(tmp_path, "IMG.jpg", "IMG_01.jpg", *sidecar)
-    with pytest.raises(Refused, match=r"duplicate of IMG\.jpg"):
+    with pytest.raises(WriteRefused, match=r"duplicate of IMG\.jpg"):
         targets.choose(tmp_path / "IMG_01.jpg", "sidecar")
     assert targets.choose(tmp_path / "IMG.jpg", "sidecar").path.name == "IMG.jpg.xmp"
 
@@ -76,7 +75,7 @@ def test_a_duplicate_lookalike_with_a_lightroom_sidecar_is_rated_there(tmp_path:
 def test_a_name_without_room_for_the_suffix_is_refused_with_the_way_out(tmp_path: Path) -> None:
     name = "ä" * 125 + "a.jpg"  # 255 bytes
     touch(tmp_path, name)
-    with pytest.raises(Refused, match="too long"):
+    with pytest.raises(WriteRefused, match="too long"):
         targets.choose(tmp_path / name, "sidecar")
     assert targets.choose(tmp_path / name, "embed").kind == "embed"
 
@@ -87,7 +86,7 @@ def test_a_sidecar_that_is_a_link_or_a_folder_is_left_alone(tmp_path: Path) -> N
     (tmp_path / "B.jpg.xmp").mkdir()
     (tmp_path / "C.xmp").symlink_to(tmp_path / "nowhere")
     for name in ("IMG.jpg", "B.jpg", "C.jpg"):
-        with pytest.raises(Refused, match="not a regular file"):
+        with pytest.raises(WriteRefused, match="not a regular file"):
             targets.choose(tmp_path / name, "sidecar")
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from maclip_daemon.metadata import temporaries
+from maclip_daemon.files import temporaries
 
 
 def test_every_new_name_is_hidden_recognised_and_different(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from metadata_samples import DARKTABLE_SIDECAR
 
-from maclip_daemon.metadata import xmp_text
-from maclip_daemon.metadata.refusal import Refused
+from maclip_daemon.errors import WriteRefused
+from maclip_daemon.metadata.content import xmp_text
 
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -28,7 +28,7 @@ STRANGER = BOMB.replace(b'"aaaaaaaaaa"', b'SYSTEM "file:///etc/passwd"')
     ],
 )
 def test_what_no_parser_should_see_is_refused(data: bytes, reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(WriteRefused, match=reason):
         xmp_text.read(data)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from maclip_daemon.errors import Poison, Transient
 from maclip_daemon.iqa.protocols import parse
-from maclip_daemon.photos.damage import told_as_poison
+from maclip_daemon.photos.decode_errors import told_as_poison
 from maclip_daemon.photos.decoding import Decoded, decode
 
 NATIVE = parse("native")

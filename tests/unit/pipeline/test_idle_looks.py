@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.library.database import Library
-from maclip_daemon.pipeline.rate_jobs import RateJobs
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.run_state import RunState
-from maclip_daemon.pipeline.score_jobs import ScoreJobs
+from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
 from maclip_daemon.settings import Settings
 
 

@@ -3,9 +3,9 @@
 import threading
 from pathlib import Path
 
-from maclip_daemon.library.jobs import LeasedJob
+from maclip_daemon.library.queue.jobs import LeasedJob
 from maclip_daemon.photos.decoder import DecodedPhoto
-from maclip_daemon.pipeline.look_ahead import LookAhead, Ready
+from maclip_daemon.pipeline.scoring.look_ahead import LookAhead, Ready
 
 
 def ready(number: int, side: int = 10) -> Ready:

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import threading
 
-from maclip_daemon.pipeline.pulse import Pulse
+from maclip_daemon.pipeline.heartbeat import Heartbeat
 from maclip_daemon.pipeline.run_state import RunState, in_thread
 
 
 def test_a_part_that_does_not_report_in_time_has_stalled() -> None:
     now = [100.0]
-    pulse = Pulse(clock=lambda: now[0])
-    pulse.beat("decoder", 10)
-    pulse.beat("rating", 60)
+    heartbeat = Heartbeat(clock=lambda: now[0])
+    heartbeat.beat("decoder", 10)
+    heartbeat.beat("rating", 60)
     now[0] += 11
-    assert pulse.stalled() == ["decoder"]
-    pulse.beat("decoder", 10)
-    assert pulse.stalled() == []
+    assert heartbeat.stalled() == ["decoder"]
+    heartbeat.beat("decoder", 10)
+    assert heartbeat.stalled() == []
     now[0] += 100
-    pulse.end("decoder")
-    assert pulse.stalled() == ["rating"]
+    heartbeat.end("decoder")
+    assert heartbeat.stalled() == ["rating"]
 
 
 def test_an_error_that_a_thread_does_not_handle_stops_the_run_and_is_kept() -> None:
     state = RunState()
 
     def work() -> None:
-        state.pulse.beat("worker", -1)
+        state.heartbeat.beat("worker", -1)
         raise ZeroDivisionError
 
     in_thread(state, "worker", work).join(10)
     assert state.stopping.is_set()
     assert isinstance(state.fatal, ZeroDivisionError)
-    assert state.pulse.stalled() == []
+    assert state.heartbeat.stalled() == []
 
 
 def test_a_stop_wakes_whoever_waits_for_work() -> None:

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from maclip_daemon.errors import EnvironmentUnfit, Poison, Transient
-from maclip_daemon.iqa import metrics, models
-from maclip_daemon.iqa.loading import LoadedModel, load
+from maclip_daemon.iqa import metrics
+from maclip_daemon.iqa.models import catalogue
+from maclip_daemon.iqa.models.loading import LoadedModel, load
+from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.iqa.seeded import write_seeded_checkpoint
 from maclip_daemon.scoring import engine as engine_module
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.device import upload
@@ -31,7 +32,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def loaded(checkpoint: Path, metric: str = "maclip") -> LoadedModel:
     return load(
-        models.resolve(f"file:{checkpoint}", checkpoint.parent), metrics.parse(metric), checkpoint.parent
+        catalogue.resolve(f"file:{checkpoint}", checkpoint.parent), metrics.parse(metric), checkpoint.parent
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from maclip_daemon.errors import ChildDied, ModelUnavailable, Poison, Transient, UsageError
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.scoring.client import PixelBlock, ScorerClient
+from maclip_daemon.scoring.scorer_client import PixelBlock, ScorerClient
 from maclip_daemon.settings import ScoringSettings
 
 CHILD = """

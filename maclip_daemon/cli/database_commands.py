@@ -1,0 +1,95 @@
+"""`maclip db`: where the library is, a safe copy of it, and a check."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maclip_daemon.cli import invocation
+from maclip_daemon.cli.printing import output
+from maclip_daemon.files.typed_paths import expanded
+
+app = typer.Typer(no_args_is_help=True, help="The library database: where it is, back it up, check it.")
+
+
+@app.command()
+def path(context: typer.Context) -> None:
+    """Print the path of the database, for `sqlite3 "$(maclip db path)"`."""
+    output.say(str(invocation.of(context).settings().database_path))
+
+
+@app.command()
+def backup(
+    context: typer.Context,
+    destination: Annotated[
+        Path | None,
+        typer.Argument(help="A new file, or a folder. Default: beside the database, with the date."),
+    ] = None,
+) -> None:
+    """Copy the database safely while the daemon runs, and check the copy."""
+    from maclip_daemon.errors import UsageError
+    from maclip_daemon.library.storage import recovery_hints
+
+    call = invocation.of(context)
+    settings = call.settings()
+    stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    destination = expanded(destination or settings.data_dir)
+    if destination.is_dir():
+        destination = destination / f"library-{stamp}.backup.db"
+    if destination.exists():
+        raise UsageError(
+            f"{destination} exists already and is left as it is. Name a new file for the backup."
+        )
+    with call.looking(settings, any_version=True) as library:
+        library.backup(destination)
+    way_back = recovery_hints.command(settings.database_path, "db", "restore", str(destination.absolute()))
+    output.say(f"Wrote {destination}. To go back to it, stop the daemon; then {way_back}.")
+
+
+@app.command()
+def check(context: typer.Context) -> None:
+    """Check the whole database: its pages, its indexes, its references."""
+    from maclip_daemon.errors import DatabaseUnfit
+    from maclip_daemon.library.storage.recovery_hints import for_damaged
+
+    call = invocation.of(context)
+    settings = call.settings()
+    with call.looking(settings, any_version=True) as library:
+        problems = library.check()
+    if problems:
+        raise DatabaseUnfit(
+            f"The library {settings.database_path} is damaged ({problems[0]}; {len(problems)} in all). "
+            f"{for_damaged(settings.database_path)}"
+        )
+    output.say(f"{settings.database_path}: no problem found.")
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    backup: Annotated[
+        Path | None, typer.Argument(help="The backup to go back to.", show_default=False)
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Begin with a new, empty library instead.")] = False,
+) -> None:
+    """Go back to a backup, or begin anew. The daemon must be stopped; the present library is set aside."""
+    from maclip_daemon.daemon.lock import locked
+    from maclip_daemon.errors import UsageError
+    from maclip_daemon.library.storage import restore_database
+
+    if (backup is None) is not new:
+        raise UsageError("Name the backup to go back to, or say --new to begin a new library.")
+    settings = invocation.of(context).settings()
+    library, now = settings.database_path, datetime.now()
+    with locked(settings.data_dir):
+        if backup is None:
+            aside = restore_database.set_aside(library, now)
+            output.say("The next `maclip run` begins a new library and scores the photos again.")
+        else:
+            aside = restore_database.restore(library, expanded(backup), now)
+            output.say(f"{library} is now a copy of {backup}. Start the daemon; it finds what changed since.")
+    if aside is not None:
+        output.say(f"What was there is in {aside}.")

@@ -1,0 +1,239 @@
+"""`maclip doctor`: is this machine fit, and if not, what to do."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maclip_daemon.cli import invocation
+from maclip_daemon.cli.printing import output
+from maclip_daemon.files.typed_paths import expanded
+
+if TYPE_CHECKING:
+    from maclip_daemon.settings import Settings
+
+LOW_DISK_BYTES = 500 << 20  # below this the database and the sidecars may soon not fit
+FEW_WATCHES = 65_536  # folders; the default of older kernels is 8192
+TORCH_PATIENCE_S = 120.0
+PATIENCE_S = 10.0  # somebody waits, for each folder
+DIGIKAM_OPTIONS = {  # keys of digikamrc without spaces, and what its dialog calls them
+    "UseXMPSidecarForReading": "Read from sidecar files",
+    "RescanFileIfModified": "Rescan file when files are modified",
+    "SaveRating": "Write Rating (so that maclip sees the stars you give)",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: str
+    """`good`, `note` or `bad`."""
+    says: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each finding.")] = False,
+) -> None:
+    """Look at everything maclip needs: Python, torch and its device, the model, the folders, the limits of
+    file watching, the database, the disk. Exits with 3 when something must be mended.
+    """
+    call = invocation.of(context)
+    bad = 0
+    for finding in _findings(call.settings()):
+        bad += finding.state == "bad"
+        if as_json:
+            output.print_json({"what": finding.what, "state": finding.state, "says": finding.says})
+        else:
+            mark = {"good": "ok  ", "note": "note", "bad": "BAD "}[finding.state]
+            output.say(f"{mark} {finding.what:<10} {finding.says}")
+    if bad:
+        raise typer.Exit(3)
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield Finding("python", "good", f"{sys.version.split()[0]} at {sys.executable}")
+    yield _torch(settings)
+    yield _model(settings)
+    yield _database(settings)
+    yield from _folders(settings)
+    yield from _watches()
+    yield from _watching(settings)
+    yield from _disk(settings)
+    yield from _photo_managers()
+
+
+def _torch(settings: Settings) -> Finding:
+    # In a process of its own: a broken installation can crash the interpreter.
+    code = (
+        "from maclip_daemon.scoring import device as d; import torch, sys;"
+        "chosen = d.choose_device(sys.argv[1]);"
+        "print(torch.__version__, chosen, d.choose_precision(sys.argv[2], chosen))"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, settings.scoring.device, settings.scoring.precision],
+            capture_output=True,
+            text=True,
+            timeout=TORCH_PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("torch", "bad", f"did not answer within {TORCH_PATIENCE_S:g} s. Install it again.")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return Finding(
+            "torch", "bad", f"{last} (install torch and torchvision together: pip install open_clip_torch)"
+        )
+    version, device, precision = done.stdout.split()[-3:]
+    return Finding("torch", "good", f"{version}; photos are scored on {device} in {precision}")
+
+
+def _model(settings: Settings) -> Finding:
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.scoring.scorer_client import ScorerClient
+
+    try:
+        identity = ScorerClient(settings.scoring, settings.data_dir).identity()
+    except MaclipError as error:
+        return Finding("model", "bad", str(error))
+    return Finding("model", "good", f"{identity.model} · {identity.metric} · {identity.protocol}")
+
+
+def _database(settings: Settings) -> Finding:
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.library.storage.open_readonly import open_readonly
+
+    path = settings.database_path
+    if not path.exists():
+        return Finding("database", "note", f"none yet at {path}; `maclip run FOLDER` makes it")
+    try:
+        with open_readonly(path) as library:
+            problems = library.check()
+    except MaclipError as error:
+        return Finding("database", "bad", str(error))
+    if problems:
+        return Finding(
+            "database", "bad", f"{path}: {problems[0]}. Restore a backup (`maclip db backup` makes them)."
+        )
+    return Finding("database", "good", f"{path}, sound")
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+
+    probe = FilesystemProbe(PATIENCE_S)
+    for folder in settings.folders.paths:
+        path = expanded(folder)
+        try:
+            yield probe.call_with_timeout(
+                os.path.abspath(path), functools.partial(_folder, path, settings.rating.mode)
+            )
+        except MaclipError as error:
+            yield Finding("folder", "bad", str(error))
+
+
+def _folder(path: Path, mode: str) -> Finding:
+    from maclip_daemon.folders import root_health
+
+    root = root_health.open_root(path)
+    health = root_health.check(root, None, 0)
+    if health.reason:
+        return Finding("folder", "bad", health.reason)
+    if mode != "off" and not os.access(root.path, os.W_OK):
+        problem = f"{root.path} cannot be written, so no sidecar can: mend it, or set rating.mode"
+        return Finding("folder", "bad", problem)
+    if health.is_polled:
+        note = f"{root.path} is on {health.file_system}: scanned, no events arrive there"
+        return Finding("folder", "note", note)
+    return Finding("folder", "good", f"{root.path} ({health.file_system})")
+
+
+def _watches() -> Iterator[Finding]:
+    limit = Path("/proc/sys/fs/inotify/max_user_watches")
+    if not limit.exists():
+        return
+    count = int(limit.read_text())
+    if count < FEW_WATCHES:
+        yield Finding(
+            "inotify",
+            "note",
+            f"this system lets you watch {count} folders; for more: `maclip service print --for sysctl`",
+        )
+    else:
+        yield Finding("inotify", "good", f"up to {count} folders can be watched")
+
+
+def _watching(settings: Settings) -> Iterator[Finding]:
+    """What the running daemon says of the folders that it watches."""
+    from maclip_daemon.daemon.lock import is_running
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.library.queries.status import notes
+    from maclip_daemon.library.storage.open_readonly import open_readonly
+
+    if not is_running(settings.data_dir):
+        return
+    try:
+        with open_readonly(settings.database_path) as library, library.reading() as reader:
+            folders = (notes(reader).get("daemon") or {}).get("folders", [])
+    except MaclipError:
+        return  # said of the database
+    for folder in folders:
+        path = folder["path"]
+        if folder["reason"]:
+            yield Finding("watching", "bad", output.printable(folder["reason"]))
+        for warning in folder["warnings"]:
+            yield Finding("watching", "note", output.printable(f"{path}: {warning}"))
+        if not folder["reason"] and not folder["warnings"]:
+            heard = "events arrive" if folder["events"] else "found by scans"
+            yield Finding("watching", "good", output.printable(f"{path}: {heard}"))
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    place = next(folder for folder in [settings.data_dir, *settings.data_dir.parents] if folder.exists())
+    free = shutil.disk_usage(place).free
+    state = "good" if free > LOW_DISK_BYTES else "bad"
+    yield Finding("disk", state, f"{free / (1 << 30):.1f} GiB free for {settings.data_dir}")
+
+
+def _photo_managers() -> Iterator[Finding]:
+    """What stars need to go both ways, in the settings of digiKam and darktable; read, never changed."""
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    digikam = configuration / "digikamrc"
+    if digikam.exists():
+        text = digikam.read_text("utf-8", "replace").replace(" ", "").lower()
+        missing = [words for option, words in DIGIKAM_OPTIONS.items() if f"{option.lower()}=true" not in text]
+        if missing:
+            yield Finding("digiKam", "note", f"switch on in its settings, Metadata: {', '.join(missing)}")
+        else:
+            yield Finding(
+                "digiKam", "good", "reads sidecars, notices changes, and writes your stars to files"
+            )
+    darktable = configuration / "darktable" / "darktablerc"
+    if darktable.exists():
+        if "write_sidecar_files=never" in darktable.read_text("utf-8", "replace"):
+            yield Finding(
+                "darktable",
+                "note",
+                "stars that you give stay in its library, unseen by maclip: let it write sidecar files "
+                "(preferences, storage)",
+            )
+        else:
+            yield Finding("darktable", "good", "writes your stars to sidecars")

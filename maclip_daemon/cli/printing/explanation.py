@@ -1,0 +1,105 @@
+"""A photo's score in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from maclip_daemon.cli.printing import output
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.queries.rankings import PhotoDetail, PhotoRow
+
+# What each prompt pair says when the photo is nearer to its good or to its bad side.
+WORDS = {
+    "good": ("good image", "bad image"),
+    "sharpness": ("sharp", "blurry"),
+    "edges": ("sharp edges", "blurry edges"),
+    "resolution": ("high resolution", "low resolution"),
+    "noise_free": ("clean", "noisy"),
+}
+CLEARLY, SOMEWHAT = 0.65, 0.55  # agreement from which a pair is called clear, or slight; 0.5 is neither
+
+
+def lines(detail: PhotoDetail) -> Iterator[str]:
+    """Explain one photo, a line at a time."""
+    yield output.printable(detail.path)
+    row = detail.quality
+    if detail.failure is not None:
+        attempts = f"{detail.attempts} attempt{'s' if detail.attempts != 1 else ''}"
+        yield f"  failed after {attempts}: {output.printable(detail.failure)}"
+        yield "  `maclip retry` tries it again."
+    if detail.state == "missing":
+        yield f"  missing since {detail.missing_since}; its score is kept (`maclip purge` forgets it)"
+    if row is None:
+        yield f"  no score yet ({detail.state})"
+        return
+    rank = "" if row.percentile is None else f", better than {row.percentile:.1f} % of your photos"
+    yield f"  score      {row.score:.4f}{rank}   {output.stars(row.stars)}"
+    yield from _cues(detail, row)
+    for name, (good, bad) in WORDS.items():
+        value = getattr(row, name)
+        if value is not None:
+            yield f"  {name:<10} {value:.3f}  {_in_words(value, good, bad)}"
+    if row.model.startswith("builtin@"):
+        yield "             (the built-in model tells good from bad; which fault it is, it tells poorly)"
+    yield from _views(detail, row)
+    yield f"  judged by  {row.model} · {row.metric} · {row.protocol}"
+    yield f"             in {detail.precision} on {detail.device}, {row.scored_at}"
+    size = f"{detail.width} × {detail.height}" if detail.width else "unknown size"
+    yield f"  photo      {size}, taken {row.taken_at or 'at an unknown time'}"
+    yield f"  rating     {_rating(row)}"
+
+
+def _cues(detail: PhotoDetail, row: PhotoRow) -> Iterator[str]:
+    weight = detail.details.get("weight_sim")
+    if row.q_sim is not None:
+        share = "" if weight is None else f", weight {weight:.2f}"
+        yield f"  cosine     {row.q_sim:.4f}  how near to the good descriptions{share}"
+    if row.q_mag is not None:
+        share = "" if weight is None else f", weight {1 - weight:.2f}"
+        yield f"  magnitude  {row.q_mag:.4f}  how strong the image feature is{share}"
+
+
+def _in_words(value: float, good: str, bad: str) -> str:
+    agreement, word = (value, good) if value >= 0.5 else (1 - value, bad)
+    if agreement >= CLEARLY:
+        return f"clearly {word}"
+    return f"rather {word}" if agreement >= SOMEWHAT else f"neither {good} nor {bad}"
+
+
+def _views(detail: PhotoDetail, row: PhotoRow) -> Iterator[str]:
+    from maclip_daemon.iqa.view_grid import view_boxes
+
+    scores, width, height = (detail.details.get(key) for key in ("view_scores", "width", "height"))
+    if not scores or len(scores) < 2 or not width or not height:
+        return
+    boxes = view_boxes(width, height)
+    if len(boxes) != len(scores):
+        return
+    crops = list(zip(scores, boxes, strict=True))[:-1]  # the last view is the whole photo
+    for title, (score, box) in (("weakest", min(crops, key=_first)), ("strongest", max(crops, key=_first))):
+        across = (box.x + box.width / 2) / width
+        down = (box.y + box.height / 2) / height
+        yield f"  {title:<10} {score:.4f}  {_place(across, down)}"
+    yield f"  spread     {row.view_spread or 0:.4f}  over {len(scores)} views"
+
+
+def _first(pair: tuple[float, object]) -> float:
+    return pair[0]
+
+
+def _place(across: float, down: float) -> str:
+    column = "left" if across < 0.4 else "right" if across > 0.6 else "centre"
+    line = "upper" if down < 0.4 else "lower" if down > 0.6 else "middle"
+    if (line, column) == ("middle", "centre"):
+        return "the centre"
+    return f"{line} {column}"
+
+
+def _rating(row: PhotoRow) -> str:
+    if row.rating_owner == "person":
+        return f"{output.stars(row.rating_in_file)}, yours: never changed"
+    if row.rating_owner == "maclip":
+        return f"{output.stars(row.rating_in_file)}, written by maclip (`maclip undo` takes it back)"
+    return "none in the file"

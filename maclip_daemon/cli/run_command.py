@@ -1,0 +1,175 @@
+"""`maclip run`: the daemon in the foreground, or one pass over everything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maclip_daemon.cli import invocation
+from maclip_daemon.cli.printing import output
+
+if TYPE_CHECKING:
+    from maclip_daemon.pipeline.run import Pipeline
+    from maclip_daemon.pipeline.run_state import Tally
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="`auto`, a name from `maclip models`, `file:PATH`, or an open_clip `ARCH/TAG`.",
+        show_default="auto",
+    ),
+]
+Metric = Annotated[
+    str | None, typer.Option(help="`maclip`, `clipiqa`, `qualiclip` or `magnitude`.", show_default="maclip")
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        help="The size at which photos are judged: `spaq448`, `native`, `agiqa224`, `long-edge-N`.",
+        show_default="the model's own",
+    ),
+]
+GpuMemory = Annotated[
+    int | None,
+    typer.Option(
+        metavar="MIB", help="Memory of a CUDA device that scoring may take, in MiB.", show_default="all"
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(run)
+
+
+def run(
+    context: typer.Context,
+    folders: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH]…", help="Folders to watch. Default: those of the configuration."),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Score and rate everything that is new, then end.")
+    ] = False,
+    model: Model = None,
+    metric: Metric = None,
+    protocol: Protocol = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="Where stars go: `sidecar`, `embed` or `off`.", show_default="sidecar"),
+    ] = None,
+    gpu_memory: GpuMemory = None,
+) -> None:
+    """Watch folders: score each new photo, remember the score, and write its stars.
+
+    Runs until Ctrl-C (or SIGTERM) and then finishes what is in hand. SIGHUP reads the configuration again.
+    With `--once` it makes one pass and ends: with 1 when photos failed, and each is named.
+
+    Stars go into XMP sidecars beside the photos; the photos themselves stay untouched, a rating of your own
+    is never changed, and `maclip undo` takes everything back.
+    """
+    flags = {
+        "scoring": invocation.given(model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory),
+        "rating": invocation.given(mode=mode),
+    }
+    call = invocation.of(context)
+    chosen = [_folder(folder) for folder in folders or []]
+    if once:
+        # Failed photos are named at the end; the log would only tear the progress bar.
+        if not call.verbosity:
+            flags["log"] = {"level": "error"}
+        _run_once(call, flags, chosen)
+        return
+    from maclip_daemon.daemon.supervisor import Daemon
+
+    Daemon(lambda: call.settings(flags), chosen).run()
+
+
+def _folder(given: str) -> Path:
+    """An empty name is a variable that was not set, never the current folder."""
+    from maclip_daemon.errors import UsageError
+
+    if not given:
+        raise UsageError("One of the folders is an empty name. Is a variable not set?")
+    return Path(given)
+
+
+def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[Path]) -> None:
+    from maclip_daemon.daemon.supervisor import run_once
+
+    progress = TerminalProgress() if sys.stderr.isatty() and call.verbosity >= 0 else None
+    try:
+        tally = run_once(call.settings(flags), folders, progress or _silent)
+    except KeyboardInterrupt:
+        output.say("maclip: interrupted; what was in hand is given back, run it again to go on.", error=True)
+        raise
+    finally:
+        if progress is not None:
+            progress.close()
+    if call.verbosity >= 0:
+        _report(tally)
+    for failed in tally.failed:
+        output.say(f"failed: {output.printable(failed.reason)}", error=True)
+    for reason in tally.offline:
+        output.say(f"paused: {output.printable(reason)}", error=True)
+    if tally.failed:
+        raise typer.Exit(1)
+    if tally.offline:
+        raise typer.Exit(3)
+
+
+def _report(tally: Tally) -> None:
+    parts = [f"{tally.scored} scored"] if tally.scored else []
+    parts += [f"{tally.copied} of them known pixels"] if tally.copied else []
+    parts += [f"{tally.rated} rated"] if tally.rated else []
+    parts += [f"{tally.kept} with a rating of yours left alone"] if tally.kept else []
+    parts += [f"{tally.skipped} could not be rated (`maclip status` says why)"] if tally.skipped else []
+    parts += [f"{len(tally.failed)} failed"] if tally.failed else []
+    output.say(f"{', '.join(parts)}." if parts else "Nothing to do.")
+    if tally.scored:
+        output.say("`maclip worst` lists the shots to cull.")
+
+
+def _silent(pipeline: Pipeline) -> None:
+    pass
+
+
+class TerminalProgress:
+    """A progress bar for `--once`: photos scored of photos found, then ratings."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._scoring = self._progress.add_task("scoring", total=None, note="looking for photos")
+        self._rating = self._progress.add_task("rating", total=None, note="", visible=False)
+        self._progress.start()
+
+    def __call__(self, pipeline: Pipeline) -> None:
+        """Show how far the run is."""
+        tally = pipeline.state.tally
+        waiting = pipeline.waiting()
+        done = tally.scored + len(tally.failed)
+        note = f"{len(tally.failed)} failed" if tally.failed else ""
+        self._progress.update(self._scoring, completed=done, total=done + waiting["score"] or None, note=note)
+        rated = tally.rated + tally.kept + tally.skipped
+        if rated or waiting["rate"]:
+            self._progress.update(
+                self._rating, completed=rated, total=rated + waiting["rate"], visible=True, note=""
+            )
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()

@@ -1,0 +1,1 @@
+"""`maclip service`: definitions for systemd, launchd and Windows, and the darktable panel."""

@@ -1,0 +1,248 @@
+"""`maclip show`, `maclip status` and `maclip stats`: why, how far, and how the scores are spread."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maclip_daemon.cli import invocation
+from maclip_daemon.cli.printing import explanation, output
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.queries.rankings import Failure
+    from maclip_daemon.library.queries.status import Status
+    from maclip_daemon.settings import Settings
+
+FAILURES_SHOWN = 10  # in `maclip status`; --failed lists them all
+BAR_WIDTH = 40  # characters of the longest bar of a histogram
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(show)
+    app.command()(status)
+    app.command()(stats)
+
+
+def show(
+    context: typer.Context,
+    photo: Annotated[Path, typer.Argument(help="A photo of the library.")],
+    as_json: AsJson = False,
+    heatmap: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the views' scores over the photo and write it here (PNG or JPEG).", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Say why a photo has its score: percentile, both cues, the qualities in words, the weakest and the
+    strongest part of the picture, its rating and whose it is.
+    """
+    from maclip_daemon.errors import UsageError
+    from maclip_daemon.library.queries import rankings
+
+    call = invocation.of(context)
+    settings = call.settings()
+    path = invocation.absolute(photo)
+    with call.looking(settings) as library, library.reading() as reader:
+        detail = rankings.show(reader, path)
+    if detail is None:
+        raise UsageError(f"{photo} is not in the library. Is it below a watched folder (`maclip status`)?")
+    if as_json:
+        output.print_json(dataclasses.asdict(detail))
+    else:
+        for line in explanation.lines(detail):
+            output.say(line)
+    if heatmap is not None:
+        from maclip_daemon.cli.printing.heatmap import draw
+
+        draw(detail, heatmap, settings)
+        output.say(f"Wrote {heatmap}: orange is weak, blue is strong, within this photo.", error=as_json)
+
+
+def status(
+    context: typer.Context,
+    as_json: AsJson = False,
+    failed: Annotated[bool, typer.Option("--failed", help="List every failed photo.")] = False,
+) -> None:
+    """Say how far the work is, how the watched folders are, what failed, and what to do about it."""
+    from maclip_daemon.library.queries import rankings
+    from maclip_daemon.library.queries.status import status as status_of_library
+
+    call = invocation.of(context)
+    settings = call.settings()
+    with call.looking(settings) as library, library.reading() as reader:
+        found = status_of_library(reader)
+        failures = list(rankings.failures(reader, None if failed or as_json else FAILURES_SHOWN))
+        problems = rankings.rating_problems(reader, FAILURES_SHOWN)
+    running = _is_running(settings)
+    if as_json:
+        output.print_json(_as_json(found, failures, problems, running, settings))
+        return
+    _print_status(found, failures, problems, running, settings)
+
+
+def stats(
+    context: typer.Context,
+    as_json: AsJson = False,
+    by: Annotated[
+        str, typer.Option(help="`folder` or `month`: what the second table is made of.")
+    ] = "folder",
+) -> None:
+    """Show how the scores are spread, and which folders or months are weakest."""
+    from maclip_daemon.errors import UsageError
+    from maclip_daemon.library.queries import distribution
+
+    if by not in ("folder", "month"):
+        raise UsageError(f"--by takes folder or month, not {by!r}.")
+    call = invocation.of(context)
+    with call.looking(call.settings()) as library, library.reading() as reader:
+        summary = distribution.score_summary(reader)
+        bins = distribution.histogram(reader)
+        groups = (distribution.by_folder if by == "folder" else distribution.by_month)(reader)
+    if as_json:
+        output.print_json(
+            {
+                "summary": dataclasses.asdict(summary) if summary else None,
+                "histogram": [dataclasses.asdict(each) for each in bins],
+                by: [dataclasses.asdict(group) for group in groups],
+            }
+        )
+        return
+    if summary is None:
+        output.say("No scored photos yet.")
+        return
+    output.say(
+        "  ".join(
+            f"{name.replace('_', ' ')} {_rounded(value)}"
+            for name, value in dataclasses.asdict(summary).items()
+        )
+    )
+    tallest = max(each.photo_count for each in bins)
+    output.print_table(
+        "Scores",
+        {"from": "right", "to": "right", "photos": "right", "": "left"},
+        (
+            (
+                f"{each.low:.4f}",
+                f"{each.high:.4f}",
+                each.photo_count,
+                "█" * round(BAR_WIDTH * each.photo_count / tallest),
+            )
+            for each in bins
+        ),
+    )
+    output.print_table(
+        f"By {by}",
+        {"photos": "right", "mean": "right", "lowest": "right", "highest": "right", by: "left"},
+        (
+            (
+                group.photo_count,
+                f"{group.mean:.4f}",
+                f"{group.lowest:.4f}",
+                f"{group.highest:.4f}",
+                group.name,
+            )
+            for group in groups
+        ),
+    )
+
+
+def _is_running(settings: Settings) -> bool:
+    from maclip_daemon.daemon.lock import is_running
+
+    return is_running(settings.data_dir)
+
+
+def _as_json(
+    found: Status, failures: list[Failure], problems: list[tuple[str, str]], running: bool, settings: Settings
+) -> dict[str, Any]:
+    return {
+        "running": running,
+        "database": str(settings.database_path),
+        "photos": {state: found.photos.get(state, 0) for state in ("waiting", "scored", "failed", "missing")},
+        "jobs": {
+            kind: sum(found.jobs.get(kind, {}).get(state, 0) for state in ("ready", "leased"))
+            for kind in ("score", "rate")
+        },
+        "folders": found.roots,
+        "scale": found.scale,
+        "calibration": found.calibration,
+        "minimum_photos": settings.rating.minimum_photos,
+        "ratings": found.ratings,
+        "daemon": found.notes.get("daemon"),
+        "paused": _pauses(found, settings) if running else {},
+        "failures": [dataclasses.asdict(failure) for failure in failures],
+        "rating_problems": [{"path": path, "reason": reason} for path, reason in problems],
+    }
+
+
+def _print_status(
+    found: Status, failures: list[Failure], problems: list[tuple[str, str]], running: bool, settings: Settings
+) -> None:
+    note = found.notes.get("daemon") or {}
+    output.say(f"daemon     {'running' if running else 'not running'}")
+    if found.scale:
+        output.say(f"model      {found.scale['model']} · {found.scale['metric']} · {found.scale['protocol']}")
+    photos, jobs = found.photos, found.jobs
+    states = [f"{photos.get(state, 0)} {state}" for state in ("scored", "waiting", "failed", "missing")]
+    output.say(f"photos     {', '.join(states)}")
+    waiting = {
+        kind: sum(jobs.get(kind, {}).get(state, 0) for state in ("ready", "leased"))
+        for kind in ("score", "rate")
+    }
+    output.say(f"waiting    {waiting['score']} to score, {waiting['rate']} to rate")
+    output.say(f"stars      {_stars_sentence(found, settings)}")
+    ratings = found.ratings
+    output.say(f"ratings    {ratings.get('maclip', 0)} by maclip, {ratings.get('person', 0)} of your own")
+    described = {folder["path"]: folder for folder in note.get("folders", [])} if running else {}
+    for root in found.roots:
+        now = described.get(root["path"], {})
+        events = "" if not now else (", events" if now["events"] else ", scans only")
+        output.say(f"folder     {output.printable(root['path'])} ({root['state']}{events})")
+        for warning in filter(None, [root["reason"], *now.get("warnings", [])]):
+            output.say(f"           ! {output.printable(warning)}")
+    if running:
+        for reason in _pauses(found, settings).values():
+            output.say(f"paused     {output.printable(reason)}")
+        for part in note.get("stalled", []):
+            output.say(f"stalled    {part} has shown no sign of life")
+    for failure in failures:
+        output.say(f"failed     {output.printable(failure.reason)}")
+    more = photos.get("failed", 0) - len(failures)
+    if more > 0:
+        output.say(f"           and {more} more (`maclip status --failed`)")
+    if failures:
+        output.say("           `maclip retry` tries them again.")
+    for path, reason in problems:
+        output.say(f"unrated    {output.printable(path)}: {output.printable(reason)}")
+
+
+def _pauses(found: Status, settings: Settings) -> dict[str, str]:
+    """What rests and why; what keeps the database from saying so itself comes first."""
+    from maclip_daemon.daemon import database_notice
+
+    notice = database_notice.read(settings.data_dir)
+    pauses: dict[str, str] = (found.notes.get("daemon") or {}).get("pauses", {})
+    return ({"library": notice} if notice else {}) | pauses
+
+
+def _stars_sentence(found: Status, settings: Settings) -> str:
+    calibration = found.calibration
+    if calibration is not None:
+        origin = f"{calibration['photo_count']} photos ({calibration['source']})"
+        return f"calibration {calibration['number']} from {origin}"
+    scored = found.photos.get("scored", 0)
+    least = settings.rating.minimum_photos
+    if scored < least:
+        return f"none yet: {scored} of the {least} scored photos that are needed (rating.minimum_photos)"
+    return "none yet: the daemon calibrates when the present photos are scored"
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""The daemon: lock, signals, reload, supervision, systemd notification, log."""

@@ -1,0 +1,1 @@
+"""Models: the catalogue, installing, checkpoints, and building the towers. Inference only."""

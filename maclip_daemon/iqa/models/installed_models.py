@@ -1,0 +1,107 @@
+"""The models on this machine: `<data folder>/models/` holds a file and a card for each. Needs no torch."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from maclip_daemon.errors import EnvironmentUnfit, ModelUnavailable
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model in the store, as its card says."""
+
+    name: str
+    path: Path
+    sha256: str
+    """Of the file when it was installed."""
+    verified: bool
+    """Whether that is the SHA-256 that the authors published."""
+    source: str
+    """The address or the file it came from."""
+
+
+def models_dir(data_dir: Path) -> Path:
+    """Where the models of this data folder live."""
+    return data_dir / "models"
+
+
+def installed(data_dir: Path) -> Mapping[str, InstalledModel]:
+    """Every model that was pulled or imported, by name."""
+    found = {}
+    for card_path in sorted(models_dir(data_dir).glob("*.json")):
+        try:
+            card = json.loads(card_path.read_text(encoding="utf-8"))
+            path = card_path.with_name(card["file"])
+            model = InstalledModel(card_path.stem, path, card["sha256"], card["verified"], card["source"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EnvironmentUnfit(
+                f"{card_path} cannot be read ({error}). Remove it, then import the model again."
+            ) from None
+        if path.is_file():
+            found[model.name] = model
+    return found
+
+
+def verify(data_dir: Path) -> Iterator[tuple[InstalledModel, bool]]:
+    """Each installed model, and whether its file is still what was installed; reads every byte."""
+    for model in installed(data_dir).values():
+        yield model, hash_file(model.path) == model.sha256
+
+
+def install(
+    partial: Path, target: Path, expected_sha256: str, *, verified: bool, source: str
+) -> InstalledModel:
+    """Make a completely written file a model: check it, put it in place, write its card."""
+    if hash_file(partial) != expected_sha256:
+        partial.unlink()
+        raise ModelUnavailable(
+            f"What arrived from {source} is damaged (wrong SHA-256). Run the command again."
+        )
+    for older in target.parent.glob(f"{glob.escape(target.stem)}.*"):
+        if older.suffix not in (".json", target.suffix):
+            older.unlink()  # the same model, imported before from another kind of file
+    partial.replace(target)
+    card = {"file": target.name, "sha256": expected_sha256, "verified": verified, "source": source}
+    card_path = target.with_suffix(".json")
+    unfinished = card_path.with_suffix(".partial")
+    unfinished.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(card_path)
+    return InstalledModel(card_path.stem, target, expected_sha256, verified, source)
+
+
+def traces_of(path: Path) -> tuple[int, ...] | None:
+    """What any change of a file leaves a trace in: size, times and inode; None when it is gone.
+
+    The change time of the inode is among them: a copy that keeps the modification time cannot set it.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal; read again only when the file may have changed."""
+    return _remembered_hash(path, traces_of(path))
+
+
+@functools.lru_cache(maxsize=64)
+def _remembered_hash(path: Path, _traces: tuple[int, ...] | None) -> str:
+    return hash_file(path)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal. Raises `ModelUnavailable` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelUnavailable(f"The model file {path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,1 @@
+"""The photo files that the library knows: states, renames, pairs, watched roots."""

@@ -1,0 +1,105 @@
+"""Pairs of a RAW and its JPEG: one shot, whose stars come from the RAW's score and which counts once.
+
+Which names make a pair is for the caller to say; here it is remembered.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library.storage import stored_paths
+from maclip_daemon.library.storage.tables import PAIRS, PHOTOS
+
+RoleOf = Callable[[str], Literal["raw", "developed"] | None]
+"""What a file name is in a pair: the leading RAW, the camera's own JPEG or HEIC, or neither."""
+
+_COLUMNS = (PHOTOS.c.id, PHOTOS.c.folder_id, PHOTOS.c.file_name, PHOTOS.c.state)
+
+
+def link_all(session: Session, role_of: RoleOf) -> int:
+    """Find the pairs of the whole library anew; how many there are."""
+    found = _pairs((tuple(row) for row in session.execute(select(*_COLUMNS))), role_of)
+    known = {(photo, raw) for photo, raw in session.execute(select(PAIRS.c.photo_id, PAIRS.c.raw_id))}
+    if known != set(found.items()):
+        session.execute(delete(PAIRS))
+        _insert(session, found)
+    return len(found)
+
+
+def link(session: Session, photo_ids: Sequence[int], role_of: RoleOf) -> list[int]:
+    """Find the pairs that these photos belong to; give the photos whose stars come from one of these RAWs."""
+    chosen = session.execute(select(*_COLUMNS).where(PHOTOS.c.id.in_(photo_ids))).all()
+    keys = {(row.folder_id, _stem(row.file_name)) for row in chosen if role_of(row.file_name)}
+    if not keys:
+        return []
+    rows = [row for key in sorted(keys) for row in _with_stem(session, *key)]
+    found = _pairs(rows, role_of)
+    if found or session.execute(select(PAIRS.c.photo_id).limit(1)).first() is not None:
+        session.execute(delete(PAIRS).where(PAIRS.c.photo_id.in_([number for number, *_ in rows])))
+        _insert(session, found)
+    return [photo for photo, raw in found.items() if raw in set(photo_ids)]
+
+
+def _with_stem(session: Session, folder_id: int, stem: str) -> list[tuple[int, int, str, str]]:
+    """Give the photos of a folder whose names are this stem and a suffix."""
+    driver = session.connection().connection.driver_connection
+    assert isinstance(
+        driver, sqlite3.Connection
+    )  # once a scored photo: SQLAlchemy would take most of its time
+    # "/" follows "." in ASCII and stands in no name.
+    limits = (folder_id, stored_paths.stored(f"{stem}."), stored_paths.stored(f"{stem}/"))
+    return [
+        (number, folder, stored_paths.restored(name), state)
+        for number, folder, name, state in driver.execute(_WITH_STEM, limits)
+    ]
+
+
+_WITH_STEM = (
+    "SELECT id, folder_id, file_name, state FROM photos"
+    " WHERE folder_id = ? AND file_name >= ? AND file_name < ?"
+)
+
+
+def unlink_all(session: Session) -> None:
+    """Forget all pairs: each photo counts for itself."""
+    session.execute(delete(PAIRS))
+
+
+def _pairs(rows: Iterable[tuple[int, int, str, str]], role_of: RoleOf) -> dict[int, int]:
+    """Give the RAW of each photo that has one; of several RAWs the first by name.
+
+    A RAW that is missing leads nobody, but those that are missing too: they will come back together.
+    """
+    present: dict[tuple[int, str], tuple[str, int]] = {}
+    known: dict[tuple[int, str], tuple[str, int]] = {}
+    found: dict[int, int] = {}
+    others: dict[tuple[int, str], list[tuple[int, bool]]] = defaultdict(list)
+    for number, folder, name, state in rows:
+        role = role_of(name)
+        key, is_missing = (folder, _stem(name)), state == "missing"
+        if role == "raw":
+            for raws in (known,) if is_missing else (known, present):
+                raws[key] = min(raws.get(key, (name, number)), (name, number))
+        elif role is not None:
+            others[key].append((number, is_missing))
+    for key, of_a_shot in others.items():
+        for number, is_missing in of_a_shot:
+            raw = (known if is_missing else present).get(key)
+            if raw is not None:
+                found[number] = raw[1]
+    return found
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _insert(session: Session, found: dict[int, int]) -> None:
+    if found:
+        session.execute(insert(PAIRS), [{"photo_id": photo, "raw_id": raw} for photo, raw in found.items()])

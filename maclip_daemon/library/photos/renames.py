@@ -1,0 +1,95 @@
+"""Photos and folders that got another path: all that is known of them moves along."""
+
+from __future__ import annotations
+
+import os
+
+from sqlalchemy import delete, func, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library.storage import stored_paths
+from maclip_daemon.library.storage.column_types import PathText
+from maclip_daemon.library.storage.photo_paths import (
+    at,
+    below,
+    folder_for,
+    folder_is_under,
+    path_of,
+)
+from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
+
+
+def move(session: Session, photo_id: int, new_path: str, root_id: int) -> None:
+    """Give a photo another path; what was known at that path is forgotten, for its file was replaced.
+
+    Journal entries of the photo itself and of its sidecars (`IMG.jpg.xmp`, `IMG.xmp`) move along, so that
+    `undo` finds them where photo managers move them to.
+    """
+    old_path = path_of(session, photo_id)
+    if old_path is None or old_path == new_path:
+        return
+    folder, name = stored_paths.split(new_path)
+    _place(session, photo_id, folder_for(session, root_id, folder), folder, name)
+    targets = zip(_targets(old_path), _targets(new_path), strict=True)
+    for old_target, new_target in targets:
+        session.execute(
+            update(JOURNAL)
+            .where(JOURNAL.c.photo_id == photo_id, JOURNAL.c.target_path == old_target)
+            .values(
+                target_path=new_target,
+                origin_path=func.coalesce(JOURNAL.c.origin_path, literal(old_target, PathText())),
+            )
+        )
+
+
+def _targets(path: str) -> list[str]:
+    stem = os.path.splitext(path)[0]  # noqa: PTH122 - the bytes of the name as they are
+    return [path, *(base + suffix for base in (path, stem) for suffix in (".xmp", ".XMP"))]
+
+
+def _place(session: Session, photo_id: int, folder_id: int, folder: str, name: str) -> None:
+    replaced = at(session, folder, name)
+    if replaced is not None and replaced.id != photo_id:
+        session.execute(update(JOURNAL).where(JOURNAL.c.photo_id == replaced.id).values(photo_id=photo_id))
+        session.execute(delete(PHOTOS).where(PHOTOS.c.id == replaced.id))
+    session.execute(update(PHOTOS).where(PHOTOS.c.id == photo_id).values(folder_id=folder_id, file_name=name))
+
+
+def move_folder(session: Session, old: str, new: str, root_id: int) -> int:
+    """Rename a folder and all below it; how many photos moved. Nothing is decoded or scored again.
+
+    A folder is one row, whatever it holds. Where the new path is already known (stale rows of a folder that
+    was there before), the photos that moved take the place of those of the same name.
+    """
+    old, new = stored_paths.without_trailing_slash(old), stored_paths.without_trailing_slash(new)
+    folders = session.execute(
+        select(FOLDERS.c.id, FOLDERS.c.path).where(folder_is_under(old)).order_by(FOLDERS.c.path)
+    ).all()
+    moved = 0
+    for folder_id, path in folders:
+        target = new + path[len(old) :]
+        photos = session.execute(
+            select(PHOTOS.c.id, PHOTOS.c.file_name).where(PHOTOS.c.folder_id == folder_id)
+        ).all()
+        moved += len(photos)
+        known = session.execute(select(FOLDERS.c.id).where(FOLDERS.c.path == target)).scalar()
+        if known is None or known == folder_id:
+            session.execute(
+                update(FOLDERS).where(FOLDERS.c.id == folder_id).values(path=target, root_id=root_id)
+            )
+            continue
+        for photo_id, name in photos:
+            _place(session, photo_id, known, target, name)
+        session.execute(delete(FOLDERS).where(FOLDERS.c.id == folder_id))
+    _move_journal(session, old, new)
+    return moved
+
+
+def _move_journal(session: Session, old: str, new: str) -> None:
+    entries = session.execute(
+        select(JOURNAL.c.id, JOURNAL.c.target_path).where(or_(*below(JOURNAL.c.target_path, old)))
+    ).all()
+    for entry_id, target in entries:
+        session.execute(
+            update(JOURNAL).where(JOURNAL.c.id == entry_id).values(target_path=new + target[len(old) :])
+        )

@@ -1,0 +1,1 @@
+"""What people ask the library: rankings, distribution, status."""

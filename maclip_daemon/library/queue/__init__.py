@@ -1,0 +1,1 @@
+"""The job queue: jobs, leases, and the photos whose stars are due."""

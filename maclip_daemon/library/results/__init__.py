@@ -1,0 +1,1 @@
+"""What was judged and written: scores, calibrations, and the journal of ratings."""

@@ -1,0 +1,224 @@
+"""The journal of every change to a metadata file.
+
+`intend` is committed before the file is replaced, `confirm` after; what lies between is found by
+`unconfirmed` after a kill, and settled by looking at the file's hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library.storage import timestamps
+from maclip_daemon.library.storage.photo_paths import below, ids_at
+from maclip_daemon.library.storage.tables import JOBS, JOURNAL, PHOTOS
+
+TargetKind = Literal["sidecar", "embed"]
+EntryState = Literal["intended", "written", "abandoned", "undone"]
+
+
+@dataclass(frozen=True)
+class JournalRow:
+    """One change of one file."""
+
+    id: int
+    photo_id: int | None
+    """None: the photo was purged since."""
+    target_path: str
+    kind: TargetKind
+    state: EntryState
+    before_hash: str | None
+    """None: there was no file."""
+    after_hash: str
+    restore: bytes
+    """How to get the bytes of before back; the metadata room knows how to read it."""
+    origin_path: str | None
+    """Where the file was when it was written, if its photo was renamed since and the file perhaps was not."""
+    stars_before: int | None
+    stars_written: int | None
+    intended_at: str
+
+
+def intend(
+    session: Session,
+    photo_id: int,
+    target_path: str,
+    kind: TargetKind,
+    *,
+    before_hash: str | None,
+    after_hash: str,
+    restore: bytes,
+    stars_before: int | None,
+    stars_written: int | None,
+    now: float,
+) -> int:
+    """Write down what is about to happen to a file; the entry's number. Commit before touching the file."""
+    added = insert(JOURNAL).values(
+        photo_id=photo_id,
+        target_path=target_path,
+        kind=kind,
+        before_hash=before_hash,
+        after_hash=after_hash,
+        stars_before=stars_before,
+        stars_written=stars_written,
+        intended_at=timestamps.text(now),
+        restore_data=restore,
+    )
+    return int(session.execute(added.returning(JOURNAL.c.id)).scalar_one())
+
+
+def confirm(session: Session, entry_id: int, now: float) -> None:
+    """The file was replaced: the entry is `written`, and the rating in the file is ours."""
+    settled = session.execute(
+        _SETTLE.returning(JOURNAL.c.photo_id, JOURNAL.c.stars_written),
+        {"key": entry_id, "becomes": "written", "moment": timestamps.text(now)},
+    ).first()
+    if settled is None or settled.photo_id is None:
+        return
+    facts: dict[str, object] = {
+        "stars_written": settled.stars_written,
+        "rating_undone_at": None,
+        "rating_problem": None,
+    }
+    if settled.stars_written is not None:
+        facts |= {"rating_in_file": settled.stars_written, "rating_owner": "maclip"}
+    session.execute(update(PHOTOS).where(PHOTOS.c.id == settled.photo_id).values(**facts))
+
+
+def abandon(session: Session, entry_id: int, now: float) -> None:
+    """The file was left as it was."""
+    session.execute(_SETTLE, {"key": entry_id, "becomes": "abandoned", "moment": timestamps.text(now)})
+
+
+_SETTLE = (
+    update(JOURNAL)
+    .where(JOURNAL.c.id == bindparam("key"), JOURNAL.c.state == "intended")
+    .values(state=bindparam("becomes"), settled_at=bindparam("moment"))
+)
+
+
+def unconfirmed(session: Session) -> list[JournalRow]:
+    """Give the entries neither confirmed nor abandoned, oldest first: the program died between."""
+    rows = session.execute(select(JOURNAL).where(JOURNAL.c.state == "intended").order_by(JOURNAL.c.id))
+    return [_entry(row) for row in rows]
+
+
+def undo_targets(session: Session, under: str | None = None) -> list[str]:
+    """Give the files that we changed and did not put back yet.
+
+    `under`: only the file itself, the files below that folder, and those of the photo at that path.
+    """
+    chosen = select(JOURNAL.c.target_path).where(JOURNAL.c.state == "written").distinct()
+    if under is not None:
+        chosen = chosen.where(
+            or_(
+                JOURNAL.c.target_path == under,
+                JOURNAL.c.photo_id.in_(ids_at(under)),
+                *below(JOURNAL.c.target_path, under),
+            )
+        )
+    return sorted(path for (path,) in session.execute(chosen))
+
+
+def undo_chain(session: Session, target_path: str) -> list[JournalRow]:
+    """Give the changes of one file that were not undone, newest first."""
+    rows = session.execute(
+        select(JOURNAL)
+        .where(JOURNAL.c.target_path == target_path, JOURNAL.c.state == "written")
+        .order_by(JOURNAL.c.id.desc())
+    )
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: Row[Any]) -> JournalRow:
+    return JournalRow(
+        id=row.id,
+        photo_id=row.photo_id,
+        target_path=row.target_path,
+        kind=row.kind,
+        state=row.state,
+        before_hash=row.before_hash,
+        after_hash=row.after_hash,
+        restore=row.restore_data or b"",
+        origin_path=row.origin_path,
+        stars_before=row.stars_before,
+        stars_written=row.stars_written,
+        intended_at=row.intended_at,
+    )
+
+
+def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
+    """The file is as it was before these entries.
+
+    The restore data goes. Their photos are left alone until somebody asks for stars (`maclip rate`).
+    """
+    moment = timestamps.text(now)
+    for entry_id in entry_ids:
+        undone = session.execute(
+            update(JOURNAL)
+            .where(JOURNAL.c.id == entry_id, JOURNAL.c.state == "written")
+            .values(state="undone", settled_at=moment, restore_data=None)
+            .returning(JOURNAL.c.photo_id, JOURNAL.c.stars_before)
+        ).first()
+        if undone is not None and undone.photo_id is not None:
+            facts = {
+                "rating_in_file": undone.stars_before,
+                "rating_owner": "none",
+                "stars_written": None,
+                "rating_undone_at": moment,
+            }
+            session.execute(update(PHOTOS).where(PHOTOS.c.id == undone.photo_id).values(**facts))
+            session.execute(delete(JOBS).filter_by(photo_id=undone.photo_id, kind="rate"))
+
+
+_NEWER = JOURNAL.alias("newer")
+_NEWEST_ENTRY = (
+    select(func.max(_NEWER.c.id))
+    .where(_NEWER.c.photo_id == JOURNAL.c.photo_id, _NEWER.c.state == "written")
+    .correlate(JOURNAL)
+    .scalar_subquery()
+)
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """Our last write to a photo's rating file that was not undone."""
+
+    photo_id: int
+    path: str
+    written_at: float
+    """Unix seconds."""
+
+
+def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
+    """Give the last writes whose ratings count as ours, of photos numbered above `after`, in their order."""
+    rows = session.execute(_LAST_WRITES, {"after": after, "limit": limit})
+    return [WrittenFile(row.photo_id, row.target_path, timestamps.seconds(row.settled_at)) for row in rows]
+
+
+_LAST_WRITES = (
+    select(JOURNAL.c.photo_id, JOURNAL.c.target_path, JOURNAL.c.settled_at)
+    .join(PHOTOS, PHOTOS.c.id == JOURNAL.c.photo_id)
+    .where(
+        JOURNAL.c.photo_id > bindparam("after"),
+        JOURNAL.c.id == _NEWEST_ENTRY,
+        PHOTOS.c.rating_owner == "maclip",
+        PHOTOS.c.state != "missing",
+    )
+    .order_by(JOURNAL.c.photo_id)
+    .limit(bindparam("limit"))
+)
+
+
+def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
+    """Give the hashes of our last writes to these files, those in hand included."""
+    rows = session.execute(
+        select(JOURNAL.c.target_path, JOURNAL.c.after_hash)
+        .where(JOURNAL.c.target_path.in_(target_paths), JOURNAL.c.state.in_(("intended", "written")))
+        .order_by(JOURNAL.c.id)
+    )
+    return {path: after_hash for path, after_hash in rows}

@@ -1,0 +1,1 @@
+"""The database file: connections, schema, migrations, backup, restore, and checks."""

@@ -1,0 +1,117 @@
+"""Reading the library without the daemon's machinery: nothing is created, migrated or changed.
+
+Only the standard library is imported here: SQLAlchemy alone would take half of the 0.3 s of `maclip status`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
+from maclip_daemon.library.storage import maintenance, schema
+from maclip_daemon.library.storage.database_errors import translated
+from maclip_daemon.library.storage.file_guard import refuse_strangers
+
+Reader = sqlite3.Connection
+
+
+class ReadOnlyLibrary:
+    """The library for looking only, beside a running daemon or without one."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Give what `queries` takes, at one unchanging moment of the library."""
+        try:
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise translated(error, self.path) or error from error
+
+    def backup(self, destination: Path) -> None:
+        """Copy the library as it is now to `destination` (see `upkeep.backup`)."""
+        maintenance.backup(self._connection, self.path, destination)
+
+    def check(self) -> list[str]:
+        """Give what is wrong with the database, one line each; nothing: it is sound."""
+        return maintenance.check(self._connection)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> ReadOnlyLibrary:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_readonly(path: Path, busy_timeout_s: float = 5.0, *, any_version: bool = False) -> ReadOnlyLibrary:
+    """Open the library at `path` for reading only, safely beside a running daemon.
+
+    Raises `EnvironmentUnfit` when there is none yet or it cannot be read, `DatabaseUnfit` when it is not
+    ours, corrupt, or (unless `any_version`) of another version than this program's.
+    """
+    refuse_strangers(path)
+    if not path.exists():
+        raise EnvironmentUnfit(f"There is no library at {path} yet. `maclip run FOLDER` makes one.")
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = connect_readonly(path, busy_timeout_s)
+        version = schema.version_of(connection, path)
+        if version is schema.Version.EMPTY:
+            raise EnvironmentUnfit(f"The library {path} is still empty. `maclip run FOLDER` fills it.")
+        if version is schema.Version.NEWER and not any_version:
+            raise schema.newer(path)
+        if version is schema.Version.OLDER and not any_version:
+            raise DatabaseUnfit(
+                f"The library {path} was made by an older version of maclip-daemon. `maclip run` keeps a"
+                " backup of it and brings it up to date."
+            )
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise translated(error, path) or error from error
+    except (DatabaseUnfit, EnvironmentUnfit):
+        if connection is not None:
+            connection.close()
+        raise
+    return ReadOnlyLibrary(path, connection)
+
+
+def uri(path: Path) -> str:
+    """Give the address of a database file for SQLite, to be followed by `?mode=`."""
+    return f"file:{quote(os.fsencode(path.absolute()))}"
+
+
+def connect_readonly(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Connect so that nothing can be written, and no file is left behind.
+
+    SQLite's own `mode=ro` leaves `-wal` and `-shm` files behind for ever where no daemon runs. So the file is
+    opened as a writer that refuses to write, which clears up after itself. Where the folder cannot be
+    written, nobody writes the file either, and it can be read as it lies.
+    """
+    if os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK):
+        mode = "?mode=rw"
+    elif Path(f"{path}-wal").exists():
+        mode = "?mode=ro"
+    else:
+        mode = "?mode=ro&immutable=1"
+    connection = sqlite3.connect(
+        uri(path) + mode, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")  # views and indexes of a hostile library call no code
+    return connection

@@ -1,0 +1,268 @@
+"""The tables of the library, as typed models.
+
+Moments are UTC text (`moments.text`), paths are text or raw bytes (`paths.stored`). The views for people
+are in `views.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from maclip_daemon.library.storage.column_types import PathText, ReadableText, Unsigned64
+
+
+class Table(DeclarativeBase):
+    """The base of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s",
+            "uq": "%(table_name)s_%(column_0_N_name)s_unique",
+            "ck": "%(table_name)s_%(constraint_name)s",
+            "fk": "%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "%(table_name)s_key",
+        }
+    )
+
+
+class Root(Table):
+    """A folder that somebody asked to have watched."""
+
+    __tablename__ = "roots"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(PathText, unique=True)
+    state: Mapped[str] = mapped_column(server_default="new")
+    reason: Mapped[str | None] = mapped_column(ReadableText)
+    device: Mapped[int | None] = mapped_column(Unsigned64)
+    file_system: Mapped[str | None]
+    added_at: Mapped[str]
+    scanned_at: Mapped[str | None]
+
+
+class Folder(Table):
+    """A folder with photos. Photos hold its number, so that renaming it is one row."""
+
+    __tablename__ = "folders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    root_id: Mapped[int] = mapped_column(ForeignKey("roots.id", ondelete="CASCADE"), index=True)
+    path: Mapped[str] = mapped_column(PathText, unique=True)
+
+
+class Photo(Table):
+    """A photo file. Its scores, jobs and journal entries point here."""
+
+    __tablename__ = "photos"
+    __table_args__ = (
+        UniqueConstraint("folder_id", "file_name"),
+        UniqueConstraint("id", "folder_id"),  # lets scores.folder_id follow by foreign key
+        CheckConstraint("state in ('waiting', 'scored', 'failed', 'missing')", "state_known"),
+        CheckConstraint("rating_owner in ('none', 'maclip', 'person')", "rating_owner_known"),
+        Index("photos_inode", "inode"),
+        Index("photos_rating_owner", "rating_owner", sqlite_where=text("rating_owner <> 'none'")),
+        Index("photos_pixel_hash", "pixel_hash", sqlite_where=text("pixel_hash IS NOT NULL")),
+        Index("photos_rating_problem", "rating_problem", sqlite_where=text("rating_problem IS NOT NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    folder_id: Mapped[int] = mapped_column(ForeignKey("folders.id", ondelete="CASCADE"))
+    file_name: Mapped[str] = mapped_column(PathText)
+    device: Mapped[int] = mapped_column(Unsigned64)
+    inode: Mapped[int] = mapped_column(Unsigned64)
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(server_default="waiting", index=True)
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    taken_at: Mapped[str | None]
+    pixel_hash: Mapped[str | None]
+    first_seen_at: Mapped[str]
+    missing_since: Mapped[str | None]
+    rating_in_file: Mapped[int | None]
+    rating_owner: Mapped[str] = mapped_column(server_default="none")
+    stars_written: Mapped[int | None]
+    rating_undone_at: Mapped[str | None]
+    rating_problem: Mapped[str | None] = mapped_column(ReadableText)
+
+
+class PhotoPair(Table):
+    """A photo whose stars come from the RAW of the same shot."""
+
+    __tablename__ = "photo_pairs"
+
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
+    raw_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+
+
+class Scale(Table):
+    """What a score was measured with: metric, model and protocol. One scale is the active one."""
+
+    __tablename__ = "scales"
+    __table_args__ = (
+        UniqueConstraint("metric", "model", "protocol"),
+        Index("scales_one_active", "active", unique=True, sqlite_where=text("active = 1")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    metric: Mapped[str]
+    model: Mapped[str]
+    protocol: Mapped[str]
+    active: Mapped[bool] = mapped_column(server_default=text("0"))
+
+
+class Score(Table):
+    """The quality of one photo on one scale."""
+
+    __tablename__ = "scores"
+    __table_args__ = (
+        UniqueConstraint("photo_id", "scale_id"),
+        ForeignKeyConstraint(
+            ["photo_id", "folder_id"],
+            ["photos.id", "photos.folder_id"],
+            ondelete="CASCADE",
+            onupdate="CASCADE",
+        ),
+        Index("scores_scale_id_score", "scale_id", "score"),
+        Index("scores_scale_id_folder_id_score", "scale_id", "folder_id", "score"),
+        CheckConstraint("score BETWEEN -1e300 AND 1e300", "score_finite"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    photo_id: Mapped[int]
+    folder_id: Mapped[int]  # the photo's folder again: the index above finds the worst of a folder at once
+    scale_id: Mapped[int] = mapped_column(ForeignKey("scales.id", ondelete="CASCADE"))
+    score: Mapped[float]
+    q_sim: Mapped[float | None]
+    q_mag: Mapped[float | None]
+    good: Mapped[float | None]
+    sharpness: Mapped[float | None]
+    edges: Mapped[float | None]
+    resolution: Mapped[float | None]
+    noise_free: Mapped[float | None]
+    views: Mapped[int]
+    view_spread: Mapped[float | None]
+    precision: Mapped[str | None]
+    device: Mapped[str | None]
+    scored_at: Mapped[str]
+    details: Mapped[Any | None] = mapped_column(JSON)  # last, so that reading the rest stops before it
+
+
+class Job(Table):
+    """Work to be done on a photo. Done work has no row; given-up work stays, with the reason."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("photo_id", "kind"),
+        CheckConstraint("kind in ('score', 'rate')", "kind_known"),
+        CheckConstraint("state in ('ready', 'leased', 'dead')", "state_known"),
+        Index("jobs_kind_state_not_before", "kind", "state", "not_before"),
+        # A number is never used twice: a late answer to a removed job must not end another one.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="ready")
+    generation: Mapped[int] = mapped_column(server_default=text("1"))
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    not_before: Mapped[str]
+    lease_number: Mapped[int] = mapped_column(server_default=text("0"))
+    lease_until: Mapped[str | None]
+    worker: Mapped[str | None]
+    reason: Mapped[str | None] = mapped_column(ReadableText)
+    changed_at: Mapped[str]
+
+
+class Calibration(Table):
+    """Where the stars begin on one scale, frozen and numbered. The highest number counts."""
+
+    __tablename__ = "calibrations"
+    __table_args__ = (
+        UniqueConstraint("scale_id", "number"),
+        CheckConstraint("source in ('library', 'reference', 'absolute')", "source_known"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scale_id: Mapped[int] = mapped_column(ForeignKey("scales.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    source: Mapped[str]
+    photo_count: Mapped[int]
+    two_stars_from: Mapped[float]
+    three_stars_from: Mapped[float]
+    four_stars_from: Mapped[float]
+    five_stars_from: Mapped[float]
+    settings: Mapped[Any] = mapped_column(JSON)  # the shares or edges it was made from
+    made_at: Mapped[str]
+
+
+class Quantile(Table):
+    """One point of a calibration's distribution: from `score` on, percentile + slope·(s − score)."""
+
+    __tablename__ = "quantiles"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    calibration_id: Mapped[int] = mapped_column(
+        ForeignKey("calibrations.id", ondelete="CASCADE"), primary_key=True
+    )
+    score: Mapped[float] = mapped_column(primary_key=True)
+    percentile: Mapped[float]
+    slope: Mapped[float]
+
+
+class JournalEntry(Table):
+    """One change of one metadata file, written before the file is touched; what `maclip undo` reads."""
+
+    __tablename__ = "rating_journal"
+    __table_args__ = (
+        CheckConstraint("kind in ('sidecar', 'embed')", "kind_known"),
+        CheckConstraint("state in ('intended', 'written', 'abandoned', 'undone')", "state_known"),
+        Index("rating_journal_intended", "state", sqlite_where=text("state = 'intended'")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # Forgetting a photo (`maclip purge`) must not take away the way back: the entry stays.
+    photo_id: Mapped[int | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"), index=True)
+    target_path: Mapped[str] = mapped_column(PathText, index=True)
+    origin_path: Mapped[str | None] = mapped_column(PathText)
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="intended")
+    before_hash: Mapped[str | None]
+    after_hash: Mapped[str]
+    stars_before: Mapped[int | None]
+    stars_written: Mapped[int | None]
+    intended_at: Mapped[str]
+    settled_at: Mapped[str | None]
+    restore_data: Mapped[bytes | None]
+
+
+class Note(Table):
+    """What the daemon wants `maclip status` to know: its state, warnings and their cures."""
+
+    __tablename__ = "notes"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)
+    changed_at: Mapped[str]
+
+
+# The same tables without the ORM's bookkeeping, for statements that run once a photo.
+ROOTS, FOLDERS, PHOTOS = (Table.metadata.tables[name] for name in ("roots", "folders", "photos"))
+SCALES, SCORES, JOBS = (Table.metadata.tables[name] for name in ("scales", "scores", "jobs"))
+CALIBRATIONS, QUANTILES = (Table.metadata.tables[name] for name in ("calibrations", "quantiles"))
+JOURNAL, NOTES = (Table.metadata.tables[name] for name in ("rating_journal", "notes"))
+PAIRS = Table.metadata.tables["photo_pairs"]

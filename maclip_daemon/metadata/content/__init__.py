@@ -1,0 +1,1 @@
+"""What metadata files hold: XMP text, exiv2 tags, image containers."""

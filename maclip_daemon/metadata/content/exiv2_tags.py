@@ -1,0 +1,174 @@
+"""Reading and changing metadata through pyexiv2, in memory: exiv2 never writes to a disk here.
+
+pyexiv2 is not thread-safe and its own writing truncates the file first. Only the child process imports this.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pyexiv2
+
+from maclip_daemon.errors import WriteRefused
+from maclip_daemon.metadata.content import namespaces, xmp_text
+
+Values = dict[str, object]
+
+_LOG_ERRORS_ONLY = 3
+_LOG_NOTHING = 4
+_LONGEST_REASON = 200  # characters of exiv2's own words, which may hold a photo's whole text
+
+pyexiv2.set_log_level(_LOG_ERRORS_ONLY)
+pyexiv2.registerNs(namespaces.NAMESPACE, namespaces.PREFIX)
+_HARMLESS = pyexiv2.ImageData(
+    b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>"
+    b"</x:xmpmeta>"
+)
+_tainted = False
+
+
+def is_tainted() -> bool:
+    """Whether a photo has led exiv2's one table of prefixes astray, so that this process must end.
+
+    A document that binds `xmp` to a namespace of its own sends the ratings of all later files there, and
+    exiv2 has no way back: registering a known prefix again makes it forget the types of its properties.
+    """
+    return _tainted
+
+
+@contextmanager
+def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
+    """Open a photo for reading only; of damaged metadata, what exiv2 can make of it, as photo managers do.
+
+    Raises `Refused` when exiv2 cannot read it, and its subclass `ForeignPrefix` when this taints the process.
+    """
+    # Latin-1 carries any path's bytes through pyexiv2 unchanged; an absolute path is never taken for a URL.
+    name = os.fsencode(os.path.abspath(path)).decode("latin-1")
+    _forget_old_errors()
+    with _as_refusal("exiv2 cannot read it"):
+        try:
+            image = pyexiv2.Image(name, encoding="latin-1")
+        except RuntimeError:
+            # One bad entry of EXIF must not hide the title, or the stars that a person gave.
+            with _complaints_ignored():
+                image = pyexiv2.Image(name, encoding="latin-1")
+    try:
+        _check_prefixes(image)
+        yield image
+    finally:
+        _close(image)
+
+
+@contextmanager
+def open_bytes(data: bytes) -> Iterator[pyexiv2.ImageData]:
+    """Open the bytes of a sidecar that `xmp_text` has read, or of a photo opened before.
+
+    Raises `Refused` when exiv2 cannot read them.
+    """
+    image = pyexiv2.ImageData.__new__(pyexiv2.ImageData)
+    _forget_old_errors()
+    try:
+        with _as_refusal("exiv2 cannot read it"):
+            image.__init__(data)
+    except WriteRefused:
+        image.buffer.destroy()  # its copy of the data, which nobody else would free
+        raise
+    try:
+        yield image
+    finally:
+        _close(image)
+
+
+def read_xmp(image: pyexiv2.Image) -> Values:
+    """All XMP properties, by exiv2 key."""
+    with _as_refusal("exiv2 cannot read its XMP"):
+        return dict(image.read_xmp())
+
+
+def read_exif(image: pyexiv2.Image) -> Values:
+    """All EXIF fields as text, by exiv2 key."""
+    # Not Image.read_exif: that fails as a whole on one badly encoded text.
+    with _as_refusal("exiv2 cannot read its EXIF"):
+        rows = image._exiv2api_image.read_exif()
+    return {row["tag"].decode("latin-1"): row["value"].decode("utf-8", "replace") for row in rows}
+
+
+def has_iptc(image: pyexiv2.Image) -> bool:
+    """Whether there is any IPTC; faster than a conversion that finds none."""
+    with _as_refusal("exiv2 cannot read its IPTC"):
+        return bool(image._exiv2api_image.read_iptc())
+
+
+def read_packet(image: pyexiv2.Image) -> bytes:
+    """The XMP packet as it stands in the photo, without padding; empty where there is none."""
+    return bytes(image.read_raw_xmp(encoding="latin-1").encode("latin-1")).strip(b"\0 \r\n\t")
+
+
+def change_sidecar(data: bytes, values: namespaces.Wanted) -> bytes:
+    """Set (or with None remove) properties in a sidecar's bytes."""
+    with open_bytes(data) as image, _as_refusal("exiv2 cannot write it"):
+        # exiv2 mirrors XMP into EXIF and IPTC and would write the old values back from there.
+        image.clear_exif()
+        image.clear_iptc()
+        image.modify_xmp(values)
+        return bytes(image.get_bytes())
+
+
+def change_photo(data: bytes, values: namespaces.Wanted) -> bytes:
+    """Set (or with None remove) XMP properties and EXIF fields in a photo's bytes."""
+    exif = {key: value for key, value in values.items() if key.startswith("Exif.")}
+    with open_bytes(data) as image, _as_refusal("exiv2 cannot write it"):
+        image.modify_xmp({key: value for key, value in values.items() if key not in exif})
+        if exif:
+            image.modify_exif(exif)
+        return bytes(image.get_bytes())
+
+
+def _check_prefixes(image: pyexiv2.Image) -> None:
+    global _tainted
+    packet = read_packet(image)
+    if not packet:
+        return
+    try:
+        xmp_text.read(packet)
+    except xmp_text.ForeignPrefix:
+        _tainted = True
+        raise
+    except WriteRefused:
+        _tainted = _tainted or xmp_text.may_mislead(packet)
+
+
+@contextmanager
+def _complaints_ignored() -> Iterator[None]:
+    """Let pyexiv2 raise only what exiv2 throws, and not what it logs and gets over."""
+    _forget_old_errors()
+    pyexiv2.set_log_level(_LOG_NOTHING)
+    try:
+        yield
+    finally:
+        pyexiv2.set_log_level(_LOG_ERRORS_ONLY)
+
+
+def _forget_old_errors() -> None:
+    """Empty pyexiv2's one log of errors, or what was wrong with one photo would be raised over the next.
+
+    exiv2 logs and then throws over some damage; pyexiv2 looks into the log only where nothing was thrown.
+    """
+    with suppress(RuntimeError):
+        _HARMLESS.read_iptc()
+
+
+def _close(image: pyexiv2.Image) -> None:
+    with suppress(RuntimeError):  # an error of before, see `_forget_old_errors`; all is read by now
+        image.close()
+
+
+@contextmanager
+def _as_refusal(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, UnicodeError) as error:  # all that pyexiv2 raises; UnicodeError for its messages
+        raise WriteRefused(f"{what} ({' '.join(str(error).split())[:_LONGEST_REASON]})") from None

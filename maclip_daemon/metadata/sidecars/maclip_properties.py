@@ -1,0 +1,55 @@
+"""Our properties: what one score looks like in XMP.
+
+Numbers and times are formatted so that writing the same score again changes no byte.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+
+from maclip_daemon.metadata.content.namespaces import PREFIX, Wanted
+from maclip_daemon.metadata.records import RatingRequest
+from maclip_daemon.metadata.sidecars import bucket_tags, ownership
+
+_PERCENTILE_KEY = f"Xmp.{PREFIX}.Percentile"
+_NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
+    """The exiv2 keys to set and their texts or lists, for a file that holds `present`; None: to be removed.
+
+    Includes xmp:Rating, the other rating fields of the file, which are kept in step, and the bucket tags.
+    """
+    quality = request.quality
+    texts: dict[str, str | None] = {
+        "Score": f"{quality.score:.6f}",
+        "Percentile": None if quality.percentile is None else f"{quality.percentile:.2f}",
+        "Stars": str(request.rating),
+        "Metric": _clean(quality.metric),
+        "Model": _clean(quality.model),
+        "Protocol": _clean(quality.protocol),
+        "ScoredAt": quality.scored_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    values: Wanted = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
+    values[ownership.RATING_KEY] = str(request.rating)
+    values.update(ownership.fields_in_step(present, request.rating))
+    bucket = bucket_tags.bucket_of(quality.percentile) if request.bucket_tags else None
+    values.update(bucket_tags.wanted_lists(present, bucket))
+    return values
+
+
+def says_already(present: ownership.Values, values: Wanted) -> bool:
+    """Whether the file holds these values, so that nothing needs to be written.
+
+    A percentile that moved a little, with stars and score as they are, is no reason to write a file.
+    """
+    return all(
+        present.get(key) == value or (key == _PERCENTILE_KEY and value and key in present)
+        for key, value in values.items()
+    )
+
+
+def _clean(text: str) -> str:
+    """Without the characters that XML cannot hold; a model may be named after a file's path."""
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,1 @@
+"""Writing: prepare, commit and undo one file, with nothing lost at any crash."""

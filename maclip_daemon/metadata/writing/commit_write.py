@@ -1,0 +1,102 @@
+"""The second phase: the prepared file takes its place, unless anything changed since."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from maclip_daemon.errors import FileChanged, MaclipError, Transient, WriteRefused
+from maclip_daemon.files import safe_writer, symlinks, temporaries
+from maclip_daemon.metadata.records import Prepared
+from maclip_daemon.metadata.sidecars import targets
+from maclip_daemon.metadata.writing import preparation
+
+
+def commit(prepared: Prepared) -> Path | None:
+    """Replace or create the target; returns the folder that must still be flushed.
+
+    Needs nothing from the process that prepared. Raises `FileChanged` when the target or (for a new sidecar)
+    the photo is not as it was: then the temporary file is removed and everything else left alone.
+    """
+    target, temporary = prepared.target, prepared.temporary
+    if prepared.status != "prepared" or target is None or temporary is None:
+        raise ValueError(f"nothing was prepared for {prepared.photo}")
+    try:
+        with safe_writer.named_failures(target):
+            symlinks.refuse_links_to(target.parent)
+            if _is_done(target, prepared):
+                discard(prepared)
+                return target.parent
+            _refuse_changes(target, prepared)
+            _refuse_wrong_temporary(temporary, prepared)
+            if prepared.created:
+                _create(temporary, target)
+            else:
+                temporary.replace(target)
+    except MaclipError as error:
+        discard(prepared)  # on a full disk too: it would take the room that is missing
+        if isinstance(error, WriteRefused):  # a permission taken away since; the next `prepare` will say it
+            raise Transient(str(error)) from None
+        raise
+    return target.parent
+
+
+def discard(prepared: Prepared) -> None:
+    """Remove the temporary file."""
+    if prepared.temporary is not None and temporaries.is_temporary(prepared.temporary.name):
+        with contextlib.suppress(OSError):
+            prepared.temporary.unlink()
+
+
+def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
+    """Commit several, then flush each of their folders once."""
+    results: list[MaclipError | None] = []
+    waiting: dict[Path, list[int]] = {}
+    for index, prepared in enumerate(batch):
+        try:
+            folder = commit(prepared)
+        except MaclipError as error:
+            results.append(error)
+        else:
+            results.append(None)
+            if folder is not None:
+                waiting.setdefault(folder, []).append(index)
+    for folder, indices in waiting.items():
+        try:
+            with safe_writer.named_failures(folder / "."):
+                safe_writer.flush(folder)
+        except WriteRefused:
+            continue  # a folder that may be written but not read cannot be flushed
+        except MaclipError as error:
+            for index in indices:
+                results[index] = error
+    return results
+
+
+def _is_done(target: Path, prepared: Prepared) -> bool:
+    """Whether an earlier commit got this far before its process died."""
+    return safe_writer.digest_of(target) == prepared.after_hash
+
+
+def _refuse_changes(target: Path, prepared: Prepared) -> None:
+    if prepared.created:
+        if targets.find_sidecar(prepared.photo) is not None:
+            raise FileChanged(f"Someone else created a sidecar for {prepared.photo}; it is left as it is.")
+        if preparation.photo_state(prepared.photo) != prepared.photo_state:
+            raise FileChanged(f"{prepared.photo} changed while its sidecar was prepared.")
+    elif safe_writer.digest_of(target) != prepared.before_hash:
+        raise FileChanged(f"{target} was changed by someone else and is left as it is.")
+    elif target == prepared.photo and target.lstat().st_nlink > 1:
+        raise FileChanged(f"{target} got a second name (hard link) and is left as it is.")
+
+
+def _refuse_wrong_temporary(temporary: Path, prepared: Prepared) -> None:
+    if safe_writer.digest_of(temporary) != prepared.after_hash:
+        raise FileChanged(f"The prepared file for {prepared.photo} is gone; it is prepared again.")
+
+
+def _create(temporary: Path, target: Path) -> None:
+    try:
+        safe_writer.create_exclusively(temporary, target)
+    except FileExistsError:
+        raise FileChanged(f"Someone else created {target}; it is left as it is.") from None

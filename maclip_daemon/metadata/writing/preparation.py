@@ -1,0 +1,208 @@
+"""The first phase of a write: decide, make the new bytes, verify them, and lay them beside the target."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from maclip_daemon.errors import FileChanged, WriteRefused
+from maclip_daemon.files import safe_writer
+from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
+from maclip_daemon.metadata.content.namespaces import NAMESPACES, Wanted
+from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.sidecars import (
+    bucket_tags,
+    maclip_properties,
+    new_sidecar,
+    read_metadata,
+    targets,
+)
+from maclip_daemon.metadata.writing import undo_delta
+
+
+def prepare(request: RatingRequest) -> Prepared:
+    """Prepare one write. The temporary file is not flushed yet.
+
+    Raises `NoSpace`, `FileChanged`, `Transient`; all that is left alone on purpose is a result.
+    """
+    try:
+        with safe_writer.named_failures(request.photo):
+            return _prepare(request, targets.choose(request.photo, request.mode))
+    except WriteRefused as refusal:
+        return Prepared(request.photo, "skipped", request.rating, reason=str(refusal))
+
+
+def photo_state(photo: Path) -> tuple[int, int, int]:
+    """Size, modification time in nanoseconds and inode: what shows that a photo was changed or replaced."""
+    found = photo.lstat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
+    state = photo_state(request.photo)
+    updating = target.kind == "sidecar" and target.exists
+    present = read_metadata.read_sidecar(target.path) if updating else read_metadata.read_photo(request.photo)
+    found = read_metadata.found_rating(present, request.last_written)
+    if updating and found.owner != "person":
+        found = read_metadata.rated_in_the_photo(request.photo) or found
+    result = Prepared(
+        request.photo, "person", request.rating, found=found, target=present.source, photo_state=state
+    )
+    if found.owner == "person":
+        return replace(result, reason="a person rated this photo")
+    if maclip_properties.says_already(present.values, maclip_properties.wanted(request, present.values)):
+        return replace(result, status="unchanged", before_hash=found.source_hash)
+    if updating:
+        return _update(request, present, result)
+    if target.kind == "embed":
+        try:
+            return _embed(request, present, result)
+        except WriteRefused as refusal:
+            target = replace(
+                targets.choose(request.photo, "sidecar"), note=f"not embedded: {refusal}; a sidecar is used"
+            )
+    if found.owner == "maclip":
+        raise WriteRefused(
+            f"The rating of {request.photo} was embedded earlier, and a sidecar would contradict it. "
+            "Run `maclip undo` on the photo, or set the rating mode to embed."
+        )
+    return _create(request, present, result, target)
+
+
+def _update(request: RatingRequest, present: read_metadata.Effective, result: Prepared) -> Prepared:
+    assert present.data is not None
+    assert present.leaves is not None
+    safe_writer.refuse_read_only(present.source)
+    wanted = maclip_properties.wanted(request, present.values)
+    new = exiv2_tags.change_sidecar(present.data, wanted)
+    _verify_sidecar(present.source, present.values, present.leaves, new, wanted)
+    return _laid_out(result, present.source, present.data, new, present.status)
+
+
+def _embed(request: RatingRequest, present: read_metadata.Effective, result: Prepared) -> Prepared:
+    safe_writer.refuse_read_only(request.photo)
+    data, status = safe_writer.read_regular(request.photo)
+    containers.refuse_unsuitable(data)
+    with exiv2_tags.open_bytes(data) as image:
+        if exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values:
+            request = replace(request, bucket_tags=False)  # tags in XMP would hide the IPTC keywords
+    wanted = maclip_properties.wanted(request, present.values)
+    new = exiv2_tags.change_photo(data, wanted)
+    exif_may_differ = any(key.startswith("Exif.") for key in wanted)
+    if difference := containers.difference(data, new, exif_may_differ=exif_may_differ):
+        raise WriteRefused(f"in a trial {difference}")
+    with exiv2_tags.open_bytes(data) as image:
+        packet = exiv2_tags.read_packet(image)
+    with exiv2_tags.open_bytes(new) as image:
+        leaves = xmp_text.read(packet) if packet else {}
+        _verify_text(request.photo, leaves, xmp_text.read(exiv2_tags.read_packet(image)), wanted)
+        _verify_values(
+            request.photo, present.values, exiv2_tags.read_exif(image) | exiv2_tags.read_xmp(image), wanted
+        )
+    return _laid_out(result, request.photo, data, new, status)
+
+
+def _create(
+    request: RatingRequest, present: read_metadata.Effective, result: Prepared, target: targets.Target
+) -> Prepared:
+    notes = (*present.notes, target.note) if target.note else present.notes
+    seed = new_sidecar.minimum()
+    if not present.notes:
+        try:
+            with exiv2_tags.open_photo(request.photo) as image:
+                seed, more = new_sidecar.seed(image)
+                notes = (*notes, *more)
+        except WriteRefused as refusal:
+            notes = (*notes, f"the metadata of {request.photo} is not carried over: {refusal}")
+    if photo_state(request.photo) != result.photo_state:
+        raise FileChanged(f"{request.photo} changed while it was read.")
+    with exiv2_tags.open_bytes(seed) as image:
+        seeded = exiv2_tags.read_xmp(image)
+    wanted = maclip_properties.wanted(request, seeded)
+    new = exiv2_tags.change_sidecar(seed, wanted)
+    _verify_sidecar(target.path, seeded, xmp_text.read(seed), new, wanted)
+    temporary = safe_writer.write_temporary(target.path, new, like=request.photo)
+    return replace(
+        result,
+        status="prepared",
+        notes=notes,
+        target=target.path,
+        temporary=temporary,
+        created=True,
+        after_hash=safe_writer.digest(new),
+        restore=undo_delta.UndoDelta(created=True).encode(),
+    )
+
+
+def _laid_out(
+    result: Prepared, target: Path, old: bytes, new: bytes, status: os.stat_result | None
+) -> Prepared:
+    assert status is not None
+    delta = undo_delta.between(old, new, mode=status.st_mode & 0o7777, mtime_ns=status.st_mtime_ns)
+    if delta.apply(new) != old:
+        raise WriteRefused(f"{target} could not be brought back by undo and is left alone.")
+    return replace(
+        result,
+        status="prepared",
+        target=target,
+        temporary=safe_writer.write_temporary(target, new, like=target),
+        before_hash=safe_writer.digest(old),
+        after_hash=safe_writer.digest(new),
+        restore=delta.encode(),
+    )
+
+
+def _verify_sidecar(
+    file: Path, before: exiv2_tags.Values, leaves: xmp_text.Leaves, new: bytes, wanted: Wanted
+) -> None:
+    """Refuse new bytes in which anything but our properties differs, by exiv2's reading and by our own."""
+    _verify_text(file, leaves, xmp_text.read(new), wanted)
+    with exiv2_tags.open_bytes(new) as image:
+        _verify_values(file, before, exiv2_tags.read_xmp(image), wanted)
+
+
+def _verify_text(file: Path, leaves: xmp_text.Leaves, written: xmp_text.Leaves, wanted: Wanted) -> None:
+    texts = {
+        path: text
+        for key, value in wanted.items()
+        if key.startswith("Xmp.")
+        for path, text in _leaves_of(_path_of(key), value)
+    }
+    if wrong := [path for path, text in texts.items() if written.get(path) != text]:
+        raise WriteRefused(
+            f"{file} is left alone: its prefixes send {wrong[0].rpartition('/')[2]} elsewhere."
+        )
+    lists = tuple(f"{_path_of(key)}[" for key in bucket_tags.LIST_KEYS if key in wanted)
+    ours = frozenset(texts) | {path for path in leaves if path.startswith(lists)}
+    if lost := xmp_text.lost(leaves, written, ours):
+        raise WriteRefused(
+            f"{file} is left alone: rewriting it would lose {len(lost)} of its properties, "
+            f"among them {lost[0].rpartition('/')[2]}."
+        )
+
+
+def _verify_values(path: Path, before: exiv2_tags.Values, after: exiv2_tags.Values, wanted: Wanted) -> None:
+    missing = [key for key, text in wanted.items() if after.get(key) != text]
+    # Offsets inside of EXIF move when the metadata grows; the container check has compared its bytes.
+    others = {
+        key for key in before.keys() | after.keys() if key not in wanted and not key.startswith("Exif.")
+    }
+    altered = [key for key in sorted(others) if before.get(key) != after.get(key)]
+    if missing or altered:
+        raise WriteRefused(f"{path} is left alone: a trial write got {(missing + altered)[0]} wrong.")
+
+
+def _leaves_of(path: str, value: str | list[str] | None) -> Iterator[tuple[str, str | None]]:
+    """The texts that must stand in the file for one property."""
+    if not isinstance(value, list):
+        yield path, value
+        return
+    for position, item in enumerate(value, start=1):
+        yield f"{path}[{position}]", item
+
+
+def _path_of(key: str) -> str:
+    _, prefix, name = key.split(".", 2)
+    return f"/{NAMESPACES[prefix]} {name}"

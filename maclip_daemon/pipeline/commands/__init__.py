@@ -1,0 +1,1 @@
+"""What the command line asks of the pipeline: score, rate, undo."""

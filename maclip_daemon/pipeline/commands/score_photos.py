@@ -1,0 +1,156 @@
+"""Scoring on demand (`maclip score`): the daemon's decoders and scorer, without the library."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import os
+import queue
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, UsageError
+from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.scanner import scan
+from maclip_daemon.iqa import protocols
+from maclip_daemon.iqa.photo_score import PhotoScore, ScoringConfig
+from maclip_daemon.photos import spool
+from maclip_daemon.photos.decoder import DecodedPhoto, Decoder
+from maclip_daemon.photos.formats import is_photo
+from maclip_daemon.pipeline import worker_count
+from maclip_daemon.scoring.scorer_client import PixelBlock, ScorerClient
+from maclip_daemon.settings import Settings
+
+_TYPICAL_SIZE = (6000, 4000)  # pixels of a photo whose size is not known yet
+
+
+def collect(paths: Sequence[Path], settings: Settings) -> list[Path]:
+    """The photos that were meant: files as given, folders with everything below that is not excluded.
+
+    Raises `UsageError` for a path that does not exist, or a file that is no photo by its name.
+    """
+    exclusion = Exclusion(settings.folders.exclude)
+    found: list[Path] = []
+    for given in paths:
+        path = expanded(given)
+        if path.is_dir():
+            for listing in scan(os.path.abspath(path), exclusion, is_photo):
+                found += (Path(file.path) for file in listing.files)
+        elif not os.path.lexists(path):
+            raise UsageError(f"{given} does not exist.")
+        elif not is_photo(path.name):
+            raise UsageError(f"{given} is neither a folder nor a photo that maclip reads.")
+        else:
+            found.append(Path(os.path.abspath(path)))
+    return list(dict.fromkeys(found))
+
+
+def score(files: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield one object for each photo, in order: the contract of `maclip score --json`."""
+    client = ScorerClient(settings.scoring, settings.data_dir)
+    identity = client.identity()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="maclip-spool-")))
+        spool.clean(folder)
+        stack.callback(client.close)
+        decode = stack.enter_context(decoding(settings, identity.protocol, folder))
+        remaining = iter(files)
+        size = photos_together(settings, identity.protocol)
+        # One batch is decoded while the one before it is scored.
+        ahead = [decode(path) for path in islice(remaining, size)]
+        while ahead:
+            batch, ahead = ahead, [decode(path) for path in islice(remaining, size)]
+            yield from _score_batch(batch, client, identity)
+
+
+def photos_together(settings: Settings, protocol: str) -> int:
+    """How many photos are scored together, so that those and the next ones stay within the look-ahead.
+
+    At `native` one photo alone has hundreds of views: they fill the encoder's batches, and its pixels memory.
+    """
+    width, height = protocols.parse(protocol).target_size(*_TYPICAL_SIZE)
+    room = (settings.decoding.look_ahead_mb << 20) // (2 * 3 * width * height)
+    return max(1, min(settings.scoring.batch_photos, room))
+
+
+@contextlib.contextmanager
+def decoding(settings: Settings, protocol: str, folder: Path) -> Iterator[Any]:
+    """Give a function that decodes a photo in one of several processes: path → (path, future)."""
+    count = worker_count.decoders(settings.decoding, worker_count.cores())
+    idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+    decoders = [Decoder(settings.decoding, protocol, folder) for _ in range(count)]
+    for decoder in decoders:
+        idle.put(decoder)
+
+    def decode(path: Path) -> DecodedPhoto | MaclipError:
+        decoder = idle.get()
+        try:
+            # The person who named it may have gone through links; the decoder follows none.
+            return decoder.decode(path.parent.resolve() / path.name)
+        except MaclipError as error:
+            return error
+        finally:
+            idle.put(decoder)
+
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        try:
+            yield lambda path: (path, pool.submit(decode, path))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for decoder in decoders:
+                decoder.close()
+
+
+def _score_batch(
+    batch: Sequence[tuple[Path, concurrent.futures.Future[DecodedPhoto | MaclipError]]],
+    client: ScorerClient,
+    identity: ScoringConfig,
+) -> Iterator[dict[str, Any]]:
+    decoded = [(path, future.result()) for path, future in batch]
+    photos = [photo for _, photo in decoded if isinstance(photo, DecodedPhoto)]
+    blocks = [PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height) for photo in photos]
+    answers = iter(_answers(client, blocks))
+    for photo in photos:
+        photo.discard()
+    for path, outcome in decoded:
+        result = outcome if isinstance(outcome, MaclipError) else next(answers)
+        yield _row(path, result, identity)
+
+
+def _answers(client: ScorerClient, blocks: list[PixelBlock]) -> list[PhotoScore | MaclipError]:
+    if not blocks:
+        return []
+    try:
+        return client.score(blocks)
+    except EnvironmentUnfit:
+        raise
+    except MaclipError as error:
+        if len(blocks) == 1:
+            return [error]
+        return [answer for block in blocks for answer in _answers(client, [block])]
+
+
+def _row(path: Path, result: PhotoScore | MaclipError, identity: ScoringConfig) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "path": str(path),
+        "score": None,
+        "q_sim": None,
+        "q_mag": None,
+        "views": None,
+        "attributes": {},
+        "metric": identity.metric,
+        "model": identity.model,
+        "protocol": identity.protocol,
+        "error": None,
+    }
+    if isinstance(result, MaclipError):
+        text = str(result)
+        row["error"] = text if str(path) in text else f"{path}: {text}"
+    else:
+        row |= {"score": result.score, "q_sim": result.q_sim, "q_mag": result.q_mag, "views": result.views}
+        row["attributes"] = result.attributes
+    return row

@@ -1,0 +1,1 @@
+"""The discovery stage: events and scans become photos and jobs."""

@@ -1,0 +1,198 @@
+"""A scan compared with the library: what is new, changed, moved, back, or gone.
+
+Scans are the truth; whatever events were lost, the next scan finds it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maclip_daemon.errors import NoAnswer
+from maclip_daemon.folders.debounce import Verdict, judge
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.scanner import FolderListing, FoundFile, scan
+from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.photos.formats import is_photo
+from maclip_daemon.pipeline.discovery.rename_detection import RenameDetection
+from maclip_daemon.pipeline.recovery import remove_strays
+from maclip_daemon.pipeline.run_state import RunState
+
+SIGHTINGS_IN_ONE_TRANSACTION = 500  # short enough that other writers hardly wait
+SCAN_HEARTBEAT_TIMEOUT_S = 300.0  # one folder of a sleeping network disk may take minutes
+
+
+@dataclass
+class ScanReport:
+    """What one scan found."""
+
+    files: int = 0
+    queued: int = 0
+    """Photos that must be scored."""
+    moved: int = 0
+    returned: int = 0
+    """Photos that were missing and are as they were."""
+    missing: int = 0
+    problems: list[str] = field(default_factory=list)
+    """Folders that could not be read; their photos are not taken for missing."""
+    is_complete: bool = False
+    """False when the run stopped in the middle."""
+
+
+class Reconciliation:
+    """One scan of a root (or of a folder in it) against the library."""
+
+    def __init__(
+        self,
+        library: Library,
+        state: RunState,
+        root_id: int,
+        root: str,
+        exclusion: Exclusion,
+        settle_s: float,
+        settling: Callable[[str], None],
+        is_reachable: Callable[[], bool],
+    ) -> None:
+        """`settling` is told of every file that was written too recently to count as whole.
+
+        `is_reachable`: whether the root can still be read; asked before photos are taken for missing.
+        """
+        self._library = library
+        self._state = state
+        self._root_id = root_id
+        self._root = root
+        self._exclusion = exclusion
+        self._settle_s = settle_s
+        self._settling = settling
+        self._is_reachable = is_reachable
+        self._report = ScanReport()
+        self._whole: list[FoundFile] = []
+        self._gone: set[int] = set()
+        self._moved: set[int] = set()
+        self._visited: set[str] = set()
+        self._unreadable: list[str] = []
+
+    def run(self, start: str | None = None) -> ScanReport:
+        """Scan the root, or the folder `start` in it, and bring the library up to date."""
+        try:
+            self._walk(start)
+        except NoAnswer as error:
+            self._report.problems.append(str(error))
+            return self._report  # what was not found is not gone
+        if self._state.stopping.is_set():
+            return self._report
+        if not self._is_reachable():
+            return self._report  # it went away in the middle
+        self._find_vanished_folders(start or self._root)
+        self._mark_missing()
+        self._report.is_complete = True
+        return self._report
+
+    def _walk(self, start: str | None) -> None:
+        """Read the folders and record what is new in them, until the end or until the run stops."""
+        known: dict[str, photo_records.KnownFile] = {}
+        folder = None
+        listings = scan(self._root, self._exclusion, is_photo, start)
+        for listing in self._state.probe.each(self._root, listings):
+            self._state.heartbeat.beat("folders", SCAN_HEARTBEAT_TIMEOUT_S)
+            if self._state.stopping.is_set():
+                return
+            if listing.folder != folder:
+                folder = listing.folder
+                with self._library.reading() as session:
+                    known = photo_records.known_in_folder(session, folder)
+            self._compare(listing, known)
+            if len(self._whole) >= SIGHTINGS_IN_ONE_TRANSACTION:
+                self._record()
+        self._record()
+
+    def _compare(self, listing: FolderListing, known: dict[str, photo_records.KnownFile]) -> None:
+        self._visited.add(listing.folder)
+        self._report.files += len(listing.files)
+        if listing.problem:
+            self._unreadable.append(listing.folder)
+            self._report.problems.append(f"{listing.folder}: {listing.problem}")
+        now_ns = time.time_ns()
+        for file in listing.files:
+            before = known.pop(file.name, None)
+            if before is not None and before.state != "missing" and _is_same(before, file):
+                continue
+            verdict = judge(file, now_ns, self._settle_s)
+            if verdict is Verdict.WHOLE:
+                self._whole.append(file)
+            elif verdict is Verdict.SETTLING:
+                self._settling(file.path)
+        if listing.is_complete and not listing.problem:
+            self._gone.update(before.photo_id for before in known.values() if before.state != "missing")
+
+    def _record(self) -> None:
+        files, self._whole = self._whole, []
+        for start in range(0, len(files), SIGHTINGS_IN_ONE_TRANSACTION):
+            part = files[start : start + SIGHTINGS_IN_ONE_TRANSACTION]
+            sightings = record(self._library, self._state, self._root_id, part)
+            moved = {
+                sighting.photo_id: Path(file.path).parent
+                for file, sighting in zip(part, sightings, strict=True)
+                if sighting.change == "moved"
+            }
+            self._moved |= moved.keys()
+            # What a killed run had prepared for them lies where their folder is now.
+            remove_strays(self._state.probe, set(moved.values()), self._state.began_at)
+            self._report.moved += len(moved)
+            self._report.returned += sum(sighting.change == "returned" for sighting in sightings)
+            self._report.queued += sum(sighting.needs_score for sighting in sightings)
+
+    def _find_vanished_folders(self, top: str) -> None:
+        with self._library.reading() as session:
+            for folder in photo_records.folders_under(session, top):
+                if folder in self._visited or self._is_unreadable(folder):
+                    continue
+                known = photo_records.known_in_folder(session, folder).values()
+                self._gone.update(before.photo_id for before in known if before.state != "missing")
+
+    def _is_unreadable(self, folder: str) -> bool:
+        return any(folder == place or folder.startswith(place + os.sep) for place in self._unreadable)
+
+    def _mark_missing(self) -> None:
+        # A photo that was found again under another name is not gone, whichever folder was read first.
+        gone = self._gone - self._moved
+        if gone:
+            with self._library.writing() as session:
+                self._report.missing = photo_records.mark_missing(session, gone, self._state.clock())
+
+
+def record(
+    library: Library, state: RunState, root_id: int, files: list[FoundFile]
+) -> list[photo_records.Sighting]:
+    """Write whole files into the library in one transaction, and queue what needs a score or new stars."""
+    if not files:
+        return []
+    now = state.clock()
+    former = RenameDetection(library, state.probe, files)
+    with library.writing() as session:
+        sightings = [
+            photo_records.see(session, root_id, file, now, is_gone=former.is_gone, is_there=former.is_there)
+            for file in files
+        ]
+        for sighting in sightings:
+            if sighting.needs_score:
+                jobs.enqueue(session, sighting.photo_id, "score", now)
+            elif sighting.change == "moved":
+                jobs.enqueue(session, sighting.photo_id, "rate", now)
+    if any(sighting.change != "same" for sighting in sightings):
+        state.wake()
+    return sightings
+
+
+def _is_same(before: photo_records.KnownFile, file: FoundFile) -> bool:
+    return (before.size, before.mtime_ns, before.inode, before.device) == (
+        file.size,
+        file.mtime_ns,
+        file.inode,
+        file.device,
+    )

@@ -1,0 +1,1 @@
+"""The rating stage: scores become stars, stars become sidecars."""

@@ -1,0 +1,109 @@
+"""Calibration: stars begin where the user's own library says, frozen until it has outgrown that."""
+
+from __future__ import annotations
+
+from maclip_daemon.library.queue import jobs, rating_queue
+from maclip_daemon.library.results import calibration as calibrations
+from maclip_daemon.library.results.calibration import Calibration, Edges
+from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.pipeline import pairing
+from maclip_daemon.pipeline.run_state import RunState, log
+from maclip_daemon.settings import RatingSettings
+
+FIRST_CALIBRATION_WHILE_BUSY = 200  # photos; before that, stars would be written over and over
+
+
+class CalibrationStage:
+    """Decides when a new calibration is due, and makes it. Owned by the rating thread."""
+
+    def __init__(
+        self,
+        library: Library,
+        state: RunState,
+        settings: RatingSettings,
+        scale_id: int,
+        reference_edges: tuple[float, ...],
+    ) -> None:
+        self._library = library
+        self._state = state
+        self._settings = settings
+        self._scale_id = scale_id
+        self._reference_edges = reference_edges
+        self._looked_at = -1  # how many photos this run had scored when calibration was last considered
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether calibration was considered after the last score of this run."""
+        return self._looked_at == self._state.tally.scored
+
+    def renew_if_due(self) -> None:
+        """Make a new calibration when the library has outgrown the present one, and queue what it changes.
+
+        While photos are being scored it must have doubled: each renewal rewrites many files.
+        """
+        scored = self._state.tally.scored
+        if scored == self._looked_at:
+            return
+        with self._library.reading() as session:
+            waiting = jobs.next_due(session, "score")
+            held = jobs.counts(session, "score").leased
+            present = calibrations.current(session, self._scale_id)
+        if present is not None:
+            self._state.is_calibrated = True
+        if held or (waiting is not None and waiting <= self._state.clock()):
+            floor = max(FIRST_CALIBRATION_WHILE_BUSY, present.photo_count if present else 0)
+            if scored - max(self._looked_at, 0) < floor:
+                return
+        with self._library.writing() as session:
+            if calibrations.needs_renewal(
+                session,
+                self._scale_id,
+                self._settings.shares,
+                self._settings.minimum_photos,
+                usable(self._reference_edges),
+                self._settings.edges,
+            ):
+                self._state.is_calibrated = self.calibrate(session) is not None or present is not None
+            elif present is not None and self._looked_at < 0 and self._settings.mode != "off":
+                # What an earlier run scored and did not come to rate, or was not to rate by its settings.
+                rating_queue.enqueue(session, self._state.clock())
+        self._looked_at = scored
+
+    def calibrate(self, session: Session) -> Calibration | None:
+        """Freeze the present distribution into stars, and queue every photo whose stars change."""
+        now = self._state.clock()
+        made = freeze(session, self._settings, self._scale_id, self._reference_edges, now)
+        if made is not None and self._settings.mode != "off":
+            queued = rating_queue.enqueue(session, now)
+            # The first on a scale: the scores of another model stand in the files.
+            if self._settings.bucket_tags or made.number == 1:
+                rating_queue.enqueue_rated(session, now)
+            log.info(
+                "calibrated", number=made.number, photos=made.photo_count, source=made.source, to_rate=queued
+            )
+        return made
+
+
+def freeze(
+    session: Session,
+    settings: RatingSettings,
+    scale_id: int,
+    reference_edges: tuple[float, ...],
+    now: float,
+) -> Calibration | None:
+    """Make a new calibration from the present pairs and scores; None: too few photos, no edges given."""
+    pairing.update(session, settings)
+    return calibrations.renew(
+        session,
+        scale_id,
+        settings.shares,
+        settings.minimum_photos,
+        now,
+        usable(reference_edges),
+        settings.edges,
+    )
+
+
+def usable(reference_edges: tuple[float, ...]) -> Edges | None:
+    """The edges of a model that ships some; None for one that does not."""
+    return reference_edges if len(reference_edges) == 4 else None

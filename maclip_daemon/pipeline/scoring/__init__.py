@@ -1,0 +1,1 @@
+"""The scoring stage: jobs are decoded, scored and stored."""

@@ -1,0 +1,75 @@
+"""Decoded photos on their way to the scorer: a queue that is bounded in photos and in bytes."""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+from dataclasses import dataclass
+
+from maclip_daemon.library.queue.jobs import LeasedJob
+from maclip_daemon.photos.decoder import DecodedPhoto
+from maclip_daemon.scoring.scorer_client import PixelBlock
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A decoded photo on its way to the scorer."""
+
+    job: LeasedJob
+    photo: DecodedPhoto
+
+    @property
+    def block(self) -> PixelBlock:
+        """What the scorer takes."""
+        photo = self.photo
+        return PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height, name=self.job.path)
+
+
+class LookAhead:
+    """First in, first out. Thread-safe."""
+
+    def __init__(self, changed: threading.Condition, most_photos: int, most_bytes: int) -> None:
+        """`changed`: is notified of every change; whoever notifies it ends the waits here.
+
+        `most_bytes`: of pixels; a photo that is larger by itself is let in alone.
+        """
+        self._changed = changed
+        self._most_photos = most_photos
+        self._most_bytes = most_bytes
+        self._waiting: collections.deque[Ready] = collections.deque()
+        self._bytes = 0
+
+    def put(self, ready: Ready, timeout_s: float) -> bool:
+        """Add a photo, as soon as there is room for it; False: there was none within the time."""
+        size = ready.photo.size
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while self._waiting and not self._has_room(size):
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                    return False
+            self._waiting.append(ready)
+            self._bytes += size
+            self._changed.notify_all()
+        return True
+
+    def take(self, most: int, timeout_s: float) -> list[Ready]:
+        """Give what waits, up to `most` photos; waits for the first one, or for a notification."""
+        with self._changed:
+            if not self._waiting:
+                self._changed.wait(timeout_s)
+            taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            self._bytes -= sum(ready.photo.size for ready in taken)
+            if taken:
+                self._changed.notify_all()
+        return taken
+
+    def take_all(self) -> list[Ready]:
+        """Give everything that waits, without waiting for more."""
+        with self._changed:
+            taken, self._bytes = list(self._waiting), 0
+            self._waiting.clear()
+        return taken
+
+    def _has_room(self, size: int) -> bool:
+        return len(self._waiting) < self._most_photos and self._bytes + size <= self._most_bytes

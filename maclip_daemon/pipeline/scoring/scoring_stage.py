@@ -1,0 +1,166 @@
+"""From a score job to a stored score: decoder threads feed one scoring thread through a bounded queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from maclip_daemon import errors
+from maclip_daemon.iqa.photo_score import PhotoScore
+from maclip_daemon.library.queue.jobs import LeasedJob
+from maclip_daemon.photos.decoder import Decoder
+from maclip_daemon.pipeline.pauses import Resource
+from maclip_daemon.pipeline.run_state import RunState, log
+from maclip_daemon.pipeline.scoring.look_ahead import LookAhead, Ready
+from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs, row_of
+from maclip_daemon.processes.child import START_S
+from maclip_daemon.scoring.scorer_client import ScorerClient
+from maclip_daemon.settings import Settings
+
+LOOK_AHEAD_BATCHES = 2  # decoded photos that may wait for the scorer, in batches
+ROOM_LOOK_S = 1.0  # how often a decoder that waits for room says that it lives
+IDLE_LOOK_S = 5.0  # other programs (`maclip retry`) queue work too; an indexed look costs microseconds
+DECODER_IDLE_EXIT_S = 30.0
+LEEWAY_S = 60.0  # beyond the limits of a child before its thread counts as stalled: the database may be busy
+NEEDED: tuple[Resource, ...] = ("spool", "decoder", "model", "power")
+
+
+class ScoringStage:
+    """Score jobs, decoded by several threads and scored by one."""
+
+    def __init__(
+        self,
+        score_jobs: ScoreJobs,
+        state: RunState,
+        settings: Settings,
+        client: ScorerClient,
+        decoders: Sequence[Decoder],
+    ) -> None:
+        self._jobs = score_jobs
+        self._state = state
+        self._settings = settings
+        self._client = client
+        self._ahead = LookAhead(
+            state.work_arrived,
+            LOOK_AHEAD_BATCHES * settings.scoring.batch_photos,
+            settings.decoding.look_ahead_mb << 20,
+        )
+        self.decoders = decoders
+
+    def decode_loop(self, index: int) -> None:
+        """One decoder thread: jobs in, pixels out, until the run stops."""
+        decoder = self.decoders[index]
+        part = f"decoder {index + 1}"
+        patience_s = START_S + self._settings.decoding.timeout_s + 2 * IDLE_LOOK_S + LEEWAY_S
+        last_worked = time.monotonic()
+        try:
+            while not self._state.stopping.is_set():
+                self._state.heartbeat.beat(part, patience_s)
+                job = None if self._state.pauses.any_of(*NEEDED) else self._jobs.take()
+                if job is None:
+                    if time.monotonic() - last_worked > DECODER_IDLE_EXIT_S:
+                        decoder.close()
+                    self._state.wait_for_work(IDLE_LOOK_S)
+                    continue
+                self._decode(decoder, job, part, patience_s)
+                last_worked = time.monotonic()
+        finally:
+            decoder.close()
+            self._discard_waiting()
+
+    def score_loop(self) -> None:
+        """The scoring thread: batches of pixels in, stored scores out, until the run stops."""
+        patience_s = self._scorer_patience_s()
+        try:
+            while not self._state.stopping.is_set():
+                self._state.heartbeat.beat("scorer", patience_s)
+                batch = self._ahead.take(self._settings.scoring.batch_photos, IDLE_LOOK_S)
+                if batch:
+                    self._score(batch)
+                else:
+                    self._client.close_if_idle(time.monotonic())
+        finally:
+            self._client.close()
+            self._discard_waiting()
+
+    def _discard_waiting(self) -> None:
+        """For each thread as it ends: whichever is the last leaves nothing in the spool."""
+        for ready in self._ahead.take_all():
+            ready.photo.discard()
+
+    def _decode(self, decoder: Decoder, job: LeasedJob, part: str, patience_s: float) -> None:
+        try:
+            photo = decoder.decode(Path(job.path), self._jobs.known_hash(job))
+        except errors.NoSpace as error:
+            self._jobs.rest("spool", str(error), [job])
+            return
+        except errors.EnvironmentUnfit as error:
+            self._jobs.rest("decoder", str(error), [job])
+            return
+        except errors.MaclipError as error:
+            self._jobs.fail(job, error)
+            return
+        # A small photo needs no room in the spool; it ends that pause only when its time is over.
+        self._state.pauses.end("spool", if_over=photo.spooled is None)
+        self._state.pauses.end("decoder")
+        if not self._jobs.is_unchanged(job):
+            photo.discard()
+            self._jobs.fail(job, errors.FileChanged("It was written anew while it was read."))
+            return
+        known = self._jobs.known_score(photo)
+        if known is not None:
+            photo.discard()
+            if self._jobs.store([(job, photo, known)]):
+                self._state.count(copied=1)
+            return
+        while not self._state.stopping.is_set():
+            self._state.heartbeat.beat(part, patience_s)
+            if self._ahead.put(Ready(job, photo), ROOM_LOOK_S):
+                return
+        photo.discard()
+
+    def _score(self, batch: list[Ready]) -> None:
+        try:
+            results = self._client.score([ready.block for ready in batch])
+        except errors.EnvironmentUnfit as error:
+            self._rest(batch, str(error))
+            return
+        except errors.MaclipError as error:
+            self._score_one_by_one(batch, error)
+            return
+        self._state.pauses.end("model")
+        stored = []
+        for ready, result in zip(batch, results, strict=True):
+            ready.photo.discard()
+            if isinstance(result, PhotoScore):
+                stored.append((ready.job, ready.photo, row_of(result)))
+            else:
+                self._jobs.fail(ready.job, result)
+        self._jobs.store(stored)
+
+    def _score_one_by_one(self, batch: list[Ready], error: errors.MaclipError) -> None:
+        """After a batch was lost: find the photo that is to blame, so that only it counts an attempt."""
+        if len(batch) == 1:
+            batch[0].photo.discard()
+            self._jobs.fail(batch[0].job, error)
+            return
+        log.warning("a batch was lost; scoring its photos one by one", reason=str(error), photos=len(batch))
+        for position, ready in enumerate(batch):
+            if self._state.pauses.any_of("model"):  # not one photo is to blame: the device is
+                self._rest(batch[position:], self._state.pauses.reasons()["model"])
+                return
+            if self._state.stopping.is_set():
+                ready.photo.discard()
+                continue
+            self._state.heartbeat.beat("scorer", self._scorer_patience_s())
+            self._score([ready])
+
+    def _scorer_patience_s(self) -> float:
+        """A new process starts, loads the model, and scores: each has a time limit of its own."""
+        return START_S + 2 * self._settings.scoring.timeout_s + LEEWAY_S
+
+    def _rest(self, batch: list[Ready], reason: str) -> None:
+        for ready in batch:
+            ready.photo.discard()
+        self._jobs.rest("model", reason, [ready.job for ready in batch])

@@ -1,0 +1,180 @@
+"""Quality-aware image–text alignment: an image tower learns that worse photos are less like good prompts.
+
+After QualiCLIP (arXiv 2403.11176, section 3): photos are worsened step by step; a margin ranking loss puts
+the levels in order of their likeness to antonym prompts, and a consistency loss pulls together two crops of
+one photo at the same level. No human opinion enters. Two things are ours: the ranking also runs over
+MA-CLIP's magnitude cue and fused score, so that both cues learn it, and an anchor loss ties each level to
+one place on the scale, because photos of different content must be comparable too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from maclip_daemon.training.aligned_model import AlignedModel, Averaged, Cues
+
+
+@dataclass(frozen=True)
+class Ladders:
+    """A batch of worsened photos: for each of N contents three views."""
+
+    views: Tensor
+    """[3N, 3, h, w]: a crop at the better level, another crop at that level, the first at the worse one."""
+    better: Tensor
+    """[N], level in 0…5."""
+    worse: Tensor
+    """[N], level in 0…5, larger than `better`."""
+    pairs: Tensor
+    """[N, P] of 0 and 1: the prompt pairs that the degradation speaks to."""
+
+    def to(self, device: str) -> Ladders:
+        """The same batch on another device."""
+        return Ladders(*(part.to(device) for part in (self.views, self.better, self.worse, self.pairs)))
+
+
+def together(first: Ladders, second: Ladders) -> Ladders:
+    """Two batches as one."""
+    parts = zip(first.views.chunk(3), second.views.chunk(3), strict=True)
+    return Ladders(
+        torch.cat([torch.cat(both) for both in parts]),
+        torch.cat([first.better, second.better]),
+        torch.cat([first.worse, second.worse]),
+        torch.cat([first.pairs, second.pairs]),
+    )
+
+
+@dataclass(frozen=True)
+class AlignmentWeights:
+    """How much each part of the loss counts, and its margins."""
+
+    ranking: float = 1.0
+    consistency: float = 0.3
+    anchor: float = 1.0
+    margin_per_level: float = 0.1
+    """Two levels that are one step apart should differ by this much in the score (0…1)."""
+    consistency_margin: float = 0.05
+
+
+def ranking_loss(better: Tensor, worse: Tensor, margin: Tensor | float) -> Tensor:
+    """Mean of max(0, margin − (better − worse)): QualiCLIP's L_pos for one cue."""
+    return torch.relu(margin - (better - worse)).mean()
+
+
+def consistency_loss(first: Tensor, second: Tensor, margin: float) -> Tensor:
+    """Mean of max(0, |first − second| − margin): QualiCLIP's L_cons for one cue."""
+    return torch.relu((first - second).abs() - margin).mean()
+
+
+def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """1 − Pearson's correlation; free of the scale of the prediction."""
+    predicted, target = predicted - predicted.mean(), target - target.mean()
+    lengths: Tensor = predicted.norm() * target.norm()
+    return 1 - (predicted * target).sum() / (lengths + 1e-6)
+
+
+def ladder_loss(found: Cues, ladders: Ladders, weights: AlignmentWeights) -> Tensor:
+    """The ranking and consistency losses of a batch of ladders, over each cue and the related pairs."""
+    first, other, worse = (
+        Cues(*parts)
+        for parts in zip(
+            *(getattr(found, name).chunk(3) for name in ("similarities", "q_sim", "q_mag", "score")),
+            strict=True,
+        )
+    )
+    margin = weights.margin_per_level * (ladders.worse - ladders.better)
+    ranking = sum(
+        (
+            ranking_loss(getattr(first, cue), getattr(worse, cue), margin)
+            for cue in ("q_sim", "q_mag", "score")
+        ),
+        start=torch.zeros(()),
+    )
+    by_pair = torch.relu(margin[:, None] - (first.similarities - worse.similarities)) * ladders.pairs
+    ranking = ranking + by_pair.sum() / ladders.pairs.sum()
+    consistency = sum(
+        (
+            consistency_loss(getattr(first, cue), getattr(other, cue), weights.consistency_margin)
+            for cue in ("q_sim", "q_mag", "score")
+        ),
+        start=torch.zeros(()),
+    )
+    return weights.ranking * ranking + weights.consistency * consistency
+
+
+def anchor_loss(found: Cues, ladders: Ladders) -> Tensor:
+    """Ties the level of each view to the scale: 0.9 untouched, 0.15 at the worst level, for every content."""
+    level = torch.cat([ladders.better, ladders.better, ladders.worse])
+    target = 0.9 - 0.15 * level
+    return (
+        nn.functional.smooth_l1_loss(found.score, target, beta=0.1)
+        + correlation_loss(found.score, target)
+        + 0.5 * correlation_loss(found.q_sim, target)
+        + 0.5 * correlation_loss(found.q_mag, target)
+    )
+
+
+def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
+    """Each group's learning rate rises to its own maximum in the first tenth, then falls to almost 0."""
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
+
+
+def parameter_groups(
+    model: AlignedModel, tower_rate: float, head_rate: float, weight_decay: float
+) -> list[dict[str, object]]:
+    """AdamW's groups: the pretrained tower learns slowly, head and prompts fast; no decay on vectors."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = tower_rate if name.startswith("visual.") and ".head." not in f".{name}" else head_rate
+            decay = weight_decay if parameter.ndim > 1 and name != "prompts" else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
+
+
+def align(
+    model: AlignedModel,
+    batches: Iterable[Ladders],
+    steps: int,
+    *,
+    tower_rate: float,
+    head_rate: float,
+    weights: AlignmentWeights | None = None,
+    weight_decay: float = 0.02,
+    report: Callable[[int, float], None] | None = None,
+) -> AlignedModel:
+    """Align a model to the order of degradations, without any human opinion; returns its averaged weights.
+
+    `batches` must yield at least `steps` batches. `report` is told each step and its loss. The model is
+    trained in place; what is returned is an exponential moving average of it, which is the one to keep.
+    """
+    weights = weights or AlignmentWeights()
+    optimizer = torch.optim.AdamW(parameter_groups(model, tower_rate, head_rate, weight_decay))
+    schedule = one_cycle(optimizer, steps)
+    average = Averaged(model, steps)
+    for step, ladders in zip(range(steps), batches, strict=False):
+        found = model(ladders.views)
+        loss = ladder_loss(found, ladders, weights) + weights.anchor * anchor_loss(found, ladders)
+        take_step(model, loss, optimizer, schedule)
+        average.update(model)
+        if report is not None:
+            report(step, loss.item())
+    return average.model
+
+
+def take_step(
+    model: nn.Module,
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    """One step down the gradient, its norm held at 1 so that no odd batch throws the tower off."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    schedule.step()

@@ -1,0 +1,91 @@
+"""Aligning an existing CLIP to image quality on a folder of photos, as QualiCLIP did with OpenAI's ResNet-50.
+
+The text tower is left alone: its features of MA-CLIP's prompts are the fixed directions to which the image
+tower is aligned (QualiCLIP, arXiv 2403.11176, section 3.2). What comes out is a checkpoint like QualiCLIP's:
+the image tower with its prompt features, without a text tower.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from safetensors.torch import save_file
+
+from maclip_daemon.errors import UsageError
+from maclip_daemon.iqa.models import timm_tower
+from maclip_daemon.iqa.models.architecture import build_visual_tower
+from maclip_daemon.iqa.models.checkpoints import PROMPTS_FEATURES, Checkpoint
+from maclip_daemon.iqa.models.prompt_features import prompt_features
+from maclip_daemon.iqa.models.timm_tower import TimmTower
+from maclip_daemon.iqa.prompts import MACLIP_PAIRS, texts
+from maclip_daemon.training.aligned_model import AlignedModel
+from maclip_daemon.training.alignment import AlignmentWeights, align
+from maclip_daemon.training.degradations import Pixels
+from maclip_daemon.training.training_views import SMALLEST_PHOTO, ladder_batch
+
+_TOWER_RATE = 1e-5  # AdamW; a pretrained tower forgets what it knows at much larger steps
+# No anchors: where CLIP's scores lie is CLIP's own; only their order is to change. Small margins, as its
+# similarities of good and bad photos differ by a few hundredths.
+_WEIGHTS = AlignmentWeights(anchor=0.0, margin_per_level=0.02)
+
+
+def align_checkpoint(
+    checkpoint: Checkpoint,
+    photos: Sequence[Pixels],
+    target: Path,
+    *,
+    steps: int = 500,
+    batch: int = 8,
+    seed: int = 0,
+    device: str = "cpu",
+    report: Callable[[int, float], None] | None = None,
+) -> None:
+    """Align the image tower of a CLIP in OpenAI's layout to the quality of photos, and write it to `target`.
+
+    `photos`: good photos, each side at least 248 pixels; they are worsened here. Raises `UsageError` when
+    there are none.
+    """
+    usable = [photo for photo in photos if min(photo.shape[:2]) >= SMALLEST_PHOTO]
+    if not usable:
+        raise UsageError(f"There is no photo with sides of {SMALLEST_PHOTO} pixels or more to learn from.")
+    torch.manual_seed(seed)
+    prompts = prompt_features(checkpoint, MACLIP_PAIRS)
+    assert prompts is not None
+    described = checkpoint.architecture
+    tower = (
+        timm_tower.load(described, checkpoint.state, checkpoint.origin, trainable=True)
+        if isinstance(described, TimmTower)
+        else build_visual_tower(described, checkpoint.state, checkpoint.origin)
+    )
+    tower.requires_grad_(True)
+    if isinstance(tower, ModifiedResNet):
+        # Off in every metric here (as published), so it is off while training too.
+        tower.attnpool.positional_embedding.data.zero_()
+        tower.attnpool.positional_embedding.requires_grad_(False)
+    model = AlignedModel(tower, prompts.clone(), checkpoint.logit_scale, learn_prompts=False).to(device)
+    model.eval()  # batch norms keep their statistics: a small batch of worsened photos has others
+    generator = np.random.default_rng(seed)
+    batches = (ladder_batch(usable, batch, generator).to(device) for _ in range(steps))
+    aligned = align(
+        model,
+        batches,
+        steps,
+        tower_rate=_TOWER_RATE,
+        head_rate=_TOWER_RATE,
+        weights=_WEIGHTS,
+        report=report,
+    )
+    tensors = {
+        f"visual.{name}": value.cpu().contiguous() for name, value in aligned.visual.state_dict().items()
+    }
+    tensors[PROMPTS_FEATURES] = prompts.contiguous()
+    tensors["logit_scale"] = torch.tensor(checkpoint.logit_scale)
+    metadata = {"prompts": json.dumps(texts(MACLIP_PAIRS))}
+    if isinstance(described, TimmTower):
+        metadata[timm_tower.METADATA_KEY] = described.as_json()
+    save_file(tensors, target, metadata)

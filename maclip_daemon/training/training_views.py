@@ -1,0 +1,142 @@
+"""Training views: random crops and whole views of photos, plain or worsened, as normalised batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.views import global_view, normalise
+from maclip_daemon.training.alignment import Ladders
+from maclip_daemon.training.degradations import (
+    KINDS,
+    MAXIMUM_LEVEL,
+    PAIRS,
+    Pixels,
+    degrade,
+)
+
+_RIM = 12  # pixels around a crop that are worsened with it, so that filters see what lies outside
+SMALLEST_PHOTO = VIEW_SIZE + 2 * _RIM  # pixels; the shorter side
+_SMALLEST_STEP = 0.6  # levels; closer ones cannot be told apart by eye
+_GLOBAL_SHARE = 0.15  # of views that show the whole photo; MA-CLIP's own share is 1 in 5 to 1 in 10
+
+
+def crop_and_global_views(pixels: Pixels, crops: int, generator: np.random.Generator) -> Tensor:
+    """[crops + 1, 3, 224, 224]: random crops and the whole photo, each mirrored or not."""
+    views = [
+        _mirrored(_normalised(_crop(pixels, _corner(pixels, 0, generator), 0)), generator)
+        for _ in range(crops)
+    ]
+    whole = _mirrored(global_view(torch.from_numpy(pixels.copy())), generator)
+    return torch.stack([*views, whole])
+
+
+HARD_KINDS = ("jpeg", "webp", "pixelation", "overexposure", "colour_cast", "oversharpening", "impulse_noise")
+"""Kinds whose first levels can pass for an improvement: less grain, more light, more colour, more edge."""
+
+
+def ladder_batch(
+    photos: Sequence[Pixels], count: int, generator: np.random.Generator, *, hard: bool = False
+) -> Ladders:
+    """Ladders of `count` photos drawn at random: each worsened in one way, at two levels.
+
+    A third of them had been worsened mildly in another way before, as real photos often have. `hard`: of
+    photos reduced to a random size, two thirds of them of `HARD_KINDS`, and half of them from the untouched
+    photo to a low level.
+    """
+    views: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+    better, worse, pairs = [], [], []
+    for _ in range(count):
+        pixels = photos[int(generator.integers(len(photos)))]
+        if hard:
+            pixels = _reduced(pixels, generator)
+            kinds = HARD_KINDS if generator.random() < 2 / 3 else tuple(KINDS)
+            kind = str(generator.choice(kinds))
+            low, high = (
+                (0.0, generator.uniform(0.6, 2.0)) if generator.random() < 0.5 else _two_levels(generator)
+            )
+        else:
+            kind = str(generator.choice(list(KINDS)))
+            low, high = _two_levels(generator)
+        for view, made in zip(views, _ladder(pixels, kind, low, high, generator), strict=True):
+            view.append(made)
+        better.append(low)
+        worse.append(high)
+        pairs.append([float(pair in PAIRS[kind]) for pair in range(5)])
+    return Ladders(
+        torch.stack([*views[0], *views[1], *views[2]]),
+        torch.tensor(better, dtype=torch.float32),
+        torch.tensor(worse, dtype=torch.float32),
+        torch.tensor(pairs),
+    )
+
+
+def _reduced(pixels: Pixels, generator: np.random.Generator) -> Pixels:
+    """Half of the photos as they are, half with a shorter side between the smallest and their own."""
+    shorter = min(pixels.shape[:2])
+    if shorter <= SMALLEST_PHOTO or generator.random() < 0.5:
+        return pixels
+    scale = generator.uniform(SMALLEST_PHOTO / shorter, 1)
+    size = tuple(max(SMALLEST_PHOTO, round(side * scale)) for side in pixels.shape[1::-1])
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+
+
+def _two_levels(generator: np.random.Generator) -> tuple[float, float]:
+    low = 0.0 if generator.random() < 0.35 else generator.uniform(0.5, MAXIMUM_LEVEL - _SMALLEST_STEP)
+    # Neighbouring levels are the hard ones: half of the steps are short.
+    reach = MAXIMUM_LEVEL if generator.random() < 0.5 else min(MAXIMUM_LEVEL, low + 1.3)
+    return low, generator.uniform(min(low + _SMALLEST_STEP, reach), reach)
+
+
+def _ladder(
+    pixels: Pixels, kind: str, low: float, high: float, generator: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    seed, mirror = int(generator.integers(2**32)), bool(generator.random() < 0.5)
+
+    def worsened(part: Pixels, level: float) -> Pixels:
+        return degrade(part, kind, level, np.random.default_rng(seed))
+
+    def flip(view: Tensor) -> Tensor:
+        return view.flip(-1) if mirror else view
+
+    if generator.random() < _GLOBAL_SHARE:
+        first, worse = (
+            global_view(torch.from_numpy(worsened(pixels, level).copy())) for level in (low, high)
+        )
+        return flip(first), first.flip(-1) if not mirror else first, flip(worse)
+    parts = [_crop(pixels, _corner(pixels, _RIM, generator), _RIM) for _ in range(2)]
+    if generator.random() < 1 / 3:
+        before, level = str(generator.choice(list(KINDS))), generator.uniform(0.5, 2.0)
+        parts = [degrade(part, before, level, np.random.default_rng(seed + 1)) for part in parts]
+    first, other, worse = (
+        _normalised(worsened(part, level)[_RIM:-_RIM, _RIM:-_RIM])
+        for part, level in ((parts[0], low), (parts[1], low), (parts[0], high))
+    )
+    return flip(first), flip(other), flip(worse)
+
+
+def _corner(pixels: Pixels, rim: int, generator: np.random.Generator) -> tuple[int, int]:
+    side = VIEW_SIZE + 2 * rim
+    return (
+        int(generator.integers(pixels.shape[0] - side + 1)),
+        int(generator.integers(pixels.shape[1] - side + 1)),
+    )
+
+
+def _crop(pixels: Pixels, corner: tuple[int, int], rim: int) -> Pixels:
+    side = VIEW_SIZE + 2 * rim
+    return np.ascontiguousarray(pixels[corner[0] : corner[0] + side, corner[1] : corner[1] + side])
+
+
+def _normalised(crop: NDArray[np.uint8]) -> Tensor:
+    return normalise(torch.from_numpy(crop.copy()))
+
+
+def _mirrored(view: Tensor, generator: np.random.Generator) -> Tensor:
+    return view.flip(-1) if generator.random() < 0.5 else view

@@ -1,0 +1,31 @@
+"""One daemon a data folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.daemon.lock import is_running, locked
+from maclip_daemon.errors import AlreadyRunning, EnvironmentUnfit
+
+
+def test_a_second_one_is_refused_until_the_first_ended(tmp_path: Path) -> None:
+    with locked(tmp_path / "data"):
+        assert is_running(tmp_path / "data")
+        with pytest.raises(AlreadyRunning, match="--data-dir"), locked(tmp_path / "data"):
+            pass
+    assert not is_running(tmp_path / "data")
+    with locked(tmp_path / "data"):
+        pass
+
+
+def test_looking_at_a_folder_that_was_never_used_makes_nothing(tmp_path: Path) -> None:
+    assert not is_running(tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EnvironmentUnfit, match="file"), locked(tmp_path / "file" / "data"):
+        pass

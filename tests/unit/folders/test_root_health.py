@@ -1,0 +1,110 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.errors import EnvironmentUnfit, RootOffline, UsageError
+from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.root_health import (
+    Root,
+    RootFacts,
+    RootState,
+    check,
+    merge,
+    open_root,
+)
+
+
+def test_a_link_given_as_root_is_resolved(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    assert open_root(tmp_path / "link") == Root(str((tmp_path / "photos").resolve()))
+
+
+def test_a_missing_folder_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(RootOffline, match="nowhere does not exist"):
+        open_root(tmp_path / "nowhere")
+
+
+def test_a_file_given_as_folder_is_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"a\.jpg is a file"):
+        open_root(tmp_path / "a.jpg")
+    with pytest.raises(UsageError, match="is not a folder"):
+        open_root(tmp_path / "a.jpg" / "below")
+
+
+def test_links_in_a_circle_are_said(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(RootOffline, match="cannot be reached"):
+        open_root(tmp_path / "a")
+
+
+def test_a_folder_without_permission_is_said(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0)
+    if os.access(tmp_path / "locked", os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(EnvironmentUnfit, match="no permission to read"):
+        open_root(tmp_path / "locked")
+    assert check(Root(str(tmp_path / "locked")), None, 0).state is RootState.UNREADABLE
+
+
+def test_a_root_inside_another_is_walked_with_it() -> None:
+    roots = [
+        Root("/p/2026"),
+        Root("/p"),
+        Root("/photos"),
+        Root("/p"),
+        Root("/p/.private/x"),
+        Root("/p/.private"),
+    ]
+    assert merge(roots, Exclusion()) == [Root("/p"), Root("/p/.private"), Root("/photos")]
+
+
+def test_everything_lies_inside_the_root_folder() -> None:
+    assert merge([Root("/a"), Root("/")], Exclusion()) == [Root("/")]
+
+
+def test_a_folder_with_photos_is_healthy(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    health = check(Root(str(tmp_path)), None, 1)
+    assert health.state is RootState.HEALTHY
+    assert health.reason == ""
+    assert health.facts == RootFacts(tmp_path.stat().st_dev)
+    assert health.file_system
+
+
+def test_a_new_empty_folder_is_healthy(tmp_path: Path) -> None:
+    assert check(Root(str(tmp_path)), None, 0).state is RootState.HEALTHY
+
+
+def test_a_folder_that_is_gone_pauses(tmp_path: Path) -> None:
+    health = check(Root(str(tmp_path / "gone")), None, 3)
+    assert health.state is RootState.GONE
+    assert "nothing is forgotten" in health.reason
+    assert health.facts is None
+
+
+def test_a_file_in_the_place_of_the_root_is_not_the_root(tmp_path: Path) -> None:
+    (tmp_path / "photos").write_bytes(b"x")
+    assert check(Root(str(tmp_path / "photos")), None, 3).state is RootState.GONE
+
+
+def test_a_suddenly_empty_folder_pauses_even_with_leftovers_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / ".Trash-1000").mkdir()
+    (tmp_path / ".directory").write_bytes(b"x")
+    health = check(Root(str(tmp_path)), None, 12)
+    assert health.state is RootState.EMPTIED
+    assert "12 photos" in health.reason
+
+
+def test_another_device_pauses_unless_the_known_photos_are_there(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    before = RootFacts(tmp_path.stat().st_dev + 1)
+    root, there, gone = Root(str(tmp_path)), str(tmp_path / "1.jpg"), str(tmp_path / "2.jpg")
+    assert check(root, before, 2).state is RootState.REPLACED
+    assert check(root, before, 2, [gone, gone, there]).state is RootState.REPLACED
+    assert check(root, before, 2, [there, gone]).state is RootState.HEALTHY
+    assert check(root, before, 0).state is RootState.HEALTHY

@@ -1,0 +1,40 @@
+"""A watched root at work."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.folders import filesystem_probe as patience_module
+from maclip_daemon.folders import root_health
+from maclip_daemon.folders.root_health import Root
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
+from maclip_daemon.pipeline.run_state import RunState
+from maclip_daemon.settings import FolderSettings
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_share_is_away_when_it_does_not_answer_and_not_when_nobody_waits_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
+) -> None:
+    monkeypatch.setattr(patience_module, "polled_folders", lambda root: [root])
+    state = RunState(answer_s=0.1)
+    server = threading.Event()
+    with Library.open(tmp_path / "library.db") as library:
+        place = WatchedRoot(library, state, FolderSettings(), Root(str(tmp_path)))
+        assert place.check()
+        before = place.health
+        monkeypatch.setattr(root_health, "check", lambda *_, **__: server.wait())
+        if stops:
+            state.stop()
+        assert not place.check()
+        if stops:
+            assert place.health is before
+        else:
+            assert place.health is not None
+            assert place.health.state == "silent"
+            assert "does not answer" in place.description()["reason"]
+    server.set()

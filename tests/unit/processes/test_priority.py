@@ -1,0 +1,74 @@
+"""Priorities are lowered for a whole process and its children, and never raised."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("priorities are read back as Linux keeps them", allow_module_level=True)
+
+# A process that steps back, then starts a thread and a child, and says who they are.
+STEPPING_BACK = """
+import subprocess, sys, threading
+from maclip_daemon import priority
+priority.step_back(int(sys.argv[1]), sys.argv[2])
+ready = threading.Event()
+thread = threading.Thread(target=lambda: (ready.set(), sys.stdin.read()), daemon=True)
+thread.start()
+ready.wait()
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
+priority.apply_to_session(child.pid)
+print(thread.native_id, child.pid, flush=True)
+thread.join()
+"""
+
+
+NONE, BEST_EFFORT, IDLE = (
+    int(each) for each in (psutil.IOPRIO_CLASS_NONE, psutil.IOPRIO_CLASS_BE, psutil.IOPRIO_CLASS_IDLE)
+)
+
+
+def priorities(pid: int) -> tuple[int, int, int]:
+    process = psutil.Process(pid)
+    return process.nice(), *map(int, process.ionice())
+
+
+def stepped_back(nice: int, disk: str, *below: str) -> list[tuple[int, int, int]]:
+    """The priorities of the process, its thread and its child."""
+    command = [*below, sys.executable, "-c", STEPPING_BACK, str(nice), disk]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        thread, child = map(int, process.stdout.readline().split())
+        found = [priorities(pid) for pid in (process.pid, thread, child)]
+        group = Path(f"/proc/{child}/autogroup")
+        if group.exists():
+            assert group.read_text().split("nice")[1].strip() == str(found[2][0])
+        process.communicate("")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("disk", "expected"), [("normal", (NONE, 0)), ("low", (BEST_EFFORT, 7)), ("idle", (IDLE, 0))]
+)
+def test_threads_and_children_step_back_too(disk: str, expected: tuple[int, int]) -> None:
+    own = psutil.Process().nice()
+    assert stepped_back(own + 3, disk) == [(own + 3, *expected)] * 3
+
+
+def test_what_is_lower_already_stays() -> None:
+    own = psutil.Process().nice()
+    found = stepped_back(own + 1, "low", "ionice", "-c3", "nice", "-n", "2")
+    assert [(nice, disk) for nice, disk, _ in found] == [(own + 2, IDLE)] * 3
+
+
+def test_a_child_that_is_gone_is_no_error() -> None:
+    from maclip_daemon.processes import priority
+
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    priority.apply_to_session(child.pid)
