@@ -1,7 +1,7 @@
 """Every metric and protocol on a seeded model and synthetic photos: today's numbers stay tomorrow's.
 
-`seeded_scores.json` holds what this program measured (run this file as a program to measure again); the
-authors' numbers are in test_golden_values.py.
+`seeded_scores.json` holds what this program measured; run this file as a program to measure again. The
+authors' numbers for the same checkpoint are in test_authors_seeded.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
-from synthetic_photos import synthetic_photo
+from synthetic_photos import pixels_at, synthetic_photo
 
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import catalogue
@@ -21,7 +20,6 @@ from maclip_daemon.iqa.models.loading import load
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.iqa.protocols import parse
 from maclip_daemon.iqa.views import make_views
 
 STORED = Path(__file__).with_name("seeded_scores.json")
@@ -36,9 +34,8 @@ def measure(checkpoint: Path) -> dict[str, dict[str, list[float | None]]]:
         model = load(catalogue.resolve(f"file:{checkpoint}", checkpoint.parent), metric, checkpoint.parent)
         for protocol in PROTOCOLS:
             for seed, (width, height) in enumerate(SIZES):
-                photo = parse(protocol).resize(Image.fromarray(synthetic_photo(seed, width, height)))
-                pixels = torch.frombuffer(bytearray(photo.tobytes()), dtype=torch.uint8)
-                views = make_views(pixels.reshape(photo.height, photo.width, 3), metric.views)
+                image = Image.fromarray(synthetic_photo(seed, width, height))
+                views = make_views(pixels_at(protocol, image), metric.views)
                 score = judge(metric, model.encoder.encode(views), model.prompts, model.logit_scale)
                 key = f"{width}x{height}"
                 measured.setdefault(f"{name} {protocol}", {})[key] = summary(score)
