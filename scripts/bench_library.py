@@ -28,7 +28,7 @@ def make_library(path: Path, photos: int) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN")
         connection.execute("INSERT INTO roots (id, path, added_at) VALUES (1, '/photos', ?)", (MOMENT,))
-        connection.execute("INSERT INTO scales VALUES (1, 'maclip', 'builtin', 'spaq448', 1)")
+        connection.execute("INSERT INTO scoring_configs VALUES (1, 'maclip', 'builtin', 'spaq448', 1)")
         connection.executemany(
             "INSERT INTO folders (id, root_id, path) VALUES (?, 1, ?)",
             ((number + 1, folder_path(number)) for number in range(folders)),
@@ -40,8 +40,9 @@ def make_library(path: Path, photos: int) -> None:
             _photo_rows(photos, chance),
         )
         connection.executemany(
-            "INSERT INTO scores (photo_id, folder_id, scale_id, score, q_sim, q_mag, good, sharpness, edges,"
-            " resolution, noise_free, view_spread, views, precision, device, scored_at, details)"
+            "INSERT INTO scores (photo_id, folder_id, scoring_config_id, score, q_sim, q_mag, good,"
+            " sharpness, edges, resolution, noise_free, view_spread, views, precision, device, scored_at,"
+            " details)"
             " VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 5, 'bf16', 'cpu', ?, ?)",
             _score_rows(photos, chance),
         )

@@ -121,13 +121,14 @@ class Home:
         rows = self.sql(
             """
             select (select count(*) from jobs),
-                (select count(*) from scores where scale_id = active.id)
+                (select count(*) from scores where scoring_config_id = active.id)
                     - (select count(*) from photo_pairs pair
-                        join scores s on s.photo_id = pair.photo_id and s.scale_id = active.id
-                        join scores raw on raw.photo_id = pair.raw_id and raw.scale_id = active.id),
-                (select photo_count from calibrations c where c.scale_id = active.id order by number desc),
-                (select source from calibrations c where c.scale_id = active.id order by number desc)
-            from scales active where active.active = 1
+                        join scores s on s.photo_id = pair.photo_id and s.scoring_config_id = active.id
+                        join scores raw on raw.photo_id = pair.raw_id and raw.scoring_config_id = active.id),
+                (select photo_count from calibrations c where c.scoring_config_id = active.id
+                    order by number desc),
+                (select source from calibrations c where c.scoring_config_id = active.id order by number desc)
+            from scoring_configs active where active.active = 1
             """
         )
         if not rows:

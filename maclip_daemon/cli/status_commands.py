@@ -171,7 +171,7 @@ def _as_json(
             for kind in ("score", "rate")
         },
         "folders": found.roots,
-        "scale": found.scale,
+        "scale": found.scoring_config,
         "calibration": found.calibration,
         "minimum_photos": settings.rating.minimum_photos,
         "ratings": found.ratings,
@@ -187,8 +187,8 @@ def _print_status(
 ) -> None:
     note = found.notes.get("daemon") or {}
     output.say(f"daemon     {'running' if running else 'not running'}")
-    if found.scale:
-        output.say(f"model      {found.scale['model']} · {found.scale['metric']} · {found.scale['protocol']}")
+    if config := found.scoring_config:
+        output.say(f"model      {config['model']} · {config['metric']} · {config['protocol']}")
     photos, jobs = found.photos, found.jobs
     states = [f"{photos.get(state, 0)} {state}" for state in ("scored", "waiting", "failed", "missing")]
     output.say(f"photos     {', '.join(states)}")

@@ -79,10 +79,10 @@ class Pipeline:
         now = self.state.clock()
         recover(self._library, self.state.probe, self._spool, now)
         with self._library.writing() as session:
-            scale = scores.scale_for(
+            config = scores.scoring_config_for(
                 session, self.identity.metric, self.identity.model, self.identity.protocol
             )
-            scores.activate(session, scale.id)
+            scores.activate(session, config.id)
             queued = scores.enqueue_unscored(session, now)
         if queued:
             log.info("scoring with another model", photos=queued, model=self.identity.model)
@@ -93,14 +93,14 @@ class Pipeline:
         count = worker_count.decoders(settings.decoding, worker_count.cores())
         decoders = [Decoder(settings.decoding, self.identity.protocol, self._spool) for _ in range(count)]
         score_jobs = ScoreJobs(
-            self._library, state, settings, scale.id, self._worker, 2 * count, self.intake.is_offline
+            self._library, state, settings, config.id, self._worker, 2 * count, self.intake.is_offline
         )
         self.judging = ScoringStage(score_jobs, state, settings, self.client, decoders)
         self.writer = MetadataWriter()
         rate_jobs = RateJobs(self._library, state, settings.jobs, self._worker, self.intake.is_offline)
-        self.rating = RatingStage(self._library, state, settings.rating, self.writer, scale.id, rate_jobs)
+        self.rating = RatingStage(self._library, state, settings.rating, self.writer, config.id, rate_jobs)
         self.calibrating = CalibrationStage(
-            self._library, state, settings.rating, scale.id, self.identity.edges
+            self._library, state, settings.rating, config.id, self.identity.edges
         )
         self.places = places
         self._threads = [

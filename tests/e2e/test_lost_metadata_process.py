@@ -39,10 +39,10 @@ def test_every_photo_of_a_lost_batch_is_rated_singly_and_nothing_is_left_behind(
     with Library.open(home.data / "library.db") as library, DiesOverBatches() as writer:
         rerate.calibrate(library, settings, state.clock())
         with library.reading() as session:
-            scale = scores.active_scale(session)
-        assert scale is not None
+            config = scores.active_scoring_config(session)
+        assert config is not None
         rate_jobs = RateJobs(library, state, settings.jobs, "test", lambda path: False)
-        rating = RatingStage(library, state, settings.rating, writer, scale.id, rate_jobs)
+        rating = RatingStage(library, state, settings.rating, writer, config.id, rate_jobs)
         while rating.work():
             pass
         assert writer.lost == 1

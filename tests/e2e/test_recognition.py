@@ -64,15 +64,14 @@ def test_a_library_of_an_earlier_version_recognises_its_photos_and_learns_their_
     home.maclip("run", "--once", home.photos)
     learned = hashes(home)
     assert all(each.startswith("jpeg:") for each in learned.values())
-    write(home, "insert into scales (metric, model, protocol) values ('maclip', 'other', 'spaq448')")
+    write(home, "insert into scoring_configs (metric, model, protocol) values ('maclip', 'other', 'spaq448')")
     for photo in (known, replaced):
         write(home, "update photos set pixel_hash = ? where file_name = ?", former_hash(photo), photo.name)
     write(home, "update scores set score = ?", SENTINEL)
-    other_scale = "insert into scores (photo_id, folder_id, scale_id, score, views, scored_at)"
-    other_scale += (
-        " select photo_id, folder_id, (select id from scales where model = 'other'), 0.5, 1, scored_at"
-    )
-    write(home, other_scale + " from scores")
+    other_config = "insert into scores (photo_id, folder_id, scoring_config_id, score, views, scored_at)"
+    other_config += " select photo_id, folder_id, (select id from scoring_configs where model = 'other'),"
+    other_config += " 0.5, 1, scored_at"
+    write(home, other_config + " from scores")
     edit_metadata(known)
     make_photo(replaced, 7)
 
@@ -81,8 +80,8 @@ def test_a_library_of_an_earlier_version_recognises_its_photos_and_learns_their_
     assert home.scored()["a.jpg"] == SENTINEL, "recognised by its former hash"
     assert home.scored()["b.jpg"] != SENTINEL, "other pixels are another photo"
     assert hashes(home)["a.jpg"] == learned["a.jpg"], "from now on it is known by the new one"
-    on_other_scale = "select file_name from scores join photos on photos.id = photo_id where score = 0.5"
-    assert home.sql(on_other_scale) == [("a.jpg",)], "only scores of other pixels were dropped"
+    on_other_config = "select file_name from scores join photos on photos.id = photo_id where score = 0.5"
+    assert home.sql(on_other_config) == [("a.jpg",)], "only scores of other pixels were dropped"
 
 
 def test_switching_the_reduction_scores_nothing_again(home: Home) -> None:

@@ -203,19 +203,22 @@ def test_a_model_that_goes_or_is_replaced_never_mixes_its_scores_with_others(
             until(lambda names=names: home.scored().keys() == names, "work after the model was put back")
             until(lambda: not paused(home), "the end of the pause in status")
         assert_nothing_is_lost(home, gallery, originals_of(home, gallery, names))
-        assert home.sql("select count(*) from scales") == [(1,)]
+        assert home.sql("select count(*) from scoring_configs") == [(1,)]
         assert daemon.said().count("Put it back, or start maclip again") >= (rounds + 1) // 2
         # What the advice says: started again (or told to reload), it takes the other one under its own name.
         by_renaming(model, other.read_bytes())
         daemon.process.send_signal(signal.SIGHUP)
         until(lambda: home.sql("select count(*) from scores") == [(2 * len(names),)], "scores by both")
     models = dict(
-        home.sql("select model, count(*) from scores join scales on scales.id = scale_id group by 1")
+        home.sql(
+            "select model, count(*) from scores join scoring_configs c on c.id = scoring_config_id group by 1"
+        )
     )
     assert list(models.values()) == [len(names)] * 2
     assert len(models) == 2
     by_the_first = home.sql(
-        "select p.file_name, s.score from scores s join photos p on p.id = s.photo_id where s.scale_id = 1"
+        "select p.file_name, s.score from scores s join photos p on p.id = s.photo_id"
+        " where s.scoring_config_id = 1"
     )
     right = gallery.scored()
     assert dict(by_the_first) == {name: pytest.approx(right[name], abs=SAME) for name in names}

@@ -273,8 +273,8 @@ class ScannerMachine(RuleBasedStateMachine):
         self.names_known: set[Path] = set()
         with self.library.writing() as session:
             self.root_id = root_records.root_for(session, str(self.root), self.now)
-            self.scale = scores.scale_for(session, "maclip", "builtin", "spaq448").id
-            scores.activate(session, self.scale)
+            self.config = scores.scoring_config_for(session, "maclip", "builtin", "spaq448").id
+            scores.activate(session, self.config)
         walked["rounds"] += 1
 
     @initialize()
@@ -439,7 +439,7 @@ class ScannerMachine(RuleBasedStateMachine):
                         session, job.photo_id, width=1, height=1, taken_at=None, pixel_hash=str(content)
                     )
                     scores.record(
-                        session, job.photo_id, self.scale, scores.ScoreRow(float(content)), self.now
+                        session, job.photo_id, self.config, scores.ScoreRow(float(content)), self.now
                     )
                     scored.add(content)
         return scored

@@ -32,7 +32,7 @@ done = 0
 with Library.open(path) as library:
     while True:
         with library.writing() as session:
-            scale = scores.active_scale(session)
+            config = scores.active_scoring_config(session)
             leased = jobs.lease(session, "score", name, 1_780_000_000.0, 900, 25)
         if not leased:
             break
@@ -43,7 +43,7 @@ with Library.open(path) as library:
             for job in leased:
                 assert jobs.finish(session, job, name)
                 score = scores.ScoreRow(0.5, device=name)
-                scores.record(session, job.photo_id, scale.id, score, 1_780_000_000.0)
+                scores.record(session, job.photo_id, config.id, score, 1_780_000_000.0)
         done += len(leased)
         if done == wait_after:
             sys.stdin.readline()  # leaves work to the other one, whoever the lock has favoured so far
@@ -73,7 +73,7 @@ def path(tmp_path: Path) -> Path:
     place = tmp_path / "library.db"
     with Library.open(place) as library, library.writing() as session:
         root = root_records.root_for(session, "/p", NOW)
-        scores.activate(session, scores.scale_for(session, "maclip", "builtin", "spaq448").id)
+        scores.activate(session, scores.scoring_config_for(session, "maclip", "builtin", "spaq448").id)
         ids = [
             photo_records.see(session, root, Found(f"/p/{number}.jpg", number), NOW).photo_id
             for number in range(JOB_COUNT)

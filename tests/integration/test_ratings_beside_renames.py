@@ -30,26 +30,26 @@ SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[tuple[Library, int, MetadataWriter, RunState]]:
-    """A library with three scored photos that wait for stars, and the number of their scale."""
+    """A library with three scored photos that wait for stars, and the number of their config."""
     with Library.open(tmp_path / "data" / "library.db") as library, MetadataWriter() as writer:
         with library.writing() as session:
             root = root_records.root_for(session, str(tmp_path), time.time())
-            scale = scores.scale_for(session, "maclip", "test", "native")
-            scores.activate(session, scale.id)
+            config = scores.scoring_config_for(session, "maclip", "test", "native")
+            scores.activate(session, config.id)
             for path in make_photos(tmp_path / "card", 3):
                 found = found_file(str(path))
                 assert found is not None
                 photo = photo_records.see(session, root, found, time.time()).photo_id
-                scores.record(session, photo, scale.id, scores.ScoreRow(0.5), time.time())
+                scores.record(session, photo, config.id, scores.ScoreRow(0.5), time.time())
                 jobs.enqueue(session, photo, "rate", time.time())
-            calibration.renew(session, scale.id, SHARES, 2, time.time(), absolute_edges=(0.2, 0.4, 0.6, 0.8))
-        yield library, scale.id, writer, RunState(pause_s=0.05)
+            calibration.renew(session, config.id, SHARES, 2, time.time(), absolute_edges=(0.2, 0.4, 0.6, 0.8))
+        yield library, config.id, writer, RunState(pause_s=0.05)
 
 
 def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
     tmp_path: Path, home: tuple[Library, int, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library, scale_id, writer, state = home
+    library, scoring_config_id, writer, state = home
     old, new = tmp_path / "card", tmp_path / "Iceland"
     rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: False)
     intend_all = rate_jobs.intend_all
@@ -62,7 +62,7 @@ def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
         return entries
 
     monkeypatch.setattr(rate_jobs, "intend_all", then_rename)
-    rating = RatingStage(library, state, SETTINGS.rating, writer, scale_id, rate_jobs)
+    rating = RatingStage(library, state, SETTINGS.rating, writer, scoring_config_id, rate_jobs)
     assert rating.work()
     with library.writing() as session:  # the watcher tells it now
         root = root_records.root_for(session, str(tmp_path), time.time())
@@ -74,7 +74,7 @@ def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
 def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
     tmp_path: Path, home: tuple[Library, int, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library, scale_id, writer, state = home
+    library, scoring_config_id, writer, state = home
     now = [100.0]
     state.away = AwayDisks(30, clock=lambda: now[0])
     silent = True
@@ -92,7 +92,7 @@ def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
         raise ChildTimedOut("no answer within 60 s")
 
     rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: silent)
-    rating = RatingStage(library, state, SETTINGS.rating, writer, scale_id, rate_jobs)
+    rating = RatingStage(library, state, SETTINGS.rating, writer, scoring_config_id, rate_jobs)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "commit_many", without_an_answer)
         assert rating.work()

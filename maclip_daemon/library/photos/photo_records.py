@@ -33,8 +33,8 @@ from maclip_daemon.library.storage.tables import (
     FOLDERS,
     JOBS,
     PHOTOS,
-    SCALES,
     SCORES,
+    SCORING_CONFIGS,
 )
 
 Change = Literal["new", "changed", "same", "returned", "moved"]
@@ -183,7 +183,7 @@ _TWINS = (
 
 
 def _state_by_what_is_stored(session: Session, photo_id: int) -> PhotoState:
-    """Give the state of a photo that is back: failed, scored on the active scale, or waiting."""
+    """Return the state of a photo that is back: failed, scored (by the active configuration) or waiting."""
     dead = select(JOBS.c.id).where(
         JOBS.c.photo_id == photo_id, JOBS.c.kind == "score", JOBS.c.state == "dead"
     )
@@ -191,8 +191,8 @@ def _state_by_what_is_stored(session: Session, photo_id: int) -> PhotoState:
         return "failed"
     scored = (
         select(SCORES.c.id)
-        .join(SCALES, SCALES.c.id == SCORES.c.scale_id)
-        .where(SCORES.c.photo_id == photo_id, SCALES.c.active == true())
+        .join(SCORING_CONFIGS, SCORING_CONFIGS.c.id == SCORES.c.scoring_config_id)
+        .where(SCORES.c.photo_id == photo_id, SCORING_CONFIGS.c.active == true())
     )
     return "waiting" if session.execute(scored).first() is None else "scored"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.open_readonly import Reader
 
-_ACTIVE = "(SELECT id FROM scales WHERE active = 1)"
+_ACTIVE = "(SELECT id FROM scoring_configs WHERE active = 1)"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ScoreSummary:
 def score_summary(reader: Reader) -> ScoreSummary | None:
     """Summarise the active scores; None: there are none."""
     count, mean = reader.execute(
-        f"SELECT count(*), avg(score) FROM scores WHERE scale_id = {_ACTIVE}"
+        f"SELECT count(*), avg(score) FROM scores WHERE scoring_config_id = {_ACTIVE}"
     ).fetchone()
     if not count:
         return None
@@ -56,7 +56,8 @@ def score_summary(reader: Reader) -> ScoreSummary | None:
 
 def _at(reader: Reader, position: int) -> float:
     (score,) = reader.execute(
-        f"SELECT score FROM scores WHERE scale_id = {_ACTIVE} ORDER BY score LIMIT 1 OFFSET ?", (position,)
+        f"SELECT score FROM scores WHERE scoring_config_id = {_ACTIVE} ORDER BY score LIMIT 1 OFFSET ?",
+        (position,),
     ).fetchone()
     return float(score)
 
@@ -72,7 +73,7 @@ def histogram(reader: Reader, bins: int = 20) -> list[Bin]:
     counted = dict(
         reader.execute(
             f"SELECT min(CAST((score - ?) / ? AS INTEGER), ?), count(*) FROM scores"
-            f" WHERE scale_id = {_ACTIVE} GROUP BY 1",
+            f" WHERE scoring_config_id = {_ACTIVE} GROUP BY 1",
             (summary.lowest, width, bins - 1),
         ).fetchall()
     )
@@ -87,7 +88,7 @@ def by_folder(reader: Reader) -> list[GroupSummary]:
     rows = reader.execute(
         "SELECT f.path, g.number, g.mean, g.lowest, g.highest FROM (SELECT folder_id, count(*) AS number,"
         " avg(score) AS mean, min(score) AS lowest, max(score) AS highest"
-        f" FROM scores WHERE scale_id = {_ACTIVE} GROUP BY folder_id) g"
+        f" FROM scores WHERE scoring_config_id = {_ACTIVE} GROUP BY folder_id) g"
         " JOIN folders f ON f.id = g.folder_id ORDER BY g.mean"
     )
     return [GroupSummary(stored_paths.restored(path), *rest) for path, *rest in rows]
@@ -102,6 +103,6 @@ def by_month(reader: Reader) -> list[GroupSummary]:
     rows = reader.execute(
         "SELECT coalesce(substr(p.taken_at, 1, 7), 'unknown') AS month, count(*), avg(s.score), min(s.score),"
         " max(s.score) FROM scores s NOT INDEXED CROSS JOIN photos p ON p.id = s.photo_id"
-        f" WHERE s.scale_id = {_ACTIVE} GROUP BY month ORDER BY month"
+        f" WHERE s.scoring_config_id = {_ACTIVE} GROUP BY month ORDER BY month"
     )
     return [GroupSummary(*row) for row in rows]

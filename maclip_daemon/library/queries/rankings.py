@@ -54,7 +54,7 @@ class PhotoDetail:
     path: str
     state: str
     quality: PhotoRow | None
-    """None: not scored on the active scale."""
+    """None: not scored on the active scoring configuration."""
     details: dict[str, Any]
     views: int | None
     precision: str | None
@@ -83,7 +83,7 @@ class Failure:
     failed_at: str
 
 
-ACTIVE = "(SELECT id FROM scales WHERE active = 1)"
+ACTIVE = "(SELECT id FROM scoring_configs WHERE active = 1)"
 LOOK_AHEAD = 500  # scores read in order before asking folder by folder; about a millisecond
 
 
@@ -118,7 +118,7 @@ def _first_under(reader: Reader, count: int, under: str, order: str) -> list[int
     """Give the numbers of the first `count` scores below a folder, without reading all that are there."""
     condition, values = _is_under("f.path", under)
     ahead = reader.execute(
-        f"SELECT s.id FROM (SELECT id, photo_id, folder_id FROM scores WHERE scale_id = {ACTIVE}"
+        f"SELECT s.id FROM (SELECT id, photo_id, folder_id FROM scores WHERE scoring_config_id = {ACTIVE}"
         f" ORDER BY score {order}, id LIMIT {LOOK_AHEAD}) s"
         " CROSS JOIN folders f ON f.id = s.folder_id CROSS JOIN photos p ON p.id = s.photo_id"
         f" WHERE p.state = 'scored' AND {condition}",
@@ -152,7 +152,8 @@ def _of_folder(columns: str, which: str, order: str) -> str:
     """Give the query for the scores of one folder in order, from the index; read lazily, it reads little."""
     return (
         f"SELECT {columns} FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
-        f" WHERE s.scale_id = {ACTIVE} AND {which} AND p.state = 'scored' ORDER BY s.score {order}, s.id"
+        f" WHERE s.scoring_config_id = {ACTIVE} AND {which} AND p.state = 'scored'"
+        f" ORDER BY s.score {order}, s.id"
     )
 
 
@@ -186,7 +187,8 @@ def show(reader: Reader, path: str) -> PhotoDetail | None:
     photo_id, state, width, height, taken_at, first_seen_at, missing_since, rating, owner, stars = photo
     quality = reader.execute(f"{QUALITY_ROWS} AND s.photo_id = ?", (photo_id,)).fetchone()
     beside = reader.execute(
-        f"SELECT details, views, precision, device FROM scores WHERE photo_id = ? AND scale_id = {ACTIVE}",
+        "SELECT details, views, precision, device FROM scores"
+        f" WHERE photo_id = ? AND scoring_config_id = {ACTIVE}",
         (photo_id,),
     ).fetchone() or (None, None, None, None)
     failure = reader.execute(

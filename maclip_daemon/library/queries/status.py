@@ -20,8 +20,8 @@ class Status:
     """By kind (score, rate), then state (ready, leased, dead)."""
     roots: list[dict[str, Any]]
     """path, state, reason, file_system, scanned_at."""
-    scale: dict[str, str] | None
-    """metric, model, protocol of the active scale."""
+    scoring_config: dict[str, str] | None
+    """metric, model, protocol of the active scoring configuration."""
     calibration: dict[str, Any] | None
     """number, source, photo_count, made_at, edges."""
     ratings: dict[str, int]
@@ -50,7 +50,7 @@ def status(reader: Reader) -> Status:
         photos=photos,
         jobs=jobs,
         roots=_roots(reader),
-        scale=_scale(reader),
+        scoring_config=_scoring_config(reader),
         calibration=_calibration(reader),
         ratings=ratings,
         unsettled_writes=unsettled,
@@ -69,15 +69,16 @@ def _roots(reader: Reader) -> list[dict[str, Any]]:
     return [{**dict(zip(columns, row, strict=True)), "path": stored_paths.restored(row[0])} for row in rows]
 
 
-def _scale(reader: Reader) -> dict[str, str] | None:
-    row = reader.execute("SELECT metric, model, protocol FROM scales WHERE active = 1").fetchone()
+def _scoring_config(reader: Reader) -> dict[str, str] | None:
+    row = reader.execute("SELECT metric, model, protocol FROM scoring_configs WHERE active = 1").fetchone()
     return None if row is None else dict(zip(("metric", "model", "protocol"), row, strict=True))
 
 
 def _calibration(reader: Reader) -> dict[str, Any] | None:
     row = reader.execute(
         "SELECT number, source, photo_count, made_at, two_stars_from, three_stars_from, four_stars_from,"
-        " five_stars_from FROM calibrations WHERE scale_id = (SELECT id FROM scales WHERE active = 1)"
+        " five_stars_from FROM calibrations"
+        " WHERE scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1)"
         " ORDER BY number DESC LIMIT 1"
     ).fetchone()
     if row is None:

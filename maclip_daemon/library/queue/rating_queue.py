@@ -14,8 +14,8 @@ from maclip_daemon.library.storage.tables import PHOTOS
 def enqueue(session: Session, now: float, *, again: bool = False) -> int:
     """Ask for a rating of every photo whose stars differ from what we last wrote; how many.
 
-    By the active scale's current calibration, in one statement. A person's rating and photos whose rating
-    was undone are left out; `again` (`maclip rate`) takes the undone ones back in.
+    The current calibration of the active scoring configuration decides. A person's ratings and undone
+    ratings are left out; `again` (`maclip rate`) takes the undone ones back in.
     """
     if again:
         undone = PHOTOS.c.rating_undone_at.is_not(None)
@@ -38,11 +38,11 @@ _ENQUEUE_RATED = text(
 # NOT INDEXED: all are looked at, and the table as it lies is read ten times faster than in index order.
 _TO_RATE = (
     " FROM scores s NOT INDEXED JOIN photos p ON p.id = s.photo_id"
-    " JOIN calibrations c ON c.id = (SELECT id FROM calibrations WHERE scale_id ="
-    " (SELECT id FROM scales WHERE active = 1) ORDER BY number DESC LIMIT 1)"
+    " JOIN calibrations c ON c.id = (SELECT id FROM calibrations WHERE scoring_config_id ="
+    " (SELECT id FROM scoring_configs WHERE active = 1) ORDER BY number DESC LIMIT 1)"
     " LEFT JOIN photo_pairs pair ON pair.photo_id = p.id"
-    " LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scale_id = s.scale_id"
-    " WHERE s.scale_id = c.scale_id AND p.state = 'scored' AND p.rating_owner <> 'person'"
+    " LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scoring_config_id = s.scoring_config_id"
+    " WHERE s.scoring_config_id = c.scoring_config_id AND p.state = 'scored' AND p.rating_owner <> 'person'"
     " AND p.stars_written IS NOT 1 + (coalesce(raw.score, s.score) >= c.two_stars_from)"
     " + (coalesce(raw.score, s.score) >= c.three_stars_from)"
     " + (coalesce(raw.score, s.score) >= c.four_stars_from)"

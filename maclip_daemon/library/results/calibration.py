@@ -32,10 +32,10 @@ GROWTH = 1.2  # renewed when the library has grown by a fifth
 
 @dataclass(frozen=True)
 class Calibration:
-    """One frozen calibration of a scale."""
+    """One frozen calibration of a config."""
 
     id: int
-    scale_id: int
+    scoring_config_id: int
     number: int
     edges: Edges
     """The scores at which 2, 3, 4 and 5 stars begin."""
@@ -47,11 +47,11 @@ class Calibration:
     made_at: str
 
 
-def current(session: Session, scale_id: int) -> Calibration | None:
-    """Give the scale's calibration with the highest number."""
+def current(session: Session, scoring_config_id: int) -> Calibration | None:
+    """Give the config's calibration with the highest number."""
     row = session.execute(
         select(CALIBRATIONS)
-        .where(CALIBRATIONS.c.scale_id == scale_id)
+        .where(CALIBRATIONS.c.scoring_config_id == scoring_config_id)
         .order_by(CALIBRATIONS.c.number.desc())
         .limit(1)
     ).first()
@@ -65,7 +65,7 @@ def current(session: Session, scale_id: int) -> Calibration | None:
     edges = (row.two_stars_from, row.three_stars_from, row.four_stars_from, row.five_stars_from)
     return Calibration(
         id=row.id,
-        scale_id=scale_id,
+        scoring_config_id=scoring_config_id,
         number=row.number,
         edges=edges,
         quantiles=tuple((score, percentile, slope) for score, percentile, slope in quantiles),
@@ -77,7 +77,7 @@ def current(session: Session, scale_id: int) -> Calibration | None:
 
 def needs_renewal(
     session: Session,
-    scale_id: int,
+    scoring_config_id: int,
     shares: Shares,
     minimum_photos: int,
     reference_edges: Edges | None = None,
@@ -88,8 +88,8 @@ def needs_renewal(
     True when there is none yet and there could be one, when the settings ask for other shares or edges, when
     the library became large enough for stars of its own, or when it has grown by a fifth.
     """
-    old = session.execute(_LATEST, {"scale": scale_id}).first()
-    count = _count(session, scale_id)
+    old = session.execute(_LATEST, {"config": scoring_config_id}).first()
+    count = _count(session, scoring_config_id)
     source = _source(count, minimum_photos, reference_edges, absolute_edges)
     if old is None or source is None:
         return old is None and source is not None
@@ -101,7 +101,7 @@ def needs_renewal(
 
 _LATEST = (
     select(CALIBRATIONS.c.source, CALIBRATIONS.c.settings, CALIBRATIONS.c.photo_count, CALIBRATIONS.c.number)
-    .where(CALIBRATIONS.c.scale_id == bindparam("scale"))
+    .where(CALIBRATIONS.c.scoring_config_id == bindparam("config"))
     .order_by(CALIBRATIONS.c.number.desc())
     .limit(1)
 )
@@ -109,27 +109,27 @@ _LATEST = (
 
 def renew(
     session: Session,
-    scale_id: int,
+    scoring_config_id: int,
     shares: Shares,
     minimum_photos: int,
     now: float,
     reference_edges: Edges | None = None,
     absolute_edges: Edges | None = None,
 ) -> Calibration | None:
-    """Freeze a new calibration from all scores of the scale; None: too few photos, no edges given.
+    """Freeze a new calibration from all scores of the config; None: too few photos, no edges given.
 
     `shares`: per cent of the photos that get 1, 2, 3, 4, 5 stars. `absolute_edges` win over the shares;
     `reference_edges` serve below `minimum_photos`.
     """
-    scores = _sorted_scores(session, scale_id)
+    scores = _sorted_scores(session, scoring_config_id)
     source = _source(len(scores), minimum_photos, reference_edges, absolute_edges)
     if source is None:
         return None
     edges = absolute_edges or (edges_of(scores, shares) if source == "library" else reference_edges)
     assert edges is not None
-    latest = session.execute(_LATEST, {"scale": scale_id}).first()
+    latest = session.execute(_LATEST, {"config": scoring_config_id}).first()
     added = insert(CALIBRATIONS).values(
-        scale_id=scale_id,
+        scoring_config_id=scoring_config_id,
         number=1 if latest is None else latest.number + 1,
         source=source,
         photo_count=len(scores),
@@ -147,7 +147,7 @@ def renew(
             for score, percentile, slope in distribution_of(scores, edges)
         ]
         session.execute(insert(QUANTILES), points)
-    return current(session, scale_id)
+    return current(session, scoring_config_id)
 
 
 def stars_for(calibration: Calibration, score: float) -> int:
@@ -169,21 +169,22 @@ def percentile_for(calibration: Calibration, score: float) -> float | None:
     return percentile + slope * (score - low)
 
 
-# A pair of RAW and JPEG counts once: with the score of its RAW. Those that follow one are taken out of what
-# the index (scale_id, score) holds. Asked for each score, SQLite would read a million rows of the table; and
-# CROSS JOIN keeps it from beginning with the scores.
+# A pair of RAW and JPEG counts once, with the score of its RAW: the JPEGs' scores are taken out of what the
+# index (scoring_config_id, score) holds. A subquery for each score would read a million rows of the table.
+# CROSS JOIN keeps SQLite from beginning with the scores.
 _FOLLOWING = (
     "SELECT s.score FROM photo_pairs pair"
-    " CROSS JOIN scores s ON s.photo_id = pair.photo_id AND s.scale_id = :scale"
-    " CROSS JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scale_id = :scale"
+    " CROSS JOIN scores s ON s.photo_id = pair.photo_id AND s.scoring_config_id = :config"
+    " CROSS JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scoring_config_id = :config"
 )
 _COUNT = text(
-    f"SELECT (SELECT count(*) FROM scores WHERE scale_id = :scale) - (SELECT count(*) FROM ({_FOLLOWING}))"
+    "SELECT (SELECT count(*) FROM scores WHERE scoring_config_id = :config)"
+    f" - (SELECT count(*) FROM ({_FOLLOWING}))"
 )
 
 
-def _count(session: Session, scale_id: int) -> int:
-    return int(session.execute(_COUNT, {"scale": scale_id}).scalar_one())
+def _count(session: Session, scoring_config_id: int) -> int:
+    return int(session.execute(_COUNT, {"config": scoring_config_id}).scalar_one())
 
 
 def _source(
@@ -204,14 +205,14 @@ def _settings(
     return [float(number) for number in chosen or ()]
 
 
-def _sorted_scores(session: Session, scale_id: int) -> array[float]:
+def _sorted_scores(session: Session, scoring_config_id: int) -> array[float]:
     """Read all scores in order, from the index alone: 8 bytes each, where a list takes 32."""
     driver = session.connection().connection.driver_connection
     assert isinstance(
         driver, sqlite3.Connection
     )  # without SQLAlchemy's rows: a million in a third of a second
-    key = {"scale": scale_id}
-    rows = driver.execute("SELECT score FROM scores WHERE scale_id = :scale ORDER BY score", key)
+    key = {"config": scoring_config_id}
+    rows = driver.execute("SELECT score FROM scores WHERE scoring_config_id = :config ORDER BY score", key)
     scores = array("d", chain.from_iterable(rows))
     following = [score for (score,) in driver.execute(f"{_FOLLOWING} ORDER BY s.score", key)]
     return _without(scores, following) if following else scores

@@ -13,8 +13,8 @@ from maclip_daemon.library.storage.tables import (
     FOLDERS,
     PAIRS,
     PHOTOS,
-    SCALES,
     SCORES,
+    SCORING_CONFIGS,
 )
 
 
@@ -34,9 +34,11 @@ class RatingSubject:
     """The rating of our last write that was not undone."""
 
 
-def rating_subjects(session: Session, photo_ids: Sequence[int], scale_id: int) -> list[RatingSubject]:
+def rating_subjects(
+    session: Session, photo_ids: Sequence[int], scoring_config_id: int
+) -> list[RatingSubject]:
     """Give what is known of these photos; left out are those without a score on the
-    scale, those that are missing, and those whose rating somebody took back.
+    config, those that are missing, and those whose rating somebody took back.
 
     A JPEG has the score of the RAW of its shot, where there is one.
     """
@@ -48,19 +50,21 @@ def rating_subjects(session: Session, photo_ids: Sequence[int], scale_id: int) -
             PHOTOS.c.file_name,
             func.coalesce(raw.c.score, SCORES.c.score).label("score"),
             func.coalesce(raw.c.scored_at, SCORES.c.scored_at).label("scored_at"),
-            SCALES.c.metric,
-            SCALES.c.model,
-            SCALES.c.protocol,
+            SCORING_CONFIGS.c.metric,
+            SCORING_CONFIGS.c.model,
+            SCORING_CONFIGS.c.protocol,
             PHOTOS.c.stars_written,
         )
         .join_from(PHOTOS, SCORES, SCORES.c.photo_id == PHOTOS.c.id)
-        .join(SCALES, SCALES.c.id == SCORES.c.scale_id)
+        .join(SCORING_CONFIGS, SCORING_CONFIGS.c.id == SCORES.c.scoring_config_id)
         .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
         .outerjoin(PAIRS, PAIRS.c.photo_id == PHOTOS.c.id)
-        .outerjoin(raw, and_(raw.c.photo_id == PAIRS.c.raw_id, raw.c.scale_id == SCORES.c.scale_id))
+        .outerjoin(
+            raw, and_(raw.c.photo_id == PAIRS.c.raw_id, raw.c.scoring_config_id == SCORES.c.scoring_config_id)
+        )
         .where(
             PHOTOS.c.id.in_(photo_ids),
-            SCORES.c.scale_id == scale_id,
+            SCORES.c.scoring_config_id == scoring_config_id,
             PHOTOS.c.state == "scored",
             PHOTOS.c.rating_undone_at.is_(None),
         )

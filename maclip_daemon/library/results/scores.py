@@ -1,4 +1,4 @@
-"""Scores: one for each photo on each scale (metric, model, protocol); one scale is active."""
+"""Scores: one for each photo on each scoring configuration; one of these is active."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.library.storage import timestamps
-from maclip_daemon.library.storage.tables import PHOTOS, SCALES, SCORES
+from maclip_daemon.library.storage.tables import PHOTOS, SCORES, SCORING_CONFIGS
 
 
 @dataclass(frozen=True)
@@ -46,67 +46,83 @@ class ScoreRow:
     device: str | None = None
 
 
-def scale_for(session: Session, metric: str, model: str, protocol: str) -> StoredConfig:
-    """Give the scale with these three names; a new one is remembered first."""
+def scoring_config_for(session: Session, metric: str, model: str, protocol: str) -> StoredConfig:
+    """Give the scoring configuration with these three names; a new one is remembered first."""
     names = {"metric": metric, "model": model, "protocol": protocol}
-    session.execute(insert(SCALES).values(**names).on_conflict_do_nothing())
-    found = session.execute(select(SCALES.c.id).filter_by(**names)).scalar_one()
+    session.execute(insert(SCORING_CONFIGS).values(**names).on_conflict_do_nothing())
+    found = session.execute(select(SCORING_CONFIGS.c.id).filter_by(**names)).scalar_one()
     return StoredConfig(int(found), metric, model, protocol)
 
 
-def active_scale(session: Session) -> StoredConfig | None:
-    """Give the scale whose scores the views, the stars and the commands show."""
+def active_scoring_config(session: Session) -> StoredConfig | None:
+    """Give the scoring configuration whose scores the views, the stars and the commands show."""
     row = session.execute(
-        select(SCALES.c.id, SCALES.c.metric, SCALES.c.model, SCALES.c.protocol).where(SCALES.c.active == 1)
+        select(
+            SCORING_CONFIGS.c.id,
+            SCORING_CONFIGS.c.metric,
+            SCORING_CONFIGS.c.model,
+            SCORING_CONFIGS.c.protocol,
+        ).where(SCORING_CONFIGS.c.active == 1)
     ).first()
     return None if row is None else StoredConfig(*row)
 
 
-def activate(session: Session, scale_id: int) -> None:
-    """Show the scores of this scale from now on; photos without one become `waiting`.
+def activate(session: Session, scoring_config_id: int) -> None:
+    """Show the scores of this config from now on; photos without one become `waiting`.
 
     Nothing is done when it is active already.
     """
-    active = active_scale(session)
-    if active is not None and active.id == scale_id:
+    active = active_scoring_config(session)
+    if active is not None and active.id == scoring_config_id:
         return
-    session.execute(update(SCALES).where(SCALES.c.active == 1).values(active=False))
-    session.execute(update(SCALES).where(SCALES.c.id == scale_id).values(active=True))
-    session.execute(_LACKING_WAIT, {"scale": scale_id})
-    session.execute(_HAVING_ARE_SCORED, {"scale": scale_id})
+    session.execute(update(SCORING_CONFIGS).where(SCORING_CONFIGS.c.active == 1).values(active=False))
+    session.execute(
+        update(SCORING_CONFIGS).where(SCORING_CONFIGS.c.id == scoring_config_id).values(active=True)
+    )
+    session.execute(_LACKING_WAIT, {"config": scoring_config_id})
+    session.execute(_HAVING_ARE_SCORED, {"config": scoring_config_id})
 
 
 _LACKING_WAIT = text(
     "UPDATE photos SET state = 'waiting' WHERE state = 'scored'"
-    " AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = photos.id AND s.scale_id = :scale)"
+    " AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = photos.id AND s.scoring_config_id = :config)"
 )
 # A photo that waits because its file changed has a job; its old score must not pass for the new one's.
 _HAVING_ARE_SCORED = text(
     "UPDATE photos SET state = 'scored' WHERE state = 'waiting'"
-    " AND EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = photos.id AND s.scale_id = :scale)"
+    " AND EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = photos.id AND s.scoring_config_id = :config)"
     " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.photo_id = photos.id AND j.kind = 'score')"
 )
 
 
-def record(session: Session, photo_id: int, scale_id: int, score: ScoreRow, now: float) -> None:
-    """Store or replace a photo's score on a scale; the photo is `scored` if the scale is active.
+def record(session: Session, photo_id: int, scoring_config_id: int, score: ScoreRow, now: float) -> None:
+    """Store or replace a photo's score on a config; the photo is `scored` if the config is active.
 
     Raises `Poison` for a score or cue that is not a finite number: such a score is never stored.
     """
-    record_all(session, scale_id, [(photo_id, score)], now)
+    record_all(session, scoring_config_id, [(photo_id, score)], now)
 
 
-def record_all(session: Session, scale_id: int, scored: Sequence[tuple[int, ScoreRow]], now: float) -> None:
-    """Store or replace the scores of many photos on a scale (see `record`), all or none."""
+def record_all(
+    session: Session, scoring_config_id: int, scored: Sequence[tuple[int, ScoreRow]], now: float
+) -> None:
+    """Store or replace the scores of many photos on a config (see `record`), all or none."""
     if not scored:
         return
     moment = timestamps.text(now)
     rows = []
     for photo_id, score in scored:
         _refuse_what_is_no_number(score)
-        rows.append({"photo_id": photo_id, "scale_id": scale_id, "scored_at": moment, **_columns(score)})
+        rows.append(
+            {
+                "photo_id": photo_id,
+                "scoring_config_id": scoring_config_id,
+                "scored_at": moment,
+                **_columns(score),
+            }
+        )
     session.execute(_RECORD, rows)
-    session.execute(_SCORED, [{"key": photo_id, "scale": scale_id} for photo_id, _ in scored])
+    session.execute(_SCORED, [{"key": photo_id, "config": scoring_config_id} for photo_id, _ in scored])
 
 
 _SCORE_COLUMNS = tuple(f.name for f in fields(ScoreRow))
@@ -126,13 +142,13 @@ def _columns(score: ScoreRow) -> dict[str, Any]:
 
 _INSERT = insert(SCORES).values(
     photo_id=bindparam("photo_id"),
-    scale_id=bindparam("scale_id"),
+    scoring_config_id=bindparam("scoring_config_id"),
     scored_at=bindparam("scored_at"),
     folder_id=select(PHOTOS.c.folder_id).where(PHOTOS.c.id == bindparam("photo_id")).scalar_subquery(),
     **{name: bindparam(name) for name in _SCORE_COLUMNS},
 )
 _RECORD = _INSERT.on_conflict_do_update(
-    index_elements=["photo_id", "scale_id"],
+    index_elements=["photo_id", "scoring_config_id"],
     set_={name: _INSERT.excluded[name] for name in (*_SCORE_COLUMNS, "scored_at")},
 )
 _SCORED = (
@@ -140,18 +156,19 @@ _SCORED = (
     .where(
         PHOTOS.c.id == bindparam("key"),
         PHOTOS.c.state != "missing",
-        select(SCALES.c.active).where(SCALES.c.id == bindparam("scale")).scalar_subquery() == 1,
+        select(SCORING_CONFIGS.c.active).where(SCORING_CONFIGS.c.id == bindparam("config")).scalar_subquery()
+        == 1,
     )
     .values(state="scored")
 )
 
 
-def find_by_pixel_hash(session: Session, pixel_hash: str, scale_id: int) -> ScoreRow | None:
-    """Give the score on this scale of any photo with the same decoded pixels.
+def find_by_pixel_hash(session: Session, pixel_hash: str, scoring_config_id: int) -> ScoreRow | None:
+    """Give the score on this config of any photo with the same decoded pixels.
 
     After a metadata edit that is the photo itself; else a copy of it.
     """
-    row = session.execute(_BY_PIXELS, {"pixels": pixel_hash, "scale": scale_id}).first()
+    row = session.execute(_BY_PIXELS, {"pixels": pixel_hash, "config": scoring_config_id}).first()
     if row is None:
         return None
     values = dict(row._mapping)
@@ -164,14 +181,14 @@ _BY_PIXELS = (
     .where(
         PHOTOS.c.pixel_hash == bindparam("pixels"),
         PHOTOS.c.pixel_hash.is_not(None),  # lets SQLite take the partial index
-        SCORES.c.scale_id == bindparam("scale"),
+        SCORES.c.scoring_config_id == bindparam("config"),
     )
     .limit(1)
 )
 
 
 def enqueue_unscored(session: Session, now: float) -> int:
-    """Ask for a score of every present photo that lacks one on the active scale; how many jobs are new.
+    """Queue every present photo without a score in the active configuration; return how many jobs are new.
 
     Given-up photos stay given up (`jobs.retry_dead`).
     """
@@ -183,6 +200,6 @@ _ENQUEUE_UNSCORED = text(
     "INSERT INTO jobs (photo_id, kind, not_before, changed_at)"
     " SELECT p.id, 'score', :now, :now FROM photos p"
     " WHERE p.state <> 'missing' AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = p.id"
-    " AND s.scale_id = (SELECT id FROM scales WHERE active = 1))"
+    " AND s.scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1))"
     " ON CONFLICT (photo_id, kind) DO NOTHING"
 )

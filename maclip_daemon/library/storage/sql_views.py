@@ -14,8 +14,8 @@ _PATH = (
 
 _DECIDING = "coalesce(raw.score, s.score)"  # percentile and stars of a JPEG come from the RAW of its shot
 
-# The scale and the calibration are scalar subqueries: SQLite computes them once, and then takes the rows in
-# the order of the index (scale_id, score), so that `ORDER BY score LIMIT 50` reads 50 rows of a million.
+# The active configuration and the calibration are scalar subqueries. SQLite computes them once and takes the
+# rows in the order of the index (scoring_config_id, score): `ORDER BY score LIMIT 50` reads 50 rows.
 QUALITY_OF_SCORES = f"""
 SELECT
   {_PATH} AS path,
@@ -51,14 +51,16 @@ SELECT
 FROM scores s
 JOIN photos p ON p.id = s.photo_id
 JOIN folders f ON f.id = s.folder_id
-JOIN scales m ON m.id = s.scale_id
+JOIN scoring_configs m ON m.id = s.scoring_config_id
 LEFT JOIN photo_pairs pair ON pair.photo_id = s.photo_id
-LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scale_id = s.scale_id
+LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scoring_config_id = s.scoring_config_id
 LEFT JOIN calibrations c ON c.id = (
-  SELECT id FROM calibrations WHERE scale_id = (SELECT id FROM scales WHERE active = 1)
+  SELECT id FROM calibrations WHERE scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1)
   ORDER BY number DESC LIMIT 1)
 """
-QUALITY_ROWS = f"{QUALITY_OF_SCORES}WHERE s.scale_id = (SELECT id FROM scales WHERE active = 1)"
+QUALITY_ROWS = (
+    f"{QUALITY_OF_SCORES}WHERE s.scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1)"
+)
 
 FAILURE_ROWS = f"""
 SELECT {_PATH} AS path, j.reason AS reason, j.attempts AS attempts, j.changed_at AS failed_at

@@ -108,13 +108,14 @@ class PhotoPair(Table):
     raw_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
 
 
-class Scale(Table):
-    """What a score was measured with: metric, model and protocol. One scale is the active one."""
+class ScoringConfigTable(Table):
+    """What a score was measured with: metric, model and protocol. One of them is active."""
 
-    __tablename__ = "scales"
+    __tablename__ = "scoring_configs"
     __table_args__ = (
-        UniqueConstraint("metric", "model", "protocol"),
-        Index("scales_one_active", "active", unique=True, sqlite_where=text("active = 1")),
+        # Named before migration 0004; SQLite cannot rename a constraint.
+        UniqueConstraint("metric", "model", "protocol", name="scales_metric_model_protocol_unique"),
+        Index("scoring_configs_one_active", "active", unique=True, sqlite_where=text("active = 1")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -125,26 +126,26 @@ class Scale(Table):
 
 
 class Score(Table):
-    """The quality of one photo on one scale."""
+    """The quality of one photo in one scoring configuration."""
 
     __tablename__ = "scores"
     __table_args__ = (
-        UniqueConstraint("photo_id", "scale_id"),
+        UniqueConstraint("photo_id", "scoring_config_id", name="scores_photo_id_scale_id_unique"),
         ForeignKeyConstraint(
             ["photo_id", "folder_id"],
             ["photos.id", "photos.folder_id"],
             ondelete="CASCADE",
             onupdate="CASCADE",
         ),
-        Index("scores_scale_id_score", "scale_id", "score"),
-        Index("scores_scale_id_folder_id_score", "scale_id", "folder_id", "score"),
+        Index("scores_scoring_config_id_score", "scoring_config_id", "score"),
+        Index("scores_scoring_config_id_folder_id_score", "scoring_config_id", "folder_id", "score"),
         CheckConstraint("score BETWEEN -1e300 AND 1e300", "score_finite"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     photo_id: Mapped[int]
     folder_id: Mapped[int]  # the photo's folder again: the index above finds the worst of a folder at once
-    scale_id: Mapped[int] = mapped_column(ForeignKey("scales.id", ondelete="CASCADE"))
+    scoring_config_id: Mapped[int] = mapped_column(ForeignKey("scoring_configs.id", ondelete="CASCADE"))
     score: Mapped[float]
     q_sim: Mapped[float | None]
     q_mag: Mapped[float | None]
@@ -189,16 +190,16 @@ class Job(Table):
 
 
 class Calibration(Table):
-    """Where the stars begin on one scale, frozen and numbered. The highest number counts."""
+    """Where the stars begin in one scoring configuration, frozen and numbered. The highest number counts."""
 
     __tablename__ = "calibrations"
     __table_args__ = (
-        UniqueConstraint("scale_id", "number"),
+        UniqueConstraint("scoring_config_id", "number", name="calibrations_scale_id_number_unique"),
         CheckConstraint("source in ('library', 'reference', 'absolute')", "source_known"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    scale_id: Mapped[int] = mapped_column(ForeignKey("scales.id", ondelete="CASCADE"))
+    scoring_config_id: Mapped[int] = mapped_column(ForeignKey("scoring_configs.id", ondelete="CASCADE"))
     number: Mapped[int]
     source: Mapped[str]
     photo_count: Mapped[int]
@@ -262,7 +263,9 @@ class Note(Table):
 
 # The same tables without the ORM's bookkeeping, for statements that run once a photo.
 ROOTS, FOLDERS, PHOTOS = (Table.metadata.tables[name] for name in ("roots", "folders", "photos"))
-SCALES, SCORES, JOBS = (Table.metadata.tables[name] for name in ("scales", "scores", "jobs"))
+SCORING_CONFIGS, SCORES, JOBS = (
+    Table.metadata.tables[name] for name in ("scoring_configs", "scores", "jobs")
+)
 CALIBRATIONS, QUANTILES = (Table.metadata.tables[name] for name in ("calibrations", "quantiles"))
 JOURNAL, NOTES = (Table.metadata.tables[name] for name in ("rating_journal", "notes"))
 PAIRS = Table.metadata.tables["photo_pairs"]

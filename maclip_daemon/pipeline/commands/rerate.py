@@ -95,14 +95,14 @@ def write(library: Library, settings: Settings) -> Tally:
     root_opening.look_at_known(library, state.probe)
     recover(library, state.probe, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
-        scale = _active(session)
+        config = _active(session)
         places = jobs.place_on_each_device(session, "rate")
     for device, path in places.items():
         if is_offline(path):
             state.away.add(device)
     with MetadataWriter() as writer:
         rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", is_offline)
-        rating = RatingStage(library, state, settings.rating, writer, scale.id, rate_jobs)
+        rating = RatingStage(library, state, settings.rating, writer, config.id, rate_jobs)
         while rating.work() and not state.pauses.reasons(disks=False):
             pass
     state.tally.offline = [*state.pauses.reasons().values(), *sorted(silent)]
@@ -110,26 +110,30 @@ def write(library: Library, settings: Settings) -> Tally:
 
 
 def _calibrate(session: Session, settings: Settings, now: float) -> RateResult:
-    scale = _active(session)
+    config = _active(session)
     rating = settings.rating
-    made = freeze(session, rating, scale.id, _reference_edges(settings, scale), now)
+    made = freeze(session, rating, config.id, _reference_edges(settings, config), now)
     queued = rating_queue.enqueue(session, now, again=True) if made is not None else 0
     looked_at = rating_queue.enqueue_rated(session, now) if made is not None and rating.bucket_tags else 0
     return RateResult(made, queued, looked_at)
 
 
 def _active(session: Session) -> scores.StoredConfig:
-    scale = scores.active_scale(session)
-    if scale is None:
+    config = scores.active_scoring_config(session)
+    if config is None:
         raise EnvironmentUnfit("No photo is scored yet. `maclip run FOLDER` does that.")
-    return scale
+    return config
 
 
-def _reference_edges(settings: Settings, scale: scores.StoredConfig) -> tuple[float, ...]:
+def _reference_edges(settings: Settings, config: scores.StoredConfig) -> tuple[float, ...]:
     """The model's own edges, where the scores in force are this model's."""
     try:
         identity = ScorerClient(settings.scoring, settings.data_dir).identity()
     except MaclipError:
         return ()  # the model is away; the library's own photos still make a calibration
-    same = (identity.metric, identity.model, identity.protocol) == (scale.metric, scale.model, scale.protocol)
+    same = (identity.metric, identity.model, identity.protocol) == (
+        config.metric,
+        config.model,
+        config.protocol,
+    )
     return identity.edges if same else ()

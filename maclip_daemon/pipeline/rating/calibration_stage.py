@@ -21,13 +21,13 @@ class CalibrationStage:
         library: Library,
         state: RunState,
         settings: RatingSettings,
-        scale_id: int,
+        scoring_config_id: int,
         reference_edges: tuple[float, ...],
     ) -> None:
         self._library = library
         self._state = state
         self._settings = settings
-        self._scale_id = scale_id
+        self._scoring_config_id = scoring_config_id
         self._reference_edges = reference_edges
         self._looked_at = -1  # how many photos this run had scored when calibration was last considered
 
@@ -47,7 +47,7 @@ class CalibrationStage:
         with self._library.reading() as session:
             waiting = jobs.next_due(session, "score")
             held = jobs.counts(session, "score").leased
-            present = calibrations.current(session, self._scale_id)
+            present = calibrations.current(session, self._scoring_config_id)
         if present is not None:
             self._state.is_calibrated = True
         if held or (waiting is not None and waiting <= self._state.clock()):
@@ -57,7 +57,7 @@ class CalibrationStage:
         with self._library.writing() as session:
             if calibrations.needs_renewal(
                 session,
-                self._scale_id,
+                self._scoring_config_id,
                 self._settings.shares,
                 self._settings.minimum_photos,
                 usable(self._reference_edges),
@@ -72,10 +72,10 @@ class CalibrationStage:
     def calibrate(self, session: Session) -> Calibration | None:
         """Freeze the present distribution into stars, and queue every photo whose stars change."""
         now = self._state.clock()
-        made = freeze(session, self._settings, self._scale_id, self._reference_edges, now)
+        made = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
         if made is not None and self._settings.mode != "off":
             queued = rating_queue.enqueue(session, now)
-            # The first on a scale: the scores of another model stand in the files.
+            # The first on a config: the scores of another model stand in the files.
             if self._settings.bucket_tags or made.number == 1:
                 rating_queue.enqueue_rated(session, now)
             log.info(
@@ -87,7 +87,7 @@ class CalibrationStage:
 def freeze(
     session: Session,
     settings: RatingSettings,
-    scale_id: int,
+    scoring_config_id: int,
     reference_edges: tuple[float, ...],
     now: float,
 ) -> Calibration | None:
@@ -95,7 +95,7 @@ def freeze(
     pairing.update(session, settings)
     return calibrations.renew(
         session,
-        scale_id,
+        scoring_config_id,
         settings.shares,
         settings.minimum_photos,
         now,

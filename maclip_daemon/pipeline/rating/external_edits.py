@@ -77,7 +77,7 @@ class SidecarMonitor:
         """Nobody listened for a while: all rated photos are looked at, as at a start."""
         self._has_missed_some = True
 
-    def look(self, writer: MetadataWriter, scale_id: int) -> int:
+    def look(self, writer: MetadataWriter, scoring_config_id: int) -> int:
         """Queue the photos in whose sidecars stands a person's rating by now; how many.
 
         Nothing is written for any other change: two machines with the same synchronised folders would
@@ -86,20 +86,20 @@ class SidecarMonitor:
         found = 0
         while (heard := self._quiet()) and not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
-            found += self._look_at(heard, writer, scale_id)
+            found += self._look_at(heard, writer, scoring_config_id)
         if self._has_missed_some and not self._heard:
             self._has_missed_some = False
             found += queue_changed_files(self._library, self._state)
         return found
 
-    def _look_at(self, heard: dict[str, _Heard], writer: MetadataWriter, scale_id: int) -> int:
+    def _look_at(self, heard: dict[str, _Heard], writer: MetadataWriter, scoring_config_id: int) -> int:
         with self._library.reading() as session:
             ours = rating_journal.hashes_written(session, list(heard))
         there = [path for path in heard if os.path.lexists(path)]
         changed = [path for path in there if _is_changed(path, ours.get(path))]
         with self._library.reading() as session:
             photo_ids = _photos_of(session, changed)
-            subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())), scale_id)
+            subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())), scoring_config_id)
         rated = [subject.photo_id for subject in subjects if _is_a_persons(writer, subject)]
         if rated:
             with self._library.writing() as session:

@@ -45,7 +45,7 @@ class RatingStage:
         state: RunState,
         settings: RatingSettings,
         writer: MetadataWriter,
-        scale_id: int,
+        scoring_config_id: int,
         rate_jobs: RateJobs,
     ) -> None:
         self._library = library
@@ -53,7 +53,7 @@ class RatingStage:
         self._settings = settings
         self._jobs = rate_jobs
         self._writer = writer
-        self._scale_id = scale_id
+        self._scoring_config_id = scoring_config_id
         self._failed: set[int] = set()
         """Photos whose last attempt failed: what was prepared for them may be where their folder is now."""
         self.looked_at_files = False
@@ -70,7 +70,7 @@ class RatingStage:
                 self._state.heartbeat.beat("rating", BATCH_PHOTOS * HEARTBEAT_TIMEOUT_S)
                 calibrating.renew_if_due()
                 if self._settings.mode != "off":
-                    sidecar_monitor.look(self._writer, self._scale_id)
+                    sidecar_monitor.look(self._writer, self._scoring_config_id)
                     self._state.heartbeat.beat("rating", BATCH_PHOTOS * HEARTBEAT_TIMEOUT_S)
                 resting = self._settings.mode == "off" or self._state.pauses.any_of("metadata")
                 if not resting and self.work():
@@ -124,10 +124,12 @@ class RatingStage:
         photo_ids = {job.photo_id for job in held}
         settle_doubtful(self._library, self._state.probe, self._state.clock(), photo_ids)
         with self._library.reading() as session:
-            calibration = calibrations.current(session, self._scale_id)
+            calibration = calibrations.current(session, self._scoring_config_id)
             subjects = {
                 subject.photo_id: subject
-                for subject in rating_subjects(session, [job.photo_id for job in held], self._scale_id)
+                for subject in rating_subjects(
+                    session, [job.photo_id for job in held], self._scoring_config_id
+                )
             }
         by_photo = {job.photo_id: job for job in held}
         ready = [subjects[job.photo_id] for job in held if job.photo_id in subjects] if calibration else []

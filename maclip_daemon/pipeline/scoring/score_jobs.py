@@ -36,7 +36,7 @@ class ScoreJobs:
         library: Library,
         state: RunState,
         settings: Settings,
-        scale_id: int,
+        scoring_config_id: int,
         worker: str,
         look_ahead: int,
         is_offline: Callable[[str], bool],
@@ -45,7 +45,7 @@ class ScoreJobs:
         self._library = library
         self._state = state
         self._settings = settings
-        self._scale_id = scale_id
+        self._scoring_config_id = scoring_config_id
         self._worker = worker
         self._look_ahead = look_ahead
         self._is_away = is_offline
@@ -86,7 +86,7 @@ class ScoreJobs:
         """Give the score of the same picture under another name, or of before a metadata edit."""
         hashes = filter(None, (photo.pixel_hash, photo.former_hash))
         with self._library.reading() as session:
-            found = (scores.find_by_pixel_hash(session, each, self._scale_id) for each in hashes)
+            found = (scores.find_by_pixel_hash(session, each, self._scoring_config_id) for each in hashes)
             return next((score for score in found if score is not None), None)
 
     def store(self, scored: list[tuple[LeasedJob, DecodedPhoto, scores.ScoreRow]]) -> int:
@@ -102,7 +102,7 @@ class ScoreJobs:
                 session, {job.photo_id: _facts(photo) for job, photo, _ in finished}
             )
             rows = [(job.photo_id, row) for job, _, row in finished]
-            scores.record_all(session, self._scale_id, rows, now)
+            scores.record_all(session, self._scoring_config_id, rows, now)
             to_rate = pairing.add(session, self._settings.rating, [job.photo_id for job, _, _ in finished])
             if self._state.is_calibrated and self._settings.rating.mode != "off":
                 jobs.enqueue_all(session, to_rate, "rate", now)

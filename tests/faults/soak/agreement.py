@@ -20,15 +20,15 @@ NAMESPACES = {
 _DESCRIPTION = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
 _ROWS = """
 SELECT p.id, f.path, p.file_name, p.state, p.rating_owner, p.rating_in_file, p.rating_problem,
-  (SELECT count(*) FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id),
-  (SELECT s.score FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id),
-  (SELECT s.scored_at FROM scores s WHERE s.photo_id = p.id AND s.scale_id = a.id),
+  (SELECT count(*) FROM scores s WHERE s.photo_id = p.id AND s.scoring_config_id = a.id),
+  (SELECT s.score FROM scores s WHERE s.photo_id = p.id AND s.scoring_config_id = a.id),
+  (SELECT s.scored_at FROM scores s WHERE s.photo_id = p.id AND s.scoring_config_id = a.id),
   (SELECT pair.raw_id FROM photo_pairs pair WHERE pair.photo_id = p.id)
-FROM photos p JOIN folders f ON f.id = p.folder_id LEFT JOIN scales a ON a.active = 1
+FROM photos p JOIN folders f ON f.id = p.folder_id LEFT JOIN scoring_configs a ON a.active = 1
 """
 _EDGES = """
 SELECT two_stars_from, three_stars_from, four_stars_from, five_stars_from FROM calibrations
-WHERE scale_id = (SELECT id FROM scales WHERE active = 1) ORDER BY number DESC LIMIT 1
+WHERE scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1) ORDER BY number DESC LIMIT 1
 """
 
 

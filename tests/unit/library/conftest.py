@@ -44,9 +44,9 @@ def add_photo(session: Session) -> Callable[..., int]:
         root = root_records.root_for(session, "/photos", NOW)
         photo = photo_records.see(session, root, Found(path, inode=next(inodes), **facts), NOW).photo_id
         if score is not None:
-            scale = scores.scale_for(session, "maclip", "builtin", "spaq448")
-            scores.activate(session, scale.id)
-            scores.record(session, photo, scale.id, scores.ScoreRow(score), NOW)
+            config = scores.scoring_config_for(session, "maclip", "builtin", "spaq448")
+            scores.activate(session, config.id)
+            scores.record(session, photo, config.id, scores.ScoreRow(score), NOW)
         return photo
 
     return add

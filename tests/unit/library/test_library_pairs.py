@@ -54,17 +54,17 @@ def test_the_raws_score_decides_over_both_and_the_pair_counts_once(
     for number in range(9):
         add_photo(f"/photos/{number}.jpg", number / 10)
     raw, jpeg = add_photo("/photos/x.dng", 0.95), add_photo("/photos/x.jpg", 0.01)
-    scale = scores.active_scale(session)
-    assert scale is not None
-    separate = calibration.renew(session, scale.id, SHARES, 2, NOW)
+    config = scores.active_scoring_config(session)
+    assert config is not None
+    separate = calibration.renew(session, config.id, SHARES, 2, NOW)
     assert separate is not None
     assert separate.photo_count == 11
     raw_jpeg_pairs.link_all(session, role_of)
-    made = calibration.renew(session, scale.id, SHARES, 2, NOW)
+    made = calibration.renew(session, config.id, SHARES, 2, NOW)
     assert made is not None
     assert made.photo_count == 10
-    assert not calibration.needs_renewal(session, scale.id, SHARES, 2)
-    assert [subject.score for subject in rating_subjects(session, [raw, jpeg], scale.id)] == [0.95, 0.95]
+    assert not calibration.needs_renewal(session, config.id, SHARES, 2)
+    assert [subject.score for subject in rating_subjects(session, [raw, jpeg], config.id)] == [0.95, 0.95]
     view = text("SELECT file_name, score, stars, percentile FROM photo_quality WHERE file_name LIKE 'x.%'")
     rows = {name: values for name, *values in session.execute(view)}
     assert rows["x.jpg"][0] == 0.01, "its own score stays visible"
@@ -79,11 +79,11 @@ def test_a_jpeg_stands_for_itself_while_its_raw_has_no_score_or_is_gone(
     session: Session, add_photo: AddPhoto
 ) -> None:
     raw, jpeg = add_photo("/photos/x.dng"), add_photo("/photos/x.jpg", 0.5)
-    scale = scores.active_scale(session)
-    assert scale is not None
+    config = scores.active_scoring_config(session)
+    assert config is not None
     raw_jpeg_pairs.link_all(session, role_of)
-    assert [subject.score for subject in rating_subjects(session, [jpeg], scale.id)] == [0.5]
-    made = calibration.renew(session, scale.id, SHARES, 1, NOW)
+    assert [subject.score for subject in rating_subjects(session, [jpeg], config.id)] == [0.5]
+    made = calibration.renew(session, config.id, SHARES, 1, NOW)
     assert made is not None
     assert made.photo_count == 1
     photo_records.mark_missing(session, [raw], NOW)

@@ -293,7 +293,7 @@ def test_a_score_survives_a_missing_photo_but_its_state_does_not_change(
 ) -> None:
     photo = add_photo("/photos/a.jpg", 0.7)
     photo_records.mark_missing(session, [photo], NOW)
-    scale = scores.active_scale(session)
-    assert scale is not None
-    scores.record(session, photo, scale.id, scores.ScoreRow(0.6), NOW)
+    config = scores.active_scoring_config(session)
+    assert config is not None
+    scores.record(session, photo, config.id, scores.ScoreRow(0.6), NOW)
     assert photo_records.known_in_folder(session, "/photos")["a.jpg"].state == "missing"

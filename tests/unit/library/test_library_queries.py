@@ -60,7 +60,7 @@ def test_the_worst_and_the_best_are_those_of_a_plain_sort(
             )
 
 
-def test_a_row_knows_its_folder_name_and_scale(library: Library, shoots: dict[str, float]) -> None:
+def test_a_row_knows_its_folder_name_and_scoring_config(library: Library, shoots: dict[str, float]) -> None:
     with library.reader() as reader:
         (row,) = rankings.worst(reader, 1)
     assert os.path.join(row.folder, row.file_name) == row.path
@@ -70,10 +70,10 @@ def test_a_row_knows_its_folder_name_and_scale(library: Library, shoots: dict[st
 
 def test_show_tells_all_of_a_photo(session: Session, add_photo: AddPhoto, library: Library) -> None:
     photo = add_photo("/photos/\udcff.jpg", 0.5)
-    scale = scores.active_scale(session)
-    assert scale is not None
+    config = scores.active_scoring_config(session)
+    assert config is not None
     score = scores.ScoreRow(0.5, details={"views": [0.4, 0.6]}, views=2, precision="bf16", device="cpu")
-    scores.record(session, photo, scale.id, score, NOW)
+    scores.record(session, photo, config.id, score, NOW)
     waiting = add_photo("/photos/w.jpg")
     jobs.enqueue(session, waiting, "score", NOW)
     (job,) = jobs.lease(session, "score", "w", NOW, 9, 9)
@@ -105,7 +105,7 @@ def test_status_counts_what_there_is(session: Session, add_photo: AddPhoto, libr
     assert found.jobs["score"] == {"ready": 1, "leased": 0, "dead": 0}
     assert found.ratings == {"maclip": 0, "person": 1}
     assert [root["path"] for root in found.roots] == ["/photos"]
-    assert found.scale == {"metric": "maclip", "model": "builtin", "protocol": "spaq448"}
+    assert found.scoring_config == {"metric": "maclip", "model": "builtin", "protocol": "spaq448"}
     assert found.calibration is None
     assert found.notes == {"daemon": {"state": "working"}, "warning": "inotify is short"}
 
@@ -116,7 +116,7 @@ def test_an_empty_library_has_nothing_to_say_and_does_not_fail(library: Library)
         assert list(rankings.failures(reader)) == []
         assert distribution.score_summary(reader) is None
         assert distribution.histogram(reader) == []
-        assert status(reader).scale is None
+        assert status(reader).scoring_config is None
 
 
 def test_the_distribution_adds_up(library: Library, shoots: dict[str, float]) -> None:

@@ -82,9 +82,9 @@ def test_undo_is_limited_to_a_folder_a_photo_or_a_file(session: Session, add_pho
 
 
 def calibrate(session: Session, edges: calibration.Edges = EDGES) -> None:
-    scale = scores.active_scale(session)
-    assert scale is not None
-    calibration.renew(session, scale.id, SHARES, 30, NOW, absolute_edges=edges)
+    config = scores.active_scoring_config(session)
+    assert config is not None
+    calibration.renew(session, config.id, SHARES, 30, NOW, absolute_edges=edges)
 
 
 def test_only_photos_whose_stars_differ_are_asked_for(session: Session, add_photo: AddPhoto) -> None:

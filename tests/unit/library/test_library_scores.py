@@ -16,8 +16,8 @@ AddPhoto = Callable[..., int]
 
 
 @pytest.fixture
-def scale(session: Session) -> int:
-    found = scores.scale_for(session, "maclip", "builtin", "spaq448")
+def config(session: Session) -> int:
+    found = scores.scoring_config_for(session, "maclip", "builtin", "spaq448")
     scores.activate(session, found.id)
     return found.id
 
@@ -26,33 +26,35 @@ def state_of(session: Session, name: str) -> str:
     return photo_records.known_in_folder(session, "/photos")[name].state
 
 
-def test_a_scale_is_known_by_its_three_names(session: Session, scale: int) -> None:
-    assert scores.scale_for(session, "maclip", "builtin", "spaq448").id == scale
-    assert scores.scale_for(session, "maclip", "builtin", "native").id != scale
-    assert scores.active_scale(session) == scores.StoredConfig(scale, "maclip", "builtin", "spaq448")
+def test_a_scoring_config_is_known_by_its_three_names(session: Session, config: int) -> None:
+    assert scores.scoring_config_for(session, "maclip", "builtin", "spaq448").id == config
+    assert scores.scoring_config_for(session, "maclip", "builtin", "native").id != config
+    assert scores.active_scoring_config(session) == scores.StoredConfig(
+        config, "maclip", "builtin", "spaq448"
+    )
 
 
-def test_a_second_score_replaces_the_first(session: Session, scale: int, add_photo: AddPhoto) -> None:
+def test_a_second_score_replaces_the_first(session: Session, config: int, add_photo: AddPhoto) -> None:
     photo = add_photo("/photos/a.jpg")
     photo_info.set_photo_info(session, photo, width=1, height=1, taken_at=None, pixel_hash="p")
     for value in (0.2, 0.7):
-        scores.record(session, photo, scale, ScoreRow(value, q_sim=0.1, details={"views": [value]}), NOW)
-    assert scores.find_by_pixel_hash(session, "p", scale) == ScoreRow(
+        scores.record(session, photo, config, ScoreRow(value, q_sim=0.1, details={"views": [value]}), NOW)
+    assert scores.find_by_pixel_hash(session, "p", config) == ScoreRow(
         0.7, q_sim=0.1, details={"views": [0.7]}
     )
-    assert scores.find_by_pixel_hash(session, "q", scale) is None
-    assert scores.find_by_pixel_hash(session, "p", scale + 1) is None
+    assert scores.find_by_pixel_hash(session, "q", config) is None
+    assert scores.find_by_pixel_hash(session, "p", config + 1) is None
     assert state_of(session, "a.jpg") == "scored"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ["score", "q_mag", "view_spread"])
 def test_what_is_no_number_is_never_stored(
-    session: Session, scale: int, add_photo: AddPhoto, name: str, value: float
+    session: Session, config: int, add_photo: AddPhoto, name: str, value: float
 ) -> None:
     photo = add_photo("/photos/a.jpg")
     with pytest.raises(Poison, match=name):
-        scores.record(session, photo, scale, ScoreRow(**{"score": 0.5, name: value}), NOW)
+        scores.record(session, photo, config, ScoreRow(**{"score": 0.5, name: value}), NOW)
     assert state_of(session, "a.jpg") == "waiting"
 
 
@@ -60,7 +62,7 @@ def test_a_new_model_makes_photos_wait_and_asks_for_each_once(session: Session, 
     first, second = add_photo("/photos/a.jpg", 0.3), add_photo("/photos/b.jpg", 0.4)
     missing = add_photo("/photos/c.jpg", 0.5)
     photo_records.mark_missing(session, [missing], NOW)
-    better = scores.scale_for(session, "maclip", "rn50-openai", "spaq448")
+    better = scores.scoring_config_for(session, "maclip", "rn50-openai", "spaq448")
     scores.record(session, second, better.id, ScoreRow(0.6), NOW)
     scores.activate(session, better.id)
     assert (state_of(session, "a.jpg"), state_of(session, "b.jpg")) == ("waiting", "scored")
@@ -72,9 +74,9 @@ def test_a_new_model_makes_photos_wait_and_asks_for_each_once(session: Session, 
 
 def test_going_back_to_the_old_model_shows_its_scores_again(session: Session, add_photo: AddPhoto) -> None:
     photo = add_photo("/photos/a.jpg", 0.3)
-    old = scores.active_scale(session)
+    old = scores.active_scoring_config(session)
     assert old is not None
-    scores.activate(session, scores.scale_for(session, "maclip", "rn50-openai", "spaq448").id)
+    scores.activate(session, scores.scoring_config_for(session, "maclip", "rn50-openai", "spaq448").id)
     assert state_of(session, "a.jpg") == "waiting"
     scores.activate(session, old.id)
     assert state_of(session, "a.jpg") == "scored"
@@ -86,9 +88,9 @@ def test_a_changed_photo_does_not_pass_for_scored_when_the_model_changes(
     session: Session, add_photo: AddPhoto
 ) -> None:
     photo = add_photo("/photos/a.jpg", 0.3)
-    old = scores.active_scale(session)
+    old = scores.active_scoring_config(session)
     assert old is not None
-    scores.activate(session, scores.scale_for(session, "maclip", "rn50-openai", "spaq448").id)
+    scores.activate(session, scores.scoring_config_for(session, "maclip", "rn50-openai", "spaq448").id)
     jobs.enqueue(session, photo, "score", NOW)
     scores.activate(session, old.id)
     assert state_of(session, "a.jpg") == "waiting"

@@ -82,8 +82,8 @@ def plan(reader: sqlite3.Connection, query: str) -> str:
 def many(library: Library) -> Library:
     """Twenty thousand scored photos in forty folders."""
     with library.writing() as session:
-        scale = scores.scale_for(session, "maclip", "builtin", "spaq448")
-        scores.activate(session, scale.id)
+        config = scores.scoring_config_for(session, "maclip", "builtin", "spaq448")
+        scores.activate(session, config.id)
         driver = session.connection().connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         driver.execute("INSERT INTO roots (path, added_at) VALUES ('/p', '')")
@@ -96,11 +96,11 @@ def many(library: Library) -> Library:
             [(number % 40 + 1, f"{number}.jpg", number) for number in range(20_000)],
         )
         driver.executemany(
-            "INSERT INTO scores (photo_id, folder_id, scale_id, score, views, scored_at)"
+            "INSERT INTO scores (photo_id, folder_id, scoring_config_id, score, views, scored_at)"
             " VALUES (?, ?, 1, ?, 1, '')",
             [(number + 1, number % 40 + 1, number * 7919 % 20_000 / 20_000) for number in range(20_000)],
         )
-        calibration.renew(session, scale.id, (10.0, 20.0, 40.0, 20.0, 10.0), 30, NOW)
+        calibration.renew(session, config.id, (10.0, 20.0, 40.0, 20.0, 10.0), 30, NOW)
     return library
 
 
@@ -108,7 +108,7 @@ def test_the_worst_fifty_are_read_in_the_order_of_the_index(many: Library) -> No
     query = "SELECT * FROM photo_quality ORDER BY score LIMIT 50"
     with many.reader() as reader:
         steps = plan(reader, query)
-        assert "SEARCH s USING INDEX scores_scale_id_score" in steps
+        assert "SEARCH s USING INDEX scores_scoring_config_id_score" in steps
         assert "TEMP B-TREE" not in steps
         assert "SCAN" not in steps
         rows = reader.execute(query).fetchall()
@@ -118,11 +118,11 @@ def test_the_worst_fifty_are_read_in_the_order_of_the_index(many: Library) -> No
 def test_a_folders_worst_are_read_from_its_own_index(many: Library) -> None:
     with many.reader() as reader:
         steps = plan(reader, "SELECT * FROM photo_quality WHERE folder = '/p/07' ORDER BY score LIMIT 50")
-        assert "scores_scale_id_folder_id_score (scale_id=? AND folder_id=?)" in steps
+        assert "scores_scoring_config_id_folder_id_score (scoring_config_id=? AND folder_id=?)" in steps
         assert "TEMP B-TREE" not in steps
         below = plan(reader, "SELECT * FROM photo_quality WHERE folder GLOB '/p/0*'")
         assert "(path>? AND path<?)" in below
-        assert "scores_scale_id_folder_id_score (scale_id=? AND folder_id=?)" in below
+        assert "scores_scoring_config_id_folder_id_score (scoring_config_id=? AND folder_id=?)" in below
 
 
 def test_the_planner_is_told_only_of_what_exists(library: Library) -> None:
