@@ -23,8 +23,8 @@ from tests.homes import Home, make_photo, make_photos, until
 SOON_MISSED = """
 import sys
 if sys.orig_argv[-2:-1] == ["run"]:
-    from maclip_daemon.pipeline import intake
-    intake.BEAT_S = 1.0
+    from maclip_daemon.pipeline.discovery import discovery_stage
+    discovery_stage.HEARTBEAT_TIMEOUT_S = 1.0
 """
 
 

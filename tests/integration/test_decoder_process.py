@@ -136,7 +136,7 @@ def test_24_megapixels_fit_into_the_default_limit(
 
 STAND_IN = """
 import ctypes, os, time
-from maclip_daemon import serving
+from maclip_daemon.processes import child_server
 from maclip_daemon.photos import decoder_process
 
 def handle(header, payload):
@@ -163,7 +163,7 @@ def handle(header, payload):
     return {"width": 1, "height": 1, "photo_width": 1, "photo_height": 1, "spooled": False,
             "pixel_hash": "00", "taken_at": None}, b"rgb"
 
-serving.serve(handle)
+child_server.serve(handle)
 """
 
 

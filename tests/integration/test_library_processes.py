@@ -24,8 +24,9 @@ LEASE_S = 900.0
 WORKER = """
 import sys
 from pathlib import Path
-from maclip_daemon.library import jobs, scores
-from maclip_daemon.library.database import Library
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage.database import Library
 
 path, name, pause_after, wait_after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 done = 0

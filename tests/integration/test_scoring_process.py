@@ -18,9 +18,9 @@ from maclip_daemon.scoring.scorer_client import PixelBlock, ScorerClient
 from maclip_daemon.settings import ScoringSettings
 
 LOST_DEVICE = """
-from maclip_daemon import serving
+from maclip_daemon.processes import child_server
 from maclip_daemon.iqa.encoder import Encoder
-from maclip_daemon.scoring.process import Handler
+from maclip_daemon.scoring.scoring_process import Handler
 
 works = Encoder.encode
 
@@ -31,7 +31,7 @@ def encode(self, views):
 
 configuration = {"views_that_break_it": %d}
 Encoder.encode = encode
-serving.serve(Handler(serving.configuration()))
+child_server.serve(Handler(child_server.configuration()))
 """
 
 

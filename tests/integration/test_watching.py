@@ -430,7 +430,7 @@ import json, sys, time
 from pathlib import Path
 from maclip_daemon.folders import watcher
 from maclip_daemon.folders.exclusion import Exclusion
-from maclip_daemon.folders.roots import Root
+from maclip_daemon.folders.root_health import Root
 from maclip_daemon.errors import EnvironmentUnfit
 
 root, limit = Path(sys.argv[1]), Path("/proc/sys/user/max_inotify_watches")

@@ -15,13 +15,14 @@ from tests.homes import until
 
 CHILD = """
 import ctypes, os, sys, time
-from maclip_daemon import serving, errors
+from maclip_daemon import errors
+from maclip_daemon.processes import child_server
 
 def handle(header, payload):
     match header["op"]:
         case "echo":
             print("noise between the frames")
-            return {"path": header["path"], "name": serving.configuration()["name"]}, payload
+            return {"path": header["path"], "name": child_server.configuration()["name"]}, payload
         case "die":
             print("my last words", file=sys.stderr, flush=True)
             os._exit(7)
@@ -40,7 +41,7 @@ def handle(header, payload):
         case "surprise":
             raise RuntimeError("nobody expected this")
 
-serving.serve(handle)
+child_server.serve(handle)
 """
 
 
@@ -141,7 +142,7 @@ def test_no_descriptor_and_no_thread_is_left_of_children_that_ended(child: Child
 
 PARENT = """
 import sys
-from maclip_daemon.children import Child
+from maclip_daemon.processes.child import Child
 
 child = Child("a_child", {"name": "decoder"})
 child.request({"op": "echo", "path": "a"}, timeout_s=60)

@@ -15,7 +15,7 @@ if sys.platform != "linux":
 # A process that steps back, then starts a thread and a child, and says who they are.
 STEPPING_BACK = """
 import subprocess, sys, threading
-from maclip_daemon import priority
+from maclip_daemon.processes import priority
 priority.step_back(int(sys.argv[1]), sys.argv[2])
 ready = threading.Event()
 thread = threading.Thread(target=lambda: (ready.set(), sys.stdin.read()), daemon=True)

@@ -15,7 +15,7 @@ from maclip_daemon.settings import ScoringSettings
 
 CHILD = """
 import os
-from maclip_daemon import serving
+from maclip_daemon.processes import child_server
 
 def handle(header, payload):
     photos = header["photos"]
@@ -33,7 +33,7 @@ def handle(header, payload):
                            "weight_sim": None})
     return {"scores": scores}, b""
 
-serving.serve(handle)
+child_server.serve(handle)
 """
 
 
