@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 
 from maclip_daemon.errors import ConfigurationError, EnvironmentUnfit
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 
 APPLICATION = "maclip"
 Seconds = Annotated[float, Field(gt=0)]

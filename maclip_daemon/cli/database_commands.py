@@ -10,7 +10,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 
 app = typer.Typer(no_args_is_help=True, help="The library database: where it is, back it up, check it.")
 

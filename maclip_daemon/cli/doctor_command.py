@@ -16,7 +16,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded, printable
 
 if TYPE_CHECKING:
     from maclip_daemon.settings import Settings
@@ -198,12 +198,12 @@ def _watching(settings: Settings) -> Iterator[Finding]:
     for folder in folders:
         path = folder["path"]
         if folder["reason"]:
-            yield Finding("watching", "bad", output.printable(folder["reason"]))
+            yield Finding("watching", "bad", printable(folder["reason"]))
         for warning in folder["warnings"]:
-            yield Finding("watching", "note", output.printable(f"{path}: {warning}"))
+            yield Finding("watching", "note", printable(f"{path}: {warning}"))
         if not folder["reason"] and not folder["warnings"]:
             heard = "events arrive" if folder["events"] else "found by scans"
-            yield Finding("watching", "good", output.printable(f"{path}: {heard}"))
+            yield Finding("watching", "good", printable(f"{path}: {heard}"))
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import agreement_tables, output
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 
 if TYPE_CHECKING:
     from PIL.Image import Image

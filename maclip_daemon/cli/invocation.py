@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 
 if TYPE_CHECKING:
     from maclip_daemon.library.storage.database import Library

@@ -11,6 +11,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
+from maclip_daemon.files.paths import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +93,7 @@ def undo(
         files = undo_ratings.targets(library, chosen)
         if dry_run:
             for file in files:
-                output.say(output.printable(file))
+                output.say(printable(file))
             count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
             output.say(f"{count} would be put back.", error=True)
             return
@@ -101,9 +102,7 @@ def undo(
                 counts[undone.outcome] = counts.get(undone.outcome, 0) + 1
                 if not undone.is_done:
                     left += 1
-                    output.say(
-                        f"left as it is: {output.printable(f'{undone.path}: {undone.reason}')}", error=True
-                    )
+                    output.say(f"left as it is: {printable(f'{undone.path}: {undone.reason}')}", error=True)
     done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
     output.say(f"{done}." if done else "Nothing to put back.")
     if left:

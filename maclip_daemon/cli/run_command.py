@@ -10,6 +10,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
+from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
     from maclip_daemon.pipeline.run import Pipeline
@@ -112,9 +113,9 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
     if call.verbosity >= 0:
         _report(tally)
     for failed in tally.failed:
-        output.say(f"failed: {output.printable(failed.reason)}", error=True)
+        output.say(f"failed: {printable(failed.reason)}", error=True)
     for reason in tally.offline:
-        output.say(f"paused: {output.printable(reason)}", error=True)
+        output.say(f"paused: {printable(reason)}", error=True)
     if tally.failed:
         raise typer.Exit(1)
     if tally.offline:

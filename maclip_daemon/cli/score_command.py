@@ -17,6 +17,7 @@ from maclip_daemon.cli.run_command import (
     Model,
     Protocol,
 )
+from maclip_daemon.files.paths import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +79,7 @@ def score(
             )
         for row in rows:
             if row["error"] is not None:
-                output.say(f"failed: {output.printable(row['error'])}", error=True)
+                output.say(f"failed: {printable(row['error'])}", error=True)
                 failed += 1
     if failed:
         raise typer.Exit(1)

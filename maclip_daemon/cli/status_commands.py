@@ -10,6 +10,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import explanation, output
+from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
     from maclip_daemon.library.queries.rankings import Failure
@@ -204,23 +205,23 @@ def _print_status(
     for root in found.roots:
         now = described.get(root["path"], {})
         events = "" if not now else (", events" if now["events"] else ", scans only")
-        output.say(f"folder     {output.printable(root['path'])} ({root['state']}{events})")
+        output.say(f"folder     {printable(root['path'])} ({root['state']}{events})")
         for warning in filter(None, [root["reason"], *now.get("warnings", [])]):
-            output.say(f"           ! {output.printable(warning)}")
+            output.say(f"           ! {printable(warning)}")
     if running:
         for reason in _pauses(found, settings).values():
-            output.say(f"paused     {output.printable(reason)}")
+            output.say(f"paused     {printable(reason)}")
         for part in note.get("stalled", []):
             output.say(f"stalled    {part} has shown no sign of life")
     for failure in failures:
-        output.say(f"failed     {output.printable(failure.reason)}")
+        output.say(f"failed     {printable(failure.reason)}")
     more = photos.get("failed", 0) - len(failures)
     if more > 0:
         output.say(f"           and {more} more (`maclip status --failed`)")
     if failures:
         output.say("           `maclip retry` tries them again.")
     for path, reason in problems:
-        output.say(f"unrated    {output.printable(path)}: {output.printable(reason)}")
+        output.say(f"unrated    {printable(path)}: {printable(reason)}")
 
 
 def _pauses(found: Status, settings: Settings) -> dict[str, str]:

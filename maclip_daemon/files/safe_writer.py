@@ -17,9 +17,10 @@ import blake3
 
 from maclip_daemon.errors import FileChanged, NoSpace, ReadOnly, Transient, WriteRefused
 from maclip_daemon.files import temporaries
+from maclip_daemon.files.os_errors import DISK_FULL
+from maclip_daemon.files.signature import FileSignature
 
 PHOTO_LIMIT = 512 << 20  # bytes; three copies of a photo are in memory while it is embedded
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_ATTRIBUTES = {errno.EOPNOTSUPP, errno.ENOSYS}
@@ -39,7 +40,7 @@ def named_failures(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise NoSpace(f"The disk of {path.parent} is full. Free some space; the work goes on.") from None
         if error.errno == errno.EROFS:
             raise _read_only(path) from None
@@ -66,9 +67,7 @@ def read_regular(path: Path, limit: int = PHOTO_LIMIT) -> tuple[bytes, os.stat_r
             )
         data = file.read()
         after = os.fstat(file.fileno())
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(
-        data
-    ) != after.st_size:
+    if FileSignature.of(before) != FileSignature.of(after) or len(data) != after.st_size:
         raise FileChanged(f"{path} changed while it was read.")
     return data, before
 
@@ -180,7 +179,7 @@ def _copy_extended(like: Path, descriptor: int, name: str) -> None:
     except OSError as error:
         if name.startswith(("security.", "trusted.")) or error.errno in _NO_ATTRIBUTES | {errno.ENODATA}:
             return  # the system's own labels, which it sets by itself
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise
         raise WriteRefused(
             f"The extended attribute {name} of {like} cannot be kept ({error.strerror})."

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.scanner import FoundFile
 
 MAX_FILES_PER_FOLDER = 500  # more pending files than that in one folder: scan the folder instead
@@ -143,11 +144,10 @@ class Debouncer:
 
     def forget_folder(self, folder: str) -> None:
         """The folder and everything below it is gone or was renamed."""
-        below = folder.rstrip("/") + "/"
-        for other in [name for name in self._in_folder if (name + "/").startswith(below)]:
+        for other in [name for name in self._in_folder if is_below(name, folder)]:
             for path in list(self._in_folder[other]):
                 self.forget(path)
-        for other in [name for name in self._storms if name and (name + "/").startswith(below)]:
+        for other in [name for name in self._storms if name and is_below(name, folder)]:
             del self._storms[other]
 
     def due(self, now: float, look: Look) -> Due:
@@ -217,6 +217,6 @@ class Debouncer:
 def _outermost(folders: Iterable[str]) -> list[str]:
     kept: list[str] = []
     for folder in sorted(folders, key=lambda folder: folder + "/"):  # what lies below a folder follows it
-        if not kept or not folder.startswith(kept[-1] + "/"):
+        if not kept or not is_below(folder, kept[-1]):
             kept.append(folder)
     return kept

@@ -75,9 +75,3 @@ class Exclusion:
             return False
         # pathspec turns ** into a dot, which does not match the newlines that file names may hold.
         return self._specification.match_file(relative.replace("\n", "\0"))
-
-
-def relative_to(root: str, path: str) -> str:
-    """The part of `path` below `root`, with `/` between names on every system; '' for the root itself."""
-    below = path[len(root) :].strip(os.sep)
-    return below if os.sep == "/" else below.replace(os.sep, "/")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from maclip_daemon.files.paths import is_below
+
 # Here changes can be made by other machines, and inotify only tells of those made by this kernel.
 # fmt: off
 _REMOTE = frozenset({
@@ -24,11 +26,10 @@ _OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")  # blank, tab, newline and backslas
 
 def file_system_of(path: str) -> str:
     """The type of the file system that holds the absolute `path`, as the system names it, or ''."""
-    below = path.rstrip(os.sep) + os.sep
     best, found = -1, ""
     for mount_point, file_system in _mounts():
         # At equal length the later mount lies on top of the earlier one.
-        if below.startswith(mount_point.rstrip(os.sep) + os.sep) and len(mount_point) >= best:
+        if is_below(path, mount_point) and len(mount_point) >= best:
             best, found = len(mount_point), file_system
     return found
 
@@ -44,8 +45,11 @@ def is_polled(file_system: str) -> bool:
 
 def polled_folders(root: str) -> list[str]:
     """Where changes are silent in a tree: `root` itself, or what is mounted below it."""
-    inside = root.rstrip(os.sep) + os.sep
-    found = {point for point, file_system in _mounts() if point.startswith(inside) and is_polled(file_system)}
+    found = {
+        point
+        for point, file_system in _mounts()
+        if point != root and is_below(point, root) and is_polled(file_system)
+    }
     return sorted(found | ({root} if is_polled(file_system_of(root)) else set()))
 
 

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TypeVar
 
 from maclip_daemon.errors import NoAnswer
+from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.file_systems import polled_folders
 
 ANSWER_S = 60.0  # a sleeping disk in a server wakes in a quarter of that
@@ -45,7 +46,7 @@ class FilesystemProbe:
         """Take note of what file systems a root and all below it are on by now; asks none of them."""
         remote = polled_folders(root)
         with self._lock:
-            self._remote = {folder for folder in self._remote if not _holds(root, folder)}
+            self._remote = {folder for folder in self._remote if not is_below(folder, root)}
             self._remote.update(remote)
 
     def ask(self, path: str, question: Callable[[], Answer]) -> Answer:
@@ -55,7 +56,7 @@ class FilesystemProbe:
         `question` must not touch the library: it may end long after everybody has gone on.
         """
         with self._lock:
-            around = [folder for folder in self._remote if _holds(folder, path)]
+            around = [folder for folder in self._remote if is_below(path, folder)]
         return self.call_with_timeout(max(around, key=len), question) if around else question()
 
     def ask_or(self, path: str, question: Callable[[], Answer], otherwise: Answer) -> Answer:
@@ -72,7 +73,7 @@ class FilesystemProbe:
     def ask_below(self, root: str, question: Callable[[], Answer]) -> Answer:
         """`ask`, where the question may concern whatever lies below `root`."""
         with self._lock:
-            is_remote = any(_holds(folder, root) or _holds(root, folder) for folder in self._remote)
+            is_remote = any(is_below(root, folder) or is_below(folder, root) for folder in self._remote)
         return self.call_with_timeout(root, question) if is_remote else question()
 
     def call_with_timeout(self, folder: str, question: Callable[[], Answer]) -> Answer:
@@ -115,10 +116,6 @@ def ask_server(folder: str) -> None:
     if hasattr(os, "statvfs"):
         with contextlib.suppress(OSError):
             os.statvfs(folder)
-
-
-def _holds(folder: str, path: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _no_answer(folder: str) -> NoAnswer:

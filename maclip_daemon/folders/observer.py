@@ -12,8 +12,9 @@ from watchdog import events as watchdog_events
 from watchdog.observers import Observer
 
 from maclip_daemon.errors import EnvironmentUnfit
+from maclip_daemon.files.paths import relative_to
 from maclip_daemon.folders.events import Coverage, EventKind, FolderEvent
-from maclip_daemon.folders.exclusion import Exclusion, relative_to
+from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import folders_only
 
 CLOSE_TIMEOUT_S = 10  # for a consumer that is in the middle of an event

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable
+
+from maclip_daemon.files.os_errors import DEVICE_LOST
 
 _PROBED_BYTES = 4096  # of each file; one block
 _FAILURES = 3  # in a row are enough: a dying disk takes half a minute for each
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
-# What a disk or a server answers that is in trouble as a whole. Not ENOENT or EACCES: these are the file's.
-_TROUBLE = {
-    getattr(errno, name)
-    for name in (
-        *("EIO", "ESTALE", "ENOTCONN", "ENODEV", "ENXIO", "ENOMEDIUM", "EREMOTEIO", "ETIMEDOUT"),
-        *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ECONNREFUSED", "ECONNRESET"),
-    )
-    if hasattr(errno, name)
-}
 
 
 def lost_because(files: Iterable[str]) -> str:
@@ -32,7 +24,7 @@ def lost_because(files: Iterable[str]) -> str:
         try:
             _read_anew(path)
         except OSError as error:
-            if error.errno in _TROUBLE:
+            if error.errno in DEVICE_LOST:
                 reason, failures = error.strerror or str(error), failures + 1
             if failures == _FAILURES:
                 break

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit, NoAnswer, RootOffline, UsageError
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded, is_below, relative_to
 from maclip_daemon.folders import readability
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.file_systems import file_system_of, is_polled
@@ -207,8 +207,7 @@ def _no_permission(path: Path) -> EnvironmentUnfit:
 def _is_walked_with(path: str, outer: str, exclusion: Exclusion) -> bool:
     if path == outer:
         return True
-    prefix = outer.rstrip("/") + "/"
-    return path.startswith(prefix) and not exclusion.excludes_path(path[len(prefix) :], is_folder=True)
+    return is_below(path, outer) and not exclusion.excludes_path(relative_to(outer, path), is_folder=True)
 
 
 def _is_empty(folder: str) -> bool:

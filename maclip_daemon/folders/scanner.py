@@ -12,7 +12,9 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from maclip_daemon.folders.exclusion import Exclusion, relative_to
+from maclip_daemon.files.paths import relative_to
+from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.folders.exclusion import Exclusion
 
 PART_FILES = 256  # photos in one listing, however many the folder has: little memory, soon an answer
 PART_ENTRIES = 8192  # of any kind, for the same reason
@@ -25,10 +27,15 @@ class FoundFile(NamedTuple):
     size: int
     """Bytes."""
     mtime_ns: int
-    ctime_ns: int
-    """Last change of the inode by the file system's own clock; copying tools cannot set it."""
     inode: int
     device: int
+    ctime_ns: int
+    """Last change of the inode by the file system's own clock; copying tools cannot set it."""
+
+    @property
+    def signature(self) -> FileSignature:
+        """What a changed or replaced file has another one of."""
+        return FileSignature(self.size, self.mtime_ns, self.inode, self.device)
 
     @property
     def name(self) -> str:
@@ -136,4 +143,4 @@ def _relative_prefix(root: str, folder: str) -> str:
 def _regular(path: str, facts: os.stat_result) -> FoundFile | None:
     if not stat.S_ISREG(facts.st_mode):
         return None
-    return FoundFile(path, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev)
+    return FoundFile(path, *FileSignature.of(facts), facts.st_ctime_ns)

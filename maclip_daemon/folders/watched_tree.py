@@ -20,7 +20,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from maclip_daemon.folders.exclusion import Exclusion, relative_to
+from maclip_daemon.files.paths import relative_to
+from maclip_daemon.folders.exclusion import Exclusion
 
 # No IN_OPEN, IN_ACCESS or IN_CLOSE_NOWRITE: our own decoder's reading must not wake us. No IN_MODIFY: a copy
 # of 50 MB would be thousands of events; the settler looks at the size instead. No IN_ATTRIB.

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from maclip_daemon.files.signature import FileSignature
+
 Mode = Literal["sidecar", "embed"]
 Owner = Literal["none", "maclip", "person"]
 PreparedStatus = Literal["prepared", "unchanged", "person", "skipped"]
@@ -98,8 +100,8 @@ class Prepared:
     """BLAKE3 of the target before, in hex; None for a new sidecar."""
     after_hash: str | None = None
     """BLAKE3 of the target after the commit, in hex."""
-    photo_state: tuple[int, int, int] | None = None
-    """Size, modification time in ns and inode of the photo when it was read."""
+    photo_signature: FileSignature | None = None
+    """That of the photo when it was read."""
     restore: bytes = b""
     """How to bring the old bytes back (`restoration.Restoration`, encoded): store it with the journal row."""
 

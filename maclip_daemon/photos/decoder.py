@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon import errors
+from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.photos import spool as spools
 from maclip_daemon.processes.child import Child, Reply
 from maclip_daemon.settings import DecodingSettings
@@ -111,33 +112,25 @@ class Decoder:
         except errors.ChildTimedOut:
             spools.discard(spooled)
             raise errors.ChildTimedOut(
-                f"{shown(path)}: decoding took longer than {self._settings.timeout_s:g} s and was stopped. "
-                "If it is a very large photo, raise decoding.timeout_s."
+                f"{printable_utf8(path)}: decoding took longer than {self._settings.timeout_s:g} s and was "
+                "stopped. If it is a very large photo, raise decoding.timeout_s."
             ) from None
         except errors.ChildDied as error:
             spools.discard(spooled)
             raise errors.ChildDied(
-                f"{shown(path)}: {error}. The file is damaged in a way that crashes its reader, or it needs "
-                f"more than the {self._settings.memory_mb} MiB of decoding.memory_mb."
+                f"{printable_utf8(path)}: {error}. The file is damaged in a way that crashes its reader, or "
+                f"it needs more than the {self._settings.memory_mb} MiB of decoding.memory_mb."
             ) from None
         except errors.NoSpace:
             spools.discard(spooled)
             raise  # not this photo's fault, so it is not named
         except errors.MaclipError as error:
             spools.discard(spooled)
-            raise type(error)(f"{shown(path)}: {error}") from None
+            raise type(error)(f"{printable_utf8(path)}: {error}") from None
 
     def close(self) -> None:
         """End the decoder process."""
         self._child.close()
-
-
-def shown(path: Path) -> str:
-    """A path as it can be printed on one line whatever its bytes: control characters and bytes that are not
-    UTF-8 become escapes.
-    """
-    printable = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in printable)
 
 
 def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:

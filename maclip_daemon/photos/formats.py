@@ -6,7 +6,8 @@ Imported by the parent for every file it meets, so it imports nothing heavy.
 from __future__ import annotations
 
 import enum
-import os
+
+from maclip_daemon.files.suffixes import RAW_SUFFIXES, suffix_of
 
 
 class Family(enum.Enum):
@@ -19,28 +20,13 @@ class Family(enum.Enum):
 
 _STILL = ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "tif", "tiff", "webp")
 _HEIF = ("heic", "heif", "hif", "avif")  # hif: what Canon and Sony cameras write
-_RAW = (
-    *("dng", "gpr"),  # Adobe and many phones; GoPro
-    *("cr2", "cr3", "crw"),  # Canon
-    *("nef", "nrw"),  # Nikon
-    *("arw", "sr2", "srf"),  # Sony
-    *("raf", "orf", "rw2", "rwl"),  # Fujifilm, Olympus and OM System, Panasonic, Leica
-    *("pef", "srw", "x3f"),  # Pentax, Samsung, Sigma
-    *("3fr", "fff", "iiq", "mos", "mef"),  # Hasselblad, Imacon, Phase One, Leaf, Mamiya
-    *("mrw", "kdc", "dcr", "erf"),  # Minolta, Kodak, Epson
-)
 
 SUFFIXES: dict[str, Family] = (
     {f".{suffix}": Family.STILL for suffix in _STILL}
     | {f".{suffix}": Family.HEIF for suffix in _HEIF}
-    | {f".{suffix}": Family.RAW for suffix in _RAW}
+    | dict.fromkeys(RAW_SUFFIXES, Family.RAW)
 )
 """Every suffix that makes a file a photo, in lower case with its dot."""
-
-
-def suffix_of(name: str) -> str:
-    """The suffix of a name or path in lower case with its dot; '' where there is none (`.jpg` has none)."""
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a string, and millions of them
 
 
 def family_of(name: str) -> Family | None:

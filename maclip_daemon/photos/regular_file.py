@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from maclip_daemon.errors import FileChanged, Poison, Transient
+from maclip_daemon.files.signature import FileSignature
 
 # NONBLOCK: a FIFO named x.jpg must not hang. NOFOLLOW: a link must not lead out of the watched folder.
 _FLAGS = (
@@ -96,12 +97,8 @@ def _check_unchanged(descriptor: int, path: str, before: os.stat_result) -> None
     except OSError as error:
         raise _as_failure(error) from None
     for now in (os.fstat(descriptor), named):
-        if _identity(now) != _identity(before):
+        if FileSignature.of(now) != FileSignature.of(before):
             raise FileChanged("it changed while it was read. It is read again.")
-
-
-def _identity(state: os.stat_result) -> tuple[int, int, int]:
-    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _as_failure(error: OSError) -> Exception:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import secrets
@@ -11,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit, NoSpace
+from maclip_daemon.files.os_errors import DISK_FULL
 
 LARGEST_IN_PIPE = 256 << 10  # bytes; larger ones are spooled: some fifty blocks wait in the parent at once
 _NAME = re.compile(r"pixels-[0-9a-f]{32}\.rgb")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def new_path(spool: Path) -> Path:
@@ -33,7 +32,7 @@ def write(path: Path, blocks: Iterable[bytes]) -> None:
             file.writelines(blocks)
     except OSError as error:
         discard(path)
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise NoSpace(
                 f"The disk of {path.parent} is full; decoded pixels have no place. Free some space."
             ) from None
@@ -55,7 +54,7 @@ def clean(spool: Path) -> int:
         spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         stale = [path for path in spool.iterdir() if _NAME.fullmatch(path.name)]
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise NoSpace(
                 f"The disk of {spool.parent} is full; decoded pixels have no place. Free some space."
             ) from None

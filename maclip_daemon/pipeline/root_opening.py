@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maclip_daemon import errors
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 from maclip_daemon.folders import root_health
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe

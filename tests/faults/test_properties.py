@@ -96,7 +96,7 @@ class QueueMachine(RuleBasedStateMachine):
         with self.workers["a"].writing() as session:
             root = root_records.root_for(session, "/p", self.now)
             for number in range(4):
-                found = FoundFile(f"/p/{number}.jpg", 1, 1, 1, number, 1)
+                found = FoundFile(f"/p/{number}.jpg", 1, 1, inode=number, device=1, ctime_ns=1)
                 self.photos.append(photo_records.see(session, root, found, self.now).photo_id)
         self.wanted: dict[int, int] = {}  # photo → how often it was asked for since its last valid result
         self.failed: dict[int, int] = {}
@@ -470,7 +470,7 @@ def _exists(path: Path) -> bool:
 
 class Disk(dict[str, FoundFile]):
     def put(self, path: str, size: int, mtime_ns: int) -> None:
-        self[path] = FoundFile(path, size, mtime_ns, mtime_ns, 1, 1)
+        self[path] = FoundFile(path, size, mtime_ns, inode=1, device=1, ctime_ns=mtime_ns)
 
 
 PATHS = [f"/p/{folder}/{number}.jpg" for folder in "abc" for number in range(4)]

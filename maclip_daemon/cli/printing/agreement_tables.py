@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from maclip_daemon.cli.printing import output
+from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
     from maclip_daemon.evaluation.plan import Outcome
@@ -39,9 +40,9 @@ def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
         for sentence in warnings(whole):
             output.say(f"Note: {sentence}", error=True)
     for failure in summary.failures:
-        output.say(f"failed: {output.printable(str(failure.path))}: {failure.reason}", error=True)
+        output.say(f"failed: {printable(str(failure.path))}: {failure.reason}", error=True)
     if outcome.page is not None:
-        output.say(f"The report is {output.printable(str(outcome.page))}", error=True)
+        output.say(f"The report is {printable(str(outcome.page))}", error=True)
 
 
 def _print_agreement(rows: Sequence[Row]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from maclip_daemon.cli.printing import output
+from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
     from maclip_daemon.library.queries.rankings import PhotoDetail, PhotoRow
@@ -23,11 +24,11 @@ CLEARLY, SOMEWHAT = 0.65, 0.55  # agreement from which a pair is called clear, o
 
 def lines(detail: PhotoDetail) -> Iterator[str]:
     """Explain one photo, a line at a time."""
-    yield output.printable(detail.path)
+    yield printable(detail.path)
     row = detail.quality
     if detail.failure is not None:
         attempts = f"{detail.attempts} attempt{'s' if detail.attempts != 1 else ''}"
-        yield f"  failed after {attempts}: {output.printable(detail.failure)}"
+        yield f"  failed after {attempts}: {printable(detail.failure)}"
         yield "  `maclip retry` tries it again."
     if detail.state == "missing":
         yield f"  missing since {detail.missing_since}; its score is kept (`maclip purge` forgets it)"

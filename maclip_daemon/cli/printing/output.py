@@ -8,20 +8,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from maclip_daemon.files.paths import printable
+
 _PIPE_WIDTH = 10_000  # columns; a line in a pipe is never wrapped
 
 
 def say(text: str = "", *, error: bool = False) -> None:
     """Print one line as it is, without any markup."""
     print(text, file=sys.stderr if error else sys.stdout)
-
-
-def printable(text: str) -> str:
-    """Make a file name fit one line: control characters are escaped, everything else stays."""
-    return "".join(
-        character if character.isprintable() or _is_surrogate(character) else repr(character)[1:-1]
-        for character in text
-    )
 
 
 def print_table(title: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> None:
@@ -75,7 +69,3 @@ def stars(count: int | None) -> str:
 def number(value: float | None, digits: int = 3) -> str:
     """Show a number with a fixed count of digits, or a dash."""
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _is_surrogate(character: str) -> bool:
-    return "\udc80" <= character <= "\udcff"

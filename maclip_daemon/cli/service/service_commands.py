@@ -14,7 +14,7 @@ import typer
 from maclip_daemon.cli.service import darktable_plugin, service_definition, service_manager
 from maclip_daemon.cli.service.service_manager import Command, ServiceManager
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 
 app = typer.Typer(
     name="service",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 from maclip_daemon.iqa.models import installed_models, open_clip_weights
 from maclip_daemon.iqa.models.installed_models import InstalledModel
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit, ModelUnavailable
+from maclip_daemon.files.signature import FileSignature
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def traces_of(path: Path) -> tuple[int, ...] | None:
         status = path.stat()
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return (*FileSignature.of(status), status.st_ctime_ns)
 
 
 def sha256_of(path: Path) -> str:

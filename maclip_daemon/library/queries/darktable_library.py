@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from maclip_daemon.errors import Transient
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 from maclip_daemon.library.storage import stored_paths
 
 _TIMEOUT_S = 2.0  # darktable holds its lock for milliseconds

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, MaclipError, NoSpace, Transient
+from maclip_daemon.files.os_errors import DISK_FULL
 from maclip_daemon.library.storage.recovery_hints import for_damaged
 
 _DISK_CODES = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP}
@@ -23,7 +23,7 @@ class DatabaseFull(NoSpace):
 def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None:
     """Give the error of this program that `error` on the database at `path` means; None: a defect of ours."""
     if isinstance(error, OSError):
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             return no_space(path)
         return EnvironmentUnfit(f"{path} cannot be used: {error.strerror}. Check the folder's permissions.")
     extended = getattr(error, "sqlite_errorcode", None)

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace
+from maclip_daemon.files.safe_writer import flush
 from maclip_daemon.library.storage.database_errors import translated
 from maclip_daemon.library.storage.recovery_hints import for_damaged
 
@@ -78,12 +79,3 @@ def check(connection: sqlite3.Connection) -> list[str]:
     except sqlite3.DatabaseError as error:
         return [str(error)]
     return problems
-
-
-def flush(path: Path) -> None:
-    """Wait until a file or a folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, PHOTOS
 
@@ -32,11 +33,16 @@ class KnownFile:
     """What the library remembers of a file: enough to see that nothing changed."""
 
     photo_id: int
-    device: int
-    inode: int
+    state: PhotoState
     size: int
     mtime_ns: int
-    state: PhotoState
+    inode: int
+    device: int
+
+    @property
+    def signature(self) -> FileSignature:
+        """What a changed or replaced file has another one of."""
+        return FileSignature(self.size, self.mtime_ns, self.inode, self.device)
 
 
 def known_in_folder(session: Session, folder: str) -> dict[str, KnownFile]:
@@ -49,11 +55,11 @@ _KNOWN = (
     select(
         PHOTOS.c.file_name,
         PHOTOS.c.id,
-        PHOTOS.c.device,
-        PHOTOS.c.inode,
+        PHOTOS.c.state,
         PHOTOS.c.size,
         PHOTOS.c.mtime_ns,
-        PHOTOS.c.state,
+        PHOTOS.c.inode,
+        PHOTOS.c.device,
     )
     .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
     .where(FOLDERS.c.path == bindparam("folder"))
@@ -140,14 +146,14 @@ def files_of(session: Session, photo_ids: Sequence[int]) -> dict[int, FilePlace]
 
 
 _AT = (
-    select(PHOTOS.c.id, PHOTOS.c.state, PHOTOS.c.device, PHOTOS.c.inode, PHOTOS.c.size, PHOTOS.c.mtime_ns)
+    select(PHOTOS.c.id, PHOTOS.c.state, PHOTOS.c.size, PHOTOS.c.mtime_ns, PHOTOS.c.inode, PHOTOS.c.device)
     .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
     .where(FOLDERS.c.path == bindparam("folder"), PHOTOS.c.file_name == bindparam("name"))
 )
 
 
 def at(session: Session, folder: str, name: str) -> Row[int, str, int, int, int, int] | None:
-    """Give id, state, device, inode, size and mtime_ns of the photo with this folder and name."""
+    """Return id, state, size, mtime_ns, inode and device of the photo with this folder and name."""
     return session.execute(_AT, {"folder": folder, "name": name}).first()
 
 

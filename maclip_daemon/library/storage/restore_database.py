@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace
+from maclip_daemon.files.safe_writer import flush
 from maclip_daemon.library.storage import maintenance, schema
 from maclip_daemon.library.storage.database_errors import translated
 from maclip_daemon.library.storage.open_readonly import connect_readonly
@@ -31,10 +32,10 @@ def restore(library: Path, backup: Path, now: datetime) -> Path | None:
         try:
             os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, maintenance.PRIVATE))
             shutil.copyfile(backup, copy)
-            maintenance.flush(copy)
+            flush(copy)
             aside = set_aside(library, now)
             copy.replace(library)
-            maintenance.flush(library.parent)
+            flush(library.parent)
         finally:
             copy.unlink(missing_ok=True)
     except OSError as error:
@@ -58,7 +59,7 @@ def set_aside(library: Path, now: datetime) -> Path | None:
         # The log first: a library without its log is an old one, a log without its library is refused.
         for path in sorted(present, reverse=True):
             path.rename(folder / path.name)
-        maintenance.flush(folder)
+        flush(folder)
     except OSError as error:
         raise translated(error, folder) or error from error
     return folder

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon import errors
+from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.records import (
     FoundRating,
     Prepared,
@@ -66,7 +67,7 @@ def prepared_from_message(message: Message, restore: bytes) -> Prepared:
         "photo": Path(message["photo"]),
         "found": message["found"] and found_from_message(message["found"]),
         "notes": tuple(message["notes"]),
-        "photo_state": message["photo_state"] and tuple(message["photo_state"]),
+        "photo_signature": message["photo_signature"] and FileSignature(*message["photo_signature"]),
         "restore": restore,
     }
     for name in ("target", "temporary"):

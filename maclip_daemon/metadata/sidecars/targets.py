@@ -15,16 +15,12 @@ from typing import Literal
 
 from maclip_daemon.errors import FileChanged, WriteRefused
 from maclip_daemon.files import symlinks
+from maclip_daemon.files.suffixes import RAW_SUFFIXES, suffix_of
 from maclip_daemon.metadata.records import Mode
 
-# Only these share a Lightroom sidecar with a JPEG; not tied to what this program can decode.
-# fmt: off
-RAW_SUFFIXES = frozenset({
-    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mos",
-    "mrw", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
-})
-# fmt: on
-_EMBEDDABLE_SUFFIXES = frozenset({"jpg", "jpeg", "jpe", "png", "webp"})
+# A RAW shares a Lightroom sidecar with its JPEG; `.raw` (Leica, Panasonic) too, though not decoded here.
+_SHARING_SUFFIXES = frozenset({*RAW_SUFFIXES, ".raw"})
+_EMBEDDABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp"})
 _SIDECAR_SUFFIXES = (".xmp", ".XMP")
 _NAME_LIMIT = 255  # bytes; of every usual file system. eCryptfs has less and then refuses by itself
 # darktable calls the sidecars of a photo's duplicates IMG_01.jpg.xmp, with two to four digits.
@@ -49,12 +45,7 @@ def is_sidecar(name: str) -> bool:
 
 def may_carry_a_rating(file: Path) -> bool:
     """Whether a file is a sidecar or an embeddable photo by its name: all that we ever wrote."""
-    return is_sidecar(file.name) or _suffix(file.name) in _EMBEDDABLE_SUFFIXES
-
-
-def is_raw(name: str) -> bool:
-    """Whether a file name is that of a RAW photo."""
-    return _suffix(name) in RAW_SUFFIXES
+    return is_sidecar(file.name) or suffix_of(file.name) in _EMBEDDABLE_SUFFIXES
 
 
 def find_sidecar(photo: Path) -> Path | None:
@@ -102,7 +93,7 @@ def _existing(photo: Path, sidecar: Path) -> Target:
         )
     if len(sidecar.name) > len(photo.name):
         _refuse_name_of_a_duplicate(photo)
-    elif not is_raw(photo.name) and (raw := _raw_sibling(photo)):
+    elif suffix_of(photo.name) not in _SHARING_SUFFIXES and (raw := _raw_sibling(photo)):
         raise WriteRefused(
             f"{sidecar.name} is shared by {raw} and {photo}; only the RAW's score goes into it. "
             f"A sidecar of its own, {photo.name}.xmp, would hold the other's rating."
@@ -120,16 +111,16 @@ def _refuse_name_of_a_duplicate(photo: Path) -> None:
 
 
 def _raw_sibling(photo: Path) -> str | None:
-    for suffix in RAW_SUFFIXES:
+    for suffix in _SHARING_SUFFIXES:
         for spelling in (suffix, suffix.upper()):
-            if _exists(photo.with_name(f"{photo.stem}.{spelling}")):
-                return f"{photo.stem}.{spelling}"
+            if _exists(photo.with_name(f"{photo.stem}{spelling}")):
+                return f"{photo.stem}{spelling}"
     return None
 
 
 def _why_not_embed(photo: Path) -> str:
     """An empty text where embedding is possible, as far as the name and the file system tell."""
-    if _suffix(photo.name) not in _EMBEDDABLE_SUFFIXES:
+    if suffix_of(photo.name) not in _EMBEDDABLE_SUFFIXES:
         return "only JPEG, PNG and WebP carry embedded ratings: a sidecar is used"
     found = photo.lstat()
     if not stat.S_ISREG(found.st_mode):
@@ -137,10 +128,6 @@ def _why_not_embed(photo: Path) -> str:
     if found.st_nlink > 1:
         return "the photo has several names (hard links), which embedding would tear apart: a sidecar is used"
     return ""
-
-
-def _suffix(name: str) -> str:
-    return name.rpartition(".")[2].lower()
 
 
 def _exists(path: Path) -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from maclip_daemon.errors import FileChanged, MaclipError, Transient, WriteRefused
 from maclip_daemon.files import safe_writer, symlinks, temporaries
+from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.metadata.sidecars import targets
-from maclip_daemon.metadata.writing import preparation
 
 
 def commit(prepared: Prepared) -> Path | None:
@@ -82,7 +82,7 @@ def _refuse_changes(target: Path, prepared: Prepared) -> None:
     if prepared.created:
         if targets.find_sidecar(prepared.photo) is not None:
             raise FileChanged(f"Someone else created a sidecar for {prepared.photo}; it is left as it is.")
-        if preparation.photo_state(prepared.photo) != prepared.photo_state:
+        if FileSignature.of(prepared.photo.lstat()) != prepared.photo_signature:
             raise FileChanged(f"{prepared.photo} changed while its sidecar was prepared.")
     elif safe_writer.digest_of(target) != prepared.before_hash:
         raise FileChanged(f"{target} was changed by someone else and is left as it is.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maclip_daemon.errors import FileChanged, WriteRefused
 from maclip_daemon.files import safe_writer
+from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
 from maclip_daemon.metadata.content.namespaces import NAMESPACES, Wanted
 from maclip_daemon.metadata.records import Prepared, RatingRequest
@@ -34,21 +35,15 @@ def prepare(request: RatingRequest) -> Prepared:
         return Prepared(request.photo, "skipped", request.rating, reason=str(refusal))
 
 
-def photo_state(photo: Path) -> tuple[int, int, int]:
-    """Size, modification time in nanoseconds and inode: what shows that a photo was changed or replaced."""
-    found = photo.lstat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
-
-
 def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
-    state = photo_state(request.photo)
+    signature = FileSignature.of(request.photo.lstat())
     updating = target.kind == "sidecar" and target.exists
     present = read_metadata.read_sidecar(target.path) if updating else read_metadata.read_photo(request.photo)
     found = read_metadata.found_rating(present, request.last_written)
     if updating and found.owner != "person":
         found = read_metadata.rated_in_the_photo(request.photo) or found
     result = Prepared(
-        request.photo, "person", request.rating, found=found, target=present.source, photo_state=state
+        request.photo, "person", request.rating, found=found, target=present.source, photo_signature=signature
     )
     if found.owner == "person":
         return replace(result, reason="a person rated this photo")
@@ -116,7 +111,7 @@ def _create(
                 notes = (*notes, *more)
         except WriteRefused as refusal:
             notes = (*notes, f"the metadata of {request.photo} is not carried over: {refusal}")
-    if photo_state(request.photo) != result.photo_state:
+    if FileSignature.of(request.photo.lstat()) != result.photo_signature:
         raise FileChanged(f"{request.photo} changed while it was read.")
     with exiv2_tags.open_bytes(seed) as image:
         seeded = exiv2_tags.read_xmp(image)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, UsageError
-from maclip_daemon.files.typed_paths import expanded
+from maclip_daemon.files.paths import expanded
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import scan
 from maclip_daemon.iqa import protocols

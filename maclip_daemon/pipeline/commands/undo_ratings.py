@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
+from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders import root_health
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.folders.root_health import Root, RootFacts
@@ -108,7 +108,7 @@ class _AwayRoots:
     def refuse(self, path: str) -> None:
         """Raise `RootOffline` when the file's root is away and photos of it are known."""
         for root in self._roots:
-            if root.photo_count and path.startswith(root.path.rstrip(os.sep) + os.sep):
+            if root.photo_count and is_below(path, root.path):
                 if root.path not in self._reasons:
                     self._reasons[root.path] = self._reason(root)
                 if self._reasons[root.path]:

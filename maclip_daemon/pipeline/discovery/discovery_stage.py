@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 
+from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library.photos import photo_records
@@ -82,7 +83,7 @@ class DiscoveryStage:
         Else the photo is: it may be being written, and its work waits until it is known to be whole.
         """
         for place in self._places:
-            if path.startswith(place.root.path.rstrip(os.sep) + os.sep):
+            if is_below(path, place.root.path):
                 if self._answers(path) and place.can_be_read():
                     self.on_event(place, FolderEvent(EventKind.FILE_CHANGED, path))
                     return False

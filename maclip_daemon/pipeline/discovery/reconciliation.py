@@ -5,13 +5,13 @@ Scans are the truth; whatever events were lost, the next scan finds it.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from maclip_daemon.errors import NoAnswer
+from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.debounce import Verdict, judge
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import FolderListing, FoundFile, scan
@@ -120,7 +120,7 @@ class Reconciliation:
         now_ns = time.time_ns()
         for file in listing.files:
             before = known.pop(file.name, None)
-            if before is not None and before.state != "missing" and _is_same(before, file):
+            if before is not None and before.state != "missing" and before.signature == file.signature:
                 continue
             verdict = judge(file, now_ns, self._settle_s)
             if verdict is Verdict.WHOLE:
@@ -156,7 +156,7 @@ class Reconciliation:
                 self._gone.update(before.photo_id for before in known if before.state != "missing")
 
     def _is_unreadable(self, folder: str) -> bool:
-        return any(folder == place or folder.startswith(place + os.sep) for place in self._unreadable)
+        return any(is_below(folder, place) for place in self._unreadable)
 
     def _mark_missing(self) -> None:
         # A photo that was found again under another name is not gone, whichever folder was read first.
@@ -187,12 +187,3 @@ def record(
     if any(sighting.change != "same" for sighting in sightings):
         state.wake()
     return sightings
-
-
-def _is_same(before: photo_records.KnownFile, file: FoundFile) -> bool:
-    return (before.size, before.mtime_ns, before.inode, before.device) == (
-        file.size,
-        file.mtime_ns,
-        file.inode,
-        file.device,
-    )

@@ -16,7 +16,7 @@ SETTLE_S = 2.0
 
 
 def photo(path: str, size: int = 100, mtime_ns: int = 1) -> FoundFile:
-    return FoundFile(path, size, mtime_ns, mtime_ns, 1, 1)
+    return FoundFile(path, size, mtime_ns, inode=1, device=1, ctime_ns=mtime_ns)
 
 
 class Disk(dict[str, FoundFile]):

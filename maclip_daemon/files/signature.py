@@ -1,0 +1,26 @@
+"""What tells one version of a file from another without reading it."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class FileSignature(NamedTuple):
+    """Size, modification time, inode and device of a file, in this order everywhere.
+
+    The time of the inode's change (`st_ctime_ns`) is not part of it: a new hard link and new permissions
+    change it too. Who must notice a modification time that was set back compares it as well.
+    """
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    """Last change of the content, in nanoseconds since 1970."""
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileSignature:
+        """Return the signature of a file from its `os.stat_result`."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
