@@ -77,7 +77,7 @@ def undo(
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
     from maclip_daemon.pipeline import root_opening
     from maclip_daemon.pipeline.commands import undo_ratings
-    from maclip_daemon.pipeline.recovery import recover
+    from maclip_daemon.pipeline.rating.recovery import recover
 
     call = invocation.of(context)
     settings = call.settings()

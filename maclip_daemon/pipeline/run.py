@@ -29,7 +29,7 @@ from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
-from maclip_daemon.pipeline.recovery import recover
+from maclip_daemon.pipeline.rating.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, in_thread, log
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
 from maclip_daemon.pipeline.scoring.scoring_stage import ScoringStage
@@ -98,7 +98,7 @@ class Pipeline:
         self.judging = ScoringStage(score_jobs, state, settings, self.client, decoders)
         self.writer = MetadataWriter()
         rate_jobs = RateJobs(self._library, state, settings.jobs, self._worker, self.intake.is_offline)
-        self.rating = RatingStage(self._library, state, settings.rating, self.writer, config.id, rate_jobs)
+        self.rating = RatingStage(rate_jobs, state, settings.rating, self.writer, config.id)
         self.calibrating = CalibrationStage(
             self._library, state, settings.rating, config.id, self.identity.edges
         )
@@ -132,7 +132,7 @@ class Pipeline:
     def is_done(self) -> bool:
         """Whether no work is left, now or after a retry pause; that of full disks waits for the next run."""
         scored = self.state.tally.scored
-        settled = self.rating.looked_at_files and self.calibrating.is_settled
+        settled = self.rating.has_checked_files and self.calibrating.is_settled
         if not self.intake.is_idle or not settled:
             return False
         waiting = self.waiting()

@@ -38,7 +38,7 @@ def test_it_does_not_end_between_the_last_score_and_the_calibration(
         )
         pipeline.start()
         try:
-            until(lambda: pipeline.rating.looked_at_files and pipeline.calibrating.is_settled, "a first look")
+            until(lambda: pipeline.rating.has_checked_files and pipeline.calibrating.is_settled, "a check")
             may_scan.set()
             until(lambda: waiting()["score"] and pipeline.intake.is_idle, "the photos")
             renew = pipeline.calibrating.renew_if_due

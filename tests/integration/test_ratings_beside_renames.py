@@ -62,7 +62,7 @@ def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
         return entries
 
     monkeypatch.setattr(rate_jobs, "intend_all", then_rename)
-    rating = RatingStage(library, state, SETTINGS.rating, writer, scoring_config_id, rate_jobs)
+    rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer, scoring_config_id)
     assert rating.work()
     with library.writing() as session:  # the watcher tells it now
         root = root_records.root_for(session, str(tmp_path), time.time())
@@ -92,7 +92,7 @@ def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
         raise ChildTimedOut("no answer within 60 s")
 
     rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: silent)
-    rating = RatingStage(library, state, SETTINGS.rating, writer, scoring_config_id, rate_jobs)
+    rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer, scoring_config_id)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "commit_many", without_an_answer)
         assert rating.work()

@@ -17,7 +17,7 @@ from maclip_daemon.pipeline.pauses import AwayDisks
 from maclip_daemon.pipeline.rating.calibration_stage import freeze
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
-from maclip_daemon.pipeline.recovery import recover
+from maclip_daemon.pipeline.rating.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, Tally
 from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
@@ -102,7 +102,7 @@ def write(library: Library, settings: Settings) -> Tally:
             state.away.add(device)
     with MetadataWriter() as writer:
         rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", is_offline)
-        rating = RatingStage(library, state, settings.rating, writer, config.id, rate_jobs)
+        rating = RatingStage(rate_jobs, state, settings.rating, writer, config.id)
         while rating.work() and not state.pauses.reasons(disks=False):
             pass
     state.tally.offline = [*state.pauses.reasons().values(), *sorted(silent)]

@@ -20,7 +20,7 @@ from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.pipeline import file_stability, root_samples
-from maclip_daemon.pipeline.recovery import place_of
+from maclip_daemon.pipeline.rating.recovery import current_target
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _undo_file(
     for row in chain:
         try:
             probe.ask_server(path)
-            place = probe.ask(path, functools.partial(place_of, row))
+            place = probe.ask(path, functools.partial(current_target, row))
             result = writer.undo(UndoEntry(place, row.before_hash, row.after_hash, row.restore))
             if result.status == "already":
                 away.refuse(path)

@@ -69,7 +69,7 @@ class DiscoveryStage:
 
     def on_event(self, place: WatchedRoot, event: FolderEvent) -> None:
         """Take an event from a watcher's thread. Never blocks: the watcher holds its lock meanwhile."""
-        about_photos = self._sidecar_monitor.overhear(event)
+        about_photos = self._sidecar_monitor.on_event(event)
         if about_photos is None:
             return
         try:
@@ -107,7 +107,7 @@ class DiscoveryStage:
                 listens_anew = not self._once and place.listen(self.on_event)
                 report = place.scan()
                 if listens_anew or report.returned:
-                    self._sidecar_monitor.have_missed_some()
+                    self._sidecar_monitor.request_full_check()
                 log.info(
                     "folder scanned",
                     folder=place.root.path,
@@ -196,7 +196,7 @@ class DiscoveryStage:
                 place.debouncer.touch_folder(event.path, now)
             case EventKind.OVERFLOW:
                 log.warning("events were lost; scanning", folder=place.root.path)
-                self._sidecar_monitor.have_missed_some()
+                self._sidecar_monitor.request_full_check()
                 place.debouncer.touch_everything(now)
             case EventKind.ERROR:
                 log.warning("watching failed; scanning", folder=place.root.path, reason=event.reason)

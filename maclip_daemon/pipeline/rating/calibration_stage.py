@@ -1,4 +1,4 @@
-"""Calibration: stars begin where the user's own library says, frozen until it has outgrown that."""
+"""Calibration: the user's own library decides where stars begin, frozen until it outgrows that."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ class CalibrationStage:
         self._settings = settings
         self._scoring_config_id = scoring_config_id
         self._reference_edges = reference_edges
-        self._looked_at = -1  # how many photos this run had scored when calibration was last considered
+        self._considered_at = -1  # photos that this run had scored when calibration was last considered
 
     @property
     def is_settled(self) -> bool:
-        """Whether calibration was considered after the last score of this run."""
-        return self._looked_at == self._state.tally.scored
+        """Return whether calibration was considered after the last score of this run."""
+        return self._considered_at == self._state.tally.scored
 
     def renew_if_due(self) -> None:
-        """Make a new calibration when the library has outgrown the present one, and queue what it changes.
+        """Make a new calibration when the library has outgrown the current one, and queue what it changes.
 
-        While photos are being scored it must have doubled: each renewal rewrites many files.
+        While photos are being scored the library must have doubled: each renewal rewrites many files.
         """
         scored = self._state.tally.scored
-        if scored == self._looked_at:
+        if scored == self._considered_at:
             return
         with self._library.reading() as session:
             waiting = jobs.next_due(session, "score")
             held = jobs.counts(session, "score").leased
-            present = calibrations.current(session, self._scoring_config_id)
-        if present is not None:
+            current = calibrations.current(session, self._scoring_config_id)
+        if current is not None:
             self._state.is_calibrated = True
         if held or (waiting is not None and waiting <= self._state.clock()):
-            floor = max(FIRST_CALIBRATION_WHILE_BUSY, present.photo_count if present else 0)
-            if scored - max(self._looked_at, 0) < floor:
+            floor = max(FIRST_CALIBRATION_WHILE_BUSY, current.photo_count if current else 0)
+            if scored - max(self._considered_at, 0) < floor:
                 return
         with self._library.writing() as session:
             if calibrations.needs_renewal(
@@ -60,22 +60,22 @@ class CalibrationStage:
                 self._scoring_config_id,
                 self._settings.shares,
                 self._settings.minimum_photos,
-                usable(self._reference_edges),
+                edges_or_none(self._reference_edges),
                 self._settings.edges,
             ):
-                self._state.is_calibrated = self.calibrate(session) is not None or present is not None
-            elif present is not None and self._looked_at < 0 and self._settings.mode != "off":
-                # What an earlier run scored and did not come to rate, or was not to rate by its settings.
+                self._state.is_calibrated = self.calibrate(session) is not None or current is not None
+            elif current is not None and self._considered_at < 0 and self._settings.mode != "off":
+                # An earlier run scored these and was stopped, or told by its settings not to rate.
                 rating_queue.enqueue(session, self._state.clock())
-        self._looked_at = scored
+        self._considered_at = scored
 
     def calibrate(self, session: Session) -> Calibration | None:
-        """Freeze the present distribution into stars, and queue every photo whose stars change."""
+        """Freeze a calibration from all current scores, and queue every photo whose stars change."""
         now = self._state.clock()
         made = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
         if made is not None and self._settings.mode != "off":
             queued = rating_queue.enqueue(session, now)
-            # The first on a config: the scores of another model stand in the files.
+            # The first of a scoring config: the files still hold the scores of another model.
             if self._settings.bucket_tags or made.number == 1:
                 rating_queue.enqueue_rated(session, now)
             log.info(
@@ -91,7 +91,7 @@ def freeze(
     reference_edges: tuple[float, ...],
     now: float,
 ) -> Calibration | None:
-    """Make a new calibration from the present pairs and scores; None: too few photos, no edges given."""
+    """Make a new calibration from all current pairs and scores; None without enough photos or edges."""
     pairing.update(session, settings)
     return calibrations.renew(
         session,
@@ -99,11 +99,11 @@ def freeze(
         settings.shares,
         settings.minimum_photos,
         now,
-        usable(reference_edges),
+        edges_or_none(reference_edges),
         settings.edges,
     )
 
 
-def usable(reference_edges: tuple[float, ...]) -> Edges | None:
-    """The edges of a model that ships some; None for one that does not."""
+def edges_or_none(reference_edges: tuple[float, ...]) -> Edges | None:
+    """Return the edges of a model that ships some, else None."""
     return reference_edges if len(reference_edges) == 4 else None

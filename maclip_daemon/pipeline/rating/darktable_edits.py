@@ -1,4 +1,4 @@
-"""New sidecars that darktable would take for the end of its own edits are not written."""
+"""Edits that darktable keeps in its library alone: a new sidecar would make it drop them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from maclip_daemon.metadata.records import Prepared
 Result = Prepared | errors.MaclipError
 
 
-def hold_back(results: Sequence[Result], writer: MetadataWriter, configured: str) -> list[Result]:
-    """Take back the new sidecars of photos whose edits exist in darktable's library alone.
+def skip_unsaved(results: Sequence[Result], writer: MetadataWriter, configured: str) -> list[Result]:
+    """Return the results, with those new sidecars discarded and `skipped` that would end darktable's edits.
 
-    They become `skipped` results with a reason. `configured`: the setting `rating.darktable_library`.
+    `configured`: the setting `rating.darktable_library`. While that library cannot be read, each new sidecar
+    becomes its `Transient` error.
     """
     library = darktable_library.find_library(configured)
     new = {str(result.photo) for result in results if isinstance(result, Prepared) and result.created}
@@ -44,6 +45,6 @@ def hold_back(results: Sequence[Result], writer: MetadataWriter, configured: str
 
 
 _REASON = (
-    "darktable's edits of {photo} are in its library alone, and a new sidecar would end them. Select the "
-    "photo in darktable, use 'write sidecar files', then run `maclip rate`."
+    "darktable keeps its edits of {photo} in its library only, and would drop them for a new sidecar. Select "
+    "the photo in darktable, use 'write sidecar files', then run `maclip rate`."
 )

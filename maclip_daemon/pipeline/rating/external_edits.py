@@ -1,7 +1,7 @@
-"""Files that somebody else changed after our last write: is the rating in them still ours?
+"""Sidecars that other programs changed after our last write: whose is the rating in them now?
 
-What a person did is never overwritten in any case; this is for `status`, `show` and the database to say whose
-rating it is, soon after it was given.
+A person's rating is never overwritten in any case. This lets `status`, `show` and the database tell it soon
+after it was given.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,6 @@ from typing import NamedTuple
 from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.files import safe_writer
 from maclip_daemon.folders.events import EventKind, FolderEvent
-from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import rating_journal
@@ -30,41 +29,44 @@ from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.sidecars import targets
 from maclip_daemon.pipeline.run_state import RunState
 
-FILES_IN_ONE_LOOK = 2000  # between two signs of life; a look is one stat
-SLACK_S = 1.0  # a file's time may be taken a moment after the journal's
+FILES_PER_HEARTBEAT = 2000  # one stat each
+TIMESTAMP_SLACK_S = 1.0  # a file's time may be taken a moment after the journal's
 HEARTBEAT_TIMEOUT_S = 300.0  # a sleeping network disk takes its time
-MOST_LOOKS = 4  # in vain, each after twice as long: a minute in all
-QUIET_S = 2.0  # without a further event: some programs write a sidecar in pieces
-MOST_HEARD = 5000  # sidecars that wait for a look; beyond that all rated photos are looked at
-LOOKED_AT_TOGETHER = 200  # sidecars; each is read, they have some kilobytes
+MAX_RECHECKS = 4  # each after twice as long: a minute in all
+DEBOUNCE_S = 2.0  # without a further event: some programs write a sidecar in pieces
+MAX_PENDING = 5000  # sidecars; beyond that all rated photos are checked
+BATCH_SIDECARS = 200  # read together; they have some kilobytes
 
 
-class _Heard(NamedTuple):
+class _PendingCheck(NamedTuple):
     due: float
-    """When it is looked at, unless more is heard of it."""
-    looks: int = 0
-    """In vain: its folder, or its photo, was being renamed."""
+    """The monotonic time of the check; a further event postpones it."""
+    rechecks: int = 0
+    """Checks that found no sidecar or no photo: one of them was being renamed."""
 
 
 class SidecarMonitor:
-    """The sidecars that were written to while we listened: heard by the watchers, looked at in quiet."""
+    """Checks sidecars after other programs wrote to them. Thread-safe, except for `check`."""
 
-    def __init__(self, library: Library, state: RunState) -> None:
+    def __init__(
+        self, library: Library, state: RunState, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._library = library
         self._state = state
-        self._heard: dict[str, _Heard] = {}
-        self._has_missed_some = False
+        self._monotonic = monotonic
+        self._pending: dict[str, _PendingCheck] = {}
+        self._must_check_all = False
         self._lock = threading.Lock()
 
-    def overhear(self, event: FolderEvent) -> FolderEvent | None:
-        """Remember what an event says about sidecars; what is left of it about photos, if anything."""
+    def on_event(self, event: FolderEvent) -> FolderEvent | None:
+        """Schedule checks of the sidecars in an event; return its part about photos, or None."""
         if event.kind is EventKind.FOLDER_MOVED:
-            self._follow(event.path + os.sep, event.destination + os.sep)
+            self._rename_folder(event.path + os.sep, event.destination + os.sep)
         if event.kind not in (EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED):
             return event
         present = "" if event.kind is EventKind.FILE_GONE else event.destination or event.path
         if targets.is_sidecar(present):
-            self._hear(present)
+            self._schedule(present)
             present = ""
         before = event.path if event.path != present and not targets.is_sidecar(event.path) else ""
         if before and present:
@@ -73,103 +75,101 @@ class SidecarMonitor:
             return FolderEvent(EventKind.FILE_GONE, before)
         return FolderEvent(EventKind.FILE_CHANGED, present) if present else None
 
-    def have_missed_some(self) -> None:
-        """Nobody listened for a while: all rated photos are looked at, as at a start."""
-        self._has_missed_some = True
+    def request_full_check(self) -> None:
+        """Check all rated photos soon: events were lost."""
+        self._must_check_all = True
 
-    def look(self, writer: MetadataWriter, scoring_config_id: int) -> int:
-        """Queue the photos in whose sidecars stands a person's rating by now; how many.
+    def check(self, writer: MetadataWriter, scoring_config_id: int) -> int:
+        """Queue photos whose sidecar now holds a person's rating; return the count.
 
-        Nothing is written for any other change: two machines with the same synchronised folders would
-        answer each other without end.
+        Other changes are not answered: two machines that share synchronised folders would answer each other
+        without end.
         """
         found = 0
-        while (heard := self._quiet()) and not self._state.stopping.is_set():
+        while (due := self._take_due()) and not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
-            found += self._look_at(heard, writer, scoring_config_id)
-        if self._has_missed_some and not self._heard:
-            self._has_missed_some = False
-            found += queue_changed_files(self._library, self._state)
+            found += self._check_batch(due, writer, scoring_config_id)
+        if self._must_check_all and not self._pending:
+            self._must_check_all = False
+            found += self.check_all()
         return found
 
-    def _look_at(self, heard: dict[str, _Heard], writer: MetadataWriter, scoring_config_id: int) -> int:
+    def check_all(self) -> int:
+        """Queue every photo whose file is newer than our last write to it; return the count.
+
+        Costs one stat a rated photo: for a start, and after lost events.
+        """
+        queued = 0
+        after = 0
+        while not self._state.stopping.is_set():
+            self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
+            with self._library.reading() as session:
+                writes = rating_journal.last_writes(session, after, FILES_PER_HEARTBEAT)
+            if not writes:
+                break
+            after = writes[-1].photo_id
+            newer = [write.photo_id for write in writes if self._is_newer(write)]
+            if newer:
+                with self._library.writing() as session:
+                    jobs.enqueue_all(session, newer, "rate", self._state.clock())
+            queued += len(newer)
+        return queued
+
+    def _is_newer(self, write: rating_journal.WrittenFile) -> bool:
+        try:
+            changed_at = self._state.probe.ask(write.path, lambda: os.lstat(write.path).st_mtime)
+        except (OSError, NoAnswer):
+            return False
+        return changed_at > write.written_at + TIMESTAMP_SLACK_S
+
+    def _check_batch(
+        self, due: dict[str, _PendingCheck], writer: MetadataWriter, scoring_config_id: int
+    ) -> int:
         with self._library.reading() as session:
-            ours = rating_journal.hashes_written(session, list(heard))
-        there = [path for path in heard if os.path.lexists(path)]
-        changed = [path for path in there if _is_changed(path, ours.get(path))]
+            ours = rating_journal.hashes_written(session, list(due))
+        present = [path for path in due if os.path.lexists(path)]
+        changed = [path for path in present if _is_changed(path, ours.get(path))]
         with self._library.reading() as session:
             photo_ids = _photos_of(session, changed)
             subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())), scoring_config_id)
-        rated = [subject.photo_id for subject in subjects if _is_a_persons(writer, subject)]
+        rated = [subject.photo_id for subject in subjects if _is_persons(writer, subject)]
         if rated:
             with self._library.writing() as session:
                 jobs.enqueue_all(session, rated, "rate", self._state.clock())
-        unknown = heard.keys() - set(there) | {path for path in changed if not photo_ids.get(path)}
-        self._hear_again({path: heard[path] for path in unknown})
+        unknown = due.keys() - set(present) | {path for path in changed if not photo_ids.get(path)}
+        self._reschedule({path: due[path] for path in unknown})
         return len(rated)
 
-    def _hear(self, path: str) -> None:
+    def _schedule(self, path: str) -> None:
         with self._lock:
-            if len(self._heard) < MOST_HEARD or path in self._heard:
-                self._heard[path] = _Heard(time.monotonic() + QUIET_S)
+            if len(self._pending) < MAX_PENDING or path in self._pending:
+                self._pending[path] = _PendingCheck(self._monotonic() + DEBOUNCE_S)
             else:
-                self._has_missed_some = True
+                self._must_check_all = True
 
-    def _hear_again(self, heard: dict[str, _Heard]) -> None:
-        """What is not there, or has no photo, may be being renamed: the library hears of that later."""
+    def _reschedule(self, checked: dict[str, _PendingCheck]) -> None:
+        """Check again later: a sidecar or its photo may be being renamed."""
         with self._lock:
-            for path, before in heard.items():
-                if before.looks < MOST_LOOKS and path not in self._heard:
-                    wait_s = QUIET_S * 2.0 ** (before.looks + 1)
-                    self._heard[path] = _Heard(time.monotonic() + wait_s, before.looks + 1)
+            for path, before in checked.items():
+                if before.rechecks < MAX_RECHECKS and path not in self._pending:
+                    wait_s = DEBOUNCE_S * 2.0 ** (before.rechecks + 1)
+                    self._pending[path] = _PendingCheck(self._monotonic() + wait_s, before.rechecks + 1)
 
-    def _follow(self, before: str, now: str) -> None:
-        """A folder was renamed, with the sidecars in it."""
+    def _rename_folder(self, before: str, after: str) -> None:
         with self._lock:
-            self._heard = {
-                now + path.removeprefix(before) if path.startswith(before) else path: heard
-                for path, heard in self._heard.items()
+            self._pending = {
+                after + path.removeprefix(before) if path.startswith(before) else path: pending
+                for path, pending in self._pending.items()
             }
 
-    def _quiet(self) -> dict[str, _Heard]:
-        """Take the sidecars that were left alone for a while."""
-        now = time.monotonic()
+    def _take_due(self) -> dict[str, _PendingCheck]:
+        now = self._monotonic()
         with self._lock:
-            due = ((path, heard) for path, heard in self._heard.items() if heard.due <= now)
-            quiet = dict(islice(due, LOOKED_AT_TOGETHER))
-            for path in quiet:
-                del self._heard[path]
-        return quiet
-
-
-def queue_changed_files(library: Library, state: RunState) -> int:
-    """Queue a look at every file that is newer than our last write to it; how many.
-
-    Once a run, for what nobody heard: it costs one stat a rated photo.
-    """
-    changed = 0
-    after = 0
-    while not state.stopping.is_set():
-        state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
-        with library.reading() as session:
-            writes = rating_journal.last_writes(session, after, FILES_IN_ONE_LOOK)
-        if not writes:
-            break
-        after = writes[-1].photo_id
-        newer = [write.photo_id for write in writes if _is_newer(write, state.probe)]
-        if newer:
-            with library.writing() as session:
-                jobs.enqueue_all(session, newer, "rate", state.clock())
-        changed += len(newer)
-    return changed
-
-
-def _is_newer(write: rating_journal.WrittenFile, probe: FilesystemProbe) -> bool:
-    try:
-        changed_at = probe.ask(write.path, lambda: os.lstat(write.path).st_mtime)
-    except (OSError, NoAnswer):
-        return False
-    return changed_at > write.written_at + SLACK_S
+            due = ((path, pending) for path, pending in self._pending.items() if pending.due <= now)
+            taken = dict(islice(due, BATCH_SIDECARS))
+            for path in taken:
+                del self._pending[path]
+        return taken
 
 
 def _is_changed(path: str, ours: str | None) -> bool:
@@ -179,14 +179,14 @@ def _is_changed(path: str, ours: str | None) -> bool:
     return False
 
 
-def _is_a_persons(writer: MetadataWriter, subject: RatingSubject) -> bool:
+def _is_persons(writer: MetadataWriter, subject: RatingSubject) -> bool:
     with contextlib.suppress(MaclipError):
         return writer.inspect(Path(subject.path), subject.stars_written).owner == "person"
     return False
 
 
 def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, set[int]]:
-    """The photos whose sidecars these are: `IMG.ext.xmp` and `IMG.xmp` both belong to `IMG.ext`."""
+    """Return the ids of the photos by sidecar: `IMG.ext.xmp` and `IMG.xmp` both belong to `IMG.ext`."""
     found: dict[str, set[int]] = {}
     by_folder: dict[str, dict[str, str]] = defaultdict(dict)
     for sidecar in sidecars:

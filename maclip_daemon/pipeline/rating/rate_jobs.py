@@ -1,4 +1,4 @@
-"""Rate jobs as the library keeps them: taken under a lease, ended by a rating, a reason, or given back.
+"""Rate jobs as the library keeps them: leased, then ended by a rating or a reason, or released.
 
 Every change of a file is in the journal before the file is touched.
 """
@@ -14,11 +14,14 @@ from maclip_daemon.folders.scanner import FoundFile
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.queue.jobs import LeasedJob, RetryPolicy
+from maclip_daemon.library.results import calibration as calibrations
 from maclip_daemon.library.results import rating_journal
-from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.library.results.calibration import Calibration
+from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
+from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.pipeline import file_stability
-from maclip_daemon.pipeline.recovery import settle, was_written
+from maclip_daemon.pipeline.rating import recovery
 from maclip_daemon.pipeline.run_state import LOOK_AT_ROOT_S, FailedPhoto, RunState, log
 from maclip_daemon.settings import JobSettings
 
@@ -36,17 +39,17 @@ class RateJobs:
         worker: str,
         is_offline: Callable[[str], bool],
     ) -> None:
-        """`is_away`: whether a photo's root is away."""
+        """`is_offline`: whether a photo's root cannot be read."""
         self._library = library
         self._state = state
         self._lease_s = settings.lease_s
         self._policy = RetryPolicy(settings.max_attempts, settings.retry_base_s)
         self._changing_file_policy = RetryPolicy(sys.maxsize, settings.retry_base_s)
         self._worker = worker
-        self._is_away = is_offline
+        self._is_offline = is_offline
 
-    def take(self, most: int) -> list[LeasedJob]:
-        """Give up to `most` jobs that are due and whose disks are not full."""
+    def take(self, limit: int) -> list[LeasedJob]:
+        """Lease up to `limit` jobs that are due and whose disks are neither full nor offline."""
         now = self._state.clock()
         with self._library.reading() as session:
             due = jobs.next_due(session, "rate")
@@ -59,35 +62,75 @@ class RateJobs:
                 self._worker,
                 now,
                 self._lease_s,
-                most,
+                limit,
                 resting_devices=[*self._state.pauses.disks(), *self._state.away.devices()],
             )
 
+    def subjects(
+        self, held: Sequence[LeasedJob], scoring_config_id: int
+    ) -> tuple[Calibration, dict[int, RatingSubject]] | None:
+        """Return the calibration, and what to rate by photo id; None before the first calibration."""
+        with self._library.reading() as session:
+            calibration = calibrations.current(session, scoring_config_id)
+            if calibration is None:
+                return None
+            subjects = rating_subjects(session, [job.photo_id for job in held], scoring_config_id)
+        return calibration, {subject.photo_id: subject for subject in subjects}
+
+    def is_unchanged(self, job: LeasedJob) -> bool:
+        """Return whether a photo still is the file that discovery found."""
+        return file_stability.is_unchanged(self._library, self._state.probe, job.path)
+
+    def settle_unconfirmed(self, held: Sequence[LeasedJob]) -> None:
+        """Settle what an earlier attempt at these photos left unconfirmed in the journal."""
+        photo_ids = {job.photo_id for job in held}
+        recovery.settle_unconfirmed(self._library, self._state.probe, self._state.clock(), photo_ids)
+
+    def remove_strays(self, held: Sequence[LeasedJob]) -> None:
+        """Remove what was prepared in the folders of these photos and not committed."""
+        folders = {Path(job.path).parent for job in held}
+        recovery.remove_strays(self._state.probe, folders, self._state.clock())
+
     def intend_all(self, prepared: PreparedJobs) -> list[int]:
-        """Write into the journal what will be done to each file; the entries' numbers."""
+        """Write into the journal what will be done to each file; return the entries' ids."""
+        now = self._state.clock()
         with self._library.writing() as session:
-            return [self._intend(session, job, result) for job, result in prepared]
+            return [
+                rating_journal.intend(
+                    session,
+                    job.photo_id,
+                    str(result.undo_entry.target),
+                    "embed" if result.target == result.photo else "sidecar",
+                    before_hash=result.before_hash,
+                    after_hash=result.undo_entry.after_hash,
+                    restore=result.restore,
+                    stars_before=result.found.rating if result.found else None,
+                    stars_written=result.rating,
+                    now=now,
+                )
+                for job, result in prepared
+            ]
 
     def settle_all(
         self, prepared: PreparedJobs, entries: Sequence[int], outcomes: Sequence[errors.MaclipError | None]
     ) -> None:
-        """End the jobs that were done; after an error the file itself says whether it was replaced."""
+        """Finish the jobs that were done; after an error the file itself tells whether it was replaced."""
         probe = self._state.probe
         written: dict[int, bool | None] = {}
         embedded: dict[int, FoundFile] = {}
-        # Files are looked at before the transaction: a server may take its time.
+        # Files are read before the transaction: a server may take its time.
         for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
             if error is not None:
                 # After a lost process, or a folder that could not be flushed, the file may be in its place.
                 undo_entry = result.undo_entry
-                written[entry] = was_written(probe, undo_entry.target, undo_entry.after_hash)
+                written[entry] = recovery.check_written(probe, undo_entry.target, undo_entry.after_hash)
             elif result.target == result.photo and (found := file_stability.look(probe, job.path)):
                 embedded[entry] = found
         now = self._state.clock()
         with self._library.writing() as session:
             for (job, _), entry, error in zip(prepared, entries, outcomes, strict=True):
                 if error is not None:
-                    settle(session, entry, written[entry], now)
+                    recovery.settle(session, entry, written[entry], now)
                     continue
                 rating_journal.confirm(session, entry, now)
                 if entry in embedded:  # so that our own write is not taken for a change
@@ -95,8 +138,8 @@ class RateJobs:
                 jobs.finish(session, job, self._worker)
                 self._state.count(rated=1)
 
-    def leave(self, job: LeasedJob, result: Prepared) -> None:
-        """Nothing is to be written: the file says it already, a person rated it, or it may not be written."""
+    def finish_unwritten(self, job: LeasedJob, result: Prepared) -> None:
+        """Finish a job that writes nothing; record whose rating the file holds, and why it was skipped."""
         with self._library.writing() as session:
             if not jobs.finish(session, job, self._worker):
                 return
@@ -113,19 +156,19 @@ class RateJobs:
             self._state.count(skipped=1)
             log.info("rating not written", photo=job.path, reason=result.reason)
 
-    def finish(self, done: list[LeasedJob]) -> None:
-        """End jobs on which nothing is to be done."""
-        if done:
+    def finish(self, held: Sequence[LeasedJob]) -> None:
+        """End jobs that have nothing to do."""
+        if held:
             with self._library.writing() as session:
-                for job in done:
+                for job in held:
                     jobs.finish(session, job, self._worker)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
-        """Record a failed attempt; that of a root that is away is none.
+        """Record a failure. Offline roots do not count as attempts.
 
-        Files that others write meanwhile are waited for as long as it takes.
+        Files that other programs are writing are retried without end.
         """
-        if errors.may_be_the_disks_fault(error) and self._is_away(job.path):
+        if errors.may_be_the_disks_fault(error) and self._is_offline(job.path):
             self._state.away.add(job.device)
             self.release([job])
             self._state.wait_for_work(LOOK_AT_ROOT_S)
@@ -142,41 +185,20 @@ class RateJobs:
             )
         if outcome == "dead":
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
-        log.log(
-            30 if outcome == "dead" else 20,
-            "rating failed",
-            photo=job.path,
-            reason=str(error),
-            outcome=outcome,
-        )
+        write = log.warning if outcome == "dead" else log.info
+        write("rating failed", photo=job.path, reason=str(error), outcome=outcome)
 
-    def release_offline(self, held: list[LeasedJob]) -> list[LeasedJob]:
-        """Return the jobs whose roots are away, no attempt counted; the other ones are given."""
+    def release_offline(self, held: Sequence[LeasedJob]) -> list[LeasedJob]:
+        """Release the jobs whose roots are offline, no attempt counted; return the others."""
         one_of_each = {job.device: job.path for job in held}
-        away = {device for device, path in one_of_each.items() if self._is_away(path)}
-        for device in away:
+        offline = {device for device, path in one_of_each.items() if self._is_offline(path)}
+        for device in offline:
             self._state.away.add(device)
-        self.release([job for job in held if job.device in away])
-        return [job for job in held if job.device not in away]
+        self.release([job for job in held if job.device in offline])
+        return [job for job in held if job.device not in offline]
 
-    def release(self, held: list[LeasedJob]) -> None:
-        """Return work untouched, no attempt counted."""
-        if not held:
-            return
-        with self._library.writing() as session:
-            jobs.release(session, held, self._worker, self._state.clock())
-
-    def _intend(self, session: Session, job: LeasedJob, result: Prepared) -> int:
-        entry = result.undo_entry
-        return rating_journal.intend(
-            session,
-            job.photo_id,
-            str(entry.target),
-            "embed" if entry.target == result.photo else "sidecar",
-            before_hash=entry.before_hash,
-            after_hash=entry.after_hash,
-            restore=entry.restore,
-            stars_before=result.found.rating if result.found else None,
-            stars_written=result.rating,
-            now=self._state.clock(),
-        )
+    def release(self, held: Sequence[LeasedJob]) -> None:
+        """Return jobs to the queue, no attempt counted."""
+        if held:
+            with self._library.writing() as session:
+                jobs.release(session, held, self._worker, self._state.clock())

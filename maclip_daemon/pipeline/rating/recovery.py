@@ -1,0 +1,92 @@
+"""What a killed run left behind: leases, unconfirmed journal entries, temporary files."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from maclip_daemon.errors import MaclipError
+from maclip_daemon.files import temporaries
+from maclip_daemon.files.safe_writer import digest_of
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+from maclip_daemon.library.queue import leases
+from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.photos import spool
+from maclip_daemon.pipeline.run_state import log
+
+
+def recover(library: Library, probe: FilesystemProbe, spool_folder: Path, now: float) -> None:
+    """Repair what the last run left. Only for the one process that holds the data folder's lock."""
+    spool.clean(spool_folder)
+    with library.reading() as session:
+        folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
+    settled = settle_unconfirmed(library, probe, now)
+    remove_strays(probe, folders | {target.parent for target in settled}, now)
+    with library.writing() as session:
+        released = leases.release_all(session, None, now)
+    if released or settled:
+        log.info("recovered", jobs_released=released, journal_entries_settled=len(settled))
+
+
+def settle_unconfirmed(
+    library: Library, probe: FilesystemProbe, now: float, photo_ids: Collection[int] | None = None
+) -> list[Path]:
+    """Confirm or abandon the unconfirmed journal entries (of these photos); return the files they name.
+
+    A program died between the two halves of a write, or the file server stopped answering. Without this, our
+    own stars would count as a person's.
+    """
+    with library.reading() as session:
+        entries = [
+            entry
+            for entry in rating_journal.unconfirmed(session)
+            if photo_ids is None or entry.photo_id in photo_ids
+        ]
+    targets = {
+        entry.id: probe.ask_or(
+            entry.target_path, functools.partial(current_target, entry), Path(entry.target_path)
+        )
+        for entry in entries
+    }
+    written = {entry.id: check_written(probe, targets[entry.id], entry.after_hash) for entry in entries}
+    if entries:
+        with library.writing() as session:
+            for entry in entries:
+                settle(session, entry.id, written[entry.id], now)
+    return list(targets.values())
+
+
+def remove_strays(probe: FilesystemProbe, folders: Iterable[Path], now: float) -> None:
+    """Remove what a lost metadata process left in these folders before `now`; skip those that are offline."""
+    for folder in folders:
+        remove = functools.partial(temporaries.remove_strays, folder, older_than=now)
+        removed: list[Path] = probe.ask_or(str(folder), remove, [])
+        for stray in removed:
+            log.info("removed a temporary file of a killed run", file=str(stray))
+
+
+def current_target(entry: rating_journal.JournalRow) -> Path:
+    """Return where a journalled file is now: its photo may have been renamed without it."""
+    if entry.origin_path is not None and not os.path.lexists(entry.target_path):
+        return Path(entry.origin_path)
+    return Path(entry.target_path)
+
+
+def check_written(probe: FilesystemProbe, target: Path, after_hash: str) -> bool | None:
+    """Return whether a file was replaced as its journal entry intended; None while its disk is offline."""
+    try:
+        present, has_folder = probe.ask(str(target), lambda: (digest_of(target), target.parent.is_dir()))
+    except (OSError, MaclipError):
+        return None
+    return present == after_hash if present is not None or has_folder else None
+
+
+def settle(session: Session, entry_id: int, is_written: bool | None, now: float) -> None:
+    """Confirm or abandon a journal entry; None leaves it unconfirmed for the next run."""
+    if is_written:
+        rating_journal.confirm(session, entry_id, now)
+    elif is_written is not None:
+        rating_journal.abandon(session, entry_id, now)

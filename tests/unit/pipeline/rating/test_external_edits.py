@@ -1,0 +1,170 @@
+"""Sidecars that other programs change: noted by the watcher, checked once they are quiet."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.pipeline.rating import external_edits
+from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMonitor
+from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
+from maclip_daemon.pipeline.rating.rating_stage import RatingStage
+from maclip_daemon.settings import JobSettings
+from tests.rated_library import PERSONS, SETTINGS, RatedLibrary, sidecar_of
+
+CHANGED, GONE, MOVED = EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED
+
+
+class Monotonic:
+    """A clock that moves when the test says so."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def monotonic() -> Monotonic:
+    return Monotonic()
+
+
+@pytest.fixture
+def monitor(rated: RatedLibrary, monotonic: Monotonic) -> SidecarMonitor:
+    return SidecarMonitor(rated.library, rated.state, monotonic)
+
+
+def check_after(seconds: float, monitor: SidecarMonitor, rated: RatedLibrary, monotonic: Monotonic) -> int:
+    monotonic.now += seconds
+    return monitor.check(rated.writer, rated.scoring_config_id)
+
+
+@pytest.mark.parametrize(
+    ("event", "about_photos"),
+    [
+        (FolderEvent(CHANGED, "/a.jpg"), FolderEvent(CHANGED, "/a.jpg")),
+        (FolderEvent(CHANGED, "/a.jpg.xmp"), None),
+        (FolderEvent(GONE, "/a.jpg"), FolderEvent(GONE, "/a.jpg")),
+        (FolderEvent(GONE, "/a.XMP"), None),
+        (FolderEvent(MOVED, "/a.jpg", "/b.jpg"), FolderEvent(MOVED, "/a.jpg", "/b.jpg")),
+        (FolderEvent(MOVED, "/a.xmp", "/b.xmp"), None),
+        (FolderEvent(MOVED, "/a.jpg", "/b.xmp"), FolderEvent(GONE, "/a.jpg")),
+        (FolderEvent(MOVED, "/a.xmp", "/b.jpg"), FolderEvent(CHANGED, "/b.jpg")),
+        (FolderEvent(EventKind.FOLDER_GONE, "/a.xmp"), FolderEvent(EventKind.FOLDER_GONE, "/a.xmp")),
+    ],
+)
+def test_an_event_about_a_sidecar_is_none_about_photos(
+    monitor: SidecarMonitor, event: FolderEvent, about_photos: FolderEvent | None
+) -> None:
+    assert monitor.on_event(event) == about_photos
+
+
+def test_a_persons_rating_is_noticed_once_its_sidecar_is_quiet(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic
+) -> None:
+    photo = rated.folder / "a.jpg"
+    rated.add("a.jpg")
+    sidecar_of(photo).write_bytes(PERSONS)
+    monitor.on_event(FolderEvent(CHANGED, str(sidecar_of(photo))))
+    assert check_after(DEBOUNCE_S - 1, monitor, rated, monotonic) == 0
+    monitor.on_event(FolderEvent(CHANGED, str(sidecar_of(photo))))
+    assert check_after(DEBOUNCE_S - 0.5, monitor, rated, monotonic) == 0, "it was written to again meanwhile"
+    assert rated.jobs() == []
+    assert check_after(1, monitor, rated, monotonic) == 1
+    assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
+    assert check_after(1000, monitor, rated, monotonic) == 0
+
+
+def test_a_change_without_a_persons_rating_is_not_answered(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic
+) -> None:
+    rated.add("a.jpg")
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    sidecar.write_bytes(b"a title, and no rating")
+    monitor.on_event(FolderEvent(CHANGED, str(sidecar)))
+    assert check_after(DEBOUNCE_S, monitor, rated, monotonic) == 0
+    assert rated.jobs() == []
+
+
+def test_more_sidecars_than_can_be_remembered_lead_to_a_check_of_all_rated_photos(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    full_checks: list[int] = []
+    monkeypatch.setattr(external_edits, "_is_changed", lambda path, ours: checked.append(path))
+    monkeypatch.setattr(monitor, "check_all", lambda: full_checks.append(1) or 0)
+    monkeypatch.setattr(external_edits, "MAX_PENDING", 3)
+    paths = [str(rated.folder / f"{name}.jpg.xmp") for name in "abcd"]
+    for path in paths:
+        Path(path).touch()
+    for path in (*paths[:3], paths[0]):
+        monitor.on_event(FolderEvent(CHANGED, path))
+    check_after(DEBOUNCE_S, monitor, rated, monotonic)
+    assert (checked, full_checks) == (paths[:3], [])
+    for path in (*paths, paths[0]):
+        monitor.on_event(FolderEvent(CHANGED, path))
+    check_after(DEBOUNCE_S, monitor, rated, monotonic)
+    assert full_checks == [1]
+    check_after(DEBOUNCE_S, monitor, rated, monotonic)
+    assert full_checks == [1]
+
+
+def test_a_huge_sidecar_is_not_read(tmp_path: Path) -> None:
+    huge = tmp_path / "a.xmp"
+    huge.write_bytes(b"x")
+    assert external_edits._is_changed(str(huge), None)
+    with huge.open("r+b") as file:
+        file.truncate(1 << 34)
+    assert not external_edits._is_changed(str(huge), None)
+
+
+def test_a_pending_check_follows_its_renamed_folder_and_is_repeated_until_the_photo_is_known(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    monkeypatch.setattr(external_edits, "_is_changed", lambda path, ours: checked.append(path) or True)
+    old, new = str(rated.folder / "old"), str(rated.folder / "new")
+    monitor.on_event(FolderEvent(CHANGED, f"{old}/in/a.jpg.xmp"))
+    monitor.on_event(FolderEvent(CHANGED, f"{old}er.xmp"))
+    moved = FolderEvent(EventKind.FOLDER_MOVED, old, new)
+    assert monitor.on_event(moved) == moved
+    Path(new, "in").mkdir(parents=True)
+    Path(new, "in", "a.jpg.xmp").write_bytes(PERSONS)
+    assert check_after(DEBOUNCE_S, monitor, rated, monotonic) == 0, "its photo is not known yet"
+    assert check_after(DEBOUNCE_S, monitor, rated, monotonic) == 0, "too early for the next check"
+    assert checked == [f"{new}/in/a.jpg.xmp"], "the other one does not exist, and is not read"
+    rated.add("new/in/a.jpg")
+    assert check_after(DEBOUNCE_S, monitor, rated, monotonic) == 1
+
+
+def test_a_sidecar_without_a_photo_is_given_up_after_a_minute(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    monkeypatch.setattr(external_edits, "_is_changed", lambda path, ours: checked.append(path) or True)
+    lone = rated.folder / "lone.xmp"
+    lone.touch()
+    monitor.on_event(FolderEvent(CHANGED, str(lone)))
+    for _ in range(10):
+        check_after(60, monitor, rated, monotonic)
+    assert checked == [str(lone)] * (1 + external_edits.MAX_RECHECKS)
+
+
+def test_a_full_check_queues_the_photos_whose_files_are_newer_than_our_last_write(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic
+) -> None:
+    rated.calibrate()
+    rated.queue(*(rated.add(name) for name in ("old.jpg", "new.jpg", "gone.jpg")))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", lambda path: False)
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer, rated.scoring_config_id).work()
+    for name, changed_at in (("old.jpg", rated.now), ("new.jpg", rated.now + 5)):
+        os.utime(sidecar_of(rated.folder / name), (changed_at, changed_at))
+    sidecar_of(rated.folder / "gone.jpg").unlink()
+    assert monitor.check_all() == 1
+    assert rated.jobs() == [("new.jpg", "rate", "ready", 0)]
+    monitor.request_full_check()
+    assert check_after(0, monitor, rated, monotonic) == 1
+    assert check_after(0, monitor, rated, monotonic) == 0, "once for each request"
