@@ -18,7 +18,7 @@ from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, Inotify
 from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.folders.events import Coverage, EventKind, FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
-from maclip_daemon.folders.watch_limit import cure_for_reached_limit, watch_limit
+from maclip_daemon.folders.watch_limit import watch_limit, watch_limit_hint
 from maclip_daemon.folders.watched_tree import WatchedFolder, WatchedTree
 
 # The kernel queues both halves of a rename together; only another process's event can come between them.
@@ -65,9 +65,7 @@ class InotifyWatcher:
         if not self.alive:
             self.close()
             reason = (
-                cure_for_reached_limit()
-                if self._tree.limit_reached
-                else "Check that it exists and may be read."
+                watch_limit_hint() if self._tree.limit_reached else "Check that it exists and may be read."
             )
             raise EnvironmentUnfit(f"The folder {root} cannot be watched. {reason}")
 
@@ -88,7 +86,7 @@ class InotifyWatcher:
             if not unwatched:
                 cure = ""
             elif self._tree.limit_reached:
-                cure = cure_for_reached_limit()
+                cure = watch_limit_hint()
             else:
                 cure = (
                     f"{unwatched[0]} cannot be watched. Check that it exists and that this user may read it."
@@ -237,7 +235,7 @@ class InotifyWatcher:
         photos_seen = self._tree.walk(start)
         if self._tree.limit_reached and not self._limit_told:
             self._limit_told = True
-            self._emit_error(cure_for_reached_limit())
+            self._emit_error(watch_limit_hint())
         return photos_seen
 
     def _emit(self, kind: EventKind, path: str, destination: str = "") -> None:

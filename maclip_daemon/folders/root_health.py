@@ -1,23 +1,28 @@
-"""Watched folders as wholes: do they exist, are they still what they were?"""
+"""The health of a watched folder: is it there, is it the same disk as before, can its files be read?"""
 
 from __future__ import annotations
 
 import enum
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit, NoAnswer, RootOffline, UsageError
+from maclip_daemon.files.os_errors import DEVICE_LOST
 from maclip_daemon.files.paths import expanded, is_below, relative_to
-from maclip_daemon.folders import readability
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.file_systems import file_system_of, is_polled
-from maclip_daemon.folders.filesystem_probe import FilesystemProbe, ask_server
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe, ping_server
 
 _ALWAYS_EXCLUDED = Exclusion()
 _MOST_LINKS = 40  # in one path, as the kernel has it
+_PROBED_BYTES = 4096  # of each file; one block
+_FAILURES = 3  # in a row are enough: a dying disk takes half a minute for each
+_READ_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+)
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,14 @@ class Root:
 
 @dataclass(frozen=True)
 class RootFacts:
-    """What a healthy root looked like; the next check compares with it."""
+    """What identifies a healthy root; the next check compares with it."""
 
     device: int
     """`st_dev` of the root folder."""
 
 
 class RootState(enum.StrEnum):
-    """Whether a root's photos can be worked on."""
+    """The state of a root; its photos are worked on only when it is healthy."""
 
     HEALTHY = "healthy"
     GONE = "gone"
@@ -62,10 +67,9 @@ class RootHealth:
 
 
 def open_root(path: Path) -> Root:
-    """Resolve a folder that was given to watch.
+    """Resolve a folder to watch.
 
-    Raises `UsageError` for a file, `RootOffline` when nothing is there, `EnvironmentUnfit` without
-    permission.
+    Raises `UsageError` for a file, `RootOffline` for a missing folder, `EnvironmentUnfit` without permission.
     """
     try:
         # pathlib's own way fails for a folder named ~x
@@ -90,8 +94,8 @@ def open_root(path: Path) -> Root:
     return Root(os.fspath(resolved))
 
 
-def resolved_as_far_as_it_answers(path: str, probe: FilesystemProbe) -> str:
-    """Resolve the links in an absolute path up to where no server answers; the rest stays as it is."""
+def resolve_until_hung(path: str, probe: FilesystemProbe) -> str:
+    """Resolve symlinks in an absolute path until a mount stops responding; return the rest as it is."""
     done, rest = Path(Path(path).anchor), list(Path(path).parts[1:])
     links = 0
     while rest and links < _MOST_LINKS:
@@ -112,7 +116,7 @@ def resolved_as_far_as_it_answers(path: str, probe: FilesystemProbe) -> str:
 
 
 def merge(roots: Sequence[Root], exclusion: Exclusion) -> list[Root]:
-    """Leave out roots that lie inside another one and are walked with it.
+    """Return the roots without those that a scan of another root covers.
 
     A root inside another one's excluded folder (`~/Pictures/.private`, given by name) stays a root.
     """
@@ -131,12 +135,12 @@ def check(
     *,
     read_sample: bool = False,
 ) -> RootHealth:
-    """Look whether the root is what it was.
+    """Return the health of a root, compared with its `previous` facts.
 
-    `known_photos`: how many photos of it the library knows, missing ones included. `sample`: a few of their
-    paths; when at least half are there, another device id is no cause for alarm (a disk that was plugged in
-    again, a restart). `read_sample`: also read them, because reading failed lately; a disk may list what it
-    cannot read. Immich, PhotoPrism and watchdog's poller all took an unmounted root for mass deletion.
+    `known_photos`: the library's count of its photos, missing ones included. `sample`: a few of their paths;
+    when at least half exist, another device id is harmless (a disk plugged in again, a restart).
+    `read_sample`: read them too, after a read failed; a disk may list what it cannot read. Immich, PhotoPrism
+    and watchdog's poller all took an unmounted root for mass deletion.
     """
     file_system = file_system_of(root.path)
 
@@ -144,7 +148,7 @@ def check(
         return RootHealth(state, reason, facts, file_system, is_polled(file_system))
 
     try:
-        ask_server(root.path)
+        ping_server(root.path)
         facts = Path(root.path).stat()
         is_empty = stat.S_ISDIR(facts.st_mode) and _is_empty(root.path)
     except (FileNotFoundError, NotADirectoryError):
@@ -173,7 +177,7 @@ def check(
             f"The folder {root.path} is on another disk than before, and its photos are not there. Mount the "
             "right disk; if this one replaces it for good, `maclip purge` forgets the missing photos.",
         )
-    if read_sample and (trouble := readability.lost_because(sample)):
+    if read_sample and (trouble := read_failure(sample)):
         return health(
             RootState.UNREADABLE,
             f"The files in {root.path} cannot be read ({trouble}). Check the disk or the connection; "
@@ -182,20 +186,49 @@ def check(
     return health(RootState.HEALTHY, "", RootFacts(facts.st_dev))
 
 
-def glance(root: Root) -> tuple[int, bool]:
-    """Give the device that the root is on, and whether anything is in it, as its server says now.
+def quick_check(root: Root) -> tuple[int, bool]:
+    """Return the root's device, and whether the folder holds anything, as its server has it now.
 
     Raises `OSError` when it cannot be read.
     """
-    ask_server(root.path)
+    ping_server(root.path)
     with os.scandir(root.path) as entries:
         holds_anything = next(entries, None) is not None
     return Path(root.path).stat().st_dev, holds_anything
 
 
-def silent(root: Root, reason: str) -> RootHealth:
-    """The health of a root whose server does not answer; asks no file system."""
+def unresponsive(root: Root, reason: str) -> RootHealth:
+    """Return the health of a root whose server does not answer; calls no file system."""
     return RootHealth(RootState.SILENT, reason, None, file_system_of(root.path), is_polled=True)
+
+
+def read_failure(files: Iterable[str]) -> str:
+    """Return why the disk of these files cannot be read, in the system's words.
+
+    Empty when one of them can be read, or when each failure concerns its file alone.
+    """
+    reason, failures = "", 0
+    for path in files:
+        try:
+            _read_uncached(path)
+        except OSError as error:
+            if error.errno in DEVICE_LOST:
+                reason, failures = error.strerror or str(error), failures + 1
+            if failures == _FAILURES:
+                break
+        else:
+            return ""
+    return reason
+
+
+def _read_uncached(path: str) -> None:
+    descriptor = os.open(path, _READ_FLAGS)
+    try:
+        if hasattr(os, "posix_fadvise"):  # cached content would hide that the disk is gone
+            os.posix_fadvise(descriptor, 0, _PROBED_BYTES, os.POSIX_FADV_DONTNEED)
+        os.read(descriptor, _PROBED_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _no_permission(path: Path) -> EnvironmentUnfit:

@@ -1,4 +1,4 @@
-"""How many folders and events the system keeps an eye on (Linux), and what to say when that is too few."""
+"""The system's limits for inotify (Linux): watched folders, queued events; and hints to raise them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
 def watch_limit() -> int | None:
-    """How many inotify watches this user may have; None when the system does not say."""
+    """Return how many inotify watches this user may have; None where the system does not tell."""
     limits = []
     for file in _LIMITS:
         try:
@@ -20,8 +20,8 @@ def watch_limit() -> int | None:
     return min(limits, default=None)
 
 
-def cure_for_reached_limit() -> str:
-    """Say in words that the watches are used up, and how to get more."""
+def watch_limit_hint() -> str:
+    """Return a message that all watches are used up, with the command for more."""
     return (
         f"The system allows {watch_limit()} inotify watches and they are used up, so changes in some folders "
         "are only found by scans. Raise the limit: `sudo sysctl fs.inotify.max_user_watches=1048576`, and "
@@ -29,8 +29,8 @@ def cure_for_reached_limit() -> str:
     )
 
 
-def cure_for_lost_events() -> str:
-    """Say in words that more events came at once than the system keeps, and how to make it keep more."""
+def lost_events_hint() -> str:
+    """Return a message that the event queue overflowed, with the command for a longer one."""
     try:
         kept = f"{int(_QUEUE.read_text())} events"
     except (OSError, ValueError):

@@ -13,7 +13,7 @@ BEING_WRITTEN = "It is being written. It is looked at again when it is whole."
 
 def look(probe: FilesystemProbe, path: str) -> FoundFile | None:
     """Look at a path: None when no file is there, and when nobody answers."""
-    return probe.ask_or(path, lambda: found_file(path), None)
+    return probe.call_or(path, lambda: found_file(path), None)
 
 
 def is_unchanged(library: Library, probe: FilesystemProbe, path: str) -> bool:
@@ -22,7 +22,7 @@ def is_unchanged(library: Library, probe: FilesystemProbe, path: str) -> bool:
     True as well when it is gone or was renamed: then it is no other file. False when nobody answers.
     """
     try:
-        found = probe.ask(path, lambda: found_file(path))
+        found = probe.call(path, lambda: found_file(path))
     except NoAnswer:
         return False
     with library.reading() as session:

@@ -35,7 +35,7 @@ def look_at_known(library: Library, probe: FilesystemProbe) -> list[KnownRoot]:
     with library.reading() as session:
         known = library_roots.known_roots(session)
     for root in known:
-        probe.look_at(root.path)
+        probe.refresh_mounts(root.path)
     return known
 
 
@@ -52,7 +52,7 @@ def _open_root(folder: Path, known: set[str], answer_s: float) -> Root:
         return Root(path)
     except errors.NoAnswer:
         # Signals, and the service manager, wait for this: only a folder that nobody knows yet gets more time.
-        path = root_health.resolved_as_far_as_it_answers(typed, brief)
+        path = root_health.resolve_until_hung(typed, brief)
         if path in known:
             return Root(path)
     try:

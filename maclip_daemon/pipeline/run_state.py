@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from maclip_daemon.folders.filesystem_probe import ANSWER_S, FilesystemProbe
+from maclip_daemon.folders.filesystem_probe import FILESYSTEM_TIMEOUT_S, FilesystemProbe
 from maclip_daemon.pipeline.heartbeat import Heartbeat
 from maclip_daemon.pipeline.pauses import AwayDisks, Pauses
 
@@ -51,7 +51,7 @@ class RunState:
         self,
         clock: Callable[[], float] = time.time,
         pause_s: float = PAUSE_S,
-        answer_s: float = ANSWER_S,
+        answer_s: float = FILESYSTEM_TIMEOUT_S,
     ) -> None:
         """`pause_s`, `answer_s`: `jobs.pause_s` and `folders.answer_s` of the settings."""
         self.clock = clock

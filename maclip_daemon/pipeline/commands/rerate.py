@@ -86,7 +86,7 @@ def write(library: Library, settings: Settings) -> Tally:
 
     def is_offline(path: str) -> bool:
         try:
-            state.probe.ask_server(path)
+            state.probe.ping(path)
         except NoAnswer as error:
             silent.add(str(error))
             return True

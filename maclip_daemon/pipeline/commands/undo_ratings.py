@@ -74,8 +74,8 @@ def _undo_file(
     outcome: UndoResult = UndoResult(Path(path), "already")
     for row in chain:
         try:
-            probe.ask_server(path)
-            place = probe.ask(path, functools.partial(current_target, row))
+            probe.ping(path)
+            place = probe.call(path, functools.partial(current_target, row))
             result = writer.undo(UndoEntry(place, row.before_hash, row.after_hash, row.restore))
             if result.status == "already":
                 away.refuse(path)
@@ -119,7 +119,7 @@ class _AwayRoots:
         facts = None if known.device is None else RootFacts(known.device)
         with self._library.reading() as session:
             sample = root_samples.sample(session, known.path, known.device)
-        health = self._probe.ask_below(
+        health = self._probe.call_below(
             known.path, lambda: root_health.check(root, facts, known.photo_count, sample)
         )
         return health.reason

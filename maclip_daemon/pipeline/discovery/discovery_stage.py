@@ -93,7 +93,7 @@ class DiscoveryStage:
 
     def _answers(self, path: str) -> bool:
         # Another file system may be mounted below the root.
-        return self._state.probe.ask_or(path, lambda: os.path.lexists(path), None) is not None
+        return self._state.probe.call_or(path, lambda: os.path.lexists(path), None) is not None
 
     def _scan_what_is_due(self) -> None:
         for place in self._places:
@@ -235,4 +235,4 @@ class DiscoveryStage:
         return event.kind is EventKind.FILE_CHANGED and not self._may_be_there(event.path)
 
     def _may_be_there(self, path: str) -> bool:
-        return self._state.probe.ask_or(path, lambda: found_file(path) is not None, otherwise=True)
+        return self._state.probe.call_or(path, lambda: found_file(path) is not None, default=True)

@@ -98,7 +98,7 @@ class Reconciliation:
         known: dict[str, photo_records.KnownFile] = {}
         folder = None
         listings = scan(self._root, self._exclusion, is_photo, start)
-        for listing in self._state.probe.each(self._root, listings):
+        for listing in self._state.probe.iterate(self._root, listings):
             self._state.heartbeat.beat("folders", SCAN_HEARTBEAT_TIMEOUT_S)
             if self._state.stopping.is_set():
                 return

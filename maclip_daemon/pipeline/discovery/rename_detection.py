@@ -30,8 +30,8 @@ class RenameDetection:
             self._gone = dict.fromkeys(paths, False)
             for path in paths:
                 with contextlib.suppress(NoAnswer):
-                    self._found[path] = probe.ask(path, functools.partial(found_file, path))
-                    self._gone[path] = probe.ask(path, functools.partial(_is_gone, path))
+                    self._found[path] = probe.call(path, functools.partial(found_file, path))
+                    self._gone[path] = probe.call(path, functools.partial(_is_gone, path))
 
     def is_gone(self, path: str) -> bool:
         """Whether nothing is at `path` any more, in this very spelling."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from maclip_daemon.errors import NoAnswer
-from maclip_daemon.folders import readability, root_health
+from maclip_daemon.folders import root_health
 from maclip_daemon.folders.debounce import Debouncer
 from maclip_daemon.folders.events import FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
@@ -91,15 +91,15 @@ class WatchedRoot:
     def _examined(self) -> RootHealth | None:
         """The health of the root; None: nobody waits for it any more, because the run stops."""
         probe = self._state.probe
-        probe.look_at(self.root.path)
+        probe.refresh_mounts(self.root.path)
         self._state.heartbeat.beat("folders", self._settings.answer_s + LEEWAY_S)
         facts, expected, is_doubted = self._facts, self._expected, self._is_doubted
         try:
-            return probe.ask_below(
+            return probe.call_below(
                 self.root.path, lambda: root_health.check(self.root, facts, *expected, read_sample=is_doubted)
             )
         except NoAnswer as error:
-            return None if self._state.stopping.is_set() else root_health.silent(self.root, str(error))
+            return None if self._state.stopping.is_set() else root_health.unresponsive(self.root, str(error))
 
     def listen(self, on_event: Callable[[WatchedRoot, FolderEvent], None]) -> bool:
         """Start the watcher where events arrive and none runs yet; whether it was started now."""
@@ -156,8 +156,8 @@ class WatchedRoot:
         """Whether the root can be read, is on the device it was on, and is not suddenly empty."""
         photos_expected, _ = self._expected
         try:
-            device, holds_anything = self._state.probe.ask(
-                self.root.path, lambda: root_health.glance(self.root)
+            device, holds_anything = self._state.probe.call(
+                self.root.path, lambda: root_health.quick_check(self.root)
             )
         except (OSError, NoAnswer):
             return False
@@ -175,7 +175,7 @@ class WatchedRoot:
         with self._library.reading() as session:
             sample = self._sample(session)
         try:
-            if self._state.probe.ask_below(self.root.path, lambda: readability.lost_because(sample)):
+            if self._state.probe.call_below(self.root.path, lambda: root_health.read_failure(sample)):
                 self._is_doubted = True
         except NoAnswer:
             return False

@@ -10,7 +10,7 @@ from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.folders.events import Coverage, EventKind, FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.root_health import Root
-from maclip_daemon.folders.watch_limit import cure_for_lost_events
+from maclip_daemon.folders.watch_limit import lost_events_hint
 from maclip_daemon.folders.watcher import Watcher, watch
 from maclip_daemon.metadata.sidecars.targets import is_sidecar
 from maclip_daemon.photos.formats import is_photo
@@ -114,7 +114,7 @@ class WatcherSupervisor:
         """What `maclip status` says about the events of this root, each with what to do."""
         said = [self._problem, self.coverage.cure if self.coverage else ""]
         if self._is_news(self._overflowed):
-            said.append(f"{_moment(self._overflowed)}: {cure_for_lost_events()}")
+            said.append(f"{_moment(self._overflowed)}: {lost_events_hint()}")
         if self._is_news(self._restarted):
             said.append(
                 f"{_moment(self._restarted)}: the watcher of this folder died. Another one was started and "

@@ -117,7 +117,7 @@ class SidecarMonitor:
 
     def _is_newer(self, write: rating_journal.WrittenFile) -> bool:
         try:
-            changed_at = self._state.probe.ask(write.path, lambda: os.lstat(write.path).st_mtime)
+            changed_at = self._state.probe.call(write.path, lambda: os.lstat(write.path).st_mtime)
         except (OSError, NoAnswer):
             return False
         return changed_at > write.written_at + TIMESTAMP_SLACK_S

@@ -46,7 +46,7 @@ def settle_unconfirmed(
             if photo_ids is None or entry.photo_id in photo_ids
         ]
     targets = {
-        entry.id: probe.ask_or(
+        entry.id: probe.call_or(
             entry.target_path, functools.partial(current_target, entry), Path(entry.target_path)
         )
         for entry in entries
@@ -63,7 +63,7 @@ def remove_strays(probe: FilesystemProbe, folders: Iterable[Path], now: float) -
     """Remove what a lost metadata process left in these folders before `now`; skip those that are offline."""
     for folder in folders:
         remove = functools.partial(temporaries.remove_strays, folder, older_than=now)
-        removed: list[Path] = probe.ask_or(str(folder), remove, [])
+        removed: list[Path] = probe.call_or(str(folder), remove, [])
         for stray in removed:
             log.info("removed a temporary file of a killed run", file=str(stray))
 
@@ -78,7 +78,7 @@ def current_target(entry: rating_journal.JournalRow) -> Path:
 def check_written(probe: FilesystemProbe, target: Path, after_hash: str) -> bool | None:
     """Return whether a file was replaced as its journal entry intended; None while its disk is offline."""
     try:
-        present, has_folder = probe.ask(str(target), lambda: (digest_of(target), target.parent.is_dir()))
+        present, has_folder = probe.call(str(target), lambda: (digest_of(target), target.parent.is_dir()))
     except (OSError, MaclipError):
         return None
     return present == after_hash if present is not None or has_folder else None

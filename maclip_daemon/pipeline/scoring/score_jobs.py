@@ -157,7 +157,7 @@ class ScoreJobs:
             log.info("will be tried again", photo=job.path, reason=str(error))
 
     def _is_gone(self, job: LeasedJob) -> bool:
-        return self._state.probe.ask_or(job.path, lambda: not os.path.lexists(job.path), otherwise=False)
+        return self._state.probe.call_or(job.path, lambda: not os.path.lexists(job.path), default=False)
 
     def rest(self, resource: Resource, reason: str, held: list[LeasedJob]) -> None:
         """Rest until there is space, or a model, again. The work stays leased and is done then."""

@@ -1,4 +1,4 @@
-"""Questions to file systems that may not answer."""
+"""Calls to file systems that may not answer."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import NoAnswer
-from maclip_daemon.folders import filesystem_probe as patience_module
+from maclip_daemon.folders import filesystem_probe
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
-from maclip_daemon.folders.root_health import resolved_as_far_as_it_answers
+from maclip_daemon.folders.root_health import resolve_until_hung
 
 SHARE, DISK, OUTER = "/mnt/nas", "/home/me/Pictures", "/home/me/Photos"
 
 
 @pytest.fixture
 def server() -> Iterator[threading.Event]:
-    """Set: it answers."""
+    """Return the event whose setting makes the server answer."""
     event = threading.Event()
     yield event
     event.set()
@@ -28,104 +28,102 @@ def server() -> Iterator[threading.Event]:
 @pytest.fixture
 def probe(monkeypatch: pytest.MonkeyPatch) -> FilesystemProbe:
     monkeypatch.setattr(
-        patience_module,
+        filesystem_probe,
         "polled_folders",
         lambda root: {SHARE: [SHARE], OUTER: [f"{OUTER}/nas"]}.get(root, []),
     )
     probe = FilesystemProbe(0.05)
-    probe.look_at(SHARE)
-    probe.look_at(DISK)
-    probe.look_at(OUTER)
+    probe.refresh_mounts(SHARE)
+    probe.refresh_mounts(DISK)
+    probe.refresh_mounts(OUTER)
     return probe
 
 
-def test_an_answer_and_an_error_come_through(probe: FilesystemProbe) -> None:
+def test_results_and_errors_are_passed_on(probe: FilesystemProbe) -> None:
     def fail() -> None:
-        raise TimeoutError("the answer of a server, too")
+        raise TimeoutError("raised by a server, too")
 
     for path in (f"{SHARE}/a.jpg", SHARE, f"{DISK}/a.jpg", "/elsewhere"):
-        assert probe.ask(path, lambda: 42) == 42
-        with pytest.raises(TimeoutError, match="of a server"):
-            probe.ask(path, fail)
+        assert probe.call(path, lambda: 42) == 42
+        with pytest.raises(TimeoutError, match="by a server"):
+            probe.call(path, fail)
 
 
-def test_a_local_disk_is_asked_by_whoever_asks(probe: FilesystemProbe) -> None:
-    assert probe.ask(f"{DISK}/a.jpg", threading.current_thread) is threading.current_thread()
-    assert probe.ask(f"{SHARE}-2/a.jpg", threading.current_thread) is threading.current_thread()
-    assert probe.ask(f"{SHARE}/a.jpg", threading.current_thread) is not threading.current_thread()
+def test_only_calls_to_network_disks_use_a_thread(probe: FilesystemProbe) -> None:
+    assert probe.call(f"{DISK}/a.jpg", threading.current_thread) is threading.current_thread()
+    assert probe.call(f"{SHARE}-2/a.jpg", threading.current_thread) is threading.current_thread()
+    assert probe.call(f"{SHARE}/a.jpg", threading.current_thread) is not threading.current_thread()
 
 
-def test_a_share_that_owes_an_answer_is_asked_nothing_more(
+def test_a_hung_share_gets_no_further_calls_until_it_answers(
     probe: FilesystemProbe, server: threading.Event
 ) -> None:
     with pytest.raises(NoAnswer, match=f"{SHARE} does not answer"):
-        probe.ask(f"{SHARE}/a.jpg", server.wait)
-    assert probe.ask_or(f"{SHARE}/a.jpg", lambda: 42, otherwise=7) == 7
-    assert probe.ask_or(f"{DISK}/a.jpg", lambda: 42, otherwise=7) == 42
+        probe.call(f"{SHARE}/a.jpg", server.wait)
+    assert probe.call_or(f"{SHARE}/a.jpg", lambda: 42, default=7) == 7
+    assert probe.call_or(f"{DISK}/a.jpg", lambda: 42, default=7) == 42
     threads = threading.active_count()
     for _ in range(5):
         with pytest.raises(NoAnswer):
-            probe.ask(f"{SHARE}/b.jpg", lambda: 42)
+            probe.call(f"{SHARE}/b.jpg", lambda: 42)
     assert threading.active_count() == threads
     server.set()
     deadline = time.monotonic() + 10
     while threading.active_count() == threads and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert probe.ask(f"{SHARE}/b.jpg", lambda: 42) == 42
+    assert probe.call(f"{SHARE}/b.jpg", lambda: 42) == 42
 
 
-def test_a_stop_ends_the_waiting(monkeypatch: pytest.MonkeyPatch, server: threading.Event) -> None:
-    monkeypatch.setattr(patience_module, "polled_folders", lambda root: [root])
+def test_a_stop_ends_the_wait_for_a_server(monkeypatch: pytest.MonkeyPatch, server: threading.Event) -> None:
+    monkeypatch.setattr(filesystem_probe, "polled_folders", lambda root: [root])
     stopping = threading.Event()
     probe = FilesystemProbe(3600.0, stopping)
-    probe.look_at(SHARE)
+    probe.refresh_mounts(SHARE)
     threading.Timer(0.05, stopping.set).start()
     with pytest.raises(NoAnswer):
-        probe.ask(SHARE, server.wait)
+        probe.call(SHARE, server.wait)
 
 
-def test_each_gives_all_items_or_says_that_they_ended(
-    probe: FilesystemProbe, server: threading.Event
-) -> None:
+def test_iteration_yields_all_items_or_raises(probe: FilesystemProbe, server: threading.Event) -> None:
     def items(wait: Callable[[], object]) -> Iterator[int]:
         yield 1
         yield 2
         wait()
         yield 3
 
-    assert list(probe.each(SHARE, items(lambda: None))) == [1, 2, 3]
-    assert list(probe.each(DISK, items(lambda: None))) == [1, 2, 3]
-    stream = probe.each(SHARE, items(server.wait))
+    assert list(probe.iterate(SHARE, items(lambda: None))) == [1, 2, 3]
+    assert list(probe.iterate(DISK, items(lambda: None))) == [1, 2, 3]
+    stream = probe.iterate(SHARE, items(server.wait))
     assert [next(stream), next(stream)] == [1, 2]
     with pytest.raises(NoAnswer):
         next(stream)
 
 
-def test_a_share_below_a_local_folder_holds_up_nothing_but_itself(
+def test_a_hung_share_below_a_local_folder_blocks_only_itself(
     probe: FilesystemProbe, server: threading.Event
 ) -> None:
     with pytest.raises(NoAnswer, match=f"{OUTER}/nas does not answer"):
-        probe.ask(f"{OUTER}/nas/2026/a.jpg", server.wait)
-    assert probe.ask(f"{OUTER}/a.jpg", threading.current_thread) is threading.current_thread()
+        probe.call(f"{OUTER}/nas/2026/a.jpg", server.wait)
+    assert probe.call(f"{OUTER}/a.jpg", threading.current_thread) is threading.current_thread()
     with pytest.raises(NoAnswer, match=f"{OUTER} does not answer"):
-        probe.ask_below(OUTER, server.wait)
+        probe.call_below(OUTER, server.wait)
     with pytest.raises(NoAnswer):
-        next(probe.each(OUTER, iter([1])))
-    assert probe.ask(f"{OUTER}/a.jpg", threading.current_thread) is threading.current_thread()
-    assert probe.ask_below(DISK, threading.current_thread) is threading.current_thread()
+        next(probe.iterate(OUTER, iter([1])))
+    assert probe.call(f"{OUTER}/a.jpg", threading.current_thread) is threading.current_thread()
+    assert probe.call_below(DISK, threading.current_thread) is threading.current_thread()
 
 
-def test_a_share_that_was_mounted_over_a_folder_is_noticed(
+def test_a_share_mounted_over_a_folder_is_found_by_a_refresh(
     monkeypatch: pytest.MonkeyPatch, probe: FilesystemProbe, server: threading.Event
 ) -> None:
-    monkeypatch.setattr(patience_module, "polled_folders", lambda root: [root])
-    assert probe.ask(DISK, threading.current_thread) is threading.current_thread()
-    probe.look_at(DISK)
+    monkeypatch.setattr(filesystem_probe, "polled_folders", lambda root: [root])
+    assert probe.call(DISK, threading.current_thread) is threading.current_thread()
+    probe.refresh_mounts(DISK)
     with pytest.raises(NoAnswer):
-        probe.ask(DISK, server.wait)
+        probe.call(DISK, server.wait)
 
 
-def test_links_are_resolved_up_to_where_no_server_answers(
+def test_symlinks_are_resolved_until_a_server_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: threading.Event
 ) -> None:
     (tmp_path / "mnt" / "nas" / "photos").mkdir(parents=True)
@@ -133,9 +131,7 @@ def test_links_are_resolved_up_to_where_no_server_answers(
     (tmp_path / "home" / "link").symlink_to("../mnt/nas")
     (tmp_path / "home" / "around").symlink_to(tmp_path / "home" / "around")
     typed = str(tmp_path / "home" / "link" / "photos")
-    assert resolved_as_far_as_it_answers(typed, FilesystemProbe(10)) == str(
-        tmp_path / "mnt" / "nas" / "photos"
-    )
+    assert resolve_until_hung(typed, FilesystemProbe(10)) == str(tmp_path / "mnt" / "nas" / "photos")
     read = Path.readlink
 
     def readlink(path: Path) -> Path:
@@ -144,8 +140,6 @@ def test_links_are_resolved_up_to_where_no_server_answers(
         return read(path)
 
     monkeypatch.setattr(Path, "readlink", readlink)
-    assert resolved_as_far_as_it_answers(typed, FilesystemProbe(0.05)) == str(
-        tmp_path / "mnt" / "nas" / "photos"
-    )
+    assert resolve_until_hung(typed, FilesystemProbe(0.05)) == str(tmp_path / "mnt" / "nas" / "photos")
     around = str(tmp_path / "home" / "around" / "x")
-    assert resolved_as_far_as_it_answers(around, FilesystemProbe(10)) == around
+    assert resolve_until_hung(around, FilesystemProbe(10)) == around

@@ -1,4 +1,5 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from maclip_daemon.folders.root_health import (
     check,
     merge,
     open_root,
+    read_failure,
 )
 
 
@@ -108,3 +110,25 @@ def test_another_device_pauses_unless_the_known_photos_are_there(tmp_path: Path)
     assert check(root, before, 2, [gone, gone, there]).state is RootState.REPLACED
     assert check(root, before, 2, [there, gone]).state is RootState.HEALTHY
     assert check(root, before, 0).state is RootState.HEALTHY
+
+
+def test_a_readable_file_shows_that_the_disk_works(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    assert read_failure([str(tmp_path / "a")]) == ""
+    assert read_failure([]) == ""
+
+
+def test_missing_files_and_folders_are_no_failure_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert read_failure([str(tmp_path / "gone"), str(tmp_path / "folder")]) == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file whose reading always fails is one of /proc")
+def test_input_output_errors_are_the_disks_unless_another_file_is_readable(tmp_path: Path) -> None:
+    broken = "/proc/self/mem"  # its first page is mapped nowhere: EIO
+    assert read_failure([broken]) == "Input/output error"
+    (tmp_path / "a").write_bytes(b"x")
+    assert read_failure([broken, str(tmp_path / "a")]) == ""
+    assert read_failure([*[broken] * 3, str(tmp_path / "a")]) == "Input/output error", (
+        "it does not try for ever"
+    )

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.folders import filesystem_probe as patience_module
-from maclip_daemon.folders import root_health
+from maclip_daemon.folders import filesystem_probe, root_health
 from maclip_daemon.folders.root_health import Root
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
@@ -20,7 +19,7 @@ from maclip_daemon.settings import FolderSettings
 def test_a_share_is_away_when_it_does_not_answer_and_not_when_nobody_waits_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
 ) -> None:
-    monkeypatch.setattr(patience_module, "polled_folders", lambda root: [root])
+    monkeypatch.setattr(filesystem_probe, "polled_folders", lambda root: [root])
     state = RunState(answer_s=0.1)
     server = threading.Event()
     with Library.open(tmp_path / "library.db") as library:
