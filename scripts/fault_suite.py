@@ -1,8 +1,8 @@
 """Run the fault suite, write its figures into docs/reliability.md, and show that each of its tests can fail.
 
 `scripts/faults` runs the quick form, `scripts/faults --full` the long one: its figures replace those of the
-same promises in the table. `scripts/faults --mutations` takes lines out of copies of the program, one at a
-time, and demands that the test which guards each line fails.
+same promises in the table. `scripts/faults --mutations` makes each change of `tests/faults/mutations` in a
+copy of the program, and demands that the test named with it fails.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import mutations
 import typer
+from mutations import Mutation
 from rich.console import Console
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -31,28 +31,6 @@ HEADINGS = ("promise", "rounds", "files", "faults", "losses", "seconds", "commit
 MUTATION_LIMIT_S = 900
 
 console = Console()
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """A line taken out (or changed), and the test that must notice."""
-
-    promise: str
-    file: str
-    old: str
-    new: str
-    test: str
-
-
-def mutations(promises: list[str]) -> list[Mutation]:
-    """The mutations of some promises (of all when none is named), from `tests/faults/mutations`."""
-    files = sorted((SUITE / "mutations").glob("*.toml"))
-    return [
-        Mutation(promise=file.stem, **one)
-        for file in files
-        if not promises or file.stem in promises
-        for one in tomllib.loads(file.read_text(encoding="utf-8"))["mutation"]
-    ]
 
 
 def main(
@@ -68,7 +46,9 @@ def main(
     if unknown := sorted(set(chosen) - known):
         console.print(f"no such promise: {', '.join(unknown)}. There are: {', '.join(sorted(known))}")
         raise typer.Exit(2)
-    raise typer.Exit(try_mutations(mutations(chosen)) if mutate else run_suite(chosen, full))
+    raise typer.Exit(
+        try_mutations(mutations.load(SUITE / "mutations", chosen)) if mutate else run_suite(chosen, full)
+    )
 
 
 def run_suite(promises: list[str], full: bool) -> int:
@@ -123,32 +103,32 @@ def write_table(rows: list[tuple[str, ...]]) -> None:
 
 
 def try_mutations(chosen: list[Mutation]) -> int:
-    """Run each mutation's test in a mutated copy of the program; 1 if any of them still passed."""
+    """Run each mutation's test in a mutated copy of the program; return 1 if any of them still passed."""
     survivors = 0
     for mutation in chosen:
         verdict = outcome(mutation)
         survivors += verdict not in ("failed", "stuck")
-        console.print(
-            f"{verdict:>9}  {mutation.promise}: {mutation.file}: {mutation.old.strip().splitlines()[0]}"
-        )
+        console.print(f"{verdict:>9}  {mutation.promise}: {mutation.text()}", highlight=False, markup=False)
         console.print(f"           {mutation.test}", highlight=False)
     console.print(f"{len(chosen)} mutations, {len(chosen) - survivors} noticed.")
     return 1 if survivors else 0
 
 
 def outcome(mutation: Mutation) -> str:
-    """`failed` or `stuck` (no end): the test noticed; `passed`: it did not; `broken`: no such line."""
+    """Return what the test made of a mutation.
+
+    `failed` or `stuck` (no end): it noticed; `passed`: it did not; `broken`: the mutation does not fit.
+    """
     with tempfile.TemporaryDirectory(prefix="maclip-mutation-") as name:
         copy = Path(name)
         for part in ("maclip_daemon", "tests", "service", "scripts"):
             skip = shutil.ignore_patterns("__pycache__")
             shutil.copytree(CHECKOUT / part, copy / part, symlinks=True, ignore=skip)
         shutil.copy(CHECKOUT / "pyproject.toml", copy)
-        mutated = copy / mutation.file
-        source = mutated.read_text(encoding="utf-8")
-        if source.count(mutation.old) != 1:
+        try:
+            mutation.source(copy).write_text(mutation.mutated(copy), encoding="utf-8")
+        except mutations.DoesNotFit:
             return "broken"
-        mutated.write_text(source.replace(mutation.old, mutation.new), encoding="utf-8")
         # PYTHONPATH and not the working directory: the child processes start with -P.
         try:
             ended = subprocess.run(
