@@ -24,7 +24,7 @@ LEASE_S = 900.0
 WORKER = """
 import sys
 from pathlib import Path
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage.database import Library
 
@@ -34,7 +34,7 @@ with Library.open(path) as library:
     while True:
         with library.writing() as session:
             config = scores.active_scoring_config(session)
-            leased = jobs.lease(session, "score", name, 1_780_000_000.0, 900, 25)
+            leased = leases.lease(session, "score", name, 1_780_000_000.0, 900, 25)
         if not leased:
             break
         if pause_after and done >= pause_after:
