@@ -108,7 +108,7 @@ def pull(
     The file counts only when its SHA-256 is the published one.
     """
     from maclip_daemon.errors import UsageError
-    from maclip_daemon.iqa.models import downloads
+    from maclip_daemon.iqa.models import installing
     from maclip_daemon.iqa.models.catalogue import CATALOGUE
 
     data_dir = invocation.of(context).settings().data_dir
@@ -122,7 +122,7 @@ def pull(
     if name not in CATALOGUE:
         raise UsageError(f"There is no model {name!r} in the catalogue. `maclip models` lists it.")
     if not sys.stderr.isatty():
-        model = downloads.pull(CATALOGUE[name], data_dir)
+        model = installing.pull(CATALOGUE[name], data_dir)
     else:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -130,7 +130,7 @@ def pull(
         columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task(name, total=None)
-            model = downloads.pull(
+            model = installing.pull(
                 CATALOGUE[name],
                 data_dir,
                 lambda done, total: progress.update(task, completed=done, total=total),
@@ -150,11 +150,11 @@ def import_(
 ) -> None:
     """Take a checkpoint file into the model folder. Nothing in it is ever executed."""
     from maclip_daemon.errors import UsageError
-    from maclip_daemon.iqa.models import importing
+    from maclip_daemon.iqa.models import installing
 
     if not file.is_file():
         raise UsageError(f"{file} is not a file.")
-    model = importing.import_file(
+    model = installing.import_file(
         file, invocation.of(context).settings().data_dir, name=name, accept_licence=accept_licence
     )
     known = "the published file" if model.verified else "not a file whose SHA-256 the catalogue knows"

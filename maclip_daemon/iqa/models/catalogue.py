@@ -156,7 +156,7 @@ def resolve(name: str, data_dir: Path) -> ResolvedModel:
         )
         raise ModelUnavailable(f"The model {name} is not on this machine. {cure}.")
     architecture, _, tag = name.partition("/")
-    open_clip_weights.check_file(architecture, tag, data_dir)
+    open_clip_weights.require_fetched(architecture, tag, data_dir)
     return ResolvedModel(name, DEFAULT_PROTOCOL, open_clip=(architecture, tag))
 
 
@@ -166,7 +166,7 @@ def check_name(name: str, data_dir: Path) -> None:
     if name == "auto" or name in CATALOGUE or name in installed or name.startswith("file:"):
         return
     if _ARCHITECTURE_AND_TAG.fullmatch(name):
-        open_clip_weights.check(*name.split("/"))
+        open_clip_weights.require_known(*name.split("/"))
         return
     known = ", ".join(dict.fromkeys([*CATALOGUE, *installed]))
     raise UsageError(

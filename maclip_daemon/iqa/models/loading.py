@@ -1,4 +1,4 @@
-"""A resolved model and a metric → what scores photos: the encoder, the prompt features, the logit scale."""
+"""Loading: a resolved model and a metric → the encoder, the prompt features, the logit scale."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
-from torch import Tensor, nn
+from open_clip.modified_resnet import ModifiedResNet
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
 
-from maclip_daemon.errors import ModelUnavailable, UsageError
-from maclip_daemon.iqa.encoder import Encoder, Precision
+from maclip_daemon.errors import ModelUnavailable
+from maclip_daemon.iqa.encoder import Encoder, Precision, ViewFormat
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models import open_clip_weights, timm_tower
-from maclip_daemon.iqa.models.architecture import build_visual_tower
+from maclip_daemon.iqa.models.architecture import build_text_tower, build_visual_tower
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
-from maclip_daemon.iqa.models.checkpoints import load_checkpoint
-from maclip_daemon.iqa.models.prompt_features import prompt_features
+from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
 from maclip_daemon.iqa.models.timm_tower import TimmTower
-from maclip_daemon.iqa.prompts import texts
+from maclip_daemon.iqa.prompts import PromptPair, texts
 from maclip_daemon.iqa.protocols import VIEW_SIZE
 from maclip_daemon.iqa.views import Normalisation
 
@@ -31,13 +33,13 @@ EXACT_BLOCKS = 2
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """Everything that judging needs beside the metric itself."""
+    """A model in memory with the prompt features of one metric."""
 
     encoder: Encoder
     prompts: Tensor | None
     """[2P, D] of length one, for the metric's pairs; None when it has none."""
     logit_scale: float
-    """Before exp."""
+    """CLIP's, before exp."""
 
 
 def load(
@@ -48,7 +50,7 @@ def load(
     device: torch.device | str = "cpu",
     precision: Precision = "fp32",
 ) -> LoadedModel:
-    """Load a model's image tower to a device and compute the metric's prompt features, once.
+    """Load a model's image tower to a device and compute the metric's prompt features.
 
     Raises `ModelUnavailable` when the weights are missing, damaged, or do not know the prompts.
     """
@@ -57,29 +59,53 @@ def load(
     assert model.path is not None
     checkpoint = load_checkpoint(model.path)
     prompts = prompt_features(checkpoint, metric.pairs)
+    return LoadedModel(_encoder_of(checkpoint, device, precision), prompts, checkpoint.logit_scale)
+
+
+def _encoder_of(checkpoint: Checkpoint, device: torch.device | str, precision: Precision) -> Encoder:
     described = checkpoint.architecture
-    if isinstance(described, TimmTower):
-        loaded = timm_tower.load(described, checkpoint.state, checkpoint.origin)
-        if precision == "fp32":
-            encoder = Encoder(loaded, device=device, any_size=True)
-        else:
-            beginning, rest = timm_tower.halves(loaded, EXACT_BLOCKS)
-            encoder = Encoder(rest, device=device, precision=precision, any_size=True, beginning=beginning)
+    if not isinstance(described, TimmTower):
+        tower = build_visual_tower(described, checkpoint.state, checkpoint.origin)
+        return Encoder(tower, device=device, precision=precision)
+    loaded = timm_tower.load(described, checkpoint.state, checkpoint.origin)
+    takes = ViewFormat(any_size=True)
+    if precision == "fp32":
+        return Encoder(loaded, device=device, takes=takes)
+    beginning, rest = timm_tower.halves(loaded, EXACT_BLOCKS)
+    return Encoder(rest, device=device, precision=precision, takes=takes, beginning=beginning)
+
+
+@torch.inference_mode()
+def prompt_features(checkpoint: Checkpoint, pairs: tuple[PromptPair, ...]) -> Tensor | None:
+    """Return the features of the prompts, [2P, D] of length one in the order good, bad; None without pairs.
+
+    They come from the checkpoint where it stores them, else from its text tower. Raises `ModelUnavailable`
+    when it has neither.
+    """
+    if not pairs:
+        return None
+    prompts = texts(pairs)
+    if all(prompt in checkpoint.stored_prompts for prompt in prompts):
+        features = torch.stack([checkpoint.stored_prompts[prompt] for prompt in prompts])
+    elif isinstance(checkpoint.architecture, TimmTower) or checkpoint.architecture.text_width is None:
+        known = ", ".join(checkpoint.stored_prompts) or "none"
+        raise ModelUnavailable(
+            f"{checkpoint.origin} has no text tower, so it knows only its stored prompts ({known}). "
+            "Choose another metric, or a model with a text tower."
+        )
     else:
-        tower: nn.Module = build_visual_tower(described, checkpoint.state, checkpoint.origin)
-        encoder = Encoder(tower, device=device, precision=precision)
-    return LoadedModel(encoder, prompts, checkpoint.logit_scale)
+        tower = build_text_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin)
+        tokenizer = SimpleTokenizer(context_length=checkpoint.architecture.context)
+        features = tower(tokenizer(list(prompts)))
+    return torch.nn.functional.normalize(features.float(), dim=-1)
 
 
 @torch.inference_mode()
 def _load_from_open_clip(
     name: tuple[str, str], metric: Metric, data_dir: Path, device: torch.device | str, precision: Precision
 ) -> LoadedModel:
-    import open_clip  # heavy, and only these models need all of it
-
     architecture, tag = name
-    if (architecture, tag) not in open_clip.list_pretrained():
-        raise UsageError(f"open_clip has no weights {tag!r} for {architecture!r}.")
+    open_clip_weights.require_known(architecture, tag)
     cache = open_clip_weights.cache_dir(data_dir)
     try:
         with _without_downloads(open_clip.get_pretrained_cfg(architecture, tag), cache):
@@ -96,18 +122,17 @@ def _load_from_open_clip(
         tokens = open_clip.get_tokenizer(architecture)(list(texts(metric.pairs)))
         prompts = torch.nn.functional.normalize(model.encode_text(tokens).float(), dim=-1)
     normalisation = Normalisation(tuple(model.visual.image_mean), tuple(model.visual.image_std))
-    encoder = Encoder(model.visual, device=device, precision=precision, normalisation=normalisation)
+    takes = ViewFormat(normalisation, any_size=isinstance(model.visual, ModifiedResNet))
+    encoder = Encoder(model.visual, device=device, precision=precision, takes=takes)
     return LoadedModel(encoder, prompts, float(model.logit_scale.detach()))
 
 
 def pull_from_open_clip(architecture: str, tag: str, data_dir: Path) -> None:
-    """Fetch the weights of an open_clip `ARCH/TAG` into the store; open_clip shows its own progress.
+    """Fetch the weights of an open_clip `ARCH/TAG` into the model folder; open_clip shows its own progress.
 
     Raises `UsageError` for weights that open_clip does not know, `ModelUnavailable` when fetching fails.
     """
-    open_clip_weights.check(architecture, tag)
-    import open_clip
-
+    open_clip_weights.require_known(architecture, tag)
     try:
         configuration = open_clip.get_pretrained_cfg(architecture, tag)
         open_clip.download_pretrained(configuration, cache_dir=str(open_clip_weights.cache_dir(data_dir)))
@@ -119,7 +144,7 @@ def pull_from_open_clip(architecture: str, tag: str, data_dir: Path) -> None:
 
 @contextlib.contextmanager
 def _without_downloads(configuration: Mapping[str, Any], cache: Path) -> Iterator[None]:
-    """Keep open_clip from fetching by itself: a daemon must not start a download of gigabytes unasked."""
+    """Keep open_clip from fetching: a daemon must not start a download of gigabytes unasked."""
     from huggingface_hub import constants
 
     url = configuration.get("url")

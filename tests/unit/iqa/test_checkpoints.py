@@ -19,7 +19,7 @@ from maclip_daemon.iqa.encoder import Encoder
 from maclip_daemon.iqa.models import torchscript
 from maclip_daemon.iqa.models.architecture import build_text_tower, build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
-from maclip_daemon.iqa.models.prompt_features import prompt_features
+from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.seeded_checkpoint import seeded_prompts, seeded_state
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, texts
 

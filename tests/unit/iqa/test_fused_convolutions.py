@@ -10,8 +10,7 @@ from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from torch import Tensor, nn
 
 from maclip_daemon.iqa import fused_convolutions
-from maclip_daemon.iqa.attention_pool import MeanTokenPool
-from maclip_daemon.iqa.encoder import Encoder
+from maclip_daemon.iqa.encoder import Encoder, MeanTokenPool, ViewFormat
 from maclip_daemon.iqa.fused_convolutions import FusedBottleneck, FusedConvolution
 from maclip_daemon.iqa.models.architecture import build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
@@ -145,7 +144,7 @@ def test_the_built_in_models_exact_beginning_lessens_what_bf16_does_to_its_featu
     stored = load_checkpoint(resolved.path)
     assert isinstance(stored.architecture, TimmTower)
     tower = timm_tower.load(stored.architecture, stored.state, stored.origin)
-    rounded_throughout = Encoder(tower, precision="bf16", any_size=True)
+    rounded_throughout = Encoder(tower, precision="bf16", takes=ViewFormat(any_size=True))
     smooth = nn.functional.interpolate(views(4, 3, 14, 14), (224, 224), mode="bicubic")
     given = smooth + 0.2 * views(4, 3, 224, 224)
     exact = loading.load(resolved, metrics.maclip(), Path()).encoder.encode(given)

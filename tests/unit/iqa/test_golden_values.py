@@ -16,7 +16,7 @@ from maclip_daemon.iqa.encoder import Encoder
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models.architecture import build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
-from maclip_daemon.iqa.models.prompt_features import prompt_features
+from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.prompts import MACLIP_PAIRS

@@ -1,27 +1,24 @@
-"""What open_clip knows, against open_clip itself; caches as it and the hub lay them out."""
+"""Names of weights against open_clip's own list; caches as open_clip and the hub lay them out."""
 
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
-import open_clip
 import pytest
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
 from maclip_daemon.iqa.models import open_clip_weights
 from maclip_daemon.iqa.models.catalogue import resolve
 from maclip_daemon.iqa.models.loading import pull_from_open_clip
-from maclip_daemon.iqa.models.open_clip_weights import Source, cache_dir, table
+from maclip_daemon.iqa.models.open_clip_weights import WeightsAddress, cache_dir, known_weights
 
 HUB_MODEL = ("ViT-B-16", "laion2b_s34b_b88k")
 
 
 def put_into_hub_cache(data_dir: Path, content: bytes, named: bytes | None = None) -> Path:
     """A file for HUB_MODEL as huggingface_hub stores one: a blob called by its SHA-256, and a link to it."""
-    repository = table()[HUB_MODEL].hub.strip("/")
+    repository = known_weights()[HUB_MODEL].hub.strip("/")
     folder = cache_dir(data_dir) / f"models--{repository.replace('/', '--')}"
     blob = folder / "blobs" / hashlib.sha256(named or content).hexdigest()
     snapshot = folder / "snapshots" / "c0ffee"
@@ -31,32 +28,6 @@ def put_into_hub_cache(data_dir: Path, content: bytes, named: bytes | None = Non
     (folder / "refs" / "main").write_text("c0ffee")
     (snapshot / "open_clip_model.safetensors").symlink_to(blob)
     return blob
-
-
-def test_the_table_is_that_of_open_clip() -> None:
-    configurations = {
-        (architecture, tag): open_clip.get_pretrained_cfg(architecture, tag)
-        for architecture, tag in open_clip.list_pretrained()
-    }
-    assert table() == {
-        name: Source(configuration.get("url", ""), configuration.get("hf_hub", ""))
-        for name, configuration in configurations.items()
-    }
-
-
-def test_names_are_checked_without_torch(tmp_path: Path) -> None:
-    program = (
-        "import sys, pathlib; from maclip_daemon.iqa.models import catalogue\n"
-        "from maclip_daemon.errors import MaclipError\n"
-        "for name in ('RN50/yped', 'RN50/openai'):\n"
-        "    try: catalogue.resolve(name, pathlib.Path(sys.argv[1]))\n"
-        "    except MaclipError as error: print(type(error).__name__)\n"
-        "sys.exit('torch' in sys.modules or 'open_clip' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, tmp_path], check=False, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout.split()) == (0, ["UsageError", "ModelUnavailable"])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +64,8 @@ def test_weights_from_an_address_are_found_and_checked(
 ) -> None:
     # open_clip 3.3 has all of its weights on the hub; other versions have some at an address alone.
     address = f"https://example.org/models/{hashlib.sha256(b'weights').hexdigest()}/RN50.pt"
-    monkeypatch.setattr(open_clip_weights, "table", lambda: {("RN50", "openai"): Source(address, "")})
+    listed = {("RN50", "openai"): WeightsAddress(address, "")}
+    monkeypatch.setattr(open_clip_weights, "known_weights", lambda: listed)
     with pytest.raises(ModelUnavailable, match="models pull"):
         resolve("RN50/openai", tmp_path)
     cache_dir(tmp_path).mkdir(parents=True)
@@ -104,16 +76,8 @@ def test_weights_from_an_address_are_found_and_checked(
         resolve("RN50/openai", tmp_path)
 
 
-def test_a_table_of_another_shape_leaves_the_answer_to_open_clip(
+def test_a_name_passes_where_open_clip_cannot_list_its_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "open_clip").mkdir()
-    (tmp_path / "open_clip" / "__init__.py").touch()
-    (tmp_path / "open_clip" / "pretrained.py").write_text("_PRETRAINED = load_table()\n")
-    program = (
-        "import pathlib; from maclip_daemon.iqa.models import catalogue;"
-        "print(catalogue.resolve('RN50/yped', pathlib.Path('/nonexistent')).open_clip)"
-    )
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(open_clip_weights.__file__).parents[3]}")
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "('RN50', 'yped')"
+    monkeypatch.setattr(open_clip_weights, "known_weights", dict)
+    assert resolve("RN50/yped", tmp_path).open_clip == ("RN50", "yped")

@@ -12,7 +12,7 @@ from maclip_daemon.errors import UsageError
 from maclip_daemon.iqa import cues
 from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
-from maclip_daemon.iqa.models.prompt_features import prompt_features
+from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.iqa.prompts import MACLIP_PAIRS
 from maclip_daemon.training.aligned_model import AlignedModel, Averaged

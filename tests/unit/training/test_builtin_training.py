@@ -13,7 +13,7 @@ from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.catalogue import resolve_builtin
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
-from maclip_daemon.iqa.models.prompt_features import prompt_features
+from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.training.aligned_model import AlignedModel
 from maclip_daemon.training.builtin_file import write_model

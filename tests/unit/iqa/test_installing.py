@@ -1,4 +1,4 @@
-"""Pulling weights from a real server on this machine, with its moods."""
+"""Models are pulled from a real server on this machine, whole and broken, and imported from files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
 from maclip_daemon.iqa.models import installed_models
-from maclip_daemon.iqa.models.catalogue import CATALOGUE, CatalogueEntry
-from maclip_daemon.iqa.models.downloads import pull
-from maclip_daemon.iqa.models.installed_models import installed
+from maclip_daemon.iqa.models.catalogue import CATALOGUE, CatalogueEntry, resolve
+from maclip_daemon.iqa.models.installed_models import installed, verify
+from maclip_daemon.iqa.models.installing import import_file, pull
+from maclip_daemon.iqa.models.seeded_checkpoint import seeded_state
 
 WEIGHTS = bytes(range(256)) * 12_000  # 3 MB, so that progress is called more than once
 
@@ -129,3 +132,81 @@ def test_models_that_cannot_be_fetched_say_where_they_come_from(tmp_path: Path) 
         pull(CATALOGUE["qualiclip-rn50"], tmp_path)
     with pytest.raises(UsageError, match="comes with the package"):
         pull(CATALOGUE["builtin"], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["rn50-openai", None])
+def test_another_file_cannot_take_the_name_of_a_published_one(
+    name: str | None, tmp_path: Path, seeded_path: Path
+) -> None:
+    (tmp_path / "rn50-openai.safetensors").write_bytes(seeded_path.read_bytes())
+    with pytest.raises(UsageError, match=r"not the published rn50-openai .*afeb0e10f9e5.*--name"):
+        import_file(tmp_path / "rn50-openai.safetensors", tmp_path, name=name)
+    assert not installed(tmp_path)
+
+
+def test_an_import_keeps_the_protocol_that_its_file_names(tmp_path: Path) -> None:
+    state = {name: value for name, value in seeded_state(3).items() if name != "prompts_features"}
+    save_file(state, tmp_path / "a.safetensors", {"protocol": "native"})
+    import_file(tmp_path / "a.safetensors", tmp_path)
+    assert resolve("a", tmp_path).protocol == "native"
+
+
+def test_an_import_is_copied_verified_and_usable_by_name(tmp_path: Path, seeded_path: Path) -> None:
+    model = import_file(seeded_path, tmp_path)
+    assert model.name == "seeded"
+    assert not model.verified
+    assert list(installed(tmp_path)) == ["seeded"]
+    assert resolve("seeded", tmp_path).name == f"seeded@{installed_models.hash_file(seeded_path)[:8]}"
+    assert [ok for _, ok in verify(tmp_path)] == [True]
+    model.path.write_bytes(model.path.read_bytes()[:-1])
+    assert [ok for _, ok in verify(tmp_path)] == [False]
+
+
+def test_an_installed_file_with_two_wrong_bytes_is_refused(tmp_path: Path, seeded_path: Path) -> None:
+    model = import_file(seeded_path, tmp_path)
+    content = bytearray(model.path.read_bytes())
+    content[-8] ^= 0xFF
+    content[-4] ^= 0xFF
+    model.path.write_bytes(content)
+    with pytest.raises(ModelUnavailable, match=r"seeded\.safetensors is damaged.*Pull or import it again"):
+        resolve("seeded", tmp_path)
+    import_file(seeded_path, tmp_path)
+    assert resolve("seeded", tmp_path).name.startswith("seeded@")
+
+
+def test_a_licence_is_shown_and_must_be_accepted_before_an_import(tmp_path: Path) -> None:
+    state = {f"clip_model.{name}": value for name, value in seeded_state(1).items() if "." in name}
+    torch.save({**state, "prompts_features": torch.ones(14, 64)}, tmp_path / "qualiclip.pth")
+    with pytest.raises(UsageError, match=r"CC BY-NC 4\.0.*no commercial use.*--accept-licence"):
+        import_file(tmp_path / "qualiclip.pth", tmp_path, name="qualiclip-rn50")
+    assert not installed(tmp_path)
+    import_file(tmp_path / "qualiclip.pth", tmp_path, name="qualiclip-rn50", accept_licence=True)
+    assert resolve("qualiclip-rn50", tmp_path).name.startswith("qualiclip-rn50@")
+
+
+def test_an_import_from_another_kind_of_file_replaces_the_first(tmp_path: Path, seeded_path: Path) -> None:
+    import_file(seeded_path, tmp_path, name="mine")
+    torch.save(seeded_state(2), tmp_path / "other.pt")
+    with pytest.raises(ModelUnavailable):  # prompts are not named in a state dict: 24 rows are not 14
+        import_file(tmp_path / "other.pt", tmp_path, name="mine")
+    state = {name: value for name, value in seeded_state(2).items() if name != "prompts_features"}
+    torch.save(state, tmp_path / "other.pt")
+    import_file(tmp_path / "other.pt", tmp_path, name="mine")
+    kept = sorted(path.name for path in installed_models.models_dir(tmp_path).iterdir())
+    assert kept == ["mine.json", "mine.pt"]
+
+
+@pytest.mark.parametrize("name", ["auto", "builtin", "../evil", "a/b", ""])
+def test_a_name_that_cannot_be_a_model_is_refused(name: str, tmp_path: Path, seeded_path: Path) -> None:
+    if name:
+        with pytest.raises(UsageError, match="cannot name a model"):
+            import_file(seeded_path, tmp_path, name=name)
+    else:
+        assert import_file(seeded_path, tmp_path, name=name).name == "seeded"
+
+
+def test_what_is_no_clip_is_not_imported(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(ModelUnavailable, match="not a CLIP"):
+        import_file(tmp_path / "other.pt", tmp_path)
+    assert not installed(tmp_path)
