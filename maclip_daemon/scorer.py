@@ -1,30 +1,42 @@
-"""The library interface: score images in this process."""
+"""The library interface: score photos from Python."""
 
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from maclip_daemon.errors import Poison
 from maclip_daemon.iqa import metrics, protocols
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models import catalogue, loading
 from maclip_daemon.iqa.photo_score import PhotoScore
+from maclip_daemon.iqa.protocols import Pixels
+from maclip_daemon.photos.decode_errors import poison_on_error
+from maclip_daemon.photos.decoder_pool import DecoderPool, default_count
+from maclip_daemon.photos.exif import exif_of, orientation_of
+from maclip_daemon.photos.upright_picture import to_rgb, upright
 from maclip_daemon.scoring.device import be_exact, choose_device, choose_precision
 from maclip_daemon.scoring.engine import Engine
-from maclip_daemon.settings import default_data_dir
+from maclip_daemon.settings import DecodingSettings, default_data_dir
+
+ImageOrPath = Image.Image | str | os.PathLike[str]
 
 
 class Scorer:
-    """Judges images in this process; the daemon uses a process of its own for that.
+    """Scores photos as the daemon does: the same formats, sizes, orientation and limits.
 
-    >>> scorer = Scorer(model="file:checkpoint.pt", protocol="spaq448")
-    >>> scorer.score("IMG_1.jpg").score
+    Files are decoded in child processes with limits of memory and time, not in this process: a damaged or
+    hostile photo can crash its reader or fill the memory, and then costs one `MaclipError`, not your program.
+    The processes start with the first path, and end with `close`, with the `Scorer`, or with the program.
+    The model runs in this process.
+
+    >>> with Scorer(model="file:checkpoint.pt", protocol="spaq448") as scorer:
+    ...     scorer.score("IMG_1.heic").score
     """
 
     def __init__(
@@ -35,13 +47,15 @@ class Scorer:
         *,
         device: str = "auto",
         precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
-        exif_rotation: bool = True,
+        decoding: DecodingSettings | None = None,
         data_dir: Path | None = None,
     ) -> None:
-        """`metric`: a name, or a `Metric` with parameters of your own; the others as in the settings.
+        """Load the model. `metric`: a name, or a `Metric` with parameters of your own.
 
-        `exif_rotation`: turn images upright; off only to compare with the authors' code. Raises `UsageError`
-        for names that mean nothing, `ModelUnavailable` for weights that are not here.
+        `decoding`: orientation, reduction and limits; None: the daemon's defaults. For the authors' numbers,
+        `DecodingSettings(exif_rotation=False, two_step_reduction=False)`. `data_dir`: where models are
+        installed. The others are as in the settings. Raises `UsageError` for an unknown name,
+        `ModelUnavailable` for weights that are not installed, `EnvironmentUnfit` for a missing device.
         """
         data_dir = data_dir or default_data_dir()
         resolved = catalogue.resolve(model, data_dir)
@@ -54,41 +68,67 @@ class Scorer:
         self.metric = chosen.name
         """The metric's name."""
         self.protocol = protocols.parse(resolved.protocol if protocol == "auto" else protocol)
-        """The size at which images are judged."""
-        self._exif_rotation = exif_rotation
+        """The size at which photos are scored."""
+        self._decoding = decoding or DecodingSettings()
+        self._pool: DecoderPool | None = None
         self._engine = Engine(
             loading.load(resolved, chosen, data_dir, device=placed, precision=arithmetic),
             chosen,
             exact=lambda: loading.load(resolved, chosen, data_dir, device=placed, precision="fp32"),
         )
 
-    def score(self, image: Image.Image | str | os.PathLike[str]) -> PhotoScore:
-        """Score one image: a Pillow image, or the path of a file that Pillow opens.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises `Poison` for what cannot be judged.
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def score(self, image: ImageOrPath) -> PhotoScore:
+        """Return the score of one photo: the path of a file that the daemon reads, or a Pillow image.
+
+        A Pillow image is turned upright and resized as a PNG would be. Raises `Poison` for a damaged file or
+        one that is no photo, another `MaclipError` for one that cannot be read; each names the file.
         """
         return self.score_many([image])[0]
 
-    def score_many(self, images: Sequence[Image.Image | str | os.PathLike[str]]) -> list[PhotoScore]:
-        """Score several images, their views in common batches. Raises the first error there is."""
-        answers = self._engine.score([self._pixels(image) for image in images])
+    def score_many(self, images: Sequence[ImageOrPath]) -> list[PhotoScore]:
+        """Return the scores of several photos, in order; their views share batches.
+
+        All their pixels are in memory together. Raises the first error in the order of the photos.
+        """
+        protocol = self.protocol.name
+        queued = [
+            image
+            if isinstance(image, Image.Image)
+            else self._decoders().submit(Path(image), protocol, follow_link=True)
+            for image in images
+        ]
         scores = []
-        for answer in answers:
+        pixels = [
+            self._pixels(each) if isinstance(each, Image.Image) else each.result().take_pixels()
+            for each in queued
+        ]
+        for answer in self._engine.score(pixels):
             if not isinstance(answer, PhotoScore):
                 raise answer
             scores.append(answer)
         return scores
 
-    def _pixels(
-        self, image: Image.Image | str | os.PathLike[str]
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        if isinstance(image, Image.Image):
-            return np.array(self.protocol.resize(self._upright(image)))
-        try:
-            with Image.open(image) as opened:
-                return np.array(self.protocol.resize(self._upright(opened)))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise Poison(f"{os.fspath(image)} cannot be read as an image: {error}.") from None
+    def close(self) -> None:
+        """End the decoder processes; the next path starts new ones."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
-    def _upright(self, image: Image.Image) -> Image.Image:
-        return ImageOps.exif_transpose(image) if self._exif_rotation else image
+    def _decoders(self) -> DecoderPool:
+        if self._pool is None:
+            self._pool = DecoderPool(self._decoding, default_count(self._decoding))
+            weakref.finalize(self, self._pool.close)
+        return self._pool
+
+    def _pixels(self, image: Image.Image) -> Pixels:
+        with poison_on_error("image"):
+            image.load()  # a file that Pillow only opened is read now
+            orientation = orientation_of(exif_of(image)) if self._decoding.exif_rotation else None
+            picture = upright(to_rgb(image), orientation)
+        return np.array(self.protocol.resize(picture, two_steps=self._decoding.two_step_reduction))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,8 +16,6 @@ from maclip_daemon.cli.printing import agreement_tables, output
 from maclip_daemon.files.paths import expanded
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from maclip_daemon.evaluation.datasets import Dataset
     from maclip_daemon.evaluation.rated_images import RatedImage
 
@@ -119,7 +116,7 @@ def evaluate(
 
     For every metric, model and protocol: SRCC and KRCC (do scores and people put the images in the same
     order?), PLCC and RMSE (after the five-parameter logistic fit), with bootstrap intervals, for all images
-    and for each subset. One run compares several of each; every image is decoded once:
+    and for each subset. One run compares several of each; every view is encoded once:
 
     `maclip eval photos --mos mos.csv --model builtin --model rn50-openai --report out`
 
@@ -133,6 +130,7 @@ def evaluate(
     from maclip_daemon import __version__
     from maclip_daemon.evaluation.plan import Plan, carry_out
     from maclip_daemon.evaluation.rated_images import sample
+    from maclip_daemon.photos.decoder_pool import DecoderPool, default_count
 
     # For torch: threads that spin while another program computes were measured to cost four times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -151,10 +149,17 @@ def evaluate(
         precision=precision,
         upright=exif_rotation,
     )
-    with _progress(len(plan.images), quiet=call.verbosity < 0) as on_progress:
+    # As the authors' code: reduced in one step, and turned only where it is asked for.
+    decoding = settings.decoding.model_copy(
+        update={"exif_rotation": exif_rotation, "two_step_reduction": False}
+    )
+    with (
+        DecoderPool(decoding, default_count(decoding)) as pool,
+        _progress(len(plan.images), quiet=call.verbosity < 0) as on_progress,
+    ):
         outcome = carry_out(
             plan,
-            functools.partial(_load, upright=exif_rotation),
+            lambda path, size: pool.submit(path, size.name, follow_link=True).result().take_pixels(),
             settings.data_dir,
             title=f"{source.name}: agreement with human opinion",
             source=str(source),
@@ -179,21 +184,6 @@ def _rated_images(images: Path, mos: Path | None, dataset: str | None) -> tuple[
     if known is None:
         raise UsageError("Human scores are needed: give --mos FILE, or --dataset NAME.")
     return datasets.load(known.name, images), images
-
-
-def _load(path: Path, *, upright: bool) -> Image:
-    """The image as RGB. Raises `Poison` for what Pillow cannot decode, `OSError` for what cannot be read."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    from maclip_daemon.errors import Poison
-
-    try:
-        with Image.open(path) as image:
-            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
-    except UnidentifiedImageError:
-        raise Poison("is not an image that Pillow can read") from None
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Poison(f"cannot be decoded: {error}") from None
 
 
 @contextlib.contextmanager

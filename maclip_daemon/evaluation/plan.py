@@ -10,10 +10,9 @@ from typing import Literal
 
 from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.evaluation import plots, report
-from maclip_daemon.evaluation.ablations import ablations
-from maclip_daemon.evaluation.candidates import Candidate, judgements
+from maclip_daemon.evaluation.candidates import Candidate, ablations, judgements
 from maclip_daemon.evaluation.rated_images import RatedImage
-from maclip_daemon.evaluation.runner import Load, run
+from maclip_daemon.evaluation.runner import Decode, run
 from maclip_daemon.evaluation.score_cache import ScoreCache
 from maclip_daemon.evaluation.summary import Summary, summarise
 from maclip_daemon.iqa import metrics, protocols
@@ -38,7 +37,7 @@ class Plan:
     device: str = AUTO
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     upright: bool = False
-    """Whether `load` turns images by their EXIF orientation; scores of the other kind are not reused."""
+    """Whether `decode` turns images by their EXIF orientation; scores of the other kind are not reused."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Outcome:
 
 def carry_out(
     plan: Plan,
-    load: Load,
+    decode: Decode,
     data_dir: Path,
     *,
     title: str,
@@ -83,9 +82,11 @@ def carry_out(
     if folder is not None:
         plots.require_matplotlib()
         _make(folder)
-    from maclip_daemon.evaluation.feature_model import device_named, load_feature_model  # needs torch
+    from maclip_daemon.evaluation.feature_model import load_feature_model  # these need torch
+    from maclip_daemon.scoring.device import be_exact, choose_device
 
-    device = device_named(plan.device)
+    device = choose_device(plan.device)
+    be_exact(device)
     loaded = {
         name: load_feature_model(model, chosen, data_dir, device=device, precision=plan.precision)
         for name, model in resolved.items()
@@ -93,10 +94,10 @@ def carry_out(
     conditions = f"{plan.precision}, {'upright' if plan.upright else 'as stored'}"
     file = None if folder is None else folder / report.CACHE_FILE
     with ScoreCache(file, conditions) as cache:
-        scores = run(plan.images, candidates, loaded, load, cache, on_progress)
+        scores = run(plan.images, candidates, loaded, decode, cache, on_progress)
     summary = summarise(scores, resamples=plan.resamples, seed=plan.seed)
     circumstances = report.Circumstances(
-        title, source, now(), version, device, plan.precision, plan.upright, plan.resamples, plan.seed
+        title, source, now(), version, str(device), plan.precision, plan.upright, plan.resamples, plan.seed
     )
     page = None if folder is None else report.write(folder, scores, summary, circumstances)
     return Outcome(summary, circumstances, page, scores.computed)

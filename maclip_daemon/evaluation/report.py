@@ -15,7 +15,7 @@ import numpy as np
 
 from maclip_daemon.evaluation import plots
 from maclip_daemon.evaluation.report_page import Disagreement, Section, page
-from maclip_daemon.evaluation.runner import Scores
+from maclip_daemon.evaluation.runner import ScoreTable
 from maclip_daemon.evaluation.summary import WHOLE, Row, Summary, as_json
 
 SCORES_FILE = "scores.csv"
@@ -53,7 +53,7 @@ class Circumstances:
         }
 
 
-def write(folder: Path, scores: Scores, summary: Summary, circumstances: Circumstances) -> Path:
+def write(folder: Path, scores: ScoreTable, summary: Summary, circumstances: Circumstances) -> Path:
     """Write the report into a folder that exists; the path of its page, which needs no other file.
 
     Plots of an earlier report in this folder go when the new one does not name them.
@@ -73,7 +73,7 @@ def write(folder: Path, scores: Scores, summary: Summary, circumstances: Circums
     return path
 
 
-def _write_scores(path: Path, scores: Scores) -> None:
+def _write_scores(path: Path, scores: ScoreTable) -> None:
     """One line an image: path, subset, MOS, and a column for each candidate; empty where it failed."""
     columns = [" | ".join(candidate.label) for candidate in scores.by_candidate]
     values = list(scores.by_candidate.values())
@@ -86,7 +86,7 @@ def _write_scores(path: Path, scores: Scores) -> None:
             writer.writerow([image.path, image.subset, f"{image.mos:.9g}", *shown])
 
 
-def _section(folder: Path, scores: Scores, row: Row) -> Section:
+def _section(folder: Path, scores: ScoreTable, row: Row) -> Section:
     values = scores.by_candidate[row.candidate]
     finite = np.isfinite(values)
     opinions = np.array([image.mos for image in scores.images])
@@ -104,7 +104,7 @@ def _section(folder: Path, scores: Scores, row: Row) -> Section:
     return Section(title, png.read_bytes(), _disagreements(scores, row))
 
 
-def _disagreements(scores: Scores, row: Row) -> tuple[Disagreement, ...]:
+def _disagreements(scores: ScoreTable, row: Row) -> tuple[Disagreement, ...]:
     values, fit = scores.by_candidate[row.candidate], row.agreement.fit
     assert fit is not None
     opinions = np.array([image.mos for image in scores.images])

@@ -1,7 +1,7 @@
-"""The run: rated images → scores of every candidate, each image decoded once and each view encoded once.
+"""The run: rated images → scores of every candidate, each view encoded once.
 
-The features of a photo's views are shared by all metrics and ablations that look at the same views. Scores
-go to the cache as soon as they exist, so that an interrupted run goes on where it was.
+An image is decoded once for each protocol. The features of its views are shared by all metrics and ablations
+that use the same views. Scores go to the cache as soon as they exist, so that an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -15,27 +15,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from maclip_daemon.errors import MaclipError, Poison
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, NoSpace, Poison
 from maclip_daemon.evaluation.candidates import Candidate
 from maclip_daemon.evaluation.rated_images import RatedImage
 from maclip_daemon.evaluation.score_cache import ImageVersion, ScoreCache, ScoreKey, version_of
-from maclip_daemon.iqa.protocols import Protocol
+from maclip_daemon.iqa.protocols import Pixels, Protocol
 from maclip_daemon.iqa.view_grid import ViewKind
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from maclip_daemon.evaluation.feature_model import FeatureModel
 
-Load = Callable[[Path], "Image"]
-Pixels = npt.NDArray[np.uint8]
+Decode = Callable[[Path, Protocol], Pixels]
+"""An image file, decoded at the size of a protocol."""
 
 _PHOTOS_AT_ONCE = 8  # share encoder batches; twice as many are in memory, 72 MB each at 24 megapixels
-_LOADERS = 2  # decoding threads, ahead of the encoder by one round
+_DECODING_THREADS = 4  # ahead of the encoder by one round
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedImage:
     """An image that could not be scored."""
 
     path: Path
@@ -43,13 +41,13 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoreTable:
     """The outcome of a run."""
 
     images: tuple[RatedImage, ...]
     by_candidate: Mapping[Candidate, npt.NDArray[np.float64]]
     """A score for each image, in their order; NaN where it failed."""
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedImage, ...]
     computed: int
     """Scores that this run computed; the others came from the cache."""
 
@@ -62,7 +60,7 @@ class _Task:
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _Decoded:
     task: _Task
     pixels: Mapping[Protocol, Pixels]
     """At the size of each protocol."""
@@ -72,14 +70,14 @@ def run(
     images: Sequence[RatedImage],
     candidates: Sequence[Candidate],
     models: Mapping[str, FeatureModel],
-    load: Load,
+    decode: Decode,
     cache: ScoreCache,
     on_progress: Callable[[int], None] = lambda _done: None,
-) -> Scores:
+) -> ScoreTable:
     """Score every image with every candidate.
 
-    `models`: by identity, all that the candidates name. `load`: gives an image file as RGB; it raises
-    `OSError` or a `MaclipError` for one that cannot be decoded, which is then listed and left out.
+    `models`: by identity, all that the candidates name. `decode` raises a `MaclipError` for an image that
+    cannot be decoded, which is then listed and left out; `EnvironmentUnfit` and `NoSpace` end the run.
     `on_progress` gets the number of images that are done, cached ones included.
     """
     failures: dict[Path, str] = {}
@@ -87,17 +85,17 @@ def run(
     done = len(images) - len(tasks)
     on_progress(done)
     computed = 0
-    for loaded in _load_ahead(tasks, load, failures):
+    for decoded in _decode_ahead(tasks, decode, failures):
         for model in models.values():
-            computed += _score_round(loaded, model, cache, failures)
+            computed += _score_round(decoded, model, cache, failures)
         done += min(_PHOTOS_AT_ONCE, len(images) - done)
         on_progress(done)
     by_candidate = {
         candidate: np.array([_cached(image, candidate, cache) for image in images], dtype=np.float64)
         for candidate in candidates
     }
-    listed = tuple(Failure(path, reason) for path, reason in failures.items())
-    return Scores(tuple(images), by_candidate, listed, computed)
+    listed = tuple(FailedImage(path, reason) for path, reason in failures.items())
+    return ScoreTable(tuple(images), by_candidate, listed, computed)
 
 
 def _open_tasks(
@@ -117,50 +115,52 @@ def _open_tasks(
             yield _Task(image, version, missing)
 
 
-def _load_ahead(tasks: Sequence[_Task], load: Load, failures: dict[Path, str]) -> Iterator[list[_Loaded]]:
+def _decode_ahead(
+    tasks: Sequence[_Task], decode: Decode, failures: dict[Path, str]
+) -> Iterator[list[_Decoded]]:
     """Yield rounds of decoded photos; the next round decodes while the present one is scored."""
     rounds = [tasks[first : first + _PHOTOS_AT_ONCE] for first in range(0, len(tasks), _PHOTOS_AT_ONCE)]
-    with concurrent.futures.ThreadPoolExecutor(_LOADERS, "load") as pool:
-        ahead: list[concurrent.futures.Future[_Loaded | Failure]] = []
+    with concurrent.futures.ThreadPoolExecutor(_DECODING_THREADS, "decode") as pool:
+        ahead: list[concurrent.futures.Future[_Decoded | FailedImage]] = []
         for present in (*rounds, []):
-            ready, ahead = ahead, [pool.submit(_load, task, load) for task in present]
+            ready, ahead = ahead, [pool.submit(_decode, task, decode) for task in present]
             results = [future.result() for future in ready]
-            failures.update((result.path, result.reason) for result in results if isinstance(result, Failure))
+            failures.update(
+                (result.path, result.reason) for result in results if isinstance(result, FailedImage)
+            )
             if results:
-                yield [result for result in results if isinstance(result, _Loaded)]
+                yield [result for result in results if isinstance(result, _Decoded)]
 
 
-def _load(task: _Task, load: Load) -> _Loaded | Failure:
+def _decode(task: _Task, decode: Decode) -> _Decoded | FailedImage:
     path = task.image.path
     try:
-        photo = load(path)
         protocols = {candidate.protocol for candidate in task.missing}
-        pixels = {protocol: np.array(protocol.resize(photo), dtype=np.uint8) for protocol in protocols}
+        return _Decoded(task, {protocol: decode(path, protocol) for protocol in protocols})
+    except (EnvironmentUnfit, NoSpace):
+        raise  # no image's fault
     except MaclipError as error:
-        return Failure(path, str(error))
-    except OSError as error:
-        return Failure(path, f"cannot be decoded: {error}")
-    return _Loaded(task, pixels)
+        return FailedImage(path, str(error).removeprefix(f"{path}: "))
 
 
 def _score_round(
-    loaded: Sequence[_Loaded], model: FeatureModel, cache: ScoreCache, failures: dict[Path, str]
+    decoded: Sequence[_Decoded], model: FeatureModel, cache: ScoreCache, failures: dict[Path, str]
 ) -> int:
     """Score the photos of a round with all that is missing of one model; the number of new scores."""
     kinds = {
         (candidate.protocol, candidate.judgement.views)
-        for photo in loaded
+        for photo in decoded
         for candidate in photo.task.missing
         if candidate.model == model.identity
     }
     return sum(
-        _score_views(loaded, model, protocol, views, cache, failures)
+        _score_views(decoded, model, protocol, views, cache, failures)
         for protocol, views in sorted(kinds, key=lambda kind: (kind[0].name, kind[1]))
     )
 
 
 def _score_views(
-    loaded: Sequence[_Loaded],
+    decoded: Sequence[_Decoded],
     model: FeatureModel,
     protocol: Protocol,
     views: ViewKind,
@@ -168,7 +168,7 @@ def _score_views(
     failures: dict[Path, str],
 ) -> int:
     computed = 0
-    wanted = [(photo, _wanted(photo.task, model.identity, protocol, views)) for photo in loaded]
+    wanted = [(photo, _wanted(photo.task, model.identity, protocol, views)) for photo in decoded]
     wanted = [(photo, candidates) for photo, candidates in wanted if candidates]
     all_features = model.features([photo.pixels[protocol] for photo, _ in wanted], views)
     for (photo, candidates), features in zip(wanted, all_features, strict=True):

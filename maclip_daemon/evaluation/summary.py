@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from maclip_daemon.evaluation import statistics
 from maclip_daemon.evaluation.candidates import Candidate
-from maclip_daemon.evaluation.runner import Failure, Scores
+from maclip_daemon.evaluation.runner import FailedImage, ScoreTable
 from maclip_daemon.evaluation.statistics import MINIMUM_IMAGES, Agreement, Interval
 
 WHOLE = "all"
@@ -47,11 +47,11 @@ class Summary:
 
     rows: tuple[Row, ...]
     ablations: tuple[AblationRow, ...]
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedImage, ...]
     images: int
 
 
-def summarise(scores: Scores, *, resamples: int, seed: int) -> Summary:
+def summarise(scores: ScoreTable, *, resamples: int, seed: int) -> Summary:
     """Measure every candidate; subsets with fewer than ten scored images are left out."""
     opinions = np.array([image.mos for image in scores.images])
     subsets = np.array([image.subset for image in scores.images])
@@ -123,7 +123,7 @@ def _agreement(
 
 
 def _ablations(
-    scores: Scores, opinions: npt.NDArray[np.float64], resamples: int, seed: int
+    scores: ScoreTable, opinions: npt.NDArray[np.float64], resamples: int, seed: int
 ) -> list[AblationRow]:
     published = {
         (candidate.model, candidate.protocol): (candidate, values)

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
 from maclip_daemon.errors import Poison, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Pixels: TypeAlias = "NDArray[np.uint8]"
+"""RGB bytes [H, W, 3] of a photo at its protocol's size."""
 
 VIEW_SIZE = 224  # pixels; the side of a view, fixed by CLIP's towers
 _LONGEST_ENLARGED_EDGE = 1 << 15  # pixels; a 1-pixel strip must not grow to gigabytes

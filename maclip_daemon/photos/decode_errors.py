@@ -14,7 +14,7 @@ ADVICE = "Copy it again from the card or a backup."
 
 
 @contextlib.contextmanager
-def told_as_poison(what: str) -> Iterator[None]:
+def poison_on_error(what: str) -> Iterator[None]:
     """Turn whatever a decoding library raises over `what` into `Poison`.
 
     Errors of this program and `MemoryError` pass. An error of the operating system (it has an errno; a

@@ -6,13 +6,16 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.photos import spool as spools
 from maclip_daemon.processes.child import Child, Reply
 from maclip_daemon.settings import DecodingSettings
+
+if TYPE_CHECKING:
+    from maclip_daemon.iqa.protocols import Pixels
 
 CHILD_MODULE = "maclip_daemon.photos.decoder_process"
 _START_S = 30.0  # seconds; a new process may load its libraries from a cold disk
@@ -43,6 +46,20 @@ class DecodedPhoto:
     def size(self) -> int:
         """Bytes of its pixels, wherever they are."""
         return self.width * self.height * 3
+
+    def take_pixels(self) -> Pixels:
+        """Return the pixels, writable, and remove the spooled file. Raises `Transient` when it is gone."""
+        import numpy as np  # not in the daemon's parent process
+
+        shape = (self.height, self.width, 3)
+        if self.spooled is None:
+            return np.frombuffer(bytearray(self.pixels or b""), np.uint8).reshape(shape)
+        try:
+            return np.fromfile(self.spooled, np.uint8).reshape(shape)
+        except (OSError, ValueError):
+            raise errors.Transient(f"The decoded pixels in {self.spooled} are gone. Try again.") from None
+        finally:
+            self.discard()
 
     def discard(self) -> None:
         """Remove the spooled pixels, if there are any."""
@@ -90,9 +107,11 @@ class Decoder:
         """The decoder's process id, or None while there is none."""
         return self._child.pid
 
-    def decode(self, path: Path, known_hash: str | None = None) -> DecodedPhoto:
-        """Decode one photo. `known_hash`: the library's `pixel_hash` of it, to recognise its picture by.
+    def decode(self, path: Path, known_hash: str | None = None, *, follow_link: bool = False) -> DecodedPhoto:
+        """Decode one photo.
 
+        `known_hash`: the library's `pixel_hash` of it, to recognise its picture by. `follow_link`: decode the
+        target of a symbolic link, for paths that a person named; the daemon follows none.
         Raises `Poison` (damaged, no photo, too large), `FileChanged`, `NoSpace`, or `Transient` (it cannot
         be read); `ChildTimedOut` and `ChildDied` when the decoder was stopped or crashed over it, after
         which the next photo gets a new process. Every message names the photo.
@@ -102,7 +121,8 @@ class Decoder:
         try:
             reply = self._child.request(
                 {
-                    "path": os.fspath(path),
+                    "path": os.path.realpath(path) if follow_link else os.fspath(path),
+                    "name": path.name,
                     "spool_path": os.fspath(spooled),
                     "former_hash": known_hash is not None and ":" not in known_hash,
                 },

@@ -24,23 +24,22 @@ _MALLOC_ARENAS = -8  # M_ARENA_MAX of glibc's mallopt(3)
 
 
 def main() -> None:
-    """Serve `{"path", "spool_path", "former_hash"}` requests with the configuration of `decoder.Decoder`."""
+    """Serve `{"path", "name", "spool_path", "former_hash"}`, with the configuration of `decoder.Decoder`."""
     configuration = child_server.configuration()
     limit_memory(configuration["memory_mb"])
     # Imported under the limits, and after the thread counts are set: libraries read those when they load.
     from maclip_daemon.iqa import protocols
     from maclip_daemon.photos import decoding, regular_file, spool
-    from maclip_daemon.photos.pixel_hash import strips
+    from maclip_daemon.photos.picture_identity import strips
 
     protocol = protocols.parse(configuration["protocol"])
 
     def handle(header: Header, _payload: bytes) -> tuple[Header, bytes]:
         limit_processor_time(configuration["timeout_s"])
-        path: str = header["path"]
-        with regular_file.opened(path) as file:
+        with regular_file.opened(header["path"]) as file:
             decoded = decoding.decode(
                 file,
-                path,
+                header["name"],
                 protocol,
                 max_megapixels=configuration["max_megapixels"],
                 exif_rotation=configuration["exif_rotation"],

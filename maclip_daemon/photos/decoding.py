@@ -12,15 +12,13 @@ from PIL import Image
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa.protocols import Protocol
-from maclip_daemon.photos.capture_time import taken_at
-from maclip_daemon.photos.colour import to_rgb
-from maclip_daemon.photos.decode_errors import told_as_poison
+from maclip_daemon.photos.camera_raw import decode_raw
+from maclip_daemon.photos.decode_errors import poison_on_error
+from maclip_daemon.photos.exif import exif_of, orientation_of, taken_at
 from maclip_daemon.photos.formats import Family, family_of
-from maclip_daemon.photos.jpeg_identity import identity_of
-from maclip_daemon.photos.orientation import UprightPicture, orientation_of, upright, upright_size
-from maclip_daemon.photos.pixel_hash import pixel_hash
-from maclip_daemon.photos.raw_previews import decode_raw
-from maclip_daemon.photos.stills import Enough, decode_still, exif_of
+from maclip_daemon.photos.picture_identity import jpeg_hash, pixel_hash
+from maclip_daemon.photos.stills import Enough, decode_still
+from maclip_daemon.photos.upright_picture import UprightPicture, to_rgb, upright, upright_size
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class Decoded:
     """Pixels of the photo itself, upright."""
     photo_height: int
     pixel_hash: str
-    """Of the coded picture of a JPEG or of a RAW's JPEG preview (`jpeg_identity`); of the upright RGB pixels
-    before the protocol's resize for everything else.
+    """Of the coded picture of a JPEG or of a RAW's JPEG preview, else of the upright RGB pixels before the
+    protocol's resize (`picture_identity`).
     """
     former_hash: str | None
     """What earlier versions had for `pixel_hash`, where it is another and was asked for."""
@@ -76,7 +74,7 @@ def decode(
         if picture.jpeg is None:
             identity, former = pixel_hash(picture.image), None
         else:
-            identity = identity_of(picture.jpeg, picture.orientation)
+            identity = jpeg_hash(picture.jpeg, picture.orientation)
             former = _former_hash(picture.jpeg, picture.orientation) if former_hash else None
         return Decoded(
             image=protocol.resize(picture.image, two_steps=in_blocks),
@@ -94,12 +92,12 @@ def _still(
     stored = decode_still(file, family, max_megapixels, enough)
     exif = exif_of(stored.image)
     orientation = orientation_of(exif) if exif_rotation else None
-    with told_as_poison("picture"):
+    with poison_on_error("picture"):
         image = upright(to_rgb(stored.image), orientation)
     width, height = upright_size(stored.width, stored.height, orientation)
     return UprightPicture(image, width, height, taken_at(exif), stored.jpeg, orientation)
 
 
 def _former_hash(jpeg: bytes, orientation: int | None) -> str:
-    with told_as_poison("picture"), Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+    with poison_on_error("picture"), Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
         return pixel_hash(upright(to_rgb(image), orientation))

@@ -16,6 +16,8 @@ class Family(enum.Enum):
     STILL = "JPEG, PNG, TIFF or WebP"
     HEIF = "HEIC, HEIF or AVIF"
     RAW = "camera RAW"
+    BITMAP = "BMP"
+    """No photo: the daemon leaves it alone. Evaluation data sets (TID2013, PIPAL) are published in it."""
 
 
 _STILL = ("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "tif", "tiff", "webp")
@@ -30,8 +32,9 @@ SUFFIXES: dict[str, Family] = (
 
 
 def family_of(name: str) -> Family | None:
-    """The family of readers for a file of this name, or None when it is no photo."""
-    return SUFFIXES.get(suffix_of(name))
+    """Return the family of readers for a file of this name; None when its suffix is not known."""
+    suffix = suffix_of(name)
+    return Family.BITMAP if suffix == ".bmp" else SUFFIXES.get(suffix)
 
 
 def is_photo(name: str) -> bool:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import pillow_heif
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.photos import jpeg_structure
-from maclip_daemon.photos.capture_time import EXIF_ERRORS
-from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, told_as_poison
+from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error
 from maclip_daemon.photos.formats import Family
 
 # Two threads: more win little, and each reserves address space, of which a decoder has a limited amount.
@@ -24,9 +23,11 @@ Image.MAX_IMAGE_PIXELS = None  # the limit is `check_pixels`, from the settings
 FAMILIES = {
     **dict.fromkeys(("JPEG", "MPO", "PNG", "TIFF", "WEBP"), Family.STILL),
     **dict.fromkeys(("HEIF", "AVIF"), Family.HEIF),
+    "BMP": Family.BITMAP,
 }
-"""Pillow's formats that count as photos, by family."""
-_OPENERS = [name for name in FAMILIES if name != "MPO"]  # Pillow's JPEG reader opens MPO (multi-picture)
+"""The families of Pillow's formats."""
+# Pillow's JPEG reader opens MPO (multi-picture). Photos are never opened as BMP: one more door to attack.
+_OPENERS = [name for name in FAMILIES if name not in ("MPO", "BMP")]
 _SIGNATURES = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
 _DNG_VERSION = 50706  # the TIFF tag that makes a DNG; its first picture may be a mere thumbnail
 
@@ -63,19 +64,19 @@ def decode_still(
     if not head:
         raise Poison(f"it is empty. {ADVICE}")
     jpeg = None
-    with told_as_poison(f"{_kind(head)} data"):
+    with poison_on_error(f"{_kind(head)} data"):
         if head.startswith(b"\xff\xd8\xff"):
             jpeg = file.read()
             check_jpeg(jpeg)
             file = io.BytesIO(jpeg)
-        image = _open(file, head)
+        image = _open(file, head, family)
         _check_family(image, family)
         width, height = image.size
         check_pixels(width, height, max_megapixels)
         if image.format == "PNG":
             image.verify()  # the checksums, which decoding does not look at; it uses the image up
             file.seek(0)
-            image = _open(file, head)
+            image = _open(file, head, family)
         if jpeg is not None and enough is not None:
             image.draft(None, enough(width, height))
         image.load()
@@ -97,10 +98,10 @@ def identify(head: BinaryIO) -> str | None:
         return None
 
 
-def _open(file: BinaryIO, head: bytes) -> Image.Image:
+def _open(file: BinaryIO, head: bytes, family: Family) -> Image.Image:
     """Open with our formats only: every other reader of Pillow is one more door to attack."""
     try:
-        return Image.open(file, formats=_OPENERS)
+        return Image.open(file, formats=["BMP"] if family is Family.BITMAP else _OPENERS)
     except UnidentifiedImageError:
         kind = _kind(head)
         if kind == "picture":
@@ -136,13 +137,3 @@ def _kind(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         return "AVIF" if head[8:12] in (b"avif", b"avis") else "HEIC"
     return "picture"
-
-
-def exif_of(image: Image.Image) -> Image.Exif | None:
-    """The EXIF of an opened image; None when there is none or it is too damaged to read."""
-    try:
-        exif = image.getexif()
-        exif.get(ExifTags.Base.Orientation)
-    except EXIF_ERRORS:
-        return None
-    return exif

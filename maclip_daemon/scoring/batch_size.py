@@ -35,7 +35,7 @@ class BatchSize:
         """For the next batch."""
         return self._views
 
-    def note(self, views: int, seconds: float) -> None:
+    def record(self, views: int, seconds: float) -> None:
         """Learn how long a batch of so many views of 224×224 took."""
 
     def shrink(self, tried: int) -> None:
@@ -65,7 +65,7 @@ class BatchSearch(BatchSize):
             return self._views
         return min(self._trials, key=lambda size: len(self._trials[size]))
 
-    def note(self, views: int, seconds: float) -> None:
+    def record(self, views: int, seconds: float) -> None:
         """Count a trial; batches of other sizes (the rest of some work) say nothing."""
         if self._settled or views not in self._trials:
             return

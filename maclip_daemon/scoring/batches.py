@@ -6,14 +6,11 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.protocols import VIEW_SIZE, Pixels
 from maclip_daemon.iqa.view_grid import ViewKind, view_count
 
 VIEW_PIXELS = VIEW_SIZE * VIEW_SIZE
 MOST_VIEWS = 80  # of 224×224 in batches that are computed side by side: their activations take some GB
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 @dataclass

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from maclip_daemon.errors import ConfigurationError, EnvironmentUnfit
 from maclip_daemon.iqa.encoder import Precision
+from maclip_daemon.iqa.protocols import Pixels
 
 _CPU_FLAGS_WITH_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 _OUT_OF_MEMORY_WORDS = (
@@ -35,7 +35,7 @@ def choose_device(wanted: str) -> torch.device:
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise ConfigurationError(f"scoring.device: {wanted!r} is not auto, cpu, cuda, cuda:N or mps.")
+        raise ConfigurationError(f"There is no device {wanted!r}. Choose auto, cpu, cuda, cuda:N or mps.")
     here = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
@@ -43,8 +43,8 @@ def choose_device(wanted: str) -> torch.device:
     }
     if not here[device.type]:
         raise EnvironmentUnfit(
-            f"This machine offers no device {wanted!r} to PyTorch {torch.__version__}. "
-            "Set scoring.device to auto, or check the driver with `maclip doctor`."
+            f"PyTorch {torch.__version__} finds no device {wanted!r} on this machine. "
+            "Choose auto or cpu, or check the driver with `maclip doctor`."
         )
     return device
 
@@ -96,7 +96,7 @@ def limit_memory(device: torch.device, most_mib: int) -> None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, (most_mib << 20) / total), device)
 
 
-def upload(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], device: torch.device) -> Tensor:
+def upload(pixels: Pixels, device: torch.device) -> Tensor:
     """Bytes of pixels on the device, on their way there through page-locked memory.
 
     As bytes they are a quarter of the floats that the encoder sees; the views, which overlap, are cut there.

@@ -20,10 +20,10 @@ from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import loading
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
 from maclip_daemon.iqa.photo_score import PhotoScore
+from maclip_daemon.iqa.protocols import Pixels
 from maclip_daemon.processes import child_server
 from maclip_daemon.processes.frames import Header
 from maclip_daemon.scoring.batch_size import search_for
-from maclip_daemon.scoring.batches import Pixels
 from maclip_daemon.scoring.device import (
     be_exact,
     choose_device,
@@ -60,7 +60,7 @@ def build_engine(configuration: Header) -> Engine:
     )
 
 
-class Handler:
+class ScoringServer:
     """Answers requests; the model is loaded by the first one."""
 
     def __init__(self, configuration: Header) -> None:
@@ -135,4 +135,4 @@ def _end_at_once(error: RuntimeError) -> NoReturn:
 
 
 if __name__ == "__main__":
-    child_server.serve(Handler(child_server.configuration()))
+    child_server.serve(ScoringServer(child_server.configuration()))

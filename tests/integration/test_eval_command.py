@@ -119,7 +119,7 @@ def test_images_that_cannot_be_scored_are_named_and_the_exit_code_is_one(place: 
     (place / "images" / "s0_04.png").write_bytes(b"not a picture")
     done = _run(place)
     assert done.returncode == 1
-    assert "failed: images/s0_04.png: is not an image that Pillow can read" in done.stderr
+    assert "failed: images/s0_04.png: it is not a photo: its content is" in done.stderr
     assert f" {COUNT - 1} " in done.stdout.splitlines()[1]
 
 

@@ -20,7 +20,7 @@ from maclip_daemon.settings import ScoringSettings
 LOST_DEVICE = """
 from maclip_daemon.processes import child_server
 from maclip_daemon.iqa.encoder import Encoder
-from maclip_daemon.scoring.scoring_process import Handler
+from maclip_daemon.scoring.scoring_process import ScoringServer
 
 works = Encoder.encode
 
@@ -31,7 +31,7 @@ def encode(self, views):
 
 configuration = {"views_that_break_it": %d}
 Encoder.encode = encode
-child_server.serve(Handler(child_server.configuration()))
+child_server.serve(ScoringServer(child_server.configuration()))
 """
 
 

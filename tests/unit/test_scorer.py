@@ -12,6 +12,7 @@ import maclip_daemon
 from maclip_daemon.errors import Poison, UsageError
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
+from maclip_daemon.settings import DecodingSettings
 
 
 @pytest.fixture(scope="module")
@@ -30,29 +31,40 @@ def test_importing_the_package_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_an_image_and_its_file_have_the_same_score(model: str, image: Image.Image, tmp_path: Path) -> None:
+def test_an_image_has_a_score_at_the_models_own_size(model: str, image: Image.Image) -> None:
     scorer = maclip_daemon.Scorer(model, precision="fp32")
-    image.save(tmp_path / "a.png")
     score = scorer.score(image)
     assert isinstance(score, maclip_daemon.Score)
-    assert scorer.score(tmp_path / "a.png") == score
-    assert scorer.score(str(tmp_path / "a.png")).views == 5
+    assert (score.views, score.width, score.height) == (5, 448, 448)
     assert scorer.protocol.name == "spaq448"
+    assert scorer.score_many([image, image])[1].score == pytest.approx(score.score, abs=1e-6)
 
 
-def test_a_photo_is_turned_upright_unless_parity_is_wanted(
+def test_an_image_is_turned_upright_unless_the_authors_numbers_are_wanted(
     model: str, image: Image.Image, tmp_path: Path
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn a quarter clockwise
     image.save(tmp_path / "turned.png", exif=exif)
     upright = maclip_daemon.Scorer(model, protocol="native", precision="fp32")
-    as_stored = maclip_daemon.Scorer(model, protocol="native", precision="fp32", exif_rotation=False)
-    assert (upright.score(tmp_path / "turned.png").width, as_stored.score(tmp_path / "turned.png").width) == (
-        300,
-        400,
-    )
-    assert as_stored.score(tmp_path / "turned.png") == as_stored.score(image)
+    decoding = DecodingSettings(exif_rotation=False)
+    as_stored = maclip_daemon.Scorer(model, protocol="native", precision="fp32", decoding=decoding)
+    with Image.open(tmp_path / "turned.png") as turned:
+        assert (upright.score(turned).width, as_stored.score(turned).width) == (300, 400)
+        assert as_stored.score(turned) == as_stored.score(image)
+
+
+def test_a_large_image_is_reduced_in_two_steps_unless_the_authors_numbers_are_wanted(
+    model: str, image: Image.Image
+) -> None:
+    large = image.resize((2600, 1950))
+    as_the_authors = DecodingSettings(two_step_reduction=False)
+    scorers = [
+        maclip_daemon.Scorer(model, protocol="long-edge-400", precision="fp32", decoding=decoding)
+        for decoding in (DecodingSettings(), None, as_the_authors)
+    ]
+    given, default, one_step = (scorer.score(large).score for scorer in scorers)
+    assert given == default != one_step
 
 
 def test_metrics_with_parameters_of_ones_own(model: str, image: Image.Image) -> None:
@@ -62,10 +74,14 @@ def test_metrics_with_parameters_of_ones_own(model: str, image: Image.Image) -> 
     assert other.score != default.score
 
 
-def test_what_is_no_image_is_named(model: str, tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"no image")
-    with pytest.raises(Poison, match=r"a\.jpg cannot be read"):
-        maclip_daemon.Scorer(model).score(tmp_path / "a.jpg")
+def test_an_image_whose_file_is_cut_off_is_refused(model: str, image: Image.Image, tmp_path: Path) -> None:
+    image.save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:5000])
+    with (
+        Image.open(tmp_path / "a.png") as cut_off,
+        pytest.raises(Poison, match="the image is damaged or cut off"),
+    ):
+        maclip_daemon.Scorer(model).score(cut_off)
 
 
 def test_names_that_mean_nothing_are_refused_at_once(model: str) -> None:

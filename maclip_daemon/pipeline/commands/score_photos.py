@@ -5,8 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import os
-import queue
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,8 +16,8 @@ from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import scan
 from maclip_daemon.iqa import protocols
 from maclip_daemon.iqa.photo_score import PhotoScore, ScoringConfig
-from maclip_daemon.photos import spool
-from maclip_daemon.photos.decoder import DecodedPhoto, Decoder
+from maclip_daemon.photos.decoder import DecodedPhoto
+from maclip_daemon.photos.decoder_pool import DecoderPool
 from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.pipeline import worker_count
 from maclip_daemon.scoring.scorer_client import PixelBlock, ScorerClient
@@ -53,13 +51,15 @@ def score(files: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]
     """Yield one object for each photo, in order: the contract of `maclip score --json`."""
     client = ScorerClient(settings.scoring, settings.data_dir)
     identity = client.identity()
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="maclip-spool-")))
-        spool.clean(folder)
-        stack.callback(client.close)
-        decode = stack.enter_context(decoding(settings, identity.protocol, folder))
+    count = worker_count.decoders(settings.decoding, worker_count.cores())
+    with DecoderPool(settings.decoding, count) as pool, contextlib.closing(client):
         remaining = iter(files)
         size = photos_together(settings, identity.protocol)
+
+        def decode(path: Path) -> tuple[Path, concurrent.futures.Future[DecodedPhoto]]:
+            # The person who named it may have gone through links; the decoder follows none.
+            return path, pool.submit(path.parent.resolve() / path.name, identity.protocol)
+
         # One batch is decoded while the one before it is scored.
         ahead = [decode(path) for path in islice(remaining, size)]
         while ahead:
@@ -77,40 +77,12 @@ def photos_together(settings: Settings, protocol: str) -> int:
     return max(1, min(settings.scoring.batch_photos, room))
 
 
-@contextlib.contextmanager
-def decoding(settings: Settings, protocol: str, folder: Path) -> Iterator[Any]:
-    """Give a function that decodes a photo in one of several processes: path → (path, future)."""
-    count = worker_count.decoders(settings.decoding, worker_count.cores())
-    idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
-    decoders = [Decoder(settings.decoding, protocol, folder) for _ in range(count)]
-    for decoder in decoders:
-        idle.put(decoder)
-
-    def decode(path: Path) -> DecodedPhoto | MaclipError:
-        decoder = idle.get()
-        try:
-            # The person who named it may have gone through links; the decoder follows none.
-            return decoder.decode(path.parent.resolve() / path.name)
-        except MaclipError as error:
-            return error
-        finally:
-            idle.put(decoder)
-
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        try:
-            yield lambda path: (path, pool.submit(decode, path))
-        finally:
-            pool.shutdown(cancel_futures=True)
-            for decoder in decoders:
-                decoder.close()
-
-
 def _score_batch(
-    batch: Sequence[tuple[Path, concurrent.futures.Future[DecodedPhoto | MaclipError]]],
+    batch: Sequence[tuple[Path, concurrent.futures.Future[DecodedPhoto]]],
     client: ScorerClient,
     identity: ScoringConfig,
 ) -> Iterator[dict[str, Any]]:
-    decoded = [(path, future.result()) for path, future in batch]
+    decoded = [(path, _decoded(future)) for path, future in batch]
     photos = [photo for _, photo in decoded if isinstance(photo, DecodedPhoto)]
     blocks = [PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height) for photo in photos]
     answers = iter(_answers(client, blocks))
@@ -119,6 +91,13 @@ def _score_batch(
     for path, outcome in decoded:
         result = outcome if isinstance(outcome, MaclipError) else next(answers)
         yield _row(path, result, identity)
+
+
+def _decoded(future: concurrent.futures.Future[DecodedPhoto]) -> DecodedPhoto | MaclipError:
+    try:
+        return future.result()
+    except MaclipError as error:
+        return error
 
 
 def _answers(client: ScorerClient, blocks: list[PixelBlock]) -> list[PhotoScore | MaclipError]:

@@ -2,27 +2,32 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from maclip_daemon.errors import EnvironmentUnfit, ModelUnavailable, UsageError
+from maclip_daemon.errors import EnvironmentUnfit, ModelUnavailable, Poison, UsageError
 from maclip_daemon.evaluation.plan import Outcome, Plan, carry_out
 from maclip_daemon.evaluation.rated_images import RatedImage
+from maclip_daemon.evaluation.runner import Decode
+from maclip_daemon.iqa.protocols import Pixels, Protocol
 
 
-def _load(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
+def _decode(path: Path, protocol: Protocol) -> Pixels:
+    try:
+        with Image.open(path) as image:
+            return np.array(protocol.resize(image))
+    except OSError as error:
+        raise Poison(f"{path}: it is damaged") from error
 
 
-def _carry_out(plan: Plan, folder: Path | None, load: Callable[[Path], Image.Image] = _load) -> Outcome:
+def _carry_out(plan: Plan, folder: Path | None, decode: Decode = _decode) -> Outcome:
     return carry_out(
         plan,
-        load,
+        decode,
         Path("no-models-here"),
         title="Agreement <of> mos.csv",
         source="mos.csv",
@@ -100,23 +105,23 @@ def test_auto_is_the_protocol_of_the_model(checkpoint: Path, make_images) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "kind", "said"),
+    ("changes", "kind", "text"),
     [
         ({"metrics": ("brisque",)}, UsageError, "no metric 'brisque'"),
         ({"protocols": ("huge",)}, UsageError, "no protocol 'huge'"),
         ({"device": "tpu"}, UsageError, "no device 'tpu'"),
-        ({"device": "cuda:99"}, EnvironmentUnfit, "no cuda:99"),
+        ({"device": "cuda:99"}, EnvironmentUnfit, "no device 'cuda:99'"),
         ({"models": ("nothing",)}, UsageError, "no model 'nothing'"),
         ({"models": ("file:/nowhere.pt",)}, ModelUnavailable, "/nowhere.pt does not exist"),
     ],
 )
-def test_wrong_names_are_said_before_any_image_is_opened(
-    checkpoint: Path, make_images, changes: dict[str, object], kind: type[Exception], said: str
+def test_wrong_names_are_refused_before_any_image_is_decoded(
+    checkpoint: Path, make_images, changes: dict[str, object], kind: type[Exception], text: str
 ) -> None:
-    def never(path: Path) -> Image.Image:
+    def never(path: Path, _protocol: Protocol) -> Pixels:
         raise AssertionError(path)
 
-    with pytest.raises(kind, match=re.escape(said)):
+    with pytest.raises(kind, match=re.escape(text)):
         _carry_out(_plan(make_images(10), checkpoint, **changes), None, never)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from maclip_daemon.evaluation import report
 from maclip_daemon.evaluation.candidates import Candidate, judgements
 from maclip_daemon.evaluation.rated_images import RatedImage
-from maclip_daemon.evaluation.runner import Scores
+from maclip_daemon.evaluation.runner import ScoreTable
 from maclip_daemon.evaluation.summary import summarise
 from maclip_daemon.iqa import metrics, protocols
 
@@ -27,7 +27,7 @@ def write_report(folder: Path, *names: str, constant: bool = False) -> None:
         else np.arange(COUNT) + generator.normal(0, 1, COUNT)
         for judgement in judgements([metrics.parse(name) for name in names])
     }
-    scores = Scores(images, columns, (), 0)
+    scores = ScoreTable(images, columns, (), 0)
     when = datetime(2026, 1, 1, tzinfo=UTC)
     circumstances = report.Circumstances("title", "mos.csv", when, "1", "cpu", "fp32", False, 0, 0)
     report.write(folder, scores, summarise(scores, resamples=0, seed=0), circumstances)

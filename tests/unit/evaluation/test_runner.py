@@ -7,30 +7,35 @@ import pytest
 import torch
 from PIL import Image
 
-from maclip_daemon.errors import Poison
-from maclip_daemon.evaluation import feature_model
-from maclip_daemon.evaluation.ablations import ablations
-from maclip_daemon.evaluation.candidates import Candidate, Judgement, judgements
+from maclip_daemon.errors import NoSpace, Poison
+from maclip_daemon.evaluation.candidates import Candidate, Judgement, ablations, judgements
 from maclip_daemon.evaluation.feature_model import FeatureModel, load_feature_model
 from maclip_daemon.evaluation.rated_images import RatedImage
 from maclip_daemon.evaluation.runner import run
 from maclip_daemon.evaluation.score_cache import ScoreCache
 from maclip_daemon.iqa import metrics, protocols
 from maclip_daemon.iqa.models import catalogue
-from maclip_daemon.iqa.protocols import Protocol
+from maclip_daemon.iqa.protocols import Pixels, Protocol
+from maclip_daemon.photos import regular_file
+from maclip_daemon.photos.decoding import decode
+from maclip_daemon.scoring.batch_size import BatchSize
 
 ALL = judgements([metrics.parse(name) for name in metrics.METRICS], ablations())
 GOLDEN = Path(__file__).parents[3] / "../shared/golden"
 
 
-def _load(path: Path) -> Image.Image:
-    with Image.open(path) as image:
-        return image.convert("RGB")
+def decode_in_process(path: Path, protocol: Protocol) -> Pixels:
+    """Decode as the evaluation does, without a process: as stored, in one step."""
+    with regular_file.opened(str(path.resolve())) as file:
+        found = decode(file, path.name, protocol, max_megapixels=100, exif_rotation=False, two_steps=False)
+    return np.array(found.image)
 
 
 def _model(checkpoint: Path, chosen: list[Judgement] = ALL) -> FeatureModel:
     resolved = catalogue.resolve(f"file:{checkpoint}", checkpoint.parent)
-    return load_feature_model(resolved, chosen, checkpoint.parent, device="cpu", precision="fp32")
+    return load_feature_model(
+        resolved, chosen, checkpoint.parent, device=torch.device("cpu"), precision="fp32"
+    )
 
 
 def _candidates(
@@ -43,10 +48,10 @@ def _candidates(
 
 
 class Counting:
-    """A loader and a feature extractor that count."""
+    """A decoder and a feature extractor that count."""
 
     def __init__(self, model: FeatureModel, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.loads: list[Path] = []
+        self.decoded: list[tuple[Path, str]] = []
         self.encoded: list[tuple[int, str]] = []
         features = model.features
 
@@ -56,12 +61,12 @@ class Counting:
 
         monkeypatch.setattr(model, "features", counted)
 
-    def load(self, path: Path) -> Image.Image:
-        self.loads.append(path)
-        return _load(path)
+    def decode(self, path: Path, protocol: Protocol) -> Pixels:
+        self.decoded.append((path, protocol.name))
+        return decode_in_process(path, protocol)
 
 
-def test_every_image_is_decoded_once_and_every_kind_of_view_encoded_once(
+def test_every_image_is_decoded_once_a_protocol_and_every_kind_of_view_encoded_once(
     checkpoint: Path, make_images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = make_images(10)
@@ -69,8 +74,9 @@ def test_every_image_is_decoded_once_and_every_kind_of_view_encoded_once(
     counting = Counting(model, monkeypatch)
     candidates, by_name = _candidates(model, ALL, "native", "agiqa224")
     with ScoreCache() as cache:
-        scores = run(images, candidates, by_name, counting.load, cache)
-    assert sorted(counting.loads) == sorted(image.path for image in images)
+        scores = run(images, candidates, by_name, counting.decode, cache)
+    expected = [(image.path, name) for image in images for name in ("native", "agiqa224")]
+    assert sorted(counting.decoded) == sorted(expected)
     photos = {kind: sum(n for n, k in counting.encoded if k == kind) for kind in ("crops", "whole")}
     assert photos == {"crops": 20, "whole": 20}  # ten images under two protocols, for 16 judgements
     assert scores.computed == 10 * len(candidates)
@@ -90,24 +96,24 @@ def test_an_interrupted_run_goes_on_and_computes_only_what_is_missing(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), ScoreCache(file) as cache:
-        run(images, candidates, by_name, _load, cache, interrupt)
-    loads: list[Path] = []
+        run(images, candidates, by_name, decode_in_process, cache, interrupt)
+    decoded: list[Path] = []
     progress: list[int] = []
     with ScoreCache(file) as cache:
         scores = run(
             images,
             candidates,
             by_name,
-            lambda path: loads.append(path) or _load(path),
+            lambda path, protocol: decoded.append(path) or decode_in_process(path, protocol),
             cache,
             progress.append,
         )
-    assert scores.computed == len(loads) == 12
+    assert scores.computed == len(decoded) == 12
     assert (progress[0], progress[-1]) == (8, 20)
     names = [json.loads(line)["image"] for line in file.read_text().splitlines()]
     assert len(names) == len(set(names)) == 20
     with ScoreCache() as cache:
-        whole = run(images, candidates, by_name, _load, cache)
+        whole = run(images, candidates, by_name, decode_in_process, cache)
     assert scores.by_candidate[candidates[0]] == pytest.approx(whole.by_candidate[candidates[0]], abs=1e-6)
 
 
@@ -116,8 +122,8 @@ def test_a_changed_image_is_scored_again(checkpoint: Path, make_images, tmp_path
     candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
     for computed in (10, 1):
         with ScoreCache(tmp_path / "scores.jsonl") as cache:
-            assert run(images, candidates, by_name, _load, cache).computed == computed
-        _load(images[3].path).rotate(180).save(images[3].path)
+            assert run(images, candidates, by_name, decode_in_process, cache).computed == computed
+        Image.open(images[3].path).rotate(180).save(images[3].path)
 
 
 def test_a_changed_parameter_is_another_score(checkpoint: Path, make_images, tmp_path: Path) -> None:
@@ -128,7 +134,7 @@ def test_a_changed_parameter_is_another_score(checkpoint: Path, make_images, tmp
     for judgement in (ALL[0], changed):
         candidates, by_name = _candidates(model, [judgement], "native")
         with ScoreCache(tmp_path / "scores.jsonl") as cache:
-            assert run(images, candidates, by_name, _load, cache).computed == 10
+            assert run(images, candidates, by_name, decode_in_process, cache).computed == 10
 
 
 def test_images_that_fail_are_listed_and_the_others_are_scored(checkpoint: Path, make_images) -> None:
@@ -139,10 +145,10 @@ def test_images_that_fail_are_listed_and_the_others_are_scored(checkpoint: Path,
     Image.new("RGB", (40_000, 1)).save(images[7].path)
     candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
     with ScoreCache() as cache:
-        scores = run(images, candidates, by_name, _load, cache)
+        scores = run(images, candidates, by_name, decode_in_process, cache)
     reasons = {failure.path: failure.reason for failure in scores.failures}
     assert set(reasons) == {images[2].path, images[5].path, images[7].path}
-    assert "cannot be decoded" in reasons[images[2].path]
+    assert "not a photo" in reasons[images[2].path]
     assert "No such file" in reasons[images[5].path]
     assert "too narrow" in reasons[images[7].path]
     missing = np.isnan(scores.by_candidate[candidates[0]])
@@ -163,32 +169,39 @@ def test_a_score_that_is_not_finite_fails_that_image_alone(
     monkeypatch.setattr(model, "features", poisoned)
     candidates, by_name = _candidates(model, ALL[:1], "native")
     with ScoreCache() as cache:
-        scores = run(images, candidates, by_name, _load, cache)
+        scores = run(images, candidates, by_name, decode_in_process, cache)
     assert [failure.path for failure in scores.failures] == [images[0].path, images[8].path]
 
 
-def test_photos_of_many_views_and_of_few_share_batches_without_mixing(
-    checkpoint: Path, make_images, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_of_many_views_and_of_few_share_batches_without_mixing(checkpoint: Path, make_images) -> None:
     images = [*make_images(3), *make_images(2, size=(608, 480), subset="large"), *make_images(1)]
     model = _model(checkpoint, ALL[:1])
-    photos = [np.array(_load(image.path)) for image in images]
+    photos = [decode_in_process(image.path, protocols.parse("native")) for image in images]
     alone = [model.features([photo], "crops")[0] for photo in photos]
-    monkeypatch.setattr(feature_model, "_VIEWS_AT_ONCE", 5)
+    model._extractor.batch = BatchSize(5)
     together = model.features(photos, "crops")
     assert [len(features) for features in together] == [2, 2, 2, 13, 13, 2]
     for left, right in zip(together, alone, strict=True):
         assert torch.allclose(left, right, atol=1e-5)
 
 
-def test_a_loader_may_raise_poison(checkpoint: Path, make_images) -> None:
-    def load(path: Path) -> Image.Image:
-        raise Poison("is a moving picture")
+def test_a_reason_does_not_repeat_the_path(checkpoint: Path, make_images) -> None:
+    def refuse(path: Path, protocol: Protocol) -> Pixels:
+        raise Poison(f"{path}: it is a moving picture")
 
     candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
     with ScoreCache() as cache:
-        scores = run(make_images(10), candidates, by_name, load, cache)
-    assert {failure.reason for failure in scores.failures} == {"is a moving picture"}
+        scores = run(make_images(10), candidates, by_name, refuse, cache)
+    assert {failure.reason for failure in scores.failures} == {"it is a moving picture"}
+
+
+def test_a_machine_that_cannot_decode_ends_the_run(checkpoint: Path, make_images) -> None:
+    def refuse(path: Path, protocol: Protocol) -> Pixels:
+        raise NoSpace("The disk is full.")
+
+    candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
+    with ScoreCache() as cache, pytest.raises(NoSpace):
+        run(make_images(10), candidates, by_name, refuse, cache)
 
 
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden checkpoint lies outside of the repository")
@@ -202,7 +215,7 @@ def test_scores_and_ablations_equal_what_the_authors_code_measured() -> None:
     ]
     candidates, by_name = _candidates(_model(GOLDEN / "checkpoint.pt", chosen), chosen, "native")
     with ScoreCache() as cache:
-        scores = run(images, candidates, by_name, _load, cache)
+        scores = run(images, candidates, by_name, decode_in_process, cache)
     columns = {candidate.label[0]: column for candidate, column in scores.by_candidate.items()}
     for number, image in enumerate(images):
         golden = expected[image.path.name]

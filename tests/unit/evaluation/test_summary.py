@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from maclip_daemon.evaluation.ablations import ablations
-from maclip_daemon.evaluation.candidates import Candidate, judgements
+from maclip_daemon.evaluation.candidates import Candidate, ablations, judgements
 from maclip_daemon.evaluation.rated_images import RatedImage
-from maclip_daemon.evaluation.runner import Failure, Scores
+from maclip_daemon.evaluation.runner import FailedImage, ScoreTable
 from maclip_daemon.evaluation.summary import WHOLE, Summary, as_json, summarise, warnings
 from maclip_daemon.iqa import metrics, protocols
 
 NATIVE = protocols.parse("native")
 
 
-def _scores(count: int = 60, *, with_ablations: bool = False) -> Scores:
+def _scores(count: int = 60, *, with_ablations: bool = False) -> ScoreTable:
     generator = np.random.default_rng(1)
     images = tuple(
         RatedImage(Path(f"{number}.jpg"), float(generator.normal()), ("a", "b", "few")[min(number // 28, 2)])
@@ -26,10 +25,10 @@ def _scores(count: int = 60, *, with_ablations: bool = False) -> Scores:
         Candidate(judgement, "builtin@1", NATIVE): opinions + generator.normal(0, 0.2 + rank, count)
         for rank, judgement in enumerate(chosen)
     }
-    return Scores(images, columns, (), 0)
+    return ScoreTable(images, columns, (), 0)
 
 
-def _summarise(scores: Scores) -> Summary:
+def _summarise(scores: ScoreTable) -> Summary:
     return summarise(scores, resamples=100, seed=0)
 
 
@@ -66,7 +65,9 @@ def test_undefined_figures_are_null_in_json_and_said_in_words() -> None:
     scores = _scores()
     column = next(iter(scores.by_candidate.values()))
     column[:] = np.nan
-    summary = _summarise(Scores(scores.images, scores.by_candidate, (Failure(Path("x.jpg"), "broken"),), 0))
+    summary = _summarise(
+        ScoreTable(scores.images, scores.by_candidate, (FailedImage(Path("x.jpg"), "broken"),), 0)
+    )
     content = as_json(summary)
     assert content["agreement"][0]["srcc"] is None
     assert content["agreement"][0]["fit"] is None

@@ -15,7 +15,7 @@ from PIL import Image
 
 from maclip_daemon.errors import Poison, Transient
 from maclip_daemon.iqa.protocols import parse
-from maclip_daemon.photos.decode_errors import told_as_poison
+from maclip_daemon.photos.decode_errors import poison_on_error
 from maclip_daemon.photos.decoding import Decoded, decode
 
 NATIVE = parse("native")
@@ -268,8 +268,8 @@ def test_a_reader_that_damage_sends_before_the_begin_of_the_file_is_no_trouble_o
     with (
         tempfile.TemporaryFile() as file,
         pytest.raises(Poison, match="damaged or cut off"),
-        told_as_poison("TIFF data"),
+        poison_on_error("TIFF data"),
     ):
         file.seek(-1)
-    with pytest.raises(Transient, match="Check the disk"), told_as_poison("TIFF data"):
+    with pytest.raises(Transient, match="Check the disk"), poison_on_error("TIFF data"):
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -27,7 +27,7 @@ def work(search: BatchSize, seconds_a_view: dict[int, float], batches: int = 100
     for _ in range(batches):
         views = search.views
         asked.append(views)
-        search.note(views, views * seconds_a_view[views])
+        search.record(views, views * seconds_a_view[views])
     return asked
 
 
@@ -60,7 +60,7 @@ def test_one_disturbed_trial_does_not_decide(tmp_path: Path) -> None:
     for trial in range(TRIALS):
         for size in CANDIDATES:
             disturbed = 50 if size == 20 and trial == 0 else 1
-            found.note(size, size * FASTEST_AT_20[size] * disturbed)
+            found.record(size, size * FASTEST_AT_20[size] * disturbed)
     assert found.views == 20
 
 
@@ -73,7 +73,7 @@ def test_of_equals_the_smallest_is_taken(tmp_path: Path) -> None:
 def test_the_rest_of_some_work_says_nothing_and_the_search_goes_on(tmp_path: Path) -> None:
     found = search(tmp_path)
     for _ in range(100):
-        found.note(3, 0.001)
+        found.record(3, 0.001)
     assert found.views == 5
     assert not (tmp_path / FILE_NAME).exists()
 
@@ -87,7 +87,7 @@ def test_trials_are_kept_when_the_process_ends_in_between(tmp_path: Path) -> Non
 def test_memory_that_ran_out_ends_the_search_and_is_not_remembered(tmp_path: Path) -> None:
     found = search(tmp_path)
     for size in (5, 10, 20, 40):
-        found.note(size, size * FASTEST_AT_20[size])
+        found.record(size, size * FASTEST_AT_20[size])
     assert found.views == 80
     found.shrink(80)
     assert found.views == 40

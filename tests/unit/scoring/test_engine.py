@@ -19,10 +19,12 @@ from maclip_daemon.iqa.models import catalogue
 from maclip_daemon.iqa.models.loading import LoadedModel, load
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.scoring import engine as engine_module
+from maclip_daemon.iqa.view_grid import ViewKind
+from maclip_daemon.scoring import feature_extractor
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.device import upload
 from maclip_daemon.scoring.engine import Engine
+from maclip_daemon.scoring.feature_extractor import FeatureExtractor
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def test_a_processor_computes_batches_side_by_side_within_its_memory(checkpoint:
             torch.set_num_threads(threads)
             inside = most = 0
             engine, encoder = misbehaving(checkpoint, hook)
-            engine.batch = BatchSize(views)
+            engine.extractor.batch = BatchSize(views)
             photos = [photo(seed % 3) for seed in range(18)]
             assert [score.score for score in engine.score(photos)] == pytest.approx(
                 [score.score for score in Engine(loaded(checkpoint), metrics.maclip()).score(photos)],
@@ -145,7 +147,7 @@ def test_an_error_beside_other_batches_is_raised_when_all_have_ended(checkpoint:
     try:
         torch.set_num_threads(2)
         engine, _ = misbehaving(checkpoint, hook)
-        engine.batch = BatchSize(5)
+        engine.extractor.batch = BatchSize(5)
         light, dark = (np.full((448, 448, 3), value, np.uint8) for value in (255, 0))
         with pytest.raises(ZeroDivisionError):
             engine.score([light, dark, light])
@@ -163,9 +165,9 @@ def test_a_photo_that_fills_many_batches_goes_to_the_device_once(
         uploaded.append(pixels.shape)
         return upload(pixels, device)
 
-    monkeypatch.setattr(engine_module, "upload", counted)
+    monkeypatch.setattr(feature_extractor, "upload", counted)
     engine, encoder = misbehaving(checkpoint, lambda views: None)
-    engine.batch = BatchSize(2)
+    engine.extractor.batch = BatchSize(2)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -178,7 +180,7 @@ def test_a_photo_that_fills_many_batches_goes_to_the_device_once(
 
 def test_batches_are_full_across_photos(checkpoint: Path) -> None:
     engine, encoder = misbehaving(checkpoint, lambda views: None)
-    engine.batch = BatchSize(8)
+    engine.extractor.batch = BatchSize(8)
     engine.score([photo(seed) for seed in range(4)])
     assert encoder.batches == [8, 8, 4]
 
@@ -203,7 +205,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
         [score.score for score in reference.score(photos)], abs=1e-4
     )
     assert encoder.batches[0] == 40
-    assert engine.batch.views <= 10
+    assert engine.extractor.batch.views <= 10
     encoder.batches.clear()
     engine.score(photos)
     assert max(encoder.batches) <= 10  # it has learned
@@ -236,14 +238,14 @@ def test_photos_that_find_no_room_beside_each_other_are_scored_in_turn(
     engine, reference = (Engine(loaded(checkpoint), metrics.maclip()) for _ in range(2))
     photos = [photo(seed) for seed in range(5)]
     expected = [score.score for score in reference.score(photos)]
-    works = Engine._score
+    works = FeatureExtractor._features
 
-    def short_of_memory(self: Engine, several: list[np.ndarray]):
+    def short_of_memory(self: FeatureExtractor, several: list[np.ndarray], kind: ViewKind):
         if len(several) > 2:
             raise torch.OutOfMemoryError("no room")
-        return works(self, several)
+        return works(self, several, kind)
 
-    monkeypatch.setattr(Engine, "_score", short_of_memory)
+    monkeypatch.setattr(FeatureExtractor, "_features", short_of_memory)
     assert [score.score for score in engine.score(photos)] == pytest.approx(expected, abs=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""The identity of a JPEG's picture: whatever is no picture does not count, whatever is one does."""
+"""The identity of a picture: its pixels count, its metadata do not."""
 
 import io
 from pathlib import Path
@@ -10,8 +10,7 @@ from PIL import Image
 
 from maclip_daemon.iqa.protocols import parse
 from maclip_daemon.photos.decoding import Decoded, decode
-from maclip_daemon.photos.jpeg_identity import PREFIX, identity_of, segments
-from maclip_daemon.photos.pixel_hash import pixel_hash
+from maclip_daemon.photos.picture_identity import PREFIX, jpeg_hash, pixel_hash, segments, strips
 
 
 def decoded(data: bytes, protocol: str = "spaq448", **options: bool) -> Decoded:
@@ -76,7 +75,7 @@ def test_a_segment_that_says_how_colours_are_coded_counts() -> None:
     adobe_rgb = with_segment(bare, 0xEE, b"Adobe\0\x64\0\0\0\0\0")
     adobe_ycc = with_segment(bare, 0xEE, b"Adobe\0\x64\0\0\0\0\x01")
     pictures = [Image.open(io.BytesIO(data)).convert("RGB") for data in (plain, bare, adobe_rgb, adobe_ycc)]
-    hashes = [identity_of(data, None) for data in (plain, bare, adobe_rgb, adobe_ycc)]
+    hashes = [jpeg_hash(data, None) for data in (plain, bare, adobe_rgb, adobe_ycc)]
     for one in range(4):
         for other in range(4):
             same_picture = pixel_hash(pictures[one]) == pixel_hash(pictures[other])
@@ -86,13 +85,13 @@ def test_a_segment_that_says_how_colours_are_coded_counts() -> None:
 def test_what_follows_the_picture_does_not_count() -> None:
     data = still_bytes(picture(), "jpg")
     second = still_bytes(picture(seed=2), "jpg")
-    assert identity_of(data + second + b"motion photo", 1) == identity_of(data, 1)
+    assert jpeg_hash(data + second + b"motion photo", 1) == jpeg_hash(data, 1)
 
 
 def test_fill_bytes_before_a_marker_do_not_count() -> None:
     data = still_bytes(picture(), "jpg")
     frame = data.index(b"\xff\xc0")
-    assert identity_of(data[:frame] + b"\xff\xff" + data[frame:], 1) == identity_of(data, 1)
+    assert jpeg_hash(data[:frame] + b"\xff\xff" + data[frame:], 1) == jpeg_hash(data, 1)
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
@@ -114,3 +113,30 @@ def test_other_formats_keep_the_hash_of_their_pixels() -> None:
     result = decode(io.BytesIO(data), "a.png", parse("spaq448"), max_megapixels=100, former_hash=True)
     assert result.pixel_hash == pixel_hash(picture())
     assert result.former_hash is None
+
+
+def hash_of(data: bytes, protocol: str = "native") -> str:
+    return decode(io.BytesIO(data), "a.jpg", parse(protocol), max_megapixels=100).pixel_hash
+
+
+def test_metadata_do_not_change_it_and_neither_does_the_protocol() -> None:
+    plain = still_bytes(picture(), "jpg")
+    dated = still_bytes(picture(), "jpg", exif=exif_bytes(1, DateTimeOriginal="2026:01:01 00:00:00"))
+    assert plain != dated
+    assert hash_of(plain) == hash_of(dated) == hash_of(plain, "spaq448")
+
+
+def test_pixels_and_turning_change_it() -> None:
+    plain = hash_of(still_bytes(picture(), "jpg"))
+    assert hash_of(still_bytes(picture(seed=2), "jpg")) != plain
+    assert hash_of(still_bytes(picture(), "jpg", exif=exif_bytes(3))) != plain
+
+
+def test_the_same_pixels_in_another_shape_are_another_picture() -> None:
+    assert pixel_hash(Image.new("RGB", (10, 20))) != pixel_hash(Image.new("RGB", (20, 10)))
+
+
+def test_strips_put_together_are_the_image() -> None:
+    image = picture(2000, 1500)
+    assert b"".join(strips(image)) == image.tobytes()
+    assert len(list(strips(image))) > 1

@@ -1,4 +1,4 @@
-from maclip_daemon.evaluation.ablations import LAMBDAS, ablations
+from maclip_daemon.evaluation.candidates import LAMBDAS, ablations
 from maclip_daemon.iqa import metrics
 
 

@@ -1,8 +1,10 @@
-"""The identity of a JPEG's picture: a hash of its coded picture data, all metadata left out.
+"""The identity of a picture: a hash by which its score is kept, all metadata left out.
 
-What decides the pixels is hashed as it stands in the file: frame, tables, scans, how colours are coded, and
-how the picture is turned. So the identity is known before decoding, whatever size the picture is decoded at,
-and does not change with the decoder's version. Programs that write metadata copy those bytes unchanged.
+Ratings, keywords and other metadata written by any program leave it unchanged, so they do not score a photo
+again. Turning a photo changes it. The identity of a JPEG is that of its coded data: frame, tables, scans, how
+colours are coded, and how the picture is turned. It is known before decoding, is the same whatever size the
+picture is decoded at, and does not change with the decoder's version. Other pictures have the hash of their
+decoded pixels.
 """
 
 from __future__ import annotations
@@ -11,16 +13,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from blake3 import blake3
+from PIL import Image
 
 from maclip_daemon.photos import jpeg_structure
 
+_STRIP_BYTES = 4 << 20  # bytes copied out of the image at a time, so that 24 MP cost no second 72 MB
 PREFIX = "jpeg:"  # tells these hashes from those of decoded pixels, which every JPEG had before
 _EOI, _SOS, _COMMENT, _JFIF, _ADOBE = 0xD9, 0xDA, 0xFE, 0xE0, 0xEE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _APPLICATION = frozenset(range(0xE0, 0xF0))
 
 
-class Segment(NamedTuple):
+class JpegSegment(NamedTuple):
     """A marker segment; of a scan, with the entropy-coded data that follow its header."""
 
     marker: int
@@ -28,10 +32,25 @@ class Segment(NamedTuple):
     """What follows the two bytes of length."""
 
 
-def identity_of(data: bytes, orientation: int | None) -> str:
-    """The identity of the first picture of a whole JPEG (see `jpeg_structure.damage`).
+def pixel_hash(image: Image.Image) -> str:
+    """Return the BLAKE3 (hexadecimal) of mode, width, height and the rows of an upright RGB image."""
+    digest = blake3(f"{image.mode} {image.width} {image.height}\n".encode("ascii"))
+    for strip in strips(image):
+        digest.update(strip)
+    return digest.hexdigest()
 
-    `orientation`: EXIF's, as far as the picture is turned by it; 1 or None: not at all.
+
+def strips(image: Image.Image) -> Iterator[bytes]:
+    """Yield the pixels of an image from top to bottom, in C order, a few megabytes at a time."""
+    rows = max(1, _STRIP_BYTES // max(1, image.width * len(image.getbands())))
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height))).tobytes()
+
+
+def jpeg_hash(data: bytes, orientation: int | None) -> str:
+    """Return the identity of the first picture of a whole JPEG (see `jpeg_structure.damage`).
+
+    `orientation`: EXIF's, when the picture is turned by it; None or 1 when it is not turned.
     """
     digest = blake3()
     frame, jfif, adobe = b"", False, None
@@ -50,8 +69,8 @@ def identity_of(data: bytes, orientation: int | None) -> str:
     return PREFIX + digest.hexdigest()
 
 
-def segments(data: bytes) -> Iterator[Segment]:
-    """The segments of a whole JPEG from its start to the end marker of its first picture."""
+def segments(data: bytes) -> Iterator[JpegSegment]:
+    """Yield the segments of a whole JPEG from its start to the end marker of its first picture."""
     whole = memoryview(data)
     position = 2
     while (position := data.find(b"\xff", position)) >= 0:
@@ -64,14 +83,14 @@ def segments(data: bytes) -> Iterator[Segment]:
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == _SOS:
             end = jpeg_structure.end_of_scan(data, end)
-        yield Segment(marker, whole[position + 4 : end])
+        yield JpegSegment(marker, whole[position + 4 : end])
         position = end
 
 
 def _colours(frame: bytes, jfif: bool, adobe: int | None) -> str:
-    """How libjpeg will read the components (its `default_decompress_parms`).
+    """Return how libjpeg reads the components (its `default_decompress_parms`).
 
-    Two application segments have a say in it; the rest of what they hold has none.
+    The JFIF and Adobe segments decide it; the rest of their content does not change the pixels.
     """
     count = frame[5] if len(frame) > 5 else 0
     if count == 3:

@@ -1,31 +1,34 @@
 """Camera RAW: the preview that the camera embedded, or a plain development of the sensor data.
 
 A preview is what the photographer saw and costs a tenth of a development. Development is without automatic
-brightness, which would lift under-exposed photos and make their scores lie.
+brightness, which would lift under-exposed photos and make their scores lie. A preview lies near the front of
+the file and would hide that the rest is missing, so the file's length is checked first.
 """
 
 from __future__ import annotations
 
 import io
+import os
 from datetime import datetime
 from typing import Any, BinaryIO
 
 import rawpy
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa.protocols import Protocol
-from maclip_daemon.photos import raw_structure
-from maclip_daemon.photos.capture_time import EXIF_ERRORS, taken_at
-from maclip_daemon.photos.colour import to_rgb
-from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, told_as_poison
+from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error
+from maclip_daemon.photos.exif import EXIF_ERRORS, exif_of, orientation_of, taken_at
 from maclip_daemon.photos.formats import Family
-from maclip_daemon.photos.orientation import UprightPicture, orientation_of, upright, upright_size
-from maclip_daemon.photos.stills import Enough, Still, decode_still, exif_of, identify
+from maclip_daemon.photos.stills import Enough, Still, decode_still, identify
+from maclip_daemon.photos.upright_picture import UprightPicture, to_rgb, upright, upright_size
 
 SMALLEST_SHORT_SIDE = 448  # pixels; below, the default protocol would enlarge, and judge our own blur
 _DNG_VERSION = 50706  # the TIFF tag that makes a DNG
 _ORIENTATION_OF_FLIP = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}  # LibRaw's flip → EXIF orientation
+_SUB_DIRECTORIES = 330
+_EXTENTS = ((273, 279), (324, 325), (513, 514))  # offsets and byte counts of strips, tiles, previews
+_MOST_DIRECTORIES = 64  # a loop of directories must end
 
 
 def decode_raw(
@@ -46,9 +49,9 @@ def decode_raw(
     file.seek(0)
     if held not in (None, "TIFF"):
         raise Poison(f"its name says camera RAW but it holds {held}. Rename it to what it holds.")
-    with told_as_poison("RAW data"):
+    with poison_on_error("RAW data"):
         container_exif = _container_exif(file)
-        missing = raw_structure.missing_bytes(file)
+        missing = missing_bytes(file)
         if missing and container_exif is not None and _DNG_VERSION in container_exif:
             raise Poison(f"the RAW is cut off: {missing} bytes are missing. {ADVICE}")
         file.seek(0)
@@ -136,3 +139,57 @@ def _container_exif(file: BinaryIO) -> Image.Exif | None:
 def _timestamp(raw: Any) -> datetime | None:
     moment = raw.other.timestamp
     return moment if isinstance(moment, datetime) and moment.year > 1990 else None
+
+
+def missing_bytes(file: BinaryIO) -> int | None:
+    """How many bytes this file ought to have after its end; 0 when it is whole, None when it does not say."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(8)
+    if head[:4] in (b"II*\0", b"MM\0*"):
+        end = _end_of_tiff(file, head)
+    elif head[4:8] == b"ftyp":
+        end = _end_of_boxes(file, size)
+    else:
+        return None
+    file.seek(0)
+    return max(0, end - size)
+
+
+def _end_of_tiff(file: BinaryIO, head: bytes) -> int:
+    end = 0
+    seen: set[int] = set()
+    directory = TiffImagePlugin.ImageFileDirectory_v2(head)
+    waiting: list[int] = [directory.next]
+    while waiting and len(seen) < _MOST_DIRECTORIES:
+        offset = waiting.pop()
+        if not isinstance(offset, int) or offset <= 0 or offset in seen:
+            continue
+        seen.add(offset)
+        file.seek(offset)
+        directory = TiffImagePlugin.ImageFileDirectory_v2(head)
+        directory.load(file)
+        for offsets, counts in _EXTENTS:
+            pairs = zip(_numbers(directory.get(offsets)), _numbers(directory.get(counts)), strict=False)
+            end = max(end, *(start + count for start, count in pairs), 0)
+        waiting += [directory.next, *_numbers(directory.get(_SUB_DIRECTORIES))]
+    return end
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    position = 0
+    while position < size:
+        file.seek(position)
+        header = file.read(16)
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if len(header) < 8 or length < 8:  # 0: the box reaches to the end of the file
+            return position if length == 0 else position + 8
+        position += length
+    return position
+
+
+def _numbers(value: object) -> list[int]:
+    values = value if isinstance(value, tuple) else (value,)
+    return [number for number in values if isinstance(number, int)]

@@ -1,4 +1,4 @@
-"""When a photo was taken, from its EXIF (Exif 2.32, section 4.6.5)."""
+"""What a photo's EXIF tells: when it was taken and how it must be turned (Exif 2.32)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,27 @@ _DATE = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
 
 
+def exif_of(image: Image.Image) -> Image.Exif | None:
+    """Return the EXIF of an opened image; None when it has none or it is too damaged to read."""
+    try:
+        exif = image.getexif()
+        exif.get(ExifTags.Base.Orientation)
+    except EXIF_ERRORS:
+        return None
+    return exif
+
+
+def orientation_of(exif: Image.Exif | None) -> int | None:
+    """Return the orientation (tag 0x0112), 1 to 8; None when it is missing or has another value."""
+    try:
+        value = None if exif is None else exif.get(ExifTags.Base.Orientation)
+    except EXIF_ERRORS:
+        return None
+    return value if isinstance(value, int) and 1 <= value <= 8 else None
+
+
 def taken_at(exif: Image.Exif | None) -> datetime | None:
-    """DateTimeOriginal with its fraction of a second and, where it is given, its offset from UTC.
+    """Return DateTimeOriginal with its fraction of a second and its offset from UTC (section 4.6.5).
 
     Without OffsetTimeOriginal the time is the camera's own and has no time zone. None when the date is
     missing, blank, all zeros, or no date.

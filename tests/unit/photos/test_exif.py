@@ -6,7 +6,7 @@ import pytest
 from make_photos import exif_bytes
 from PIL import Image
 
-from maclip_daemon.photos.capture_time import taken_at
+from maclip_daemon.photos.exif import taken_at
 
 
 def exif(**directory: str) -> Image.Exif:

@@ -1,0 +1,148 @@
+"""The feature extractor: pixels of many photos → the features of their views, encoded in full batches."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient
+from maclip_daemon.iqa.encoder import Precision
+from maclip_daemon.iqa.protocols import VIEW_SIZE, Pixels
+from maclip_daemon.iqa.view_grid import ViewKind
+from maclip_daemon.iqa.views import Normalisation, make_views, squashed_view
+from maclip_daemon.scoring.batch_size import BatchSize
+from maclip_daemon.scoring.batches import VIEW_PIXELS, Batch, Batching
+from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory, upload
+from maclip_daemon.scoring.parallel_batches import compute
+
+DEFAULT_BATCH_VIEWS = 40  # eight photos of five views; more gains nothing on processors
+_SMALL_PIXELS = 448 * 448  # a device on which no photo of this size fits is full, whatever the photo
+
+
+class ViewEncoder(Protocol):
+    """What the extractor needs of `iqa.encoder.Encoder`."""
+
+    device: torch.device
+    precision: Precision
+    any_size: bool
+    normalisation: Normalisation
+
+    def encode(self, views: Tensor) -> Tensor:
+        """Return features [N, D] of views [N, 3, h, w]."""
+        ...
+
+
+class FeatureExtractor:
+    """Encodes the views of photos; shrinks its batches to fit the memory."""
+
+    def __init__(self, encoder: ViewEncoder, batch: BatchSize | None = None) -> None:
+        self.batch = batch or BatchSize(DEFAULT_BATCH_VIEWS)
+        """How many views of 224×224 go through the encoder together; fewer when memory runs out."""
+        self._encoder = encoder
+        self._timing = threading.Lock()
+
+    def features(self, photos: Sequence[Pixels], kind: ViewKind) -> list[Tensor | MaclipError]:
+        """Return the features [V, D] of each photo's views, or its error, in order.
+
+        `photos`: RGB bytes [H, W, 3] with both sides at least 224. The errors: `Poison` for pixels of another
+        shape, `Transient` when one of its views alone is too large for the memory. Raises `EnvironmentUnfit`
+        when not even a small view fits, which is no photo's fault.
+        """
+        try:
+            return self._features(photos, kind)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Not in the encoder: it was the photos themselves that found no room beside each other.
+        free_cached_memory(self._encoder.device)
+        if len(photos) == 1:
+            return [_too_large(photos[0].shape[1], photos[0].shape[0])]
+        half = len(photos) // 2
+        return [*self.features(photos[:half], kind), *self.features(photos[half:], kind)]
+
+    def _features(self, photos: Sequence[Pixels], kind: ViewKind) -> list[Tensor | MaclipError]:
+        failures: dict[int, MaclipError] = {
+            index: Poison(f"Pixels of the shape {photo.shape} cannot be judged.")
+            for index, photo in enumerate(photos)
+            if photo.ndim != 3 or photo.shape[2] != 3 or min(photo.shape[:2]) < VIEW_SIZE
+        }
+        usable = {index: photo for index, photo in enumerate(photos) if index not in failures}
+        found: dict[int, list[Tensor]] = {index: [] for index in usable}
+        batching = Batching(kind, self._encoder.any_size)
+        batches = batching.batches(usable, lambda: self.batch.views, failures)
+        at_once = batching.at_once(usable, self.batch.views)
+        # A large photo fills many batches, one after the other.
+        pixels = functools.lru_cache(maxsize=1)(lambda index: upload(usable[index], self._encoder.device))
+        work = functools.partial(self._encode_batch, pixels, kind)
+        for batch, encoded in compute(work, batches, at_once, self._encoder.device):
+            if isinstance(encoded, Transient):
+                failures.update(dict.fromkeys(batch.owners, encoded))
+                continue
+            for owner, feature in zip(batch.owners, encoded, strict=True):
+                found[owner].append(feature)
+        return [
+            failures[index] if index in failures else torch.stack(found[index])
+            for index in range(len(photos))
+        ]
+
+    def _encode_batch(
+        self, pixels: Callable[[int], Tensor], kind: ViewKind, batch: Batch
+    ) -> tuple[Batch, Tensor | Transient]:
+        """Make and encode the views of a batch; a single view that does not fit is its photo's error."""
+        normalisation = self._encoder.normalisation
+        if kind == "whole" and not self._encoder.any_size:
+            parts = [squashed_view(pixels(index), normalisation) for index, _, _ in batch.parts]
+        else:
+            parts = [
+                make_views(pixels(index), kind, start, stop, normalisation)
+                for index, start, stop in batch.parts
+            ]
+        views = torch.cat(parts)
+        try:
+            return batch, self._encode(views)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return batch, _too_large(*views.shape[:1:-1])
+
+    def _encode(self, views: Tensor) -> Tensor:
+        """Encode a batch; when memory runs out, in halves, and smaller batches from then on."""
+        clock = time.thread_time if self._encoder.device.type == "cpu" else time.perf_counter
+        start = clock()
+        try:
+            features = self._encoder.encode(views)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(views) == 1:
+                raise
+        else:
+            # On the processor the time of a thread alone tells what a view costs: decoders run beside it.
+            is_alone = self._encoder.device.type != "cpu" or torch.get_num_threads() == 1
+            if is_alone and views.shape[-1] == views.shape[-2] == VIEW_SIZE:
+                with self._timing:
+                    self.batch.record(len(views), clock() - start)
+            return features
+        # Outside of the handler: the traceback would keep the activations alive.
+        free_cached_memory(self._encoder.device)
+        with self._timing:
+            self.batch.shrink(len(views) * views.shape[-1] * views.shape[-2] // VIEW_PIXELS)
+        half = len(views) // 2
+        return torch.cat([self._encode(views[:half]), self._encode(views[half:])])
+
+
+def _too_large(width: int, height: int) -> Transient:
+    """Return the error of a view that does not fit; raise `EnvironmentUnfit` when the view is small."""
+    if width * height <= _SMALL_PIXELS:
+        raise EnvironmentUnfit(
+            f"The memory of the device is full: not even {width}×{height} pixels fit. Close other programs "
+            "that use it; scoring then goes on."
+        )
+    return Transient(
+        f"A view of {width}×{height} pixels does not fit into the free memory of the device. "
+        "Close other programs that use it, or choose a protocol with smaller photos."
+    )
