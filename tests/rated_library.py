@@ -175,6 +175,11 @@ class RatedLibrary:
         with self.library.reading() as session:
             return [tuple(row) for row in session.execute(text(query))]
 
+    def write(self, statement: str) -> None:
+        """Change the database."""
+        with self.library.writing() as session:
+            session.execute(text(statement))
+
     def jobs(self) -> list[tuple[Any, ...]]:
         """Return name, kind, state and attempts of each job."""
         return self.rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,7 @@ def rate(
         output.say(outcome.sentence())
         if settings.rating.mode == "off":
             output.say("rating.mode is off: the stars stay in the database.")
-        elif not outcome.to_rate and not outcome.to_look_at:
+        elif not outcome.to_rate and not outcome.to_retag:
             return
         elif lock.is_running(settings.data_dir):
             output.say("The running daemon writes them.")
@@ -82,8 +83,8 @@ def undo(
     call = invocation.of(context)
     settings = call.settings()
     chosen = [invocation.absolute(path) for path in paths or []]
-    left = 0
-    counts: dict[str, int] = {}
+    counts: Counter[undo_ratings.Outcome] = Counter()
+    is_done = True
     probe = FilesystemProbe(settings.folders.answer_s)
     with contextlib.closing(call.changing(settings)) as library:
         root_opening.look_at_known(library, probe)
@@ -99,11 +100,10 @@ def undo(
             return
         with MetadataWriter() as writer:
             for undone in undo_ratings.undo(library, writer, probe, files, time.time()):
-                counts[undone.outcome] = counts.get(undone.outcome, 0) + 1
+                counts[undone.outcome] += 1
                 if not undone.is_done:
-                    left += 1
-                    output.say(f"left as it is: {printable(f'{undone.path}: {undone.reason}')}", error=True)
-    done = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-    output.say(f"{done}." if done else "Nothing to put back.")
-    if left:
+                    is_done = False
+                    output.say(f"left alone: {printable(undone.sentence())}", error=True)
+    output.say(undo_ratings.summary(counts))
+    if not is_done:
         raise typer.Exit(1)

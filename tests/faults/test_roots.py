@@ -388,7 +388,7 @@ def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, f
         as_rated = contents(server)
         with stopped(share.server.pid):
             undone = home.maclip("undo", expect=1, **soon)
-            assert undone.stdout == "8 failed, 8 removed.\n"
+            assert undone.stdout == "8 sidecars removed; 8 left alone for the reasons listed above.\n"
             assert undone.stderr.count("does not answer") == 8
             assert sidecars(home.photos) == set()
         share.end()  # an empty folder where the share was, then none, then one with something else in it
@@ -409,7 +409,7 @@ def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, f
         assert contents(server) == as_rated
         home.maclip("rate", MACLIP_RATING__EDGES="[9, 9, 9, 9]")
         assert home.sql("select distinct rating_owner, stars_written from photos") == [("maclip", 1)]
-        assert home.maclip("undo").stdout == "16 removed.\n"
+        assert home.maclip("undo").stdout == "16 sidecars removed.\n"
     assert sidecars(server) == sidecars(home.photos) == set()
     figures(
         rounds=6, files=len(remote) + len(here), faults=6, note="undo and rate beside a share that is away"

@@ -1,4 +1,4 @@
-"""Stars on demand (`maclip rate`): a new calibration, and the writing of what it changes."""
+"""Stars on demand (`maclip rate`): make a new calibration, and write the stars that it changes."""
 
 from __future__ import annotations
 
@@ -25,45 +25,47 @@ from maclip_daemon.settings import Settings
 
 @dataclass(frozen=True)
 class RateResult:
-    """What a calibration is, or would be, and what it changes."""
+    """A calibration, made or previewed, and what it changes."""
 
     calibration: Calibration | None
     to_rate: int
     """Photos whose stars change."""
-    to_look_at: int
+    to_retag: int
     """Photos whose tags may change (`rating.bucket_tags`)."""
 
     def sentence(self) -> str:
-        """Say it in words."""
+        """Return the result in words."""
         made = self.calibration
         if made is None:
             return (
-                "No stars yet: too few scored photos (rating.minimum_photos), and this model has no edges "
-                "of its own."
+                "No stars yet: fewer photos are scored than rating.minimum_photos, and this model has no "
+                "star edges of its own. Score more photos with `maclip run FOLDER`, or lower "
+                "rating.minimum_photos."
             )
         edges = ", ".join(f"{edge:.4f}" for edge in made.edges)
         origin = {
             "library": f"your {made.photo_count} photos",
             "reference": "the model's reference photos",
-        }.get(made.source, "the edges of the configuration")
+        }.get(made.source, "rating.edges of the configuration")
+        photos = "1 photo" if self.to_rate == 1 else f"{self.to_rate} photos"
         return (
-            f"Calibration {made.number} from {origin}: 2, 3, 4, 5 stars from {edges}. "
-            f"{self.to_rate} photos change."
+            f"Calibration {made.number} from {origin}: 2, 3, 4 and 5 stars begin at the scores {edges}. "
+            f"The stars of {photos} change."
         )
 
 
 class _Rollback(Exception):
-    """Takes a preview's changes back."""
+    """Rolls a preview's changes back."""
 
 
 def calibrate(library: Library, settings: Settings, now: float) -> RateResult:
-    """Freeze a new calibration of the active scores and queue what it changes; undone photos included."""
+    """Freeze a new calibration from all current scores; queue what it changes, undone photos included."""
     with library.writing() as session:
         return _calibrate(session, settings, now)
 
 
 def preview(library: Library, settings: Settings) -> RateResult:
-    """Say what `calibrate` would do, changing nothing."""
+    """Return what `calibrate` would do; nothing is changed."""
     found: RateResult | None = None
     try:
         with library.writing() as session:
@@ -75,20 +77,20 @@ def preview(library: Library, settings: Settings) -> RateResult:
 
 
 def write(library: Library, settings: Settings) -> Tally:
-    """Carry out all rate jobs. Only while no daemon works with this library.
+    """Carry out all rate jobs. Only while no daemon uses this library.
 
-    Where a disk is full, or a server does not answer, the jobs of its photos stay for the next run, and all
-    others are done; why, is in `offline` of the tally.
+    Jobs on a full disk, or on a server that does not answer, stay for the next run; `offline` of the tally
+    has the reasons.
     """
     state = RunState(pause_s=settings.jobs.pause_s, answer_s=settings.folders.answer_s)
-    state.away = AwayDisks(math.inf)  # nobody waits here for a disk that is away
-    silent: set[str] = set()
+    state.away = AwayDisks(math.inf)  # no command waits for an offline disk
+    unreachable: set[str] = set()
 
     def is_offline(path: str) -> bool:
         try:
             state.probe.ping(path)
         except NoAnswer as error:
-            silent.add(str(error))
+            unreachable.add(str(error))
             return True
         return False
 
@@ -96,8 +98,8 @@ def write(library: Library, settings: Settings) -> Tally:
     recover(library, state.probe, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
         config = _active(session)
-        places = jobs.place_on_each_device(session, "rate")
-    for device, path in places.items():
+        waiting = jobs.place_on_each_device(session, "rate")
+    for device, path in waiting.items():
         if is_offline(path):
             state.away.add(device)
     with MetadataWriter() as writer:
@@ -105,7 +107,7 @@ def write(library: Library, settings: Settings) -> Tally:
         rating = RatingStage(rate_jobs, state, settings.rating, writer, config.id)
         while rating.work() and not state.pauses.reasons(disks=False):
             pass
-    state.tally.offline = [*state.pauses.reasons().values(), *sorted(silent)]
+    state.tally.offline = [*state.pauses.reasons().values(), *sorted(unreachable)]
     return state.tally
 
 
@@ -114,23 +116,23 @@ def _calibrate(session: Session, settings: Settings, now: float) -> RateResult:
     rating = settings.rating
     made = freeze(session, rating, config.id, _reference_edges(settings, config), now)
     queued = rating_queue.enqueue(session, now, again=True) if made is not None else 0
-    looked_at = rating_queue.enqueue_rated(session, now) if made is not None and rating.bucket_tags else 0
-    return RateResult(made, queued, looked_at)
+    to_retag = rating_queue.enqueue_rated(session, now) if made is not None and rating.bucket_tags else 0
+    return RateResult(made, queued, to_retag)
 
 
 def _active(session: Session) -> scores.StoredConfig:
     config = scores.active_scoring_config(session)
     if config is None:
-        raise EnvironmentUnfit("No photo is scored yet. `maclip run FOLDER` does that.")
+        raise EnvironmentUnfit("No photo has a score yet. Run `maclip run FOLDER` first.")
     return config
 
 
 def _reference_edges(settings: Settings, config: scores.StoredConfig) -> tuple[float, ...]:
-    """The model's own edges, where the scores in force are this model's."""
+    """Return the model's own edges, if the active scores are this model's."""
     try:
         identity = ScorerClient(settings.scoring, settings.data_dir).identity()
     except MaclipError:
-        return ()  # the model is away; the library's own photos still make a calibration
+        return ()  # no model is installed; the library's own photos still make a calibration
     same = (identity.metric, identity.model, identity.protocol) == (
         config.metric,
         config.model,

@@ -27,9 +27,9 @@ _TYPICAL_SIZE = (6000, 4000)  # pixels of a photo whose size is not known yet
 
 
 def collect(paths: Sequence[Path], settings: Settings) -> list[Path]:
-    """The photos that were meant: files as given, folders with everything below that is not excluded.
+    """Return the photos to score: files as given, and all that is not excluded below folders.
 
-    Raises `UsageError` for a path that does not exist, or a file that is no photo by its name.
+    Raises `UsageError` for a path that does not exist, or a file whose name is not a photo's.
     """
     exclusion = Exclusion(settings.folders.exclude)
     found: list[Path] = []
@@ -41,7 +41,7 @@ def collect(paths: Sequence[Path], settings: Settings) -> list[Path]:
         elif not os.path.lexists(path):
             raise UsageError(f"{given} does not exist.")
         elif not is_photo(path.name):
-            raise UsageError(f"{given} is neither a folder nor a photo that maclip reads.")
+            raise UsageError(f"{given} is neither a folder nor a photo that maclip can read.")
         else:
             found.append(Path(os.path.abspath(path)))
     return list(dict.fromkeys(found))
@@ -54,10 +54,10 @@ def score(files: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]
     count = worker_count.decoders(settings.decoding, worker_count.cores())
     with DecoderPool(settings.decoding, count) as pool, contextlib.closing(client):
         remaining = iter(files)
-        size = photos_together(settings, identity.protocol)
+        size = batch_photos(settings, identity.protocol)
 
         def decode(path: Path) -> tuple[Path, concurrent.futures.Future[DecodedPhoto]]:
-            # The person who named it may have gone through links; the decoder follows none.
+            # The given path may lead through links; the decoder follows none.
             return path, pool.submit(path.parent.resolve() / path.name, identity.protocol)
 
         # One batch is decoded while the one before it is scored.
@@ -67,10 +67,10 @@ def score(files: Sequence[Path], settings: Settings) -> Iterator[dict[str, Any]]
             yield from _score_batch(batch, client, identity)
 
 
-def photos_together(settings: Settings, protocol: str) -> int:
-    """How many photos are scored together, so that those and the next ones stay within the look-ahead.
+def batch_photos(settings: Settings, protocol: str) -> int:
+    """Return how many photos to score at a time, so that two batches fit into `decoding.look_ahead_mb`.
 
-    At `native` one photo alone has hundreds of views: they fill the encoder's batches, and its pixels memory.
+    At `native` one photo alone has hundreds of views, which fill the encoder's batches.
     """
     width, height = protocols.parse(protocol).target_size(*_TYPICAL_SIZE)
     room = (settings.decoding.look_ahead_mb << 20) // (2 * 3 * width * height)
@@ -85,11 +85,11 @@ def _score_batch(
     decoded = [(path, _decoded(future)) for path, future in batch]
     photos = [photo for _, photo in decoded if isinstance(photo, DecodedPhoto)]
     blocks = [PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height) for photo in photos]
-    answers = iter(_answers(client, blocks))
+    results = iter(_scores_or_errors(client, blocks))
     for photo in photos:
         photo.discard()
     for path, outcome in decoded:
-        result = outcome if isinstance(outcome, MaclipError) else next(answers)
+        result = outcome if isinstance(outcome, MaclipError) else next(results)
         yield _row(path, result, identity)
 
 
@@ -100,7 +100,7 @@ def _decoded(future: concurrent.futures.Future[DecodedPhoto]) -> DecodedPhoto | 
         return error
 
 
-def _answers(client: ScorerClient, blocks: list[PixelBlock]) -> list[PhotoScore | MaclipError]:
+def _scores_or_errors(client: ScorerClient, blocks: list[PixelBlock]) -> list[PhotoScore | MaclipError]:
     if not blocks:
         return []
     try:
@@ -110,7 +110,7 @@ def _answers(client: ScorerClient, blocks: list[PixelBlock]) -> list[PhotoScore 
     except MaclipError as error:
         if len(blocks) == 1:
             return [error]
-        return [answer for block in blocks for answer in _answers(client, [block])]
+        return [result for block in blocks for result in _scores_or_errors(client, [block])]
 
 
 def _row(path: Path, result: PhotoScore | MaclipError, identity: ScoringConfig) -> dict[str, Any]:

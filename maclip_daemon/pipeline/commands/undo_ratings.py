@@ -1,8 +1,9 @@
-"""Undo: every file that we changed goes back to its bytes of before, newest change first."""
+"""Undo: put every file that we changed back to its earlier bytes, newest change first."""
 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,24 +23,30 @@ from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.pipeline import file_stability, root_samples
 from maclip_daemon.pipeline.rating.recovery import current_target
 
+Outcome = Literal["restored", "removed", "already", "changed", "failed"]
+
 
 @dataclass(frozen=True)
 class UndoResult:
     """What became of one file."""
 
     path: Path
-    outcome: Literal["restored", "removed", "already", "changed", "failed"]
+    outcome: Outcome
     reason: str = ""
-    """Why it was left as it is, for `changed` and `failed`."""
+    """Why it was left alone, for `changed` and `failed`."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the file is now as it was before our first change."""
+        """Return whether the file is now as it was before our first change."""
         return self.outcome in ("restored", "removed", "already")
+
+    def sentence(self) -> str:
+        """Return the file and why it was left alone, its path once."""
+        return self.reason if str(self.path) in self.reason else f"{self.path}: {self.reason}"
 
 
 def targets(library: Library, under: list[str] | None = None) -> list[str]:
-    """The files that undo would touch: all, or those at or below the given paths."""
+    """Return the files that undo would change: all, or those at or below the given paths."""
     with library.reading() as session:
         if not under:
             return rating_journal.undo_targets(session)
@@ -52,74 +59,89 @@ def undo(
 ) -> Iterator[UndoResult]:
     """Put the given files back one by one, and yield what became of each.
 
-    A file that somebody changed since our last write is left alone and said so; so is one whose disk is away,
-    or whose server does not answer: its way back is kept.
+    A file that another program changed since our last write is left alone, with the reason. So is a file on
+    an offline disk or a server that does not answer; it can be undone later.
     """
-    away = _AwayRoots(library, probe)
+    roots = _KnownRoots(library, probe)
     for path in paths:
-        with library.reading() as session:
-            chain = rating_journal.undo_chain(session, path)
-        yield _undo_file(library, writer, probe, away, path, chain, now)
+        yield _undo_file(library, writer, roots, path, now)
+
+
+def summary(counts: Counter[Outcome]) -> str:
+    """Return in one sentence how many files came to each outcome."""
+    nouns: dict[Outcome, tuple[str, str]] = {
+        "removed": ("sidecar", "removed"),
+        "restored": ("file", "restored"),
+        "already": ("file", "already as before"),
+    }
+    done = [
+        f"{count} {noun}{'' if count == 1 else 's'} {verb}"
+        for outcome, (noun, verb) in nouns.items()
+        if (count := counts[outcome])
+    ]
+    parts = [", ".join(done)] if done else []
+    if changed := counts["changed"]:
+        were = "it was" if changed == 1 else "they were"
+        parts.append(f"{changed} left alone, because {were} changed since (listed above)")
+    if failed := counts["failed"]:
+        parts.append(f"{failed} left alone for the reasons listed above")
+    return "; ".join(parts) + "." if parts else "Nothing to undo."
 
 
 def _undo_file(
-    library: Library,
-    writer: MetadataWriter,
-    probe: FilesystemProbe,
-    away: _AwayRoots,
-    path: str,
-    chain: list[rating_journal.JournalRow],
-    now: float,
+    library: Library, writer: MetadataWriter, roots: _KnownRoots, path: str, now: float
 ) -> UndoResult:
-    outcome: UndoResult = UndoResult(Path(path), "already")
-    for row in chain:
+    with library.reading() as session:
+        chain = rating_journal.undo_chain(session, path)
+    outcome: Outcome = "already"
+    for entry in chain:
         try:
-            probe.ping(path)
-            place = probe.call(path, functools.partial(current_target, row))
-            result = writer.undo(UndoEntry(place, row.before_hash, row.after_hash, row.restore))
+            roots.probe.ping(path)
+            target = roots.probe.call(path, functools.partial(current_target, entry))
+            result = writer.undo(UndoEntry(target, entry.before_hash, entry.after_hash, entry.restore))
             if result.status == "already":
-                away.refuse(path)
+                roots.require_online(path)
         except errors.MaclipError as error:
             return UndoResult(Path(path), "failed", str(error))
         if result.status == "changed":
             return UndoResult(Path(path), "changed", result.reason)
-        was_embedded = row.kind == "embed" and result.status == "restored"
-        found = file_stability.look(probe, path) if was_embedded else None
+        was_embedded = entry.kind == "embed" and result.status == "restored"
+        found = file_stability.look(roots.probe, path) if was_embedded else None
         with library.writing() as session:
-            rating_journal.mark_undone(session, [row.id], now)
-            if found is not None and row.photo_id is not None:
-                photo_records.rewritten(
-                    session, row.photo_id, found
-                )  # our own doing: nobody is writing the photo
-        outcome = UndoResult(Path(path), result.status)
-    return outcome
+            rating_journal.mark_undone(session, [entry.id], now)
+            if found is not None and entry.photo_id is not None:
+                # Our own write: discovery must not take it for a change.
+                photo_records.rewritten(session, entry.photo_id, found)
+        outcome = result.status
+    return UndoResult(Path(path), outcome)
 
 
-class _AwayRoots:
-    """Which watched folders are away: what is not to be seen there is not gone. Each is looked at once."""
+class _KnownRoots:
+    """The watched folders, each checked once: a file is not gone while its root is offline."""
 
     def __init__(self, library: Library, probe: FilesystemProbe) -> None:
+        self.probe = probe
         self._library = library
-        self._probe = probe
         with library.reading() as session:
             self._roots = library_roots.known_roots(session)
         self._reasons: dict[str, str] = {}
 
-    def refuse(self, path: str) -> None:
-        """Raise `RootOffline` when the file's root is away and photos of it are known."""
+    def require_online(self, path: str) -> None:
+        """Raise `RootOffline` when the file's root is offline and photos of it are known."""
         for root in self._roots:
             if root.photo_count and is_below(path, root.path):
                 if root.path not in self._reasons:
-                    self._reasons[root.path] = self._reason(root)
+                    self._reasons[root.path] = self._check(root)
                 if self._reasons[root.path]:
                     raise errors.RootOffline(self._reasons[root.path])
 
-    def _reason(self, known: library_roots.KnownRoot) -> str:
+    def _check(self, known: library_roots.KnownRoot) -> str:
+        """Return why the root is offline; empty when it is not."""
         root = Root(known.path)
         facts = None if known.device is None else RootFacts(known.device)
         with self._library.reading() as session:
             sample = root_samples.sample(session, known.path, known.device)
-        health = self._probe.call_below(
+        health = self.probe.call_below(
             known.path, lambda: root_health.check(root, facts, known.photo_count, sample)
         )
         return health.reason

@@ -1,8 +1,10 @@
+"""Scoring on demand: how many photos are decoded and scored at a time."""
+
 from __future__ import annotations
 
 import pytest
 
-from maclip_daemon.pipeline.commands.score_photos import photos_together
+from maclip_daemon.pipeline.commands.score_photos import batch_photos
 from maclip_daemon.settings import DecodingSettings, ScoringSettings, Settings
 
 
@@ -22,7 +24,7 @@ def test_photos_that_are_decoded_ahead_stay_within_the_look_ahead(
     settings = Settings(
         decoding=DecodingSettings(look_ahead_mb=look_ahead_mb), scoring=ScoringSettings(batch_photos=16)
     )
-    assert photos_together(settings, protocol) == together
+    assert batch_photos(settings, protocol) == together
     assert together == 1 or together * 2 * photo_bytes(protocol) <= look_ahead_mb << 20
 
 

@@ -1,0 +1,174 @@
+"""Undo, file by file: what comes back, what is left alone and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.errors import NoAnswer
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+from maclip_daemon.library.photos import photo_records
+from maclip_daemon.pipeline.commands import undo_ratings
+from maclip_daemon.pipeline.commands.undo_ratings import UndoResult
+from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
+from maclip_daemon.pipeline.rating.rating_stage import RatingStage
+from maclip_daemon.settings import JobSettings
+from tests.rated_library import PERSONS, SETTINGS, RatedLibrary, sidecar_of
+
+
+def rate(rated: RatedLibrary, *photo_ids: int) -> None:
+    """Write the stars of these photos."""
+    rated.calibrate()
+    rated.queue(*photo_ids)
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", lambda path: False)
+    stage = RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer, rated.scoring_config_id)
+    while stage.work():
+        pass
+
+
+def undo(rated: RatedLibrary, probe: FilesystemProbe | None = None) -> list[UndoResult]:
+    targets = undo_ratings.targets(rated.library)
+    return list(
+        undo_ratings.undo(rated.library, rated.writer, probe or rated.state.probe, targets, rated.now)
+    )
+
+
+def test_a_sidecar_that_we_made_is_removed_and_one_that_was_there_comes_back(rated: RatedLibrary) -> None:
+    there = sidecar_of(rated.folder / "a.jpg")
+    ids = [rated.add(name) for name in ("a.jpg", "b.jpg")]
+    there.write_bytes(b"a title")
+    rate(rated, *ids)
+    assert there.read_bytes() == b"stars: 3"
+    assert [(result.path.name, result.outcome) for result in undo(rated)] == [
+        ("a.jpg.xmp", "restored"),
+        ("b.jpg.xmp", "removed"),
+    ]
+    assert there.read_bytes() == b"a title"
+    assert not sidecar_of(rated.folder / "b.jpg").exists()
+    assert rated.rows("select distinct state, restore_data from rating_journal") == [("undone", None)]
+    assert rated.rows("select distinct rating_owner, stars_written from photos") == [("none", None)]
+    assert undo(rated) == []
+
+
+def test_several_writes_are_undone_newest_first(rated: RatedLibrary) -> None:
+    photo_id = rated.add("a.jpg", score=0.1)
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    sidecar.write_bytes(b"a title")
+    rate(rated, photo_id)
+    rated.add("a.jpg", score=0.9)
+    rate(rated, photo_id)
+    assert sidecar.read_bytes() == b"stars: 5"
+    assert [result.outcome for result in undo(rated)] == ["restored"]
+    assert sidecar.read_bytes() == b"a title"
+    assert rated.rows("select state from rating_journal") == [("undone",)] * 2
+
+
+def test_a_file_that_was_changed_since_is_left_alone_with_the_reason_and_all_others_come_back(
+    rated: RatedLibrary,
+) -> None:
+    rate(rated, *(rated.add(name) for name in ("a.jpg", "b.jpg")))
+    changed = sidecar_of(rated.folder / "a.jpg")
+    changed.write_bytes(PERSONS)
+    first, second = undo(rated)
+    assert (first.outcome, first.is_done) == ("changed", False)
+    assert first.sentence() == f"{changed} was changed since."
+    assert changed.read_bytes() == PERSONS
+    assert (second.outcome, second.is_done) == ("removed", True)
+    assert rated.rows("select state from rating_journal order by id") == [("written",), ("undone",)]
+
+
+def test_a_file_of_an_offline_root_is_left_alone_and_can_be_undone_later(
+    rated: RatedLibrary, tmp_path: Path
+) -> None:
+    rate(rated, rated.add("a.jpg"))
+    elsewhere = rated.folder.rename(tmp_path / "unplugged")
+    rated.folder.mkdir()  # the mount point
+    (result,) = undo(rated)
+    assert result.outcome == "failed"
+    assert "is empty" in result.sentence()
+    assert rated.rows("select state from rating_journal") == [("written",)]
+    rated.folder.rmdir()
+    elsewhere.rename(rated.folder)
+    assert [result.outcome for result in undo(rated)] == ["removed"]
+
+
+def test_a_file_on_a_server_that_does_not_answer_is_left_alone(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate(rated, rated.add("a.jpg"))
+    probe = FilesystemProbe()
+
+    def no_answer(path: str, question: Callable[[], object]) -> object:
+        raise NoAnswer(f"{path} does not answer.")
+
+    monkeypatch.setattr(probe, "call", no_answer)
+    (result,) = undo(rated, probe)
+    assert result.outcome == "failed"
+    assert "does not answer" in result.reason
+    assert rated.rows("select state from rating_journal") == [("written",)]
+    assert sidecar_of(rated.folder / "a.jpg").exists()
+
+
+def test_a_sidecar_that_the_user_deleted_counts_as_undone(rated: RatedLibrary) -> None:
+    rate(rated, *(rated.add(name) for name in ("a.jpg", "b.jpg")))
+    sidecar_of(rated.folder / "a.jpg").unlink()
+    assert [result.outcome for result in undo(rated)] == ["already", "removed"]
+    assert rated.rows("select distinct state from rating_journal") == [("undone",)]
+
+
+def test_a_sidecar_that_did_not_follow_its_renamed_photo_is_undone_where_it_is(rated: RatedLibrary) -> None:
+    photo_id = rated.add("a.jpg")
+    rate(rated, photo_id)
+    (rated.folder / "a.jpg").rename(rated.folder / "b.jpg")
+    with rated.library.writing() as session:
+        root = rated.rows("select id from roots")[0][0]
+        photo_records.move(session, photo_id, str(rated.folder / "b.jpg"), root)
+    assert [result.outcome for result in undo(rated)] == ["removed"]
+    assert not sidecar_of(rated.folder / "a.jpg").exists()
+
+
+def test_only_the_files_at_or_below_the_given_paths_are_undone(rated: RatedLibrary) -> None:
+    rate(rated, *(rated.add(name) for name in ("in/a.jpg", "in/b.jpg", "out/c.jpg")))
+    sidecars = [str(sidecar_of(rated.folder / name)) for name in ("in/a.jpg", "in/b.jpg", "out/c.jpg")]
+    assert undo_ratings.targets(rated.library) == sidecars
+    assert undo_ratings.targets(rated.library, [str(rated.folder / "in")]) == sidecars[:2]
+    one_photo, one_sidecar = str(rated.folder / "in/b.jpg"), sidecars[2]
+    assert undo_ratings.targets(rated.library, [one_photo, one_sidecar]) == sidecars[1:]
+    assert undo_ratings.targets(rated.library, [str(rated.folder / "i")]) == []
+
+
+def test_undone_photos_have_no_rate_jobs_left(rated: RatedLibrary) -> None:
+    photo_id = rated.add("a.jpg")
+    rate(rated, photo_id)
+    rated.queue(photo_id)
+    undo(rated)
+    assert rated.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({}, "Nothing to undo."),
+        ({"removed": 208}, "208 sidecars removed."),
+        (
+            {"removed": 1, "restored": 1, "already": 2},
+            "1 sidecar removed, 1 file restored, 2 files already as before.",
+        ),
+        (
+            {"removed": 208, "changed": 36},
+            "208 sidecars removed; 36 left alone, because they were changed since (listed above).",
+        ),
+        (
+            {"changed": 1, "failed": 2},
+            "1 left alone, because it was changed since (listed above); "
+            "2 left alone for the reasons listed above.",
+        ),
+    ],
+)
+def test_the_summary_counts_what_was_done_and_what_was_left_alone(
+    counts: dict[undo_ratings.Outcome, int], sentence: str
+) -> None:
+    assert undo_ratings.summary(Counter(counts)) == sentence
