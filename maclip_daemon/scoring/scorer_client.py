@@ -11,6 +11,7 @@ from maclip_daemon.errors import EnvironmentUnfit, MaclipError, ModelUnavailable
 from maclip_daemon.iqa import metrics, protocols
 from maclip_daemon.iqa.models import catalogue, installed_models
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
+from maclip_daemon.iqa.models.installed_models import ModelSignature
 from maclip_daemon.iqa.photo_score import PhotoScore, ScoringConfig
 from maclip_daemon.processes.child import Child
 from maclip_daemon.scoring.pixel_block import PixelBlock
@@ -52,7 +53,7 @@ class ScorerClient:
         self._child: Child | None = None
         self._model: ResolvedModel | None = None
         self._model_sha256: str | None = None
-        self._model_traces: tuple[int, ...] | None = None
+        self._model_signature: ModelSignature | None = None
         self._used = False
         self._idle_since: float | None = None
 
@@ -76,7 +77,7 @@ class ScorerClient:
             self.close()
         self._model = model
         if model.path is not None:
-            self._model_traces = installed_models.traces_of(model.path)
+            self._model_signature = installed_models.signature_of(model.path)
             self._model_sha256 = installed_models.sha256_of(model.path)
         edges = model.edges.get(metric.name, ()) if protocol.name == model.protocol else ()
         return ScoringConfig(metric.name, model.name, protocol.name, edges)
@@ -115,7 +116,7 @@ class ScorerClient:
     def _model_changed(self) -> bool:
         """Whether the weights may be others than those of the identity; looks at no byte of them."""
         path = self._model.path if self._model else None
-        return path is not None and installed_models.traces_of(path) != self._model_traces
+        return path is not None and installed_models.signature_of(path) != self._model_signature
 
     def _check_model(self) -> None:
         """Weights that changed under a running process would put wrong scores beside right ones.
@@ -125,11 +126,11 @@ class ScorerClient:
         self.close()
         path = self._model.path if self._model else None
         assert path is not None
-        traces = installed_models.traces_of(path)
-        if traces is None or installed_models.sha256_of(path) != self._model_sha256:
-            state = "is gone" if traces is None else "was replaced by another one"
+        signature = installed_models.signature_of(path)
+        if signature is None or installed_models.sha256_of(path) != self._model_sha256:
+            state = "is gone" if signature is None else "was replaced by another one"
             raise ModelUnavailable(f"The model file {path} {state}. Put it back, or start maclip again.")
-        self._model_traces = traces
+        self._model_signature = signature
 
     def _request(self, blocks: Sequence[PixelBlock]) -> list[PhotoScore | MaclipError]:
         answers: list[PhotoScore | MaclipError | None] = [None] * len(blocks)

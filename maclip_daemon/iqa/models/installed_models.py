@@ -13,6 +13,9 @@ from pathlib import Path
 from maclip_daemon.errors import EnvironmentUnfit, ModelUnavailable
 from maclip_daemon.files.signature import FileSignature
 
+ModelSignature = tuple[FileSignature, int]
+"""A model file's signature, and the change time of its inode in nanoseconds since 1970."""
+
 
 @dataclass(frozen=True)
 class InstalledModel:
@@ -77,25 +80,26 @@ def install(
     return InstalledModel(card_path.stem, target, expected_sha256, verified, source)
 
 
-def traces_of(path: Path) -> tuple[int, ...] | None:
-    """What any change of a file leaves a trace in: size, times and inode; None when it is gone.
-
-    The change time of the inode is among them: a copy that keeps the modification time cannot set it.
-    """
+def signature_of(path: Path) -> ModelSignature | None:
+    """Return what any change of a file changes too; None when the file is gone."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return (*FileSignature.of(status), status.st_ctime_ns)
+    # With the inode's change time: a copy that keeps the modification time cannot set it.
+    return FileSignature.of(status), status.st_ctime_ns
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal; read again only when the file may have changed."""
-    return _remembered_hash(path, traces_of(path))
+    """Return the SHA-256 of a file, in hexadecimal; read again only when the file may have changed.
+
+    Raises `ModelUnavailable` when it cannot be read.
+    """
+    return _remembered_hash(path, signature_of(path))
 
 
 @functools.lru_cache(maxsize=64)
-def _remembered_hash(path: Path, _traces: tuple[int, ...] | None) -> str:
+def _remembered_hash(path: Path, _signature: ModelSignature | None) -> str:
     return hash_file(path)
 
 
