@@ -33,7 +33,7 @@ def digest(data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def named_failures(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Name the system's errors: `NoSpace`, `ReadOnly`, `Refused` (no permission), `FileChanged` (gone),
     `Transient`.
     """
@@ -82,7 +82,7 @@ def digest_of(path: Path) -> str | None:
         return None
 
 
-def refuse_read_only(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Raise `Refused` for a file that its owner protected; as root a replacement would succeed anyway.
 
     Raises `ReadOnly` when it is not the file but its whole disk.

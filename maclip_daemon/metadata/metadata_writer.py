@@ -1,19 +1,23 @@
-"""The parent's side of metadata: ask the child to read, prepare, commit and undo. Loads no pyexiv2."""
+"""The parent's side of the metadata process: prepare, commit, undo and inspect. Loads no pyexiv2."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 
 from maclip_daemon import errors
-from maclip_daemon.metadata.child import messages
-from maclip_daemon.metadata.child.metadata_limits import PROCESSOR_S
+from maclip_daemon.metadata.messages import pack, unpack, unpack_error
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry, UndoOutcome
 from maclip_daemon.processes.child import Child, Header, Reply
 
+# Of processor time for one photo, so that a sleeping network disk does not count. A safe write takes 2 to
+# 30 ms; an honest list of 200 000 keywords took 14 s.
+PROCESSOR_S = 20.0
 TIMEOUT_S = 60.0  # for a photo alone; a safe write takes 2 to 30 ms, a sleeping network disk many seconds
 TIMEOUT_SIDECAR_S = 2.0  # more for each further sidecar of a batch; one that fails is done again singly
 
@@ -22,23 +26,23 @@ class MetadataWriter:
     """Writes ratings in two phases, so that the journal row is stored before the file is replaced.
 
     Any method raises `ChildDied` or `ChildTimedOut` when the child is lost; the next call starts a new one.
-    A `Prepared` outlives its child: `commit` and `discard` work with a new child too. Not thread-safe.
+    `commit` and `discard` work with a new child too. Not thread-safe.
     """
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S, processor_s: float = PROCESSOR_S) -> None:
-        """`timeout_s`, `processor_s`: what one photo may take, by the clock and of the processor.
+        """`timeout_s`, `processor_s`: the limits for one photo, by the clock and of processor time.
 
         A batch has more: `TIMEOUT_SIDECAR_S` for each further sidecar, `timeout_s` for a photo itself.
         """
-        self._child = Child(messages.MODULE, {"processor_s": processor_s})
+        self._child = Child("maclip_daemon.metadata.metadata_process", {"processor_s": processor_s})
         self._timeout_s = timeout_s
 
     def prepare(self, request: RatingRequest) -> Prepared:
-        """Write and verify a temporary file beside the target; a person sees no difference yet.
+        """Write and verify a temporary file beside the target; the target itself stays as it is.
 
-        What cannot be done now and here (no permission, hard links, a name that is too long, XML that is not
-        safe) is a `skipped` result with a reason. Raises `NoSpace`, `FileChanged` (the photo or the sidecar
-        changed meanwhile or is gone: try again), `Transient`.
+        Without permission, for hard links, names that are too long and unsafe XML the result is `skipped`,
+        with the reason. Raises `NoSpace`, `FileChanged` (the photo or its sidecar changed meanwhile or is
+        gone: try again), `Transient`.
         """
         result = self.prepare_many([request])[0]
         if isinstance(result, errors.MaclipError):
@@ -49,23 +53,25 @@ class MetadataWriter:
         """`prepare` for many photos with their data flushed together; an error takes its photo's place."""
         results: list[Prepared | errors.MaclipError] = []
         while rest := requests[len(results) :]:
-            message = {
-                "operation": "prepare",
-                "requests": [messages.request_to_message(each) for each in rest],
-            }
+            absolute = [replace(each, photo=Path(os.path.abspath(each.photo))) for each in rest]
+            message = {"operation": "prepare", "requests": pack(absolute, [])}
             if len(rest) == 1:
-                with _blamed_on(rest[0].photo):
+                with _naming(rest[0].photo):
                     reply = self._request(message)
             else:
                 reply = self._request(message, timeout_s=self._time_for([each.mode for each in rest]))
-            results += messages.results_from_frame(reply.header, reply.payload)
+            payload = BytesIO(reply.payload)
+            results.extend(
+                unpack_error(result) or unpack(Prepared, result, payload)
+                for result in reply.header["results"]
+            )
         return results
 
     def commit(self, prepared: Prepared) -> None:
-        """Put the prepared file in its place and flush it to the disk.
+        """Replace the target by the prepared file and flush it to the disk.
 
-        Raises `FileChanged` when the target is no longer what it was at `prepare` (it is left as it is and
-        the temporary file is removed), `NoSpace`, `Transient`. Committing twice is harmless.
+        Raises `FileChanged` when the target changed since `prepare` (the target is left alone, the temporary
+        file removed), `NoSpace`, `Transient`. Committing twice is harmless.
         """
         error = self.commit_many([prepared])[0]
         if error is not None:
@@ -74,59 +80,57 @@ class MetadataWriter:
     def commit_many(self, prepared: Sequence[Prepared]) -> list[errors.MaclipError | None]:
         """`commit` for many photos with each folder flushed once; None where it was done."""
         reply = self._request(
-            {"operation": "commit", "prepared": [messages.prepared_to_message(each)[0] for each in prepared]},
+            {"operation": "commit", "prepared": [_without_restore(each) for each in prepared]},
             timeout_s=self._time_for(
                 ["embed" if each.target == each.photo else "sidecar" for each in prepared]
             ),
         )
-        return [message and messages.error_from_message(message) for message in reply.header["results"]]
+        return [result and unpack_error(result) for result in reply.header["results"]]
 
     def discard(self, prepared: Prepared) -> None:
         """Remove the temporary file of a prepared write."""
-        self._request({"operation": "discard", "prepared": [messages.prepared_to_message(prepared)[0]]})
+        self._request({"operation": "discard", "prepared": _without_restore(prepared)})
 
     def undo(self, entry: UndoEntry) -> UndoOutcome:
-        """Bring the file back to its bytes, permissions and time of before, or remove the sidecar we created.
+        """Undo one write: restore the bytes, permissions and time of before, or remove our sidecar.
 
         Raises `EnvironmentUnfit` when the folder or the file may not be written, `NoSpace`, `Transient`.
         """
-        message = {"operation": "undo", "entry": messages.entry_to_message(entry)}
-        return messages.outcome_from_message(self._request(message, entry.restore).header)
+        parts: list[bytes] = []
+        message = {"operation": "undo", "entry": pack(entry, parts)}
+        reply = self._request(message, b"".join(parts))
+        return unpack(UndoOutcome, reply.header["outcome"], BytesIO())
 
     def inspect(self, photo: Path, last_written: int | None = None) -> FoundRating:
-        """Read the rating that photo managers see, and whose it is.
+        """Return the rating that photo managers see, and whose it is.
 
         Raises `FileChanged` when the photo is gone, `Poison` when its sidecar cannot be read.
         """
-        message = {
-            "operation": "inspect",
-            "photo": os.path.abspath(photo),
-            "last_written": last_written,
-        }
-        with _blamed_on(photo):
-            reply = self._request(message).header
-        if "poison" in reply:
-            raise errors.Poison(reply["poison"])
-        return messages.found_from_message(reply["found"])
+        message = {"operation": "inspect", "photo": os.path.abspath(photo), "last_written": last_written}
+        with _naming(photo):
+            found = self._request(message).header["found"]
+        if error := unpack_error(found):
+            raise error
+        return unpack(FoundRating, found, BytesIO())
 
     def close(self) -> None:
-        """Let the child end."""
+        """End the child."""
         self._child.close()
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, or None while none runs."""
+        """The child's process id; None while no child runs."""
         return self._child.pid
 
     def _time_for(self, modes: Sequence[str]) -> float:
-        """What a batch may take: a photo that is written anew whole needs more than a sidecar."""
+        """Return the time-out of a batch: a photo that is rewritten whole needs more than a sidecar."""
         each = sorted(self._timeout_s if mode == "embed" else TIMEOUT_SIDECAR_S for mode in modes)
         return self._timeout_s + sum(each[:-1])
 
     def _request(self, header: Header, payload: bytes = b"", *, timeout_s: float | None = None) -> Reply:
         reply = self._child.request(header, payload, timeout_s=timeout_s or self._timeout_s)
         if reply.header["last"]:
-            self._child.close()  # a hostile photo has led exiv2 astray; the next request starts a new child
+            self._child.close()  # a photo has spoilt exiv2's prefixes: the next request needs a new child
         return reply
 
     def __enter__(self) -> Self:
@@ -136,13 +140,19 @@ class MetadataWriter:
         self.close()
 
 
+def _without_restore(prepared: Prepared) -> Header:
+    """Return the message of a prepared write; only the journal needs its restore data."""
+    message: Header = pack(replace(prepared, restore=b""), [])
+    return message
+
+
 @contextlib.contextmanager
-def _blamed_on(photo: Path) -> Iterator[None]:
-    """Name the photo whose metadata the child did not survive."""
+def _naming(photo: Path) -> Iterator[None]:
+    """Name the photo whose metadata killed the child or kept it busy."""
     try:
         yield
     except (errors.ChildDied, errors.ChildTimedOut) as error:
         raise type(error)(
-            f"{photo}: {error}. Its metadata crash exiv2 or keep it busy without end; write them anew "
-            "(exiftool) or take them out to have the photo rated."
+            f"{photo}: exiv2 crashes or hangs on this photo's metadata ({error}). "
+            "Rewrite it with exiftool, then run `maclip retry`."
         ) from None

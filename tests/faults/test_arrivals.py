@@ -22,7 +22,7 @@ from tests.faults.copyist import PAUSE_S, SETTLE_S, Arrival, Copyist, Witness
 from tests.homes import Home, make_photo, until
 
 SAME_SCORE = 1e-3  # photos that share a batch round differently in bf16; other photos differ by far more
-DECODER, METADATA = "maclip_daemon.photos.decoder_process", "maclip_daemon.metadata.child.metadata_process"
+DECODER, METADATA = "maclip_daemon.photos.decoder_process", "maclip_daemon.metadata.metadata_process"
 IN_HAND = (
     "select 1 from jobs j join photos p on p.id = j.photo_id"
     " where j.kind = 'rate' and j.state = 'leased' and p.file_name = 'titled.jpg'"

@@ -24,7 +24,7 @@ SEED = 20
 CHILDREN = {
     "decoder": "maclip_daemon.photos.decoder_process",
     "scorer": "maclip_daemon.scoring.scoring_process",
-    "metadata": "maclip_daemon.metadata.child.metadata_process",
+    "metadata": "maclip_daemon.metadata.metadata_process",
 }
 WORK_OF = {"daemon": "%", "decoder": "score", "scorer": "score", "metadata": "rate"}
 A_MOMENT_S = 0.15  # what the metadata process takes for a few sidecars

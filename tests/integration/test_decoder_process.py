@@ -136,14 +136,14 @@ def test_24_megapixels_fit_into_the_default_limit(
 STAND_IN = """
 import ctypes, os, time
 from maclip_daemon.processes import child_server
-from maclip_daemon.photos import decoder_process
+from maclip_daemon.processes import limits
 
 def handle(header, payload):
     name = os.path.basename(header["path"])
     with open(header["spool_path"], "wb") as file:
         file.write(b"half")
-    decoder_process.limit_memory(512)
-    decoder_process.limit_processor_time(0.25)
+    limits.limit_memory(512)
+    limits.limit_processor_time(1.0)
     if name == "crash.jpg":
         ctypes.string_at(0)
     if name == "hang.jpg":

@@ -129,9 +129,7 @@ def test_a_photo_with_foreign_prefixes_is_skipped_and_leads_no_other_photo_astra
         assert leaves["/http://purl.org/dc/elements/1.1/ creator[1]"] == "Anna"
 
 
-def test_what_is_wrong_with_one_photo_is_not_blamed_on_the_next(
-    tmp_path: Path, writer: MetadataWriter
-) -> None:
+def test_damage_to_one_photo_does_not_fail_the_next(tmp_path: Path, writer: MetadataWriter) -> None:
     bad = tmp_path / "a.png"
     Image.new("RGB", (64, 48)).save(bad)
     whole = bad.read_bytes()
@@ -162,7 +160,7 @@ def test_a_photo_that_keeps_exiv2_busy_without_end_is_given_up_and_named(tmp_pat
     endless.write_bytes(whole[:at] + _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet) + whole[at:])
     good = make_photo(tmp_path / "b.jpg")
     with MetadataWriter(processor_s=1.0) as writer:
-        with pytest.raises(ChildDied, match=r"a\.png: the process metadata\.process ended by signal 27"):
+        with pytest.raises(ChildDied, match=r"a\.png: exiv2 crashes or hangs .* ended by signal 27"):
             writer.prepare(RatingRequest(endless, QUALITY))
         assert writer.prepare(RatingRequest(good, QUALITY)).status == "prepared"
 

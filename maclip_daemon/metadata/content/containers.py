@@ -36,7 +36,7 @@ def kind_of(data: bytes) -> str:
     raise WriteRefused("its content is neither JPEG nor PNG nor WebP, whatever its name says")
 
 
-def refuse_unsuitable(data: bytes) -> None:
+def require_embeddable(data: bytes) -> None:
     """Raise `Refused` where embedding could lose something: extended XMP, or a file that ends too early."""
     for _, content in _parts(data):
         if content.startswith(_EXTENDED_XMP):

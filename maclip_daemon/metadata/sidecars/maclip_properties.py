@@ -33,13 +33,13 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
     }
     values: Wanted = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
     values[ownership.RATING_KEY] = str(request.rating)
-    values.update(ownership.fields_in_step(present, request.rating))
+    values.update(ownership.synchronized_fields(present, request.rating))
     bucket = bucket_tags.bucket_of(quality.percentile) if request.bucket_tags else None
     values.update(bucket_tags.wanted_lists(present, bucket))
     return values
 
 
-def says_already(present: ownership.Values, values: Wanted) -> bool:
+def is_up_to_date(present: ownership.Values, values: Wanted) -> bool:
     """Whether the file holds these values, so that nothing needs to be written.
 
     A percentile that moved a little, with stars and score as they are, is no reason to write a file.

@@ -44,7 +44,7 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
     return "none", main, stars
 
 
-def fields_in_step(values: Values, rating: int) -> dict[str, str]:
+def synchronized_fields(values: Values, rating: int) -> dict[str, str]:
     """The values that the other rating fields in `values` must take when xmp:Rating becomes `rating`.
 
     Only fields that are there. They know no reject, so a rejected photo is unrated in them.

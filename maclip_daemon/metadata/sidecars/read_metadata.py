@@ -14,7 +14,7 @@ from maclip_daemon.metadata.sidecars import ownership, targets
 
 
 @dataclass(frozen=True)
-class Effective:
+class PhotoMetadata:
     """What was read, by exiv2 key."""
 
     source: Path
@@ -27,20 +27,20 @@ class Effective:
     notes: tuple[str, ...] = ()
 
 
-def read_sidecar(sidecar: Path) -> Effective:
+def read_sidecar(sidecar: Path) -> PhotoMetadata:
     """Read a sidecar, once it is known to be safe to parse. Raises `Refused` with the reason, `OSError`."""
     data, status = safe_writer.read_regular(sidecar, xmp_text.SIZE_LIMIT)
     try:
         leaves = xmp_text.read(data)
         with exiv2_tags.open_bytes(data) as image:
-            return Effective(sidecar, exiv2_tags.read_xmp(image), data, leaves, status)
+            return PhotoMetadata(sidecar, exiv2_tags.read_xmp(image), data, leaves, status)
     except WriteRefused as refusal:
         raise WriteRefused(
             f"{sidecar} is left alone: {refusal}. Repair it or move it away to have the photo rated."
         ) from None
 
 
-def read_photo(photo: Path) -> Effective:
+def read_photo(photo: Path) -> PhotoMetadata:
     """Read a photo's embedded metadata; what exiv2 cannot read counts as empty, with a note.
 
     Raises `OSError` when the file itself cannot be read: a bare sidecar would hide what it holds.
@@ -49,30 +49,30 @@ def read_photo(photo: Path) -> Effective:
         file.read(1)
     try:
         with exiv2_tags.open_photo(photo) as image:
-            return Effective(photo, exiv2_tags.read_exif(image) | exiv2_tags.read_xmp(image))
+            return PhotoMetadata(photo, exiv2_tags.read_exif(image) | exiv2_tags.read_xmp(image))
     except xmp_text.ForeignPrefix as refusal:
         raise WriteRefused(
             f"{photo} is left alone: in its embedded XMP, {refusal}. Repair its metadata."
         ) from None
     except WriteRefused as refusal:
-        return Effective(photo, {}, notes=(f"the metadata of {photo} is not carried over: {refusal}",))
+        return PhotoMetadata(photo, {}, notes=(f"the metadata of {photo} is not carried over: {refusal}",))
 
 
-def found_rating(effective: Effective, last_written: int | None) -> FoundRating:
+def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
     """Whose the rating is."""
-    owner, rating, stars = ownership.owner_of(effective.values, last_written)
-    digest = None if effective.data is None else safe_writer.digest(effective.data)
-    return FoundRating(owner, rating, stars, effective.source, digest)
+    owner, rating, stars = ownership.owner_of(metadata.values, last_written)
+    digest = None if metadata.data is None else safe_writer.digest(metadata.data)
+    return FoundRating(owner, rating, stars, metadata.source, digest)
 
 
-def rated_in_the_photo(photo: Path) -> FoundRating | None:
+def embedded_rating(photo: Path) -> FoundRating | None:
     """The rating that a person gave in the photo itself while it has a sidecar; None where there is none.
 
     digiKam and Lightroom can write stars into a JPEG and leave its sidecar as it is. A rating that equals our
     own stars beside it is an embedding of ours from before the sidecar came.
     """
     present = read_photo(photo)
-    found = found_rating(present, None)
+    found = rating_of(present, None)
     if found.owner != "person" or found.rating == found.stars:
         return None
     return found
@@ -81,12 +81,12 @@ def rated_in_the_photo(photo: Path) -> FoundRating | None:
 def inspect(photo: Path, last_written: int | None) -> FoundRating:
     """Read the rating a photo has now. Raises `FileChanged` when it is gone, `Poison` for a bad sidecar."""
     try:
-        with safe_writer.named_failures(photo):
-            symlinks.refuse_links_to_photo(photo)
+        with safe_writer.translate_errors(photo):
+            symlinks.require_regular_photo(photo)
             sidecar = targets.find_sidecar(photo)
             if sidecar is None:
-                return found_rating(read_photo(photo), last_written)
-            found = found_rating(read_sidecar(sidecar), last_written)
-            return found if found.owner == "person" else rated_in_the_photo(photo) or found
+                return rating_of(read_photo(photo), last_written)
+            found = rating_of(read_sidecar(sidecar), last_written)
+            return found if found.owner == "person" else embedded_rating(photo) or found
     except WriteRefused as refusal:
         raise Poison(str(refusal)) from None

@@ -43,7 +43,7 @@ def is_sidecar(name: str) -> bool:
     return name.lower().endswith(".xmp")
 
 
-def may_carry_a_rating(file: Path) -> bool:
+def is_rating_file(file: Path) -> bool:
     """Whether a file is a sidecar or an embeddable photo by its name: all that we ever wrote."""
     return is_sidecar(file.name) or suffix_of(file.name) in _EMBEDDABLE_SUFFIXES
 
@@ -66,7 +66,7 @@ def choose(photo: Path, mode: Mode) -> Target:
     """
     if not _exists(photo):
         raise FileChanged(f"{photo} is gone.")
-    symlinks.refuse_links_to_photo(photo)
+    symlinks.require_regular_photo(photo)
     sidecar = find_sidecar(photo)
     if sidecar is not None:
         return _existing(photo, sidecar)

@@ -22,8 +22,8 @@ def commit(prepared: Prepared) -> Path | None:
     if prepared.status != "prepared" or target is None or temporary is None:
         raise ValueError(f"nothing was prepared for {prepared.photo}")
     try:
-        with safe_writer.named_failures(target):
-            symlinks.refuse_links_to(target.parent)
+        with safe_writer.translate_errors(target):
+            symlinks.require_no_links(target.parent)
             if _is_done(target, prepared):
                 discard(prepared)
                 return target.parent
@@ -63,7 +63,7 @@ def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
                 waiting.setdefault(folder, []).append(index)
     for folder, indices in waiting.items():
         try:
-            with safe_writer.named_failures(folder / "."):
+            with safe_writer.translate_errors(folder / "."):
                 safe_writer.flush(folder)
         except WriteRefused:
             continue  # a folder that may be written but not read cannot be flushed

@@ -29,7 +29,7 @@ def prepare(request: RatingRequest) -> Prepared:
     Raises `NoSpace`, `FileChanged`, `Transient`; all that is left alone on purpose is a result.
     """
     try:
-        with safe_writer.named_failures(request.photo):
+        with safe_writer.translate_errors(request.photo):
             return _prepare(request, targets.choose(request.photo, request.mode))
     except WriteRefused as refusal:
         return Prepared(request.photo, "skipped", request.rating, reason=str(refusal))
@@ -39,15 +39,15 @@ def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
     signature = FileSignature.of(request.photo.lstat())
     updating = target.kind == "sidecar" and target.exists
     present = read_metadata.read_sidecar(target.path) if updating else read_metadata.read_photo(request.photo)
-    found = read_metadata.found_rating(present, request.last_written)
+    found = read_metadata.rating_of(present, request.last_written)
     if updating and found.owner != "person":
-        found = read_metadata.rated_in_the_photo(request.photo) or found
+        found = read_metadata.embedded_rating(request.photo) or found
     result = Prepared(
         request.photo, "person", request.rating, found=found, target=present.source, photo_signature=signature
     )
     if found.owner == "person":
         return replace(result, reason="a person rated this photo")
-    if maclip_properties.says_already(present.values, maclip_properties.wanted(request, present.values)):
+    if maclip_properties.is_up_to_date(present.values, maclip_properties.wanted(request, present.values)):
         return replace(result, status="unchanged", before_hash=found.source_hash)
     if updating:
         return _update(request, present, result)
@@ -66,20 +66,20 @@ def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
     return _create(request, present, result, target)
 
 
-def _update(request: RatingRequest, present: read_metadata.Effective, result: Prepared) -> Prepared:
+def _update(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
     assert present.data is not None
     assert present.leaves is not None
-    safe_writer.refuse_read_only(present.source)
+    safe_writer.require_writable(present.source)
     wanted = maclip_properties.wanted(request, present.values)
     new = exiv2_tags.change_sidecar(present.data, wanted)
     _verify_sidecar(present.source, present.values, present.leaves, new, wanted)
     return _laid_out(result, present.source, present.data, new, present.status)
 
 
-def _embed(request: RatingRequest, present: read_metadata.Effective, result: Prepared) -> Prepared:
-    safe_writer.refuse_read_only(request.photo)
+def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
+    safe_writer.require_writable(request.photo)
     data, status = safe_writer.read_regular(request.photo)
-    containers.refuse_unsuitable(data)
+    containers.require_embeddable(data)
     with exiv2_tags.open_bytes(data) as image:
         if exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values:
             request = replace(request, bucket_tags=False)  # tags in XMP would hide the IPTC keywords
@@ -100,7 +100,7 @@ def _embed(request: RatingRequest, present: read_metadata.Effective, result: Pre
 
 
 def _create(
-    request: RatingRequest, present: read_metadata.Effective, result: Prepared, target: targets.Target
+    request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared, target: targets.Target
 ) -> Prepared:
     notes = (*present.notes, target.note) if target.note else present.notes
     seed = new_sidecar.minimum()

@@ -18,7 +18,7 @@ def undo(entry: UndoEntry) -> UndoOutcome:
     Raises `EnvironmentUnfit` when the file may not be written, `NoSpace`, `FileChanged`, `Transient`.
     """
     try:
-        with safe_writer.named_failures(entry.target):
+        with safe_writer.translate_errors(entry.target):
             return _undo(entry)
     except WriteRefused as refusal:
         raise EnvironmentUnfit(str(refusal)) from None
@@ -26,9 +26,9 @@ def undo(entry: UndoEntry) -> UndoOutcome:
 
 def _undo(entry: UndoEntry) -> UndoOutcome:
     target = entry.target
-    if not targets.may_carry_a_rating(target):
+    if not targets.is_rating_file(target):
         return UndoOutcome("changed", f"{target} is no file of ours, whatever the journal says.")
-    symlinks.refuse_links_to(target.parent)
+    symlinks.require_no_links(target.parent)
     try:
         data, status = safe_writer.read_regular(target)
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def _restore(entry: UndoEntry, data: bytes) -> UndoOutcome:
         return UndoOutcome(
             "changed", f"The journal's record for {entry.target} is damaged; it is left as it is."
         )
-    safe_writer.refuse_read_only(entry.target)
+    safe_writer.require_writable(entry.target)
     temporary = safe_writer.write_temporary(entry.target, old, like=entry.target, mode=record.mode)
     try:
         os.utime(temporary, ns=(record.mtime_ns, record.mtime_ns))

@@ -50,7 +50,7 @@ def test_files_that_end_too_early_are_not_embedded_into(make_photo: MakePhoto) -
     for name, size in (("a.jpg", 300), ("a.png", 200), ("a.webp", 500)):
         data = make_photo(name).read_bytes()[:size]
         with pytest.raises(WriteRefused):
-            containers.refuse_unsuitable(data)
+            containers.require_embeddable(data)
 
 
 def test_other_formats_are_refused_by_their_content() -> None:

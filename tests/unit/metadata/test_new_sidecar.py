@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metadata_samples import QUALITY, MakePhoto, accepted, xmp_of
 
-from maclip_daemon.metadata.child import metadata_process
+from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import read_metadata
 from maclip_daemon.metadata.writing import commit_write

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from maclip_daemon.metadata.sidecars.ownership import fields_in_step, owner_of
+from maclip_daemon.metadata.sidecars.ownership import owner_of, synchronized_fields
 
 R, S = "Xmp.xmp.Rating", "Xmp.maclip.Stars"
 
@@ -68,12 +68,12 @@ def test_iso_speed_ratings_are_no_ratings() -> None:
 @pytest.mark.parametrize(("rating", "percent"), [(-1, 0), (1, 1), (2, 25), (3, 50), (4, 75), (5, 99)])
 def test_only_fields_that_are_there_are_kept_in_step(rating: int, percent: int) -> None:
     plain = max(rating, 0)
-    assert fields_in_step({}, rating) == {}
-    assert fields_in_step({"Xmp.acdsee.rating": "0", "Xmp.MicrosoftPhoto.Rating": "0"}, rating) == {
+    assert synchronized_fields({}, rating) == {}
+    assert synchronized_fields({"Xmp.acdsee.rating": "0", "Xmp.MicrosoftPhoto.Rating": "0"}, rating) == {
         "Xmp.acdsee.rating": str(plain),
         "Xmp.MicrosoftPhoto.Rating": str(percent),
     }
-    assert fields_in_step({"Exif.Image.Rating": "0", "Exif.Image.RatingPercent": "0"}, rating) == {
+    assert synchronized_fields({"Exif.Image.Rating": "0", "Exif.Image.RatingPercent": "0"}, rating) == {
         "Exif.Image.Rating": str(plain),
         "Exif.Image.RatingPercent": str(percent),
     }

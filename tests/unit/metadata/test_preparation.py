@@ -25,7 +25,7 @@ from PIL import Image
 
 from maclip_daemon.errors import FileChanged, MaclipError
 from maclip_daemon.files import temporaries
-from maclip_daemon.metadata.child import metadata_process
+from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.content import exiv2_tags, xmp_text
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import read_metadata

@@ -48,7 +48,7 @@ def test_a_new_file_never_replaces_one_that_someone_else_made_meanwhile(
 def test_the_systems_errors_get_a_name_and_the_files_path(number: int, kind: type[Exception]) -> None:
     with (
         pytest.raises(kind, match=r"/photos"),
-        safe_writer.named_failures(Path("/photos/a.jpg")),
+        safe_writer.translate_errors(Path("/photos/a.jpg")),
     ):
         raise OSError(number, os.strerror(number))
 

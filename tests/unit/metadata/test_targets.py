@@ -123,6 +123,6 @@ def test_in_embed_mode_an_existing_sidecar_stays_the_place_of_the_rating(tmp_pat
 
 
 def test_sidecars_are_known_by_their_suffix_in_any_case() -> None:
-    assert targets.may_carry_a_rating(Path("a.xmp"))
-    assert targets.may_carry_a_rating(Path("a.nef.XMP"))
-    assert not targets.may_carry_a_rating(Path("xmp.nef"))
+    assert targets.is_rating_file(Path("a.xmp"))
+    assert targets.is_rating_file(Path("a.nef.XMP"))
+    assert not targets.is_rating_file(Path("xmp.nef"))

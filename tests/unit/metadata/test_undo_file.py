@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from metadata_samples import DARKTABLE_SIDECAR, QUALITY, MakePhoto, accepted, files_in
 
-from maclip_daemon.metadata.child import metadata_process
+from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.records import Mode, Prepared, RatingRequest, UndoEntry
 from maclip_daemon.metadata.writing import commit_write
 from maclip_daemon.metadata.writing.undo_file import undo
