@@ -1,9 +1,10 @@
-"""`scripts/bench` measures something, compares it with the reference, and says it in one JSON object."""
+"""`scripts/bench/run speed` measures, compares with the reference, and prints one JSON object."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,10 @@ QUICK_S = 900  # a few seconds of work, and seven starts of PyTorch, beside what
 
 
 @pytest.fixture(scope="module")
-def said() -> dict[str, Any]:
+def printed() -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, str(SCRIPTS / "bench.py"), "--quick", "--json"],
+        [sys.executable, "-m", "bench", "speed", "--quick", "--json"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(SCRIPTS), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         timeout=QUICK_S,
@@ -30,68 +32,62 @@ def said() -> dict[str, Any]:
     return answer
 
 
-def test_the_object_says_when_where_and_with_what_it_was_measured(said: dict[str, Any]) -> None:
-    assert {"cores", "architecture", "isa", "memory_gib", "gpu"} <= said["machine"].keys()
-    assert {"python", "torch", "pillow", "maclip-daemon"} <= said["versions"].keys()
-    assert len(said["date"]) == len("2000-01-01")
+def test_the_object_says_when_where_and_with_what_it_was_measured(printed: dict[str, Any]) -> None:
+    assert {"cores", "architecture", "isa", "memory_gib", "gpu"} <= printed["machine"].keys()
+    assert {"python", "torch", "pillow", "maclip-daemon"} <= printed["versions"].keys()
+    assert len(printed["date"]) == len("2000-01-01")
 
 
-def test_ours_is_compared_with_the_reference_and_with_the_machine(said: dict[str, Any]) -> None:
-    assert said["whole_way"]["ratio_to_reference"] > 0
-    assert said["encoder"]["ratio_to_reference"] > 0
-    assert said["encoder"]["share_of_matrix_rate"] == pytest.approx(
-        said["encoder"]["gflop_per_s"] / _limit(said, said["encoder"]["precision"]), rel=0.01
+def test_ours_is_compared_with_the_reference_and_with_the_machine(printed: dict[str, Any]) -> None:
+    assert printed["whole_way"]["ratio_to_reference"] > 0
+    assert printed["encoder"]["ratio_to_reference"] > 0
+    assert printed["encoder"]["share_of_matrix_rate"] == pytest.approx(
+        printed["encoder"]["gflop_per_s"] / _limit(printed, printed["encoder"]["precision"]), rel=0.01
     )
-    assert all(one["ratio_to_reference"] > 0 for one in said["decoding"].values())
+    assert all(one["ratio_to_reference"] > 0 for one in printed["decoding"].values())
 
 
-def test_ours_and_the_reference_judge_alike(said: dict[str, Any]) -> None:
+def test_ours_and_the_reference_judge_alike(printed: dict[str, Any]) -> None:
     # The same photos, the same weights: what is compared is the same work. Rounding and the reduction while
     # decoding move a score by a few thousandths; another function would move it by far more.
-    assert said["whole_way"]["largest_score_difference"] < 0.03
+    assert printed["whole_way"]["largest_score_difference"] < 0.03
 
 
-def _limit(said: dict[str, Any], precision: str) -> float:
+def _limit(printed: dict[str, Any], precision: str) -> float:
     named = f"products of matrices, {precision}: GFLOP/s"
-    return float(said["limits"][named]["median"])
+    return float(printed["limits"][named]["median"])
 
 
 @pytest.fixture
-def measure(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def figures(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("bench_measure")
+    return importlib.import_module("bench.figures")
 
 
-@pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("bench_table")
-
-
-def test_a_spread_is_its_median_and_quartiles(measure: ModuleType) -> None:
-    spread = measure.Spread((1.0, 2.0, 3.0, 4.0, 100.0))
+def test_a_spread_is_its_median_and_quartiles(figures: ModuleType) -> None:
+    spread = figures.Spread((1.0, 2.0, 3.0, 4.0, 100.0))
     assert (spread.median, spread.quartiles) == (3.0, (2.0, 4.0))
-    assert measure.Spread((7.0,)).quartiles == (7.0, 7.0)
+    assert figures.Spread((7.0,)).quartiles == (7.0, 7.0)
     assert spread.text() == "3.00 (2.00–4.00)"
 
 
-def test_ratios_are_taken_repeat_by_repeat(measure: ModuleType) -> None:
+def test_ratios_are_taken_repeat_by_repeat(figures: ModuleType) -> None:
     # Both were disturbed in the second repeat: their ratio was not.
-    ratio = measure.ratios(measure.Spread((10.0, 5.0)), measure.Spread((2.0, 1.0)))
+    ratio = figures.ratios(figures.Spread((10.0, 5.0)), figures.Spread((2.0, 1.0)))
     assert ratio.values == (5.0, 5.0)
 
 
 def test_the_page_gets_new_figures_and_keeps_its_prose(
-    table: ModuleType, measure: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    figures: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "performance.md"
-    page.write_text(f"# Speed\nbefore\n{table.MARKS[0]}\nold figures\n{table.MARKS[1]}\nafter\n", "utf-8")
-    monkeypatch.setattr(table, "PAGE", page)
+    page.write_text(f"# Speed\nbefore\n{figures.MARKS[0]}\nold figures\n{figures.MARKS[1]}\nafter\n", "utf-8")
+    monkeypatch.setattr(figures, "PAGE", page)
     machine = {"cores": 2, "architecture": "x", "isa": ["avx2"], "memory_gib": 24, "gpu": None}
     about = {"date": "2000-01-01", "machine": machine, "versions": {"torch": "2"}}
-    row = table.Row("the whole way", "photos/s", measure.Spread((9.0,)))
+    row = figures.Row("the whole way", "photos/s", figures.Spread((9.0,)))
     for _ in range(2):
-        table.write([row], {"copies: GB/s": measure.Spread((20.0,))}, about)
+        figures.write([row], {"copies: GB/s": figures.Spread((20.0,))}, about)
     text = page.read_text("utf-8")
     assert text.startswith("# Speed\nbefore\n")
     assert text.endswith("\nafter\n")
@@ -100,6 +96,6 @@ def test_the_page_gets_new_figures_and_keeps_its_prose(
     assert "*not yet measured*" in text
 
 
-def test_the_page_of_the_project_has_its_marks(table: ModuleType) -> None:
-    text = table.PAGE.read_text("utf-8")
-    assert text.index(table.MARKS[0]) < text.index(table.MARKS[1])
+def test_the_page_of_the_project_has_its_marks(figures: ModuleType) -> None:
+    text = figures.PAGE.read_text("utf-8")
+    assert text.index(figures.MARKS[0]) < text.index(figures.MARKS[1])

@@ -17,7 +17,7 @@ SIZES = {12: (4000, 3000), 24: (6000, 4000), 45: (8256, 5504)}
 QUALITY = 92
 GRAIN = 9.0  # standard deviation, of 255; smoothed over neighbours as a camera's own noise reduction does
 SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
-CAMERA_PHOTOS = Path(__file__).parents[1] / ".." / "shared" / "data" / "photos" / "burst"
+CAMERA_PHOTOS = Path(__file__).parents[2] / ".." / "shared" / "data" / "photos" / "burst"
 
 
 def sources() -> list[Path]:

@@ -1,10 +1,7 @@
-#!/usr/bin/env python3
 """Measure how fast sidecars are written safely, beside plain writes with fsync in the same run.
 
-Usage: scripts/measure_sidecars [FOLDER] [PHOTOS] [REPEATS]
-Run it with the project's Python. Makes PHOTOS (600) small JPEGs with metadata in folders of 100 below a
-temporary folder in FOLDER (the present one: the disk matters), and prints files a second: new sidecars,
-sidecars with other stars, and writes of the same bytes that do nothing else.
+Makes small JPEGs with metadata in folders of 100, in a temporary folder on the disk to measure. Prints
+files a second: new sidecars, sidecars with other stars, and plain writes of the same bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ import io
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,24 +17,27 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyexiv2
+import typer
 from PIL import Image
 
-from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
+from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.pipeline.rating.rating_stage import BATCH_PHOTOS
 
 FOLDER_PHOTOS = 100
 QUALITY = QualityProperties(0.81, 42.1, 2, "maclip", "builtin", "native", datetime(2026, 1, 2, tzinfo=UTC))
 
 
-def main() -> None:
-    """Print the table."""
-    place = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 600
-    repeats = int(sys.argv[3]) if len(sys.argv) > 3 else 3
+def main(
+    place: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder on the disk.")] = Path(),
+    count: Annotated[int, typer.Argument(metavar="PHOTOS")] = 600,
+    repeats: Annotated[int, typer.Argument()] = 3,
+) -> None:
+    """Measure how fast sidecars are written safely, beside plain writes."""
     rates: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(dir=place, prefix="maclip-measurement-") as folder:
         photos = [make_photo(Path(folder), number) for number in range(count)]
@@ -89,7 +88,7 @@ def rate(writer: MetadataWriter, photos: list[Path], stars: int, last: int | Non
 
 
 def write_plainly(sidecars: dict[Path, bytes], grouped: bool) -> None:
-    """Write the same bytes with what safety on a disk costs and nothing else: fsync, rename, fsync."""
+    """Write the same bytes with fsync, rename and fsync, and nothing else."""
     for batch in batches(list(sidecars)):
         temporaries = []
         for photo in batch:
@@ -110,7 +109,7 @@ def write_plainly(sidecars: dict[Path, bytes], grouped: bool) -> None:
 
 
 def batches(photos: list[Path]) -> Iterator[list[Path]]:
-    """Cut into the daemon's batches."""
+    """Yield the daemon's batches."""
     for start in range(0, len(photos), BATCH_PHOTOS):
         yield photos[start : start + BATCH_PHOTOS]
 
@@ -127,7 +126,3 @@ def seconds(work: Callable[[], None]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    main()

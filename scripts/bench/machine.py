@@ -1,4 +1,4 @@
-"""What this machine can do at best: products of matrices, copies, pure JPEG decoding; and what it is."""
+"""Limits of this machine (matrix products, copies, JPEG decoding) and its description."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from typing import Any
 
 import psutil
 import torch
-from bench_measure import Spread, seconds_of
 from PIL import Image, features
 from torch import Tensor, nn
 
 from maclip_daemon.iqa import fused_convolutions
 from maclip_daemon.iqa.fused_convolutions import FusedConvolution
 from maclip_daemon.scoring.device import be_exact, read_cpu_flags
+
+from .figures import Spread, seconds_of
 
 ISA = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

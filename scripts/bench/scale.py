@@ -1,8 +1,8 @@
-"""How the cost of a library grows: n, 10 n and 100 n photos.
+"""Measure how the cost of a library grows, at n, 10 n and 100 n photos.
 
-What is measured: reconciling an unchanged folder with the library, the worst 50 of all and below folders, a
+Measured are reconciling an unchanged folder with the library, the worst 50 of all and below folders, a
 new calibration with its percentiles, and storing scores of decoded photos. Every measurement runs in a
-process of its own, which is how its memory is known. `scripts/bench --scale` calls `main`.
+process of its own, so that its memory can be read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from bench_growth import (
+from rich.console import Console
+from rich.table import Table
+
+from .growth import (
     BATCHES,
     PROCESSOR,
     Figures,
@@ -23,13 +26,11 @@ from bench_growth import (
     calibrated,
     first_photos,
     ingested,
+    make_library,
     reconciliation,
 )
-from bench_library import make_library
-from rich.console import Console
-from rich.table import Table
 
-PLOT = Path(__file__).resolve().parents[1] / "docs" / "images" / "scale.svg"
+PLOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "scale.svg"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def main(
     plot: Annotated[Path, typer.Option(help="Where the plot goes.")] = PLOT,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure, print the table, and draw how each cost grows."""
+    """Measure how the cost of a library grows, and draw it."""
     measured: dict[str, dict[int, float]] = {}
     with tempfile.TemporaryDirectory(prefix="maclip-scale-") as place:
         for size in (files // 100, files // 10, files):
@@ -124,7 +125,3 @@ def draw(measured: dict[str, dict[int, float]], path: Path) -> None:
             axis.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
-
-
-if __name__ == "__main__":
-    typer.run(main)

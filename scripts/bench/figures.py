@@ -1,37 +1,97 @@
-"""The result of a benchmark as tables, on the terminal and in docs/performance.md."""
+"""Figures of a benchmark: medians with quartiles, as tables on the terminal and in docs/performance.md."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_measure import Spread
 from rich.console import Console
 from rich.table import Table
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-MARKS = ("<!-- figures: written by scripts/bench --write -->", "<!-- end of the figures -->")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+MARKS = ("<!-- figures: written by scripts/bench/run speed --write -->", "<!-- end of the figures -->")
 NOT_YET = "*not yet measured*"
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """The values of one quantity, measured several times."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The middle value, which is quoted."""
+        return statistics.median(self.values)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The bounds of the middle half of the repeats."""
+        if len(self.values) < 2:
+            return self.values[0], self.values[0]
+        lower, _, upper = statistics.quantiles(self.values, n=4, method="inclusive")
+        return lower, upper
+
+    def as_json(self) -> dict[str, float | int]:
+        """Return the figures for `--json`."""
+        lower, upper = self.quartiles
+        return {
+            "median": round(self.median, 4),
+            "lower_quartile": round(lower, 4),
+            "upper_quartile": round(upper, 4),
+            "smallest": round(min(self.values), 4),
+            "largest": round(max(self.values), 4),
+            "repeats": len(self.values),
+        }
+
+    def text(self) -> str:
+        """Return the median and the quartiles with three significant digits."""
+        lower, upper = self.quartiles
+        return f"{number(self.median)} ({number(lower)}–{number(upper)})"
+
+
+def ratios(ours: Spread, reference: Spread) -> Spread:
+    """Divide repeat by repeat: a disturbance of one repeat slowed both of its halves."""
+    return Spread(tuple(mine / its for mine, its in zip(ours.values, reference.values, strict=True)))
+
+
+def number(value: float) -> str:
+    """Format a number with three significant digits and spaced thousands."""
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{decimals}f}".replace(",", "\u202f")
+
+
+def seconds_of(work: Callable[[], object], repeats: int) -> list[float]:
+    """Return the wall-clock seconds of each repeat, after a warm-up."""
+    work()
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One line: ours beside the reference's, and beside what the machine can do."""
+    """One line: our figure beside the reference's and beside the limit of the machine."""
 
     what: str
     unit: str
     ours: Spread
     reference: Spread | None = None
     ratio: Spread | None = None
-    """How many times as fast as the reference."""
+    """Speed relative to the reference; larger is faster."""
     share: float | None = None
-    """Of the machine's limit, 0 to 1."""
+    """Share of the machine's limit, 0 to 1."""
     gpu: Spread | None = None
 
     def cells(self) -> tuple[str, ...]:
-        """As text."""
+        """Return the cells as text."""
         return (
             self.what,
             self.unit,
@@ -56,7 +116,7 @@ HEADINGS = (
 
 def show(console: Console, rows: Sequence[Row], limits: dict[str, Spread], about: dict[str, Any]) -> None:
     """Print both tables."""
-    console.print(said(about))
+    console.print(machine_text(about))
     for table in (_limits_table(limits), _rows_table(rows)):
         console.print(table)
 
@@ -70,7 +130,7 @@ def write(rows: Sequence[Row], limits: dict[str, Spread], about: dict[str, Any])
         raise SystemExit(f"bench: {PAGE} has lost its marks {MARKS[0]} and {MARKS[1]}. Put them back.")
     figures = "\n\n".join(
         [
-            said(about) + " Median of the repeats, in parentheses the quartiles.",
+            machine_text(about) + " Median of the repeats, in parentheses the quartiles.",
             _markdown(HEADINGS, [row.cells() for row in rows]),
             "What the machine can do, measured in the same run:",
             _markdown(("limit", "measured"), [(name, rate.text()) for name, rate in limits.items()]),
@@ -79,8 +139,8 @@ def write(rows: Sequence[Row], limits: dict[str, Spread], about: dict[str, Any])
     PAGE.write_text(f"{before}{MARKS[0]}\n{figures}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
-def said(about: dict[str, Any]) -> str:
-    """The day, the machine and the versions in two sentences."""
+def machine_text(about: dict[str, Any]) -> str:
+    """Return the date, the machine and the versions as a sentence."""
     machine, versions = about["machine"], about["versions"]
     isa = ", ".join(machine["isa"]) or "no vector extensions known here"
     named = ", ".join(f"{name} {version}" for name, version in versions.items())

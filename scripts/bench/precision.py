@@ -1,20 +1,18 @@
-#!/usr/bin/env python3
 """Measure what bf16 and fp16 do to the scores: the table of docs/iqa.md.
 
-Usage: scripts/measure_precision FOLDER_OF_PHOTOS CHECKPOINT|rn50-seeded|builtin [PHOTOS] [METRIC] [PROTOCOL]
-Run it with the project's Python. Scores the first PHOTOS (200) photos of the folder, by name, in fp32 and in
-each other precision of this machine's device; prints the largest and mean difference, SRCC, and milliseconds
-a photo.
+Scores the first photos of a folder, by name, in fp32 and in each other precision of this machine's device.
+Prints the largest and mean difference, SRCC, and milliseconds a photo.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from PIL import Image
 from safetensors.torch import save_file
 from scipy.stats import spearmanr
@@ -27,12 +25,15 @@ from maclip_daemon.scoring.device import be_exact, choose_device
 from maclip_daemon.scoring.engine import Engine
 
 
-def main() -> None:
-    """Print the table for one checkpoint."""
-    folder, checkpoint = Path(sys.argv[1]), sys.argv[2]
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 200
-    metric = metrics.parse(sys.argv[4] if len(sys.argv) > 4 else "maclip")
-    protocol = protocols.parse(sys.argv[5] if len(sys.argv) > 5 else "spaq448")
+def main(
+    folder: Annotated[Path, typer.Argument(help="A folder of photos.")],
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint file, rn50-seeded or builtin.")],
+    count: Annotated[int, typer.Argument(metavar="PHOTOS")] = 200,
+    metric_name: Annotated[str, typer.Argument(metavar="METRIC")] = "maclip",
+    protocol_name: Annotated[str, typer.Argument(metavar="PROTOCOL")] = "spaq448",
+) -> None:
+    """Measure what bf16 and fp16 do to the scores of one checkpoint."""
+    metric, protocol = metrics.parse(metric_name), protocols.parse(protocol_name)
     path = Path(checkpoint)
     name = "builtin" if checkpoint == "builtin" else f"file:{path}"
     if checkpoint == "rn50-seeded":
@@ -66,7 +67,3 @@ def main() -> None:
             f"| {scores[precision].std():.2g} | {milliseconds:.1f} |",
             flush=True,
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,9 @@
-"""The whole way, with nothing left out: files appear in a watched folder, and scores in the database.
+"""The time from files in a watched folder to scores in the database.
 
-A real daemon (`maclip run`) with its settings as they come, except: no stars are written (the reference
-writes none), and files count as whole after 0.1 s without a change. It has loaded its model over a few other
-photos; then a folder is moved in, and the clock runs from there until the last score is stored: events,
-settling, jobs, reading, checking, decoding, hashing, scoring and SQLite are inside.
+A real daemon (`maclip run`) runs with default settings, except that it writes no stars (the reference writes
+none) and that files settle after 0.1 s. A few other photos make it load its model. Then a folder is moved in,
+and the clock runs until the last score is stored: events, settling, jobs, reading, checking, decoding,
+hashing, scoring and SQLite.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any
 
 from maclip_daemon.scoring.batch_size import FILE_NAME
 
-PATIENCE_S = 600
-LOOK_S = 0.02
+TIMEOUT_S = 600
+POLL_S = 0.02
 SETTINGS = {
     "MACLIP_RATING__MODE": "off",
     "MACLIP_FOLDERS__SETTLE_S": "0.1",
@@ -34,18 +34,18 @@ SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """One folder's way."""
+class Run:
+    """The time and the scores of one folder."""
 
     seconds: float
     scores: dict[str, float]
     """By file name."""
 
 
-def passage(photos: Sequence[Path], warm_up: Sequence[Path], model: str, memory: Path) -> Passage:
-    """Let a fresh daemon score these photos after a warm-up; the files are linked, not copied.
+def run(photos: Sequence[Path], warm_up: Sequence[Path], model: str, batch_sizes: Path) -> Run:
+    """Let a fresh daemon score these photos after a warm-up, and return its time and scores.
 
-    `memory`: where the batch sizes found so far stay between passages, as they do on a user's machine.
+    `batch_sizes` keeps the batch sizes found so far between runs, as a user's data folder does.
     """
     with tempfile.TemporaryDirectory(prefix="maclip-bench-", dir=photos[0].parent) as name:
         home = Path(name)
@@ -56,18 +56,18 @@ def passage(photos: Sequence[Path], warm_up: Sequence[Path], model: str, memory:
                 (folder / file.name).hardlink_to(file)
         remembered = home / "data" / FILE_NAME
         remembered.parent.mkdir()
-        if memory.exists():
-            shutil.copyfile(memory, remembered)
+        if batch_sizes.exists():
+            shutil.copyfile(batch_sizes, remembered)
         with _daemon(home, watched, model) as process:
-            _until(home, process, len(warm_up))
+            _wait_for(home, process, len(warm_up))
             start = time.perf_counter()
             staged.rename(watched / "arrived")
-            _until(home, process, len(warm_up) + len(photos))
+            _wait_for(home, process, len(warm_up) + len(photos))
             seconds = time.perf_counter() - start
             scores = dict(_scores(home))
         if remembered.exists():
-            shutil.copyfile(remembered, memory)
-        return Passage(seconds, {photo.name: scores[photo.name] for photo in photos})
+            shutil.copyfile(remembered, batch_sizes)
+        return Run(seconds, {photo.name: scores[photo.name] for photo in photos})
 
 
 @contextlib.contextmanager
@@ -86,31 +86,31 @@ def _daemon(home: Path, watched: Path, model: str) -> Iterator[subprocess.Popen[
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(PATIENCE_S)
+            process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
-def _until(home: Path, process: subprocess.Popen[bytes], count: int) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+def _wait_for(home: Path, process: subprocess.Popen[bytes], count: int) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
     while _scored(home) < count:
         if process.poll() is not None or time.monotonic() > deadline:
-            said = (home / "log").read_text("utf-8", "replace")[-2000:]
-            raise SystemExit(f"bench: the daemon did not score all photos. It said:\n{said}")
-        time.sleep(LOOK_S)
+            output = (home / "log").read_text("utf-8", "replace")[-2000:]
+            raise SystemExit(f"bench: the daemon did not score all photos. Its log ends:\n{output}")
+        time.sleep(POLL_S)
 
 
 def _scored(home: Path) -> int:
-    counted = _asked(home, "select count(*) from photos where state = 'scored'")
+    counted = _query(home, "select count(*) from photos where state = 'scored'")
     return int(counted[0][0]) if counted else 0
 
 
 def _scores(home: Path) -> list[tuple[str, float]]:
-    return _asked(home, "select file_name, score from photo_quality where state = 'scored'")
+    return _query(home, "select file_name, score from photo_quality where state = 'scored'")
 
 
-def _asked(home: Path, query: str) -> list[Any]:
+def _query(home: Path, query: str) -> list[Any]:
     database = home / "data" / "library.db"
     if not database.exists():
         return []

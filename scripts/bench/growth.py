@@ -1,26 +1,28 @@
-"""What grows with a library, measured: each in a process of its own, which is how its memory is known."""
+"""Costs that grow with a library, each measured in a process of its own, and a seeded library of any size."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import multiprocessing
 import os
+import random
 import resource
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import structlog
-from bench_library import MOMENT, PHOTOS_A_FOLDER, folder_path
 
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.library.queries import rankings
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import calibration, scores
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.open_readonly import open_readonly
@@ -30,6 +32,9 @@ from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
 from maclip_daemon.settings import Settings
 
+PHOTOS_A_FOLDER = 500
+FOLDERS_A_YEAR = 80  # so that a year of a million photos has 40 000
+MOMENT = "2026-01-01T00:00:00.000Z"
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
 BATCHES = (16, 64, 256)  # photos whose scores are stored together: a processor's batch to a GPU's
 INGESTED = 100_000  # scores, or as many as the library has
@@ -41,7 +46,7 @@ Figures = dict[str, float]
 
 
 class Stopwatch:
-    """Laps by the clock and by the processor; the quickest of each counts, other work is not ours."""
+    """Laps in wall-clock and processor time; the quickest of each counts."""
 
     def __init__(self) -> None:
         self._laps: list[tuple[float, float]] = []
@@ -54,20 +59,74 @@ class Stopwatch:
         self._laps.append((time.perf_counter() - began[0], time.process_time() - began[1]))
 
     def figures(self, name: str, of: Callable[[float], float] = float) -> Figures:
-        """Give the quickest lap, and the least processor time, as figures of this name."""
+        """Return the quickest lap and the least processor time as figures of this name."""
         clock, processor = (min(lap) for lap in zip(*self._laps, strict=True))
         return {name: of(clock), name + PROCESSOR: of(processor)}
 
 
 def alone(measure: Callable[..., Figures], *arguments: Any) -> Figures:
-    """Measure in a new process."""
+    """Run a measurement in a new process and return its figures."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool:
         return pool.submit(measure, *arguments).result()
 
 
+def make_library(path: Path, photos: int) -> None:
+    """Fill a new library with scored photos, 500 a folder, 80 folders a year, with a seed."""
+    path.parent.mkdir(parents=True)
+    Library.open(path).close()
+    chance = random.Random(photos)
+    folders = math.ceil(photos / PHOTOS_A_FOLDER)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO roots (id, path, added_at) VALUES (1, '/photos', ?)", (MOMENT,))
+        connection.execute("INSERT INTO scoring_configs VALUES (1, 'maclip', 'builtin', 'spaq448', 1)")
+        connection.executemany(
+            "INSERT INTO folders (id, root_id, path) VALUES (?, 1, ?)",
+            ((number + 1, folder_path(number)) for number in range(folders)),
+        )
+        connection.executemany(
+            "INSERT INTO photos (id, folder_id, file_name, device, inode, size, mtime_ns, state, width,"
+            " height, pixel_hash, first_seen_at)"
+            " VALUES (?, ?, ?, 1, ?, 8000000, ?, 'scored', 6000, 4000, ?, ?)",
+            _photo_rows(photos, chance),
+        )
+        connection.executemany(
+            "INSERT INTO scores (photo_id, folder_id, scoring_config_id, score, q_sim, q_mag, good,"
+            " sharpness, edges, resolution, noise_free, view_spread, views, precision, device, scored_at,"
+            " details)"
+            " VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 5, 'bf16', 'cpu', ?, ?)",
+            _score_rows(photos, chance),
+        )
+        connection.execute("COMMIT")
+
+
+def folder_path(number: int) -> str:
+    """Return the path of the n-th folder."""
+    return f"/photos/{1990 + number // FOLDERS_A_YEAR}/{number:05d} a day out"
+
+
+def _photo_rows(photos: int, chance: random.Random) -> Iterator[tuple[Any, ...]]:
+    for number in range(photos):
+        folder = number // PHOTOS_A_FOLDER + 1
+        name = f"IMG_{number:07d}.jpg"
+        pixels = f"{chance.getrandbits(256):064x}"
+        yield number + 1, folder, name, number + 1, 10**18 + number, pixels, MOMENT
+
+
+def _score_rows(photos: int, chance: random.Random) -> Iterator[tuple[Any, ...]]:
+    details = json.dumps({"view_scores": [0.123456] * 5, "weight_sim": 0.5})
+    for number in range(photos):
+        folder = number // PHOTOS_A_FOLDER + 1
+        # A trip has good and bad light: its photos are alike, so the worst are together in a few folders.
+        trip = 0.5 + 0.1 * math.sin(folder * 12.9898)
+        cues = [chance.gauss(trip, 0.05) for _ in range(9)]
+        yield (number + 1, folder, *cues, MOMENT, details)
+
+
 def reconciliation(place: Path, files: int, repeats: int) -> Figures:
-    """Reconcile a folder with a library that knows all of it already."""
+    """Measure the reconciliation of a folder whose photos are all in the library."""
     root = place / "Pictures"
     with Library.open(place / "library.db") as library, library.writing() as session:
         driver = session.connection()
@@ -88,7 +147,7 @@ _KNOWN = (
 
 
 def _made(folder: Path, number: int, files: int) -> Iterator[tuple[Any, ...]]:
-    """Make the files of a folder; what the library knows of them."""
+    """Write the files of a folder and yield their rows for the library."""
     for index in range(min(PHOTOS_A_FOLDER, files - number * PHOTOS_A_FOLDER)):
         file = folder / f"IMG_{index:05d}.jpg"
         file.write_bytes(b"x")
@@ -97,7 +156,7 @@ def _made(folder: Path, number: int, files: int) -> Iterator[tuple[Any, ...]]:
 
 
 def unchanged(place: Path, files: int, repeats: int) -> Figures:
-    """Scan once more, in a process that did not find the files."""
+    """Scan the unchanged folder in a fresh process."""
     watch = Stopwatch()
     with Library.open(place / "library.db") as library:
         for _ in range(repeats):
@@ -118,7 +177,7 @@ def _peak_bytes() -> int:
 
 
 def first_photos(path: Path, photos: int, repeats: int) -> Figures:
-    """Ask for the worst 50, of all and below a folder, a year, and everything."""
+    """Measure the query for the worst 50 photos: of all, and below a folder, a year and the root."""
     middle = folder_path(photos // PHOTOS_A_FOLDER // 2)
     places = {
         "": None,
@@ -139,7 +198,7 @@ def first_photos(path: Path, photos: int, repeats: int) -> Figures:
 
 
 def calibrated(path: Path, photos: int, repeats: int) -> Figures:
-    """Make a calibration of all scores, with its percentiles, and read it as every rating does."""
+    """Measure a calibration of all scores with its percentiles, and its reading by a rating."""
     watch = Stopwatch()
     with Library.open(path) as library:
         for _ in range(repeats):
@@ -154,7 +213,7 @@ def calibrated(path: Path, photos: int, repeats: int) -> Figures:
 
 
 def ingested(path: Path, photos: int, repeats: int) -> Figures:
-    """Store scores as the scoring thread does: the jobs leased, the scores in batches."""
+    """Measure storing scores as the scoring stage does: leased jobs, scores in batches."""
     count = min(INGESTED, photos)
     figures: Figures = {}
     with Library.open(path) as library:
@@ -173,7 +232,7 @@ def _leased(library: Library, count: int) -> list[jobs.LeasedJob]:
     held: list[jobs.LeasedJob] = []
     while len(held) < count:
         with library.writing() as session:
-            held += jobs.lease(session, "score", "bench", NOW + 1, 900, 1000)
+            held += leases.lease(session, "score", "bench", NOW + 1, 900, 1000)
     return held
 
 

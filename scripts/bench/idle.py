@@ -1,8 +1,6 @@
-#!/usr/bin/env python3
 """Measure what an idle daemon costs: a table of docs/performance.md.
 
-Usage: scripts/measure_idle [FILES] [SECONDS]    (20000 files, 600 seconds)
-Run it with the project's Python. Makes a library of FILES small photos in folders of 500, lets the daemon
+Makes a library of FILES small photos in folders of 500, lets the daemon
 score it, waits until nothing is left to do, and prints processor seconds, wake-ups and memory of the daemon
 and its children over SECONDS. Processor time is counted for each process: other programs do not disturb it.
 """
@@ -17,9 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import psutil
+import typer
 from PIL import Image
 
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
@@ -30,7 +30,7 @@ QUIET_S = 75.0  # after the last job: decoders end after 30 s, scorer and metada
 
 
 def make_library(folder: Path, files: int) -> None:
-    """Write small photos; most are copies of others, whose scores are found by their pictures."""
+    """Write small photos; most have the pixels of others, so their scores are known."""
     random = np.random.default_rng(0)
     sources = []
     for number in range(DIFFERENT_PICTURES):
@@ -44,20 +44,20 @@ def make_library(folder: Path, files: int) -> None:
 
 
 def family(daemon: psutil.Process) -> Iterator[psutil.Process]:
-    """The daemon and its living children."""
+    """Yield the daemon and its living children."""
     yield daemon
     yield from daemon.children(recursive=True)
 
 
 def processor_s(daemon: psutil.Process) -> float:
-    """Processor seconds so far of the daemon, its living children, and those that it has outlived."""
+    """Return the processor seconds of the daemon and of its living and ended children."""
     own = daemon.cpu_times()
     ended = own.children_user + own.children_system
     return sum(sum(process.cpu_times()[:2]) for process in family(daemon)) + ended
 
 
 def wake_ups(daemon: psutil.Process) -> int:
-    """How often a thread of the daemon or of its children waited and was woken, so far."""
+    """Count the voluntary context switches of the threads of the daemon and its children."""
     total = 0
     for process in family(daemon):
         for task in Path(f"/proc/{process.pid}/task").iterdir():
@@ -67,26 +67,27 @@ def wake_ups(daemon: psutil.Process) -> int:
 
 
 def megabytes(daemon: psutil.Process) -> list[float]:
-    """Resident memory of each process."""
+    """Return the resident memory of each process."""
     return [process.memory_info().rss / 1e6 for process in family(daemon)]
 
 
 def wait_until_done(environment: dict[str, str]) -> None:
-    """Return when every photo is scored and rated and the children had the time to end."""
+    """Wait until every photo is scored and rated and idle children have ended."""
     command = [sys.executable, "-m", "maclip_daemon", "status", "--json"]
     while True:
         time.sleep(5)
-        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        status = json.loads(said.stdout) if said.returncode == 0 else {}
+        printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        status = json.loads(printed.stdout) if printed.returncode == 0 else {}
         if status.get("photos", {}).get("scored") and not any(status["jobs"].values()):
             time.sleep(QUIET_S)
             return
 
 
-def main() -> None:
-    """Measure and print."""
-    files = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 600.0
+def main(
+    files: Annotated[int, typer.Argument(help="Photos in the library.")] = 20_000,
+    seconds: Annotated[float, typer.Argument(help="How long the idle daemon is watched.")] = 600.0,
+) -> None:
+    """Measure what an idle daemon costs."""
     with tempfile.TemporaryDirectory(prefix="maclip-idle-") as temporary:
         home = Path(temporary)
         photos = home / "Pictures"
@@ -113,7 +114,3 @@ def main() -> None:
             f"| {files} | {passed:.0f} s | {spent:.2f} s | {100 * spent / passed:.3f} % "
             f"| {woken / passed:.1f} a second | {memory[0]:.0f} MB | {len(memory) - 1} children |"
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Ours: views through the encoder, in a process of its own with the environment of the scoring process."""
+"""A child that times our encoder, with the environment of the scoring process."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ VIEW = (1, 3, 224, 224)
 
 
 def load(model: str, device: torch.device, precision: Precision) -> Encoder:
-    """The encoder as the scoring process has it."""
+    """Return the encoder as the scoring process loads it."""
     resolved = catalogue.resolve(model, Path())
     return loading.load(resolved, metrics.maclip(), Path(), device=device, precision=precision).encoder
 
 
 def gflop_a_view(model: str) -> float:
-    """Counted in the tower before its steps are fused, where PyTorch still sees them."""
+    """Count the GFLOP of one view, in the tower before its steps are fused."""
     with mock.patch.object(fused_convolutions, "is_available", return_value=False):
         plain = load(model, torch.device("cpu"), "fp32")
     with FlopCounterMode(display=False) as counter:

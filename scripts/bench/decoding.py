@@ -1,23 +1,21 @@
-#!/usr/bin/env python3
 """Measure what decoding and reducing in two steps does to the scores: a table of docs/performance.md.
 
-Usage: scripts/measure_decoding FOLDER_OF_LARGE_JPEGS PHOTOS MODEL@PROTOCOL...
-MODEL: builtin, rn50-seeded, or a checkpoint file. Run it with the project's Python. Every photo is brought to
-each protocol's size in several ways; prints each way's processor time a photo, and how far it moves the fp32
-scores from those of the authors' way (full decoding, one bicubic step).
+Every photo is brought to each protocol's size in several ways. Prints each way's processor time a photo, and
+how far it moves the fp32 scores from those of the authors' method (full decoding, one bicubic step).
 """
 
 from __future__ import annotations
 
 import io
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from PIL import Image
 from safetensors.torch import save_file
 from scipy.stats import spearmanr
@@ -25,8 +23,8 @@ from scipy.stats import spearmanr
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import catalogue
 from maclip_daemon.iqa.models.loading import load
-from maclip_daemon.iqa.protocols import Protocol, parse
 from maclip_daemon.iqa.models.seeded_checkpoint import seeded_prompts, seeded_state
+from maclip_daemon.iqa.protocols import Protocol, parse
 from maclip_daemon.scoring.engine import Engine
 
 REFERENCE = "full decoding, one step"
@@ -34,7 +32,7 @@ RN50 = Path("rn50-seeded.safetensors")
 
 
 def ways(protocol: Protocol) -> dict[str, Callable[[bytes], Image.Image]]:
-    """Every way from a file to an RGB image of the protocol's size."""
+    """Return every way from a file to an RGB image of the protocol's size."""
 
     def reduced(keeps: float | None, gap: float | None) -> Callable[[bytes], Image.Image]:
         def bring(data: bytes) -> Image.Image:
@@ -57,7 +55,7 @@ def ways(protocol: Protocol) -> dict[str, Callable[[bytes], Image.Image]]:
 
 
 def bring_all(files: list[Path], protocol: Protocol) -> Iterator[tuple[str, float, list[np.ndarray]]]:
-    """Yield of every way its name, its milliseconds of processor time a photo, and its pictures."""
+    """Yield for every way its name, its milliseconds of processor time a photo, and its pictures."""
     for name, bring in ways(protocol).items():
         pictures, spent = [], []
         for file in files:
@@ -69,14 +67,14 @@ def bring_all(files: list[Path], protocol: Protocol) -> Iterator[tuple[str, floa
 
 
 def scores_of(engine: Engine, pictures: list[np.ndarray]) -> np.ndarray:
-    """One fp32 score for each picture."""
+    """Return one fp32 score for each picture."""
     batches = (pictures[at : at + 16] for at in range(0, len(pictures), 16))
     answers = [answer for batch in batches for answer in engine.score(batch)]
     return np.array([answer.score for answer in answers])
 
 
 def engine_for(model: str) -> Engine:
-    """The model that is named, in fp32 on the processor."""
+    """Load the named model in fp32 on the processor."""
     if model == "rn50-seeded":
         state = seeded_state(0, width=64, layers=(3, 4, 6, 3))
         save_file(state, RN50, {"prompts": json.dumps(seeded_prompts())})
@@ -88,11 +86,17 @@ def engine_for(model: str) -> Engine:
     return Engine(loaded, metric)
 
 
-def main() -> None:
-    """Print the table."""
-    files = sorted(Path(sys.argv[1]).iterdir())[: int(sys.argv[2])]
+def main(
+    folder: Annotated[Path, typer.Argument(help="A folder of large JPEGs.")],
+    photos: Annotated[int, typer.Argument(help="How many of them, by name.")],
+    models: Annotated[
+        list[str], typer.Argument(help="MODEL@PROTOCOL: builtin, rn50-seeded or a checkpoint file.")
+    ],
+) -> None:
+    """Measure what decoding and reducing in two steps does to the scores."""
+    files = sorted(folder.iterdir())[:photos]
     judges: dict[str, list[str]] = {}
-    for pair in sys.argv[3:]:
+    for pair in models:
         model, _, protocol = pair.rpartition("@")
         judges.setdefault(protocol, []).append(model)
     for protocol, names in judges.items():
@@ -112,7 +116,3 @@ def main() -> None:
                     f"| {spearmanr(scores, before).statistic:.5f} | {before.std():.2g} |",
                     flush=True,
                 )
-
-
-if __name__ == "__main__":
-    main()

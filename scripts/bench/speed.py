@@ -1,4 +1,4 @@
-"""Measure the speed: ours beside the authors' way and beside what this machine can do.
+"""Measure the speed beside the authors' method and beside the limits of this machine.
 
 Needs no network. The models are the built-in one and an RN50 with weights drawn from a seed: speed does not
 depend on their values. `--quick` measures next to nothing, to see that the program works.
@@ -15,14 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import bench_machine
-import bench_photos
-import bench_table
-import bench_whole_way
 import torch
 import typer
-from bench_measure import Spread, ratios
-from bench_table import Row
 from rich.console import Console
 from safetensors.torch import save_file
 
@@ -33,40 +27,45 @@ from maclip_daemon.scoring.device import choose_precision
 from maclip_daemon.scoring.scorer_client import ENVIRONMENT
 from maclip_daemon.settings import DecodingSettings
 
-SCRIPTS = Path(__file__).parent
+from . import end_to_end, figures, machine
+from . import photos as test_photos
+from .figures import Row, Spread, ratios
+
+SCRIPTS = Path(__file__).parents[1]
 REQUEST_S = 300
 REFERENCE_VIEWS = 5  # of one photo, which is what the reference encodes at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """The extent of a run."""
 
     width: int
     layers: tuple[int, ...]
     sizes: dict[int, tuple[int, int]]
-    """Megapixels → pixels; the middle one carries the whole way that is quoted."""
+    """Megapixels → width and height."""
     quoted: int
+    """The size in megapixels whose end-to-end figure is quoted."""
     photos: int
-    """On the whole way at the quoted size; half as many at the others. Finding a folder takes a third of a
-    second however many lie in it, during which nothing is decoded."""
+    """Photos end to end at the quoted size; half as many at the others. A folder is found after a third of a
+    second, whatever its size, and nothing is decoded meanwhile."""
     reference_photos: int
     warm_up: int
     repeats: int
     whole_repeats: int
-    """Of the whole way at the quoted size; half as many at the others."""
+    """Repeats end to end at the quoted size; half as many at the others."""
     batches: tuple[int, ...]
     matrix_scale: int
     built_in_too: bool
-    """Whether the built-in model, too, goes the whole way."""
+    """Whether the built-in model is measured end to end too."""
 
 
-FULL = Plan(64, (3, 4, 6, 3), bench_photos.SIZES, 24, 64, 6, 4, 7, 5, (5, 10, 20, 40, 80), 1, True)
+FULL = Plan(64, (3, 4, 6, 3), test_photos.SIZES, 24, 64, 6, 4, 7, 5, (5, 10, 20, 40, 80), 1, True)
 QUICK = Plan(8, (1, 1, 1, 1), {1: (1200, 900)}, 1, 3, 2, 1, 1, 1, (5,), 16, False)
 
 
 class Bench:
-    """One run: its files, its processes, and what it found."""
+    """One run: its files, its processes and its figures."""
 
     def __init__(self, plan: Plan, folder: Path, console: Console) -> None:
         self.plan = plan
@@ -84,8 +83,8 @@ class Bench:
         # Children do not look for modules beside the program that starts them.
         paths = [str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-        self.reference = Child("bench_reference", configuration)
-        self.encoder = Child("bench_encoder", environment=ENVIRONMENT)
+        self.reference = Child("bench.reference", configuration)
+        self.encoder = Child("bench.encoder", environment=ENVIRONMENT)
         self._batch_sizes = folder / "batch-sizes.json"
         self.limits: dict[str, Spread] = {}
         self.rows: list[Row] = []
@@ -96,31 +95,31 @@ class Bench:
         self.reference.close()
         self.encoder.close()
 
-    def say(self, what: str) -> None:
-        """Progress, on standard error."""
+    def report(self, what: str) -> None:
+        """Print the progress on standard error."""
         self._console.print(f"[dim]{what} …[/dim]")
 
     def measure_limits(self, photo: Path) -> None:
-        """What the machine can do."""
-        self.say("the machine's limits")
+        """Measure what the machine can do."""
+        self.report("the machine's limits")
         plan = self.plan
-        self.matrix = bench_machine.matrix_rates(plan.repeats, plan.matrix_scale)
+        self.matrix = machine.matrix_rates(plan.repeats, plan.matrix_scale)
         for name, rate in self.matrix.items():
             self.limits[f"products of matrices, {name}: {'GOP/s' if name == 'int8' else 'GFLOP/s'}"] = rate
-        self.limits["copies of large blocks, read and written: GB/s"] = bench_machine.copy_rate(
+        self.limits["copies of large blocks, read and written: GB/s"] = machine.copy_rate(
             plan.repeats, plan.matrix_scale
         )
-        for name, rate in bench_machine.jpeg_rates(photo, plan.repeats).items():
+        for name, rate in machine.jpeg_rates(photo, plan.repeats).items():
             self.limits[f"libjpeg-turbo on one core, {plan.quoted} MP, {name}: ms"] = rate
         self.found["limits"] = {name: rate.as_json() for name, rate in self.limits.items()}
 
     def measure_encoder(self) -> None:
-        """Views of RN50 in both precisions beside the reference's tower, and of the built-in model."""
+        """Measure views of RN50 in both precisions beside the reference's, and of the built-in model."""
         best = choose_precision("auto", torch.device("cpu"))
         for name, model in (("RN50", self.model), ("built-in", "builtin")):
             gflop = self._ask(self.encoder, flop=model)["gflop"]
             for precision in dict.fromkeys((best, "fp32")):
-                self.say(f"the encoder: {name} in {precision}")
+                self.report(f"the encoder: {name} in {precision}")
                 self._measure_views(name, model, precision, gflop, chosen=precision == best)
 
     def _measure_views(self, name: str, model: str, precision: str, gflop: float, *, chosen: bool) -> None:
@@ -161,12 +160,12 @@ class Bench:
             self.found[key] = described
 
     def measure_decoding(self, photos: dict[int, list[Path]]) -> None:
-        """A file → pixels at 448×448, in one decoder process, beside the reference's."""
+        """Measure a file → pixels at 448×448, in one decoder process, beside the reference's."""
         self.found["decoding"] = {}
         with tempfile.TemporaryDirectory(dir=self._folder) as spool:
             decoder = Decoder(DecodingSettings(), "spaq448", Path(spool))
             for megapixels, files in photos.items():
-                self.say(f"decoding {megapixels} MP")
+                self.report(f"decoding {megapixels} MP")
                 ours, theirs = [], []
                 for path in [files[0], *(files[turn % len(files)] for turn in range(self.plan.repeats))]:
                     theirs.append(1000 * self._ask(self.reference, decode=str(path))["seconds"])
@@ -184,12 +183,12 @@ class Bench:
             decoder.close()
 
     def measure_whole_way(self, photos: dict[int, list[Path]], warm_up: Sequence[Path]) -> None:
-        """JPEG file → stored score, beside the reference's, taking turns."""
+        """Measure JPEG file → stored score in turns with the reference."""
         both = {"RN50": self.model} | ({"built-in": "builtin"} if self.plan.built_in_too else {})
         if self.plan.built_in_too:
             for name, model in both.items():
-                self.say(f"the whole way: the batch size, which every machine looks for once, {name}")
-                bench_whole_way.passage(photos[self.plan.quoted], warm_up, model, self._batch_sizes)
+                self.report(f"the whole way: the batch size, which every machine looks for once, {name}")
+                end_to_end.run(photos[self.plan.quoted], warm_up, model, self._batch_sizes)
         for megapixels, files in photos.items():
             quoted = megapixels == self.plan.quoted
             models = both if quoted else {"RN50": self.model}
@@ -197,17 +196,17 @@ class Bench:
             theirs: list[float] = []
             moved = 0.0
             for repeat in range(self.plan.whole_repeats if quoted else (self.plan.whole_repeats + 1) // 2):
-                self.say(f"the whole way, {megapixels} MP, {repeat + 1}")
+                self.report(f"the whole way, {megapixels} MP, {repeat + 1}")
                 judged = [self._ask(self.reference, judge=str(path)) for path in self._some(files)]
                 theirs.append(len(judged) / sum(one["seconds"] for one in judged))
                 for name, model in models.items():
-                    passage = bench_whole_way.passage(files, warm_up, model, self._batch_sizes)
-                    ours[name].append(len(files) / passage.seconds)
+                    scored = end_to_end.run(files, warm_up, model, self._batch_sizes)
+                    ours[name].append(len(files) / scored.seconds)
                     if name == "RN50":
                         moved = max(
                             moved,
                             *(
-                                abs(passage.scores[path.name] - one["score"])
+                                abs(scored.scores[path.name] - one["score"])
                                 for path, one in zip(self._some(files), judged, strict=True)
                             ),
                         )
@@ -248,25 +247,25 @@ def _milliseconds(decoder: Decoder, path: Path) -> float:
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="only see that it works")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-    write: Annotated[bool, typer.Option("--write", help="put the table into docs/performance.md")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="See that it works.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the table into docs/performance.md.")] = False,
 ) -> None:
-    """Measure the speed, and print a table."""
+    """Measure the speed beside the authors' method and the machine's limits."""
     console = Console(stderr=True)
     plan = QUICK if quick else FULL
-    about = bench_machine.description()
+    about = machine.description()
     with tempfile.TemporaryDirectory(prefix="maclip-bench-") as name:
         folder = Path(name)
         bench = Bench(plan, folder, console)
-        bench.say("making photos")
+        bench.report("making photos")
         photos = {
-            megapixels: bench_photos.make(
+            megapixels: test_photos.make(
                 folder / str(megapixels), size, plan.photos if megapixels == plan.quoted else plan.photos // 2
             )
             for megapixels, size in plan.sizes.items()
         }
-        warm_up = bench_photos.make(folder / "warm-up", plan.sizes[plan.quoted], plan.warm_up, first_seed=1)
+        warm_up = test_photos.make(folder / "warm-up", plan.sizes[plan.quoted], plan.warm_up, first_seed=1)
         try:
             bench.measure_limits(photos[plan.quoted][0])
             bench.measure_encoder()
@@ -277,11 +276,7 @@ def main(
     if as_json:
         print(json.dumps(about | bench.found))
     else:
-        bench_table.show(Console(width=160), bench.rows, bench.limits, about)
+        figures.show(Console(width=160), bench.rows, bench.limits, about)
     if write:
-        bench_table.write(bench.rows, bench.limits, about)
-        console.print(f"The figures are in {bench_table.PAGE}.")
-
-
-if __name__ == "__main__":
-    typer.run(main)
+        figures.write(bench.rows, bench.limits, about)
+        console.print(f"The figures are in {figures.PAGE}.")

@@ -1,0 +1,1 @@
+"""Benchmarks of the program: `scripts/bench/run --help` lists them."""

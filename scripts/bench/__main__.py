@@ -1,0 +1,13 @@
+"""The benchmarks as subcommands; each module below has one `main`."""
+
+from __future__ import annotations
+
+import typer
+
+from . import decoding, idle, precision, scale, sidecars, speed
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+for module in (speed, scale, decoding, idle, precision, sidecars):
+    app.command(module.__name__.rpartition(".")[2])(module.main)
+
+app(prog_name="scripts/bench/run")
