@@ -1,4 +1,4 @@
-"""Paths as text: as people type them, as messages show them, one below another.
+"""Paths as text: as people type them, as messages show them, and one below another.
 
 They stay strings: scans compare millions of them, and bytes that are not UTF-8 travel as surrogates.
 """
@@ -37,7 +37,7 @@ def printable(text: str) -> str:
 
 
 def printable_utf8(path: str | os.PathLike[str]) -> str:
-    """`printable`, with bytes that are not UTF-8 escaped too: a database and JSON take nothing else."""
+    """Escape control characters, and bytes that are not UTF-8, which neither SQLite nor JSON can hold."""
     return printable(os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 

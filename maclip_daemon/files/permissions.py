@@ -1,4 +1,4 @@
-"""Who else may write what this program trusts: its configuration and its data folder.
+"""Can other users write what this program trusts, its configuration and its data folder?
 
 Whoever can change them decides which folders are read, where stars go, and what `maclip undo` writes back.
 The rules are those of sshd's StrictModes and of PostgreSQL's data folder (docs/decisions/0012).
@@ -15,10 +15,10 @@ from maclip_daemon.errors import EnvironmentUnfit
 
 
 def require_private(path: Path) -> None:
-    """Raise `EnvironmentUnfit`, with the command that mends it, when others than its owner may write `path`.
+    """Raise `EnvironmentUnfit`, with the command that helps, when others than its owner may write `path`.
 
-    Fine is a file of this user or of root that nobody else, or only the owner's private group (Debian's
-    default), may write. A missing file is fine; so is all where there are no such permissions (Windows).
+    A file of this user or of root passes when nobody else may write it, or only the owner's private group
+    (Debian's default). A missing file passes, and any file on systems without such permissions (Windows).
     """
     if not hasattr(os, "geteuid"):
         return
@@ -46,7 +46,7 @@ def _refuse(path: Path, others: str) -> None:
 
 
 def _is_private(group: int, owner: int) -> bool:
-    """Whether a group has nobody in it but the owner, as the groups that Debian makes for each user."""
+    """Return whether the owner is alone in a group, as in the groups that Debian makes for each user."""
     import grp
     import pwd
 

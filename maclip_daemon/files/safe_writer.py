@@ -28,13 +28,13 @@ _ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 def digest(data: bytes) -> str:
-    """The BLAKE3 hash in hex."""
+    """Return the BLAKE3 hash in hex."""
     return blake3.blake3(data).hexdigest()
 
 
 @contextlib.contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Name the system's errors: `NoSpace`, `ReadOnly`, `Refused` (no permission), `FileChanged` (gone),
+    """Turn `OSError` into `NoSpace`, `ReadOnly`, `WriteRefused` (no permission), `FileChanged` (gone) or
     `Transient`.
     """
     try:
@@ -55,7 +55,7 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 
 def read_regular(path: Path, limit: int = PHOTO_LIMIT) -> tuple[bytes, os.stat_result]:
-    """Read a whole regular file, not through a link. Raises `Refused`, `FileChanged` or `OSError`."""
+    """Read a whole regular file, not through a link. Raises `WriteRefused`, `FileChanged` or `OSError`."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         before = os.fstat(file.fileno())
@@ -73,7 +73,7 @@ def read_regular(path: Path, limit: int = PHOTO_LIMIT) -> tuple[bytes, os.stat_r
 
 
 def digest_of(path: Path) -> str | None:
-    """The BLAKE3 hash of a file's content in hex; None where there is no regular file."""
+    """Return the BLAKE3 hash of a file's content in hex; None when it is no regular file."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return None
@@ -83,10 +83,7 @@ def digest_of(path: Path) -> str | None:
 
 
 def require_writable(path: Path) -> None:
-    """Raise `Refused` for a file that its owner protected; as root a replacement would succeed anyway.
-
-    Raises `ReadOnly` when it is not the file but its whole disk.
-    """
+    """Raise `WriteRefused` for a write-protected file, even as root; `ReadOnly` for a read-only disk."""
     if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
         raise _read_only(path)
     if not path.lstat().st_mode & _ANY_WRITE or not os.access(path, os.W_OK):
@@ -101,10 +98,10 @@ def _read_only(path: Path) -> ReadOnly:
 
 
 def write_temporary(target: Path, data: bytes, like: Path | None, mode: int | None = None) -> Path:
-    """Write the bytes that shall replace `target` to a temporary file; `flush` it before it is used.
+    """Write the bytes that will replace `target` to a temporary file and return it; `flush` it before use.
 
-    It gets the permissions, owner, extended attributes and access lists of `like` (the target itself, or for
-    a new sidecar nothing but permissions and owner of the photo). `mode` sets other permission bits.
+    It gets the permissions, owner, extended attributes and access lists of `like`: the target itself, or for
+    a new sidecar the photo, of which it takes permissions and owner only. `mode` sets other permission bits.
     """
     path = temporaries.new_path(target.parent)
     try:
@@ -132,7 +129,7 @@ def flush(path: Path) -> None:
 
 
 def create_exclusively(temporary: Path, target: Path) -> None:
-    """Give the temporary file the target's name unless that is taken. Raises `FileExistsError`."""
+    """Rename the temporary file to `target` unless that exists. Raises `FileExistsError`."""
     try:
         os.link(temporary, target)
     except FileExistsError:
@@ -178,7 +175,7 @@ def _copy_extended(like: Path, descriptor: int, name: str) -> None:
         os.setxattr(descriptor, name, os.getxattr(like, name, follow_symlinks=False))
     except OSError as error:
         if name.startswith(("security.", "trusted.")) or error.errno in _NO_ATTRIBUTES | {errno.ENODATA}:
-            return  # the system's own labels, which it sets by itself
+            return  # the system's own labels
         if error.errno in DISK_FULL:
             raise
         raise WriteRefused(

@@ -1,7 +1,6 @@
-"""The way to a file: no link on it is followed, or a photo's stars would land outside of the watched folder.
+"""Writes follow no symlinks, or a photo's stars would land outside of the watched folder.
 
-Scans follow no links, so what the library knows was reached without any. A folder, or a photo, that is a link
-by now was put there since.
+Scans follow none either, so a known photo or folder that is a link was replaced since.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from maclip_daemon.errors import FileChanged
 
 def require_no_links(folder: Path) -> None:
     """Raise `FileChanged` when a folder is a link, or is reached through one."""
-    place = os.path.abspath(folder)
-    if hasattr(os, "O_NOFOLLOW") and os.path.realpath(place) != place:
-        raise FileChanged(f"{folder} is a link by now, or lies behind one, and is not followed.")
+    absolute = os.path.abspath(folder)
+    if hasattr(os, "O_NOFOLLOW") and os.path.realpath(absolute) != absolute:
+        raise FileChanged(f"{folder} is a symbolic link, or lies behind one; it is not followed.")
 
 
 def require_regular_photo(photo: Path) -> None:
-    """Raise `FileChanged` when there is no regular file, or a link on the way to it; `OSError`."""
+    """Raise `FileChanged` unless `photo` is a regular file, reached without links. Raises `OSError`."""
     require_no_links(photo.parent)
     if not stat.S_ISREG(photo.lstat().st_mode):
-        raise FileChanged(f"{photo} is a link or no file by now, and is left alone.")
+        raise FileChanged(f"{photo} is no longer a regular file; it is left alone.")

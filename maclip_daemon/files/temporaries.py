@@ -13,21 +13,21 @@ _PATTERN = re.compile(r"\.maclip-[0-9a-f]{16}\.tmp")
 
 
 def new_path(folder: Path) -> Path:
-    """A name in `folder` that no other process has taken; the file itself is not made."""
+    """Return a name in `folder` that no other process uses; the file is not created."""
     return folder / f".maclip-{secrets.token_hex(8)}.tmp"
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file name is exactly one of ours."""
+    """Return whether a file name is one of ours."""
     return _PATTERN.fullmatch(name) is not None
 
 
 def remove_strays(folder: Path, *, older_than: float) -> list[Path]:
-    """Remove what a killed writer left directly in `folder`; returns the removed paths.
+    """Remove temporary files that a killed writer left directly in `folder`; return their paths.
 
-    Only regular files of our exact name pattern, last changed before `older_than` (seconds since the epoch;
-    the time when the daemon started, so that no write in hand is disturbed), or so long after it that the
-    clock must have been set back. A folder that cannot be read or written keeps its strays for the next time.
+    Only regular files of our exact name pattern that changed before `older_than`: the daemon's start, in
+    seconds since the epoch, so that no running write is disturbed. Files of the far future count too: the
+    clock was set back. In a folder that cannot be read or written they stay.
     """
     removed = []
     try:

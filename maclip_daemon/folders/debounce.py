@@ -1,8 +1,8 @@
-"""When is a file whole? The quiet period between the first event about a file and work on it.
+"""The quiet period between the first event about a file and work on it.
 
-A file is whole (the rule of paperless-ngx) when no event came about it for `settle_s`, and its size and times
-were the same in two looks at least `settle_s` apart, and it is still a regular file. Storms collapse to their
-folder (as in Syncthing): then the folder is scanned once, instead of thousands of files being followed.
+A file is whole (the rule of paperless-ngx) when no event came for `settle_s`, when two checks at least
+`settle_s` apart found the same size and times, and when it is still a regular file. Storms collapse to their
+folder (as in Syncthing): the folder is scanned once, and no file of thousands is followed.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ LONGEST_STORM = 15  # quiet periods after which a folder is scanned although eve
 
 _EVERYTHING = ""  # stands for the whole root among the pending folders
 
-Look = Callable[[str], FoundFile | None]
+FindFile = Callable[[str], FoundFile | None]
 
 
-class Verdict(enum.Enum):
-    """What one look at a scanned file says."""
+class FileState(enum.Enum):
+    """The state of a scanned file."""
 
     WHOLE = "whole"
     SETTLING = "settling"
     EMPTY = "empty"
 
 
-def judge(file: FoundFile, wall_ns: int, settle_s: float) -> Verdict:
-    """Judge a file that a scan found, from its times alone.
+def classify(file: FoundFile, wall_ns: int, settle_s: float) -> FileState:
+    """Return the state of a file that a scan found, from its times alone.
 
     `wall_ns`: `time.time_ns()`. Whole: not written within `settle_s` before or after that moment; times
-    further ahead come from a clock that was set back, not from a copy in progress. Settling: give its path to
-    `Settler.touch`. Empty: nothing to score; the next scan looks again. On a network file system take a
+    further ahead come from a clock that was set back, not from a running copy. Settling: pass its path to
+    `Debouncer.touch`. Empty: nothing to score; the next scan checks again. On a network file system use a
     `settle_s` of at least a minute, for the server's clock differs.
     """
     window_ns = settle_s * 1e9
     if abs(wall_ns - file.mtime_ns) < window_ns or abs(wall_ns - file.ctime_ns) < window_ns:
-        return Verdict.SETTLING
-    return Verdict.WHOLE if file.size else Verdict.EMPTY
+        return FileState.SETTLING
+    return FileState.WHOLE if file.size else FileState.EMPTY
 
 
 class Due(NamedTuple):
-    """What has settled."""
+    """Files and folders that have settled."""
 
     files: list[FoundFile]
     """Whole files."""
@@ -59,7 +59,7 @@ class Due(NamedTuple):
     """True when the whole root is to be scanned."""
 
 
-class _FirstLook(NamedTuple):
+class _FirstCheck(NamedTuple):
     file: FoundFile
     at: float
 
@@ -70,11 +70,11 @@ class _Storm(NamedTuple):
 
 
 class Debouncer:
-    """Files and folders about which events came, until they have been quiet for `settle_s`.
+    """Holds files and folders with events back until they have been quiet for `settle_s`.
 
     `now` is a monotonic clock in seconds; a step backwards only makes the wait longer by that call. Not
-    thread-safe. A file that is empty, gone or not a regular file at its second look is dropped: when it
-    changes, an event or the next scan brings it back.
+    thread-safe. A file that is empty, gone or not regular at its second check is dropped: when it changes, an
+    event or the next scan finds it.
     """
 
     def __init__(
@@ -85,34 +85,34 @@ class Debouncer:
         self._max_files = max_files
         self._clock = 0.0  # advances only; the caller's clock may step back
         self._last_now: float | None = None
-        self._touched: dict[str, None] = {}  # not looked at since the last event
-        self._looked: dict[str, _FirstLook] = {}  # in the order of the looks
+        self._touched: dict[str, None] = {}  # not checked since the last event
+        self._checked: dict[str, _FirstCheck] = {}  # in the order of the checks
         self._in_folder: defaultdict[str, set[str]] = defaultdict(set)  # the pending files by their folder
         self._storms: dict[str, _Storm] = {}
 
     @property
     def pending(self) -> int:
-        """How many files and folders are waiting."""
-        return len(self._touched) + len(self._looked) + len(self._storms)
+        """Return how many files and folders are waiting."""
+        return len(self._touched) + len(self._checked) + len(self._storms)
 
     def touch(self, path: str, now: float) -> None:
-        """An event came about a file; its quiet period begins again."""
+        """Restart the quiet period of a file, after an event about it."""
         folder = os.path.dirname(path)  # noqa: PTH120 - surrogates and speed
         for storm in (_EVERYTHING, folder):
             if storm in self._storms:
                 self.touch_folder(storm, now)
                 return
         self._advance(now)
-        self._looked.pop(path, None)
+        self._checked.pop(path, None)
         self._touched[path] = None
         self._in_folder[folder].add(path)
         if len(self._in_folder[folder]) > self._max_files_per_folder:
             self.touch_folder(folder, now)
-        elif len(self._touched) + len(self._looked) > self._max_files:
+        elif len(self._touched) + len(self._checked) > self._max_files:
             self.touch_everything(now)
 
     def touch_folder(self, folder: str, now: float) -> None:
-        """A folder is to be scanned once it has been quiet."""
+        """Have a folder scanned once it is quiet."""
         now = self._advance(now)
         if folder != _EVERYTHING and _EVERYTHING in self._storms:
             folder = _EVERYTHING
@@ -121,21 +121,21 @@ class Debouncer:
         if storm is None:
             for path in self._in_folder.pop(folder, ()):
                 self._touched.pop(path, None)
-                self._looked.pop(path, None)
+                self._checked.pop(path, None)
             if len(self._storms) > MAX_FOLDERS:
                 self._collapse_to_everything(now)
 
     def touch_everything(self, now: float) -> None:
-        """Events were lost: the whole root is to be scanned once it has been quiet."""
+        """Have the whole root scanned once it is quiet, after events were lost."""
         if _EVERYTHING in self._storms:
             self.touch_folder(_EVERYTHING, now)
         else:
             self._collapse_to_everything(self._advance(now))
 
     def forget(self, path: str) -> None:
-        """The file is gone or was renamed."""
+        """Drop a file that is gone or was renamed."""
         self._touched.pop(path, None)
-        self._looked.pop(path, None)
+        self._checked.pop(path, None)
         folder = os.path.dirname(path)  # noqa: PTH120
         if folder in self._in_folder:
             self._in_folder[folder].discard(path)
@@ -143,28 +143,28 @@ class Debouncer:
                 del self._in_folder[folder]
 
     def forget_folder(self, folder: str) -> None:
-        """The folder and everything below it is gone or was renamed."""
+        """Drop a folder that is gone or was renamed, with everything below it."""
         for other in [name for name in self._in_folder if is_below(name, folder)]:
             for path in list(self._in_folder[other]):
                 self.forget(path)
         for other in [name for name in self._storms if name and is_below(name, folder)]:
             del self._storms[other]
 
-    def due(self, now: float, look: Look) -> Due:
-        """Return, once, what has settled. `look` is `scanner.found_file`."""
+    def due(self, now: float, find_file: FindFile) -> Due:
+        """Return what has settled, each once. `find_file` is `scanner.found_file`."""
         now = self._advance(now)
         whole = [
             file
-            for file in (self._second_look(path, now, look) for path in self._ripe(now))
+            for file in (self._check_again(path, now, find_file) for path in self._ripe(now))
             if file is not None
         ]
         for path in list(self._touched):
             del self._touched[path]
-            file = look(path)
+            file = find_file(path)
             if file is None:
                 self.forget(path)
             else:
-                self._looked[path] = _FirstLook(file, now)
+                self._checked[path] = _FirstCheck(file, now)
         quiet = [folder for folder, storm in self._storms.items() if self._storm_ends(storm) <= now]
         for folder in quiet:
             del self._storms[folder]
@@ -173,12 +173,12 @@ class Debouncer:
         )
 
     def wait_s(self, now: float) -> float | None:
-        """Seconds until `due` may have something to do; None while nothing is pending."""
+        """Return the seconds until `due` may return something; None while nothing is pending."""
         now = self._advance(now)
         if self._touched:
             return 0.0
         ends = [self._storm_ends(storm) for storm in self._storms.values()]
-        ends += [first.at + self.settle_s for first in list(self._looked.values())[:1]]
+        ends += [first.at + self.settle_s for first in list(self._checked.values())[:1]]
         return max(0.0, min(ends) - now) if ends else None
 
     def _advance(self, now: float) -> float:
@@ -189,17 +189,17 @@ class Debouncer:
 
     def _ripe(self, now: float) -> list[str]:
         ripe = []
-        for path, first in self._looked.items():
+        for path, first in self._checked.items():
             if now - first.at < self.settle_s:
-                break  # the rest was looked at later
+                break  # the rest was checked later
             ripe.append(path)
         return ripe
 
-    def _second_look(self, path: str, now: float, look: Look) -> FoundFile | None:
-        first = self._looked.pop(path)
-        file = look(path)
+    def _check_again(self, path: str, now: float, find_file: FindFile) -> FoundFile | None:
+        first = self._checked.pop(path)
+        file = find_file(path)
         if file is not None and file != first.file:
-            self._looked[path] = _FirstLook(file, now)  # still growing, without events
+            self._checked[path] = _FirstCheck(file, now)  # still growing, without events
             return None
         self.forget(path)
         return file if file is not None and file.size else None
@@ -209,7 +209,7 @@ class Debouncer:
 
     def _collapse_to_everything(self, now: float) -> None:
         self._touched.clear()
-        self._looked.clear()
+        self._checked.clear()
         self._in_folder.clear()
         self._storms = {_EVERYTHING: _Storm(now, now)}
 

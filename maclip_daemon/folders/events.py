@@ -1,4 +1,4 @@
-"""What a watcher tells."""
+"""The events of a watcher, and how many folders it covers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class EventKind(enum.StrEnum):
-    """What happened below a root, to photos, to their sidecars, or to folders with these in them."""
+    """Changes of photos, of their sidecars, and of folders that hold these."""
 
     FILE_CHANGED = "file_changed"
     """A photo or a sidecar appeared or was written."""
@@ -25,7 +25,7 @@ class EventKind(enum.StrEnum):
     OVERFLOW = "overflow"
     """The system lost events: scan the root."""
     ERROR = "error"
-    """The watcher cannot keep its promise (see `reason`): check the root's health and scan it."""
+    """The watcher may miss events (see `reason`): check the root's health and scan it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class FolderEvent:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a root the events really cover."""
+    """How much of a root the events cover."""
 
     folders: int
     """Folders that a scan walks."""
@@ -51,9 +51,9 @@ class Coverage:
     unwatched: tuple[str, ...]
     """The first few folders without events."""
     cure: str
-    """What to do about it, in words; '' when all is watched."""
+    """A message with the remedy; '' when all is watched."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether every folder is watched."""
+        """Return whether every folder is watched."""
         return self.watched >= self.folders

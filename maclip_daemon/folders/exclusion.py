@@ -1,4 +1,4 @@
-"""Which folders and files are left alone."""
+"""Exclusion of folders and files from scans and events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOREIGN_FOLDERS = frozenset(
 
 
 class Exclusion:
-    """The user's patterns (as in .gitignore, relative to the root) on top of what is always left alone.
+    """The user's patterns (as in .gitignore, relative to the root) on top of what is always excluded.
 
     Always: hidden files and folders, which covers trash folders and our own temporary files, and
     `FOREIGN_FOLDERS`. As with git, nothing below an excluded folder can be brought back with `!`.
@@ -51,19 +51,19 @@ class Exclusion:
         self._specification = GitIgnoreSpec.from_lines(self.patterns) if self.patterns else None
 
     def excludes_folder(self, relative: str) -> bool:
-        """Whether the folder is left alone, given that its parent is not; `relative` to the root."""
+        """Return whether the folder is excluded, given that its parent is not; `relative` to the root."""
         name = os.path.basename(relative)  # noqa: PTH119 - a million calls: Path costs ten times as much
         if name.startswith(".") or name.casefold() in FOREIGN_FOLDERS:
             return True
         return self._matches(relative + "/")
 
     def excludes_file(self, relative: str) -> bool:
-        """Whether the file is left alone, given that its folder is not; `relative` to the root."""
+        """Return whether the file is excluded, given that its folder is not; `relative` to the root."""
         name = os.path.basename(relative)  # noqa: PTH119
         return name.startswith(".") or self._matches(relative)
 
     def excludes_path(self, relative: str, *, is_folder: bool) -> bool:
-        """Whether a file or folder, or any folder on the way to it, is left alone."""
+        """Return whether a file or folder, or any of its parents, is excluded."""
         parts = relative.split("/")
         parents = ("/".join(parts[:count]) for count in range(1, len(parts)))
         if any(self.excludes_folder(parent) for parent in parents):

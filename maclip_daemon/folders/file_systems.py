@@ -11,7 +11,7 @@ import psutil
 
 from maclip_daemon.files.paths import is_below
 
-# Here changes can be made by other machines, and inotify only tells of those made by this kernel.
+# Other machines can change files here, and inotify reports only changes by this kernel.
 # fmt: off
 _REMOTE = frozenset({
     "9p", "acfs", "afpfs", "afs", "autofs", "beegfs", "ceph", "cifs", "davfs", "drvfs", "fhgfs",
@@ -25,7 +25,7 @@ _OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")  # blank, tab, newline and backslas
 
 
 def file_system_of(path: str) -> str:
-    """The type of the file system that holds the absolute `path`, as the system names it, or ''."""
+    """Return the type of the file system that holds the absolute `path`, as the system names it; or ''."""
     best, found = -1, ""
     for mount_point, file_system in _mounts():
         # At equal length the later mount lies on top of the earlier one.
@@ -35,7 +35,7 @@ def file_system_of(path: str) -> str:
 
 
 def is_polled(file_system: str) -> bool:
-    """Whether inotify may be silent there: network file systems, and FUSE, behind which anything may be.
+    """Return whether inotify may miss changes: on network file systems and FUSE, which may hide one.
 
     `fuseblk` is the exception (ntfs-3g, exfat-fuse): a local disk that only this kernel writes to.
     """
@@ -44,7 +44,7 @@ def is_polled(file_system: str) -> bool:
 
 
 def polled_folders(root: str) -> list[str]:
-    """Where changes are silent in a tree: `root` itself, or what is mounted below it."""
+    """Return the mounts below `root`, or `root` itself, where inotify may miss changes."""
     found = {
         point
         for point, file_system in _mounts()

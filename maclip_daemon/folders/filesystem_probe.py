@@ -34,7 +34,7 @@ class FilesystemProbe:
     def __init__(
         self, timeout_s: float = FILESYSTEM_TIMEOUT_S, stopping: threading.Event | None = None
     ) -> None:
-        """`timeout_s`: for each call. `stopping`: when set, all waiting ends."""
+        """Allow each call `timeout_s`; all waiting ends when `stopping` is set."""
         self._timeout_s = timeout_s
         self._stopping = stopping or threading.Event()
         self._remote: set[str] = set()
@@ -63,14 +63,14 @@ class FilesystemProbe:
         return self.call_with_timeout(max(around, key=len), operation) if around else operation()
 
     def call_or(self, path: str, operation: Callable[[], Result], default: Result) -> Result:
-        """`call`, and return `default` in place of `NoAnswer`."""
+        """Return the result of `call`, or `default` in place of `NoAnswer`."""
         try:
             return self.call(path, operation)
         except NoAnswer:
             return default
 
     def call_below(self, root: str, operation: Callable[[], Result]) -> Result:
-        """`call`, for an operation on anything below `root`."""
+        """Return what an `operation` on anything below `root` returns; see `call`."""
         with self._lock:
             is_remote = any(is_below(root, folder) or is_below(folder, root) for folder in self._remote)
         return self.call_with_timeout(root, operation) if is_remote else operation()
@@ -85,7 +85,7 @@ class FilesystemProbe:
         self.call(path, lambda: ping_server(os.path.split(path)[0]))
 
     def call_with_timeout(self, folder: str, operation: Callable[[], Result]) -> Result:
-        """`call`, for a `folder` on any file system."""
+        """Return what `operation` returns for a `folder` on any file system; see `call`."""
         if self._is_hung(folder):
             raise _no_answer(folder)
         future: concurrent.futures.Future[Result] = concurrent.futures.Future()

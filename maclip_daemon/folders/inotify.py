@@ -71,7 +71,7 @@ class InotifyWatcher:
 
     @property
     def alive(self) -> bool:
-        """False once the reader thread has died or the root is no longer watched."""
+        """Return False once the reader thread has died or the root is no longer watched."""
         return not self._closed and self._inotify.is_alive() and self._tree.root.descriptor is not None
 
     def coverage(self) -> Coverage:
@@ -107,7 +107,7 @@ class InotifyWatcher:
                 timer.join(CLOSE_TIMEOUT_S)
 
     def on_event(self, event: InotifyEvent) -> None:
-        """One event of the kernel, in watchdog's reader thread."""
+        """Handle an event of the kernel, in watchdog's reader thread."""
         with self._lock:
             folder = self._tree.find(event.wd)
             if self._closed or folder is None:
@@ -120,7 +120,7 @@ class InotifyWatcher:
                 self._on_file_event(event, folder, os.fsdecode(event.name))
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """The kernel gave up a watch: its folder is gone. For all but the root, the parent tells it too."""
+        """Handle the loss of a watch: its folder is gone. Only the root's loss has no other event."""
         if self._closed:
             return
         with self._lock:
@@ -128,7 +128,7 @@ class InotifyWatcher:
                 self._emit_error(f"The folder {self._tree.root.path} was removed or unmounted.")
 
     def on_queue_overflow(self) -> None:
-        """The kernel lost events: the tree may be wrong, so it is made anew from the disk."""
+        """Rebuild the tree from the disk, after the kernel lost events."""
         with self._lock:
             if self._closed:
                 return

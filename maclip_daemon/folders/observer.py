@@ -57,7 +57,7 @@ class ObserverWatcher(watchdog_events.FileSystemEventHandler):
 
     @property
     def alive(self) -> bool:
-        """False once one of the observer's threads has died."""
+        """Return False once one of the observer's threads has died."""
         threads = [self._observer, *self._observer.emitters]
         return not self._closed and all(thread.is_alive() for thread in threads)
 
@@ -75,7 +75,7 @@ class ObserverWatcher(watchdog_events.FileSystemEventHandler):
         self._observer.join(CLOSE_TIMEOUT_S)
 
     def on_any_event(self, event: watchdog_events.FileSystemEvent) -> None:
-        """Called by watchdog for each event."""
+        """Handle an event of watchdog."""
         if self._closed or event.is_synthetic:  # made up by watchdog for what lies below a moved folder
             return
         source, destination = os.fsdecode(event.src_path), os.fsdecode(event.dest_path)

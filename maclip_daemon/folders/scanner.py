@@ -1,4 +1,4 @@
-"""The truth about a root: a walk over its folders and photo files.
+"""Scans: walks over the folders and photo files of a root.
 
 Symbolic links are not followed, neither to folders nor to files; sockets, FIFOs and devices are never
 opened. Other file systems mounted inside the root are entered; when one is unmounted its folder is simply
@@ -34,12 +34,12 @@ class FoundFile(NamedTuple):
 
     @property
     def signature(self) -> FileSignature:
-        """What a changed or replaced file has another one of."""
+        """Return what differs once the file was changed or replaced."""
         return FileSignature(self.size, self.mtime_ns, self.inode, self.device)
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Return the last part of the path."""
         return os.path.basename(self.path)  # noqa: PTH119 - surrogates and speed
 
 
@@ -105,7 +105,7 @@ def scan(
 
 
 def found_file(path: str) -> FoundFile | None:
-    """Look at one path: None when nothing is there, or nothing that is a regular file, or it is a link."""
+    """Return the regular file at `path`; None for a missing one, a link or anything else."""
     try:
         return _regular(path, os.lstat(path))
     except (OSError, ValueError):  # ValueError: a NUL in the path
@@ -113,7 +113,7 @@ def found_file(path: str) -> FoundFile | None:
 
 
 def folders_only(root: str, exclusion: Exclusion, start: str | None = None) -> Iterator[str]:
-    """Yield every folder that a scan would walk, `start` (default: the root) first; looks at no file."""
+    """Yield every folder that a scan would walk, `start` (default: the root) first; reads no file."""
     pending = [start or root]
     while pending:
         folder = pending.pop()

@@ -1,4 +1,4 @@
-"""Which folders of a root the kernel reports on.
+"""The folders of a root that the kernel reports on.
 
 inotify names a folder by its watch descriptor only, and a watch stays with its folder when that is renamed.
 So the tree keeps names and parents: a renamed folder takes everything below along in one step.
@@ -24,7 +24,7 @@ from maclip_daemon.files.paths import relative_to
 from maclip_daemon.folders.exclusion import Exclusion
 
 # No IN_OPEN, IN_ACCESS or IN_CLOSE_NOWRITE: our own decoder's reading must not wake us. No IN_MODIFY: a copy
-# of 50 MB would be thousands of events; the settler looks at the size instead. No IN_ATTRIB.
+# of 50 MB would be thousands of events; the debouncer checks the size instead. No IN_ATTRIB.
 _MASK = Mask(
     InotifyConstants.IN_CREATE
     | InotifyConstants.IN_CLOSE_WRITE
@@ -52,7 +52,7 @@ class WatchedFolder:
 
     @property
     def path(self) -> str:
-        """The path, as far as events have told; the root's name is its whole path."""
+        """Return the path, up to date with the events; the root's name is its whole path."""
         names = []
         folder: WatchedFolder | None = self
         while folder is not None:
@@ -61,17 +61,17 @@ class WatchedFolder:
         return os.path.join(*reversed(names))
 
     def path_of(self, name: str) -> str:
-        """The path of something in this folder."""
+        """Return the path of an entry of this folder."""
         return os.path.join(self.path, name)
 
     def child(self, name: str) -> WatchedFolder:
-        """Return the folder of that name in this one, new if need be."""
+        """Return the folder of that name in this one; add it if it is missing."""
         if name not in self.children:
             self.children[name] = WatchedFolder(name, self)
         return self.children[name]
 
     def move(self, parent: WatchedFolder, name: str) -> None:
-        """Hang this folder, with all below, into another one."""
+        """Move this folder, with all below it, into another one."""
         if self.parent is not None:
             del self.parent.children[self.name]
         self.parent, self.name = parent, name
@@ -112,22 +112,22 @@ class WatchedTree:
         return self._by_descriptor.get(descriptor)
 
     def excludes_folder(self, parent: WatchedFolder, name: str) -> bool:
-        """Whether that folder in `parent` is left alone."""
+        """Return whether that folder in `parent` is excluded."""
         return self._exclusion.excludes_folder(self._relative_prefix(parent) + name)
 
     def is_wanted(self, folder: WatchedFolder, name: str) -> bool:
-        """Whether that file in `folder` is one to tell of."""
+        """Return whether that file in `folder` is watched."""
         return self._is_watched(name) and not self._exclusion.excludes_file(
             self._relative_prefix(folder) + name
         )
 
     def walk(self, start: WatchedFolder) -> bool:
-        """Make the tree below `start` what it is on the disk; tell whether it holds any photo."""
+        """Read the tree below `start` anew from the disk; return whether it holds any photo."""
         photos_seen = False
         pending = [start]
         while pending:
             folder = pending.pop()
-            self.watch(folder)  # before it is listed, so that nothing falls between the two
+            self.watch(folder)  # before it is listed, so that no change falls between the two
             prefix = self._relative_prefix(folder)
             names = set()
             try:
@@ -149,7 +149,7 @@ class WatchedTree:
         return photos_seen
 
     def watch(self, folder: WatchedFolder) -> None:
-        """Ask the kernel to report on a folder; its `descriptor` tells whether it does."""
+        """Watch a folder; its `descriptor` stays None when the kernel refuses."""
         descriptor, callback_id = self._add_watch(folder)
         if descriptor is not None and descriptor == folder.descriptor:
             self._inotify.remove_callbacks([(descriptor, callback_id)])  # the one of before serves on
@@ -165,7 +165,7 @@ class WatchedTree:
         self._by_descriptor[descriptor] = folder
 
     def lost(self, descriptor: int) -> WatchedFolder | None:
-        """The kernel has given up a watch; return the folder that it reported on."""
+        """Forget a watch that the kernel dropped; return its folder."""
         folder = self._by_descriptor.pop(descriptor, None)
         if folder is not None:
             folder.descriptor = None

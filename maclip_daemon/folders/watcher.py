@@ -1,4 +1,4 @@
-"""Listening to a root: folder events, sooner than a scan would find them."""
+"""Watchers: events from a root, sooner than a scan would find the changes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Watcher(Protocol):
 
     @property
     def alive(self) -> bool:
-        """False once its thread has died or its root is no longer watched: close it and start another."""
+        """Return False once its thread has died or its root is no longer watched: close and replace it."""
 
     def coverage(self) -> Coverage:
-        """Walk the folders, watch what is not watched yet, and say what could not be."""
+        """Walk the folders, watch those that are not watched yet, and return the coverage."""
 
     def close(self) -> None:
-        """Stop listening; no event comes after it has returned. May be called twice."""
+        """Stop watching; no event comes after it returned. May be called twice."""
 
 
 def watch(root: Root, exclusion: Exclusion, is_watched: Callable[[str], bool], on_event: OnEvent) -> Watcher:
-    """Start to listen for files whose names `is_watched` takes.
+    """Start to watch files whose names `is_watched` accepts.
 
     `on_event` is called in the watcher's own thread; it may block for a while (the kernel keeps 16 384
     events, then says OVERFLOW). An exception in it ends the watcher (`alive` is False).

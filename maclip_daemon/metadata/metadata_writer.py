@@ -30,7 +30,7 @@ class MetadataWriter:
     """
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S, processor_s: float = PROCESSOR_S) -> None:
-        """`timeout_s`, `processor_s`: the limits for one photo, by the clock and of processor time.
+        """Start no child yet. `timeout_s`, `processor_s`: one photo's limits of time and processor time.
 
         A batch has more: `TIMEOUT_SIDECAR_S` for each further sidecar, `timeout_s` for a photo itself.
         """
@@ -50,7 +50,7 @@ class MetadataWriter:
         return result
 
     def prepare_many(self, requests: Sequence[RatingRequest]) -> list[Prepared | errors.MaclipError]:
-        """`prepare` for many photos with their data flushed together; an error takes its photo's place."""
+        """Prepare many photos and flush their data together; an error takes its photo's place."""
         results: list[Prepared | errors.MaclipError] = []
         while rest := requests[len(results) :]:
             absolute = [replace(each, photo=Path(os.path.abspath(each.photo))) for each in rest]
@@ -78,7 +78,7 @@ class MetadataWriter:
             raise error
 
     def commit_many(self, prepared: Sequence[Prepared]) -> list[errors.MaclipError | None]:
-        """`commit` for many photos with each folder flushed once; None where it was done."""
+        """Commit many photos and flush each folder once; None where a commit succeeded."""
         reply = self._request(
             {"operation": "commit", "prepared": [_without_restore(each) for each in prepared]},
             timeout_s=self._time_for(
@@ -119,7 +119,7 @@ class MetadataWriter:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id; None while no child runs."""
+        """Return the child's process id; None while no child runs."""
         return self._child.pid
 
     def _time_for(self, modes: Sequence[str]) -> float:

@@ -1,4 +1,4 @@
-"""What crosses the border of this room: requests, results and the entries that undo needs."""
+"""The records of this room's interface: requests, results and the entries that undo needs."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class RatingRequest:
 
     @property
     def rating(self) -> int:
-        """The integer that goes into xmp:Rating and maclip:Stars."""
+        """Return the integer for xmp:Rating and maclip:Stars."""
         return REJECTED if self.reject else self.quality.stars
 
 
 @dataclass(frozen=True)
 class FoundRating:
-    """What a photo's effective metadata says: the sidecar's where there is one, else the embedded."""
+    """The rating that photo managers see: the sidecar's where there is one, else the photo's own."""
 
     owner: Owner
     rating: int | None
@@ -71,14 +71,14 @@ class FoundRating:
     source: Path
     """The file that was read."""
     source_hash: str | None
-    """BLAKE3 of the sidecar as it is now, in hex; None where the photo itself is the source."""
+    """BLAKE3 of the sidecar, in hex; None where the photo itself is the source."""
 
 
 @dataclass(frozen=True)
 class Prepared:
     """The result of the first phase: nothing a person can see has changed yet.
 
-    `status` is `prepared` (journal it, then `commit`), `unchanged` (the file already says exactly this),
+    `status` is `prepared` (journal it, then `commit`), `unchanged` (the file has these values already),
     `person` (a person's rating, never touched) or `skipped` (with the `reason`, for `maclip status`).
     The fields from `target` on are set for `prepared` only; `target` and `before_hash` for `unchanged` too.
     """
@@ -89,9 +89,9 @@ class Prepared:
     """The rating to be written; record it as `last_written` of the next request once it is committed."""
     reason: str = ""
     found: FoundRating | None = None
-    """What was found before; None when the metadata could not be read."""
+    """The rating before; None when the metadata could not be read."""
     notes: tuple[str, ...] = ()
-    """What is worth a log line, such as metadata that could not be carried into a new sidecar."""
+    """Lines for the log, such as metadata that could not be carried into a new sidecar."""
     target: Path | None = None
     temporary: Path | None = None
     created: bool = False
@@ -103,11 +103,11 @@ class Prepared:
     photo_signature: FileSignature | None = None
     """That of the photo when it was read."""
     restore: bytes = b""
-    """How to bring the old bytes back (`restoration.Restoration`, encoded): store it with the journal row."""
+    """An encoded `undo_delta.UndoDelta` that restores the old bytes: store it with the journal row."""
 
     @property
     def undo_entry(self) -> UndoEntry:
-        """The entry for the journal; only for the status `prepared`."""
+        """Return the entry for the journal; only for the status `prepared`."""
         if self.target is None or self.after_hash is None:
             raise ValueError(f"nothing was prepared for {self.photo}")
         return UndoEntry(self.target, self.before_hash, self.after_hash, self.restore)
@@ -126,8 +126,8 @@ class UndoEntry:
 
 @dataclass(frozen=True)
 class UndoOutcome:
-    """What undo did: `restored`, `removed` (a sidecar we created), `already` (the file is as it was before
-    our write), or `changed` (someone changed it since: left alone, `reason` says what is there).
+    """The result of undo: `restored`, `removed` (a sidecar of ours), `already` (as before our write), or
+    `changed` (another program changed the file since: left alone, with the `reason`).
     """
 
     status: UndoStatus

@@ -41,7 +41,7 @@ class KnownFile:
 
     @property
     def signature(self) -> FileSignature:
-        """What a changed or replaced file has another one of."""
+        """Return what differs once the file was changed or replaced."""
         return FileSignature(self.size, self.mtime_ns, self.inode, self.device)
 
 

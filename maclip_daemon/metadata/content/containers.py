@@ -26,25 +26,25 @@ Part = tuple[bytes, bytes]
 
 
 def kind_of(data: bytes) -> str:
-    """`jpeg`, `png` or `webp` by the first bytes. Raises `Refused` for anything else."""
+    """Return `jpeg`, `png` or `webp`, by the first bytes. Raises `WriteRefused` for anything else."""
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if data.startswith(_PNG):
         return "png"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
-    raise WriteRefused("its content is neither JPEG nor PNG nor WebP, whatever its name says")
+    raise WriteRefused("its content is neither JPEG nor PNG nor WebP")
 
 
 def require_embeddable(data: bytes) -> None:
-    """Raise `Refused` where embedding could lose something: extended XMP, or a file that ends too early."""
+    """Raise `WriteRefused` where embedding could lose data: extended XMP, or a file that ends too early."""
     for _, content in _parts(data):
         if content.startswith(_EXTENDED_XMP):
             raise WriteRefused("it carries extended XMP, which an embedded rating would cut off")
 
 
 def difference(before: bytes, after: bytes, *, exif_may_differ: bool = False) -> str:
-    """What differs outside of the XMP, in half a sentence; an empty text where nothing does.
+    """Return what differs outside of the XMP, in half a sentence; '' when nothing does.
 
     The order of a JPEG's application segments does not count. EXIF may differ only where its rating fields
     were set, and never in its length, because maker notes point into themselves.
@@ -111,7 +111,7 @@ def _jpeg_parts(data: bytes) -> Iterator[Part]:
 
 
 def _pictures_distance(data: bytes) -> int | None:
-    """From the index of a multi-picture JPEG to the end: its entries count from there (CIPA DC-007)."""
+    """Return how far a multi-picture JPEG's index, the base of its offsets, is from the end (CIPA DC-007)."""
     if not data.startswith(b"\xff\xd8"):
         return None
     position = 2

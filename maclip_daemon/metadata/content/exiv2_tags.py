@@ -31,19 +31,19 @@ _tainted = False
 
 
 def is_tainted() -> bool:
-    """Whether a photo has led exiv2's one table of prefixes astray, so that this process must end.
+    """Return whether a photo changed exiv2's one table of prefixes, so that this process must end.
 
-    A document that binds `xmp` to a namespace of its own sends the ratings of all later files there, and
-    exiv2 has no way back: registering a known prefix again makes it forget the types of its properties.
+    A document that binds `xmp` to a namespace of its own sends the ratings of all later files there. exiv2
+    cannot undo it: registering a known prefix again makes it forget the types of its properties.
     """
     return _tainted
 
 
 @contextmanager
 def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
-    """Open a photo for reading only; of damaged metadata, what exiv2 can make of it, as photo managers do.
+    """Open a photo for reading only; of damaged metadata, exiv2 reads what it can, as in photo managers.
 
-    Raises `Refused` when exiv2 cannot read it, and its subclass `ForeignPrefix` when this taints the process.
+    Raises `WriteRefused` when exiv2 cannot read it, `ForeignPrefix` when this taints the process.
     """
     # Latin-1 carries any path's bytes through pyexiv2 unchanged; an absolute path is never taken for a URL.
     name = os.fsencode(os.path.abspath(path)).decode("latin-1")
@@ -66,7 +66,7 @@ def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
 def open_bytes(data: bytes) -> Iterator[pyexiv2.ImageData]:
     """Open the bytes of a sidecar that `xmp_text` has read, or of a photo opened before.
 
-    Raises `Refused` when exiv2 cannot read them.
+    Raises `WriteRefused` when exiv2 cannot read them.
     """
     image = pyexiv2.ImageData.__new__(pyexiv2.ImageData)
     _forget_old_errors()
@@ -83,13 +83,13 @@ def open_bytes(data: bytes) -> Iterator[pyexiv2.ImageData]:
 
 
 def read_xmp(image: pyexiv2.Image) -> Values:
-    """All XMP properties, by exiv2 key."""
+    """Return all XMP properties, by exiv2 key."""
     with _as_refusal("exiv2 cannot read its XMP"):
         return dict(image.read_xmp())
 
 
 def read_exif(image: pyexiv2.Image) -> Values:
-    """All EXIF fields as text, by exiv2 key."""
+    """Return all EXIF fields as text, by exiv2 key."""
     # Not Image.read_exif: that fails as a whole on one badly encoded text.
     with _as_refusal("exiv2 cannot read its EXIF"):
         rows = image._exiv2api_image.read_exif()
@@ -97,13 +97,13 @@ def read_exif(image: pyexiv2.Image) -> Values:
 
 
 def has_iptc(image: pyexiv2.Image) -> bool:
-    """Whether there is any IPTC; faster than a conversion that finds none."""
+    """Return whether there is any IPTC; faster than a conversion that finds none."""
     with _as_refusal("exiv2 cannot read its IPTC"):
         return bool(image._exiv2api_image.read_iptc())
 
 
 def read_packet(image: pyexiv2.Image) -> bytes:
-    """The XMP packet as it stands in the photo, without padding; empty where there is none."""
+    """Return the photo's XMP packet without its padding; empty without one."""
     return bytes(image.read_raw_xmp(encoding="latin-1").encode("latin-1")).strip(b"\0 \r\n\t")
 
 
@@ -143,7 +143,7 @@ def _check_prefixes(image: pyexiv2.Image) -> None:
 
 @contextmanager
 def _complaints_ignored() -> Iterator[None]:
-    """Let pyexiv2 raise only what exiv2 throws, and not what it logs and gets over."""
+    """Let pyexiv2 raise only what exiv2 throws, not what it logs and recovers from."""
     _forget_old_errors()
     pyexiv2.set_log_level(_LOG_NOTHING)
     try:
@@ -153,7 +153,7 @@ def _complaints_ignored() -> Iterator[None]:
 
 
 def _forget_old_errors() -> None:
-    """Empty pyexiv2's one log of errors, or what was wrong with one photo would be raised over the next.
+    """Empty pyexiv2's one log of errors, or one photo's damage would be raised over the next photo.
 
     exiv2 logs and then throws over some damage; pyexiv2 looks into the log only where nothing was thrown.
     """
@@ -162,7 +162,7 @@ def _forget_old_errors() -> None:
 
 
 def _close(image: pyexiv2.Image) -> None:
-    with suppress(RuntimeError):  # an error of before, see `_forget_old_errors`; all is read by now
+    with suppress(RuntimeError):  # an earlier error, see `_forget_old_errors`; all is read
         image.close()
 
 

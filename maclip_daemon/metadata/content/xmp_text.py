@@ -1,4 +1,4 @@
-"""XMP as text: is it safe to hand to a parser, and what does it say?
+"""XMP as text: is it safe to parse, and which values does it hold?
 
 The check comes before exiv2 sees a sidecar, and the reading here is independent of exiv2, so that a loss
 inside exiv2 cannot hide itself.
@@ -95,8 +95,8 @@ class _Reader:
 def read(data: bytes) -> Leaves:
     """Read the leaf values of an XMP document: path (namespaces in full, list positions) → text.
 
-    Raises `Refused` with half a sentence ("it …") when the document is too large, is not well-formed, has a
-    document type or entities of its own, or is not RDF.
+    Raises `WriteRefused` with half a sentence ("it …") when the document is too large or not well-formed, has
+    a document type or entities of its own, or is not RDF.
     """
     if len(data) > SIZE_LIMIT:
         raise WriteRefused(f"it has {len(data) >> 20} MiB; more than {SIZE_LIMIT >> 20} MiB is not read")
@@ -119,7 +119,7 @@ def read(data: bytes) -> Leaves:
 
 
 def may_mislead(data: bytes) -> bool:
-    """Whether text that `read` refused could still change what prefixes mean to exiv2; True when in doubt.
+    """Return whether text that `read` refused may change what prefixes mean to exiv2; True when in doubt.
 
     Most damaged packets cannot, and a process that must end after each of them is slow.
     """
@@ -133,7 +133,7 @@ def may_mislead(data: bytes) -> bool:
 
 
 def lost(before: Leaves, after: Leaves, intended: frozenset[str]) -> list[str]:
-    """The paths whose value is gone or altered in `after`, other than the `intended` ones.
+    """Return the paths whose value is gone or altered in `after`, other than the `intended` ones.
 
     A single text that became the only item of a list (as XMP prescribes for dc:subject and dc:title) is kept.
     """

@@ -24,7 +24,7 @@ _OURS = re.compile(r"quality[|/](?:0-9|(?P<ten>[1-9])0-(?P=ten)9)")
 
 
 def bucket_of(percentile: float | None) -> str | None:
-    """The step that a percentile (0 to 100) falls into, such as `80-89`; the last one holds 100 as well."""
+    """Return the step of a percentile (0 to 100), such as `80-89`; the last one holds 100 too."""
     if percentile is None:
         return None
     begin = min(int(percentile // _STEP) * _STEP, 100 - _STEP)
@@ -32,9 +32,9 @@ def bucket_of(percentile: float | None) -> str | None:
 
 
 def wanted_lists(present: Mapping[str, object], bucket: str | None) -> dict[str, list[str] | None]:
-    """The lists that must change (exiv2 key → items; None: to be removed), for a file that holds `present`.
+    """Return the lists to change in a file that holds `present`: exiv2 key → items; None removes a list.
 
-    Tags of the user stay, in their order. Without a bucket, tags of ours that are there go.
+    The user's tags stay, in their order. Without a bucket, our tags are removed.
     """
     flat, hierarchical, digikam = (_items(present.get(key)) for key in LIST_KEYS)
     keys: tuple[str, ...] = LIST_KEYS

@@ -1,4 +1,4 @@
-"""Our properties: what one score looks like in XMP.
+"""Our properties: one score in XMP.
 
 Numbers and times are formatted so that writing the same score again changes no byte.
 """
@@ -17,9 +17,9 @@ _NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
-    """The exiv2 keys to set and their texts or lists, for a file that holds `present`; None: to be removed.
+    """Return the values by exiv2 key for a file that holds `present`; None removes a property.
 
-    Includes xmp:Rating, the other rating fields of the file, which are kept in step, and the bucket tags.
+    They include xmp:Rating, the file's other rating fields, and the bucket tags.
     """
     quality = request.quality
     texts: dict[str, str | None] = {
@@ -40,9 +40,9 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
 
 
 def is_up_to_date(present: ownership.Values, values: Wanted) -> bool:
-    """Whether the file holds these values, so that nothing needs to be written.
+    """Return whether the file holds these values, so that nothing needs to be written.
 
-    A percentile that moved a little, with stars and score as they are, is no reason to write a file.
+    A new percentile alone, with the same stars and score, is no reason to write a file.
     """
     return all(
         present.get(key) == value or (key == _PERCENTILE_KEY and value and key in present)
@@ -51,5 +51,5 @@ def is_up_to_date(present: ownership.Values, values: Wanted) -> bool:
 
 
 def _clean(text: str) -> str:
-    """Without the characters that XML cannot hold; a model may be named after a file's path."""
+    """Replace characters that XML cannot hold; a model may be named after a file's path."""
     return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""What a new sidecar starts with: everything that readers take from the photo itself.
+"""The content of a new sidecar: all metadata that photo managers read from the photo itself.
 
 A sidecar replaces the embedded metadata in darktable and digiKam; one with a score alone would hide title,
 tags and history. XMP wins over IPTC, and IPTC over EXIF, as the Metadata Working Group guidelines (2010,
@@ -45,8 +45,8 @@ _USER_COMMENT = "{http://ns.adobe.com/exif/1.0/}UserComment"
 _DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 
 
-def seed(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
-    """The bytes of a sidecar with the photo's own metadata, and notes on what could not be carried over."""
+def build(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
+    """Return a sidecar with the photo's own metadata, and notes on what could not be carried over."""
     notes = []
     document, taken = _SKELETON, set[str]()
     try:
@@ -73,8 +73,8 @@ def seed(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
     return document, tuple(notes)
 
 
-def minimum() -> bytes:
-    """An empty sidecar, for photos whose metadata cannot be read."""
+def empty() -> bytes:
+    """Return an empty sidecar, for photos whose metadata cannot be read."""
     return _SKELETON
 
 
@@ -90,7 +90,7 @@ def _converted(photo: pyexiv2.Image, *, xmp: bool = False, iptc: bool = False, e
 
 
 def _parts(document: bytes) -> Iterator[ElementTree.Element]:
-    """The top-level properties of exiv2's own output that say anything, each as an element."""
+    """Yield the top-level properties of exiv2's own output that have a value, each as an element."""
     for description in ElementTree.fromstring(document).iter(f"{{{_RDF}}}Description"):
         for name, value in description.attrib.items():
             if value.strip() and not name.startswith(f"{{{_RDF}}}"):
@@ -118,7 +118,7 @@ def _is_wanted(tag: str) -> bool:
 def _with_comment_as_description(
     chosen: list[ElementTree.Element], taken: set[str]
 ) -> list[ElementTree.Element]:
-    """darktable shows EXIF's user comment as the description, before EXIF's own; a sidecar would hide it."""
+    """Use EXIF's user comment as the description: darktable shows it first, and a sidecar would hide it."""
     comment = next((part for part in chosen if part.tag == _USER_COMMENT), None)
     if comment is None or _DESCRIPTION in taken:
         return chosen
@@ -137,14 +137,14 @@ def _with(document: bytes, properties: list[ElementTree.Element]) -> bytes:
 
 
 def _keep_prefixes(document: bytes) -> None:
-    """Have ElementTree write the prefixes that exiv2 uses; exiv2 fails on two prefixes for one namespace."""
+    """Register exiv2's prefixes with ElementTree; exiv2 fails on two prefixes for one namespace."""
     for _, (prefix, namespace) in ElementTree.iterparse(io.BytesIO(document), events=("start-ns",)):
         with contextlib.suppress(ValueError):  # a name like ns1 is reserved, and what ElementTree makes up
             ElementTree.register_namespace(prefix, namespace)
 
 
 def _losses(packet: bytes, document: bytes) -> Iterator[str]:
-    """What exiv2 did not carry over, for a note: darktable and digiKam do not see it in the photo either."""
+    """Yield a note on what exiv2 did not carry over; darktable and digiKam do not see it either."""
     if not packet:
         return
     try:

@@ -25,10 +25,10 @@ _MAKER_NOTE = re.compile(r"Exif\.(?!Image|Photo)\w+\.Rating")
 
 
 def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | None, int | None]:
-    """Whose the rating in `values` (exiv2 keys, XMP and EXIF together) is: owner, rating, our own stars.
+    """Return owner, rating and our own stars, from `values` by exiv2 key, XMP and EXIF together.
 
-    `last_written` is the rating of our last recorded write to this photo, or None. The rating is -1 to 5, or
-    None where there is no field for it; a text that is no number counts as a person's 0.
+    `last_written` is the rating of our last recorded write to this photo, or None. The rating is -1 to 5;
+    None without a rating field. A text that is no number counts as a person's 0.
     """
     stars = _integer(values.get(STARS_KEY))
     main = _integer(values.get(RATING_KEY))
@@ -45,9 +45,9 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
 
 
 def synchronized_fields(values: Values, rating: int) -> dict[str, str]:
-    """The values that the other rating fields in `values` must take when xmp:Rating becomes `rating`.
+    """Return the values of the other rating fields in `values` that go with an xmp:Rating of `rating`.
 
-    Only fields that are there. They know no reject, so a rejected photo is unrated in them.
+    Only fields that are present. They know no reject, so a rejected photo is unrated in them.
     """
     plain = 0 if rating == REJECTED else rating
     fields = {key: str(plain) for key in PLAIN_KEYS if key in values}
@@ -72,7 +72,7 @@ def _stars_of_percent(percent: int) -> int:
 
 
 def _integer(value: object) -> int | None:
-    """The whole part of a number, as darktable reads it, cut to the range of ratings for the first use."""
+    """Return the whole part of a number, as darktable reads it; None for other text."""
     try:
         return int(float(str(value)))
     except (ValueError, OverflowError):

@@ -15,7 +15,7 @@ from maclip_daemon.metadata.sidecars import ownership, targets
 
 @dataclass(frozen=True)
 class PhotoMetadata:
-    """What was read, by exiv2 key."""
+    """A photo's metadata, by exiv2 key, with its source."""
 
     source: Path
     values: exiv2_tags.Values
@@ -28,7 +28,7 @@ class PhotoMetadata:
 
 
 def read_sidecar(sidecar: Path) -> PhotoMetadata:
-    """Read a sidecar, once it is known to be safe to parse. Raises `Refused` with the reason, `OSError`."""
+    """Check that a sidecar is safe to parse, and read it. Raises `WriteRefused` (why not), `OSError`."""
     data, status = safe_writer.read_regular(sidecar, xmp_text.SIZE_LIMIT)
     try:
         leaves = xmp_text.read(data)
@@ -59,14 +59,14 @@ def read_photo(photo: Path) -> PhotoMetadata:
 
 
 def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
-    """Whose the rating is."""
+    """Return the rating and its owner."""
     owner, rating, stars = ownership.owner_of(metadata.values, last_written)
     digest = None if metadata.data is None else safe_writer.digest(metadata.data)
     return FoundRating(owner, rating, stars, metadata.source, digest)
 
 
 def embedded_rating(photo: Path) -> FoundRating | None:
-    """The rating that a person gave in the photo itself while it has a sidecar; None where there is none.
+    """Return a person's rating in the photo itself, beside a sidecar; None without one.
 
     digiKam and Lightroom can write stars into a JPEG and leave its sidecar as it is. A rating that equals our
     own stars beside it is an embedding of ours from before the sidecar came.
@@ -79,7 +79,7 @@ def embedded_rating(photo: Path) -> FoundRating | None:
 
 
 def inspect(photo: Path, last_written: int | None) -> FoundRating:
-    """Read the rating a photo has now. Raises `FileChanged` when it is gone, `Poison` for a bad sidecar."""
+    """Return the rating of a photo. Raises `FileChanged` when it is gone, `Poison` for a bad sidecar."""
     try:
         with safe_writer.translate_errors(photo):
             symlinks.require_regular_photo(photo)

@@ -39,17 +39,17 @@ class Target:
 
 
 def is_sidecar(name: str) -> bool:
-    """Whether a file name is that of a sidecar."""
+    """Return whether a file name is that of a sidecar."""
     return name.lower().endswith(".xmp")
 
 
 def is_rating_file(file: Path) -> bool:
-    """Whether a file is a sidecar or an embeddable photo by its name: all that we ever wrote."""
+    """Return whether maclip ever writes a file of this name: a sidecar or an embeddable photo."""
     return is_sidecar(file.name) or suffix_of(file.name) in _EMBEDDABLE_SUFFIXES
 
 
 def find_sidecar(photo: Path) -> Path | None:
-    """The sidecar that this photo has: `IMG.ext.xmp` first, else `IMG.xmp`; also with the suffix `.XMP`."""
+    """Return the photo's sidecar: `IMG.ext.xmp` first, else `IMG.xmp`; also with the suffix `.XMP`."""
     for stem in (photo.name, photo.stem):
         for suffix in _SIDECAR_SUFFIXES:
             candidate = photo.with_name(stem + suffix)
@@ -61,8 +61,8 @@ def find_sidecar(photo: Path) -> Path | None:
 def choose(photo: Path, mode: Mode) -> Target:
     """Choose the target for a photo.
 
-    Raises `Refused` with a reason where no file may carry this photo's rating, `FileChanged` when the photo
-    is gone.
+    Raises `WriteRefused` with the reason when no file may carry this photo's rating, `FileChanged` when the
+    photo is gone.
     """
     if not _exists(photo):
         raise FileChanged(f"{photo} is gone.")
@@ -119,7 +119,7 @@ def _raw_sibling(photo: Path) -> str | None:
 
 
 def _why_not_embed(photo: Path) -> str:
-    """An empty text where embedding is possible, as far as the name and the file system tell."""
+    """Return a reason against embedding; '' when the name and the file system allow it."""
     if suffix_of(photo.name) not in _EMBEDDABLE_SUFFIXES:
         return "only JPEG, PNG and WebP carry embedded ratings: a sidecar is used"
     found = photo.lstat()
@@ -131,5 +131,5 @@ def _why_not_embed(photo: Path) -> str:
 
 
 def _exists(path: Path) -> bool:
-    """Whether the name is taken, also by a broken link; a name that is too long is not."""
+    """Return whether the name is taken, also by a broken link; a name that is too long is not."""
     return os.path.lexists(path)

@@ -1,4 +1,4 @@
-"""The second phase: the prepared file takes its place, unless anything changed since."""
+"""The second phase of a write: the prepared file replaces its target, unless anything changed since."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from maclip_daemon.metadata.sidecars import targets
 
 
 def commit(prepared: Prepared) -> Path | None:
-    """Replace or create the target; returns the folder that must still be flushed.
+    """Replace or create the target; return the folder to flush.
 
-    Needs nothing from the process that prepared. Raises `FileChanged` when the target or (for a new sidecar)
-    the photo is not as it was: then the temporary file is removed and everything else left alone.
+    Any process can commit. Raises `FileChanged` when the target or (for a new sidecar) the photo changed:
+    then the temporary file is removed and everything else left alone.
     """
     target, temporary = prepared.target, prepared.temporary
     if prepared.status != "prepared" or target is None or temporary is None:
@@ -74,20 +74,20 @@ def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
 
 
 def _is_done(target: Path, prepared: Prepared) -> bool:
-    """Whether an earlier commit got this far before its process died."""
+    """Return whether an earlier commit replaced the target before its process died."""
     return safe_writer.digest_of(target) == prepared.after_hash
 
 
 def _refuse_changes(target: Path, prepared: Prepared) -> None:
     if prepared.created:
         if targets.find_sidecar(prepared.photo) is not None:
-            raise FileChanged(f"Someone else created a sidecar for {prepared.photo}; it is left as it is.")
+            raise FileChanged(f"Another program created a sidecar for {prepared.photo}; it is left alone.")
         if FileSignature.of(prepared.photo.lstat()) != prepared.photo_signature:
             raise FileChanged(f"{prepared.photo} changed while its sidecar was prepared.")
     elif safe_writer.digest_of(target) != prepared.before_hash:
-        raise FileChanged(f"{target} was changed by someone else and is left as it is.")
+        raise FileChanged(f"{target} was changed by another program; it is left alone.")
     elif target == prepared.photo and target.lstat().st_nlink > 1:
-        raise FileChanged(f"{target} got a second name (hard link) and is left as it is.")
+        raise FileChanged(f"{target} got a second name (hard link); it is left alone.")
 
 
 def _refuse_wrong_temporary(temporary: Path, prepared: Prepared) -> None:
@@ -99,4 +99,4 @@ def _create(temporary: Path, target: Path) -> None:
     try:
         safe_writer.create_exclusively(temporary, target)
     except FileExistsError:
-        raise FileChanged(f"Someone else created {target}; it is left as it is.") from None
+        raise FileChanged(f"Another program created {target}; it is left alone.") from None

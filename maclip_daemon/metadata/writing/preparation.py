@@ -1,4 +1,4 @@
-"""The first phase of a write: decide, make the new bytes, verify them, and lay them beside the target."""
+"""The first phase of a write: decide, make the new bytes, verify them, write them beside the target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from maclip_daemon.metadata.writing import undo_delta
 def prepare(request: RatingRequest) -> Prepared:
     """Prepare one write. The temporary file is not flushed yet.
 
-    Raises `NoSpace`, `FileChanged`, `Transient`; all that is left alone on purpose is a result.
+    A photo that is left alone on purpose is a result too. Raises `NoSpace`, `FileChanged`, `Transient`.
     """
     try:
         with safe_writer.translate_errors(request.photo):
@@ -73,7 +73,7 @@ def _update(request: RatingRequest, present: read_metadata.PhotoMetadata, result
     wanted = maclip_properties.wanted(request, present.values)
     new = exiv2_tags.change_sidecar(present.data, wanted)
     _verify_sidecar(present.source, present.values, present.leaves, new, wanted)
-    return _laid_out(result, present.source, present.data, new, present.status)
+    return _prepared(result, present.source, present.data, new, present.status)
 
 
 def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
@@ -96,18 +96,18 @@ def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result:
         _verify_values(
             request.photo, present.values, exiv2_tags.read_exif(image) | exiv2_tags.read_xmp(image), wanted
         )
-    return _laid_out(result, request.photo, data, new, status)
+    return _prepared(result, request.photo, data, new, status)
 
 
 def _create(
     request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared, target: targets.Target
 ) -> Prepared:
     notes = (*present.notes, target.note) if target.note else present.notes
-    seed = new_sidecar.minimum()
+    seed = new_sidecar.empty()
     if not present.notes:
         try:
             with exiv2_tags.open_photo(request.photo) as image:
-                seed, more = new_sidecar.seed(image)
+                seed, more = new_sidecar.build(image)
                 notes = (*notes, *more)
         except WriteRefused as refusal:
             notes = (*notes, f"the metadata of {request.photo} is not carried over: {refusal}")
@@ -131,13 +131,13 @@ def _create(
     )
 
 
-def _laid_out(
+def _prepared(
     result: Prepared, target: Path, old: bytes, new: bytes, status: os.stat_result | None
 ) -> Prepared:
     assert status is not None
     delta = undo_delta.between(old, new, mode=status.st_mode & 0o7777, mtime_ns=status.st_mtime_ns)
     if delta.apply(new) != old:
-        raise WriteRefused(f"{target} could not be brought back by undo and is left alone.")
+        raise WriteRefused(f"{target} is left alone: undo could not restore its present content.")
     return replace(
         result,
         status="prepared",
@@ -152,7 +152,7 @@ def _laid_out(
 def _verify_sidecar(
     file: Path, before: exiv2_tags.Values, leaves: xmp_text.Leaves, new: bytes, wanted: Wanted
 ) -> None:
-    """Refuse new bytes in which anything but our properties differs, by exiv2's reading and by our own."""
+    """Refuse new bytes that differ in more than our properties, as exiv2 and our own reader see them."""
     _verify_text(file, leaves, xmp_text.read(new), wanted)
     with exiv2_tags.open_bytes(new) as image:
         _verify_values(file, before, exiv2_tags.read_xmp(image), wanted)
@@ -190,7 +190,7 @@ def _verify_values(path: Path, before: exiv2_tags.Values, after: exiv2_tags.Valu
 
 
 def _leaves_of(path: str, value: str | list[str] | None) -> Iterator[tuple[str, str | None]]:
-    """The texts that must stand in the file for one property."""
+    """Yield path and text of each leaf that one property has in the file."""
     if not isinstance(value, list):
         yield path, value
         return

@@ -1,4 +1,4 @@
-"""How to bring the bytes of before back: a delta against the bytes of after, small enough for the journal.
+"""A delta that makes the old bytes of a file out of the new ones, small enough for the journal.
 
 Our writes insert or change a few hundred bytes of metadata in files of many megabytes. The delta is a list
 of pieces, each copied from the new file or carried along.
@@ -19,10 +19,10 @@ _DEPTH = 8  # halvings; WebP, the most scattered of the formats, needs three
 
 @dataclass(frozen=True)
 class UndoDelta:
-    """Everything that undo needs beside the present file.
+    """All that undo needs besides the file itself.
 
     `pieces` are (offset, length) to be copied from the new file; an offset of -1 takes the next `length`
-    bytes of `carried`. `mode` and `mtime_ns` are those of before; for a created file all is empty.
+    bytes of `carried`. `mode` and `mtime_ns` are the old ones; for a created file all is empty.
     """
 
     created: bool
@@ -32,7 +32,7 @@ class UndoDelta:
     carried: bytes = b""
 
     def encode(self) -> bytes:
-        """As bytes for the journal: the length of a JSON head, the head, the carried bytes."""
+        """Return bytes for the journal: the length of a JSON head, the head, the carried bytes."""
         head = json.dumps(
             {
                 "version": 1,
@@ -46,7 +46,7 @@ class UndoDelta:
 
     @classmethod
     def decode(cls, data: bytes) -> UndoDelta:
-        """The inverse of `encode`. Raises `ValueError` when the bytes are not such a record."""
+        """Return the delta that `encode` stored. Raises `ValueError` when the bytes are not such a record."""
         if len(data) < _LENGTH.size:
             raise ValueError("the restore data is cut off")
         end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
@@ -57,7 +57,7 @@ class UndoDelta:
         return cls(head["created"], head["mode"], head["mtime_ns"], pieces, data[end:])
 
     def apply(self, new: bytes) -> bytes:
-        """The bytes of before, from the bytes of after."""
+        """Return the old bytes, from the new ones."""
         taken = 0
         parts = []
         for offset, length in self.pieces:
@@ -70,7 +70,7 @@ class UndoDelta:
 
 
 def between(old: bytes, new: bytes, *, mode: int, mtime_ns: int) -> UndoDelta:
-    """The restoration that makes `old` out of `new`."""
+    """Return the delta that makes `old` out of `new`."""
     pieces: list[tuple[int, int]] = []
     carried: list[bytes] = []
     for offset, start, end in _match(old, new, 0, len(old), 0, len(new), _DEPTH):
@@ -102,7 +102,7 @@ def _match(
 def _middle(
     old: bytes, new: bytes, old_start: int, old_end: int, new_start: int, new_end: int, depth: int
 ) -> Iterator[tuple[int, int, int]]:
-    """The part between prefix and suffix: look for its centre in the new bytes and go on from there."""
+    """Cut the part between prefix and suffix: find its centre in the new bytes and go on from there."""
     if old_start >= old_end:
         return
     centre = (old_start + old_end) // 2
@@ -117,7 +117,7 @@ def _middle(
 
 
 def _common(limit: int, equal: Callable[[int], bool]) -> int:
-    """The largest size up to `limit` for which `equal` holds, by halving: it compares whole blocks in C."""
+    """Return the largest size up to `limit` for which `equal` holds, by halving: it compares blocks in C."""
     low, high = 0, limit
     while low < high:
         size = (low + high + 1) // 2

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.files.paths import is_below
-from maclip_daemon.folders.debounce import Verdict, judge
+from maclip_daemon.folders.debounce import FileState, classify
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import FolderListing, FoundFile, scan
 from maclip_daemon.library.photos import photo_records
@@ -122,10 +122,10 @@ class Reconciliation:
             before = known.pop(file.name, None)
             if before is not None and before.state != "missing" and before.signature == file.signature:
                 continue
-            verdict = judge(file, now_ns, self._settle_s)
-            if verdict is Verdict.WHOLE:
+            found_state = classify(file, now_ns, self._settle_s)
+            if found_state is FileState.WHOLE:
                 self._whole.append(file)
-            elif verdict is Verdict.SETTLING:
+            elif found_state is FileState.SETTLING:
                 self._settling(file.path)
         if listing.is_complete and not listing.problem:
             self._gone.update(before.photo_id for before in known.values() if before.state != "missing")

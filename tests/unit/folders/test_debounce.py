@@ -7,8 +7,8 @@ from maclip_daemon.folders import debounce as settler_module
 from maclip_daemon.folders.debounce import (
     Debouncer,
     Due,
-    Verdict,
-    judge,
+    FileState,
+    classify,
 )
 from maclip_daemon.folders.scanner import FoundFile, found_file
 
@@ -211,22 +211,22 @@ def test_a_real_file_written_in_pieces_is_whole_at_its_full_size(
 
 
 @pytest.mark.parametrize(
-    ("age_s", "size", "verdict"),
+    ("age_s", "size", "state"),
     [
-        (60, 10, Verdict.WHOLE),
-        (1, 10, Verdict.SETTLING),
-        (-1, 10, Verdict.SETTLING),
-        (-86400, 10, Verdict.WHOLE),  # the clock was set back
-        (60, 0, Verdict.EMPTY),
-        (1, 0, Verdict.SETTLING),
+        (60, 10, FileState.WHOLE),
+        (1, 10, FileState.SETTLING),
+        (-1, 10, FileState.SETTLING),
+        (-86400, 10, FileState.WHOLE),  # the clock was set back
+        (60, 0, FileState.EMPTY),
+        (1, 0, FileState.SETTLING),
     ],
 )
-def test_a_scanned_file_is_judged_by_its_times(age_s: int, size: int, verdict: Verdict) -> None:
+def test_a_scanned_file_is_classified_by_its_times(age_s: int, size: int, state: FileState) -> None:
     wall_ns = time.time_ns()
-    assert judge(photo("/p/a.jpg", size, wall_ns - age_s * 10**9), wall_ns, SETTLE_S) is verdict
+    assert classify(photo("/p/a.jpg", size, wall_ns - age_s * 10**9), wall_ns, SETTLE_S) is state
 
 
 def test_a_copy_that_brings_an_old_time_along_is_judged_by_its_arrival() -> None:
     wall_ns = time.time_ns()
     file = photo("/p/a.jpg", mtime_ns=wall_ns - 10**18)._replace(ctime_ns=wall_ns - 10**9)
-    assert judge(file, wall_ns, SETTLE_S) is Verdict.SETTLING
+    assert classify(file, wall_ns, SETTLE_S) is FileState.SETTLING
