@@ -22,7 +22,7 @@ from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest,
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import RatingSettings
 
-NOW = 1_780_000_000.0
+NOW = 1_780_000_000.0  # hours away from the clock of the files: temporary files of now count as old
 EDGES = (0.2, 0.4, 0.6, 0.8)
 SETTINGS = RatingSettings(edges=EDGES, darktable_library="off")
 PERSONS = b"rated by a person: 5"

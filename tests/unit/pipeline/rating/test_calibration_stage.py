@@ -1,0 +1,142 @@
+"""Calibration: only when due, seldom while photos are being scored, and never again without a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.pipeline.rating import calibration_stage
+from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
+from maclip_daemon.settings import RatingSettings
+from tests.rated_library import EDGES, RatedLibrary
+
+FROM_LIBRARY = RatingSettings(minimum_photos=4, darktable_library="off")
+
+
+@pytest.fixture
+def stage(rated: RatedLibrary) -> CalibrationStage:
+    return stage_of(rated, FROM_LIBRARY)
+
+
+def stage_of(
+    rated: RatedLibrary, settings: RatingSettings, reference_edges: tuple[float, ...] = ()
+) -> CalibrationStage:
+    return CalibrationStage(rated.library, rated.state, settings, rated.scoring_config_id, reference_edges)
+
+
+def score(rated: RatedLibrary, *names: str) -> None:
+    """Score photos as this run's scoring stage does."""
+    for index, name in enumerate(names):
+        rated.add(name, score=index / len(names))
+    rated.state.count(scored=len(names))
+
+
+def calibrations(rated: RatedLibrary) -> list[tuple[int, str]]:
+    return [(count, source) for count, source in rated.rows("select photo_count, source from calibrations")]
+
+
+def to_rate(rated: RatedLibrary) -> list[str]:
+    return [name for name, kind, *_ in rated.jobs() if kind == "rate"]
+
+
+def test_too_few_photos_make_no_calibration(rated: RatedLibrary, stage: CalibrationStage) -> None:
+    score(rated, "a.jpg", "b.jpg", "c.jpg")
+    stage.renew_if_due()
+    assert calibrations(rated) == []
+    assert not rated.state.is_calibrated
+    assert stage.is_settled
+
+
+def test_the_first_calibration_queues_every_photo(rated: RatedLibrary, stage: CalibrationStage) -> None:
+    score(rated, *"abcd")
+    assert not stage.is_settled
+    stage.renew_if_due()
+    assert calibrations(rated) == [(4, "library")]
+    assert to_rate(rated) == list("abcd")
+    assert rated.state.is_calibrated
+    assert stage.is_settled
+
+
+def test_a_calibration_stays_until_the_library_has_grown_by_a_fifth(
+    rated: RatedLibrary, stage: CalibrationStage
+) -> None:
+    score(rated, *"abcdefghij")
+    stage.renew_if_due()
+    score(rated, "k")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(10, "library")]
+    score(rated, "l")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(10, "library"), (12, "library")]
+
+
+def test_nothing_is_asked_of_the_database_again_without_a_new_score(
+    rated: RatedLibrary, stage: CalibrationStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score(rated, *"abcd")
+    stage.renew_if_due()
+    monkeypatch.setattr(rated.library, "reading", lambda: pytest.fail("the library was read"))
+    stage.renew_if_due()
+
+
+@pytest.mark.parametrize("job_state", ["waits", "is leased"])
+def test_while_photos_are_being_scored_a_calibration_waits_until_the_library_has_doubled(
+    rated: RatedLibrary, stage: CalibrationStage, monkeypatch: pytest.MonkeyPatch, job_state: str
+) -> None:
+    monkeypatch.setattr(calibration_stage, "FIRST_CALIBRATION_WHILE_BUSY", 6)
+    unscored = rated.add("next.jpg", score=None)
+    with rated.library.writing() as session:
+        jobs.enqueue(session, unscored, "score", rated.now)
+        if job_state == "is leased":
+            jobs.lease(session, "score", "worker", rated.now, 900, 1)
+    score(rated, *"abcd")
+    stage.renew_if_due()
+    assert calibrations(rated) == []
+    assert not stage.is_settled, "`--once` must not end before it was considered"
+    score(rated, "e", "f")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(6, "library")]
+    score(rated, "g", "h", "i", "j", "k")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(6, "library")], "five more are no six more"
+    rated.write("delete from jobs where kind = 'score'")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(6, "library"), (11, "library")]
+
+
+def test_a_job_that_is_due_later_does_not_count_as_scoring(
+    rated: RatedLibrary, stage: CalibrationStage
+) -> None:
+    unscored = rated.add("next.jpg", score=None)
+    with rated.library.writing() as session:
+        jobs.enqueue(session, unscored, "score", rated.now + 60)
+    score(rated, *"abcd")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(4, "library")]
+
+
+def test_the_edges_of_the_model_serve_until_the_library_is_large_enough(rated: RatedLibrary) -> None:
+    stage = stage_of(rated, FROM_LIBRARY, EDGES)
+    score(rated, "a")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(1, "reference")]
+    score(rated, "b", "c", "d")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(1, "reference"), (4, "library")]
+
+
+def test_without_ratings_the_calibration_is_made_and_nothing_is_queued(rated: RatedLibrary) -> None:
+    stage = stage_of(rated, RatingSettings(mode="off", minimum_photos=4))
+    score(rated, *"abcd")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(4, "library")]
+    assert to_rate(rated) == []
+
+
+def test_a_start_queues_what_an_earlier_run_scored_and_did_not_rate(rated: RatedLibrary) -> None:
+    score(rated, *"abcd")
+    stage_of(rated, RatingSettings(mode="off", minimum_photos=4)).renew_if_due()
+    next_run = stage_of(rated, FROM_LIBRARY)
+    next_run.renew_if_due()
+    assert calibrations(rated) == [(4, "library")]
+    assert to_rate(rated) == list("abcd")
