@@ -1,7 +1,7 @@
-"""The daemon's notice: one sentence for `maclip status` while the database cannot take it.
+"""The daemon's notice: one sentence for `maclip status` while the database cannot be written.
 
-A full disk or a locked database stops the daemon from writing there why it waits. So it reserves a block of
-a file of its own while there is space, and later overwrites it in place.
+A full disk or a locked database keeps the daemon from storing there why it waits. So it reserves one block
+of a file while there is space, and overwrites it in place later.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SIZE = 4096  # bytes: one block of most file systems, reserved whole
 
 
 def put(data_dir: Path, sentence: str) -> None:
-    """Replace the notice; an empty one takes it away. Where that cannot be, the log alone has it."""
+    """Replace the notice; an empty one removes it. Where that fails, only the log has the reason."""
     text = sentence.encode("utf-8", "backslashreplace")[:SIZE]
     with contextlib.suppress(OSError):
         descriptor = os.open(_path(data_dir), os.O_WRONLY | os.O_CREAT, 0o600)
@@ -23,7 +23,7 @@ def put(data_dir: Path, sentence: str) -> None:
 
 
 def read(data_dir: Path) -> str:
-    """Give the notice that stands; empty when there is none. It counts only while a daemon runs."""
+    """Return the notice, or an empty text. It counts only while a daemon runs."""
     try:
         return _path(data_dir).read_bytes()[:SIZE].decode("utf-8", "replace").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The lock of a data folder: one process at a time may watch, score and rate with it."""
+"""The lock of a data folder: only one process at a time may watch, score and rate with it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import filelock
 from maclip_daemon.daemon import database_notice
 from maclip_daemon.errors import AlreadyRunning, EnvironmentUnfit
 
-PATIENCE_S = 1.0  # `maclip status` holds the lock for a moment to see whether a daemon runs
+LOCK_TIMEOUT_S = 1.0  # `maclip status` holds the lock for a moment to see whether a daemon runs
 
 
 @contextlib.contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Hold the lock. Raises `AlreadyRunning` when it is taken, `EnvironmentUnfit` without permission."""
+    """Hold the lock. Raise `AlreadyRunning` when it is taken, `EnvironmentUnfit` without permission."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = filelock.FileLock(_path(data_dir))
-        lock.acquire(timeout=PATIENCE_S)
+        lock.acquire(timeout=LOCK_TIMEOUT_S)
     except filelock.Timeout:
         raise AlreadyRunning(
-            f"Another maclip works with {data_dir} already (`maclip status`). "
-            "Stop it first, or give this one a folder of its own with --data-dir."
+            f"Another maclip process uses {data_dir} already (see `maclip status`). "
+            "Stop it first, or choose another data folder with --data-dir."
         ) from None
     except OSError as error:
         raise EnvironmentUnfit(
             f"The data folder {data_dir} cannot be used: {error.strerror}. "
-            "Mend that (its permissions, its disk) or choose another with --data-dir."
+            "Check its permissions and its disk, or choose another with --data-dir."
         ) from None
     database_notice.put(data_dir, "")
     try:
@@ -40,7 +40,7 @@ def locked(data_dir: Path) -> Iterator[None]:
 
 
 def is_running(data_dir: Path) -> bool:
-    """Whether a daemon (or `maclip run --once`) works with this data folder at the moment."""
+    """Return whether a daemon or `maclip run --once` uses this data folder now."""
     if not _path(data_dir).exists():
         return False
     lock = filelock.FileLock(_path(data_dir))
@@ -49,7 +49,7 @@ def is_running(data_dir: Path) -> bool:
     except filelock.Timeout:
         return True
     except OSError:
-        return False  # somebody else's folder: whoever runs there is not ours
+        return False  # another user's folder, and so another user's daemon
     lock.release()
     return False
 

@@ -1,4 +1,4 @@
-"""The daemon's log lines on standard error."""
+"""The format of the daemon's log lines on standard error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def configure_logging(settings: LogSettings) -> None:
         else structlog.dev.ConsoleRenderer(
             colors=terminal and settings.format == "auto",
             pad_event_to=0,
-            repr_native_str=True,  # a file's name must not forge a line, or command the terminal
+            repr_native_str=True,  # a file name must not forge a line or control the terminal
             exception_formatter=structlog.dev.plain_traceback,  # without the values of variables
         )
     )

@@ -1,8 +1,8 @@
-"""Tell the service manager how the daemon is: the sd_notify protocol of systemd.
+"""Notify the service manager of the daemon's state: the sd_notify protocol of systemd.
 
 Each message is one datagram of `NAME=value` lines to the socket named by `$NOTIFY_SOCKET` (sd_notify(3)).
-Without that variable nobody listens and every function does nothing. A manager that is gone is no reason to
-stop working, so the functions return whether the message was handed over and raise nothing.
+Without that variable every function does nothing. A lost manager must not stop the daemon: the functions
+return whether the message was sent, and raise nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import socket
 import time
 from collections.abc import Mapping
 
-_SEND_TIMEOUT_S = 1.0  # a manager that does not read its messages must not hold up the work
+_SEND_TIMEOUT_S = 1.0  # a manager that does not read its messages must not block the daemon
 
 
 def ready(status: str = "", *, environment: Mapping[str, str] = os.environ) -> bool:
-    """Say that start-up, or a reload, is finished; `status` is shown by `systemctl status`."""
+    """Report that start-up or a reload is finished; `systemctl status` shows `status`."""
     return send("READY=1", *_status_lines(status), environment=environment)
 
 
@@ -26,31 +26,31 @@ def status(text: str, *, environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def stopping(text: str = "", *, environment: Mapping[str, str] = os.environ) -> bool:
-    """Say that the daemon has begun to end."""
+    """Report that the daemon has begun to stop."""
     return send("STOPPING=1", *_status_lines(text), environment=environment)
 
 
 def reloading(*, environment: Mapping[str, str] = os.environ) -> bool:
-    """Say that the configuration is being read again; `ready` must follow, even when the new one is wrong."""
+    """Report the start of a reload; `ready` must follow, even when the new configuration is wrong."""
     # The manager compares this with its own clock to tell this reload from an earlier one (sd_notify(3)).
     microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     return send("RELOADING=1", f"MONOTONIC_USEC={microseconds}", environment=environment)
 
 
 def extend(seconds: float, *, environment: Mapping[str, str] = os.environ) -> bool:
-    """Ask for this much more time to start, from now: something outside must be waited for."""
+    """Ask for this much more time to start, from now on."""
     return send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}", environment=environment)
 
 
 def watchdog(*, environment: Mapping[str, str] = os.environ) -> bool:
-    """Give a sign of life. To be called only when work really moves, not by a timer of its own."""
+    """Send a keep-alive. Call it only while the work moves, never from a timer of its own."""
     return send("WATCHDOG=1", environment=environment)
 
 
 def watchdog_interval_s(
     *, environment: Mapping[str, str] = os.environ, pid: int | None = None
 ) -> float | None:
-    """Return the seconds between signs of life: half the manager's limit, as sd_watchdog_enabled(3) advises.
+    """Return the seconds between keep-alives: half the manager's limit, as sd_watchdog_enabled(3) advises.
 
     None when no watchdog was asked for, or of another process than `pid` (default: this one).
     """

@@ -149,7 +149,7 @@ def test_sigterm_gives_back_what_is_in_hand_and_a_second_daemon_is_refused(home:
     daemon = home.daemon()
     until(lambda: home.sql("select 1 from jobs where state = 'leased'"), "work in hand")
     second = home.maclip("run", home.photos, expect=3)
-    assert "Another maclip works with" in second.stderr
+    assert "Another maclip process uses" in second.stderr
     began = time.monotonic()
     said = home.stop(daemon, signal.SIGTERM)
     assert time.monotonic() - began < 20, said  # ten seconds are promised on a machine that is not loaded
@@ -205,7 +205,7 @@ def test_sighup_takes_a_good_configuration_and_refuses_a_wrong_one(home: Home) -
         until(lambda: len(home.scored()) == 5, "five scores")
         configuration.write_text(f"[folders]\npaths = ['{home.photos}']\nwach = true\n")
         daemon.send_signal(signal.SIGHUP)
-        until(lambda: "configuration not taken over" in log.read_text(), "a refusal")
+        until(lambda: "configuration rejected" in log.read_text(), "a refusal")
         assert "folders.wach" in log.read_text()
         make_photo(home.photos / "still.jpg", 8)
         until(lambda: "still.jpg" in home.scored(), "work under the old configuration")

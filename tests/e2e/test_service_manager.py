@@ -93,7 +93,7 @@ def test_no_sign_of_life_is_given_while_the_work_stands_still(
         until(lambda: len(home.scored()) == 2 and manager.has("WATCHDOG=1"), "a sign of life")
 
         def missed() -> int:
-            return daemon.said().count("no sign of life")
+            return daemon.said().count("no heartbeat")
 
         for _ in range(20):
             with standing_still(daemon.process.pid) as threads:

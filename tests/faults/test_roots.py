@@ -365,7 +365,7 @@ def test_a_share_that_does_not_answer_holds_up_nothing_else(home: Home, full: bo
             until(lambda: "last.jpg" in sidecars(home.photos), "a photo scored and rated")
             assert "does not answer" in home.maclip("status").stdout
             daemon.process.send_signal(signal.SIGHUP)
-            until(lambda: "configuration read again" in daemon.said(), "the reload")
+            until(lambda: "configuration reloaded" in daemon.said(), "the reload")
             os.kill(share.server.pid, signal.SIGCONT)
             wait_until_settled(home, *photos, *here)
             daemon.stop()

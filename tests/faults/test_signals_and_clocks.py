@@ -132,20 +132,19 @@ def test_configurations_good_and_wrong_are_read_again_at_any_moment(
     with running(there) as daemon:
         until(lambda: (there.data / "daemon.lock").exists(), "the beginning of its start")
         daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: daemon.said().count("configuration read again") >= 1, "the configuration")
+        until(lambda: daemon.said().count("configuration reloaded") >= 1, "the configuration")
         done: dict[str, Any] = {}
         for number in range(rounds):
             with device.held_after(0):
                 make_photos(there.photos, 6, first=12 + number * 6)
                 until(lambda: in_hand(there), "work in hand")
             refused, read = (
-                daemon.said().count(f"configuration {outcome}")
-                for outcome in ("not taken over", "read again")
+                daemon.said().count(f"configuration {outcome}") for outcome in ("rejected", "reloaded")
             )
             configuration.write_text("[log]\nlevel = 'debug'\n[scorring]\nbatch_photos = 4\n")
             daemon.process.send_signal(signal.SIGHUP)
             until(
-                lambda refused=refused: daemon.said().count("configuration not taken over") > refused,
+                lambda refused=refused: daemon.said().count("configuration rejected") > refused,
                 "a refusal",
             )
             assert "scorring" in daemon.said()
@@ -153,7 +152,7 @@ def test_configurations_good_and_wrong_are_read_again_at_any_moment(
             for _ in range(3):  # in a row
                 daemon.process.send_signal(signal.SIGHUP)
             until(
-                lambda read=read: daemon.said().count("configuration read again") > read,
+                lambda read=read: daemon.said().count("configuration reloaded") > read,
                 "the new configuration",
             )
             faults += 4
@@ -183,7 +182,9 @@ def test_of_many_instances_only_one_works(there: Home, device: Device, full: boo
             assert {one.process.returncode for one in daemons} == {None, 3}
             names = {path.name for path in originals}
             until(lambda names=names: scored_at(there).keys() == names, "the work of the one")
-            assert "Another maclip works with" in there.maclip("run", "--once", there.photos, expect=3).stderr
+            assert (
+                "Another maclip process uses" in there.maclip("run", "--once", there.photos, expect=3).stderr
+            )
             assert_all_was_done_once(there, originals)
             for one in daemons:
                 if one.process.poll() is None:
