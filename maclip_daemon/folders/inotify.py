@@ -47,7 +47,7 @@ class InotifyWatcher:
         self._departed: dict[int, _Departed] = {}  # by the rename's cookie
         self._timer: threading.Timer | None = None
         self._closed = False
-        self._limit_told = False
+        self._limit_reported = False
         # Held while an event is passed on, so that events keep their order. `close` must not need it.
         self._lock = threading.RLock()
         try:
@@ -75,12 +75,12 @@ class InotifyWatcher:
         return not self._closed and self._inotify.is_alive() and self._tree.root.descriptor is not None
 
     def coverage(self) -> Coverage:
-        """Walk the folders, watch what is not watched yet, and say what could not be."""
+        """Walk the folders, watch those that are not watched yet, and return the coverage."""
         with self._lock:
             self._tree.limit_reached = False
             if self.alive:
                 self._tree.walk(self._tree.root)
-            self._limit_told = self._tree.limit_reached
+            self._limit_reported = self._tree.limit_reached
             folders = list(self._tree.root.with_all_below())
             unwatched = [folder.path for folder in folders if folder.descriptor is None]
             if not unwatched:
@@ -95,7 +95,7 @@ class InotifyWatcher:
         return Coverage(len(folders), watched, watch_limit(), tuple(unwatched[:UNWATCHED_NAMED]), cure)
 
     def close(self) -> None:
-        """Stop listening; no event comes after it has returned."""
+        """Stop watching; no event comes after it returned."""
         self._closed = True
         self._inotify.stop()
         if self._inotify is not threading.current_thread():
@@ -142,7 +142,7 @@ class InotifyWatcher:
             return
         source = self._departed.pop(event.cookie, None) if event.is_moved_to else None
         if source is not None and not self._tree.is_wanted(source.folder, source.name):
-            source = None  # a temporary name: nothing that anyone knows was moved
+            source = None  # a temporary name: no known file was moved
         if not self._tree.is_wanted(folder, name):
             if source is not None:
                 self._file_left(source.folder, source.name)
@@ -174,7 +174,7 @@ class InotifyWatcher:
         self._tree.watch(folder)
         if before is not None and folder.descriptor == before:
             return  # a walk was quicker than the event, and has seen the content too
-        # Without a watch nothing more will be heard of it: what it holds by now is found at least.
+        # Without a watch it has no further events: a scan finds at least its present content.
         if self._walk(folder) or folder.descriptor is None:
             self._emit(EventKind.RESCAN, folder.path)
 
@@ -193,7 +193,7 @@ class InotifyWatcher:
             return
         path = folder.path
         self._tree.drop(folder)
-        # When there is a new one already, its own event will watch it.
+        # A new folder of that name has its own event, which watches it.
         self._emit(EventKind.RESCAN if Path(path).is_dir() else EventKind.FOLDER_GONE, path)
 
     def _file_left(self, folder: WatchedFolder, name: str) -> None:
@@ -233,8 +233,8 @@ class InotifyWatcher:
 
     def _walk(self, start: WatchedFolder) -> bool:
         photos_seen = self._tree.walk(start)
-        if self._tree.limit_reached and not self._limit_told:
-            self._limit_told = True
+        if self._tree.limit_reached and not self._limit_reported:
+            self._limit_reported = True
             self._emit_error(watch_limit_hint())
         return photos_seen
 

@@ -75,7 +75,7 @@ def test_prepare_commit_inspect_and_undo_through_the_process(tmp_path: Path, wri
     assert list(tmp_path.iterdir()) == [photo]
 
 
-def test_the_hash_of_a_file_tells_after_a_crash_whether_a_write_took_place(
+def test_after_a_crash_the_hash_of_a_file_shows_whether_it_was_written(
     tmp_path: Path, writer: MetadataWriter
 ) -> None:
     photo = make_photo(tmp_path / "a.jpg")
@@ -101,7 +101,7 @@ def test_one_bad_photo_in_a_batch_spoils_no_other(tmp_path: Path, writer: Metada
     assert errors[1] is None
 
 
-def test_a_photo_with_foreign_prefixes_is_skipped_and_leads_no_other_photo_astray(
+def test_a_photo_with_foreign_prefixes_is_skipped_and_spoils_no_other_photo(
     tmp_path: Path, writer: MetadataWriter
 ) -> None:
     hostile = make_photo(tmp_path / "a.jpg", tags={"Xmp.xmp.Label": "x", "Xmp.dc.subject": ["a"]})
@@ -147,7 +147,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
 
 
-def test_a_photo_that_keeps_exiv2_busy_without_end_is_given_up_and_named(tmp_path: Path) -> None:
+def test_a_photo_that_hangs_exiv2_is_given_up_and_named(tmp_path: Path) -> None:
     endless = tmp_path / "a.png"
     Image.new("RGB", (64, 48)).save(endless)
     whole = endless.read_bytes()
@@ -284,7 +284,7 @@ def test_on_a_full_disk_nothing_is_half_written_and_the_work_goes_on_later(
 
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
 @pytest.mark.parametrize("update", [False, True], ids=["new", "update"])
-def test_however_little_space_is_left_a_file_is_the_old_or_the_new_one(
+def test_with_any_free_space_a_file_is_the_old_or_the_new_one(
     small_disk: Path, tmp_path: Path, writer: MetadataWriter, mode: Mode, update: bool
 ) -> None:
     shutil.copy(make_photo(tmp_path / "a.jpg"), small_disk / "a.jpg")

@@ -117,13 +117,13 @@ def listener(root: Path) -> Iterator[Listener]:
     listener.watcher.close()
 
 
-def test_a_new_photo_is_told(listener: Listener, root: Path) -> None:
+def test_a_new_photo_is_reported(listener: Listener, root: Path) -> None:
     photo = put(root / "a.jpg")
     until(lambda: listener.told(EventKind.FILE_CHANGED, photo))
     assert listener.watcher.alive
 
 
-def test_files_that_are_no_photos_are_never_told(listener: Listener, root: Path) -> None:
+def test_files_that_are_no_photos_are_never_reported(listener: Listener, root: Path) -> None:
     put(root / "a.jpg.xmp")
     put(root / ".maclip-x.jpg")
     os.replace(root / "a.jpg.xmp", root / "b.xmp")  # noqa: PTH105
@@ -132,7 +132,7 @@ def test_files_that_are_no_photos_are_never_told(listener: Listener, root: Path)
     assert all("marker" in event.path for event in listener.events)
 
 
-def test_reading_a_photo_tells_nothing(root: Path) -> None:
+def test_reading_a_photo_causes_no_event(root: Path) -> None:
     photo = put(root / "a.jpg")
     listener = Listener(root)
     photo.read_bytes()
@@ -182,7 +182,7 @@ def test_a_photo_replaced_by_rename_has_changed(listener: Listener, root: Path) 
     until(lambda: listener.told(EventKind.FILE_CHANGED, photo))
 
 
-def test_renames_inside_the_root_are_told_with_both_names(listener: Listener, root: Path) -> None:
+def test_renames_inside_the_root_are_reported_with_both_names(listener: Listener, root: Path) -> None:
     put(root / "a.jpg")
     (root / "sub").mkdir()
     listener.flush()
@@ -203,7 +203,7 @@ def test_deleted_and_moved_out_photos_are_gone(listener: Listener, root: Path, t
         until(lambda name=name: listener.told(EventKind.FILE_GONE, root / f"{name}.jpg"), name)
 
 
-def test_strange_names_come_through_unharmed(listener: Listener, root: Path) -> None:
+def test_strange_names_stay_as_they_are(listener: Listener, root: Path) -> None:
     for name in [b"new\nline.jpg", b"\xff\xfe.jpg", b"%s{0}.jpg", b"n" * 251 + b".jpg"]:
         photo = put(root / os.fsdecode(name))
         until(lambda photo=photo: listener.told(EventKind.FILE_CHANGED, photo))
@@ -360,7 +360,7 @@ def test_a_root_that_does_not_exist_cannot_be_watched(tmp_path: Path) -> None:
     assert kernel_watches() == before
 
 
-def test_lost_events_are_told_and_the_watches_are_made_anew(listener: Listener, root: Path) -> None:
+def test_lost_events_are_reported_and_all_watches_renewed(listener: Listener, root: Path) -> None:
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 100_000:
         pytest.skip(f"this machine queues {limit} events: too many to overflow in a quick test")
@@ -383,7 +383,7 @@ def test_lost_events_are_told_and_the_watches_are_made_anew(listener: Listener, 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_watcher_whose_thread_died_says_so(root: Path) -> None:
+def test_a_watcher_whose_thread_died_is_not_alive(root: Path) -> None:
     def fail(event: FolderEvent) -> None:
         raise ZeroDivisionError
 
@@ -461,7 +461,7 @@ print(json.dumps({
 """
 
 
-def test_exhausted_inotify_watches_are_noticed_with_the_cure_and_mended(root: Path, tmp_path: Path) -> None:
+def test_exhausted_watches_are_reported_with_a_remedy_that_works(root: Path, tmp_path: Path) -> None:
     unshare = shutil.which("unshare")
     namespace = [unshare or "unshare", "--user", "--map-root-user"]
     probe = "echo 6 > /proc/sys/user/max_inotify_watches"
@@ -489,7 +489,7 @@ def test_exhausted_inotify_watches_are_noticed_with_the_cure_and_mended(root: Pa
     assert "cannot be watched" in seen["refused"]
 
 
-def test_where_there_is_no_inotify_watchdogs_observer_serves(root: Path, tmp_path: Path) -> None:
+def test_watchdogs_observer_replaces_a_missing_inotify(root: Path, tmp_path: Path) -> None:
     (root / ".hidden").mkdir()
     (root / "sub").mkdir()
     events: list[FolderEvent] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyexiv2
 
 from maclip_daemon.errors import WriteRefused
-from maclip_daemon.metadata.content import namespaces, xmp_text
+from maclip_daemon.metadata.content import xmp_text
 
 Values = dict[str, object]
 
@@ -22,7 +22,7 @@ _LOG_NOTHING = 4
 _LONGEST_REASON = 200  # characters of exiv2's own words, which may hold a photo's whole text
 
 pyexiv2.set_log_level(_LOG_ERRORS_ONLY)
-pyexiv2.registerNs(namespaces.NAMESPACE, namespaces.PREFIX)
+pyexiv2.registerNs(xmp_text.NAMESPACE, xmp_text.PREFIX)
 _HARMLESS = pyexiv2.ImageData(
     b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>"
     b"</x:xmpmeta>"
@@ -107,7 +107,7 @@ def read_packet(image: pyexiv2.Image) -> bytes:
     return bytes(image.read_raw_xmp(encoding="latin-1").encode("latin-1")).strip(b"\0 \r\n\t")
 
 
-def change_sidecar(data: bytes, values: namespaces.Wanted) -> bytes:
+def change_sidecar(data: bytes, values: xmp_text.Wanted) -> bytes:
     """Set (or with None remove) properties in a sidecar's bytes."""
     with open_bytes(data) as image, _as_refusal("exiv2 cannot write it"):
         # exiv2 mirrors XMP into EXIF and IPTC and would write the old values back from there.
@@ -117,7 +117,7 @@ def change_sidecar(data: bytes, values: namespaces.Wanted) -> bytes:
         return bytes(image.get_bytes())
 
 
-def change_photo(data: bytes, values: namespaces.Wanted) -> bytes:
+def change_photo(data: bytes, values: xmp_text.Wanted) -> bytes:
     """Set (or with None remove) XMP properties and EXIF fields in a photo's bytes."""
     exif = {key: value for key, value in values.items() if key.startswith("Exif.")}
     with open_bytes(data) as image, _as_refusal("exiv2 cannot write it"):

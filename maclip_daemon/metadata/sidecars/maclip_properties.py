@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC
 
-from maclip_daemon.metadata.content.namespaces import PREFIX, Wanted
+from maclip_daemon.metadata.content.xmp_text import PREFIX, Wanted
 from maclip_daemon.metadata.records import RatingRequest
 from maclip_daemon.metadata.sidecars import bucket_tags, ownership
 

@@ -11,7 +11,7 @@ from maclip_daemon.errors import FileChanged, WriteRefused
 from maclip_daemon.files import safe_writer
 from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
-from maclip_daemon.metadata.content.namespaces import NAMESPACES, Wanted
+from maclip_daemon.metadata.content.xmp_text import NAMESPACES, Wanted
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import (
     bucket_tags,

@@ -24,12 +24,12 @@ def test_a_file_that_only_its_owner_may_write_is_trusted(tmp_path: Path, mode: i
     require_private(file)
 
 
-def test_a_file_that_is_not_there_is_no_matter_of_permissions(tmp_path: Path) -> None:
+def test_a_missing_file_needs_no_permissions(tmp_path: Path) -> None:
     require_private(tmp_path / "nowhere" / "config.toml")
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o666, 0o1777])
-def test_what_everybody_may_write_is_refused_with_a_cure_that_works(tmp_path: Path, mode: int) -> None:
+def test_a_world_writable_file_is_refused_with_a_remedy_that_works(tmp_path: Path, mode: int) -> None:
     folder = tmp_path / "it's a folder"
     folder.mkdir()
     folder.chmod(mode | 0o700)

@@ -5,11 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from metadata_samples import DARKTABLE_SIDECAR
 
 from maclip_daemon.errors import FileChanged, NoSpace, ReadOnly, Transient, WriteRefused
 from maclip_daemon.files import safe_writer, temporaries
-from maclip_daemon.metadata.content import exiv2_tags, xmp_text
 
 
 def no_links(*_: object) -> None:
@@ -17,7 +15,7 @@ def no_links(*_: object) -> None:
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_a_new_file_never_replaces_one_that_someone_else_made_meanwhile(
+def test_a_new_file_never_replaces_one_that_appeared_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
     if not links:  # as on FAT and exFAT
@@ -45,7 +43,7 @@ def test_a_new_file_never_replaces_one_that_someone_else_made_meanwhile(
         (errno.EIO, Transient),
     ],
 )
-def test_the_systems_errors_get_a_name_and_the_files_path(number: int, kind: type[Exception]) -> None:
+def test_errors_of_the_system_become_ours_and_name_the_path(number: int, kind: type[Exception]) -> None:
     with (
         pytest.raises(kind, match=r"/photos"),
         safe_writer.translate_errors(Path("/photos/a.jpg")),
@@ -67,10 +65,3 @@ def test_a_failed_temporary_file_is_not_left_behind(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         safe_writer.write_temporary(tmp_path / "a.xmp", b"x", like=tmp_path / "gone")
     assert not [path for path in tmp_path.iterdir() if temporaries.is_temporary(path.name)]
-
-
-def test_a_removed_property_does_not_come_back_from_exiv2s_mirror() -> None:
-    changed = exiv2_tags.change_sidecar(DARKTABLE_SIDECAR, {"Xmp.dc.subject": None, "Xmp.dc.title": None})
-    assert not [path for path in xmp_text.read(changed) if "subject" in path or "title" in path][1:]
-    assert b"<dc:subject" not in changed
-    assert b"<dc:title" not in changed

@@ -38,7 +38,7 @@ def paths(due: Due) -> list[str]:
     return [file.path for file in due.files]
 
 
-def test_a_file_is_whole_after_two_equal_looks_a_quiet_period_apart(debouncer: Debouncer, disk: Disk) -> None:
+def test_a_file_is_whole_after_two_equal_checks(debouncer: Debouncer, disk: Disk) -> None:
     disk.put("/p/a.jpg")
     debouncer.touch("/p/a.jpg", 0)
     assert debouncer.due(0, disk.get) == Due([], [], False)
@@ -57,7 +57,7 @@ def test_an_event_begins_the_quiet_period_again(debouncer: Debouncer, disk: Disk
     assert paths(debouncer.due(5.0, disk.get)) == ["/p/a.jpg"]
 
 
-def test_an_event_between_the_two_looks_makes_the_first_one_void(debouncer: Debouncer, disk: Disk) -> None:
+def test_an_event_between_the_two_checks_voids_the_first(debouncer: Debouncer, disk: Disk) -> None:
     disk.put("/p/a.jpg")
     debouncer.touch("/p/a.jpg", 0)
     debouncer.due(0, disk.get)
@@ -85,7 +85,7 @@ def test_a_change_of_the_time_alone_counts(debouncer: Debouncer, disk: Disk) -> 
     assert paths(debouncer.due(4, disk.get)) == ["/p/a.jpg"]
 
 
-def test_a_file_that_went_away_is_dropped(debouncer: Debouncer, disk: Disk) -> None:
+def test_a_vanished_file_is_dropped(debouncer: Debouncer, disk: Disk) -> None:
     debouncer.touch("/p/never.jpg", 0)
     disk.put("/p/gone.jpg")
     debouncer.touch("/p/gone.jpg", 0)
@@ -132,7 +132,7 @@ def test_a_storm_in_one_folder_becomes_one_scan_of_it(debouncer: Debouncer, disk
     assert debouncer.due(9.0, disk.get) == Due([], [], False)
 
 
-def test_a_storm_without_end_is_scanned_now_and_then(debouncer: Debouncer, disk: Disk) -> None:
+def test_an_endless_storm_is_scanned_now_and_then(debouncer: Debouncer, disk: Disk) -> None:
     scans = 0
     for tenth in range(1000):
         disk.put(f"/p/storm/{tenth}.jpg")
@@ -226,7 +226,7 @@ def test_a_scanned_file_is_classified_by_its_times(age_s: int, size: int, state:
     assert classify(photo("/p/a.jpg", size, wall_ns - age_s * 10**9), wall_ns, SETTLE_S) is state
 
 
-def test_a_copy_that_brings_an_old_time_along_is_judged_by_its_arrival() -> None:
+def test_a_copy_with_an_old_time_is_classified_by_its_arrival() -> None:
     wall_ns = time.time_ns()
     file = photo("/p/a.jpg", mtime_ns=wall_ns - 10**18)._replace(ctime_ns=wall_ns - 10**9)
     assert classify(file, wall_ns, SETTLE_S) is FileState.SETTLING

@@ -23,7 +23,7 @@ from maclip_daemon.folders.exclusion import Exclusion
         "@Recycle",
     ],
 )
-def test_hidden_trash_and_thumbnail_folders_are_left_alone(folder: str) -> None:
+def test_hidden_trash_and_thumbnail_folders_are_excluded(folder: str) -> None:
     assert Exclusion().excludes_folder(folder)
 
 
@@ -32,13 +32,13 @@ def test_ordinary_folders_are_walked(folder: str) -> None:
     assert not Exclusion(["*.tmp/", "private/"]).excludes_folder(folder)
 
 
-def test_hidden_files_are_left_alone_and_with_them_our_temporary_ones() -> None:
+def test_hidden_files_are_excluded_and_so_our_temporary_ones() -> None:
     assert Exclusion().excludes_file("2026/.maclip-x7.jpg")
     assert Exclusion().excludes_file("._IMG_1.jpg")
     assert not Exclusion().excludes_file("2026/IMG_1.jpg")
 
 
-def test_patterns_mean_what_they_mean_in_gitignore() -> None:
+def test_patterns_work_as_in_gitignore() -> None:
     exclusion = Exclusion(["exports/", "/raw/*.dng", "*_preview.jpg", "!keep_preview.jpg", "a/**/z"])
     assert exclusion.excludes_folder("2026/exports")
     assert not exclusion.excludes_file("2026/exports.jpg")
@@ -56,7 +56,7 @@ def test_names_with_newlines_and_broken_utf8_are_matched() -> None:
     assert not exclusion.excludes_file("a/new\nline/b\n\udcff.jpg")
 
 
-def test_a_path_is_excluded_when_any_folder_on_its_way_is() -> None:
+def test_a_path_below_an_excluded_folder_is_excluded() -> None:
     exclusion = Exclusion(["exports/"])
     assert exclusion.excludes_path("2026/exports/web/1.jpg", is_folder=False)
     assert exclusion.excludes_path(".hidden/web", is_folder=True)

@@ -41,7 +41,7 @@ def test_the_innermost_mount_decides() -> None:
     assert file_system_of("/") not in {"", "proc"}
 
 
-def test_this_folder_lies_on_some_file_system(tmp_path: Path) -> None:
+def test_this_folder_lies_on_a_known_file_system(tmp_path: Path) -> None:
     assert file_system_of(str(tmp_path))
 
 

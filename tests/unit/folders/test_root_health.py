@@ -23,7 +23,7 @@ def test_a_link_given_as_root_is_resolved(tmp_path: Path) -> None:
     assert open_root(tmp_path / "link") == Root(str((tmp_path / "photos").resolve()))
 
 
-def test_a_missing_folder_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(RootOffline, match="nowhere does not exist"):
         open_root(tmp_path / "nowhere")
 
@@ -36,14 +36,14 @@ def test_a_file_given_as_folder_is_wrong_use(tmp_path: Path) -> None:
         open_root(tmp_path / "a.jpg" / "below")
 
 
-def test_links_in_a_circle_are_said(tmp_path: Path) -> None:
+def test_links_in_a_circle_are_named(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(RootOffline, match="cannot be reached"):
         open_root(tmp_path / "a")
 
 
-def test_a_folder_without_permission_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0)
     if os.access(tmp_path / "locked", os.R_OK):
         pytest.skip("this user may read everything")

@@ -32,7 +32,7 @@ def put(path: Path, content: bytes = b"x") -> Path:
     return path
 
 
-def test_photos_are_found_in_all_folders_with_their_facts(tmp_path: Path) -> None:
+def test_photos_are_found_in_all_folders_with_size_and_times(tmp_path: Path) -> None:
     photo = put(tmp_path / "2026/07/a.jpg", b"12345")
     put(tmp_path / "b.DNG")
     put(tmp_path / "notes.txt")
@@ -61,7 +61,7 @@ def test_excluded_folders_and_files_are_not_entered(tmp_path: Path) -> None:
     assert sorted(folders_only(str(tmp_path), exclusion)) == [str(tmp_path), str(tmp_path / "2026")]
 
 
-def test_only_the_folder_asked_for_is_walked_with_patterns_of_the_root(tmp_path: Path) -> None:
+def test_a_scan_of_one_folder_uses_the_patterns_of_the_root(tmp_path: Path) -> None:
     put(tmp_path / "2026/a.jpg")
     put(tmp_path / "2026/web/b.jpg")
     put(tmp_path / "2025/c.jpg")
@@ -86,7 +86,7 @@ def test_links_fifos_and_sockets_are_not_photos_and_nothing_hangs(tmp_path: Path
         assert found_file(str(tmp_path / name)) is None
 
 
-def test_strange_names_come_through_unharmed(tmp_path: Path) -> None:
+def test_strange_names_stay_as_they_are(tmp_path: Path) -> None:
     strange = [
         b"new\nline.jpg",
         b"\xff\xfe.jpg",

@@ -119,13 +119,13 @@ def test_one_impossible_entry_of_exif_hides_neither_the_title_nor_a_persons_star
             assert sidecar["Xmp.lr.hierarchicalSubject"] == ["Orte|Hafen"]
 
 
-def test_every_kind_of_photo_gets_a_seeded_sidecar(make_photo: MakePhoto) -> None:
+def test_every_kind_of_photo_gets_a_sidecar_with_its_own_metadata(make_photo: MakePhoto) -> None:
     for name in ("a.jpg", "b.png", "c.webp", "d.tif"):
         sidecar, _ = create(make_photo(name, tags={"Xmp.dc.title": {'lang="x-default"': name}}))
         assert sidecar["Xmp.dc.title"] == {'lang="x-default"': name}
 
 
-def test_a_photo_that_exiv2_cannot_read_gets_the_minimum_and_a_note(tmp_path: Path) -> None:
+def test_a_photo_that_exiv2_cannot_read_gets_a_bare_sidecar_and_a_note(tmp_path: Path) -> None:
     photo = tmp_path / "a.jxl"
     photo.write_bytes(b"\xff\x0a no metadata in a bare codestream")
     sidecar, prepared = create(photo)

@@ -28,7 +28,7 @@ R, S = "Xmp.xmp.Rating", "Xmp.maclip.Stars"
         ({R: "good"}, None, "person", 0),
     ],
 )
-def test_ours_is_only_what_equals_both_our_last_write_and_our_stars(
+def test_a_rating_is_ours_only_when_it_equals_our_last_write_and_our_stars(
     values: dict[str, object], last_written: int | None, owner: str, rating: int | None
 ) -> None:
     assert owner_of(values, last_written)[:2] == (owner, rating)
@@ -66,7 +66,7 @@ def test_iso_speed_ratings_are_no_ratings() -> None:
 
 
 @pytest.mark.parametrize(("rating", "percent"), [(-1, 0), (1, 1), (2, 25), (3, 50), (4, 75), (5, 99)])
-def test_only_fields_that_are_there_are_kept_in_step(rating: int, percent: int) -> None:
+def test_only_present_rating_fields_are_synchronized(rating: int, percent: int) -> None:
     plain = max(rating, 0)
     assert synchronized_fields({}, rating) == {}
     assert synchronized_fields({"Xmp.acdsee.rating": "0", "Xmp.MicrosoftPhoto.Rating": "0"}, rating) == {

@@ -48,7 +48,7 @@ def write(request: RatingRequest) -> Prepared:
     return prepared
 
 
-def test_all_our_properties_stand_in_our_namespace_and_the_rating_is_an_integer(
+def test_all_our_properties_are_in_our_namespace_and_the_rating_is_an_integer(
     make_photo: MakePhoto,
 ) -> None:
     photo = make_photo()
@@ -94,7 +94,7 @@ def test_a_second_identical_write_changes_nothing(make_photo: MakePhoto, tmp_pat
     assert files_in(tmp_path) == before
 
 
-def test_nothing_a_person_can_see_changes_before_the_commit(make_photo: MakePhoto, tmp_path: Path) -> None:
+def test_no_visible_file_changes_before_the_commit(make_photo: MakePhoto, tmp_path: Path) -> None:
     photo = make_photo()
     photo.with_name("IMG_1.jpg.xmp").write_bytes(DARKTABLE_SIDECAR)
     before = files_in(tmp_path)
@@ -122,7 +122,7 @@ def test_an_update_keeps_every_value_that_is_not_ours(make_photo: MakePhoto, sid
     assert not photo.with_name("IMG_1.jpg.xmp").exists()
 
 
-def test_other_rating_fields_are_kept_in_step(make_photo: MakePhoto) -> None:
+def test_other_rating_fields_are_synchronized(make_photo: MakePhoto) -> None:
     photo = make_photo()
     target = photo.with_name("IMG_1.jpg.xmp")
     target.write_bytes(DIGIKAM_SIDECAR)
@@ -133,7 +133,7 @@ def test_other_rating_fields_are_kept_in_step(make_photo: MakePhoto) -> None:
         assert values["Xmp.MicrosoftPhoto.Rating"] == percent
 
 
-def test_embedded_exif_ratings_are_kept_in_step(make_photo: MakePhoto) -> None:
+def test_embedded_exif_ratings_are_synchronized(make_photo: MakePhoto) -> None:
     photo = make_photo(tags={"Exif.Image.Rating": "0", "Exif.Image.RatingPercent": "0"})
     write(RatingRequest(photo, QUALITY, "embed"))
     exif = exif_of(photo)
@@ -189,7 +189,7 @@ def test_a_change_between_prepare_and_commit_stays(make_photo: MakePhoto, tmp_pa
         assert set(files_in(tmp_path)) == {"IMG_1.jpg", "IMG_1.jpg.xmp"}
 
 
-def test_a_lightroom_sidecar_that_appears_meanwhile_is_not_joined_by_ours(make_photo: MakePhoto) -> None:
+def test_no_sidecar_is_made_beside_a_lightroom_sidecar_that_appears_meanwhile(make_photo: MakePhoto) -> None:
     photo = make_photo()
     prepared = accepted(prepare(RatingRequest(photo, QUALITY)))
     photo.with_suffix(".xmp").write_bytes(DARKTABLE_SIDECAR)

@@ -72,7 +72,7 @@ def test_a_duplicate_lookalike_with_a_lightroom_sidecar_is_rated_there(tmp_path:
     assert targets.choose(tmp_path / "IMG_01.jpg", "sidecar").path.name == "IMG_01.xmp"
 
 
-def test_a_name_without_room_for_the_suffix_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_name_without_room_for_the_suffix_is_refused_with_a_remedy(tmp_path: Path) -> None:
     name = "ä" * 125 + "a.jpg"  # 255 bytes
     touch(tmp_path, name)
     with pytest.raises(WriteRefused, match="too long"):

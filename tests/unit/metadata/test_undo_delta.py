@@ -13,14 +13,16 @@ pieces = st.lists(st.binary(max_size=300), max_size=6)
 @given(
     st.binary(max_size=2000), st.binary(max_size=2000), st.integers(0, 0o7777), st.integers(-(10**12), 10**19)
 )
-def test_any_old_bytes_come_back_from_any_new_bytes(old: bytes, new: bytes, mode: int, mtime_ns: int) -> None:
+def test_a_delta_restores_any_old_bytes_from_any_new(
+    old: bytes, new: bytes, mode: int, mtime_ns: int
+) -> None:
     record = between(old, new, mode=mode, mtime_ns=mtime_ns)
     assert record.apply(new) == old
     assert UndoDelta.decode(record.encode()) == record
 
 
 @given(pieces, pieces, st.binary(max_size=500))
-def test_old_bytes_come_back_when_both_share_pieces(
+def test_a_delta_restores_old_bytes_that_share_pieces_with_the_new(
     first: list[bytes], second: list[bytes], shared: bytes
 ) -> None:
     old = shared.join(first)

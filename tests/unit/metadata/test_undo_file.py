@@ -67,7 +67,7 @@ def make_link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [append, Path.unlink, make_link])
-def test_what_someone_changed_since_is_left_alone_and_said(
+def test_a_file_that_was_changed_since_is_left_alone_and_named(
     make_photo: MakePhoto, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     photo = make_photo()

@@ -27,7 +27,7 @@ STRANGER = BOMB.replace(b'"aaaaaaaaaa"', b'SYSTEM "file:///etc/passwd"')
         (b" " * (xmp_text.SIZE_LIMIT + 1), "more than 16 MiB"),
     ],
 )
-def test_what_no_parser_should_see_is_refused(data: bytes, reason: str) -> None:
+def test_hostile_xml_is_refused_before_any_parser(data: bytes, reason: str) -> None:
     with pytest.raises(WriteRefused, match=reason):
         xmp_text.read(data)
 
