@@ -1,1 +1,1 @@
-"""Photo files become pixels, in a child process with limits. Importing it loads no image library."""
+"""Photo files become pixels, in child processes with limits. The parent loads no image library."""

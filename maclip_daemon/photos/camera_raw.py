@@ -39,11 +39,11 @@ def decode_raw(
     exif_rotation: bool,
     enough: Enough | None = None,
 ) -> UprightPicture:
-    """The picture of a RAW file: its largest preview if that is large enough, else developed.
+    """Return the largest preview of a RAW file if that is large enough, else its development.
 
-    Large enough: a short side of 448 pixels, and of what the protocol asks for, but no more than half of the
-    RAW's: that much a development at half size has. `enough`: as for `stills.decode_still`, which also says
-    what is raised.
+    Large enough is a short side of 448 pixels, or of the protocol's size if that is more. Half of the RAW's
+    own short side always suffices: a development at half size has no more. `enough` and the errors raised are
+    those of `stills.decode_still`.
     """
     held = identify(file)
     file.seek(0)
@@ -60,7 +60,7 @@ def decode_raw(
             sizes = raw.sizes
             check_pixels(sizes.raw_width, sizes.raw_height, max_megapixels)
             if missing != 0:
-                # The container does not say, or (cameras count loosely) may be wrong: read it all to know.
+                # The container does not tell, or is wrong (cameras count loosely): reading it all decides.
                 raw.unpack()
             orientation = _ORIENTATION_OF_FLIP.get(sizes.flip, 1) if exif_rotation else 1
             full_size = upright_size(sizes.width, sizes.height, orientation)
@@ -82,7 +82,7 @@ def decode_raw(
 
 
 def _preview(raw: Any, max_megapixels: float, enough: Enough | None) -> Still | None:
-    """The largest preview; None: there is none, of a known kind and whole, and the sensor data decide."""
+    """Return the largest preview; None when it is missing, damaged or of an unknown kind."""
     try:
         thumbnail = raw.extract_thumb()
         if thumbnail.format == rawpy.ThumbFormat.BITMAP:
@@ -96,10 +96,10 @@ def _preview(raw: Any, max_megapixels: float, enough: Enough | None) -> Still | 
 
 
 def _orientation(preview: Still, own: int | None, of_raw: int, full_size: tuple[int, int]) -> int:
-    """The orientation by which the preview becomes upright.
+    """Return the orientation by which the preview becomes upright.
 
     Some makers turn the preview's pixels, some note the orientation in the preview, most only in the RAW.
-    The first of these that gives the RAW's own aspect (portrait or landscape) is right.
+    The first orientation that leads to the RAW's own aspect (portrait or landscape) is right.
     """
     candidates = [own or of_raw, of_raw, 1]
     wide = full_size[0] >= full_size[1]
@@ -142,7 +142,11 @@ def _timestamp(raw: Any) -> datetime | None:
 
 
 def missing_bytes(file: BinaryIO) -> int | None:
-    """How many bytes this file ought to have after its end; 0 when it is whole, None when it does not say."""
+    """Return how many bytes are missing at the end of a RAW file; None when its container does not tell.
+
+    The strips and tiles of TIFF-based files (DNG, CR2, NEF, ARW, PEF …) and the boxes of CR3 (ISO 14496-12)
+    tell; the containers of RAF, ORF and RW2 do not.
+    """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(8)

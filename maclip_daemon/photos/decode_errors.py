@@ -1,4 +1,4 @@
-"""What image libraries raise becomes one failed photo with a reason."""
+"""Errors of image libraries become one failed photo with a reason."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ ADVICE = "Copy it again from the card or a backup."
 
 @contextlib.contextmanager
 def poison_on_error(what: str) -> Iterator[None]:
-    """Turn whatever a decoding library raises over `what` into `Poison`.
+    """Raise `Poison` for every error of a decoding library; `what` names what was decoded.
 
-    Errors of this program and `MemoryError` pass. An error of the operating system (it has an errno; a
-    library's complaint about the content has none) is `Transient`: the disk or the network may recover.
+    Errors of this program and `MemoryError` pass. An error of the operating system (it has an errno, a
+    library's own error has none) becomes `Transient`: the disk or the network may recover.
     """
     try:
         yield
     except (errors.MaclipError, MemoryError):
         raise
     except Exception as error:  # the border of a stage: libraries raise anything over damage
-        # EINVAL comes of damage too: a directory that sends its reader to before the begin of the file.
+        # EINVAL comes from damage too: an offset that points before the start of the file.
         if isinstance(error, OSError) and error.errno is not None and error.errno != errno.EINVAL:
             raise errors.Transient(
                 f"it cannot be read ({os.strerror(error.errno)}). Check the disk or the network."
@@ -35,9 +35,9 @@ def poison_on_error(what: str) -> Iterator[None]:
 
 
 def check_pixels(width: int, height: int, max_megapixels: float) -> None:
-    """Raise `Poison` when a picture's header promises more pixels than may be decoded, or none."""
+    """Raise `Poison` when a picture's header promises no pixels, or more than `max_megapixels`."""
     if width <= 0 or height <= 0:
-        raise errors.Poison(f"its header says {width}×{height} pixels. {ADVICE}")
+        raise errors.Poison(f"its header claims {width}×{height} pixels. {ADVICE}")
     if width * height > max_megapixels * 1e6:
         raise errors.Poison(
             f"{width}×{height} pixels are more than {max_megapixels:g} megapixels. "

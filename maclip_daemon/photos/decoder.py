@@ -1,4 +1,4 @@
-"""The parent's side of a decoder process: a path goes in, pixels come out. Loads no image library."""
+"""The parent's side of a decoder process: path → pixels. Loads no image library."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _START_S = 30.0  # seconds; a new process may load its libraries from a cold dis
 
 @dataclass(frozen=True)
 class DecodedPhoto:
-    """The pixels of one photo at the protocol's size, and what is known about the photo."""
+    """The pixels of one photo at the protocol's size, with the photo's own size, identity and time."""
 
     pixels: bytes | None
     """RGB uint8, height × width × 3 in C order; None when they are spooled."""
     spooled: Path | None
-    """A file with the same bytes, for more than 256 KiB; whoever reads it removes it."""
+    """A file with the same bytes, for more than 256 KiB; its reader removes it."""
     width: int
     """Pixels, at the protocol's size."""
     height: int
@@ -36,15 +36,15 @@ class DecodedPhoto:
     """Pixels of the photo itself, upright; for a RAW those of the RAW, not of its preview."""
     photo_height: int
     pixel_hash: str
-    """What its score is kept by: a hash of the picture without its metadata (`decoding.Decoded`)."""
+    """The key of its score: a hash of the picture without its metadata (`picture_identity`)."""
     former_hash: str | None
-    """What earlier versions had for `pixel_hash`, when the known hash was one of theirs."""
+    """The `pixel_hash` of earlier versions, when the known hash is one of theirs."""
     taken_at: datetime | None
-    """EXIF DateTimeOriginal; without time zone where the camera gave none."""
+    """EXIF DateTimeOriginal; without time zone where the camera recorded none."""
 
     @property
     def size(self) -> int:
-        """Bytes of its pixels, wherever they are."""
+        """Bytes of its pixels, in memory or spooled."""
         return self.width * self.height * 3
 
     def take_pixels(self) -> Pixels:
@@ -62,14 +62,14 @@ class DecodedPhoto:
             self.discard()
 
     def discard(self) -> None:
-        """Remove the spooled pixels, if there are any."""
+        """Remove the spooled pixels, if any."""
         if self.spooled is not None:
             spools.discard(self.spooled)
 
 
 ENVIRONMENT = {
-    # glibc gives every block above 128 KiB back to the system at once; the next photo then waits for pages
-    # that are zeroed again, a tenth of its time. Large blocks still go back: the address space is limited.
+    # glibc returns every block above 128 KiB to the system at once; the next photo then waits for pages that
+    # are zeroed again, a tenth of its time. Large blocks still go back: the address space is limited.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
 }
@@ -104,7 +104,7 @@ class Decoder:
 
     @property
     def pid(self) -> int | None:
-        """The decoder's process id, or None while there is none."""
+        """The decoder's process id, or None while none runs."""
         return self._child.pid
 
     def decode(self, path: Path, known_hash: str | None = None, *, follow_link: bool = False) -> DecodedPhoto:
@@ -112,9 +112,9 @@ class Decoder:
 
         `known_hash`: the library's `pixel_hash` of it, to recognise its picture by. `follow_link`: decode the
         target of a symbolic link, for paths that a person named; the daemon follows none.
-        Raises `Poison` (damaged, no photo, too large), `FileChanged`, `NoSpace`, or `Transient` (it cannot
-        be read); `ChildTimedOut` and `ChildDied` when the decoder was stopped or crashed over it, after
-        which the next photo gets a new process. Every message names the photo.
+        Raises `Poison` (damaged, no photo, too large), `FileChanged`, `NoSpace`, or `Transient` (unreadable);
+        `ChildTimedOut` and `ChildDied` when the decoder was stopped or crashed. The next photo then gets a
+        new process. Every message names the photo, except that of `NoSpace`.
         """
         spooled = spools.new_path(self._spool)
         timeout_s = self._settings.timeout_s + (0.0 if self._child.running else _START_S)
@@ -138,8 +138,8 @@ class Decoder:
         except errors.ChildDied as error:
             spools.discard(spooled)
             raise errors.ChildDied(
-                f"{printable_utf8(path)}: {error}. The file is damaged in a way that crashes its reader, or "
-                f"it needs more than the {self._settings.memory_mb} MiB of decoding.memory_mb."
+                f"{printable_utf8(path)}: {error}. It is damaged and crashes its reader, or it needs more "
+                f"than {self._settings.memory_mb} MiB of memory. If it opens elsewhere, raise decoding.memory_mb."
             ) from None
         except errors.NoSpace:
             spools.discard(spooled)
@@ -154,7 +154,7 @@ class Decoder:
 
 
 def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
-    """Check what the child says before anyone relies on it: it may have been taken over by a photo."""
+    """Return the checked reply of the child, which a hostile photo may have taken over."""
     header: dict[str, Any] = reply.header
     try:
         width, height = int(header["width"]), int(header["height"])
@@ -166,7 +166,7 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         if width <= 0 or height <= 0 or length != width * height * 3:
             raise ValueError(f"{length} bytes for {width}×{height} pixels")
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise errors.Transient(f"the decoder gave an answer that makes no sense ({error}).") from None
+        raise errors.Transient(f"the decoder's reply is invalid ({error}).") from None
     return DecodedPhoto(
         pixels=None if in_file else reply.payload,
         spooled=spooled if in_file else None,

@@ -1,4 +1,4 @@
-"""The decoder's process: reads hostile files under limits of memory and processor time."""
+"""The decoder process: reads hostile files under limits of memory and processor time."""
 
 from __future__ import annotations
 

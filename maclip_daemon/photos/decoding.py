@@ -1,4 +1,4 @@
-"""One photo file becomes the pixels that are judged. Runs in the decoder's process."""
+"""One photo file becomes the pixels that are scored. Runs in the decoder process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Decoded:
     protocol's resize (`picture_identity`).
     """
     former_hash: str | None
-    """What earlier versions had for `pixel_hash`, where it is another and was asked for."""
+    """The `pixel_hash` of earlier versions; None when it is the same or was not asked for."""
     taken_at: datetime | None
 
 
@@ -49,13 +49,12 @@ def decode(
     two_steps: bool = True,
     former_hash: bool = False,
 ) -> Decoded:
-    """Decode the first picture in `file`, turn it upright, and bring it to the protocol's size.
+    """Return the first picture in `file`, upright and at the protocol's size.
 
     `name`: its name or path; the suffix chooses the family of readers, the content the reader.
-    `exif_rotation`: off leaves stored pixels as they are, as the published evaluation code does (HEIC
-    and TIFF are turned all the same: their readers do it).
-    `two_steps`: large photos are reduced in two steps, JPEG already while it is decoded; off: in one, as the
-    published evaluation code does. `former_hash`: also find what earlier versions kept a JPEG's score by.
+    `exif_rotation`: off leaves pixels as stored, as the authors' code does. HEIC and TIFF are turned all the
+    same, by their readers. `two_steps`: reduce large photos in two steps, JPEG already while it is decoded;
+    off: in one, as the authors' code does. `former_hash`: also compute a JPEG's hash of earlier versions.
     Raises `Poison` with the reason when this is no whole photo, `Transient` when it cannot be read.
     """
     enough = protocol.enough if two_steps else None
@@ -63,13 +62,13 @@ def decode(
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
         family = family_of(name)
         if family is None:
-            raise Poison("its suffix is not one of a photo.")
+            raise Poison("its suffix is not that of a photo.")
         if family is Family.RAW:
             picture = decode_raw(
                 file, protocol, max_megapixels=max_megapixels, exif_rotation=exif_rotation, enough=enough
             )
         else:
-            picture = _still(file, family, max_megapixels, exif_rotation, enough)
+            picture = _upright_still(file, family, max_megapixels, exif_rotation, enough)
         in_blocks = two_steps and picture.jpeg is None  # a JPEG's first step was its decoding
         if picture.jpeg is None:
             identity, former = pixel_hash(picture.image), None
@@ -86,7 +85,7 @@ def decode(
         )
 
 
-def _still(
+def _upright_still(
     file: BinaryIO, family: Family, max_megapixels: float, exif_rotation: bool, enough: Enough | None
 ) -> UprightPicture:
     stored = decode_still(file, family, max_megapixels, enough)

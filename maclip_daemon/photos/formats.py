@@ -1,7 +1,4 @@
-"""Which file names are photos, and which family of readers opens them.
-
-Imported by the parent for every file it meets, so it imports nothing heavy.
-"""
+"""File names that are photos, and the families of readers that open them. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from maclip_daemon.files.suffixes import RAW_SUFFIXES, suffix_of
 
 
 class Family(enum.Enum):
-    """Readers that stand in for each other: a name may lie inside its family, not across families."""
+    """Readers that replace each other: a file may hold another format of its family, no other."""
 
     STILL = "JPEG, PNG, TIFF or WebP"
     HEIF = "HEIC, HEIF or AVIF"
@@ -38,10 +35,10 @@ def family_of(name: str) -> Family | None:
 
 
 def is_photo(name: str) -> bool:
-    """Whether a file of this name counts as a photo. Any name a file can have is fine."""
+    """Return whether a file of this name counts as a photo."""
     return suffix_of(name) in SUFFIXES
 
 
 def is_raw(name: str) -> bool:
-    """Whether a file of this name is a camera RAW."""
+    """Return whether a file of this name is a camera RAW."""
     return family_of(name) is Family.RAW

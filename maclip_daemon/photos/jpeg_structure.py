@@ -1,7 +1,7 @@
-"""Damage that libjpeg paints over: JPEG data is walked marker by marker (ITU-T T.81, annex B).
+"""The structure of JPEG data, checked marker by marker (ITU-T T.81, annex B).
 
-libjpeg fills what is missing or wrong with grey and says so only in warnings that Pillow does not pass on.
-A photo half of which is grey would get a score, so its structure is checked before it is decoded.
+libjpeg fills missing or wrong parts with grey, and Pillow drops its warnings. A half grey photo would get a
+score, so its structure is checked before it is decoded.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 _EOI, _SOS, _DRI, _DHT = 0xD9, 0xDA, 0xDD, 0xC4
 _SEQUENTIAL_HUFFMAN = (0xC0, 0xC1)
 _END_OF_BLOCK = 0x00
-# Bytes. What a broken copy or card leaves are holes of zeros, a sector or a cluster long.
+# Bytes. A broken copy or card leaves holes of zeros, a sector or a cluster long.
 _HOLE = bytes(256)
 WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})
-"""What may follow FF and has no length: a stuffed byte, TEM, and RST0 to RST7."""
-# T.81 B.2.1 and B.2.4: what may stand between two scans, beside SOS itself.
+"""Bytes after FF that begin no segment: a stuffed byte, TEM, and RST0 to RST7."""
+# T.81 B.2.1 and B.2.4: markers between two scans, beside SOS itself.
 _BETWEEN_SCANS = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 # In entropy-coded data FF is followed by 00 (a stuffed byte) or begins a marker. Fill bytes FF may precede:
 # they are not part of the pattern, because one that begins with a plain byte is twenty times faster.
@@ -24,9 +24,9 @@ _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 
 
 def damage(data: bytes) -> str | None:
-    """What is wrong with the structure of this JPEG's first picture, in words; None when it is whole.
+    """Return what is wrong with the structure of a JPEG's first picture; None when it is whole.
 
-    Bytes after its end marker (motion photos, multi-picture previews, padding) are of no concern.
+    Bytes after its end marker (motion photos, multi-picture previews, padding) do not count.
     """
     position, restart_interval, scans, frame = 2, 0, 0, 0
     first_symbols: dict[int, int] = {}
@@ -63,7 +63,7 @@ def damage(data: bytes) -> str | None:
             return _cut_off(scans)
         if restart_interval and not _restarts_in_order(data, position, end):
             return f"its picture data is corrupt (a piece is missing before byte {end})"
-        if frame in _SEQUENTIAL_HUFFMAN and not _zeros_have_a_meaning(header, first_symbols):
+        if frame in _SEQUENTIAL_HUFFMAN and not _zeros_mean_end_of_block(header, first_symbols):
             hole = data.find(_HOLE, position, end)
             if hole >= 0:
                 return f"its picture data is corrupt (a hole of zeros at byte {hole})"
@@ -71,13 +71,13 @@ def damage(data: bytes) -> str | None:
 
 
 def end_of_scan(data: bytes, start: int) -> int:
-    """Where the entropy-coded data that begin at `start` end: at the next marker, or with the file."""
+    """Return where the entropy-coded data from `start` end: at the next marker, or with the file."""
     found = _SCAN_MARKER.search(data, start)
     return len(data) if found is None else found.start()
 
 
 def _first_symbols(tables: bytes) -> dict[int, int]:
-    """Of each AC Huffman table in a DHT segment (T.81 B.2.4.2): the symbol whose code is all zeros."""
+    """Return the all-zeros code's symbol of each AC Huffman table in a DHT segment (T.81 B.2.4.2)."""
     symbols = {}
     while len(tables) > 17:
         kind, lengths = tables[0], tables[1:17]
@@ -87,17 +87,17 @@ def _first_symbols(tables: bytes) -> dict[int, int]:
     return symbols
 
 
-def _zeros_have_a_meaning(scan_header: bytes, first_symbols: dict[int, int]) -> bool:
-    """Whether a long run of zero bits can be a picture: a flat area, if zeros spell "end of block".
+def _zeros_mean_end_of_block(scan_header: bytes, first_symbols: dict[int, int]) -> bool:
+    """Return whether a long run of zero bits can be a picture: a flat area, if zeros mean "end of block".
 
-    In any other table they would spell coefficients, every one of them at its negative extreme.
+    In any other table they mean coefficients, every one of them at its negative extreme.
     """
     tables = scan_header[2 : 1 + 2 * scan_header[0] : 2] if scan_header else b""
     return all(first_symbols.get(table & 15, _END_OF_BLOCK) == _END_OF_BLOCK for table in tables)
 
 
 def _restarts_in_order(data: bytes, start: int, end: int) -> bool:
-    """Whether RST0, RST1 … RST7, RST0 follow each other: a lost piece leaves a gap in the count."""
+    """Return whether RST0, RST1 … RST7, RST0 follow each other; a lost piece leaves a gap."""
     return all(
         found[1][0] - 0xD0 == expected % 8
         for expected, found in enumerate(_RESTART.finditer(data, start, end))

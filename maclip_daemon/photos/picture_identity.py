@@ -25,11 +25,11 @@ _APPLICATION = frozenset(range(0xE0, 0xF0))
 
 
 class JpegSegment(NamedTuple):
-    """A marker segment; of a scan, with the entropy-coded data that follow its header."""
+    """A marker segment; a scan's includes the entropy-coded data after its header."""
 
     marker: int
     content: memoryview
-    """What follows the two bytes of length."""
+    """The bytes after the two bytes of length."""
 
 
 def pixel_hash(image: Image.Image) -> str:

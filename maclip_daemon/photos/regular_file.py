@@ -1,4 +1,4 @@
-"""Opening a photo safely: nothing but a regular file is read, and never one that changes meanwhile."""
+"""Open regular files only: no link, pipe or device, and none that changes while it is read."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ _FLAGS = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
-_GONE = "it is gone. It is looked for again at the next scan."
+_GONE = "it is gone. The next scan looks for it again."
 # Linux: a folder opened so need not be readable, and a link in its place is an error.
 _FOLDER_FLAGS = getattr(os, "O_PATH", 0) and os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """Open a regular file for reading; at the end make sure that it stayed the same.
+    """Open a regular file for reading; at the end check that it stayed the same.
 
-    No link is followed, neither to the file nor on the way to it: a folder that was replaced by a link since
-    the last scan would lead out of the watched one.
-
-    Raises `Poison` for anything that is no regular file, `FileChanged` when it is gone or its size or time
-    changed, `Transient` when it may not be read: permissions are often set last by what copies files.
+    No link is followed, neither to the file nor in its path: a folder replaced by a link since the last scan
+    would lead out of the watched one. Raises `Poison` for anything that is no regular file, `FileChanged`
+    when it is gone or its size or time changed, and `Transient` when it may not be read: programs that copy
+    files often set permissions last.
     """
     try:
-        # Looked at before it is opened: opening a device can already do something.
+        # Checked before it is opened: opening a device can already have an effect.
         _check_regular(os.lstat(path).st_mode)
         descriptor = _open_without_links(path)
     except OSError as error:
@@ -54,15 +53,15 @@ def opened(path: str) -> Iterator[BinaryIO]:
 
 
 def _open_without_links(path: str) -> int:
-    place = os.path.abspath(path)
+    absolute = os.path.abspath(path)
     if not hasattr(os, "O_NOFOLLOW"):  # Windows
-        return os.open(place, _FLAGS)
+        return os.open(absolute, _FLAGS)
     if not _FOLDER_FLAGS:
-        parent = os.path.dirname(place)  # noqa: PTH120 - a string of any bytes
+        parent = os.path.dirname(absolute)  # noqa: PTH120 - a string of any bytes
         if os.path.realpath(parent) != parent:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        return os.open(place, _FLAGS)
-    *folders, name = place.lstrip("/").split("/")
+        return os.open(absolute, _FLAGS)
+    *folders, name = absolute.lstrip("/").split("/")
     folder = os.open("/", _FOLDER_FLAGS)
     try:
         for part in folders:
@@ -98,7 +97,7 @@ def _check_unchanged(descriptor: int, path: str, before: os.stat_result) -> None
         raise _as_failure(error) from None
     for now in (os.fstat(descriptor), named):
         if FileSignature.of(now) != FileSignature.of(before):
-            raise FileChanged("it changed while it was read. It is read again.")
+            raise FileChanged("it changed while it was read. It is tried again.")
 
 
 def _as_failure(error: OSError) -> Exception:

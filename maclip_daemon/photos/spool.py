@@ -1,4 +1,4 @@
-"""The spool: large blocks of pixels travel from the decoders in files, so that the parent stays small."""
+"""The spool: decoders write large blocks of pixels to files, so that the parent process stays small."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NAME = re.compile(r"pixels-[0-9a-f]{32}\.rgb")
 
 
 def new_path(spool: Path) -> Path:
-    """A path in the spool that no other block has."""
+    """Return a new path in the spool."""
     return spool / f"pixels-{secrets.token_hex(16)}.rgb"
 
 
 def write(path: Path, blocks: Iterable[bytes]) -> None:
     """Write blocks of pixels to a new file that only this user can read.
 
-    Raises `NoSpace` when the disk is full; nothing is left behind then.
+    Raises `NoSpace` when the disk is full, and then leaves nothing behind.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
@@ -40,15 +40,15 @@ def write(path: Path, blocks: Iterable[bytes]) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove a spooled block; fine when it is gone already."""
+    """Remove a spooled block, unless it is gone already."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
 
 
 def clean(spool: Path) -> int:
-    """Make the spool folder and remove the blocks that an earlier run left there; returns how many.
+    """Make the spool folder, remove the blocks of an earlier run, and return how many.
 
-    Only for whoever owns the spool, before its first decoder starts.
+    Only for the owner of the spool, before its first decoder starts. Raises `NoSpace`, `EnvironmentUnfit`.
     """
     try:
         spool.mkdir(parents=True, exist_ok=True, mode=0o700)

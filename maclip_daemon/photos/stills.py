@@ -1,4 +1,4 @@
-"""JPEG, PNG, TIFF, WebP, HEIC and AVIF files, opened by what they hold and not by what they are called."""
+"""JPEG, PNG, TIFF, WebP, HEIC and AVIF files, opened by their content, not by their suffix."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Enough = Callable[[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Still:
-    """A decoded picture as it is stored, neither turned nor converted."""
+    """A decoded picture as stored, neither turned nor converted."""
 
     image: Image.Image
     """At its own size, or smaller when less was asked for."""
@@ -51,13 +51,12 @@ class Still:
 def decode_still(
     file: BinaryIO, family: Family, max_megapixels: float, enough: Enough | None = None
 ) -> Still:
-    """Decode the first picture of a file; never one of its thumbnails.
+    """Return the first picture of a file; never one of its thumbnails.
 
-    `enough`: a JPEG is decoded at the smallest of its 1/1, 1/2, 1/4 and 1/8 that is not below it, by leaving
+    `enough`: a JPEG is decoded at the smallest of its 1/1, 1/2, 1/4 and 1/8 that is not below it. That leaves
     out the fine part of its cosine transform: all of the file is read, a third of the work is done. None:
-    at its own size.
-    Raises `Poison` for a file that is damaged, cut off, too large, no photo, or of another family than its
-    name says, and `Transient` when it cannot be read.
+    at its own size. Raises `Poison` for a file that is damaged, cut off, too large, no photo, or of another
+    family than its suffix, and `Transient` when it cannot be read.
     """
     head = file.read(16)
     file.seek(0)
@@ -74,7 +73,7 @@ def decode_still(
         width, height = image.size
         check_pixels(width, height, max_megapixels)
         if image.format == "PNG":
-            image.verify()  # the checksums, which decoding does not look at; it uses the image up
+            image.verify()  # the checksums, which decoding ignores; it uses the image up
             file.seek(0)
             image = _open(file, head, family)
         if jpeg is not None and enough is not None:
@@ -91,7 +90,7 @@ def check_jpeg(data: bytes) -> None:
 
 
 def identify(head: BinaryIO) -> str | None:
-    """Pillow's name of the still format that this file holds, or None."""
+    """Return Pillow's name of the still format that a file holds, or None."""
     try:
         return Image.open(head, formats=_OPENERS).format
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Which views of which photos go through the encoder together."""
+"""Batches: views of several photos that go through the encoder together."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class Batch:
     parts: list[tuple[int, int, int]] = field(default_factory=list)
     """Number of a photo, and its views from (inclusive) and to (exclusive)."""
     count: int = 0
-    """Of views."""
+    """Number of views."""
 
     @property
     def owners(self) -> list[int]:
-        """The number of its photo for each view."""
+        """The photo's number for each view."""
         return [number for number, start, stop in self.parts for _ in range(start, stop)]
 
 
 @dataclass(frozen=True)
 class Batching:
-    """How a metric's views of photos [H, W, 3] are put together."""
+    """Divides the views of photos [H, W, 3] into batches."""
 
     kind: ViewKind
     any_size: bool
-    """Whether the encoder takes whole photos of any size, and not 224×224 only."""
+    """True when the encoder takes whole photos of any size, not 224×224 only."""
 
     def batches(
         self, photos: Mapping[int, Pixels], views: Callable[[], int], dropped: Container[int]
     ) -> Iterator[Batch]:
-        """Full batches of the photos' views, in order, made up when they are asked for.
+        """Yield full batches of the photos' views, in order.
 
-        `views`: how many of 224×224 make a batch at the moment. No more views are taken of `dropped` photos.
+        `views`: returns how many of 224×224 make the next batch. `dropped` photos add no more views.
         """
         batch = Batch((0, 0))
         for number, photo in photos.items():
@@ -65,11 +65,11 @@ class Batching:
             yield batch
 
     def at_once(self, photos: Mapping[int, Pixels], views: int) -> int:
-        """How many batches may be computed at a time: what there is, within the memory meant for it."""
+        """Return how many batches to compute at a time, within the memory of `MOST_VIEWS`."""
         sizes = {self._size(photo) for photo in photos.values()}
         largest = max((_limit(views, size) * size[0] * size[1] for size in sizes), default=1)
-        there = sum(self._count(photo) / _limit(views, self._size(photo)) for photo in photos.values())
-        return max(1, min(math.ceil(there), MOST_VIEWS * VIEW_PIXELS // largest))
+        batches = sum(self._count(photo) / _limit(views, self._size(photo)) for photo in photos.values())
+        return max(1, min(math.ceil(batches), MOST_VIEWS * VIEW_PIXELS // largest))
 
     def _count(self, photo: Pixels) -> int:
         return view_count(photo.shape[1], photo.shape[0], self.kind)
@@ -81,5 +81,5 @@ class Batching:
 
 
 def _limit(views: int, size: tuple[int, int]) -> int:
-    """How many views of this size take the room of `views` of 224×224."""
+    """Return how many views of this size have as many pixels as `views` of 224×224."""
     return max(1, views * VIEW_PIXELS // (size[0] * size[1]))

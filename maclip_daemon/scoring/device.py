@@ -1,4 +1,4 @@
-"""Which device scores, and in which arithmetic."""
+"""The device that scores, its arithmetic and its memory."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _OUT_OF_MEMORY_WORDS = (
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto`: CUDA, else Apple's MPS, else the processor; or the one that was named.
+    """Return the named device; for `auto` CUDA, else Apple's MPS, else the processor.
 
-    Raises `ConfigurationError` for a name that is no device, `EnvironmentUnfit` for one that is not here.
+    Raises `ConfigurationError` for a name that is no device, `EnvironmentUnfit` for a missing device.
     """
     if wanted == "auto":
         if torch.cuda.is_available():
@@ -36,12 +36,12 @@ def choose_device(wanted: str) -> torch.device:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda", "mps"):
         raise ConfigurationError(f"There is no device {wanted!r}. Choose auto, cpu, cuda, cuda:N or mps.")
-    here = {
+    available = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not here[device.type]:
+    if not available[device.type]:
         raise EnvironmentUnfit(
             f"PyTorch {torch.__version__} finds no device {wanted!r} on this machine. "
             "Choose auto or cpu, or check the driver with `maclip doctor`."
@@ -54,11 +54,11 @@ def choose_precision(
     device: torch.device,
     cpu_flags: frozenset[str] | None = None,
 ) -> Precision:
-    """The arithmetic of the encoder: what was wanted, or for `auto` what the device does best.
+    """Return the arithmetic of the encoder; for `auto` what the device does best.
 
-    CUDA: bf16 where the hardware has it, else fp16 (whose overflows are scored again in fp32). The
-    processor: bf16 where it has instructions for it, else fp32. MPS: fp32, since nothing else was measured
-    there. docs/iqa.md has the differences. `cpu_flags`: for tests.
+    CUDA: bf16 where the hardware has it, else fp16 (whose overflows are scored again in fp32). The processor:
+    bf16 where it has instructions for it, else fp32. MPS: fp32, because nothing else was measured there.
+    docs/iqa.md has the differences. `cpu_flags`: for tests.
     """
     if wanted != "auto":
         return wanted
@@ -70,7 +70,7 @@ def choose_precision(
 
 
 def read_cpu_flags(cpu_information: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """The processor's features as Linux names them; none where the system does not tell."""
+    """Return the processor's features as Linux names them; none on other systems."""
     try:
         lines = cpu_information.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -87,9 +87,9 @@ def be_exact(device: torch.device) -> None:
 
 
 def limit_memory(device: torch.device, most_mib: int) -> None:
-    """Keep this process below so many MiB of a CUDA device; batches then shrink to fit. 0: no limit.
+    """Limit this process to `most_mib` of a CUDA device; batches then shrink to fit. 0: no limit.
 
-    Other devices have no such limit: the processor's memory is the system's to divide.
+    Other devices have no such limit.
     """
     if device.type == "cuda" and most_mib:
         total = torch.cuda.get_device_properties(device).total_memory
@@ -97,25 +97,25 @@ def limit_memory(device: torch.device, most_mib: int) -> None:
 
 
 def upload(pixels: Pixels, device: torch.device) -> Tensor:
-    """Bytes of pixels on the device, on their way there through page-locked memory.
+    """Return the pixels on the device, copied through page-locked memory.
 
-    As bytes they are a quarter of the floats that the encoder sees; the views, which overlap, are cut there.
+    Bytes are a quarter of the encoder's floats; the views, which overlap, are cut on the device.
     """
-    here = torch.from_numpy(pixels)
+    tensor = torch.from_numpy(pixels)
     if device.type != "cuda":
-        return here.to(device)
-    return here.pin_memory().to(device, non_blocking=True)
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may help."""
+    """Return whether the memory ran out, so that a smaller batch may help."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY_WORDS)
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Whether the device cannot be used any more by this process: CUDA errors stick to their context."""
+    """Return whether this process cannot use the device any more: CUDA errors stick to their context."""
     if not isinstance(error, RuntimeError) or is_out_of_memory(error):
         return False
     accelerator_error = getattr(torch, "AcceleratorError", None)  # since torch 2.8
@@ -125,7 +125,7 @@ def is_device_lost(error: BaseException) -> bool:
 
 
 def free_cached_memory(device: torch.device) -> None:
-    """Give memory that torch keeps for later back to the device, after it ran out."""
+    """Release the memory that torch keeps for later, after the device ran out of it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":

@@ -20,11 +20,11 @@ Result = TypeVar("Result")
 def compute(
     work: Callable[[Batch], Result], batches: Iterable[Batch], most: int, device: torch.device
 ) -> Iterator[Result]:
-    """Results in the order of their batches; no more batches are drawn than are computed at a time.
+    """Yield results in the order of their batches; draw no more batches than are computed at a time.
 
-    On a processor up to `most` batches are computed at a time, as far as it has threads for them
-    (`torch.get_num_threads`); fewer batches than threads share the threads. Other devices take one after the
-    other. The first error is raised once nothing is computed any more.
+    On a processor up to `most` batches are computed at a time, at most one a thread
+    (`torch.get_num_threads`); fewer batches share the threads. Other devices compute one after the other.
+    The first error is raised once no batch is being computed.
     """
     threads = torch.get_num_threads()
     at_once = min(threads, most) if device.type == "cpu" else 1
@@ -43,4 +43,4 @@ def compute(
             while running:
                 yield running.popleft().result()
     finally:
-        torch.set_num_threads(threads)  # what a thread sets for itself counts for all that are born later
+        torch.set_num_threads(threads)  # a thread's own number counts for all later threads

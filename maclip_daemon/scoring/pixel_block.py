@@ -1,4 +1,4 @@
-"""Pixels on their way to the scoring process. Needs no torch."""
+"""Pixels for the scoring process. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PixelBlock:
 
     pixels: bytes | None
     spooled: Path | None
-    """A file of nothing but the pixels; whoever made it removes it after scoring."""
+    """A file of nothing but the pixels; its maker removes it after scoring."""
     width: int
     height: int
     name: str = ""
@@ -37,8 +37,8 @@ class PixelBlock:
             except OSError as error:
                 raise Transient(f"The spooled pixels {self.spooled} are gone: {error.strerror}.") from None
         else:
-            raise Poison(f"{self.name or 'The photo'} came without pixels.")
+            raise Poison(f"{self.name or 'The photo'} has no pixels.")
         if min(self.width, self.height) < 1 or length != self.size:
             raise Poison(
-                f"{self.name or 'The photo'} came with {length} bytes for {self.width}×{self.height} pixels."
+                f"{self.name or 'The photo'} has {length} bytes for {self.width}×{self.height} pixels."
             )

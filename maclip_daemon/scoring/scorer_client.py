@@ -1,4 +1,4 @@
-"""The parent's side of the scoring process; the parent itself never loads torch."""
+"""The parent's side of the scoring process; the parent never loads torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["PixelBlock", "ScorerClient"]
 ENVIRONMENT = {
     # OpenMP's threads spin while they wait; beside busy decoders that costs four times the processor time.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # glibc gives every block above 32 MiB back to the system at once; the next batch then waits for its pages
+    # glibc returns every block above 32 MiB to the system at once; the next batch then waits for its pages
     # to be zeroed again, up to two fifths of the time of a view. The process lives for minutes.
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
@@ -59,13 +59,13 @@ class ScorerClient:
 
     @property
     def pid(self) -> int | None:
-        """The scoring process, or None while none runs."""
+        """The scoring process's id, or None while none runs."""
         return self._child.pid if self._child else None
 
     def identity(self) -> ScoringConfig:
-        """What the scores of this client belong to, found without torch; the model of `auto` is chosen now.
+        """Return metric, model and protocol of this client's scores, without torch; resolve `auto` now.
 
-        Raises `UsageError` for names that mean nothing, `ModelUnavailable` for weights that are not here.
+        Raises `UsageError` for an unknown name, `ModelUnavailable` for weights that are not installed.
         """
         metric = metrics.parse(self._settings.metric)
         wanted = self._settings.protocol
@@ -83,9 +83,9 @@ class ScorerClient:
         return ScoringConfig(metric.name, model.name, protocol.name, edges)
 
     def score(self, blocks: Sequence[PixelBlock]) -> list[PhotoScore | MaclipError]:
-        """Score photos; one answer for each, in order; a bad photo is answered with its error.
+        """Return the score of each photo, or its error, in order.
 
-        Raises what concerns them all: `ModelUnavailable`, `EnvironmentUnfit`, `ChildDied`, `ChildTimedOut`.
+        Raises for all photos together: `ModelUnavailable`, `EnvironmentUnfit`, `ChildDied`, `ChildTimedOut`.
         """
         if self._model is None:
             self.identity()
@@ -96,7 +96,7 @@ class ScorerClient:
             answers += self._request(request)
         if self._model_changed():
             self._check_model()
-            raise ModelUnavailable("The model file changed while photos were scored. They are scored again.")
+            raise ModelUnavailable("The model file changed during scoring. Its photos are scored again.")
         return answers
 
     def close_if_idle(self, now: float) -> None:
@@ -114,14 +114,14 @@ class ScorerClient:
         self._idle_since = None
 
     def _model_changed(self) -> bool:
-        """Whether the weights may be others than those of the identity; looks at no byte of them."""
+        """Return whether the weights' file differs from that of `identity`, without reading it."""
         path = self._model.path if self._model else None
         return path is not None and installed_models.signature_of(path) != self._model_signature
 
     def _check_model(self) -> None:
-        """Weights that changed under a running process would put wrong scores beside right ones.
+        """End the process; raise `ModelUnavailable` when the weights are gone or replaced.
 
-        Those that were put back are read by a new process: nobody knows which ones this one has.
+        Weights that were put back are loaded by a new process, because the old one may hold others.
         """
         self.close()
         path = self._model.path if self._model else None
@@ -129,7 +129,7 @@ class ScorerClient:
         signature = installed_models.signature_of(path)
         if signature is None or installed_models.sha256_of(path) != self._model_sha256:
             state = "is gone" if signature is None else "was replaced by another one"
-            raise ModelUnavailable(f"The model file {path} {state}. Put it back, or start maclip again.")
+            raise ModelUnavailable(f"The model file {path} {state}. Put it back, or restart maclip.")
         self._model_signature = signature
 
     def _request(self, blocks: Sequence[PixelBlock]) -> list[PhotoScore | MaclipError]:
@@ -156,17 +156,17 @@ class ScorerClient:
         return [answer for answer in answers if answer is not None]
 
     def _load_model(self, child: Child) -> None:
-        """Let a new process load the model and judge a gray square: what fails now is no photo's fault."""
+        """Make a new process load the model and score a grey square: an error here is no photo's fault."""
         try:
             child.request(
                 {"photos": [_describe(_PROBE)]}, _PROBE.pixels or b"", timeout_s=self._settings.timeout_s
             )
         except MaclipError as error:
-            self.close()  # what it holds of the device's memory must not stand in the next one's way
+            self.close()  # its memory on the device must be free for the next process
             if isinstance(error, EnvironmentUnfit):
                 raise
             raise EnvironmentUnfit(
-                f"The model cannot be used: {error}. `maclip doctor` looks at this machine."
+                f"The model cannot be used: {error}. Run `maclip doctor` to check this machine."
             ) from None
 
     def _running_child(self) -> Child:
@@ -190,7 +190,7 @@ class ScorerClient:
 
 
 def _requests(blocks: Sequence[PixelBlock], most: int) -> list[list[PixelBlock]]:
-    """Cut a list into requests of at most so many photos and bytes."""
+    """Return the blocks as requests of at most `most` photos and 256 MiB."""
     requests: list[list[PixelBlock]] = []
     room = 0
     for block in blocks:

@@ -1,7 +1,7 @@
-"""The scoring process: owns torch and the device; started by `scoring.client`, ends when its pipe closes.
+"""The scoring process: owns torch and the device; `scorer_client` starts it, and a closed pipe ends it.
 
-A request is `{"photos": [{"width", "height", "path" or nothing}, …]}` with the pixels of the photos without
-a path one after the other as payload; the reply is `{"scores": [score or {"error": …}, …]}`.
+A request is `{"photos": [{"width", "height", "path" or nothing}, …]}` with the pixels of the photos without a path
+as payload, one after the other. The reply is `{"scores": [score or {"error": …}, …]}`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ DEVICE_LOST_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 def build_engine(configuration: Header) -> Engine:
-    """Load what the parent resolved. Raises `ModelUnavailable`, `EnvironmentUnfit`, `ConfigurationError`."""
+    """Return the engine of the parent's model and metric.
+
+    Raises `ModelUnavailable`, `EnvironmentUnfit`, `ConfigurationError`.
+    """
     if configuration["threads"]:
         torch.set_num_threads(configuration["threads"])
     device = choose_device(configuration["device"])
@@ -61,14 +64,14 @@ def build_engine(configuration: Header) -> Engine:
 
 
 class ScoringServer:
-    """Answers requests; the model is loaded by the first one."""
+    """Answers requests; the first one loads the model."""
 
     def __init__(self, configuration: Header) -> None:
         self._configuration = configuration
         self._engine: Engine | None = None
 
     def __call__(self, header: Header, payload: bytes) -> tuple[Header, bytes]:
-        """One request → one reply; ends the process when the device is lost."""
+        """Return the reply to one request; end the process when the device is lost."""
         try:
             if self._engine is None:
                 self._engine = self._loaded()
@@ -84,16 +87,16 @@ class ScoringServer:
         except (MaclipError, RuntimeError):
             raise
         except Exception as error:
-            # Whatever it was, it is no photo's fault: the work pauses and no attempt is counted.
+            # No photo's fault: scoring pauses and no attempt is counted.
             traceback.print_exc()
             raise EnvironmentUnfit(
                 f"The model {self._configuration['model']} cannot be loaded "
-                f"({type(error).__name__}: {error}). `maclip doctor` looks at this machine."
+                f"({type(error).__name__}: {error}). Run `maclip doctor` to check this machine."
             ) from error
 
 
 def score_request(engine: Engine, photos: list[dict[str, Any]], payload: bytes) -> list[dict[str, Any]]:
-    """Score what can be read; every photo gets its own answer."""
+    """Return a score or an error for each photo."""
     answers: list[PhotoScore | MaclipError | None] = [None] * len(photos)
     readable: list[tuple[int, Pixels]] = []
     pixels_in = memoryview(bytearray(payload))  # torch wants memory that it could write to
@@ -111,7 +114,7 @@ def score_request(engine: Engine, photos: list[dict[str, Any]], payload: bytes) 
                 # Copy on write: pages come and go with the file, and the file stays as it is.
                 readable.append((index, np.memmap(photo["path"], np.uint8, "c", shape=shape)))
         except ValueError as error:
-            answers[index] = Poison(f"Its pixels are not complete ({error}).")
+            answers[index] = Poison(f"Its decoded pixels are incomplete ({error}).")
         except OSError as error:
             answers[index] = Transient(f"Its spooled pixels cannot be read: {error.strerror}.")
     scores = engine.score([pixels for _, pixels in readable])
@@ -128,7 +131,7 @@ def _as_json(answer: PhotoScore | MaclipError | None) -> dict[str, Any]:
 
 
 def _end_at_once(error: RuntimeError) -> NoReturn:
-    """A CUDA error sticks to the process: only a fresh one can use the device again."""
+    """End this process: a CUDA error sticks to it, and only a new one can use the device again."""
     traceback.print_exc()
     print(f"the device is lost: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
     os._exit(DEVICE_LOST_EXIT_CODE)

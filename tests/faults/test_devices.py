@@ -204,7 +204,7 @@ def test_a_model_that_goes_or_is_replaced_never_mixes_its_scores_with_others(
             until(lambda: not paused(home), "the end of the pause in status")
         assert_nothing_is_lost(home, gallery, originals_of(home, gallery, names))
         assert home.sql("select count(*) from scoring_configs") == [(1,)]
-        assert daemon.said().count("Put it back, or start maclip again") >= (rounds + 1) // 2
+        assert daemon.said().count("Put it back, or restart maclip") >= (rounds + 1) // 2
         # What the advice says: started again (or told to reload), it takes the other one under its own name.
         by_renaming(model, other.read_bytes())
         daemon.process.send_signal(signal.SIGHUP)
