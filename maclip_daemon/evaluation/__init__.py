@@ -1,1 +1,1 @@
-"""Evaluation: how well scores agree with human opinion. Importing this package does not import torch."""
+"""How well scores agree with human opinion. Importing this package does not import torch."""

@@ -1,4 +1,4 @@
-"""Candidates: what is evaluated side by side — a metric with its parameters, on a model, under a protocol."""
+"""Candidates, the columns of an evaluation: a metric with its parameters, on a model, under a protocol."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ LAMBDAS = (0.3, 0.4, 0.6, 0.7)  # beside the published 0.5
 
 @dataclass(frozen=True)
 class Judgement:
-    """A way from the features of a photo's views to its score."""
+    """A metric or an ablation: features of a photo's views → its score."""
 
     name: str
     """As the report shows it: `maclip`, or `maclip, λ = 0.3`."""
     metric: Metric | None
-    """None: the raw length of the features, averaged over the views, which is no metric of its own."""
+    """None: the mean length of the views' features, an ablation only."""
     ablation: bool = False
-    """Whether it is a part of MA-CLIP, measured to see what the part is worth."""
+    """True for a changed MA-CLIP, measured to see what one of its parts is worth."""
 
     @property
     def views(self) -> ViewKind:
-        """The views that it needs."""
+        """The kind of views it needs."""
         return "crops" if self.metric is None else self.metric.views
 
     @property
     def key(self) -> str:
-        """The name with a digest of every parameter, so that no score outlives a changed default."""
+        """The name with a digest of all parameters, so that a changed default is another key."""
         digest = hashlib.blake2s(repr(self.metric).encode(), digest_size=4).hexdigest()
         return f"{self.name}#{digest}"
 
@@ -53,7 +53,7 @@ class Candidate:
 
 
 def judgements(chosen: Sequence[Metric], ablations: Sequence[Judgement] = ()) -> list[Judgement]:
-    """The metrics as judgements, each once, and the ablations after them."""
+    """Return the metrics as judgements, each once, and the ablations after them."""
     plain = {metric.name: Judgement(metric.name, metric) for metric in chosen}
     return [*plain.values(), *ablations]
 

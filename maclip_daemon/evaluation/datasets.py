@@ -31,26 +31,26 @@ _CLIVE_TRAINING_IMAGES = 7  # the first rows were shown to train the viewers, an
 
 @dataclass(frozen=True)
 class Dataset:
-    """A database as its authors distribute it."""
+    """The layout of a database as its authors distribute it."""
 
     name: str
     title: str
     score_files: tuple[str, ...]
-    """Where the scores are, relative to the root; glob patterns. The first that exists is read."""
+    """Glob patterns of the score files, relative to the root. The first that matches is read."""
     image_folders: tuple[str, ...]
-    """Where the images are, relative to the root; glob patterns, all that exist are searched."""
+    """Glob patterns of the folders of images, relative to the root. All that exist are searched."""
     read: Callable[[Sequence[Path]], list[Opinion]]
-    """The opinions of the score files that one pattern found."""
+    """Score files of one pattern → opinions."""
     subset_of: Callable[[str], str]
-    """The subset of an image, from its name; where opinions carry a subset of their own, that one counts."""
+    """Name of an image → its subset, for opinions without a subset of their own."""
     lower_is_better: bool = False
-    """Whether a file of scores for this dataset (`--mos`) holds DMOS, which `from_file` turns around."""
+    """True when a file of scores for it (`--mos`) holds DMOS; `from_file` then negates them."""
 
 
 def load(name: str, root: Path) -> list[RatedImage]:
-    """The rated images of the dataset `name` in `root`, its unpacked folder (or its folder of images).
+    """Return the rated images of the dataset `name` in `root`, its unpacked folder or its folder of images.
 
-    Raises `UsageError` when the name is not known, or the folder is not laid out as published.
+    Raises `UsageError` when the name is unknown, or the folder is not laid out as published.
     """
     dataset = find(name)
     for candidate in (root, root.parent):
@@ -61,17 +61,17 @@ def load(name: str, root: Path) -> list[RatedImage]:
                 return locate(dataset.read(found), folders, found[0], dataset.subset_of)
     raise UsageError(
         f"{root} is not a folder of {dataset.title}: it has no {' and no '.join(dataset.score_files)}. "
-        "Give the folder into which the dataset was unpacked, or the scores with --mos."
+        "Name the folder into which the dataset was unpacked, or the file of scores with --mos."
     )
 
 
 def from_file(source: Path, root: Path, dataset: Dataset | None = None) -> list[RatedImage]:
-    """The rated images that the CSV or JSON file `source` lists; the images are under `root`.
+    """Return the rated images that the CSV or JSON file `source` lists; the images are under `root`.
 
-    `dataset`: gives the folders, subsets and direction where the file does not.
+    `dataset`: supplies the folders, subsets and direction that the file lacks. Raises `UsageError`.
     """
     if not root.is_dir():
-        raise UsageError(f"{root} is not a folder. Give the folder that holds the rated images.")
+        raise UsageError(f"{root} is not a folder. Name the folder of the rated images.")
     if dataset is None:
         return locate(opinions.read(source), [root], source)
     rows = opinions.read(source, (*opinions.MOS_COLUMNS, "dmos"))
@@ -81,13 +81,13 @@ def from_file(source: Path, root: Path, dataset: Dataset | None = None) -> list[
 
 
 def find(name: str) -> Dataset:
-    """The dataset of this name; hyphens and case do not matter. Raises `UsageError` that lists the names."""
+    """Return the dataset of this name; hyphens and case do not matter. Raises `UsageError` with all names."""
     wanted = _plain(name)
     for dataset in DATASETS:
         if _plain(dataset.name) == wanted:
             return dataset
     names = ", ".join(dataset.name for dataset in DATASETS)
-    raise UsageError(f"There is no dataset {name!r}. Choose {names}, or give the scores with --mos.")
+    raise UsageError(f"There is no dataset {name!r}. Choose {names}, or name a file of scores with --mos.")
 
 
 def _image_folders(dataset: Dataset, root: Path) -> list[Path]:
@@ -104,7 +104,7 @@ def _no_subset(_name: str) -> str:
 
 
 def _distortion(position: int) -> Callable[[str], str]:
-    """The number between underscores at this position of a name: the kind of distortion."""
+    """Return a function: name → kind of distortion, the number at this position between underscores."""
 
     def subset_of(name: str) -> str:
         parts = Path(name).stem.split("_")
@@ -114,7 +114,7 @@ def _distortion(position: int) -> Callable[[str], str]:
 
 
 def _biq_source(name: str) -> str:
-    """`ss01` (an amateur's gallery), `ss02` (shot with deliberate faults) or `ss03` (Unsplash)."""
+    """Return `ss01` (an amateur's gallery), `ss02` (shot with deliberate faults) or `ss03` (Unsplash)."""
     return Path(name).name.partition("_")[0]
 
 
@@ -124,7 +124,7 @@ def _csiq_distortion(name: str) -> str:
 
 
 def _generator(name: str) -> str:
-    """AGIQA names images after the generator: `midjourney_normal_012.jpg`."""
+    """Return the generator, after which AGIQA names images: `midjourney_normal_012.jpg`."""
     return re.sub(r"_?\d+$", "", Path(name).stem)
 
 

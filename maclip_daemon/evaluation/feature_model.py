@@ -1,4 +1,4 @@
-"""Feature model: the image tower of one model, fed with the views of several photos at a time."""
+"""A model under evaluation: features of photos, and scores by several metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load_feature_model(
     device: torch.device,
     precision: Precision,
 ) -> FeatureModel:
-    """Load a model once for all judgements. Raises `ModelUnavailable` when it cannot serve one of them."""
+    """Return a model loaded once for all judgements. Raises `ModelUnavailable` when it cannot serve one."""
     metrics = [judgement.metric for judgement in judgements if judgement.metric is not None]
     pairs = tuple(dict.fromkeys(pair for metric in metrics for pair in metric.pairs))
     every_prompt = Metric("evaluation", "crops", "similarity", pairs)
@@ -41,10 +41,10 @@ def load_feature_model(
 
 
 class FeatureModel:
-    """A model under evaluation: one encoder for all metrics, and the features of all their prompts."""
+    """One encoder for all metrics, with the features of all their prompts."""
 
     def __init__(self, identity: str, loaded: LoadedModel, pairs: tuple[PromptPair, ...]) -> None:
-        """`pairs`: those that `loaded.prompts` holds, in its order."""
+        """`pairs`: the prompt pairs of `loaded.prompts`, in its order."""
         self.identity = identity
         self._extractor = FeatureExtractor(loaded.encoder, BatchSize(_VIEWS_AT_ONCE))
         self._logit_scale = loaded.logit_scale

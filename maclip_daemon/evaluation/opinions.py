@@ -1,4 +1,4 @@
-"""Human opinions as they stand in a file: a table (CSV) or the authors' JSON."""
+"""Human opinions as read from a file: a table (CSV) or the authors' JSON."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ EXAMPLES_SHOWN = 3  # bad rows named one by one in an error
 
 @dataclass(frozen=True)
 class Opinion:
-    """One row of a file of opinions, as it stands there."""
+    """One row of a file of opinions."""
 
     image: str
     """The name of the image, or its path relative to the folder of images."""
     mos: float
     place: str
-    """Where it was read, for messages: `line 7` or `entry 7`."""
+    """Its position in the file, for messages: `line 7` or `entry 7`."""
     subset: str = ""
 
 
 def read(source: Path, mos_columns: Sequence[str] = MOS_COLUMNS) -> list[Opinion]:
-    """The opinions of a CSV or JSON file.
+    """Return the opinions of a CSV or JSON file.
 
     CSV: a header with an image and a MOS column (`image,mos`; the usual variants are known), separated by
-    commas, semicolons or tabs. JSON: a list of objects with `img_path` and `gt_score`, bare or under `files`
-    or `data`, or an object that maps names to scores. `mos_columns`: names of the column of scores.
+    commas, semicolons or tabs. JSON: a list of objects with `img_path` and `gt_score`, bare or under `files`,
+    `data` or `images`, or an object that maps names to scores. `mos_columns`: names of the column of scores.
     Raises `UsageError` that names the file, the line and what to do.
     """
     try:
@@ -64,9 +64,9 @@ def read(source: Path, mos_columns: Sequence[str] = MOS_COLUMNS) -> list[Opinion
 def opinions_from_rows(
     rows: Iterable[tuple[str, str, str, str]], source: Path, *, first_place: str = "line"
 ) -> list[Opinion]:
-    """Opinions of (image, score, subset, place number) as text.
+    """Return opinions from rows of text: image, score, subset, number of the line.
 
-    Raises `UsageError` that names every score that is not a finite number.
+    Raises `UsageError` that names the first scores that are not finite numbers.
     """
     opinions, bad = [], []
     for image, score, subset, number in rows:
@@ -83,14 +83,16 @@ def opinions_from_rows(
         )
         more = f" and {len(bad) - EXAMPLES_SHOWN} more" if len(bad) > EXAMPLES_SHOWN else ""
         raise UsageError(
-            f"{source} has text where a score must stand ({shown}{more}). "
-            "Scores are plain numbers such as 3.7."
+            f"{source} has scores that are not numbers ({shown}{more}). Write plain numbers such as 3.7."
         )
     return opinions
 
 
 def column(header: Sequence[str], known: Sequence[str]) -> int | None:
-    """The position of the first known column name in a header; case, blanks and hyphens do not matter."""
+    """Return the position of the first known column name in a header; None when it has none.
+
+    Case, blanks and hyphens do not matter.
+    """
     names = [name.strip().strip('"').lower().replace(" ", "_").replace("-", "_") for name in header]
     return next((names.index(name) for name in known if name in names), None)
 
@@ -113,7 +115,7 @@ def _from_csv(text: str, source: Path, mos_columns: Sequence[str]) -> list[Opini
         if len(row) <= max(image, mos):
             raise UsageError(
                 f"{source}, line {reader.line_num}: {len(row)} columns where the header has {len(header)}. "
-                "Complete the line or take it out."
+                "Complete the line or remove it."
             )
         group = row[subset] if subset is not None and subset < len(row) else ""
         rows.append((row[image], row[mos], group, str(reader.line_num)))
@@ -128,7 +130,7 @@ def _wrong_columns(header: Sequence[str], source: Path, image_missing: bool) -> 
             "the dataset with --dataset, or rename the column to mos with higher as better."
         )
     if any(_number(name) is not None for name in header):
-        return f"{source}, line 1 holds a score where a header must stand. Put `image,mos` above it."
+        return f"{source}, line 1 is not a header: it holds a score. Put `image,mos` above it."
     return (
         f"{source}, line 1 has the columns {names}, but no {'image' if image_missing else 'mos'} column. "
         "Name the columns `image` and `mos`."

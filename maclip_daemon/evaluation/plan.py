@@ -1,4 +1,4 @@
-"""The plan of an evaluation: what is compared on which images, checked and then carried out."""
+"""An evaluation from beginning to end: check its plan, score, measure, report."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to evaluate, and how."""
+    """Images, candidates and conditions of an evaluation."""
 
     images: Sequence[RatedImage]
     metrics: Sequence[str] = ("maclip",)
     models: Sequence[str] = (AUTO,)
     protocols: Sequence[str] = (AUTO,)
-    """`auto` is the native protocol of each model."""
+    """`auto` is each model's own protocol."""
     with_ablations: bool = False
     resamples: int = 1000
     seed: int = 0
     device: str = AUTO
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     upright: bool = False
-    """Whether `decode` turns images by their EXIF orientation; scores of the other kind are not reused."""
+    """True when `decode` turns images by their EXIF orientation; only scores of the same kind are reused."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it."""
+    """The result of an evaluation."""
 
     summary: Summary
     circumstances: report.Circumstances
     page: Path | None
-    """The page of the report, if one was asked for."""
+    """The page of the report; None without one."""
     computed: int
-    """Scores that were computed now; the others came from the report folder."""
+    """Scores that this run computed; the others came from the report folder."""
 
 
 def carry_out(
@@ -64,10 +64,10 @@ def carry_out(
     folder: Path | None = None,
     on_progress: Callable[[int], None] = lambda _done: None,
 ) -> Outcome:
-    """Check everything that can be checked, then score, measure and report.
+    """Check the plan, then score, measure and report; return the result.
 
-    `folder`: where the report goes, and where an interrupted run goes on; None: no report.
-    Raises `UsageError`, `ModelUnavailable` and `EnvironmentUnfit` before the first image is scored.
+    `folder`: of the report; an interrupted run resumes there. None: no report. Raises `UsageError`,
+    `ModelUnavailable` and `EnvironmentUnfit` before the first image is scored.
     """
     chosen = judgements(
         [metrics.parse(name) for name in _names(plan)], ablations() if plan.with_ablations else ()
@@ -104,7 +104,7 @@ def carry_out(
 
 
 def _names(plan: Plan) -> list[str]:
-    """The metrics, each once; ablations are compared with `maclip`, so it is always among theirs."""
+    """Return the metrics, each once; with ablations also `maclip`, which they are compared with."""
     return list(dict.fromkeys([*(["maclip"] if plan.with_ablations else []), *plan.metrics]))
 
 
@@ -118,5 +118,5 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EnvironmentUnfit(
-            f"{folder} cannot be made: {error.strerror}. Choose another folder with --report."
+            f"{folder} cannot be created: {error.strerror}. Choose another folder with --report."
         ) from None

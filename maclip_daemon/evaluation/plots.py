@@ -1,4 +1,4 @@
-"""Plots: human opinion against score, the fitted curve and both distributions; one figure a candidate."""
+"""Plots: human opinion against score, the fitted curve and both distributions, a figure a candidate."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SUFFIXES = (".png", ".svg")
 
 
 def require_matplotlib() -> None:
-    """Raise `EnvironmentUnfit` when plots cannot be drawn, before any work is done."""
+    """Raise `EnvironmentUnfit` when matplotlib is missing."""
     if importlib.util.find_spec("matplotlib") is None:
         raise EnvironmentUnfit(
             "A report needs matplotlib. Install it with `pip install 'maclip-daemon[evaluation]'`, "
-            "or leave --report out: the table needs nothing more."
+            "or leave out --report: the table needs nothing more."
         )
 
 
@@ -43,7 +43,7 @@ def draw(
     agreement: Agreement,
     title: str,
 ) -> Figure:
-    """Draw one candidate; scores and opinions are finite, and in the same order as the subsets."""
+    """Return the figure of one candidate; finite scores and opinions [N], with their subsets in order."""
     from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure
 
@@ -81,7 +81,7 @@ def draw(
 
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Write the figure as PNG and as SVG; the two paths."""
+    """Write the figure as PNG and as SVG; return both paths."""
     png, svg = (stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
     figure.savefig(png, dpi=_DPI, metadata={"Software": None})
     figure.savefig(svg, dpi=_DPI, metadata={"Date": None})

@@ -1,7 +1,7 @@
-"""Rated images: the image file of every human opinion, found and checked before any work begins.
+"""Rated images: the image file of every human opinion, found and checked before any image is scored.
 
-A mean opinion score (MOS) is always kept so that higher is better; where a dataset publishes differential
-scores (DMOS, lower is better), its loader turns them around.
+Of a mean opinion score (MOS) more is always better; loaders negate the differential scores (DMOS, less is
+better) that some datasets publish.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from maclip_daemon.errors import UsageError
 from maclip_daemon.evaluation.opinions import EXAMPLES_SHOWN, Opinion
 from maclip_daemon.evaluation.statistics import MINIMUM_IMAGES
 
-_MOST_SUBSETS = 30  # more groups than this are no subsets but a naming scheme
+_MOST_SUBSETS = 30  # more groups than this are a naming scheme, no subsets
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RatedImage:
     mos: float
     """Higher is better, on the scale of its dataset."""
     subset: str = ""
-    """The part of the dataset that it belongs to; empty: none."""
+    """Its part of the dataset; empty: none."""
 
 
 def locate(
@@ -35,14 +35,11 @@ def locate(
     source: Path,
     subset_of: Callable[[str], str] | None = None,
 ) -> list[RatedImage]:
-    """Find the image of every opinion in one of the folders, and check the whole set.
+    """Return the image file of every opinion, from the first folder that has it.
 
-    An image is looked for under its path as given, then under its bare file name, whatever the case of its
-    letters; the first folder that has it wins.
-    `subset_of`: the subset of an image by its name; by default the subset column, else the folder,
-    else a prefix that ends in `_`.
-    Raises `UsageError` that names the images that are missing or listed twice, or says that there are too
-    few, or that all scores are equal.
+    An image is searched by its path as given, then by its bare file name in any case. `subset_of`: name of an
+    image → its subset; None: the subset column, else the folder, else a prefix that ends in `_`. Raises
+    `UsageError` for images that are missing, ambiguous, listed twice or too few, and for equal scores.
     """
     check(opinions, source)
     names = _FileNames(folders)
@@ -52,7 +49,7 @@ def locate(
         where = " or ".join(str(folder) for folder in folders)
         raise UsageError(
             f"{source}: {_counted(missing, 'image is', 'images are')} not in {where}: {_examples(missing)}. "
-            "Give the folder that the names are relative to, or take the lines out."
+            "Name the folder that the names are relative to, or remove the lines."
         )
     ambiguous = [opinion for opinion, paths in found if len(paths) > 1]
     if ambiguous:
@@ -69,7 +66,7 @@ def locate(
 
 
 def sample(images: Sequence[RatedImage], limit: int, seed: int) -> list[RatedImage]:
-    """`limit` of the images, drawn with the seed and left in their order; all when there are fewer."""
+    """Return `limit` of the images, drawn with the seed, in their order; all when there are fewer."""
     if limit >= len(images):
         return list(images)
     chosen = sorted(random.Random(seed).sample(range(len(images)), limit))
@@ -77,7 +74,7 @@ def sample(images: Sequence[RatedImage], limit: int, seed: int) -> list[RatedIma
 
 
 def check(opinions: Sequence[Opinion], source: Path) -> None:
-    """Raise `UsageError` when the opinions cannot be used, whatever the images are."""
+    """Raise `UsageError` when the opinions are too few, equal, or name an image twice."""
     _refuse_repeats([(_key(opinion.image), opinion) for opinion in opinions], source)
     if len(opinions) < MINIMUM_IMAGES:
         raise UsageError(
@@ -109,14 +106,14 @@ def _key(image: str) -> str:
 
 
 class _FileNames:
-    """The files of some folders; they are listed only when a plain path does not lead to its image."""
+    """Finds files by name in some folders; lists the folders only when a path leads to no file."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = folders
         self._by_name: list[dict[str, list[Path]]] | None = None
 
     def paths_of(self, image: str) -> list[Path]:
-        """The files that this name can mean: usually one."""
+        """Return the files that a name can mean: usually one."""
         relative = PurePosixPath(image.replace("\\", "/"))
         for folder in self._folders:
             for candidate in (folder / relative, folder / relative.name):

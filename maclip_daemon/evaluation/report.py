@@ -16,18 +16,18 @@ import numpy as np
 from maclip_daemon.evaluation import plots
 from maclip_daemon.evaluation.report_page import Disagreement, Section, page
 from maclip_daemon.evaluation.runner import ScoreTable
-from maclip_daemon.evaluation.summary import WHOLE, Row, Summary, as_json
+from maclip_daemon.evaluation.summary import WHOLE, AgreementRow, Summary, as_json
 
 SCORES_FILE = "scores.csv"
 SUMMARY_FILE = "summary.json"
 PAGE_FILE = "report.html"
 CACHE_FILE = "scores.jsonl"
-_DISAGREEMENTS_SHOWN = 10  # images whose score is farthest from opinion, for a look at what goes wrong
+_DISAGREEMENTS_SHOWN = 10  # images whose score is farthest from opinion: they show what goes wrong
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What the report says about how it was made."""
+    """How a report was made, for its page and its summary."""
 
     title: str
     source: str
@@ -37,12 +37,12 @@ class Circumstances:
     device: str
     precision: str
     upright: bool
-    """Whether EXIF rotation was applied."""
+    """True when images were turned by their EXIF orientation."""
     resamples: int
     seed: int
 
     def as_text(self) -> dict[str, str]:
-        """Labels and values, for the page and the JSON."""
+        """Return labels and values, for the page and the JSON."""
         return {
             "opinions": self.source,
             "made": self.when.isoformat(timespec="seconds"),
@@ -54,9 +54,9 @@ class Circumstances:
 
 
 def write(folder: Path, scores: ScoreTable, summary: Summary, circumstances: Circumstances) -> Path:
-    """Write the report into a folder that exists; the path of its page, which needs no other file.
+    """Write the report into a folder that exists; return the path of its page, which needs no other file.
 
-    Plots of an earlier report in this folder go when the new one does not name them.
+    Plots of an earlier report in this folder are removed, unless they are written again.
     """
     rows = [row for row in summary.rows if row.subset == WHOLE]
     drawn = {_file_name(row.candidate.label) for row in rows if row.agreement.fit is not None}
@@ -74,7 +74,7 @@ def write(folder: Path, scores: ScoreTable, summary: Summary, circumstances: Cir
 
 
 def _write_scores(path: Path, scores: ScoreTable) -> None:
-    """One line an image: path, subset, MOS, and a column for each candidate; empty where it failed."""
+    """Write a line for each image: path, subset, MOS, and each candidate's score, empty where it failed."""
     columns = [" | ".join(candidate.label) for candidate in scores.by_candidate]
     values = list(scores.by_candidate.values())
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
@@ -86,7 +86,7 @@ def _write_scores(path: Path, scores: ScoreTable) -> None:
             writer.writerow([image.path, image.subset, f"{image.mos:.9g}", *shown])
 
 
-def _section(folder: Path, scores: ScoreTable, row: Row) -> Section:
+def _section(folder: Path, scores: ScoreTable, row: AgreementRow) -> Section:
     values = scores.by_candidate[row.candidate]
     finite = np.isfinite(values)
     opinions = np.array([image.mos for image in scores.images])
@@ -104,7 +104,7 @@ def _section(folder: Path, scores: ScoreTable, row: Row) -> Section:
     return Section(title, png.read_bytes(), _disagreements(scores, row))
 
 
-def _disagreements(scores: ScoreTable, row: Row) -> tuple[Disagreement, ...]:
+def _disagreements(scores: ScoreTable, row: AgreementRow) -> tuple[Disagreement, ...]:
     values, fit = scores.by_candidate[row.candidate], row.agreement.fit
     assert fit is not None
     opinions = np.array([image.mos for image in scores.images])
@@ -121,7 +121,7 @@ def _disagreements(scores: ScoreTable, row: Row) -> tuple[Disagreement, ...]:
 
 
 def _plots_of_earlier_report(folder: Path) -> set[str]:
-    """The names, without suffix, of the plots that the summary in this folder stands for."""
+    """Return the names, without suffix, of the plots that belong to the summary in this folder."""
     try:
         earlier = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8", errors="surrogateescape"))
         return {
@@ -130,7 +130,7 @@ def _plots_of_earlier_report(folder: Path) -> set[str]:
             if row["subset"] == WHOLE
         }
     except (OSError, ValueError, LookupError, TypeError):
-        return set()  # there is none, or it is not ours
+        return set()  # there is none, or another program wrote it
 
 
 def _remove_plots(folder: Path, names: Iterable[str]) -> None:
@@ -140,5 +140,5 @@ def _remove_plots(folder: Path, names: Iterable[str]) -> None:
 
 
 def _file_name(label: tuple[str, str, str]) -> str:
-    """A plot's name without suffix, from metric, model and protocol."""
+    """Return a plot's name without suffix, from metric, model and protocol."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(label)).strip("-")

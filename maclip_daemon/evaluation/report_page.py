@@ -1,4 +1,4 @@
-"""The report page: one HTML file with its style and pictures inside, which needs no network and no script."""
+"""The report page: one HTML file with its style and pictures inside; no network, no script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 from maclip_daemon.evaluation.statistics import Agreement, Interval
-from maclip_daemon.evaluation.summary import WHOLE, AblationRow, Row, Summary, warnings
+from maclip_daemon.evaluation.summary import WHOLE, AblationRow, AgreementRow, Summary, warnings
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2127; --soft: #5d6672; --line: #d9dde3; --paper: #fff;
@@ -39,13 +39,13 @@ details { margin: .5rem 0 1rem; } summary { cursor: pointer; color: var(--soft);
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An image whose score is far from what people said."""
+    """An image whose score is far from human opinion."""
 
     name: str
     opinion: float
     score: float
     expected: float
-    """The opinion that the fitted curve expects for the score."""
+    """Opinion predicted from the score by the fitted curve."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Section:
 
     title: str
     plot: bytes | None
-    """PNG; None when there was nothing to plot."""
+    """PNG; None for constant scores."""
     disagreements: tuple[Disagreement, ...]
 
 
 def page(title: str, facts: Mapping[str, str], summary: Summary, sections: Sequence[Section]) -> str:
-    """The whole page."""
+    """Return the page as HTML. `facts`: labels and values for its head."""
     whole = [row for row in summary.rows if row.subset == WHOLE]
     parts = [row for row in summary.rows if row.subset != WHOLE]
     facts = {"images": f"{summary.images} ({len(summary.failures)} failed)", **facts}
@@ -93,7 +93,7 @@ images; the fitted curve is held. For an ablation the interval belongs to the di
 on the same resamples: one that holds 0 is no more than chance.</p>"""
 
 
-def _agreement_table(rows: Sequence[Row], *, with_subset: bool) -> str:
+def _agreement_table(rows: Sequence[AgreementRow], *, with_subset: bool) -> str:
     heads = ["metric", "model", "protocol", *(["subset"] if with_subset else [])]
     best = {
         max((row for row in rows if row.subset == subset), key=_rank).candidate
@@ -147,7 +147,7 @@ def _figures(agreement: Agreement) -> str:
     )
 
 
-def _rank(row: Row) -> float:
+def _rank(row: AgreementRow) -> float:
     return -math.inf if math.isnan(row.agreement.srcc) else row.agreement.srcc
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from maclip_daemon.evaluation.feature_model import FeatureModel
 
 Decode = Callable[[Path, Protocol], Pixels]
-"""An image file, decoded at the size of a protocol."""
+"""Path and protocol → pixels at the protocol's size."""
 
 _PHOTOS_AT_ONCE = 8  # share encoder batches; twice as many are in memory, 72 MB each at 24 megapixels
 _DECODING_THREADS = 4  # ahead of the encoder by one round
@@ -42,11 +42,11 @@ class FailedImage:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """The outcome of a run."""
+    """The scores of a run: a column for each candidate."""
 
     images: tuple[RatedImage, ...]
     by_candidate: Mapping[Candidate, npt.NDArray[np.float64]]
-    """A score for each image, in their order; NaN where it failed."""
+    """Scores [N] in the order of the images; NaN where one failed."""
     failures: tuple[FailedImage, ...]
     computed: int
     """Scores that this run computed; the others came from the cache."""
@@ -74,7 +74,7 @@ def run(
     cache: ScoreCache,
     on_progress: Callable[[int], None] = lambda _done: None,
 ) -> ScoreTable:
-    """Score every image with every candidate.
+    """Return the score of every image with every candidate.
 
     `models`: by identity, all that the candidates name. `decode` raises a `MaclipError` for an image that
     cannot be decoded, which is then listed and left out; `EnvironmentUnfit` and `NoSpace` end the run.
@@ -146,7 +146,7 @@ def _decode(task: _Task, decode: Decode) -> _Decoded | FailedImage:
 def _score_round(
     decoded: Sequence[_Decoded], model: FeatureModel, cache: ScoreCache, failures: dict[Path, str]
 ) -> int:
-    """Score the photos of a round with all that is missing of one model; the number of new scores."""
+    """Compute one model's missing scores for the photos of a round; return how many."""
     kinds = {
         (candidate.protocol, candidate.judgement.views)
         for photo in decoded

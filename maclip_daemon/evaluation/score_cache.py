@@ -1,6 +1,6 @@
-"""Score cache: every score that an evaluation has computed, in a file that survives interruption.
+"""Score cache: all computed scores of an evaluation, in a file that survives interruption.
 
-One JSON object a line: a photo's scores on one model under one protocol. A line is written whole and
+Each line is a JSON object: a photo's scores on one model under one protocol. A line is written at once and
 flushed; a line that was cut off is ignored, and its photo is scored again.
 """
 
@@ -19,7 +19,7 @@ from maclip_daemon.errors import EnvironmentUnfit
 
 @dataclass(frozen=True)
 class ImageVersion:
-    """An image file as it is now; a changed file is another version."""
+    """The signature of an image file; a changed file is another version."""
 
     path: str
     size: int
@@ -30,7 +30,7 @@ class ImageVersion:
 
 @dataclass(frozen=True)
 class ScoreKey:
-    """What a score belongs to."""
+    """Image, metric, model and protocol of a score."""
 
     image: ImageVersion
     metric: str
@@ -40,16 +40,16 @@ class ScoreKey:
 
 
 def version_of(path: Path) -> ImageVersion:
-    """The version of an image file. Raises `OSError` when it is gone."""
+    """Return the version of an image file. Raises `OSError` when it is gone."""
     status = path.stat()
     return ImageVersion(os.fspath(path.absolute()), status.st_size, status.st_mtime_ns)
 
 
 class ScoreCache:
-    """The scores of one report folder; a context manager that holds its file open for appending.
+    """The scores of one report folder; a context manager that keeps its file open for appending.
 
-    Without a file the scores are kept in memory only. `conditions` says under which conditions the scores
-    are computed (precision, EXIF rotation); scores of other conditions stay in the file but do not count.
+    Without a file the scores are kept in memory only. `conditions`: precision and EXIF rotation; scores of
+    other conditions stay in the file but are not used.
     """
 
     def __init__(self, file: Path | None = None, conditions: str = "") -> None:
@@ -79,11 +79,11 @@ class ScoreCache:
             self._stream.close()
 
     def get(self, key: ScoreKey) -> float | None:
-        """The score, or None when it has not been computed."""
+        """Return the score, or None when it is not computed."""
         return self._scores.get(key)
 
     def add(self, image: ImageVersion, model: str, protocol: str, scores: Mapping[str, float]) -> None:
-        """Remember the scores of one image, by metric key, and write them to the file."""
+        """Store the scores of one image, by metric key, and write them to the file."""
         for metric, score in scores.items():
             self._scores[ScoreKey(image, metric, model, protocol)] = score
         if self._stream is None:
@@ -109,13 +109,13 @@ def _read(file: Path, conditions: str) -> Iterable[tuple[ScoreKey, float]]:
             try:
                 entry: dict[str, Any] = json.loads(line)
                 image = ImageVersion(entry["image"], int(entry["size"]), int(entry["mtime_ns"]))
-                place = (str(entry["model"]), str(entry["protocol"]))
-                alike = entry["conditions"] == conditions
+                scored_by = (str(entry["model"]), str(entry["protocol"]))
+                same_conditions = entry["conditions"] == conditions
                 found = [(str(metric), float(score)) for metric, score in entry["scores"].items()]
             except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # cut off when the program was ended, or not ours: it is scored again
-            for metric, score in found if alike else ():
-                yield ScoreKey(image, metric, *place), score
+                continue  # cut off when the program was killed, or foreign: scored again
+            for metric, score in found if same_conditions else ():
+                yield ScoreKey(image, metric, *scored_by), score
 
 
 def _is_cut_off(file: Path) -> bool:

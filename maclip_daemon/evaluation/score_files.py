@@ -1,4 +1,4 @@
-"""Score files: the kinds of files in which the authors of IQA datasets publish their opinions."""
+"""Score files: the formats in which authors of IQA datasets publish opinions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CSIQ_FILE_NAMES = {"noise": "AWGN", "blur": "BLUR", "jpeg": "JPEG", "jpeg 2000"
 
 
 def read_table(file: Path, mos_columns: Sequence[str] = MOS_COLUMNS) -> list[Opinion]:
-    """A table with a header: CSV, or the first sheet of an Excel workbook."""
+    """Return the opinions of a table with a header: CSV, or the first sheet of an Excel workbook."""
     if file.suffix.lower() != ".xlsx":
         return read(file, mos_columns)
     rows = _sheet(file, None)
@@ -37,13 +37,15 @@ def read_table(file: Path, mos_columns: Sequence[str] = MOS_COLUMNS) -> list[Opi
                 ),
                 file,
             )
-    raise UsageError(f"{file} has no row with an image and a MOS column. Is it the file that was published?")
+    raise UsageError(
+        f"{file} has no row with an image and a MOS column. Check that it is the published file."
+    )
 
 
 def read_pairs(files: Iterable[Path], *, score_first: bool = False) -> list[Opinion]:
-    """Lines of a name and a score without a header, parted by a comma or blanks.
+    """Return the opinions of lines without a header: name and score, separated by a comma or blanks.
 
-    `score_first`: the score stands before the name, as in TID2013.
+    `score_first`: the score comes before the name, as in TID2013.
     """
     opinions: list[Opinion] = []
     for file in files:
@@ -61,7 +63,7 @@ def read_pairs(files: Iterable[Path], *, score_first: bool = False) -> list[Opin
 
 
 def read_matlab(names: Path, scores: Path) -> list[Opinion]:
-    """A vector of names and one of scores, each the only variable of its MATLAB file."""
+    """Return the opinions of two MATLAB files, one with a vector of names, one with a vector of scores."""
     images = [str(value[0]) for value in _matlab_vector(names)]
     values = [str(value) for value in _matlab_vector(scores)]
     if len(images) != len(values):
@@ -74,7 +76,7 @@ def read_matlab(names: Path, scores: Path) -> list[Opinion]:
 
 
 def read_csiq_workbook(file: Path) -> list[Opinion]:
-    """CSIQ's workbook, whose rows hold a reference, a kind of distortion and a level in place of a name."""
+    """Return the opinions of CSIQ's workbook: reference, distortion and level make up each file name."""
     rows = _sheet(file, _CSIQ_SHEET)
     wanted = ("image", "dst_type", "dst_lev", "dmos")
     for number, header in enumerate(rows, 1):
@@ -116,7 +118,7 @@ def _matlab_vector(file: Path) -> list[Any]:
 
 
 def _sheet(file: Path, name: str | None) -> list[list[str]]:
-    """The cells of a sheet as text; whole numbers without a decimal point."""
+    """Return the cells of a sheet as text; whole numbers without a decimal point."""
     try:
         openpyxl = importlib.import_module("openpyxl")
     except ImportError:

@@ -32,12 +32,12 @@ class LogisticFit:
     parameters: tuple[float, float, float, float, float]
     """β₁ … β₅ of β₁·(1/2 − 1/(1 + exp(β₂·(x − β₃)))) + β₄·x + β₅; β₁ is 0 after a failed fit."""
     converged: bool
-    """False: the curve could not be fitted, and the straight line of least squares stands in for it."""
+    """False: the fit failed, and the curve is the straight line of least squares."""
     monotonic: bool
-    """Whether the curve only rises, or only falls, over the scores that it was fitted to."""
+    """True when the curve only rises, or only falls, over the fitted scores."""
 
     def predict(self, scores: Vector) -> Vector:
-        """Human opinion that the curve expects for these scores."""
+        """Return the opinions that the curve predicts for scores [N]."""
         return five_parameter_logistic(scores, *self.parameters)
 
 
@@ -71,17 +71,17 @@ class Agreement:
 
 
 def five_parameter_logistic(x: Vector, b1: float, b2: float, b3: float, b4: float, b5: float) -> Vector:
-    """Sheikh et al. 2006, equation (9): β₁·logistic(β₂, x − β₃) + β₄·x + β₅."""
+    """Return β₁·logistic(β₂, x − β₃) + β₄·x + β₅ (Sheikh et al. 2006, equation 9)."""
     curve: Vector = b1 * (scipy.special.expit(b2 * (x - b3)) - 0.5) + b4 * x + b5
     return curve
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a candidate that overflows loses by its residual
 def fit_logistic(scores: Vector, opinions: Vector) -> LogisticFit:
-    """Fit the five-parameter logistic by least squares, from several starting points.
+    """Return the five-parameter logistic fitted by least squares, from several starting points.
 
-    Scores, which must not be constant, are standardised first: in the narrow band of raw IQA scores a slope
-    has no sensible scale. Of the starts that converge, the one with the smallest residual counts.
+    Scores must not be constant. They are standardised first: in the narrow band of raw IQA scores a slope has
+    no sensible scale. Of the fits that converge, the one with the smallest residual counts.
     """
     centre, spread = float(np.mean(scores)), float(np.std(scores))
     standard = (scores - centre) / spread
@@ -103,11 +103,11 @@ def fit_logistic(scores: Vector, opinions: Vector) -> LogisticFit:
 
 
 def agreement(scores: Vector, opinions: Vector, *, resamples: int = 0, seed: int = 0) -> Agreement:
-    """Measure scores (N,) against opinions (N,), both finite.
+    """Return the agreement of scores [N] with opinions [N], both finite.
 
-    `resamples`: bootstrap resamples for the 95 % percentile intervals; 0: no intervals. The images are drawn
-    with replacement. The logistic is fitted once, to all images, and held: its five parameters are part of
-    the scale, and a curve fitted anew to every resample would fail on some.
+    `resamples`: bootstrap resamples of the images, for the 95 % percentile intervals; 0: no intervals. The
+    logistic is fitted once, to all images: its five parameters are part of the scale, and a curve fitted to
+    each resample would fail on some.
     """
     count = len(scores)
     if count < 2 or np.ptp(scores) == 0 or np.ptp(opinions) == 0:
@@ -126,14 +126,14 @@ def agreement(scores: Vector, opinions: Vector, *, resamples: int = 0, seed: int
 
 
 def srcc(scores: Vector, opinions: Vector) -> float:
-    """Spearman's rank correlation; NaN when either side is constant."""
+    """Return Spearman's rank correlation; NaN when either side is constant."""
     if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(opinions) == 0:
         return math.nan
     return float(scipy.stats.spearmanr(scores, opinions).statistic)
 
 
 def srcc_resamples(scores: Vector, opinions: Vector, *, resamples: int, seed: int) -> Vector:
-    """SRCC of every bootstrap resample, (resamples,); NaN where a resample is constant.
+    """Return the SRCC of every bootstrap resample, [resamples]; NaN where one is constant.
 
     The same `seed`, `resamples` and number of images draw the same images: two columns make pairs.
     """
@@ -146,7 +146,7 @@ def srcc_resamples(scores: Vector, opinions: Vector, *, resamples: int, seed: in
 
 
 def interval(values: Vector, confidence: float = CONFIDENCE) -> Interval | None:
-    """The percentile interval of bootstrap values; None when hardly any of them is defined."""
+    """Return the percentile interval of bootstrap values; None when fewer than half are defined."""
     defined = values[np.isfinite(values)]
     if len(defined) < max(2, len(values) // 2):
         return None
@@ -167,7 +167,7 @@ def _measure(scores: Vector, fitted: Vector, opinions: Vector) -> tuple[float, f
 def _measure_resamples(
     scores: Vector, fitted: Vector, opinions: Vector, indices: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float64]:
-    """SRCC, KRCC, PLCC and RMSE of each row of `indices`, (rows, 4)."""
+    """Return SRCC, KRCC, PLCC and RMSE of each row of `indices`, [rows, 4]."""
     fitted_rows, opinion_rows = fitted[indices], opinions[indices]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a constant resample is NaN, and left out
@@ -206,17 +206,17 @@ def _row_correlation(left: npt.NDArray[np.float64], right: npt.NDArray[np.float6
 def _starting_points(
     standard: Vector, opinions: Vector, line: tuple[float, float]
 ) -> list[tuple[float, float, float, float, float]]:
-    """A gentle sigmoid, steep ones up and down at either end and the middle, and a line with a slight bend.
+    """Return a gentle sigmoid, steep ones up and down at both ends and the middle, and a slightly bent line.
 
-    With one start, scores that hardly agree with opinion end in a local optimum; these found the best of
-    27 starts on all 13 candidates of a weak model on 3 679 images.
+    With one start, scores that hardly agree with opinion end in a local optimum. These starts found the best
+    of 27 on all 13 candidates of a weak model on 3 679 images.
     """
     height = float(np.ptp(opinions)) * (1.0 if line[1] >= 0 else -1.0)
     low, middle, high = (float(value) for value in np.percentile(standard, [10, 50, 90]))
     level = float(np.mean(opinions))
     return [
         (height, 1.0, middle, 0.0, level),
-        *((sign * height, 4.0, place, 0.0, level) for place in (middle, low, high) for sign in (1, -1)),
+        *((sign * height, 4.0, position, 0.0, level) for position in (middle, low, high) for sign in (1, -1)),
         (0.1 * height, 1.0, middle, line[1], line[0]),
     ]
 

@@ -16,11 +16,11 @@ from maclip_daemon.evaluation.runner import FailedImage, ScoreTable
 from maclip_daemon.evaluation.statistics import MINIMUM_IMAGES, Agreement, Interval
 
 WHOLE = "all"
-_ROWS_NAMED = 4  # in a sentence; with many subsets nobody reads on
+_ROWS_NAMED = 4  # in a sentence, so that it stays readable with many subsets
 
 
 @dataclass(frozen=True)
-class Row:
+class AgreementRow:
     """One candidate on one part of the images."""
 
     candidate: Candidate
@@ -38,25 +38,25 @@ class AblationRow:
     srcc_difference: float
     """SRCC of the ablation minus that of MA-CLIP."""
     difference_interval: Interval | None
-    """Of the difference, from a paired bootstrap; one that excludes 0 is more than chance."""
+    """Interval of the difference, from a paired bootstrap; one that excludes 0 is more than chance."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that an evaluation found."""
+    """All figures of an evaluation."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[AgreementRow, ...]
     ablations: tuple[AblationRow, ...]
     failures: tuple[FailedImage, ...]
     images: int
 
 
 def summarise(scores: ScoreTable, *, resamples: int, seed: int) -> Summary:
-    """Measure every candidate; subsets with fewer than ten scored images are left out."""
+    """Return every candidate's agreement; subsets with fewer than ten scored images are left out."""
     opinions = np.array([image.mos for image in scores.images])
     subsets = np.array([image.subset for image in scores.images])
     rows = [
-        Row(candidate, subset, _agreement(values[chosen], opinions[chosen], resamples, seed))
+        AgreementRow(candidate, subset, _agreement(values[chosen], opinions[chosen], resamples, seed))
         for candidate, values in scores.by_candidate.items()
         if not candidate.judgement.ablation
         for subset, chosen in _parts(subsets)
@@ -68,7 +68,7 @@ def summarise(scores: ScoreTable, *, resamples: int, seed: int) -> Summary:
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
-    """The summary as a plain object for JSON; undefined figures are null."""
+    """Return the summary as a plain object for JSON; undefined figures are null."""
     return {
         "images": summary.images,
         "failures": [{"image": str(failure.path), "reason": failure.reason} for failure in summary.failures],
@@ -87,8 +87,8 @@ def as_json(summary: Summary) -> dict[str, Any]:
     }
 
 
-def warnings(rows: Sequence[Row]) -> list[str]:
-    """Sentences about figures that must be read with care, each with the rows that it is about."""
+def warnings(rows: Sequence[AgreementRow]) -> list[str]:
+    """Return sentences about figures to be read with care, each with its rows."""
     found: dict[str, list[str]] = {}
     for row in rows:
         fit = row.agreement.fit

@@ -138,8 +138,8 @@ class Decoder:
         except errors.ChildDied as error:
             spools.discard(spooled)
             raise errors.ChildDied(
-                f"{printable_utf8(path)}: {error}. It is damaged and crashes its reader, or it needs more "
-                f"than {self._settings.memory_mb} MiB of memory. If it opens elsewhere, raise decoding.memory_mb."
+                f"{printable_utf8(path)}: {error}. It is damaged and crashes its reader, or needs more than "
+                f"{self._settings.memory_mb} MiB of memory. If it opens elsewhere, raise decoding.memory_mb."
             ) from None
         except errors.NoSpace:
             spools.discard(spooled)

@@ -13,13 +13,13 @@ from typing import TypeVar
 
 import torch
 
-Batch = TypeVar("Batch")
-Result = TypeVar("Result")
+_Batch = TypeVar("_Batch")
+_Result = TypeVar("_Result")
 
 
 def compute(
-    work: Callable[[Batch], Result], batches: Iterable[Batch], most: int, device: torch.device
-) -> Iterator[Result]:
+    work: Callable[[_Batch], _Result], batches: Iterable[_Batch], most: int, device: torch.device
+) -> Iterator[_Result]:
     """Yield results in the order of their batches; draw no more batches than are computed at a time.
 
     On a processor up to `most` batches are computed at a time, at most one a thread
@@ -35,7 +35,7 @@ def compute(
         with ThreadPoolExecutor(
             at_once, "encoder", initializer=torch.set_num_threads, initargs=(threads // at_once,)
         ) as pool:
-            running: deque[Future[Result]] = deque()
+            running: deque[Future[_Result]] = deque()
             for batch in batches:
                 running.append(pool.submit(work, batch))
                 if len(running) == at_once:

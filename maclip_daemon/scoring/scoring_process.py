@@ -1,7 +1,7 @@
 """The scoring process: owns torch and the device; `scorer_client` starts it, and a closed pipe ends it.
 
-A request is `{"photos": [{"width", "height", "path" or nothing}, …]}` with the pixels of the photos without a path
-as payload, one after the other. The reply is `{"scores": [score or {"error": …}, …]}`.
+A request is `{"photos": [{"width", "height", "path" or nothing}, …]}` with the pixels of the photos without a
+path as payload, one after the other. The reply is `{"scores": [score or {"error": …}, …]}`.
 """
 
 from __future__ import annotations

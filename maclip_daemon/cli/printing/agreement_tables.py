@@ -12,7 +12,7 @@ from maclip_daemon.files.paths import printable
 if TYPE_CHECKING:
     from maclip_daemon.evaluation.plan import Outcome
     from maclip_daemon.evaluation.statistics import Interval
-    from maclip_daemon.evaluation.summary import AblationRow, Row
+    from maclip_daemon.evaluation.summary import AblationRow, AgreementRow
 
 _MOST_SUBSET_ROWS = 24  # more would bury the figures that count; the report has them all
 _PLACE = {"model": "left", "protocol": "left"}
@@ -45,7 +45,7 @@ def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
         output.say(f"The report is {printable(str(outcome.page))}", error=True)
 
 
-def _print_agreement(rows: Sequence[Row]) -> None:
+def _print_agreement(rows: Sequence[AgreementRow]) -> None:
     output.print_table(
         "Agreement with human opinion",
         {"metric": "left", **_PLACE, "subset": "left", **_FIGURES},

@@ -53,7 +53,7 @@ def test_the_authors_json_is_read_in_each_of_its_shapes(tmp_path: Path, content:
     ("text", "said"),
     [
         ("", "is empty"),
-        ("a.jpg,0.5\nb.jpg,0.6\n", "line 1 holds a score where a header must stand"),
+        ("a.jpg,0.5\nb.jpg,0.6\n", "line 1 is not a header: it holds a score"),
         (
             "photo,quality_of_it\na.jpg,1\n",
             "line 1 has the columns photo, quality_of_it, but no image column",
