@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from maclip_daemon.iqa.photo_score import PhotoScore as Score
     from maclip_daemon.scorer import Scorer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Score", "Scorer", "__version__"]
 
 _PUBLIC = {

@@ -1,8 +1,9 @@
 """TorchScript archives read as data: tensors come out, no code runs.
 
-`torch.jit.load` would run a program (its `__setstate__` methods at once). An archive is a zip file:
-`data.pkl` describes the module's attributes, `data/N` are raw tensors. The unpickler here rebuilds
-tensors and fills inert attribute bags; it refuses every other name. The archive's `code/` is never opened.
+`torch.jit.load` runs a program (its `__setstate__` methods at once). An archive is a zip file: `data.pkl`
+describes the module's attributes, `data/N` are raw tensors. Here `data.pkl` goes through an unpickler that
+knows how to rebuild tensors and to fill inert attribute bags, and refuses every other name. The archive's
+`code/` is never opened.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _DTYPES = {
 
 
 class _Refused(pickle.UnpicklingError):
-    """The archive names something that is not part of a model's weights."""
+    """The archive asks for something that is not part of a model's weights; the text says what."""
 
 
 class _Attributes:
-    """A stand-in for any class of the archive: it holds a state and does nothing."""
+    """Stands for any class of the archive: holds what it is given, does nothing."""
 
     __slots__ = ("state",)
 
@@ -48,7 +49,7 @@ class _Attributes:
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file is a TorchScript archive, which carries code, and not a plain saved state dict."""
+    """Whether a file is a TorchScript archive, which carries code, and not a plain saved state dict."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -56,7 +57,7 @@ def is_archive(path: Path) -> bool:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of a TorchScript archive by their dotted names, without running its code.
+    """All tensors of a TorchScript archive by their dotted names, without running any of its code.
 
     Raises `ModelUnavailable` for an archive that is damaged or names anything but tensors.
     """
