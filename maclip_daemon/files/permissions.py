@@ -25,7 +25,7 @@ def require_private(path: Path) -> None:
     try:
         found = path.stat()
     except OSError:
-        return  # missing or out of reach: whoever opens it says so
+        return  # missing or out of reach: opening it raises the error
     if found.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
         raise EnvironmentUnfit(
             f"{path} belongs to another user ({_name(found.st_uid)}) and is not trusted. "

@@ -1,7 +1,7 @@
 """Files replaced so that a crash at any moment leaves the old one or the new one, whole.
 
 A temporary file in the same folder, flushed; then a rename over the old one, or a hard link for a new one,
-which fails when someone else made the file meanwhile; then the folder is flushed.
+which fails when the file exists meanwhile; then the folder is flushed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What tells one version of a file from another without reading it."""
+"""Signatures: changed and replaced files are recognised without reading them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class FileSignature(NamedTuple):
     """Size, modification time, inode and device of a file, in this order everywhere.
 
     The time of the inode's change (`st_ctime_ns`) is not part of it: a new hard link and new permissions
-    change it too. Who must notice a modification time that was set back compares it as well.
+    change it too. Compare it too where a modification time may be set back.
     """
 
     size: int

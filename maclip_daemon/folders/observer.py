@@ -66,10 +66,10 @@ class ObserverWatcher(watchdog_events.FileSystemEventHandler):
         folders = sum(1 for _ in folders_only(self._root, self._exclusion))
         if self.alive:
             return Coverage(folders, folders, None, (), "")
-        return Coverage(folders, 0, None, (self._root,), "The watcher has ended and is started again.")
+        return Coverage(folders, 0, None, (self._root,), "The watcher ended; the daemon starts it again.")
 
     def close(self) -> None:
-        """Stop listening; no event comes after it has returned."""
+        """Stop watching; no event comes after it returned."""
         self._closed = True
         self._observer.stop()
         self._observer.join(CLOSE_TIMEOUT_S)

@@ -30,10 +30,10 @@ class Watcher(Protocol):
 def watch(root: Root, exclusion: Exclusion, is_watched: Callable[[str], bool], on_event: OnEvent) -> Watcher:
     """Start to watch files whose names `is_watched` accepts.
 
-    `on_event` is called in the watcher's own thread; it may block for a while (the kernel keeps 16 384
-    events, then says OVERFLOW). An exception in it ends the watcher (`alive` is False).
+    `on_event` is called in the watcher's own thread; it may block for a while (the kernel queues 16 384
+    events, then OVERFLOW follows). An exception in it ends the watcher (`alive` is False).
 
-    Raises `EnvironmentUnfit` with the cure when the system allows no watcher at all.
+    Raises `EnvironmentUnfit` with the remedy when the system allows no watcher.
     """
     if sys.platform == "linux":
         from maclip_daemon.folders.inotify import InotifyWatcher

@@ -60,7 +60,7 @@ def kernel_watches() -> int:
 
 
 class Listener:
-    """A watcher with what it told, and the photos that its events lead to."""
+    """A watcher with its events, and the photos that they lead to."""
 
     def __init__(self, root: Path, exclusion: Exclusion | None = None) -> None:
         self.root = root
@@ -79,12 +79,12 @@ class Listener:
     def watches(self) -> int:
         return kernel_watches() - self.watches_before
 
-    def told(self, kind: EventKind, path: Path, destination: Path | None = None) -> bool:
+    def reported(self, kind: EventKind, path: Path, destination: Path | None = None) -> bool:
         wanted = FolderEvent(kind, str(path), str(destination) if destination else "")
         return wanted in self.events
 
     def found(self) -> set[str]:
-        """All photos that a consumer of the events knows by now, as in the daemon."""
+        """Return all photos that a consumer of the events has found, as the daemon does."""
         found = set()
         for event in list(self.events):
             if event.kind is EventKind.FILE_CHANGED:
@@ -96,9 +96,9 @@ class Listener:
         return {path for path in found if found_file(path)}
 
     def flush(self) -> None:
-        """Wait until the kernel has told all that happened so far."""
+        """Wait for the events of all changes so far."""
         marker = put(self.root / f"marker-{time.monotonic_ns()}.jpg")
-        until(lambda: self.told(EventKind.FILE_CHANGED, marker), "the marker")
+        until(lambda: self.reported(EventKind.FILE_CHANGED, marker), "the marker")
         marker.unlink()
 
 
@@ -119,7 +119,7 @@ def listener(root: Path) -> Iterator[Listener]:
 
 def test_a_new_photo_is_reported(listener: Listener, root: Path) -> None:
     photo = put(root / "a.jpg")
-    until(lambda: listener.told(EventKind.FILE_CHANGED, photo))
+    until(lambda: listener.reported(EventKind.FILE_CHANGED, photo))
     assert listener.watcher.alive
 
 
@@ -170,8 +170,8 @@ def test_a_copy_to_a_temporary_name_and_rename_is_one_new_photo(listener: Listen
     put(root / "a.jpg.part").rename(root / "a.jpg")
     until(lambda: listener.events)
     listener.flush()
-    told = [event for event in listener.events if "marker" not in event.path]
-    assert told == [FolderEvent(EventKind.FILE_CHANGED, str(root / "a.jpg"))]
+    events = [event for event in listener.events if "marker" not in event.path]
+    assert events == [FolderEvent(EventKind.FILE_CHANGED, str(root / "a.jpg"))]
 
 
 def test_a_photo_replaced_by_rename_has_changed(listener: Listener, root: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_photo_replaced_by_rename_has_changed(listener: Listener, root: Path) 
     listener.flush()
     listener.events.clear()
     put(root / ".a.jpg.tmp", b"new").replace(photo)
-    until(lambda: listener.told(EventKind.FILE_CHANGED, photo))
+    until(lambda: listener.reported(EventKind.FILE_CHANGED, photo))
 
 
 def test_renames_inside_the_root_are_reported_with_both_names(listener: Listener, root: Path) -> None:
@@ -188,8 +188,8 @@ def test_renames_inside_the_root_are_reported_with_both_names(listener: Listener
     listener.flush()
     (root / "a.jpg").rename(root / "A.jpg")  # only the case
     (root / "A.jpg").rename(root / "sub/b.jpg")
-    until(lambda: listener.told(EventKind.FILE_MOVED, root / "A.jpg", root / "sub/b.jpg"))
-    assert listener.told(EventKind.FILE_MOVED, root / "a.jpg", root / "A.jpg")
+    until(lambda: listener.reported(EventKind.FILE_MOVED, root / "A.jpg", root / "sub/b.jpg"))
+    assert listener.reported(EventKind.FILE_MOVED, root / "a.jpg", root / "A.jpg")
 
 
 def test_deleted_and_moved_out_photos_are_gone(listener: Listener, root: Path, tmp_path: Path) -> None:
@@ -200,13 +200,13 @@ def test_deleted_and_moved_out_photos_are_gone(listener: Listener, root: Path, t
     (root / "b.jpg").rename(tmp_path / "b.jpg")
     (root / "c.jpg").rename(root / "c.jpg.bak")
     for name in "abc":
-        until(lambda name=name: listener.told(EventKind.FILE_GONE, root / f"{name}.jpg"), name)
+        until(lambda name=name: listener.reported(EventKind.FILE_GONE, root / f"{name}.jpg"), name)
 
 
 def test_strange_names_stay_as_they_are(listener: Listener, root: Path) -> None:
     for name in [b"new\nline.jpg", b"\xff\xfe.jpg", b"%s{0}.jpg", b"n" * 251 + b".jpg"]:
         photo = put(root / os.fsdecode(name))
-        until(lambda photo=photo: listener.told(EventKind.FILE_CHANGED, photo))
+        until(lambda photo=photo: listener.reported(EventKind.FILE_CHANGED, photo))
     photo = put(root / os.fsdecode(b"broken\xff\nfolder") / "a.jpg")
     until(lambda: str(photo) in listener.found())
 
@@ -217,7 +217,7 @@ def test_all_photos_of_a_folder_moved_in_are_found(listener: Listener, root: Pat
     moved = {str(root / "inside" / photo.relative_to(tmp_path / "outside")) for photo in photos}
     until(lambda: listener.found() >= moved)
     later = put(root / "inside/1/1/later.jpg")
-    until(lambda: listener.told(EventKind.FILE_CHANGED, later))
+    until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
 
 
 def test_a_folder_moved_out_is_gone_and_no_longer_watched(
@@ -226,7 +226,7 @@ def test_a_folder_moved_out_is_gone_and_no_longer_watched(
     put(root / "a/b/1.jpg")
     until(lambda: listener.watches == 3)
     (root / "a").rename(tmp_path / "a")
-    until(lambda: listener.told(EventKind.FOLDER_GONE, root / "a"))
+    until(lambda: listener.reported(EventKind.FOLDER_GONE, root / "a"))
     until(lambda: listener.watches == 1)
     listener.events.clear()
     put(tmp_path / "a/b/2.jpg")
@@ -239,11 +239,11 @@ def test_a_folder_renamed_inside_takes_its_watches_along(listener: Listener, roo
     (root / "x").mkdir()
     until(lambda: listener.watches == 4)
     (root / "a").rename(root / "x/c")
-    until(lambda: listener.told(EventKind.FOLDER_MOVED, root / "a", root / "x/c"))
+    until(lambda: listener.reported(EventKind.FOLDER_MOVED, root / "a", root / "x/c"))
     assert listener.watches == 4
-    assert not listener.told(EventKind.FOLDER_GONE, root / "a")
+    assert not listener.reported(EventKind.FOLDER_GONE, root / "a")
     later = put(root / "x/c/b/2.jpg")
-    until(lambda: listener.told(EventKind.FILE_CHANGED, later))
+    until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
 
 
 def test_a_folder_renamed_over_an_empty_one_is_watched_there(listener: Listener, root: Path) -> None:
@@ -251,9 +251,9 @@ def test_a_folder_renamed_over_an_empty_one_is_watched_there(listener: Listener,
     (root / "empty").mkdir()
     until(lambda: listener.watches == 3)
     (root / "a").rename(root / "empty")
-    until(lambda: listener.told(EventKind.FOLDER_MOVED, root / "a", root / "empty"))
+    until(lambda: listener.reported(EventKind.FOLDER_MOVED, root / "a", root / "empty"))
     later = put(root / "empty/2.jpg")
-    until(lambda: listener.told(EventKind.FILE_CHANGED, later))
+    until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
     coverage = listener.watcher.coverage()
     assert (coverage.folders, coverage.watched, listener.watches) == (2, 2, 2)
 
@@ -268,19 +268,19 @@ def test_a_folder_renamed_into_one_that_is_just_being_made_stays_watched(
     (root / "made").mkdir()
     (root / "a").rename(root / "made/a")  # nobody watches its arrival there
     listener.gate.set()
-    until(lambda: listener.told(EventKind.FOLDER_GONE, root / "a"))
+    until(lambda: listener.reported(EventKind.FOLDER_GONE, root / "a"))
     assert str(root / "made/a/1.jpg") in listener.found()
     assert listener.watches == 3
     later = put(root / "made/a/later.jpg")
-    until(lambda: listener.told(EventKind.FILE_CHANGED, later))
+    until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
 
 
 def test_a_deleted_tree_is_gone(listener: Listener, root: Path) -> None:
     photos = [put(root / f"a/{n}/{n}.jpg") for n in range(5)]
     until(lambda: listener.watches == 7)
     shutil.rmtree(root / "a")
-    until(lambda: listener.told(EventKind.FOLDER_GONE, root / "a"))
-    assert all(listener.told(EventKind.FILE_GONE, photo) for photo in photos)
+    until(lambda: listener.reported(EventKind.FOLDER_GONE, root / "a"))
+    assert all(listener.reported(EventKind.FILE_GONE, photo) for photo in photos)
     until(lambda: listener.watches == 1)
     assert listener.watcher.alive
 
@@ -305,7 +305,7 @@ def test_a_tree_unpacked_at_once_is_found_completely(listener: Listener, root: P
     folders = {path.parent for path in map(Path, photos)}
     for folder in sorted(folders):
         later = put(folder / "later.jpg")
-        until(lambda later=later: listener.told(EventKind.FILE_CHANGED, later))
+        until(lambda later=later: listener.reported(EventKind.FILE_CHANGED, later))
     assert listener.watcher.coverage().watched == listener.watches
 
 
@@ -319,10 +319,10 @@ def test_excluded_folders_are_left_out_before_they_are_watched(root: Path) -> No
     put(root / "2026/exports2/c.jpg")
     until(lambda: listener.watches == 3)
     (root / "2026/exports2").rename(root / "2026/.away")
-    until(lambda: listener.told(EventKind.FOLDER_GONE, root / "2026/exports2"))
+    until(lambda: listener.reported(EventKind.FOLDER_GONE, root / "2026/exports2"))
     until(lambda: listener.watches == 2)
     (root / "2026/.away").rename(root / "2026/back")
-    until(lambda: listener.told(EventKind.RESCAN, root / "2026/back"))
+    until(lambda: listener.reported(EventKind.RESCAN, root / "2026/back"))
     assert not [event for event in listener.events if "exports/" in event.path or ".new" in event.path]
     listener.watcher.close()
     assert listener.watches == 0
@@ -374,12 +374,12 @@ def test_lost_events_are_reported_and_all_watches_renewed(listener: Listener, ro
     (root / "old").rename(root / "new")
     photo = put(root / "lost/deep/a.jpg")
     listener.gate.set()
-    until(lambda: listener.told(EventKind.OVERFLOW, root))
+    until(lambda: listener.reported(EventKind.OVERFLOW, root))
     until(lambda: str(photo) in listener.found())
     assert listener.watches == 4
     for folder in ["new", "lost/deep"]:
         later = put(root / folder / "later.jpg")
-        until(lambda later=later: listener.told(EventKind.FILE_CHANGED, later))
+        until(lambda later=later: listener.reported(EventKind.FILE_CHANGED, later))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -400,10 +400,10 @@ def test_no_event_comes_after_closing_and_no_thread_stays(root: Path) -> None:
     listener = Listener(root)
     put(root / "a.jpg").rename(root / "../a.jpg")
     listener.watcher.close()
-    told = len(listener.events)
+    count = len(listener.events)
     put(root / "b.jpg")
     assert threading.active_count() == threads
-    assert len(listener.events) == told
+    assert len(listener.events) == count
     assert not listener.watcher.alive
 
 

@@ -155,7 +155,7 @@ def _complaints_ignored() -> Iterator[None]:
 def _forget_old_errors() -> None:
     """Empty pyexiv2's one log of errors, or one photo's damage would be raised over the next photo.
 
-    exiv2 logs and then throws over some damage; pyexiv2 looks into the log only where nothing was thrown.
+    exiv2 logs and then throws over some damage; pyexiv2 reads the log only where nothing was thrown.
     """
     with suppress(RuntimeError):
         _HARMLESS.read_iptc()

@@ -1,7 +1,7 @@
 """Whose rating is it? A rating that a person gave is never changed.
 
 Unrated is absent or 0 (a Canon R6 writes 0 into every file). Ours is an xmp:Rating that equals both our last
-recorded write and our own maclip:Stars in the file. Anything else is a person's, also where it stands only
+recorded write and our own maclip:Stars in the file. Anything else is a person's, also when it is only
 in another field: Windows' MicrosoftPhoto:Rating and EXIF RatingPercent, ACDSee's, EXIF Rating, or the maker
 note of a camera with a rating button (Fujifilm). darktable and digiKam do not read the maker note, but
 whoever pressed that button meant it.

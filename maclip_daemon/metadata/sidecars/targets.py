@@ -22,7 +22,7 @@ from maclip_daemon.metadata.records import Mode
 _SHARING_SUFFIXES = frozenset({*RAW_SUFFIXES, ".raw"})
 _EMBEDDABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp"})
 _SIDECAR_SUFFIXES = (".xmp", ".XMP")
-_NAME_LIMIT = 255  # bytes; of every usual file system. eCryptfs has less and then refuses by itself
+_NAME_LIMIT = 255  # bytes; of every usual file system. eCryptfs allows less, and its error is reported
 # darktable calls the sidecars of a photo's duplicates IMG_01.jpg.xmp, with two to four digits.
 _DUPLICATE = re.compile(r"(?P<base>.+)_\d{2,4}(?P<suffix>\.[^.]+)", re.DOTALL)
 
