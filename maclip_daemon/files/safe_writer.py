@@ -105,7 +105,7 @@ def write_temporary(target: Path, data: bytes, like: Path | None, mode: int | No
     """
     path = temporaries.new_path(target.parent)
     try:
-        with open(path, "xb", opener=_open_private) as file:
+        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             if like is not None:
                 _copy_attributes(like, file.fileno(), with_extended=like == target, mode=mode)
             file.write(data)
@@ -146,10 +146,6 @@ def create_exclusively(temporary: Path, target: Path) -> None:
             raise
     else:
         temporary.unlink()
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _copy_attributes(like: Path, descriptor: int, *, with_extended: bool, mode: int | None) -> None:

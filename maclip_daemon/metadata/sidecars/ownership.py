@@ -39,7 +39,7 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
         return ("maclip" if ours else "person"), main, stars
     if others:
         return "person", others[0], stars
-    if _is_unreadable(values.get(RATING_KEY)):
+    if main is None and str(values.get(RATING_KEY) or "").strip():  # no number
         return "person", 0, stars
     return "none", main, stars
 
@@ -77,7 +77,3 @@ def _integer(value: object) -> int | None:
         return int(float(str(value)))
     except (ValueError, OverflowError):
         return None
-
-
-def _is_unreadable(value: object) -> bool:
-    return value is not None and str(value).strip() != "" and _integer(value) is None

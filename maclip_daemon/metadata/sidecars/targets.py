@@ -53,7 +53,7 @@ def find_sidecar(photo: Path) -> Path | None:
     for stem in (photo.name, photo.stem):
         for suffix in _SIDECAR_SUFFIXES:
             candidate = photo.with_name(stem + suffix)
-            if _exists(candidate):
+            if os.path.lexists(candidate):
                 return candidate
     return None
 
@@ -64,7 +64,7 @@ def choose(photo: Path, mode: Mode) -> Target:
     Raises `WriteRefused` with the reason when no file may carry this photo's rating, `FileChanged` when the
     photo is gone.
     """
-    if not _exists(photo):
+    if not os.path.lexists(photo):
         raise FileChanged(f"{photo} is gone.")
     symlinks.require_regular_photo(photo)
     sidecar = find_sidecar(photo)
@@ -103,7 +103,7 @@ def _existing(photo: Path, sidecar: Path) -> Target:
 
 def _refuse_name_of_a_duplicate(photo: Path) -> None:
     found = _DUPLICATE.fullmatch(photo.name)
-    if found and _exists(original := photo.with_name(found["base"] + found["suffix"])):
+    if found and os.path.lexists(original := photo.with_name(found["base"] + found["suffix"])):
         raise WriteRefused(
             f"darktable takes the sidecar {photo.name}.xmp for a duplicate of {original.name}, so none is "
             f"written for {photo}. Rename one of the two photos to have it rated."
@@ -113,7 +113,7 @@ def _refuse_name_of_a_duplicate(photo: Path) -> None:
 def _raw_sibling(photo: Path) -> str | None:
     for suffix in _SHARING_SUFFIXES:
         for spelling in (suffix, suffix.upper()):
-            if _exists(photo.with_name(f"{photo.stem}{spelling}")):
+            if os.path.lexists(photo.with_name(f"{photo.stem}{spelling}")):
                 return f"{photo.stem}{spelling}"
     return None
 
@@ -128,8 +128,3 @@ def _why_not_embed(photo: Path) -> str:
     if found.st_nlink > 1:
         return "the photo has several names (hard links), which embedding would tear apart: a sidecar is used"
     return ""
-
-
-def _exists(path: Path) -> bool:
-    """Return whether the name is taken, also by a broken link; a name that is too long is not."""
-    return os.path.lexists(path)

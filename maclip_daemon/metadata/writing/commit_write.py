@@ -24,15 +24,19 @@ def commit(prepared: Prepared) -> Path | None:
     try:
         with safe_writer.translate_errors(target):
             symlinks.require_no_links(target.parent)
-            if _is_done(target, prepared):
+            if safe_writer.digest_of(target) == prepared.after_hash:  # an earlier commit, whose process died
                 discard(prepared)
                 return target.parent
             _refuse_changes(target, prepared)
-            _refuse_wrong_temporary(temporary, prepared)
-            if prepared.created:
-                _create(temporary, target)
-            else:
+            if safe_writer.digest_of(temporary) != prepared.after_hash:
+                raise FileChanged(f"The prepared file for {prepared.photo} is gone; it is prepared again.")
+            if not prepared.created:
                 temporary.replace(target)
+                return target.parent
+            try:
+                safe_writer.create_exclusively(temporary, target)
+            except FileExistsError:
+                raise FileChanged(f"Another program created {target}; it is left alone.") from None
     except MaclipError as error:
         discard(prepared)  # on a full disk too: it would take the room that is missing
         if isinstance(error, WriteRefused):  # a permission taken away since; the next `prepare` will say it
@@ -73,11 +77,6 @@ def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
     return results
 
 
-def _is_done(target: Path, prepared: Prepared) -> bool:
-    """Return whether an earlier commit replaced the target before its process died."""
-    return safe_writer.digest_of(target) == prepared.after_hash
-
-
 def _refuse_changes(target: Path, prepared: Prepared) -> None:
     if prepared.created:
         if targets.find_sidecar(prepared.photo) is not None:
@@ -88,15 +87,3 @@ def _refuse_changes(target: Path, prepared: Prepared) -> None:
         raise FileChanged(f"{target} was changed by another program; it is left alone.")
     elif target == prepared.photo and target.lstat().st_nlink > 1:
         raise FileChanged(f"{target} got a second name (hard link); it is left alone.")
-
-
-def _refuse_wrong_temporary(temporary: Path, prepared: Prepared) -> None:
-    if safe_writer.digest_of(temporary) != prepared.after_hash:
-        raise FileChanged(f"The prepared file for {prepared.photo} is gone; it is prepared again.")
-
-
-def _create(temporary: Path, target: Path) -> None:
-    try:
-        safe_writer.create_exclusively(temporary, target)
-    except FileExistsError:
-        raise FileChanged(f"Another program created {target}; it is left alone.") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,12 +158,14 @@ def _verify_sidecar(
 
 
 def _verify_text(file: Path, leaves: xmp_text.Leaves, written: xmp_text.Leaves, wanted: Wanted) -> None:
-    texts = {
-        path: text
-        for key, value in wanted.items()
-        if key.startswith("Xmp.")
-        for path, text in _leaves_of(_path_of(key), value)
-    }
+    texts: dict[str, str | None] = {}
+    for key, value in wanted.items():
+        if not key.startswith("Xmp."):
+            continue
+        if isinstance(value, list):
+            texts |= {f"{_path_of(key)}[{position}]": item for position, item in enumerate(value, start=1)}
+        else:
+            texts[_path_of(key)] = value
     if wrong := [path for path, text in texts.items() if written.get(path) != text]:
         raise WriteRefused(
             f"{file} is left alone: its prefixes send {wrong[0].rpartition('/')[2]} elsewhere."
@@ -187,15 +188,6 @@ def _verify_values(path: Path, before: exiv2_tags.Values, after: exiv2_tags.Valu
     altered = [key for key in sorted(others) if before.get(key) != after.get(key)]
     if missing or altered:
         raise WriteRefused(f"{path} is left alone: a trial write got {(missing + altered)[0]} wrong.")
-
-
-def _leaves_of(path: str, value: str | list[str] | None) -> Iterator[tuple[str, str | None]]:
-    """Yield path and text of each leaf that one property has in the file."""
-    if not isinstance(value, list):
-        yield path, value
-        return
-    for position, item in enumerate(value, start=1):
-        yield f"{path}[{position}]", item
 
 
 def _path_of(key: str) -> str:

@@ -198,6 +198,20 @@ def test_no_sidecar_is_made_beside_a_lightroom_sidecar_that_appears_meanwhile(ma
     assert not photo.with_name("IMG_1.jpg.xmp").exists()
 
 
+def test_a_sidecar_that_appears_in_the_last_moment_is_never_replaced(
+    make_photo: MakePhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = make_photo()
+    prepared = accepted(prepare(RatingRequest(photo, QUALITY)))
+    assert prepared.target is not None
+    prepared.target.write_bytes(b"theirs")
+    monkeypatch.setattr(commit_write.targets, "find_sidecar", lambda _: None)  # as just before it appeared
+    with pytest.raises(FileChanged, match="Another program created"):
+        commit_write.commit(prepared)
+    assert prepared.target.read_bytes() == b"theirs"
+    assert not [name for name in files_in(photo.parent) if temporaries.is_temporary(name)]
+
+
 def test_a_photo_that_changed_meanwhile_is_prepared_again(make_photo: MakePhoto) -> None:
     photo = make_photo()
     prepared = accepted(prepare(RatingRequest(photo, QUALITY)))
