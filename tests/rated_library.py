@@ -153,22 +153,21 @@ class RatedLibrary:
         with self.library.writing() as session:
             root = root_records.root_for(session, str(self.folder), self.now)
             seen = found if device is None else found._replace(device=device)
-            photo_id = photo_records.see(session, root, seen, self.now).photo_id
+            photo_id = photo_records.record_file(session, root, seen, self.now).photo_id
             if score is not None:
-                scores.record(session, photo_id, self.scoring_config_id, scores.ScoreRow(score), self.now)
+                scores.record(session, self.scoring_config_id, [(photo_id, scores.ScoreRow(score))], self.now)
         return photo_id
 
     def queue(self, *photo_ids: int) -> None:
         """Queue rate jobs that are due."""
         with self.library.writing() as session:
-            jobs.enqueue_all(session, photo_ids, "rate", self.now)
+            jobs.enqueue(session, photo_ids, "rate", self.now)
 
     def calibrate(self) -> None:
         """Freeze the edges of `EDGES`."""
         with self.library.writing() as session:
-            calibration.renew(
-                session, self.scoring_config_id, SETTINGS.shares, 2, self.now, absolute_edges=EDGES
-            )
+            rule = calibration.StarRule(SETTINGS.shares, 2, absolute_edges=EDGES)
+            calibration.renew(session, self.scoring_config_id, rule, self.now)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

@@ -45,7 +45,9 @@ def backup(
         )
     with call.looking(settings, any_version=True) as library:
         library.backup(destination)
-    way_back = recovery_hints.command(settings.database_path, "db", "restore", str(destination.absolute()))
+    way_back = recovery_hints.maclip_command(
+        settings.database_path, "db", "restore", str(destination.absolute())
+    )
     output.say(f"Wrote {destination}. To go back to it, stop the daemon; then {way_back}.")
 
 
@@ -53,7 +55,7 @@ def backup(
 def check(context: typer.Context) -> None:
     """Check the whole database: its pages, its indexes, its references."""
     from maclip_daemon.errors import DatabaseUnfit
-    from maclip_daemon.library.storage.recovery_hints import for_damaged
+    from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
     call = invocation.of(context)
     settings = call.settings()
@@ -62,7 +64,7 @@ def check(context: typer.Context) -> None:
     if problems:
         raise DatabaseUnfit(
             f"The library {settings.database_path} is damaged ({problems[0]}; {len(problems)} in all). "
-            f"{for_damaged(settings.database_path)}"
+            f"{damaged_hint(settings.database_path)}"
         )
     output.say(f"{settings.database_path}: no problem found.")
 

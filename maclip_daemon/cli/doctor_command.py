@@ -191,8 +191,8 @@ def _watching(settings: Settings) -> Iterator[Finding]:
     if not is_running(settings.data_dir):
         return
     try:
-        with open_readonly(settings.database_path) as library, library.reading() as reader:
-            folders = (notes(reader).get("daemon") or {}).get("folders", [])
+        with open_readonly(settings.database_path) as library, library.snapshot() as snapshot:
+            folders = (notes(snapshot).get("daemon") or {}).get("folders", [])
     except MaclipError:
         return  # said of the database
     for folder in folders:

@@ -66,9 +66,9 @@ def _list(context: typer.Context, which: str, number: int, under: Path | None, l
     from maclip_daemon.library.queries import rankings
 
     call = invocation.of(context)
-    with call.looking(call.settings()) as library, library.reading() as reader:
+    with call.looking(call.settings()) as library, library.snapshot() as snapshot:
         folder = None if under is None else invocation.folder(under)
-        rows = (rankings.worst if which == "worst" else rankings.best)(reader, number, folder)
+        rows = (rankings.worst if which == "worst" else rankings.best)(snapshot, number, folder)
     match layout:
         case Format.TABLE:
             _print_table(which, rows)

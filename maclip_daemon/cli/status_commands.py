@@ -13,7 +13,7 @@ from maclip_daemon.cli.printing import explanation, output
 from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
-    from maclip_daemon.library.queries.rankings import Failure
+    from maclip_daemon.library.queries.rankings import GivenUpPhoto
     from maclip_daemon.library.queries.status import Status
     from maclip_daemon.settings import Settings
 
@@ -50,8 +50,8 @@ def show(
     call = invocation.of(context)
     settings = call.settings()
     path = invocation.absolute(photo)
-    with call.looking(settings) as library, library.reading() as reader:
-        detail = rankings.show(reader, path)
+    with call.looking(settings) as library, library.snapshot() as snapshot:
+        detail = rankings.show(snapshot, path)
     if detail is None:
         raise UsageError(f"{photo} is not in the library. Is it below a watched folder (`maclip status`)?")
     if as_json:
@@ -77,10 +77,10 @@ def status(
 
     call = invocation.of(context)
     settings = call.settings()
-    with call.looking(settings) as library, library.reading() as reader:
-        found = status_of_library(reader)
-        failures = list(rankings.failures(reader, None if failed or as_json else FAILURES_SHOWN))
-        problems = rankings.rating_problems(reader, FAILURES_SHOWN)
+    with call.looking(settings) as library, library.snapshot() as snapshot:
+        found = status_of_library(snapshot)
+        failures = list(rankings.failures(snapshot, None if failed or as_json else FAILURES_SHOWN))
+        problems = rankings.rating_problems(snapshot, FAILURES_SHOWN)
     running = _is_running(settings)
     if as_json:
         output.print_json(_as_json(found, failures, problems, running, settings))
@@ -102,10 +102,10 @@ def stats(
     if by not in ("folder", "month"):
         raise UsageError(f"--by takes folder or month, not {by!r}.")
     call = invocation.of(context)
-    with call.looking(call.settings()) as library, library.reading() as reader:
-        summary = distribution.score_summary(reader)
-        bins = distribution.histogram(reader)
-        groups = (distribution.by_folder if by == "folder" else distribution.by_month)(reader)
+    with call.looking(call.settings()) as library, library.snapshot() as snapshot:
+        summary = distribution.score_summary(snapshot)
+        bins = distribution.histogram(snapshot)
+        groups = (distribution.by_folder if by == "folder" else distribution.by_month)(snapshot)
     if as_json:
         output.print_json(
             {
@@ -161,7 +161,11 @@ def _is_running(settings: Settings) -> bool:
 
 
 def _as_json(
-    found: Status, failures: list[Failure], problems: list[tuple[str, str]], running: bool, settings: Settings
+    found: Status,
+    failures: list[GivenUpPhoto],
+    problems: list[tuple[str, str]],
+    running: bool,
+    settings: Settings,
 ) -> dict[str, Any]:
     return {
         "running": running,
@@ -184,7 +188,11 @@ def _as_json(
 
 
 def _print_status(
-    found: Status, failures: list[Failure], problems: list[tuple[str, str]], running: bool, settings: Settings
+    found: Status,
+    failures: list[GivenUpPhoto],
+    problems: list[tuple[str, str]],
+    running: bool,
+    settings: Settings,
 ) -> None:
     note = found.notes.get("daemon") or {}
     output.say(f"daemon     {'running' if running else 'not running'}")

@@ -42,13 +42,13 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Forget the scores of photos that are missing. No file is touched, and undo still works."""
-    from maclip_daemon.library.photos import photo_records
+    from maclip_daemon.library.photos import missing_photos
 
     call = invocation.of(context)
     folder = None if under is None else invocation.absolute(under)
     with contextlib.closing(call.changing(call.settings())) as library:
         with library.reading() as session:
-            count = photo_records.count_missing(session, folder)
+            count = missing_photos.count_missing(session, folder)
         if not count:
             output.say("No photo is missing.")
             return
@@ -58,5 +58,5 @@ def purge(
                 abort=True,
             )
         with library.writing() as session:
-            count = photo_records.purge_missing(session, time.time(), folder)
+            count = missing_photos.purge_missing(session, time.time(), folder)
     output.say(f"{count} forgotten.")

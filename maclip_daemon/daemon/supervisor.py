@@ -141,7 +141,7 @@ class Daemon:
                 if self._must_reload and (successor := self._reloaded(pipeline, library)) is not None:
                     return successor
                 settings = pipeline.settings
-                library.require_room()
+                library.require_free_space()
                 return self._build(settings, library, folders_to_watch(settings, self._folders))
             except Transient as error:
                 self._pause(error, pipeline.settings)

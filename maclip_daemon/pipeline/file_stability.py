@@ -26,5 +26,5 @@ def is_unchanged(library: Library, probe: FilesystemProbe, path: str) -> bool:
     except NoAnswer:
         return False
     with library.reading() as session:
-        known = photo_paths.at(session, *stored_paths.split(path))
+        known = photo_paths.photo_at(session, *stored_paths.split(path))
     return found is None or known is None or (found.size, found.mtime_ns) == (known.size, known.mtime_ns)

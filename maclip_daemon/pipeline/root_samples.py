@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Session
 
 SAMPLED_PHOTOS = 8  # known photos that are looked for when a root has another device id
@@ -17,8 +17,8 @@ def sample(session: Session, root: str, device: int | None) -> list[str]:
     """
     present: list[str] = []
     missing: list[str] = []
-    for folder in photo_records.folders_under(session, root):
-        for name, file in photo_records.known_in_folder(session, folder).items():
+    for folder in photo_paths.folders_under(session, root):
+        for name, file in photo_paths.known_in_folder(session, folder).items():
             if device is not None and file.state != "missing" and file.device != device:
                 continue
             (missing if file.state == "missing" else present).append(os.path.join(folder, name))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon import errors
-from maclip_daemon.library.queries import daemon_note
+from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage.database import Library
@@ -38,7 +38,7 @@ from maclip_daemon.settings import Settings
 
 STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
 BRIEF_S = 0.5  # to wait for a locked database where signals must be answered and a later try will do
-KINDS: tuple[jobs.Kind, ...] = ("score", "rate")
+KINDS: tuple[leases.Kind, ...] = ("score", "rate")
 _AT_ONCE = getattr(signal, "SIGKILL", signal.SIGTERM)  # a stopped child does not hear SIGTERM
 LOOK_S = 0.2  # how often `--once` looks whether all is done
 
@@ -98,7 +98,7 @@ class Pipeline:
         self.judging = ScoringStage(score_jobs, state, settings, self.client, decoders)
         self.writer = MetadataWriter()
         rate_jobs = RateJobs(self._library, state, settings.jobs, self._worker, self.intake.is_offline)
-        self.rating = RatingStage(rate_jobs, state, settings.rating, self.writer, config.id)
+        self.rating = RatingStage(rate_jobs, state, settings.rating, self.writer)
         self.calibrating = CalibrationStage(
             self._library, state, settings.rating, config.id, self.identity.edges
         )
@@ -145,7 +145,7 @@ class Pipeline:
         """How many jobs of each kind are left, the ones in hand included, those of full disks not."""
         full: dict[str, list[int]] = {"score": [], "rate": self.state.pauses.disks()}
         with self._library.reading() as session:
-            counts = {kind: jobs.counts(session, kind, resting_devices=full[kind]) for kind in KINDS}
+            counts = {kind: jobs.counts(session, kind, paused_devices=full[kind]) for kind in KINDS}
         return {kind: count.ready + count.leased for kind, count in counts.items()}
 
     def run_maintenance(self) -> None:
@@ -220,6 +220,6 @@ class Pipeline:
     def remember(self, description: dict[str, Any]) -> bool:
         """Leave a note for `maclip status`; False: it cannot be written at the moment."""
         with contextlib.suppress(errors.Transient), self._library.writing(BRIEF_S) as session:
-            daemon_note.put(session, "daemon", description, self.state.clock())
+            put_note(session, "daemon", description, self.state.clock())
             return True
         return False

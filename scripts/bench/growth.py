@@ -189,9 +189,9 @@ def first_photos(path: Path, photos: int, repeats: int) -> Figures:
     for name, under in places.items():
         watch = Stopwatch()
         for _ in range(5 * repeats):
-            with open_readonly(path) as library, library.reading() as reader:  # as each command does
+            with open_readonly(path) as library, library.snapshot() as snapshot:  # as each command does
                 with watch.lap():
-                    found = rankings.worst(reader, 50, under)
+                    found = rankings.worst(snapshot, 50, under)
                 assert len(found) == 50
         figures |= watch.figures(f"worst -n 50{name}", lambda seconds: 1000 * seconds)
     return figures
@@ -204,7 +204,7 @@ def calibrated(path: Path, photos: int, repeats: int) -> Figures:
         for _ in range(repeats):
             with watch.lap():
                 with library.writing() as session:
-                    calibration.renew(session, 1, SHARES, 30, NOW)
+                    calibration.renew(session, 1, calibration.StarRule(SHARES, 30), NOW)
                 with library.reading() as session:
                     made = calibration.current(session, 1)
             assert made is not None
@@ -225,18 +225,18 @@ def ingested(path: Path, photos: int, repeats: int) -> Figures:
     return figures
 
 
-def _leased(library: Library, count: int) -> list[jobs.LeasedJob]:
+def _leased(library: Library, count: int) -> list[leases.LeasedJob]:
     with library.writing() as session:
-        jobs.enqueue_all(session, range(1, count + 1), "score", NOW)
+        jobs.enqueue(session, range(1, count + 1), "score", NOW)
         session.connection().exec_driver_sql("DELETE FROM scores WHERE photo_id <= ?", (count,))
-    held: list[jobs.LeasedJob] = []
+    held: list[leases.LeasedJob] = []
     while len(held) < count:
         with library.writing() as session:
             held += leases.lease(session, "score", "bench", NOW + 1, 900, 1000)
     return held
 
 
-def _store(library: Library, held: Sequence[jobs.LeasedJob], batch: int, watch: Stopwatch) -> None:
+def _store(library: Library, held: Sequence[leases.LeasedJob], batch: int, watch: Stopwatch) -> None:
     quiet = structlog.make_filtering_bound_logger(20)  # one line a batch, as for a user
     structlog.configure(wrapper_class=quiet)
     score_jobs = ScoreJobs(library, RunState(), Settings(), 1, "bench", batch, lambda _: False)
@@ -254,8 +254,8 @@ def _store(library: Library, held: Sequence[jobs.LeasedJob], batch: int, watch: 
         former_hash=None,
         taken_at=None,
     )
-    with library.reader() as reader:
-        known = dict(reader.execute("SELECT id, pixel_hash FROM photos WHERE id <= ?", (len(held),)))
+    with library.snapshot() as snapshot:
+        known = dict(snapshot.execute("SELECT id, pixel_hash FROM photos WHERE id <= ?", (len(held),)))
     scored = [(job, dataclasses.replace(photo, pixel_hash=known[job.photo_id]), row) for job in held]
     with watch.lap():
         for start in range(0, len(scored), batch):

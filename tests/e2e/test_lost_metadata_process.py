@@ -42,7 +42,7 @@ def test_every_photo_of_a_lost_batch_is_rated_singly_and_nothing_is_left_behind(
             config = scores.active_scoring_config(session)
         assert config is not None
         rate_jobs = RateJobs(library, state, settings.jobs, "test", lambda path: False)
-        rating = RatingStage(rate_jobs, state, settings.rating, writer, config.id)
+        rating = RatingStage(rate_jobs, state, settings.rating, writer)
         while rating.work():
             pass
         assert writer.lost == 1

@@ -35,6 +35,7 @@ from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.queue.jobs import RetryPolicy
 from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation
 from maclip_daemon.pipeline.run_state import RunState
@@ -97,7 +98,7 @@ class QueueMachine(RuleBasedStateMachine):
             root = root_records.root_for(session, "/p", self.now)
             for number in range(4):
                 found = FoundFile(f"/p/{number}.jpg", 1, 1, inode=number, device=1, ctime_ns=1)
-                self.photos.append(photo_records.see(session, root, found, self.now).photo_id)
+                self.photos.append(photo_records.record_file(session, root, found, self.now).photo_id)
         self.wanted: dict[int, int] = {}  # photo → how often it was asked for since its last valid result
         self.failed: dict[int, int] = {}
         self.dead: set[int] = set()
@@ -124,7 +125,7 @@ class QueueMachine(RuleBasedStateMachine):
     def ask(self, indices: set[int], worker: str) -> None:
         asked = [self.photos[index] for index in sorted(indices)]
         with self.session_of(worker) as session:
-            jobs.enqueue_all(session, asked, "score", self.now)
+            jobs.enqueue(session, asked, "score", self.now)
         for photo in asked:
             self.wanted[photo] = self.wanted.get(photo, 0) + 1
             self.dead.discard(photo)
@@ -156,7 +157,7 @@ class QueueMachine(RuleBasedStateMachine):
                 jobs.release(session, [job], worker, self.now)
                 return
             if how.startswith("finish"):
-                assert jobs.finish(session, job, worker) == is_current
+                assert (job.id in jobs.finish(session, [job], worker)) == is_current
             else:
                 poison = how == "poison"
                 ended = jobs.fail(session, job, worker, "why", self.now, poison=poison, policy=POLICY)
@@ -164,7 +165,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.failed[job.photo_id] = 0
         if how == "finish again":  # a program that was stopped in the midst of it
             with self.session_of(worker) as session:
-                assert not jobs.finish(session, job, worker)
+                assert not jobs.finish(session, [job], worker)
         if how.startswith("finish"):
             if is_current:
                 del self.wanted[job.photo_id]
@@ -198,7 +199,7 @@ class QueueMachine(RuleBasedStateMachine):
         worker, job, _ = data.draw(st.sampled_from(self.held))
         with contextlib.suppress(_Killed), self.session_of(worker) as session:
             if at == "finish":
-                jobs.finish(session, job, worker)
+                jobs.finish(session, [job], worker)
             elif at == "fail":
                 jobs.fail(session, job, worker, "why", self.now, poison=True, policy=POLICY)
             raise _Killed
@@ -433,26 +434,24 @@ class ScannerMachine(RuleBasedStateMachine):
             leases.reclaim_expired(session, self.now, LEASE_S)
             for job in leases.lease(session, "score", "a", self.now, LEASE_S, 1000):
                 if (path := Path(job.path)).is_file():
-                    assert jobs.finish(session, job, "a")
+                    assert jobs.finish(session, [job], "a") == {job.id}
                     content = int(path.read_bytes())
-                    photo_info.set_photo_info(
-                        session, job.photo_id, width=1, height=1, taken_at=None, pixel_hash=str(content)
-                    )
-                    scores.record(
-                        session, job.photo_id, self.config, scores.ScoreRow(float(content)), self.now
-                    )
+                    info = photo_info.PhotoInfo(1, 1, None, str(content))
+                    photo_info.set_photo_info(session, {job.photo_id: info})
+                    row = scores.ScoreRow(float(content))
+                    scores.record(session, self.config, [(job.photo_id, row)], self.now)
                     scored.add(content)
         return scored
 
     def _present(self) -> set[Path]:
         with self.library.reading() as session:
-            present = photo_records.present_below(session, str(self.root))
-            return {Path(str(photo_records.path_of(session, photo_id))) for photo_id in present}
+            present = photo_paths.present_under(session, str(self.root))
+            return {Path(str(photo_paths.path_of(session, photo_id))) for photo_id in present}
 
     def _score_of(self, path: Path) -> float | None:
         with self.library.reading() as session:
             stored = scores.select(scores.SCORES.c.score).where(
-                scores.SCORES.c.photo_id == photo_records.find(session, str(path))
+                scores.SCORES.c.photo_id == photo_paths.find_photo(session, str(path))
             )
             found: float | None = session.execute(stored).scalar()
             return found

@@ -128,7 +128,7 @@ def test_events_that_the_kernel_lost_are_made_good_by_a_scan(
         scored_at = home.sql(when)
         for turn in range(rounds):
             overflows = daemon.said().count("events were lost; scanning")
-            daemon.process.send_signal(signal.SIGSTOP)  # its reader, too
+            daemon.process.send_signal(signal.SIGSTOP)  # its snapshot, too
             for number in range(queue + queue // 4):
                 os.close(os.open(noise[number % 2], os.O_WRONLY))  # equal events in a row would be made one
             # From here on the kernel tells nothing.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from sqlalchemy import select
 
-from maclip_daemon.library.photos import photo_records, root_records
+from maclip_daemon.library.photos import missing_photos, photo_records, root_records
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.queue.jobs import JobCounts
 from maclip_daemon.library.results import scores
@@ -42,9 +42,9 @@ with Library.open(path) as library:
             sys.stdin.read()  # holds its leases until it is killed
         with library.writing() as session:
             for job in leased:
-                assert jobs.finish(session, job, name)
+                assert jobs.finish(session, [job], name) == {job.id}
                 score = scores.ScoreRow(0.5, device=name)
-                scores.record(session, job.photo_id, config.id, score, 1_780_000_000.0)
+                scores.record(session, config.id, [(job.photo_id, score)], 1_780_000_000.0)
         done += len(leased)
         if done == wait_after:
             sys.stdin.readline()  # leaves work to the other one, whoever the lock has favoured so far
@@ -76,10 +76,10 @@ def path(tmp_path: Path) -> Path:
         root = root_records.root_for(session, "/p", NOW)
         scores.activate(session, scores.scoring_config_for(session, "maclip", "builtin", "spaq448").id)
         ids = [
-            photo_records.see(session, root, Found(f"/p/{number}.jpg", number), NOW).photo_id
+            photo_records.record_file(session, root, Found(f"/p/{number}.jpg", number), NOW).photo_id
             for number in range(JOB_COUNT)
         ]
-        jobs.enqueue_all(session, ids, "score", NOW)
+        jobs.enqueue(session, ids, "score", NOW)
     return place
 
 
@@ -127,7 +127,7 @@ def test_a_library_killed_in_the_middle_of_a_transaction_opens_as_it_was_before(
     assert killed.returncode == -signal.SIGKILL
     with Library.open(path) as library, library.reading() as session:
         assert library.check() == []
-        assert photo_records.count_missing(session) == 0
+        assert missing_photos.count_missing(session) == 0
 
 
 def test_two_processes_that_make_the_same_library_at_once_make_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from maclip_daemon.errors import ChildTimedOut, MaclipError, NoAnswer
 from maclip_daemon.folders.scanner import found_file
-from maclip_daemon.library.photos import photo_records, root_records
+from maclip_daemon.library.photos import photo_records, renames, root_records
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import calibration, scores
 from maclip_daemon.library.storage.database import Library
@@ -29,8 +29,8 @@ SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[tuple[Library, int, MetadataWriter, RunState]]:
-    """A library with three scored photos that wait for stars, and the number of their config."""
+def home(tmp_path: Path) -> Iterator[tuple[Library, MetadataWriter, RunState]]:
+    """A library with three scored photos that wait for stars."""
     with Library.open(tmp_path / "data" / "library.db") as library, MetadataWriter() as writer:
         with library.writing() as session:
             root = root_records.root_for(session, str(tmp_path), time.time())
@@ -39,17 +39,18 @@ def home(tmp_path: Path) -> Iterator[tuple[Library, int, MetadataWriter, RunStat
             for path in make_photos(tmp_path / "card", 3):
                 found = found_file(str(path))
                 assert found is not None
-                photo = photo_records.see(session, root, found, time.time()).photo_id
-                scores.record(session, photo, config.id, scores.ScoreRow(0.5), time.time())
-                jobs.enqueue(session, photo, "rate", time.time())
-            calibration.renew(session, config.id, SHARES, 2, time.time(), absolute_edges=(0.2, 0.4, 0.6, 0.8))
-        yield library, config.id, writer, RunState(pause_s=0.05)
+                photo = photo_records.record_file(session, root, found, time.time()).photo_id
+                scores.record(session, config.id, [(photo, scores.ScoreRow(0.5))], time.time())
+                jobs.enqueue(session, [photo], "rate", time.time())
+            rule = calibration.StarRule(SHARES, 2, absolute_edges=(0.2, 0.4, 0.6, 0.8))
+            calibration.renew(session, config.id, rule, time.time())
+        yield library, writer, RunState(pause_s=0.05)
 
 
 def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
-    tmp_path: Path, home: tuple[Library, int, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, home: tuple[Library, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library, scoring_config_id, writer, state = home
+    library, writer, state = home
     old, new = tmp_path / "card", tmp_path / "Iceland"
     rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: False)
     intend_all = rate_jobs.intend_all
@@ -62,19 +63,19 @@ def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
         return entries
 
     monkeypatch.setattr(rate_jobs, "intend_all", then_rename)
-    rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer, scoring_config_id)
+    rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer)
     assert rating.work()
     with library.writing() as session:  # the watcher tells it now
         root = root_records.root_for(session, str(tmp_path), time.time())
-        assert photo_records.move_folder(session, str(old), str(new), root) == 3
+        assert renames.move_folder(session, str(old), str(new), root) == 3
     until(lambda: rating.work() and len(list(new.glob("*.xmp"))) == 3, "three sidecars")
     assert list(new.glob(".maclip-*.tmp")) == []
 
 
 def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
-    tmp_path: Path, home: tuple[Library, int, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, home: tuple[Library, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library, scoring_config_id, writer, state = home
+    library, writer, state = home
     now = [100.0]
     state.away = AwayDisks(30, clock=lambda: now[0])
     silent = True
@@ -92,7 +93,7 @@ def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
         raise ChildTimedOut("no answer within 60 s")
 
     rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: silent)
-    rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer, scoring_config_id)
+    rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "commit_many", without_an_answer)
         assert rating.work()

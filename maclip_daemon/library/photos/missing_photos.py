@@ -1,8 +1,8 @@
-"""Photos whose files are gone: remembered with all they have, until somebody purges them."""
+"""Photos whose files are gone: they keep their scores and journal until `maclip purge`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
@@ -19,16 +19,19 @@ from maclip_daemon.library.storage.tables import (
     SCORES,
 )
 
+BATCH = 5000  # SQLite takes 32 766 values a statement
+
 
 def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
-    """Remember that files are gone; how many were not missing yet.
+    """Mark photos as missing; return how many were not missing before.
 
-    Scores and journal stay. Their jobs go, given-up ones excepted: `see` tells when one is needed again.
-    What still waited for its score, or failed, loses the scores it had: they may be of former content, and
-    once the job is gone (a given-up one after `retry_dead`) nothing else would tell.
+    Scores and journal stay. Jobs are removed, except dead ones: `record_file` reports when a score is needed
+    again. Photos that waited for a score, or failed, lose their old scores: these may be of earlier content,
+    and without the job nothing else would show it.
     """
     count = 0
-    for part in _parts(photo_ids):
+    remaining = iter(photo_ids)
+    while part := list(islice(remaining, BATCH)):
         doubtful = select(PHOTOS.c.id).where(PHOTOS.c.id.in_(part), PHOTOS.c.state.in_(("waiting", "failed")))
         session.execute(delete(SCORES).where(SCORES.c.photo_id.in_(doubtful)))
         gone = session.execute(
@@ -42,25 +45,18 @@ def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
     return count
 
 
-def _parts(photo_ids: Iterable[int]) -> Iterator[list[int]]:
-    """Cut into parts: SQLite takes 32 766 values a statement."""
-    remaining = iter(photo_ids)
-    while part := list(islice(remaining, 5000)):
-        yield part
-
-
 def count_missing(session: Session, under: str | None = None) -> int:
     """Count the missing photos (below `under`), before `purge_missing` is confirmed."""
     return int(session.execute(select(func.count()).select_from(PHOTOS).where(_missing(under))).scalar_one())
 
 
 def purge_missing(session: Session, now: float, under: str | None = None) -> int:
-    """Forget the missing photos (below `under`) with their scores; how many. The journal stays.
+    """Delete the missing photos (below `under`) and their scores; return their number. The journal stays.
 
-    The JPEG of a RAW that is forgotten stands for itself again: its stars get a look.
+    The JPEG of a deleted RAW counts for itself again, so its rating is queued.
     """
     jpegs = select(PAIRS.c.photo_id).join(PHOTOS, PHOTOS.c.id == PAIRS.c.raw_id).where(_missing(under))
-    jobs.enqueue_all(session, session.execute(jpegs).scalars().all(), "rate", now)
+    jobs.enqueue(session, session.execute(jpegs).scalars().all(), "rate", now)
     gone = session.execute(delete(PHOTOS).where(_missing(under)).returning(PHOTOS.c.id)).all()
     session.execute(delete(FOLDERS).where(~exists().where(PHOTOS.c.folder_id == FOLDERS.c.id)))
     return len(gone)

@@ -1,4 +1,4 @@
-"""What decoding finds of a photo: its size, its date, and by what its picture is known."""
+"""What decoding found of a photo: size, date, and the hash of its pixels."""
 
 from __future__ import annotations
 
@@ -20,65 +20,47 @@ class PhotoInfo:
     """Pixels of the upright photo."""
     height: int
     taken_at: datetime | None
-    """Without a time zone it is the camera's local time, and stays so."""
+    """Without a time zone: the camera's local time."""
     pixel_hash: str
     former_hash: str | None = None
-    """What earlier versions had for `pixel_hash`."""
+    """`pixel_hash` as earlier versions computed it."""
 
 
-def set_photo_info_of_all(session: Session, found: Mapping[int, PhotoInfo]) -> set[int]:
-    """Remember what decoding found of photos (some thousands at most), by their numbers.
+def set_photo_info(session: Session, found: Mapping[int, PhotoInfo]) -> set[int]:
+    """Record what decoding found of photos (some thousands at most), by id.
 
-    Gives those whose pixels are new, or others than before; old scores of others were dropped.
+    Return the ids whose pixels are new or changed; the old scores of changed ones are deleted.
     """
     if not found:
         return set()
     before: dict[int, str | None] = {
         number: pixel_hash for number, pixel_hash in session.execute(_HASHES, {"numbers": list(found)})
     }
-    session.execute(_FACTS, [_row(number, facts) for number, facts in found.items()])
+    session.execute(_UPDATE, [_row(number, info) for number, info in found.items()])
     other = [
         number
-        for number, facts in found.items()
-        if before.get(number) not in (None, facts.pixel_hash, facts.former_hash)
+        for number, info in found.items()
+        if before.get(number) not in (None, info.pixel_hash, info.former_hash)
     ]
     if other:
         session.execute(delete(SCORES).where(SCORES.c.photo_id.in_(other)))
     return {*other, *(number for number in found if before.get(number) is None)}
 
 
-def set_photo_info(
-    session: Session,
-    photo_id: int,
-    *,
-    width: int,
-    height: int,
-    taken_at: datetime | None,
-    pixel_hash: str,
-    former_hash: str | None = None,
-) -> bool:
-    """Remember what decoding found of one photo; True: its pixels are new, or others than before."""
-    return bool(
-        set_photo_info_of_all(
-            session, {photo_id: PhotoInfo(width, height, taken_at, pixel_hash, former_hash)}
-        )
-    )
-
-
 def pixel_hash_of(session: Session, photo_id: int) -> str | None:
-    """Give the hash of a photo's picture, or None before it was first decoded."""
+    """Return the hash of a photo's pixels; None before it was first decoded."""
     found: str | None = session.execute(_PIXEL_HASH, {"key": photo_id}).scalar()
     return found
 
 
-def _row(number: int, facts: PhotoInfo) -> dict[str, object]:
-    taken_at = facts.taken_at
+def _row(number: int, info: PhotoInfo) -> dict[str, object]:
+    taken_at = info.taken_at
     return {
         "key": number,
-        "width": facts.width,
-        "height": facts.height,
+        "width": info.width,
+        "height": info.height,
         "taken_at": None if taken_at is None else taken_at.isoformat(timespec="seconds"),
-        "pixel_hash": facts.pixel_hash,
+        "pixel_hash": info.pixel_hash,
     }
 
 
@@ -86,7 +68,7 @@ _HASHES = select(PHOTOS.c.id, PHOTOS.c.pixel_hash).where(
     PHOTOS.c.id.in_(bindparam("numbers", expanding=True))
 )
 _PIXEL_HASH = select(PHOTOS.c.pixel_hash).where(PHOTOS.c.id == bindparam("key"))
-_FACTS = (
+_UPDATE = (
     update(PHOTOS)
     .where(PHOTOS.c.id == bindparam("key"))
     .values({name: bindparam(name) for name in ("width", "height", "taken_at", "pixel_hash")})

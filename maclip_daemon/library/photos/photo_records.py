@@ -1,6 +1,6 @@
-"""The photo files that the library knows: seen, changed, moved, missing, back again.
+"""The photo files in the library: new, changed, moved, missing, returned.
 
-Pure bookkeeping: whether a file exists is the caller's knowledge, nothing here touches the file system.
+Nothing here touches the file system: the caller knows which files exist.
 """
 
 from __future__ import annotations
@@ -13,34 +13,15 @@ from typing import Literal, Protocol
 from sqlalchemy import bindparam, insert, select, true, update
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.photos.missing_photos import count_missing as count_missing
-from maclip_daemon.library.photos.missing_photos import mark_missing as mark_missing
-from maclip_daemon.library.photos.missing_photos import purge_missing as purge_missing
-
-# The whole of "photos" for the callers: where they are, how they move and go, have modules of their own.
-from maclip_daemon.library.photos.renames import move as move
-from maclip_daemon.library.photos.renames import move_folder as move_folder
+from maclip_daemon.library.photos.renames import move_photo
 from maclip_daemon.library.storage import stored_paths, timestamps
-from maclip_daemon.library.storage.photo_paths import KnownFile as KnownFile
-from maclip_daemon.library.storage.photo_paths import PhotoState as PhotoState
-from maclip_daemon.library.storage.photo_paths import at, folder_for
-from maclip_daemon.library.storage.photo_paths import find as find
-from maclip_daemon.library.storage.photo_paths import folders_under as folders_under
-from maclip_daemon.library.storage.photo_paths import known_in_folder as known_in_folder
-from maclip_daemon.library.storage.photo_paths import path_of as path_of
-from maclip_daemon.library.storage.photo_paths import present_below as present_below
-from maclip_daemon.library.storage.tables import (
-    FOLDERS,
-    JOBS,
-    PHOTOS,
-    SCORES,
-    SCORING_CONFIGS,
-)
+from maclip_daemon.library.storage.photo_paths import PhotoState, folder_for, photo_at
+from maclip_daemon.library.storage.tables import FOLDERS, JOBS, PHOTOS, SCORES, SCORING_CONFIGS
 
-Change = Literal["new", "changed", "same", "returned", "moved"]
+FileChange = Literal["new", "changed", "same", "returned", "moved"]
 
 
-class FoundFile(Protocol):
+class FileOnDisk(Protocol):
     """A file as a scan or an event found it."""
 
     @property
@@ -65,62 +46,62 @@ class FoundFile(Protocol):
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """What a found file is to the library."""
+class RecordedFile:
+    """What the library made of a file."""
 
     photo_id: int
-    change: Change
+    change: FileChange
     needs_score: bool
-    """A score job must be enqueued: the content is new, changed, or was never scored."""
+    """The content is new, changed or was never scored: queue a score job."""
     moved_from: str | None = None
-    """Where a moved photo was."""
+    """The old path of a moved photo."""
 
 
-def see(
+def record_file(
     session: Session,
     root_id: int,
-    found: FoundFile,
+    found: FileOnDisk,
     now: float,
     is_gone: Callable[[str], bool] | None = None,
-    is_there: Callable[[str, FoundFile], bool] | None = None,
-) -> Sighting:
-    """Record that a file is there, and say what that means.
+    is_there: Callable[[str, FileOnDisk], bool] | None = None,
+) -> RecordedFile:
+    """Record a file that exists; return what that means for its photo.
 
-    A path the library does not know is `moved` when a known photo has the same device, inode, size and
-    mtime, and is missing or `is_gone(its old path)` (the caller looks at the file system): it keeps its
-    scores, its journal and its number. A missing one that `is_there(its old path, the file)` again under
-    its old name too has got a second name, a hard link. A known path with other size or mtime is `changed`.
+    A known path with another size or mtime is `changed`. An unknown path is `moved` when a known photo has
+    the same signature and has left its old path: it keeps its scores, journal and number. The caller checks
+    the old path: `is_gone(path)` of a present photo, `is_there(path, file)` of a missing one (a photo that is
+    at both paths has a new hard link).
     """
     folder, name = stored_paths.split(found.path)
-    known = at(session, folder, name)
+    known = photo_at(session, folder, name)
     if known is None:
-        return _see_new(session, root_id, found, now, is_gone, is_there)
+        return _record_new(session, root_id, found, now, is_gone, is_there)
     identity = _identity(found)
     if (known.size, known.mtime_ns) != (found.size, found.mtime_ns):
         session.execute(_UPDATE, {"key": known.id, **identity, "state": "waiting", "missing_since": None})
-        return Sighting(known.id, "changed", needs_score=True)
+        return RecordedFile(known.id, "changed", needs_score=True)
     if known.state == "missing":
-        state = _state_by_what_is_stored(session, known.id)
+        state = _state_when_back(session, known.id)
         session.execute(_UPDATE, {"key": known.id, **identity, "state": state, "missing_since": None})
-        return Sighting(known.id, "returned", needs_score=state == "waiting")
+        return RecordedFile(known.id, "returned", needs_score=state == "waiting")
     if (known.device, known.inode) != (found.device, found.inode):  # copied back, or mounted elsewhere
         session.execute(_UPDATE, {"key": known.id, **identity, "state": known.state, "missing_since": None})
-    return Sighting(known.id, "same", needs_score=False)
+    return RecordedFile(known.id, "same", needs_score=False)
 
 
-def rewritten(session: Session, photo_id: int, found: FoundFile) -> None:
-    """Remember the new size and time of a file that we wrote our stars into; its pixels are as before."""
+def record_rewrite(session: Session, photo_id: int, found: FileOnDisk) -> None:
+    """Record the new signature of a photo that maclip embedded its stars in; its pixels are the same."""
     session.execute(update(PHOTOS).where(PHOTOS.c.id == photo_id).values(**_identity(found)))
 
 
-def _see_new(
+def _record_new(
     session: Session,
     root_id: int,
-    found: FoundFile,
+    found: FileOnDisk,
     now: float,
     is_gone: Callable[[str], bool] | None,
-    is_there: Callable[[str, FoundFile], bool] | None,
-) -> Sighting:
+    is_there: Callable[[str, FileOnDisk], bool] | None,
+) -> RecordedFile:
     for twin in session.execute(_TWINS, _identity(found)).all():
         before = stored_paths.join(twin.path, twin.file_name)
         if twin.state == "missing":
@@ -128,14 +109,14 @@ def _see_new(
         else:
             has_moved = is_gone is not None and is_gone(before)
         if has_moved:
-            move(session, twin.id, os.fspath(found.path), root_id)
+            move_photo(session, twin.id, os.fspath(found.path), root_id)
             state = twin.state
             if state == "missing":
-                state = _state_by_what_is_stored(session, twin.id)
+                state = _state_when_back(session, twin.id)
                 session.execute(
                     _UPDATE, {"key": twin.id, **_identity(found), "state": state, "missing_since": None}
                 )
-            return Sighting(twin.id, "moved", needs_score=state == "waiting", moved_from=before)
+            return RecordedFile(twin.id, "moved", needs_score=state == "waiting", moved_from=before)
     folder, name = stored_paths.split(found.path)
     photo_id = session.execute(
         _INSERT,
@@ -146,11 +127,11 @@ def _see_new(
             **_identity(found),
         },
     ).scalar_one()
-    return Sighting(photo_id, "new", needs_score=True)
+    return RecordedFile(photo_id, "new", needs_score=True)
 
 
-def former_paths(session: Session, files: Sequence[FoundFile]) -> list[str]:
-    """Give the paths at which these files are known: other names of theirs, or the ones they had."""
+def recorded_paths(session: Session, files: Sequence[FileOnDisk]) -> list[str]:
+    """Return the recorded paths of these files: their other hard links, or their paths before a rename."""
     return [
         stored_paths.join(twin.path, twin.file_name)
         for found in files
@@ -158,7 +139,7 @@ def former_paths(session: Session, files: Sequence[FoundFile]) -> list[str]:
     ]
 
 
-def _identity(found: FoundFile) -> dict[str, int]:
+def _identity(found: FileOnDisk) -> dict[str, int]:
     return {
         "device": found.device,
         "inode": found.inode,
@@ -182,7 +163,7 @@ _TWINS = (
 )
 
 
-def _state_by_what_is_stored(session: Session, photo_id: int) -> PhotoState:
+def _state_when_back(session: Session, photo_id: int) -> PhotoState:
     """Return the state of a photo that is back: failed, scored (by the active configuration) or waiting."""
     dead = select(JOBS.c.id).where(
         JOBS.c.photo_id == photo_id, JOBS.c.kind == "score", JOBS.c.state == "dead"
@@ -204,7 +185,7 @@ def set_rating(
     owner: Literal["none", "maclip", "person"],
     problem: str | None = None,
 ) -> None:
-    """Remember the rating that stands in the file, whose it is, and why ours could not be written."""
+    """Record the rating in the file, whose it is, and why the stars could not be written."""
     session.execute(
         update(PHOTOS)
         .where(PHOTOS.c.id == photo_id)

@@ -1,6 +1,6 @@
-"""Pairs of a RAW and its JPEG: one shot, whose stars come from the RAW's score and which counts once.
+"""Pairs of a RAW and its JPEG: one shot, which counts once and has the stars of the RAW.
 
-Which names make a pair is for the caller to say; here it is remembered.
+The caller decides which file names make a pair.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COLUMNS = (PHOTOS.c.id, PHOTOS.c.folder_id, PHOTOS.c.file_name, PHOTOS.c.state)
 
 
 def link_all(session: Session, role_of: RoleOf) -> int:
-    """Find the pairs of the whole library anew; how many there are."""
+    """Find the pairs of the whole library anew; return their number."""
     found = _pairs((tuple(row) for row in session.execute(select(*_COLUMNS))), role_of)
     known = {(photo, raw) for photo, raw in session.execute(select(PAIRS.c.photo_id, PAIRS.c.raw_id))}
     if known != set(found.items()):
@@ -33,7 +33,7 @@ def link_all(session: Session, role_of: RoleOf) -> int:
 
 
 def link(session: Session, photo_ids: Sequence[int], role_of: RoleOf) -> list[int]:
-    """Find the pairs that these photos belong to; give the photos whose stars come from one of these RAWs."""
+    """Find the pairs of these photos; return the photos whose stars come from one of these RAWs."""
     chosen = session.execute(select(*_COLUMNS).where(PHOTOS.c.id.in_(photo_ids))).all()
     keys = {(row.folder_id, _stem(row.file_name)) for row in chosen if role_of(row.file_name)}
     if not keys:
@@ -47,12 +47,12 @@ def link(session: Session, photo_ids: Sequence[int], role_of: RoleOf) -> list[in
 
 
 def _with_stem(session: Session, folder_id: int, stem: str) -> list[tuple[int, int, str, str]]:
-    """Give the photos of a folder whose names are this stem and a suffix."""
-    driver = session.connection().connection.driver_connection
-    assert isinstance(
-        driver, sqlite3.Connection
-    )  # once a scored photo: SQLAlchemy would take most of its time
-    # "/" follows "." in ASCII and stands in no name.
+    """Return the photos of a folder whose names are this stem and a suffix."""
+    driver = (
+        session.connection().connection.driver_connection
+    )  # for each photo: SQLAlchemy takes most of the time
+    assert isinstance(driver, sqlite3.Connection)
+    # "/" follows "." in ASCII, and no name holds it.
     limits = (folder_id, stored_paths.stored(f"{stem}."), stored_paths.stored(f"{stem}/"))
     return [
         (number, folder, stored_paths.restored(name), state)
@@ -67,14 +67,14 @@ _WITH_STEM = (
 
 
 def unlink_all(session: Session) -> None:
-    """Forget all pairs: each photo counts for itself."""
+    """Delete all pairs: each photo counts for itself."""
     session.execute(delete(PAIRS))
 
 
 def _pairs(rows: Iterable[tuple[int, int, str, str]], role_of: RoleOf) -> dict[int, int]:
-    """Give the RAW of each photo that has one; of several RAWs the first by name.
+    """Return the RAW of each photo that has one; of several RAWs the first by name.
 
-    A RAW that is missing leads nobody, but those that are missing too: they will come back together.
+    A missing RAW leads only photos that are missing too: they come back together.
     """
     present: dict[tuple[int, str], tuple[str, int]] = {}
     known: dict[tuple[int, str], tuple[str, int]] = {}

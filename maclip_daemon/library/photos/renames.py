@@ -1,4 +1,4 @@
-"""Photos and folders that got another path: all that is known of them moves along."""
+"""Renames of photos and folders: scores, jobs and journal move along."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sqlalchemy.orm import Session
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.column_types import PathText
 from maclip_daemon.library.storage.photo_paths import (
-    at,
-    below,
     folder_for,
     folder_is_under,
+    is_under,
     path_of,
+    photo_at,
 )
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
 
 
-def move(session: Session, photo_id: int, new_path: str, root_id: int) -> None:
-    """Give a photo another path; what was known at that path is forgotten, for its file was replaced.
+def move_photo(session: Session, photo_id: int, new_path: str, root_id: int) -> None:
+    """Record a photo's new path. A photo recorded there before is deleted: its file was replaced.
 
-    Journal entries of the photo itself and of its sidecars (`IMG.jpg.xmp`, `IMG.xmp`) move along, so that
-    `undo` finds them where photo managers move them to.
+    Journal entries of the photo and its sidecars (`IMG.jpg.xmp`, `IMG.xmp`) move along, so that `undo` finds
+    them where photo managers move them.
     """
     old_path = path_of(session, photo_id)
     if old_path is None or old_path == new_path:
@@ -48,7 +48,7 @@ def _targets(path: str) -> list[str]:
 
 
 def _place(session: Session, photo_id: int, folder_id: int, folder: str, name: str) -> None:
-    replaced = at(session, folder, name)
+    replaced = photo_at(session, folder, name)
     if replaced is not None and replaced.id != photo_id:
         session.execute(update(JOURNAL).where(JOURNAL.c.photo_id == replaced.id).values(photo_id=photo_id))
         session.execute(delete(PHOTOS).where(PHOTOS.c.id == replaced.id))
@@ -56,10 +56,10 @@ def _place(session: Session, photo_id: int, folder_id: int, folder: str, name: s
 
 
 def move_folder(session: Session, old: str, new: str, root_id: int) -> int:
-    """Rename a folder and all below it; how many photos moved. Nothing is decoded or scored again.
+    """Record the rename of a folder and all below it; return how many photos moved.
 
-    A folder is one row, whatever it holds. Where the new path is already known (stale rows of a folder that
-    was there before), the photos that moved take the place of those of the same name.
+    A folder is one row, whatever it holds. Where the new path has stale rows of an earlier folder, the photos
+    that moved replace those of the same name.
     """
     old, new = stored_paths.without_trailing_slash(old), stored_paths.without_trailing_slash(new)
     folders = session.execute(
@@ -87,7 +87,7 @@ def move_folder(session: Session, old: str, new: str, root_id: int) -> int:
 
 def _move_journal(session: Session, old: str, new: str) -> None:
     entries = session.execute(
-        select(JOURNAL.c.id, JOURNAL.c.target_path).where(or_(*below(JOURNAL.c.target_path, old)))
+        select(JOURNAL.c.id, JOURNAL.c.target_path).where(or_(*is_under(JOURNAL.c.target_path, old)))
     ).all()
     for entry_id, target in entries:
         session.execute(

@@ -1,7 +1,7 @@
-"""A look into darktable's own library: which photos have edits that exist nowhere else?
+"""darktable's own library: which photos have edits that exist nowhere else?
 
-With its option *write sidecar file* off, darktable keeps edits in its database alone. It takes a sidecar that
-appears later for the whole truth: on the next import the edits would be gone.
+With its option *write sidecar file* off, darktable keeps edits in its database alone. It trusts a
+sidecar that appears later: on the next import the edits would be gone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from maclip_daemon.files.paths import expanded
 from maclip_daemon.library.storage import stored_paths
 
 _TIMEOUT_S = 2.0  # darktable holds its lock for milliseconds
-# An image is edited when it has a history that is not the one darktable gives every new photo by itself: the
+# An image is edited when its history is not the one that darktable gives every new photo: the
 # same comparison of hashes as in its own mark for altered images.
 _EDITED = """
 SELECT 1 FROM images i JOIN film_rolls f ON f.id = i.film_id
@@ -28,7 +28,7 @@ AND (h.current_hash IS NULL OR h.current_hash NOT IN (ifnull(h.basic_hash, ''), 
 
 
 def find_library(configured: str) -> Path | None:
-    """Give darktable's database, by the setting `rating.darktable_library`; None where there is none."""
+    """Return darktable's database, by the setting `rating.darktable_library`; None where there is none."""
     if configured == "off":
         return None
     if configured != "auto":
@@ -39,7 +39,7 @@ def find_library(configured: str) -> Path | None:
 
 
 def edited_photos(library: Path, photos: Iterable[str]) -> set[str]:
-    """Give those of the photos that darktable holds edits of. Reads only, also beside a running darktable.
+    """Return those of the photos that darktable has edits of. Reads only, also beside a running darktable.
 
     Raises `Transient` when the database cannot be read.
     """
@@ -56,7 +56,7 @@ def edited_photos(library: Path, photos: Iterable[str]) -> set[str]:
 
 
 def _is_edited(connection: sqlite3.Connection, photo: str) -> bool:
-    """By the name that we use, and by the one without symbolic links."""
+    """Look the photo up by its name, and by the name without symbolic links."""
     folder, name = stored_paths.split(photo)
     return any(
         connection.execute(_EDITED, (_text(each), _text(name))).fetchone()

@@ -1,13 +1,12 @@
-"""How the active scores are spread, for `maclip stats`: histogram, quartiles, folders and months."""
+"""The distribution of the active scores, for `maclip stats`: histogram, quartiles, folders and months."""
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 
 from maclip_daemon.library.storage import stored_paths
-from maclip_daemon.library.storage.open_readonly import Reader
-
-_ACTIVE = "(SELECT id FROM scoring_configs WHERE active = 1)"
+from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
 
 
 @dataclass(frozen=True)
@@ -43,37 +42,37 @@ class ScoreSummary:
     highest: float
 
 
-def score_summary(reader: Reader) -> ScoreSummary | None:
-    """Summarise the active scores; None: there are none."""
-    count, mean = reader.execute(
-        f"SELECT count(*), avg(score) FROM scores WHERE scoring_config_id = {_ACTIVE}"
+def score_summary(snapshot: sqlite3.Connection) -> ScoreSummary | None:
+    """Return a summary of the active scores; None: there are none."""
+    count, mean = snapshot.execute(
+        f"SELECT count(*), avg(score) FROM scores WHERE scoring_config_id = {ACTIVE_CONFIG}"
     ).fetchone()
     if not count:
         return None
-    points = [_at(reader, round(share * (count - 1))) for share in (0, 0.25, 0.5, 0.75, 1)]
+    points = [_at(snapshot, round(share * (count - 1))) for share in (0, 0.25, 0.5, 0.75, 1)]
     return ScoreSummary(count, mean, *points)
 
 
-def _at(reader: Reader, position: int) -> float:
-    (score,) = reader.execute(
-        f"SELECT score FROM scores WHERE scoring_config_id = {_ACTIVE} ORDER BY score LIMIT 1 OFFSET ?",
+def _at(snapshot: sqlite3.Connection, position: int) -> float:
+    (score,) = snapshot.execute(
+        f"SELECT score FROM scores WHERE scoring_config_id = {ACTIVE_CONFIG} ORDER BY score LIMIT 1 OFFSET ?",
         (position,),
     ).fetchone()
     return float(score)
 
 
-def histogram(reader: Reader, bins: int = 20) -> list[Bin]:
+def histogram(snapshot: sqlite3.Connection, bins: int = 20) -> list[Bin]:
     """Count the active scores in `bins` equal steps from the lowest to the highest; equal scores: one bar."""
-    summary = score_summary(reader)
+    summary = score_summary(snapshot)
     if summary is None:
         return []
     width = (summary.highest - summary.lowest) / bins
     if width == 0:
         return [Bin(summary.lowest, summary.highest, summary.photo_count)]
     counted = dict(
-        reader.execute(
+        snapshot.execute(
             f"SELECT min(CAST((score - ?) / ? AS INTEGER), ?), count(*) FROM scores"
-            f" WHERE scoring_config_id = {_ACTIVE} GROUP BY 1",
+            f" WHERE scoring_config_id = {ACTIVE_CONFIG} GROUP BY 1",
             (summary.lowest, width, bins - 1),
         ).fetchall()
     )
@@ -83,26 +82,25 @@ def histogram(reader: Reader, bins: int = 20) -> list[Bin]:
     ]
 
 
-def by_folder(reader: Reader) -> list[GroupSummary]:
-    """Summarise the active scores by folder, the lowest mean first."""
-    rows = reader.execute(
+def by_folder(snapshot: sqlite3.Connection) -> list[GroupSummary]:
+    """Return a summary of the active scores of each folder, the lowest mean first."""
+    rows = snapshot.execute(
         "SELECT f.path, g.number, g.mean, g.lowest, g.highest FROM (SELECT folder_id, count(*) AS number,"
         " avg(score) AS mean, min(score) AS lowest, max(score) AS highest"
-        f" FROM scores WHERE scoring_config_id = {_ACTIVE} GROUP BY folder_id) g"
+        f" FROM scores WHERE scoring_config_id = {ACTIVE_CONFIG} GROUP BY folder_id) g"
         " JOIN folders f ON f.id = g.folder_id ORDER BY g.mean"
     )
     return [GroupSummary(stored_paths.restored(path), *rest) for path, *rest in rows]
 
 
-def by_month(reader: Reader) -> list[GroupSummary]:
-    """Summarise the active scores by the month the photos were taken in ("2026-11", "unknown"), in order.
+def by_month(snapshot: sqlite3.Connection) -> list[GroupSummary]:
+    """Return a summary of the active scores of each month ("2026-11", "unknown") of capture, in order.
 
-    The table is read as it lies (NOT INDEXED): in the order of an index, a million photos are a million reads
-    all over the file.
+    NOT INDEXED: in the order of an index, a million photos are a million reads all over the file.
     """
-    rows = reader.execute(
+    rows = snapshot.execute(
         "SELECT coalesce(substr(p.taken_at, 1, 7), 'unknown') AS month, count(*), avg(s.score), min(s.score),"
         " max(s.score) FROM scores s NOT INDEXED CROSS JOIN photos p ON p.id = s.photo_id"
-        f" WHERE s.scoring_config_id = {_ACTIVE} GROUP BY month ORDER BY month"
+        f" WHERE s.scoring_config_id = {ACTIVE_CONFIG} GROUP BY month ORDER BY month"
     )
     return [GroupSummary(*row) for row in rows]

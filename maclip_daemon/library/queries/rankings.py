@@ -1,20 +1,25 @@
-"""What people ask the library: the worst, the best, one photo in full, counts, failures.
+"""Rankings and reports: the worst and best photos, one photo in full, failures.
 
-Every function takes a `reader.Reader` (`open_readonly`, or `Library.reader`).
+Every function takes a `snapshot` of a library (`Library.snapshot`, `ReadOnlyLibrary.snapshot`).
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from maclip_daemon.library.storage import stored_paths
-from maclip_daemon.library.storage.open_readonly import Reader
-from maclip_daemon.library.storage.sql_views import FAILURE_ROWS, QUALITY_OF_SCORES, QUALITY_ROWS
+from maclip_daemon.library.storage.sql_views import (
+    ACTIVE_CONFIG,
+    FAILURE_ROWS,
+    QUALITY_OF_SCORES,
+    QUALITY_ROWS,
+)
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,12 @@ class PhotoRow:
 
 @dataclass(frozen=True)
 class PhotoDetail:
-    """All that is known of one photo."""
+    """All that the library knows of one photo."""
 
     path: str
     state: str
     quality: PhotoRow | None
-    """None: not scored on the active scoring configuration."""
+    """None: not scored in the active scoring configuration."""
     details: dict[str, Any]
     views: int | None
     precision: str | None
@@ -67,15 +72,15 @@ class PhotoDetail:
     rating_in_file: int | None
     rating_owner: str
     stars_written: int | None
-    """What we last wrote into its file."""
+    """The rating last written to its file."""
     failure: str | None
     """Why the last attempt on it failed."""
     attempts: int
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A photo that was given up."""
+class GivenUpPhoto:
+    """A photo with a dead job."""
 
     path: str
     reason: str
@@ -83,55 +88,54 @@ class Failure:
     failed_at: str
 
 
-ACTIVE = "(SELECT id FROM scoring_configs WHERE active = 1)"
 LOOK_AHEAD = 500  # scores read in order before asking folder by folder; about a millisecond
 
 
-def worst(reader: Reader, count: int, under: str | None = None) -> list[PhotoRow]:
-    """Give the photos with the lowest scores, lowest first (below the folder `under`).
+def worst(snapshot: sqlite3.Connection, count: int, under: str | None = None) -> list[PhotoRow]:
+    """Return the photos with the lowest scores, lowest first (below the folder `under`).
 
-    Photos that are missing, failed or wait to be scored again are left out.
+    Missing and failed photos, and those that wait to be scored again, are left out.
     """
-    return _by_score(reader, count, under, "ASC")
+    return _by_score(snapshot, count, under, "ASC")
 
 
-def best(reader: Reader, count: int, under: str | None = None) -> list[PhotoRow]:
-    """Give the photos with the highest scores, highest first (below the folder `under`)."""
-    return _by_score(reader, count, under, "DESC")
+def best(snapshot: sqlite3.Connection, count: int, under: str | None = None) -> list[PhotoRow]:
+    """Return the photos with the highest scores, highest first (below the folder `under`)."""
+    return _by_score(snapshot, count, under, "DESC")
 
 
-def _by_score(reader: Reader, count: int, under: str | None, order: str) -> list[PhotoRow]:
+def _by_score(snapshot: sqlite3.Connection, count: int, under: str | None, order: str) -> list[PhotoRow]:
     if under is None:
-        rows = reader.execute(
+        rows = snapshot.execute(
             f"{QUALITY_ROWS} AND p.state = 'scored' ORDER BY s.score {order}, s.id LIMIT ?", (count,)
         )
         return [_photo_row(row) for row in rows]
-    chosen = _first_under(reader, count, under, order)
+    chosen = _first_under(snapshot, count, under, order)
     marks = ", ".join("?" * len(chosen))
-    rows = reader.execute(
+    rows = snapshot.execute(
         f"{QUALITY_OF_SCORES} WHERE s.id IN ({marks}) ORDER BY s.score {order}, s.id", chosen
     )
     return [_photo_row(row) for row in rows]
 
 
-def _first_under(reader: Reader, count: int, under: str, order: str) -> list[int]:
-    """Give the numbers of the first `count` scores below a folder, without reading all that are there."""
+def _first_under(snapshot: sqlite3.Connection, count: int, under: str, order: str) -> list[int]:
+    """Return the ids of the first `count` scores below a folder, without reading all of them."""
     condition, values = _is_under("f.path", under)
-    ahead = reader.execute(
-        f"SELECT s.id FROM (SELECT id, photo_id, folder_id FROM scores WHERE scoring_config_id = {ACTIVE}"
-        f" ORDER BY score {order}, id LIMIT {LOOK_AHEAD}) s"
+    ahead = snapshot.execute(
+        "SELECT s.id FROM (SELECT id, photo_id, folder_id FROM scores"
+        f" WHERE scoring_config_id = {ACTIVE_CONFIG} ORDER BY score {order}, id LIMIT {LOOK_AHEAD}) s"
         " CROSS JOIN folders f ON f.id = s.folder_id CROSS JOIN photos p ON p.id = s.photo_id"
         f" WHERE p.state = 'scored' AND {condition}",
         values,
     )
-    found = [number for (number,) in islice(ahead, count)]  # row by row: the look ends with the last one
+    found = [number for (number,) in islice(ahead, count)]  # row by row: it stops at the last one
     if len(found) == count:
         return found
     # A folder can only add to the result when its own first score would: so the folders are asked in the
     # order of their first scores, until the first of the next comes after all that were found.
     sign = 1 if order == "ASC" else -1
     first = _of_folder("s.score", "s.folder_id = f.id", order)
-    folders = reader.execute(
+    folders = snapshot.execute(
         f"SELECT id, first FROM (SELECT f.id AS id, ({first} LIMIT 1) AS first FROM folders f"
         f" WHERE {condition}) WHERE first IS NOT NULL ORDER BY first {order}",
         values,
@@ -140,7 +144,7 @@ def _first_under(reader: Reader, count: int, under: str, order: str) -> list[int
     for folder_id, first_score in folders:
         if len(best_so_far) == count and sign * first_score > best_so_far[-1][0]:
             break
-        within = reader.execute(
+        within = snapshot.execute(
             f"{_of_folder('s.score, s.id', 's.folder_id = ?', order)} LIMIT ?", (folder_id, count)
         )
         of_folder = ((sign * score, number) for score, number in within)
@@ -149,18 +153,18 @@ def _first_under(reader: Reader, count: int, under: str, order: str) -> list[int
 
 
 def _of_folder(columns: str, which: str, order: str) -> str:
-    """Give the query for the scores of one folder in order, from the index; read lazily, it reads little."""
+    """Return the query for the scores of one folder in index order; read lazily, it reads little."""
     return (
         f"SELECT {columns} FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
-        f" WHERE s.scoring_config_id = {ACTIVE} AND {which} AND p.state = 'scored'"
+        f" WHERE s.scoring_config_id = {ACTIVE_CONFIG} AND {which} AND p.state = 'scored'"
         f" ORDER BY s.score {order}, s.id"
     )
 
 
 def _is_under(column: str, under: str) -> tuple[str, list[stored_paths.StoredPath]]:
-    place = stored_paths.without_trailing_slash(under)
-    conditions, values = [f"{column} = ?"], [stored_paths.stored(place)]
-    for first, end in stored_paths.ranges_under(place):
+    folder = stored_paths.without_trailing_slash(under)
+    conditions, values = [f"{column} = ?"], [stored_paths.stored(folder)]
+    for first, end in stored_paths.ranges_under(folder):
         conditions.append(f"{column} >= ? AND {column} < ?")
         values += [first, end]
     return f"({' OR '.join(conditions)})", values
@@ -173,10 +177,10 @@ def _photo_row(row: Sequence[Any]) -> PhotoRow:
     )
 
 
-def show(reader: Reader, path: str) -> PhotoDetail | None:
-    """Give all that is known of the photo at `path`; None: it is not in the library."""
+def show(snapshot: sqlite3.Connection, path: str) -> PhotoDetail | None:
+    """Return all that is known of the photo at `path`; None: it is not in the library."""
     folder, name = stored_paths.split(path)
-    photo = reader.execute(
+    photo = snapshot.execute(
         "SELECT p.id, p.state, p.width, p.height, p.taken_at, p.first_seen_at, p.missing_since,"
         " p.rating_in_file, p.rating_owner, p.stars_written"
         " FROM folders f JOIN photos p ON p.folder_id = f.id WHERE f.path = ? AND p.file_name = ?",
@@ -185,13 +189,13 @@ def show(reader: Reader, path: str) -> PhotoDetail | None:
     if photo is None:
         return None
     photo_id, state, width, height, taken_at, first_seen_at, missing_since, rating, owner, stars = photo
-    quality = reader.execute(f"{QUALITY_ROWS} AND s.photo_id = ?", (photo_id,)).fetchone()
-    beside = reader.execute(
+    quality = snapshot.execute(f"{QUALITY_ROWS} AND s.photo_id = ?", (photo_id,)).fetchone()
+    beside = snapshot.execute(
         "SELECT details, views, precision, device FROM scores"
-        f" WHERE photo_id = ? AND scoring_config_id = {ACTIVE}",
+        f" WHERE photo_id = ? AND scoring_config_id = {ACTIVE_CONFIG}",
         (photo_id,),
     ).fetchone() or (None, None, None, None)
-    failure = reader.execute(
+    failure = snapshot.execute(
         "SELECT reason, attempts FROM jobs WHERE photo_id = ? ORDER BY state = 'dead' DESC LIMIT 1",
         (photo_id,),
     ).fetchone() or (None, 0)
@@ -216,20 +220,22 @@ def show(reader: Reader, path: str) -> PhotoDetail | None:
     )
 
 
-def failures(reader: Reader, limit: int | None = None, under: str | None = None) -> Iterator[Failure]:
-    """Give the photos that were given up (below the folder `under`), the latest first."""
+def failures(
+    snapshot: sqlite3.Connection, limit: int | None = None, under: str | None = None
+) -> Iterator[GivenUpPhoto]:
+    """Yield the photos with a dead job (below the folder `under`), the latest first."""
     condition, values = ("1", []) if under is None else _is_under("f.path", under)
-    rows = reader.execute(
+    rows = snapshot.execute(
         f"{FAILURE_ROWS} AND {condition} ORDER BY j.changed_at DESC, j.id DESC LIMIT ?",
         (*values, -1 if limit is None else limit),
     )
     for path, reason, attempts, failed_at in rows:
-        yield Failure(stored_paths.restored(path), reason, attempts, failed_at)
+        yield GivenUpPhoto(stored_paths.restored(path), reason, attempts, failed_at)
 
 
-def rating_problems(reader: Reader, limit: int) -> list[tuple[str, str]]:
-    """Give photos whose rating could not be written, and why."""
-    rows = reader.execute(
+def rating_problems(snapshot: sqlite3.Connection, limit: int) -> list[tuple[str, str]]:
+    """Return photos whose rating could not be written, with the reasons."""
+    rows = snapshot.execute(
         "SELECT f.path, p.file_name, p.rating_problem FROM photos p JOIN folders f ON f.id = p.folder_id"
         " WHERE p.rating_problem IS NOT NULL AND p.state <> 'missing' LIMIT ?",
         (limit,),

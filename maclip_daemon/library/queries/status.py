@@ -1,18 +1,22 @@
-"""How far the work is, for `maclip status`."""
+"""Progress of the work and notes of the daemon, for `maclip status`."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from maclip_daemon.library.storage import stored_paths
-from maclip_daemon.library.storage.open_readonly import Reader
+from maclip_daemon.library.storage import stored_paths, timestamps
+from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session  # `maclip status` does without SQLAlchemy
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far the work is."""
+    """Progress of the work."""
 
     photos: dict[str, int]
     """By state: waiting, scored, failed, missing."""
@@ -27,58 +31,68 @@ class Status:
     ratings: dict[str, int]
     """By owner: maclip, person."""
     unsettled_writes: int
-    """Journal entries that a killed program left; the next start settles them."""
+    """Journal entries of a killed program; the next start settles them."""
     notes: dict[str, Any]
-    """What the daemon left to say, by key."""
+    """Notes of the daemon, by key."""
 
 
-def status(reader: Reader) -> Status:
-    """Count how far the work is."""
+def status(snapshot: sqlite3.Connection) -> Status:
+    """Return the progress of the work."""
     photos = dict.fromkeys(("waiting", "scored", "failed", "missing"), 0)
-    photos.update(reader.execute("SELECT state, count(*) FROM photos GROUP BY state").fetchall())
+    photos.update(snapshot.execute("SELECT state, count(*) FROM photos GROUP BY state").fetchall())
     jobs = {kind: dict.fromkeys(("ready", "leased", "dead"), 0) for kind in ("score", "rate")}
-    for kind, state, number in reader.execute("SELECT kind, state, count(*) FROM jobs GROUP BY kind, state"):
+    for kind, state, number in snapshot.execute(
+        "SELECT kind, state, count(*) FROM jobs GROUP BY kind, state"
+    ):
         jobs[kind][state] = number
     ratings = {"maclip": 0, "person": 0}
     ratings.update(
-        reader.execute(
+        snapshot.execute(
             "SELECT rating_owner, count(*) FROM photos WHERE rating_owner <> 'none' GROUP BY rating_owner"
         ).fetchall()
     )
-    (unsettled,) = reader.execute("SELECT count(*) FROM rating_journal WHERE state = 'intended'").fetchone()
+    (unsettled,) = snapshot.execute("SELECT count(*) FROM rating_journal WHERE state = 'intended'").fetchone()
     return Status(
         photos=photos,
         jobs=jobs,
-        roots=_roots(reader),
-        scoring_config=_scoring_config(reader),
-        calibration=_calibration(reader),
+        roots=_roots(snapshot),
+        scoring_config=_scoring_config(snapshot),
+        calibration=_calibration(snapshot),
         ratings=ratings,
         unsettled_writes=unsettled,
-        notes=notes(reader),
+        notes=notes(snapshot),
     )
 
 
-def notes(reader: Reader) -> dict[str, Any]:
-    """Give what the daemon left to say, by key."""
-    return {key: json.loads(value) for key, value in reader.execute("SELECT key, value FROM notes")}
+def notes(snapshot: sqlite3.Connection) -> dict[str, Any]:
+    """Return the notes of the daemon, by key."""
+    return {key: json.loads(value) for key, value in snapshot.execute("SELECT key, value FROM notes")}
 
 
-def _roots(reader: Reader) -> list[dict[str, Any]]:
+def put_note(session: Session, key: str, value: Any, now: float) -> None:
+    """Write or replace a note; `value` is anything that JSON can hold."""
+    session.connection().exec_driver_sql(
+        "INSERT INTO notes (key, value, changed_at) VALUES (?, ?, ?) ON CONFLICT (key)"
+        " DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",
+        (key, json.dumps(value), timestamps.text(now)),
+    )
+
+
+def _roots(snapshot: sqlite3.Connection) -> list[dict[str, Any]]:
     columns = ("path", "state", "reason", "file_system", "scanned_at")
-    rows = reader.execute(f"SELECT {', '.join(columns)} FROM roots ORDER BY path")
+    rows = snapshot.execute(f"SELECT {', '.join(columns)} FROM roots ORDER BY path")
     return [{**dict(zip(columns, row, strict=True)), "path": stored_paths.restored(row[0])} for row in rows]
 
 
-def _scoring_config(reader: Reader) -> dict[str, str] | None:
-    row = reader.execute("SELECT metric, model, protocol FROM scoring_configs WHERE active = 1").fetchone()
+def _scoring_config(snapshot: sqlite3.Connection) -> dict[str, str] | None:
+    row = snapshot.execute("SELECT metric, model, protocol FROM scoring_configs WHERE active = 1").fetchone()
     return None if row is None else dict(zip(("metric", "model", "protocol"), row, strict=True))
 
 
-def _calibration(reader: Reader) -> dict[str, Any] | None:
-    row = reader.execute(
+def _calibration(snapshot: sqlite3.Connection) -> dict[str, Any] | None:
+    row = snapshot.execute(
         "SELECT number, source, photo_count, made_at, two_stars_from, three_stars_from, four_stars_from,"
-        " five_stars_from FROM calibrations"
-        " WHERE scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1)"
+        f" five_stars_from FROM calibrations WHERE scoring_config_id = {ACTIVE_CONFIG}"
         " ORDER BY number DESC LIMIT 1"
     ).fetchone()
     if row is None:

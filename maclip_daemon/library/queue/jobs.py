@@ -1,6 +1,6 @@
-"""The queue: at least once, idempotent, with leases, growing pauses and a dead letter.
+"""The job queue: at least once, idempotent, with leases, retry back-off and dead letters.
 
-One row a photo and kind; finished work has none. The clock is an argument (unix seconds), and one that was
+One row per photo and kind; finished work has none. The clock is an argument (Unix seconds). A clock that was
 set back never makes a job wait longer than it should (`leases.reclaim_expired`).
 """
 
@@ -11,36 +11,33 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import and_, bindparam, case, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.queue.leases import Kind as Kind
-from maclip_daemon.library.queue.leases import LeasedJob as LeasedJob
-from maclip_daemon.library.queue.leases import lease as lease
-from maclip_daemon.library.queue.leases import ready_at, rests_on
+from maclip_daemon.library.queue.leases import Kind, LeasedJob, is_on_devices, ready_at
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at, path_of
 from maclip_daemon.library.storage.tables import JOBS, PHOTOS
 
-MAX_PAUSE_S = 3600.0  # a photo that failed for an hour-long reason (a share away) is tried within the next
+MAX_PAUSE_S = 3600.0  # a photo that failed for an hour-long reason (a share offline) is tried within the next
 REASON_LENGTH = 2000  # characters; a traceback in full helps nobody in a table
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and after which pauses failed work is tried again (`settings.JobSettings`)."""
+    """How often failed work is tried again, and after which pauses (`settings.JobSettings`)."""
 
     max_attempts: int = 5
     retry_base_s: float = 2.0
 
     def pause_s(self, attempts: int) -> float:
-        """Give the seconds to wait after the n-th failed attempt: base · 2^(n−1), an hour at most."""
+        """Return the pause after the n-th failed attempt: base · 2^(n−1) seconds, an hour at most."""
         return min(self.retry_base_s * 2.0 ** min(attempts - 1, 40), MAX_PAUSE_S)
 
 
 @dataclass(frozen=True)
 class JobCounts:
-    """How much work there is of one kind."""
+    """The number of jobs of one kind, by state."""
 
     ready: int = 0
     """Waiting, the ones in a retry pause included."""
@@ -48,70 +45,57 @@ class JobCounts:
     dead: int = 0
 
 
-def enqueue(session: Session, photo_id: int, kind: Kind, now: float) -> None:
-    """Ask for work on a photo; asking twice is one job.
+def enqueue(session: Session, photo_ids: Iterable[int], kind: Kind, now: float) -> None:
+    """Queue work on photos; a photo that is queued already keeps its one job.
 
-    If the job is leased at this moment, its generation grows: the worker's `finish` then answers False, and
-    the job is ready again. A dead job comes back to life.
+    The generation of a leased job grows: `finish` then rejects the worker's result, and the job is ready
+    again. A dead job comes back to life.
     """
-    enqueue_all(session, [photo_id], kind, now)
-
-
-def enqueue_all(session: Session, photo_ids: Iterable[int], kind: Kind, now: float) -> None:
-    """Ask for work on many photos (see `enqueue`)."""
     moment = timestamps.text(now)
     row = {"kind": kind, "not_before": moment, "changed_at": moment}
     if rows := [{"photo_id": photo_id, **row} for photo_id in photo_ids]:
         session.execute(_ENQUEUE, rows)
 
 
-def _on_conflict_ask_again() -> dict[str, object]:
+def or_ask_again(statement: Insert) -> Insert:
+    """Return the insert of jobs with the rule for those that exist: ask again, from the first attempt."""
     leased = JOBS.c.state == "leased"
-    fresh = _ENQUEUE_INSERT.excluded
-    return {
-        "generation": JOBS.c.generation + 1,
-        "state": case((leased, "leased"), else_="ready"),
-        "attempts": case((leased, JOBS.c.attempts), else_=0),
-        "not_before": fresh.not_before,
-        "reason": None,
-        "changed_at": fresh.changed_at,
-    }
+    return statement.on_conflict_do_update(
+        index_elements=["photo_id", "kind"],
+        set_={
+            "generation": JOBS.c.generation + 1,
+            "state": case((leased, "leased"), else_="ready"),
+            "attempts": case((leased, JOBS.c.attempts), else_=0),
+            "not_before": statement.excluded.not_before,
+            "reason": None,
+            "changed_at": statement.excluded.changed_at,
+        },
+    )
 
 
-_ENQUEUE_INSERT = insert(JOBS)
-_ENQUEUE = _ENQUEUE_INSERT.on_conflict_do_update(
-    index_elements=["photo_id", "kind"], set_=_on_conflict_ask_again()
-)
+_ENQUEUE = or_ask_again(insert(JOBS))
 
 
-def finish(session: Session, job: LeasedJob, worker: str) -> bool:
-    """End a job; True: the result counts, store it in this same transaction.
+def finish(session: Session, held: Sequence[LeasedJob], worker: str) -> set[int]:
+    """End jobs (some thousands at most); return the ids of those whose results count.
 
-    False: the lease was lost (another worker has the job or did it), or the photo was asked for again
-    meanwhile; then the job is ready again and the result in hand is out of date: drop it.
+    Store these results in the same transaction, and drop the others: their lease was lost (another worker
+    has the job or did it), or the photo was queued again meanwhile. Then the job is ready again.
     """
-    key = {"job_id": job.id, "held_by": worker, "held_number": job.lease_number, "held": job.generation}
-    if session.execute(_FINISH, key).first() is not None:
-        return True
-    session.execute(_READY_AGAIN, {key_: key[key_] for key_ in ("job_id", "held_by", "held_number")})
-    return False
-
-
-def finish_all(session: Session, held: Sequence[LeasedJob], worker: str) -> list[bool]:
-    """`finish` for many jobs (some thousands at most) in three statements; which results count."""
-    rows = {
-        row.id: row for row in session.execute(_HELD_NOW, {"worker": worker, "ids": [j.id for j in held]})
-    }
+    found = session.execute(_HELD_NOW, {"worker": worker, "ids": [job.id for job in held]})
+    rows = {row.id: row for row in found}
     ours = [job for job in held if job.id in rows and rows[job.id].lease_number == job.lease_number]
-    counts = {job.id for job in ours if rows[job.id].generation == job.generation}
-    if counts:
-        session.execute(delete(JOBS).where(JOBS.c.id.in_(counts)))
+    current = {job.id for job in ours if rows[job.id].generation == job.generation}
+    if current:
+        session.execute(delete(JOBS).where(JOBS.c.id.in_(current)))
     for job in ours:
-        if job.id not in counts:
-            session.execute(
-                _READY_AGAIN, {"job_id": job.id, "held_by": worker, "held_number": job.lease_number}
-            )
-    return [job.id in counts for job in held]
+        if job.id not in current:
+            session.execute(_READY_AGAIN, _held_by(job, worker))
+    return current
+
+
+def _held_by(job: LeasedJob, worker: str) -> dict[str, object]:
+    return {"job_id": job.id, "held_by": worker, "held_number": job.lease_number}
 
 
 _HELD_NOW = select(JOBS.c.id, JOBS.c.lease_number, JOBS.c.generation).where(
@@ -125,7 +109,6 @@ _HELD = and_(
     JOBS.c.worker == bindparam("held_by"),
     JOBS.c.lease_number == bindparam("held_number"),
 )
-_FINISH = delete(JOBS).where(_HELD, JOBS.c.generation == bindparam("held")).returning(JOBS.c.id)
 # It was due when it was leased; the clock may have been set back since, so it is due whatever the time.
 _READY_AGAIN = (
     update(JOBS)
@@ -146,11 +129,11 @@ def fail(
     poison: bool,
     policy: RetryPolicy,
 ) -> Literal["retry", "dead", "lost"]:
-    """Record a failed attempt.
+    """Record a failed attempt; return what becomes of the job.
 
     "retry": it comes back after a pause. "dead": given up, at once for `poison`, else after
-    `policy.max_attempts`; the photo of a score job is then `failed`. "lost": the lease was no longer ours,
-    or the photo was asked for again meanwhile; nothing was counted.
+    `policy.max_attempts`; the photo of a score job is then `failed`. "lost": the lease was lost, or the photo
+    was queued again meanwhile; nothing was counted.
     """
     attempts = job.attempts + 1
     dead = poison or attempts >= policy.max_attempts
@@ -168,10 +151,10 @@ def fail(
             changed_at=moment,
         )
         .returning(JOBS.c.id),
-        {"job_id": job.id, "held_by": worker, "held_number": job.lease_number, "held": job.generation},
+        {**_held_by(job, worker), "held": job.generation},
     ).first()
     if ended is None:
-        session.execute(_READY_AGAIN, {"job_id": job.id, "held_by": worker, "held_number": job.lease_number})
+        session.execute(_READY_AGAIN, _held_by(job, worker))
         return "lost"
     if dead and job.kind == "score":
         session.execute(
@@ -183,31 +166,30 @@ def fail(
 
 
 def release(session: Session, jobs: Iterable[LeasedJob], worker: str, now: float) -> None:
-    """Return work untouched, without counting an attempt: the disk is full, or the program ends."""
+    """Return jobs to the queue untouched, without counting an attempt (full disk, end of the program)."""
     for job in jobs:
         session.execute(
-            update(JOBS).where(_HELD).values(ready_at(timestamps.text(now))),
-            {"job_id": job.id, "held_by": worker, "held_number": job.lease_number},
+            update(JOBS).where(_HELD).values(ready_at(timestamps.text(now))), _held_by(job, worker)
         )
 
 
 def next_due(session: Session, kind: Kind) -> float | None:
-    """Give the moment (unix seconds) at which the next job is due, past or future; None: nothing waits."""
+    """Return when the next job is due (Unix seconds), past or future; None: nothing waits."""
     earliest = session.execute(
         select(func.min(JOBS.c.not_before)).where(JOBS.c.kind == kind, JOBS.c.state == "ready")
     ).scalar()
     return None if earliest is None else timestamps.seconds(earliest)
 
 
-def counts(session: Session, kind: Kind, *, resting_devices: Sequence[int] = ()) -> JobCounts:
-    """Count the jobs of one kind by their state, those of the photos on `resting_devices` left out."""
+def counts(session: Session, kind: Kind, *, paused_devices: Sequence[int] = ()) -> JobCounts:
+    """Count the jobs of one kind by state, without those of photos on `paused_devices`."""
     count = select(JOBS.c.state, func.count()).where(JOBS.c.kind == kind).group_by(JOBS.c.state)
-    found = session.execute(count.where(~rests_on(resting_devices)) if resting_devices else count)
+    found = session.execute(count.where(~is_on_devices(paused_devices)) if paused_devices else count)
     return JobCounts(**{state: number for state, number in found})
 
 
-def place_on_each_device(session: Session, kind: Kind) -> dict[int, str]:
-    """Give one photo that waits for work of this kind on each file system, by the number of that."""
+def waiting_path_by_device(session: Session, kind: Kind) -> dict[int, str]:
+    """Return, for each device, the path of one photo that waits for work of this kind."""
     chosen = (
         select(PHOTOS.c.device, func.min(PHOTOS.c.id))
         .join(JOBS, JOBS.c.photo_id == PHOTOS.c.id)
@@ -219,7 +201,7 @@ def place_on_each_device(session: Session, kind: Kind) -> dict[int, str]:
 
 
 def retry_dead(session: Session, now: float, under: str | None = None) -> int:
-    """Give every given-up job (below the folder, or of the file, `under`) a fresh start; how many it were."""
+    """Make dead jobs (of the folder or file `under`) ready again, without attempts; return their number."""
     dead = JOBS.c.state == "dead"
     if under is not None:
         dead = and_(dead, JOBS.c.photo_id.in_(ids_at(under)))

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import stored_paths, timestamps
-from maclip_daemon.library.storage.photo_paths import files_of
+from maclip_daemon.library.storage.photo_paths import locations_of
 from maclip_daemon.library.storage.tables import FOLDERS, JOBS, PHOTOS
 
 Kind = Literal["score", "rate"]
@@ -19,7 +19,7 @@ CLOCK_SLACK_S = 1.0  # NTP nudges a clock back by less; only a larger step count
 
 @dataclass(frozen=True)
 class LeasedJob:
-    """Work in hand. `lease_number` and `generation` say whether it is still ours when it ends."""
+    """A job that a worker holds. `lease_number` and `generation` show whether the lease still counts."""
 
     id: int
     photo_id: int
@@ -41,14 +41,21 @@ def lease(
     lease_s: float,
     limit: int,
     *,
-    resting_devices: Sequence[int] = (),
+    paused_devices: Sequence[int] = (),
 ) -> list[LeasedJob]:
-    """Take up to `limit` due jobs, the longest waiting first, and hold them for `lease_s` seconds.
+    """Lease up to `limit` due jobs for `lease_s` seconds; return them, the longest waiting first.
 
-    `resting_devices`: file systems whose photos are left for later; without this, the jobs of a full disk,
-    which are the oldest, would be taken again and again before all others.
+    Photos on `paused_devices` are left for later. The jobs of a full disk are the oldest: without this they
+    would be leased again and again before all others.
     """
-    due = _due(kind, timestamps.text(now), resting_devices).limit(limit)
+    due = (
+        select(JOBS.c.id)
+        .where(JOBS.c.kind == kind, JOBS.c.state == "ready", JOBS.c.not_before <= timestamps.text(now))
+        .order_by(JOBS.c.not_before, JOBS.c.id)
+        .limit(limit)
+    )
+    if paused_devices:
+        due = due.where(~is_on_devices(paused_devices))
     taken = session.execute(
         update(JOBS)
         .where(JOBS.c.id.in_(due))
@@ -61,7 +68,7 @@ def lease(
         )
         .returning(*(JOBS.c[name] for name in _LEASED))
     ).all()
-    places = files_of(session, [row.photo_id for row in taken])
+    places = locations_of(session, [row.photo_id for row in taken])
     return [
         LeasedJob(
             row.id,
@@ -80,24 +87,15 @@ def lease(
 _LEASED = ("id", "photo_id", "attempts", "generation", "lease_number", "not_before")
 
 
-def _due(kind: Kind, moment: str, resting_devices: Sequence[int]) -> Select[int]:
-    due = (
-        select(JOBS.c.id)
-        .where(JOBS.c.kind == kind, JOBS.c.state == "ready", JOBS.c.not_before <= moment)
-        .order_by(JOBS.c.not_before, JOBS.c.id)
-    )
-    return due.where(~rests_on(resting_devices)) if resting_devices else due
-
-
-def rests_on(devices: Sequence[int]) -> ColumnElement[bool]:
-    """Give the condition that a job's photo is on one of these file systems."""
+def is_on_devices(devices: Sequence[int]) -> ColumnElement[bool]:
+    """Return the condition that a job's photo is on one of these devices."""
     return exists().where(PHOTOS.c.id == JOBS.c.photo_id, PHOTOS.c.device.in_(devices))
 
 
 def ready_at(moment: str) -> dict[str, Any]:
-    """Give the columns of a job that nobody holds any more, due at once.
+    """Return the columns of a job that nobody holds any more, due at once.
 
-    What was leased was due. If the clock was set back meanwhile, its due time may lie in the future now.
+    A leased job was due. After a clock was set back, its due time may lie in the future.
     """
     return {
         "state": "ready",
@@ -109,7 +107,7 @@ def ready_at(moment: str) -> dict[str, Any]:
 
 
 def renew(session: Session, worker: str, now: float, lease_s: float) -> int:
-    """Hold all leases of `worker` for another `lease_s` seconds; how many it still has."""
+    """Extend all leases of `worker` by `lease_s` seconds from now; return how many it still has."""
     renewed = session.execute(
         update(JOBS)
         .where(JOBS.c.state == "leased", JOBS.c.worker == worker)
@@ -120,7 +118,7 @@ def renew(session: Session, worker: str, now: float, lease_s: float) -> int:
 
 
 def held_paths(session: Session, kind: str) -> list[str]:
-    """Give the photos whose jobs of this kind are leased: what a killed program may have had in hand."""
+    """Return the paths of photos with a leased job of this kind: a killed program may have left files."""
     held = (
         select(FOLDERS.c.path, PHOTOS.c.file_name)
         .join_from(JOBS, PHOTOS, PHOTOS.c.id == JOBS.c.photo_id)
@@ -131,10 +129,9 @@ def held_paths(session: Session, kind: str) -> list[str]:
 
 
 def release_all(session: Session, worker: str | None, now: float) -> int:
-    """Return all that `worker` holds, no attempt counted; how many that was.
+    """Release all leases of `worker` (None: of everyone) without counting an attempt; return their number.
 
-    None: all that anybody holds. The one daemon of a data folder does so at its start: what was in hand
-    when its predecessor was killed is due at once.
+    The one daemon of a data folder does so at its start: the jobs of a killed predecessor are due at once.
     """
     held = JOBS.c.state == "leased"
     if worker is not None:
@@ -146,11 +143,11 @@ def release_all(session: Session, worker: str | None, now: float) -> int:
 
 
 def reclaim_expired(session: Session, now: float, lease_s: float) -> int:
-    """Take back work whose lease ran out, and mend what a clock set back would stall; how many were taken.
+    """Take back jobs whose lease ran out; return their number.
 
-    No attempt is counted: a killed program says nothing about the photo it had in hand. A retry pause that
-    was set "in the future" is due now, and a lease that lasts longer than any lease can is cut to `lease_s`
-    (not taken back: its worker may well be alive).
+    No attempt is counted: a killed program proves nothing about its photo. After a clock was set back, a
+    retry pause that began "in the future" ends now. A lease longer than any lease is cut to `lease_s`, not
+    taken back: its worker may be alive.
     """
     moment = timestamps.text(now)
     expired = session.execute(

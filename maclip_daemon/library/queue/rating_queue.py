@@ -1,18 +1,21 @@
-"""The photos whose stars are due to be written, or looked at."""
+"""Photos whose stars must be written, or whose rating files must be checked."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, text, update
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.queue.jobs import or_ask_again
 from maclip_daemon.library.storage import timestamps
-from maclip_daemon.library.storage.tables import PHOTOS
+from maclip_daemon.library.storage.sql_views import RAW_AND_CALIBRATION, STARS
+from maclip_daemon.library.storage.tables import JOBS, PHOTOS
 
 
 def enqueue(session: Session, now: float, *, again: bool = False) -> int:
-    """Ask for a rating of every photo whose stars differ from what we last wrote; how many.
+    """Queue every photo whose stars differ from those last written; return the number of jobs.
 
     The current calibration of the active scoring configuration decides. A person's ratings and undone
     ratings are left out; `again` (`maclip rate`) takes the undone ones back in.
@@ -20,38 +23,30 @@ def enqueue(session: Session, now: float, *, again: bool = False) -> int:
     if again:
         undone = PHOTOS.c.rating_undone_at.is_not(None)
         session.execute(update(PHOTOS).where(undone).values(rating_undone_at=None))
-    added = session.execute(_ENQUEUE_TO_RATE, {"now": timestamps.text(now)})
-    return cast("CursorResult[Any]", added).rowcount
+    queued = session.execute(_ENQUEUE_CHANGED, {"now": timestamps.text(now)})
+    return cast("CursorResult[Any]", queued).rowcount
 
 
 def enqueue_rated(session: Session, now: float) -> int:
-    """Ask for a look at every photo that we rated, for what stands in its file beside the stars; how many."""
+    """Queue every photo that maclip rated, to check the tags beside its stars; return the number of jobs."""
     return len(session.execute(_ENQUEUE_RATED, {"now": timestamps.text(now)}).all())
 
 
+_COLUMNS = ("photo_id", "kind", "not_before", "changed_at")
 _ENQUEUE_RATED = text(
-    "INSERT INTO jobs (photo_id, kind, not_before, changed_at) SELECT id, 'rate', :now, :now FROM photos"
+    f"INSERT INTO jobs ({', '.join(_COLUMNS)}) SELECT id, 'rate', :now, :now FROM photos"
     " WHERE rating_owner = 'maclip' AND state = 'scored' AND rating_undone_at IS NULL"
     " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
 )
-
-# NOT INDEXED: all are looked at, and the table as it lies is read ten times faster than in index order.
-_TO_RATE = (
-    " FROM scores s NOT INDEXED JOIN photos p ON p.id = s.photo_id"
-    " JOIN calibrations c ON c.id = (SELECT id FROM calibrations WHERE scoring_config_id ="
-    " (SELECT id FROM scoring_configs WHERE active = 1) ORDER BY number DESC LIMIT 1)"
-    " LEFT JOIN photo_pairs pair ON pair.photo_id = p.id"
-    " LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scoring_config_id = s.scoring_config_id"
+# NOT INDEXED: every score is read, in the table's own order ten times faster than in that of an index.
+_CHANGED = text(
+    f"SELECT p.id AS photo_id, 'rate' AS kind, :now AS not_before, :now AS changed_at"
+    f" FROM scores s NOT INDEXED JOIN photos p ON p.id = s.photo_id {RAW_AND_CALIBRATION}"
     " WHERE s.scoring_config_id = c.scoring_config_id AND p.state = 'scored' AND p.rating_owner <> 'person'"
-    " AND p.stars_written IS NOT 1 + (coalesce(raw.score, s.score) >= c.two_stars_from)"
-    " + (coalesce(raw.score, s.score) >= c.three_stars_from)"
-    " + (coalesce(raw.score, s.score) >= c.four_stars_from)"
-    " + (coalesce(raw.score, s.score) >= c.five_stars_from)"
+    f" AND p.stars_written IS NOT {STARS} AND p.rating_undone_at IS NULL"
 )
-_ENQUEUE_TO_RATE = text(
-    "INSERT INTO jobs (photo_id, kind, not_before, changed_at) SELECT p.id, 'rate', :now, :now"
-    f"{_TO_RATE} AND p.rating_undone_at IS NULL"
-    " ON CONFLICT (photo_id, kind) DO UPDATE SET generation = generation + 1, reason = NULL,"
-    " attempts = iif(state = 'leased', attempts, 0), state = iif(state = 'leased', 'leased', 'ready'),"
-    " not_before = excluded.not_before, changed_at = excluded.changed_at"
+_ENQUEUE_CHANGED = or_ask_again(
+    insert(JOBS).from_select(
+        _COLUMNS, _CHANGED.columns(*(JOBS.c[name] for name in _COLUMNS)), include_defaults=False
+    )
 )

@@ -2,131 +2,110 @@
 
 Percentiles count half of the equal scores (mid-ranks), and a star belongs to a percentile: of a thousand
 equal scores each is the 50th and has three stars, not one and not five. Photos that are missing count: a
-drive that was unplugged must not move the stars of the others; `maclip purge` takes them out.
+drive that was unplugged must not move the stars of the others; `maclip purge` takes them out. The SQL that
+gives a score its stars and percentile is in `storage/sql_views.py`.
 """
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from typing import Literal, cast
 
 from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.results.mid_ranks import Edges as Edges
-from maclip_daemon.library.results.mid_ranks import Shares as Shares
-from maclip_daemon.library.results.mid_ranks import distribution_of, edges_of
+from maclip_daemon.library.results.mid_ranks import Edges, Shares, distribution_of, edges_of
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.tables import CALIBRATIONS, QUANTILES
 
-Source = Literal["library", "reference", "absolute"]
+CalibrationSource = Literal["library", "reference", "absolute"]
 
 GROWTH = 1.2  # renewed when the library has grown by a fifth
 
 
 @dataclass(frozen=True)
+class StarRule:
+    """Where stars begin, by the settings and the model."""
+
+    shares: Shares
+    """Per cent of the photos that get 1, 2, 3, 4, 5 stars."""
+    minimum_photos: int
+    """A smaller library has no stars of its own."""
+    reference_edges: Edges | None = None
+    """Of the model, for a library that is still too small."""
+    absolute_edges: Edges | None = None
+    """Of the settings; they win over everything."""
+
+    def choose(self, photo_count: int) -> tuple[CalibrationSource, tuple[float, ...]] | None:
+        """Return where the edges come from, and the numbers that decide; None: there can be no stars yet."""
+        if self.absolute_edges is not None:
+            return "absolute", self.absolute_edges
+        if photo_count >= self.minimum_photos:
+            return "library", self.shares
+        return None if self.reference_edges is None else ("reference", self.reference_edges)
+
+
+@dataclass(frozen=True)
 class Calibration:
-    """One frozen calibration of a config."""
+    """One frozen calibration of a scoring configuration."""
 
     id: int
-    scoring_config_id: int
     number: int
     edges: Edges
     """The scores at which 2, 3, 4 and 5 stars begin."""
-    quantiles: tuple[tuple[float, float, float], ...]
-    """(score, percentile, slope), by score: percentile + slope · (s − score) from this score on. Empty
-    where the library was too small: then there are stars but no percentiles."""
     photo_count: int
-    source: Source
+    source: CalibrationSource
     made_at: str
 
 
 def current(session: Session, scoring_config_id: int) -> Calibration | None:
-    """Give the config's calibration with the highest number."""
-    row = session.execute(
-        select(CALIBRATIONS)
-        .where(CALIBRATIONS.c.scoring_config_id == scoring_config_id)
-        .order_by(CALIBRATIONS.c.number.desc())
-        .limit(1)
-    ).first()
+    """Return the calibration with the highest number; None: there is none yet."""
+    row = session.execute(_LATEST, {"config": scoring_config_id}).first()
     if row is None:
         return None
-    quantiles = session.execute(
-        select(QUANTILES.c.score, QUANTILES.c.percentile, QUANTILES.c.slope)
-        .where(QUANTILES.c.calibration_id == row.id)
-        .order_by(QUANTILES.c.score)
-    )
     edges = (row.two_stars_from, row.three_stars_from, row.four_stars_from, row.five_stars_from)
-    return Calibration(
-        id=row.id,
-        scoring_config_id=scoring_config_id,
-        number=row.number,
-        edges=edges,
-        quantiles=tuple((score, percentile, slope) for score, percentile, slope in quantiles),
-        photo_count=row.photo_count,
-        source=row.source,
-        made_at=row.made_at,
-    )
-
-
-def needs_renewal(
-    session: Session,
-    scoring_config_id: int,
-    shares: Shares,
-    minimum_photos: int,
-    reference_edges: Edges | None = None,
-    absolute_edges: Edges | None = None,
-) -> bool:
-    """Say whether `renew` should make a new calibration now.
-
-    True when there is none yet and there could be one, when the settings ask for other shares or edges, when
-    the library became large enough for stars of its own, or when it has grown by a fifth.
-    """
-    old = session.execute(_LATEST, {"config": scoring_config_id}).first()
-    count = _count(session, scoring_config_id)
-    source = _source(count, minimum_photos, reference_edges, absolute_edges)
-    if old is None or source is None:
-        return old is None and source is not None
-    if old.source != source or old.settings != _settings(source, shares, reference_edges, absolute_edges):
-        return True
-    grown = count > old.photo_count and count >= GROWTH * old.photo_count
-    return bool(grown and source != "reference")  # the model's own edges do not change with the library
+    return Calibration(row.id, row.number, edges, row.photo_count, row.source, row.made_at)
 
 
 _LATEST = (
-    select(CALIBRATIONS.c.source, CALIBRATIONS.c.settings, CALIBRATIONS.c.photo_count, CALIBRATIONS.c.number)
+    select(CALIBRATIONS)
     .where(CALIBRATIONS.c.scoring_config_id == bindparam("config"))
     .order_by(CALIBRATIONS.c.number.desc())
     .limit(1)
 )
 
 
-def renew(
-    session: Session,
-    scoring_config_id: int,
-    shares: Shares,
-    minimum_photos: int,
-    now: float,
-    reference_edges: Edges | None = None,
-    absolute_edges: Edges | None = None,
-) -> Calibration | None:
-    """Freeze a new calibration from all scores of the config; None: too few photos, no edges given.
+def needs_renewal(session: Session, scoring_config_id: int, rule: StarRule) -> bool:
+    """Tell whether `renew` should make a new calibration now.
 
-    `shares`: per cent of the photos that get 1, 2, 3, 4, 5 stars. `absolute_edges` win over the shares;
-    `reference_edges` serve below `minimum_photos`.
+    True when the first one can be made, when `rule` has other shares or edges, when the library became large
+    enough for stars of its own, or when it has grown by a fifth.
     """
+    old = session.execute(_LATEST, {"config": scoring_config_id}).first()
+    count = int(session.execute(_COUNT, {"config": scoring_config_id}).scalar_one())
+    chosen = rule.choose(count)
+    if old is None or chosen is None:
+        return old is None and chosen is not None
+    source, numbers = chosen
+    if old.source != source or old.settings != [float(number) for number in numbers]:
+        return True
+    grown = count > old.photo_count and count >= GROWTH * old.photo_count
+    return bool(grown and source != "reference")  # the model's own edges do not change with the library
+
+
+def renew(session: Session, scoring_config_id: int, rule: StarRule, now: float) -> Calibration | None:
+    """Freeze a new calibration from all scores of a scoring configuration; None: no stars yet."""
     scores = _sorted_scores(session, scoring_config_id)
-    source = _source(len(scores), minimum_photos, reference_edges, absolute_edges)
-    if source is None:
+    chosen = rule.choose(len(scores))
+    if chosen is None:
         return None
-    edges = absolute_edges or (edges_of(scores, shares) if source == "library" else reference_edges)
-    assert edges is not None
+    source, numbers = chosen
+    edges = edges_of(scores, rule.shares) if source == "library" else cast("Edges", numbers)
     latest = session.execute(_LATEST, {"config": scoring_config_id}).first()
     added = insert(CALIBRATIONS).values(
         scoring_config_id=scoring_config_id,
@@ -137,36 +116,17 @@ def renew(
         three_stars_from=edges[1],
         four_stars_from=edges[2],
         five_stars_from=edges[3],
-        settings=_settings(source, shares, reference_edges, absolute_edges),
+        settings=[float(number) for number in numbers],
         made_at=timestamps.text(now),
     )
     calibration_id = session.execute(added.returning(CALIBRATIONS.c.id)).scalar_one()
-    if len(scores) >= minimum_photos:
+    if len(scores) >= rule.minimum_photos:
         points = [
             {"calibration_id": calibration_id, "score": score, "percentile": percentile, "slope": slope}
             for score, percentile, slope in distribution_of(scores, edges)
         ]
         session.execute(insert(QUANTILES), points)
     return current(session, scoring_config_id)
-
-
-def stars_for(calibration: Calibration, score: float) -> int:
-    """Give 1 to 5 stars: one, and one more for every edge the score reaches."""
-    return 1 + sum(score >= edge for edge in calibration.edges)
-
-
-def percentile_for(calibration: Calibration, score: float) -> float | None:
-    """Give the per cent of the calibrated photos below the score (half of the equal ones count): 0 to 100.
-
-    None where the calibration has no distribution. The view `photo_quality` computes the same number.
-    """
-    if not calibration.quantiles:
-        return None
-    position = bisect_right(calibration.quantiles, (score, math.inf, math.inf))
-    if position == 0:
-        return 0.0
-    low, percentile, slope = calibration.quantiles[position - 1]
-    return percentile + slope * (score - low)
 
 
 # A pair of RAW and JPEG counts once, with the score of its RAW: the JPEGs' scores are taken out of what the
@@ -183,28 +143,6 @@ _COUNT = text(
 )
 
 
-def _count(session: Session, scoring_config_id: int) -> int:
-    return int(session.execute(_COUNT, {"config": scoring_config_id}).scalar_one())
-
-
-def _source(
-    count: int, minimum_photos: int, reference_edges: Edges | None, absolute_edges: Edges | None
-) -> Source | None:
-    if absolute_edges is not None:
-        return "absolute"
-    if count >= minimum_photos:
-        return "library"
-    return None if reference_edges is None else "reference"
-
-
-def _settings(
-    source: Source, shares: Shares, reference_edges: Edges | None, absolute_edges: Edges | None
-) -> list[float]:
-    """Give the numbers of the settings and the model that the edges came from."""
-    chosen = {"library": shares, "reference": reference_edges, "absolute": absolute_edges}[source]
-    return [float(number) for number in chosen or ()]
-
-
 def _sorted_scores(session: Session, scoring_config_id: int) -> array[float]:
     """Read all scores in order, from the index alone: 8 bytes each, where a list takes 32."""
     driver = session.connection().connection.driver_connection
@@ -219,7 +157,7 @@ def _sorted_scores(session: Session, scoring_config_id: int) -> array[float]:
 
 
 def _without(scores: array[float], taken: Sequence[float]) -> array[float]:
-    """Give the sorted scores without those taken, each of which is among them."""
+    """Return the sorted scores without those of `taken`, which are all among them."""
     left, start = array("d"), 0
     for score in taken:
         index = bisect_left(scores, score, start)

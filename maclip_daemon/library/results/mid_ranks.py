@@ -14,16 +14,16 @@ QUANTILE_POINTS = 1000  # tenths of a per cent: finer than any star or shown per
 
 
 def edges_of(scores: Sequence[float], shares: Shares) -> Edges:
-    """Give the lowest score of each star: the first whose percentile reaches the shares below the star.
+    """Return the lowest score of each star: the first whose percentile reaches the shares below the star.
 
-    A star that nobody reaches (too few different scores) begins just above the highest score.
+    A star that no photo reaches (too few different scores) begins just above the highest score.
     """
     edges = [_first_at(scores, below) for below in accumulate(shares[:4])]
     return edges[0], edges[1], edges[2], edges[3]
 
 
 def _first_at(scores: Sequence[float], percentile: float) -> float:
-    """Give the lowest of the sorted scores whose mid-rank is at least this percentile."""
+    """Return the lowest of the sorted scores whose mid-rank is at least this percentile."""
     candidate = scores[min(int(len(scores) * percentile / 100), len(scores) - 1)]
     if _mid_rank(scores, candidate) >= percentile:
         return candidate
@@ -32,12 +32,12 @@ def _first_at(scores: Sequence[float], percentile: float) -> float:
 
 
 def _mid_rank(scores: Sequence[float], score: float) -> float:
-    """Give the per cent of the sorted scores below this one, half of the equal ones counted."""
+    """Return the per cent of the sorted scores below this one, half of the equal ones counted."""
     return 50.0 * (bisect_left(scores, score) + bisect_right(scores, score)) / len(scores)
 
 
 def distribution_of(scores: Sequence[float], edges: Edges) -> list[tuple[float, float, float]]:
-    """Give (score, percentile, slope) at steps of a tenth of a per cent, and on both sides of every edge.
+    """Return (score, percentile, slope) at steps of a tenth of a per cent, and on both sides of every edge.
 
     So a percentile and its stars never contradict each other. Above the highest score it is 100.
     """

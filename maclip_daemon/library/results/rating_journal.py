@@ -1,7 +1,7 @@
 """The journal of every change to a metadata file.
 
-`intend` is committed before the file is replaced, `confirm` after; what lies between is found by
-`unconfirmed` after a kill, and settled by looking at the file's hash.
+`intend` is committed before the file is replaced, `confirm` after. After a kill, `unconfirmed` returns the
+entries between, and the hash of the file tells what happened.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import Row, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import timestamps
-from maclip_daemon.library.storage.photo_paths import below, ids_at
+from maclip_daemon.library.storage.photo_paths import ids_at, is_under
 from maclip_daemon.library.storage.tables import JOBS, JOURNAL, PHOTOS
 
 TargetKind = Literal["sidecar", "embed"]
@@ -27,7 +27,7 @@ class JournalRow:
 
     id: int
     photo_id: int | None
-    """None: the photo was purged since."""
+    """None: the photo was purged."""
     target_path: str
     kind: TargetKind
     state: EntryState
@@ -35,9 +35,9 @@ class JournalRow:
     """None: there was no file."""
     after_hash: str
     restore: bytes
-    """How to get the bytes of before back; the metadata room knows how to read it."""
+    """How to restore the earlier bytes, in a format of `metadata`."""
     origin_path: str | None
-    """Where the file was when it was written, if its photo was renamed since and the file perhaps was not."""
+    """The path at the time of writing, if the photo was renamed since and the file perhaps was not."""
     stars_before: int | None
     stars_written: int | None
     intended_at: str
@@ -56,7 +56,7 @@ def intend(
     stars_written: int | None,
     now: float,
 ) -> int:
-    """Write down what is about to happen to a file; the entry's number. Commit before touching the file."""
+    """Record a change that is about to be made; return the entry's id. Commit before touching the file."""
     added = insert(JOURNAL).values(
         photo_id=photo_id,
         target_path=target_path,
@@ -72,25 +72,25 @@ def intend(
 
 
 def confirm(session: Session, entry_id: int, now: float) -> None:
-    """The file was replaced: the entry is `written`, and the rating in the file is ours."""
+    """Record that the file was replaced: the entry is `written`, and the rating in the file is maclip's."""
     settled = session.execute(
         _SETTLE.returning(JOURNAL.c.photo_id, JOURNAL.c.stars_written),
         {"key": entry_id, "becomes": "written", "moment": timestamps.text(now)},
     ).first()
     if settled is None or settled.photo_id is None:
         return
-    facts: dict[str, object] = {
+    values: dict[str, object] = {
         "stars_written": settled.stars_written,
         "rating_undone_at": None,
         "rating_problem": None,
     }
     if settled.stars_written is not None:
-        facts |= {"rating_in_file": settled.stars_written, "rating_owner": "maclip"}
-    session.execute(update(PHOTOS).where(PHOTOS.c.id == settled.photo_id).values(**facts))
+        values |= {"rating_in_file": settled.stars_written, "rating_owner": "maclip"}
+    session.execute(update(PHOTOS).where(PHOTOS.c.id == settled.photo_id).values(**values))
 
 
 def abandon(session: Session, entry_id: int, now: float) -> None:
-    """The file was left as it was."""
+    """Record that the file was left as it was."""
     session.execute(_SETTLE, {"key": entry_id, "becomes": "abandoned", "moment": timestamps.text(now)})
 
 
@@ -102,15 +102,15 @@ _SETTLE = (
 
 
 def unconfirmed(session: Session) -> list[JournalRow]:
-    """Give the entries neither confirmed nor abandoned, oldest first: the program died between."""
+    """Return the entries of a killed program, neither confirmed nor abandoned, oldest first."""
     rows = session.execute(select(JOURNAL).where(JOURNAL.c.state == "intended").order_by(JOURNAL.c.id))
     return [_entry(row) for row in rows]
 
 
 def undo_targets(session: Session, under: str | None = None) -> list[str]:
-    """Give the files that we changed and did not put back yet.
+    """Return the files with changes that were not undone.
 
-    `under`: only the file itself, the files below that folder, and those of the photo at that path.
+    `under`: only that file, the files below that folder, and those of the photo at that path.
     """
     chosen = select(JOURNAL.c.target_path).where(JOURNAL.c.state == "written").distinct()
     if under is not None:
@@ -118,14 +118,14 @@ def undo_targets(session: Session, under: str | None = None) -> list[str]:
             or_(
                 JOURNAL.c.target_path == under,
                 JOURNAL.c.photo_id.in_(ids_at(under)),
-                *below(JOURNAL.c.target_path, under),
+                *is_under(JOURNAL.c.target_path, under),
             )
         )
     return sorted(path for (path,) in session.execute(chosen))
 
 
 def undo_chain(session: Session, target_path: str) -> list[JournalRow]:
-    """Give the changes of one file that were not undone, newest first."""
+    """Return the changes of one file that were not undone, newest first."""
     rows = session.execute(
         select(JOURNAL)
         .where(JOURNAL.c.target_path == target_path, JOURNAL.c.state == "written")
@@ -152,9 +152,9 @@ def _entry(row: Row[Any]) -> JournalRow:
 
 
 def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
-    """The file is as it was before these entries.
+    """Record that the file is as it was before these entries.
 
-    The restore data goes. Their photos are left alone until somebody asks for stars (`maclip rate`).
+    The restore data is deleted. Their photos get no stars until `maclip rate`.
     """
     moment = timestamps.text(now)
     for entry_id in entry_ids:
@@ -165,13 +165,13 @@ def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
             .returning(JOURNAL.c.photo_id, JOURNAL.c.stars_before)
         ).first()
         if undone is not None and undone.photo_id is not None:
-            facts = {
+            values = {
                 "rating_in_file": undone.stars_before,
                 "rating_owner": "none",
                 "stars_written": None,
                 "rating_undone_at": moment,
             }
-            session.execute(update(PHOTOS).where(PHOTOS.c.id == undone.photo_id).values(**facts))
+            session.execute(update(PHOTOS).where(PHOTOS.c.id == undone.photo_id).values(**values))
             session.execute(delete(JOBS).filter_by(photo_id=undone.photo_id, kind="rate"))
 
 
@@ -186,7 +186,7 @@ _NEWEST_ENTRY = (
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """Our last write to a photo's rating file that was not undone."""
+    """The last write to a photo's rating file that was not undone."""
 
     photo_id: int
     path: str
@@ -195,7 +195,7 @@ class WrittenFile:
 
 
 def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
-    """Give the last writes whose ratings count as ours, of photos numbered above `after`, in their order."""
+    """Return the last writes of photos with ids above `after` whose rating is maclip's, by id."""
     rows = session.execute(_LAST_WRITES, {"after": after, "limit": limit})
     return [WrittenFile(row.photo_id, row.target_path, timestamps.seconds(row.settled_at)) for row in rows]
 
@@ -215,7 +215,7 @@ _LAST_WRITES = (
 
 
 def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
-    """Give the hashes of our last writes to these files, those in hand included."""
+    """Return the hashes of the last writes to these files, unconfirmed ones included."""
     rows = session.execute(
         select(JOURNAL.c.target_path, JOURNAL.c.after_hash)
         .where(JOURNAL.c.target_path.in_(target_paths), JOURNAL.c.state.in_(("intended", "written")))

@@ -1,26 +1,26 @@
-"""What a rate job needs to know of its photos: their scores, and what we last wrote."""
+"""What the rating stage needs to know of its photos: score, stars, and what was last written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import stored_paths
-from maclip_daemon.library.storage.tables import (
-    FOLDERS,
-    PAIRS,
-    PHOTOS,
-    SCORES,
-    SCORING_CONFIGS,
+from maclip_daemon.library.storage.sql_views import (
+    ACTIVE_CONFIG,
+    DECIDING_SCORE,
+    PERCENTILE,
+    RAW_AND_CALIBRATION,
+    STARS,
 )
 
 
 @dataclass(frozen=True)
 class RatingSubject:
-    """A scored photo that is to get stars."""
+    """A scored photo whose stars are to be written."""
 
     photo_id: int
     path: str
@@ -31,54 +31,31 @@ class RatingSubject:
     model: str
     protocol: str
     stars_written: int | None
-    """The rating of our last write that was not undone."""
+    """The rating last written and not undone."""
+    stars: int | None
+    """1 to 5 by the current calibration; None while there is none."""
+    percentile: float | None
+    """0 to 100; None where the calibration has no distribution."""
 
 
-def rating_subjects(
-    session: Session, photo_ids: Sequence[int], scoring_config_id: int
-) -> list[RatingSubject]:
-    """Give what is known of these photos; left out are those without a score on the
-    config, those that are missing, and those whose rating somebody took back.
+def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSubject]:
+    """Return these photos with their scores and stars in the active scoring configuration.
 
-    A JPEG has the score of the RAW of its shot, where there is one.
+    Photos without a score, missing ones, and those whose rating was undone are left out. A JPEG has the score
+    of the RAW of its shot, where there is one.
     """
-    raw = SCORES.alias("raw")
-    chosen = (
-        select(
-            PHOTOS.c.id,
-            FOLDERS.c.path,
-            PHOTOS.c.file_name,
-            func.coalesce(raw.c.score, SCORES.c.score).label("score"),
-            func.coalesce(raw.c.scored_at, SCORES.c.scored_at).label("scored_at"),
-            SCORING_CONFIGS.c.metric,
-            SCORING_CONFIGS.c.model,
-            SCORING_CONFIGS.c.protocol,
-            PHOTOS.c.stars_written,
-        )
-        .join_from(PHOTOS, SCORES, SCORES.c.photo_id == PHOTOS.c.id)
-        .join(SCORING_CONFIGS, SCORING_CONFIGS.c.id == SCORES.c.scoring_config_id)
-        .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
-        .outerjoin(PAIRS, PAIRS.c.photo_id == PHOTOS.c.id)
-        .outerjoin(
-            raw, and_(raw.c.photo_id == PAIRS.c.raw_id, raw.c.scoring_config_id == SCORES.c.scoring_config_id)
-        )
-        .where(
-            PHOTOS.c.id.in_(photo_ids),
-            SCORES.c.scoring_config_id == scoring_config_id,
-            PHOTOS.c.state == "scored",
-            PHOTOS.c.rating_undone_at.is_(None),
-        )
-    )
     return [
-        RatingSubject(
-            row.id,
-            stored_paths.join(row.path, row.file_name),
-            row.score,
-            row.scored_at,
-            row.metric,
-            row.model,
-            row.protocol,
-            row.stars_written,
-        )
-        for row in session.execute(chosen)
+        RatingSubject(photo_id, stored_paths.join(folder, name), *rest)
+        for photo_id, folder, name, *rest in session.execute(_SUBJECTS, {"photo_ids": photo_ids})
     ]
+
+
+_SUBJECTS = text(
+    f"SELECT p.id, f.path, p.file_name, {DECIDING_SCORE}, coalesce(raw.scored_at, s.scored_at),"
+    f" m.metric, m.model, m.protocol, p.stars_written, {STARS}, {PERCENTILE}"
+    " FROM photos p"
+    f" JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
+    " JOIN scoring_configs m ON m.id = s.scoring_config_id"
+    f" JOIN folders f ON f.id = p.folder_id {RAW_AND_CALIBRATION}"
+    " WHERE p.id IN :photo_ids AND p.state = 'scored' AND p.rating_undone_at IS NULL"
+).bindparams(bindparam("photo_ids", expanding=True))

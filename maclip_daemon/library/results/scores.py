@@ -1,4 +1,4 @@
-"""Scores: one for each photo on each scoring configuration; one of these is active."""
+"""Scores: one for each photo and scoring configuration (metric, model, protocol); one of these is active."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maclip_daemon.library.storage.tables import PHOTOS, SCORES, SCORING_CONFIGS
 
 @dataclass(frozen=True)
 class StoredConfig:
-    """A (metric, model, protocol) on which photos have scores."""
+    """A metric, model and protocol that photos were scored with."""
 
     id: int
     metric: str
@@ -41,13 +41,13 @@ class ScoreRow:
     views: int = 1
     view_spread: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What `maclip show` tells beside: boxes, scores and weights of the views."""
+    """For `maclip show`: boxes, scores and weights of the views."""
     precision: str | None = None
     device: str | None = None
 
 
 def scoring_config_for(session: Session, metric: str, model: str, protocol: str) -> StoredConfig:
-    """Give the scoring configuration with these three names; a new one is remembered first."""
+    """Return the scoring configuration of these three names, which is added when it is new."""
     names = {"metric": metric, "model": model, "protocol": protocol}
     session.execute(insert(SCORING_CONFIGS).values(**names).on_conflict_do_nothing())
     found = session.execute(select(SCORING_CONFIGS.c.id).filter_by(**names)).scalar_one()
@@ -55,7 +55,7 @@ def scoring_config_for(session: Session, metric: str, model: str, protocol: str)
 
 
 def active_scoring_config(session: Session) -> StoredConfig | None:
-    """Give the scoring configuration whose scores the views, the stars and the commands show."""
+    """Return the scoring configuration whose scores views, stars and commands show."""
     row = session.execute(
         select(
             SCORING_CONFIGS.c.id,
@@ -68,10 +68,7 @@ def active_scoring_config(session: Session) -> StoredConfig | None:
 
 
 def activate(session: Session, scoring_config_id: int) -> None:
-    """Show the scores of this config from now on; photos without one become `waiting`.
-
-    Nothing is done when it is active already.
-    """
+    """Make this scoring configuration the active one; photos without a score in it become `waiting`."""
     active = active_scoring_config(session)
     if active is not None and active.id == scoring_config_id:
         return
@@ -95,24 +92,19 @@ _HAVING_ARE_SCORED = text(
 )
 
 
-def record(session: Session, photo_id: int, scoring_config_id: int, score: ScoreRow, now: float) -> None:
-    """Store or replace a photo's score on a config; the photo is `scored` if the config is active.
+def record(
+    session: Session, scoring_config_id: int, scored: Sequence[tuple[int, ScoreRow]], now: float
+) -> None:
+    """Store or replace scores of photos, all or none; in the active configuration they become `scored`.
 
     Raises `Poison` for a score or cue that is not a finite number: such a score is never stored.
     """
-    record_all(session, scoring_config_id, [(photo_id, score)], now)
-
-
-def record_all(
-    session: Session, scoring_config_id: int, scored: Sequence[tuple[int, ScoreRow]], now: float
-) -> None:
-    """Store or replace the scores of many photos on a config (see `record`), all or none."""
     if not scored:
         return
     moment = timestamps.text(now)
     rows = []
     for photo_id, score in scored:
-        _refuse_what_is_no_number(score)
+        _require_finite(score)
         rows.append(
             {
                 "photo_id": photo_id,
@@ -129,7 +121,7 @@ _SCORE_COLUMNS = tuple(f.name for f in fields(ScoreRow))
 _NUMBERS = tuple(name for name in _SCORE_COLUMNS if name not in ("views", "details", "precision", "device"))
 
 
-def _refuse_what_is_no_number(score: ScoreRow) -> None:
+def _require_finite(score: ScoreRow) -> None:
     for name in _NUMBERS:
         value = getattr(score, name)
         if value is not None and not math.isfinite(value):
@@ -164,9 +156,9 @@ _SCORED = (
 
 
 def find_by_pixel_hash(session: Session, pixel_hash: str, scoring_config_id: int) -> ScoreRow | None:
-    """Give the score on this config of any photo with the same decoded pixels.
+    """Return the score in this configuration of any photo with the same pixels.
 
-    After a metadata edit that is the photo itself; else a copy of it.
+    That is the photo itself after a metadata edit, or a copy of it.
     """
     row = session.execute(_BY_PIXELS, {"pixels": pixel_hash, "config": scoring_config_id}).first()
     if row is None:

@@ -1,6 +1,6 @@
-"""The closing mark: how the library file looked when it was last closed in good order.
+"""The mark of a clean shutdown: how the database file looked when it was last closed.
 
-A file that still looks so was written by nobody since, and needs no check when it is opened: the check reads
+A file that still looks so was written by nobody since. It needs no check when it is opened: the check reads
 every page, which takes seconds for a million photos.
 """
 
@@ -8,47 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
+ENDING = ".closed"  # of the mark, after the name of the database file
 
-def leave(library: Path) -> None:
-    """Leave the mark, after the last connection was closed. Where it cannot be written there is none."""
-    if not _is_merged(library):
-        return  # another process has the library open
+
+def record(library: Path) -> None:
+    """Write the mark, after the last connection was closed; no mark where it cannot be written."""
     with contextlib.suppress(OSError):
-        mark = json.dumps(_appearance(library))
-        descriptor = os.open(_path(library), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(mark)
+        if (appearance := _appearance(library)) is not None:
+            mark = Path(f"{library}{ENDING}")
+            mark.touch(mode=0o600)
+            mark.write_text(json.dumps(appearance), encoding="ascii")
 
 
-def stands(library: Path) -> bool:
-    """Whether the file is as it was when it was last closed, with nothing left in its write-ahead log."""
+def is_clean(library: Path) -> bool:
+    """Tell whether the file is as it was closed, with nothing left in its write-ahead log."""
     try:
-        left = json.loads(_path(library).read_bytes())
-        return _is_merged(library) and bool(left == _appearance(library))
+        recorded = json.loads(Path(f"{library}{ENDING}").read_bytes())
+        return recorded is not None and bool(recorded == _appearance(library))
     except (OSError, ValueError):
         return False
 
 
-def exists(library: Path) -> bool:
-    """Whether a library was ever closed here in good order."""
-    return _path(library).exists()
-
-
-def _appearance(library: Path) -> list[int]:
+def _appearance(library: Path) -> list[int] | None:
+    log = Path(f"{library}-wal")
+    if log.exists() and log.stat().st_size > 0:
+        return None  # another process has the library open, or died with it
     found = library.stat()
     # ctime too: a program may set a file's modification time back, not this one.
     return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
-
-
-def _is_merged(library: Path) -> bool:
-    try:
-        return Path(f"{library}-wal").stat().st_size == 0
-    except FileNotFoundError:
-        return True
-
-
-def _path(library: Path) -> Path:
-    return Path(f"{library}.closed")

@@ -1,4 +1,4 @@
-"""Column types for what files have: paths of any bytes, sentences about them, unsigned 64-bit numbers."""
+"""Column types: paths of any bytes, sentences about them, unsigned 64-bit numbers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class PathText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> StoredPath | None:  # noqa: ARG002
-        """Give the driver text or bytes."""
+        """Return text or bytes for the driver."""
         return None if value is None else stored(value)
 
     def process_result_value(self, value: StoredPath | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Give Python the path with surrogate escapes."""
+        """Return the path with surrogate escapes."""
         return None if value is None else restored(value)
 
 
@@ -31,7 +31,7 @@ class ReadableText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Give the driver text that can be stored."""
+        """Return text that the driver can store."""
         return None if value is None else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

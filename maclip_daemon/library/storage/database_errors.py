@@ -1,27 +1,30 @@
-"""SQLite's errors as this program's errors, with a way out for the person at the keyboard."""
+"""SQLite's errors as this program's errors, each with its cure; and the check for a full disk."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, MaclipError, NoSpace, Transient
 from maclip_daemon.files.os_errors import DISK_FULL
-from maclip_daemon.library.storage.recovery_hints import for_damaged
+from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
+FREE_SPACE = 4 << 20  # bytes that the write-ahead log may grow by between two checkpoints
+_BLOCK = 1 << 20
 _DISK_CODES = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP}
 
 
 class DatabaseBusy(EnvironmentUnfit, Transient):
-    """Another program holds the lock: a command gives up, the daemon tries again."""
+    """Another program holds the lock. A command gives up; the daemon tries again."""
 
 
 class DatabaseFull(NoSpace):
-    """The disk of the library is full: nothing can be remembered, so all work waits."""
+    """The disk of the database is full. Nothing can be recorded, so all work waits."""
 
 
 def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None:
-    """Give the error of this program that `error` on the database at `path` means; None: a defect of ours."""
+    """Return what `error` on the database at `path` means to a user; None: a defect of this program."""
     if isinstance(error, OSError):
         if error.errno in DISK_FULL:
             return no_space(path)
@@ -38,9 +41,9 @@ def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None
                 " (a database browser, a backup), then try again."
             )
         case sqlite3.SQLITE_CORRUPT:
-            return DatabaseUnfit(f"The library {path} is damaged ({error}). {for_damaged(path)}")
+            return DatabaseUnfit(f"The library {path} is damaged ({error}). {damaged_hint(path)}")
         case sqlite3.SQLITE_NOTADB:
-            return DatabaseUnfit(f"{path} is not a database. {for_damaged(path)}")
+            return DatabaseUnfit(f"{path} is not a database. {damaged_hint(path)}")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return EnvironmentUnfit(
                 f"The library {path} cannot be written. Check the permissions of the file and its folder."
@@ -60,7 +63,27 @@ def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None
 
 
 def no_space(path: Path) -> DatabaseFull:
-    """Say that the disk of the library is full."""
+    """Return the error for a full disk of the database."""
     return DatabaseFull(
         f"The disk that holds {path} is full. Work goes on by itself when there is space again."
     )
+
+
+def require_free_space(library: Path) -> None:
+    """Raise `DatabaseFull` unless some MiB can be written beside the database.
+
+    They are really written: that finds quotas, and file systems that promise more than they have.
+    """
+    probe = library.with_name(f".{library.name}.room")
+    try:
+        try:
+            probe.touch(mode=0o600)
+            with probe.open("wb", buffering=0) as file:
+                for _ in range(FREE_SPACE // _BLOCK):
+                    rest = memoryview(os.urandom(_BLOCK))  # zeros may cost a file system nothing
+                    while rest:
+                        rest = rest[file.write(rest) :]
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise translated(error, library) or error from error

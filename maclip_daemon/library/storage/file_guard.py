@@ -1,7 +1,7 @@
-"""The library's file on the disk: is it still the one that was opened, and do the files beside it belong?
+"""The guard of the database file: it must stay the file that was opened, and its log must belong to it.
 
-SQLite does not notice when its file is removed, replaced or overwritten under it: it would go on writing into
-a file without a name, or mix the pages of two libraries. A restored backup is the usual reason.
+SQLite does not notice when its file is removed, replaced or overwritten. It would go on writing into a file
+without a name, or mix the pages of two libraries. The usual reason is a backup that was copied back.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit
 from maclip_daemon.library.storage import clean_shutdown
-from maclip_daemon.library.storage.recovery_hints import for_damaged
+from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
 MAGIC = b"SQLite format 3\0"
 _VERSIONS = slice(18, 20)  # of the file format: 1, 1 for a rollback journal, 2, 2 for a write-ahead log
 _WITH_LOG = b"\x02\x02"
 
 
-class FileChanged(DatabaseUnfit):
-    """The library's file is no longer what was opened."""
+class DatabaseFileChanged(DatabaseUnfit):
+    """The database file is no longer the one that was opened."""
 
     def __init__(self, what: str, *, is_intact: bool) -> None:
         """`is_intact`: the opened file has lost its name, but not its content."""
@@ -29,7 +29,7 @@ class FileChanged(DatabaseUnfit):
 
 
 class FileGuard:
-    """Watches over one open library file. Thread-safe while one thread at a time writes."""
+    """Guards one open database file. Thread-safe while one thread at a time writes."""
 
     def __init__(self, library: Path) -> None:
         """Raises `OSError` when the file cannot be read."""
@@ -41,48 +41,48 @@ class FileGuard:
         self._size = 0
         self._log: tuple[int, int] | None = None
         self.has_log = False
-        """Whether the library is in write-ahead mode by now."""
+        """Whether the library is in write-ahead mode already."""
 
     def verify_name(self) -> None:
-        """Raise `FileChanged` when another file, or none, has the library's name."""
+        """Raise `DatabaseFileChanged` when another file, or none, has the library's name."""
         own = os.fstat(self._descriptor)
         try:
             found = self._library.stat()
         except FileNotFoundError:
-            raise FileChanged("was removed", is_intact=True) from None
+            raise DatabaseFileChanged("was removed", is_intact=True) from None
         if (found.st_dev, found.st_ino) != (own.st_dev, own.st_ino):
-            raise FileChanged("was replaced by another file", is_intact=True)
+            raise DatabaseFileChanged("was replaced by another file", is_intact=True)
 
     def verify(self) -> None:
-        """Raise `FileChanged` when the file or its log is not ours any more. Inside a write transaction."""
+        """Raise `DatabaseFileChanged` when the file or its log was exchanged. Call it in a transaction."""
         self.verify_name()
         if not self.has_log or not hasattr(os, "pread"):
             return
         header = os.pread(self._descriptor, 20, 0)
         size = os.fstat(self._descriptor).st_size
         if header[:16] != MAGIC or header[_VERSIONS] != _WITH_LOG or size < self._size:
-            raise FileChanged("was overwritten", is_intact=False)
+            raise DatabaseFileChanged("was overwritten", is_intact=False)
         self._size = size
         try:
             found = _log_of(self._library).stat()
         except FileNotFoundError:
-            raise FileChanged("has lost its write-ahead log", is_intact=True) from None
+            raise DatabaseFileChanged("has lost its write-ahead log", is_intact=True) from None
         log = (found.st_dev, found.st_ino)
         if self._log is not None and log != self._log:
-            raise FileChanged("has another write-ahead log", is_intact=True)
+            raise DatabaseFileChanged("has another write-ahead log", is_intact=True)
         self._log = log
 
     def close(self) -> None:
-        """Stop watching, after the last connection was closed."""
+        """Stop guarding, after the last connection was closed."""
         os.close(self._descriptor)
         self.is_open = False
 
 
-def refuse_strangers(library: Path) -> None:
-    """Raise `DatabaseUnfit` when the file is empty though it was not, or the log beside it is another one's.
+def refuse_foreign_files(library: Path) -> None:
+    """Raise `DatabaseUnfit` when the file was emptied, or when the log belongs to another library.
 
-    SQLite would delete the log of an empty file, and would pour it into a backup that was copied over the
-    library. Before the first connection is opened.
+    SQLite would delete the log of an empty file, and write it into a backup that was copied over the
+    library. Call it before the first connection is opened.
     """
     log = _log_of(library)
     log_is_used = log.exists() and log.stat().st_size > 0
@@ -91,8 +91,8 @@ def refuse_strangers(library: Path) -> None:
             raise DatabaseUnfit(_stray_log(library, "there is no library beside it"))
         return
     if library.stat().st_size == 0:
-        if log_is_used or clean_shutdown.exists(library):
-            raise DatabaseUnfit(f"The library {library} is empty, and it was not. {for_damaged(library)}")
+        if log_is_used or Path(f"{library}{clean_shutdown.ENDING}").exists():
+            raise DatabaseUnfit(f"The library {library} is empty, and it was not. {damaged_hint(library)}")
         return
     if log_is_used:
         with library.open("rb") as file:

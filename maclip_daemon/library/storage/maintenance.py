@@ -1,4 +1,4 @@
-"""Looking after the database file: a whole copy while it is in use, and a full check."""
+"""Maintenance of the database file: a backup while it is in use, and a full check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace
 from maclip_daemon.files.safe_writer import flush
 from maclip_daemon.library.storage.database_errors import translated
-from maclip_daemon.library.storage.recovery_hints import for_damaged
+from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
 PAGES_A_STEP = 4096  # 16 MiB, then other connections get a turn
 PRIVATE = 0o600  # paths and dates of private photos
@@ -18,7 +18,7 @@ MAXIMUM_FINDINGS = 50
 
 
 def backup(source: sqlite3.Connection, source_path: Path, destination: Path) -> None:
-    """Copy the database as it is now to `destination`: whole and verified, or not at all.
+    """Copy the database to `destination`: whole and verified, or not at all.
 
     It is written beside the destination, checked, flushed to the disk and renamed. Raises `EnvironmentUnfit`
     when the destination is the library itself or cannot be written, `NoSpace`, `DatabaseUnfit`.
@@ -34,12 +34,12 @@ def backup(source: sqlite3.Connection, source_path: Path, destination: Path) -> 
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
         with closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
             source.backup(copy, pages=PAGES_A_STEP)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, whole by itself
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log
             problems = check(copy)
         if problems:
             raise DatabaseUnfit(
                 f"The library {source_path} is damaged, so no backup was made of it ({problems[0]})."
-                f" {for_damaged(source_path)}"
+                f" {damaged_hint(source_path)}"
             )
         flush(temporary)
         temporary.replace(destination)
@@ -65,7 +65,7 @@ def _not_written(error: sqlite3.Error | OSError, destination: Path) -> Exception
 
 
 def check(connection: sqlite3.Connection) -> list[str]:
-    """Give what is wrong with the database, one line each; nothing: it is sound."""
+    """Return what is wrong with the database, one line for each problem."""
     try:
         problems = [
             str(line)

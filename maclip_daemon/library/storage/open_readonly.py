@@ -1,4 +1,4 @@
-"""Reading the library without the daemon's machinery: nothing is created, migrated or changed.
+"""Open the library for reading only: nothing is created, migrated or changed.
 
 Only the standard library is imported here: SQLAlchemy alone would take half of the 0.3 s of `maclip status`.
 """
@@ -15,21 +15,19 @@ from urllib.parse import quote
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
 from maclip_daemon.library.storage import maintenance, schema
 from maclip_daemon.library.storage.database_errors import translated
-from maclip_daemon.library.storage.file_guard import refuse_strangers
-
-Reader = sqlite3.Connection
+from maclip_daemon.library.storage.file_guard import refuse_foreign_files
 
 
 class ReadOnlyLibrary:
-    """The library for looking only, beside a running daemon or without one."""
+    """A library that is open for reading only, beside a running daemon or without one."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
 
     @contextmanager
-    def reading(self) -> Iterator[Reader]:
-        """Give what `queries` takes, at one unchanging moment of the library."""
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection in one read transaction, for the functions of `queries`."""
         try:
             self._connection.execute("BEGIN")
             try:
@@ -40,11 +38,11 @@ class ReadOnlyLibrary:
             raise translated(error, self.path) or error from error
 
     def backup(self, destination: Path) -> None:
-        """Copy the library as it is now to `destination` (see `upkeep.backup`)."""
+        """Copy the library to `destination` (see `maintenance.backup`)."""
         maintenance.backup(self._connection, self.path, destination)
 
     def check(self) -> list[str]:
-        """Give what is wrong with the database, one line each; nothing: it is sound."""
+        """Return what is wrong with the database, one line for each problem."""
         return maintenance.check(self._connection)
 
     def close(self) -> None:
@@ -61,10 +59,10 @@ class ReadOnlyLibrary:
 def open_readonly(path: Path, busy_timeout_s: float = 5.0, *, any_version: bool = False) -> ReadOnlyLibrary:
     """Open the library at `path` for reading only, safely beside a running daemon.
 
-    Raises `EnvironmentUnfit` when there is none yet or it cannot be read, `DatabaseUnfit` when it is not
-    ours, corrupt, or (unless `any_version`) of another version than this program's.
+    Raises `EnvironmentUnfit` when there is none yet or it cannot be read. Raises `DatabaseUnfit` when it is
+    corrupt, of another program, or (unless `any_version`) of another version than this program's.
     """
-    refuse_strangers(path)
+    refuse_foreign_files(path)
     if not path.exists():
         raise EnvironmentUnfit(f"There is no library at {path} yet. `maclip run FOLDER` makes one.")
     connection: sqlite3.Connection | None = None
@@ -74,7 +72,7 @@ def open_readonly(path: Path, busy_timeout_s: float = 5.0, *, any_version: bool 
         if version is schema.Version.EMPTY:
             raise EnvironmentUnfit(f"The library {path} is still empty. `maclip run FOLDER` fills it.")
         if version is schema.Version.NEWER and not any_version:
-            raise schema.newer(path)
+            raise schema.newer_version(path)
         if version is schema.Version.OLDER and not any_version:
             raise DatabaseUnfit(
                 f"The library {path} was made by an older version of maclip-daemon. `maclip run` keeps a"
@@ -92,7 +90,7 @@ def open_readonly(path: Path, busy_timeout_s: float = 5.0, *, any_version: bool 
 
 
 def uri(path: Path) -> str:
-    """Give the address of a database file for SQLite, to be followed by `?mode=`."""
+    """Return the URI of a database file for SQLite, to be followed by `?mode=`."""
     return f"file:{quote(os.fsencode(path.absolute()))}"
 
 
@@ -100,8 +98,8 @@ def connect_readonly(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """Connect so that nothing can be written, and no file is left behind.
 
     SQLite's own `mode=ro` leaves `-wal` and `-shm` files behind for ever where no daemon runs. So the file is
-    opened as a writer that refuses to write, which clears up after itself. Where the folder cannot be
-    written, nobody writes the file either, and it can be read as it lies.
+    opened as a writer that refuses to write: that one removes its files. Where the folder cannot be
+    written, nobody writes the file either, and it can be read as it is.
     """
     if os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK):
         mode = "?mode=rw"

@@ -1,4 +1,4 @@
-"""Where photos are: folders, names, and everything below a folder, always by index."""
+"""Paths of photos: their folders, their names, and everything below a folder, always by index."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PhotoState = Literal["waiting", "scored", "failed", "missing"]
 
 @dataclass(frozen=True)
 class KnownFile:
-    """What the library remembers of a file: enough to see that nothing changed."""
+    """What the library recorded of a file: enough to see that nothing changed."""
 
     photo_id: int
     state: PhotoState
@@ -46,7 +46,7 @@ class KnownFile:
 
 
 def known_in_folder(session: Session, folder: str) -> dict[str, KnownFile]:
-    """Give what is known of the files directly in `folder`, by file name, missing ones included."""
+    """Return the recorded files directly in `folder`, by file name, missing ones included."""
     rows = session.execute(_KNOWN, {"folder": stored_paths.without_trailing_slash(folder)})
     return {name: KnownFile(*rest) for name, *rest in rows}
 
@@ -67,19 +67,19 @@ _KNOWN = (
 
 
 def folders_under(session: Session, folder: str) -> list[str]:
-    """Give every known folder that is or lies below `folder`, in path order."""
+    """Return `folder` and the folders below it that have photos, in path order."""
     rows = session.execute(select(FOLDERS.c.path).where(folder_is_under(folder)))
     return sorted(path for (path,) in rows)
 
 
 def folder_is_under(folder: str) -> ColumnElement[bool]:
-    """Give the condition that `folders.path` is or lies below `folder`, in index ranges."""
+    """Return the condition that `folders.path` is `folder` or below it, in index ranges."""
     place = stored_paths.without_trailing_slash(folder)
-    return or_(FOLDERS.c.path == place, *below(FOLDERS.c.path, place))
+    return or_(FOLDERS.c.path == place, *is_under(FOLDERS.c.path, place))
 
 
-def below(column: ColumnElement[str], folder: str) -> list[ColumnElement[bool]]:
-    """Give the conditions, either of which says that the path in `column` lies below `folder`."""
+def is_under(column: ColumnElement[str], folder: str) -> list[ColumnElement[bool]]:
+    """Return the conditions for a path below `folder`; one of them must hold."""
     return [
         and_(column >= _exactly(first), column < _exactly(end))
         for first, end in stored_paths.ranges_under(folder)
@@ -87,12 +87,12 @@ def below(column: ColumnElement[str], folder: str) -> list[ColumnElement[bool]]:
 
 
 def _exactly(value: stored_paths.StoredPath) -> ColumnElement[str]:
-    """Compare with this very value: the range of the BLOBs may be spelled in valid UTF-8 too."""
+    """Return the value as it is: a BLOB may hold valid UTF-8 too."""
     return literal(value, LargeBinary() if isinstance(value, bytes) else Text())
 
 
 def ids_at(path: str) -> Select[int]:
-    """Give the query for the photos below the folder `path`, or for the photo `path` itself."""
+    """Return the query for the ids of the photos below the folder `path`, or of the photo `path` itself."""
     folder, name = stored_paths.split(path)
     itself = and_(FOLDERS.c.path == folder, PHOTOS.c.file_name == name)
     within_folders = select(FOLDERS.c.id).where(folder_is_under(path))
@@ -103,20 +103,20 @@ def ids_at(path: str) -> Select[int]:
     )
 
 
-def present_below(session: Session, folder: str) -> list[int]:
-    """Give the photos below `folder` that are not missing."""
+def present_under(session: Session, folder: str) -> list[int]:
+    """Return the ids of the photos below `folder` that are not missing."""
     found = session.execute(ids_at(folder).where(PHOTOS.c.state != "missing"))
     return [photo_id for (photo_id,) in found]
 
 
-def find(session: Session, path: str) -> int | None:
-    """Give the number of the photo at `path`."""
-    row = at(session, *stored_paths.split(path))
+def find_photo(session: Session, path: str) -> int | None:
+    """Return the id of the photo at `path`."""
+    row = photo_at(session, *stored_paths.split(path))
     return None if row is None else row.id
 
 
 def path_of(session: Session, photo_id: int) -> str | None:
-    """Give the path of a photo."""
+    """Return the path of a photo."""
     row = session.execute(
         select(FOLDERS.c.path, PHOTOS.c.file_name)
         .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
@@ -126,23 +126,23 @@ def path_of(session: Session, photo_id: int) -> str | None:
 
 
 @dataclass(frozen=True)
-class FilePlace:
-    """Where the file of a photo is."""
+class FileLocation:
+    """The path and device of a photo file."""
 
     path: str
     device: int
-    """The number of its file system, as it was last seen."""
+    """`st_dev`, as last seen."""
 
 
-def files_of(session: Session, photo_ids: Sequence[int]) -> dict[int, FilePlace]:
-    """Give where photos are, by their numbers (a few thousand at most)."""
+def locations_of(session: Session, photo_ids: Sequence[int]) -> dict[int, FileLocation]:
+    """Return paths and devices of photos (a few thousand at most), by id."""
     chosen = (
         select(PHOTOS.c.id, FOLDERS.c.path, PHOTOS.c.file_name, PHOTOS.c.device)
         .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
         .where(PHOTOS.c.id.in_(photo_ids))
     )
     rows = session.execute(chosen)
-    return {id_: FilePlace(stored_paths.join(folder, name), device) for id_, folder, name, device in rows}
+    return {id_: FileLocation(stored_paths.join(folder, name), device) for id_, folder, name, device in rows}
 
 
 _AT = (
@@ -152,13 +152,13 @@ _AT = (
 )
 
 
-def at(session: Session, folder: str, name: str) -> Row[int, str, int, int, int, int] | None:
+def photo_at(session: Session, folder: str, name: str) -> Row[int, str, int, int, int, int] | None:
     """Return id, state, size, mtime_ns, inode and device of the photo with this folder and name."""
     return session.execute(_AT, {"folder": folder, "name": name}).first()
 
 
 def folder_for(session: Session, root_id: int, folder: str) -> int:
-    """Give the number of a folder; a new one is remembered first."""
+    """Return the id of a folder, which is added when it is new."""
     found = session.execute(_FOLDER, {"folder": folder}).scalar()
     if found is not None:
         return int(found)

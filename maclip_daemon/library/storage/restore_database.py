@@ -1,4 +1,4 @@
-"""Going back to a backup, or to a new beginning: what is there now is set aside, never overwritten."""
+"""Restore a backup, or begin a new library: the present one is set aside, never overwritten."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ COMPANIONS = ("", "-wal", "-shm", "-journal", ".closed")  # of a library file; t
 
 
 def restore(library: Path, backup: Path, now: datetime) -> Path | None:
-    """Put a copy of `backup` in the library's place; the folder where the old one was set aside, if any.
+    """Replace the library by a copy of `backup`; return the folder where the old one was set aside, if any.
 
     Only while nobody has the library open. The backup is checked first and stays where it is. Raises
-    `EnvironmentUnfit`, `DatabaseUnfit` (it is damaged, of another program or of a newer version), `NoSpace`;
-    then the library is as it was.
+    `EnvironmentUnfit`, `DatabaseUnfit` (damaged, of another program or of a newer version), `NoSpace`; then
+    the library is as it was.
     """
     _refuse_unfit(backup)
     copy = library.with_name(f".{library.name}.{os.getpid()}.partial")

@@ -1,6 +1,6 @@
-"""Which version of the library a file is, and how it becomes the present one.
+"""The version of a database file, and its migration to the present one.
 
-What a file is can be told with the standard library alone; alembic is imported only to migrate.
+The version is read with the standard library alone; alembic is imported only to migrate.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maclip_daemon.errors import DatabaseUnfit
-from maclip_daemon.library.storage.planner_statistics import STATISTICS
-from maclip_daemon.library.storage.recovery_hints import for_damaged, for_newer
+from maclip_daemon.library.storage.recovery_hints import damaged_hint, newer_hint
 from maclip_daemon.library.storage.sql_views import VIEWS
 
 if TYPE_CHECKING:
@@ -25,9 +24,32 @@ HEAD = REVISIONS[-1]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+# The contents of `sqlite_stat1`: table, index, "rows, then rows for each equal prefix of the index", here of
+# a million photos in two thousand folders; for small libraries any plan is fast. Without statistics SQLite
+# expects ten rows in the active configuration. Then queries over the whole view read a million photos in the
+# order of an index (15 s instead of 3), and a folder's photos are searched among all (6 s instead of 0.1).
+# ANALYZE with a sample comes out no better, and without one it stops the work. Programs may ship the table
+# that ANALYZE would write: https://www.sqlite.org/optoverview.html
+STATISTICS = (
+    ("scores", "scores_scoring_config_id_score", "1000000 1000000 1"),
+    ("scores", "scores_scoring_config_id_folder_id_score", "1000000 1000000 500 1"),
+    ("scores", "sqlite_autoindex_scores_1", "1000000 1 1"),
+    ("photos", "sqlite_autoindex_photos_1", "1000000 500 1"),
+    ("photos", "sqlite_autoindex_photos_2", "1000000 1 1"),
+    ("photos", "photos_state", "1000000 250000"),
+    ("photos", "photos_inode", "1000000 1"),
+    ("photos", "photos_pixel_hash", "1000000 1"),
+    ("folders", "sqlite_autoindex_folders_1", "2000 1"),
+    ("folders", "folders_root_id", "2000 1000"),
+    ("scoring_configs", "scoring_configs_one_active", "1 1"),
+    ("scoring_configs", "sqlite_autoindex_scoring_configs_1", "2 2 2 1"),
+    ("calibrations", "sqlite_autoindex_calibrations_1", "50 25 1"),
+    ("quantiles", "quantiles", "50000 1000 1"),
+)
+
 
 class Version(Enum):
-    """What was found in a database file."""
+    """The version of a database file, compared with this program's."""
 
     EMPTY = "empty"
     OLDER = "older"
@@ -38,8 +60,8 @@ class Version(Enum):
 def version_of(connection: sqlite3.Connection, path: Path) -> Version:
     """Tell an empty file from a library of the present, an older or a newer version.
 
-    Raises `DatabaseUnfit` for a database that is not ours, or has somebody's triggers, `sqlite3.Error` for
-    what is none.
+    Raises `DatabaseUnfit` for a database of another program or with triggers, `sqlite3.Error` for a file that
+    is no database.
     """
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -58,14 +80,14 @@ def version_of(connection: sqlite3.Connection, path: Path) -> Version:
 
 
 def _refuse_triggers(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `DatabaseUnfit` for a trigger: we have none, and somebody's SQL would run with our changes."""
+    """Raise `DatabaseUnfit` for a trigger: maclip makes none, and its SQL would run with every change."""
     trigger = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchone()
     if trigger is not None:
         quoted = '"' + str(trigger[0]).replace('"', '""') + '"'
         remove = shlex.join(["sqlite3", str(path), f"DROP TRIGGER {quoted}"])
         raise DatabaseUnfit(
             f"The library {path} has a trigger that maclip did not make ({trigger[0]!r}); it would run"
-            f" with every change. If it is yours, `{remove}` removes it. {for_damaged(path)}"
+            f" with every change. If it is yours, `{remove}` removes it. {damaged_hint(path)}"
         )
 
 
@@ -77,10 +99,10 @@ def _revision(connection: sqlite3.Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def newer(path: Path) -> DatabaseUnfit:
-    """Say that a library comes from a later version of the program."""
+def newer_version(path: Path) -> DatabaseUnfit:
+    """Return the error for a library of a newer version of the program."""
     return DatabaseUnfit(
-        f"The library {path} was made by a newer version of maclip-daemon. {for_newer(path)}"
+        f"The library {path} was made by a newer version of maclip-daemon. {newer_hint(path)}"
     )
 
 
@@ -97,7 +119,7 @@ def migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
     for definition in VIEWS.values():
         connection.exec_driver_sql(definition)
-    connection.exec_driver_sql("ANALYZE sqlite_master")  # makes the table of statistics
+    connection.exec_driver_sql("ANALYZE sqlite_master")  # creates the table of statistics
     connection.exec_driver_sql("DELETE FROM sqlite_stat1")
     connection.exec_driver_sql("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", list(STATISTICS))
     connection.exec_driver_sql("ANALYZE sqlite_master")  # makes this connection read it

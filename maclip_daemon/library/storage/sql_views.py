@@ -1,6 +1,7 @@
 """The views for people's SQL, `photo_quality` and `photo_failures`; docs/database.md describes each column.
 
-They hold no data: every migration drops them first and creates them again at its end.
+They hold no data: every migration drops them first and creates them again at its end. The SQL that gives a
+score its stars and percentile is here once, for the views, the rating queue and the rating stage.
 """
 
 from __future__ import annotations
@@ -12,7 +13,24 @@ _PATH = (
     " ELSE rtrim(f.path, '/') || '/' || p.file_name END"
 )
 
-_DECIDING = "coalesce(raw.score, s.score)"  # percentile and stars of a JPEG come from the RAW of its shot
+ACTIVE_CONFIG = "(SELECT id FROM scoring_configs WHERE active = 1)"
+
+# Stars and percentile of a row of `scores s`, joined with RAW_AND_CALIBRATION; NULL without a calibration.
+DECIDING_SCORE = "coalesce(raw.score, s.score)"  # a JPEG has the stars of the RAW of its shot
+STARS = (
+    f"1 + ({DECIDING_SCORE} >= c.two_stars_from) + ({DECIDING_SCORE} >= c.three_stars_from)"
+    f" + ({DECIDING_SCORE} >= c.four_stars_from) + ({DECIDING_SCORE} >= c.five_stars_from)"
+)
+PERCENTILE = f"""CASE WHEN NOT EXISTS (SELECT 1 FROM quantiles WHERE calibration_id = c.id) THEN NULL
+    ELSE coalesce(
+      (SELECT q.percentile + q.slope * ({DECIDING_SCORE} - q.score) FROM quantiles q
+        WHERE q.calibration_id = c.id AND q.score <= {DECIDING_SCORE} ORDER BY q.score DESC LIMIT 1),
+      0.0) END"""
+RAW_AND_CALIBRATION = f"""LEFT JOIN photo_pairs pair ON pair.photo_id = s.photo_id
+LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scoring_config_id = s.scoring_config_id
+LEFT JOIN calibrations c ON c.id = (
+  SELECT id FROM calibrations WHERE scoring_config_id = {ACTIVE_CONFIG}
+  ORDER BY number DESC LIMIT 1)"""
 
 # The active configuration and the calibration are scalar subqueries. SQLite computes them once and takes the
 # rows in the order of the index (scoring_config_id, score): `ORDER BY score LIMIT 50` reads 50 rows.
@@ -22,14 +40,8 @@ SELECT
   f.path AS folder,
   p.file_name AS file_name,
   s.score AS score,
-  CASE WHEN c.id IS NULL OR NOT EXISTS (SELECT 1 FROM quantiles WHERE calibration_id = c.id) THEN NULL
-    ELSE coalesce(
-      (SELECT q.percentile + q.slope * ({_DECIDING} - q.score) FROM quantiles q
-        WHERE q.calibration_id = c.id AND q.score <= {_DECIDING} ORDER BY q.score DESC LIMIT 1), 0.0) END
-    AS percentile,
-  CASE WHEN c.id IS NULL THEN NULL
-    ELSE 1 + ({_DECIDING} >= c.two_stars_from) + ({_DECIDING} >= c.three_stars_from)
-      + ({_DECIDING} >= c.four_stars_from) + ({_DECIDING} >= c.five_stars_from) END AS stars,
+  {PERCENTILE} AS percentile,
+  {STARS} AS stars,
   s.q_sim AS q_sim,
   s.q_mag AS q_mag,
   s.good AS good,
@@ -52,15 +64,9 @@ FROM scores s
 JOIN photos p ON p.id = s.photo_id
 JOIN folders f ON f.id = s.folder_id
 JOIN scoring_configs m ON m.id = s.scoring_config_id
-LEFT JOIN photo_pairs pair ON pair.photo_id = s.photo_id
-LEFT JOIN scores raw ON raw.photo_id = pair.raw_id AND raw.scoring_config_id = s.scoring_config_id
-LEFT JOIN calibrations c ON c.id = (
-  SELECT id FROM calibrations WHERE scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1)
-  ORDER BY number DESC LIMIT 1)
+{RAW_AND_CALIBRATION}
 """
-QUALITY_ROWS = (
-    f"{QUALITY_OF_SCORES}WHERE s.scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1)"
-)
+QUALITY_ROWS = f"{QUALITY_OF_SCORES}WHERE s.scoring_config_id = {ACTIVE_CONFIG}"
 
 FAILURE_ROWS = f"""
 SELECT {_PATH} AS path, j.reason AS reason, j.attempts AS attempts, j.changed_at AS failed_at

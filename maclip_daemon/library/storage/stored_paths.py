@@ -8,7 +8,7 @@ StoredPath = str | bytes
 
 
 def stored(path: str | os.PathLike[str]) -> StoredPath:
-    """Give what goes into a column: `str` for valid UTF-8, else the raw bytes of the name (a BLOB)."""
+    """Return what goes into a column: `str` for valid UTF-8, else the raw bytes of the name (a BLOB)."""
     text = os.fspath(path)
     try:
         text.encode("utf-8")
@@ -34,13 +34,13 @@ def join(folder: StoredPath, name: StoredPath) -> str:
 
 
 def without_trailing_slash(path: str | os.PathLike[str]) -> str:
-    """Give the spelling of a folder that the database uses: no slash at the end, except for `/`."""
+    """Return a folder as the database spells it: no slash at the end, except for `/`."""
     text = os.fspath(path)
     return text.rstrip(os.sep) or os.sep
 
 
 def ranges_under(folder: str | os.PathLike[str]) -> list[tuple[StoredPath, StoredPath]]:
-    """Give half-open column ranges [first, end) that hold exactly the paths below `folder`.
+    """Return half-open column ranges [first, end) that hold exactly the paths below `folder`.
 
     Two ranges, because SQLite sorts every BLOB behind every TEXT: a name that is not UTF-8 may lie in a
     folder that is. Both are answered from the index, where LIKE would read every row.

@@ -1,7 +1,7 @@
 """The tables of the library, as typed models.
 
-Moments are UTC text (`moments.text`), paths are text or raw bytes (`paths.stored`). The views for people
-are in `views.py`.
+Times are UTC text (`timestamps.text`), paths are text or raw bytes (`stored_paths.stored`). The views for
+people are in `sql_views.py`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Table(DeclarativeBase):
     )
 
 
-class Root(Table):
-    """A folder that somebody asked to have watched."""
+class RootTable(Table):
+    """A watched folder."""
 
     __tablename__ = "roots"
 
@@ -53,8 +53,8 @@ class Root(Table):
     scanned_at: Mapped[str | None]
 
 
-class Folder(Table):
-    """A folder with photos. Photos hold its number, so that renaming it is one row."""
+class FolderTable(Table):
+    """A folder with photos. Photos hold its id, so that a rename changes one row."""
 
     __tablename__ = "folders"
 
@@ -63,7 +63,7 @@ class Folder(Table):
     path: Mapped[str] = mapped_column(PathText, unique=True)
 
 
-class Photo(Table):
+class PhotoTable(Table):
     """A photo file. Its scores, jobs and journal entries point here."""
 
     __tablename__ = "photos"
@@ -99,7 +99,7 @@ class Photo(Table):
     rating_problem: Mapped[str | None] = mapped_column(ReadableText)
 
 
-class PhotoPair(Table):
+class PhotoPairTable(Table):
     """A photo whose stars come from the RAW of the same shot."""
 
     __tablename__ = "photo_pairs"
@@ -125,7 +125,7 @@ class ScoringConfigTable(Table):
     active: Mapped[bool] = mapped_column(server_default=text("0"))
 
 
-class Score(Table):
+class ScoreTable(Table):
     """The quality of one photo in one scoring configuration."""
 
     __tablename__ = "scores"
@@ -162,8 +162,8 @@ class Score(Table):
     details: Mapped[Any | None] = mapped_column(JSON)  # last, so that reading the rest stops before it
 
 
-class Job(Table):
-    """Work to be done on a photo. Done work has no row; given-up work stays, with the reason."""
+class JobTable(Table):
+    """Work to be done on a photo. Finished work has no row; dead jobs stay, with the reason."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -189,7 +189,7 @@ class Job(Table):
     changed_at: Mapped[str]
 
 
-class Calibration(Table):
+class CalibrationTable(Table):
     """Where the stars begin in one scoring configuration, frozen and numbered. The highest number counts."""
 
     __tablename__ = "calibrations"
@@ -211,7 +211,7 @@ class Calibration(Table):
     made_at: Mapped[str]
 
 
-class Quantile(Table):
+class QuantileTable(Table):
     """One point of a calibration's distribution: from `score` on, percentile + slope·(s − score)."""
 
     __tablename__ = "quantiles"
@@ -225,7 +225,7 @@ class Quantile(Table):
     slope: Mapped[float]
 
 
-class JournalEntry(Table):
+class JournalEntryTable(Table):
     """One change of one metadata file, written before the file is touched; what `maclip undo` reads."""
 
     __tablename__ = "rating_journal"
@@ -236,7 +236,7 @@ class JournalEntry(Table):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    # Forgetting a photo (`maclip purge`) must not take away the way back: the entry stays.
+    # Forgetting a photo (`maclip purge`) must not make undo impossible: the entry stays.
     photo_id: Mapped[int | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"), index=True)
     target_path: Mapped[str] = mapped_column(PathText, index=True)
     origin_path: Mapped[str | None] = mapped_column(PathText)
@@ -251,8 +251,8 @@ class JournalEntry(Table):
     restore_data: Mapped[bytes | None]
 
 
-class Note(Table):
-    """What the daemon wants `maclip status` to know: its state, warnings and their cures."""
+class NoteTable(Table):
+    """What `maclip status` shows of the daemon: its state, warnings and their cures."""
 
     __tablename__ = "notes"
 
@@ -261,7 +261,7 @@ class Note(Table):
     changed_at: Mapped[str]
 
 
-# The same tables without the ORM's bookkeeping, for statements that run once a photo.
+# The same tables without the ORM, for statements that run once for each photo.
 ROOTS, FOLDERS, PHOTOS = (Table.metadata.tables[name] for name in ("roots", "folders", "photos"))
 SCORING_CONFIGS, SCORES, JOBS = (
     Table.metadata.tables[name] for name in ("scoring_configs", "scores", "jobs")

@@ -97,14 +97,14 @@ def write(library: Library, settings: Settings) -> Tally:
     root_opening.look_at_known(library, state.probe)
     recover(library, state.probe, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
-        config = _active(session)
-        waiting = jobs.place_on_each_device(session, "rate")
+        _active(session)
+        waiting = jobs.waiting_path_by_device(session, "rate")
     for device, path in waiting.items():
         if is_offline(path):
             state.away.add(device)
     with MetadataWriter() as writer:
         rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", is_offline)
-        rating = RatingStage(rate_jobs, state, settings.rating, writer, config.id)
+        rating = RatingStage(rate_jobs, state, settings.rating, writer)
         while rating.work() and not state.pauses.reasons(disks=False):
             pass
     state.tally.offline = [*state.pauses.reasons().values(), *sorted(unreachable)]

@@ -111,7 +111,7 @@ def _undo_file(
             rating_journal.mark_undone(session, [entry.id], now)
             if found is not None and entry.photo_id is not None:
                 # Our own write: discovery must not take it for a change.
-                photo_records.rewritten(session, entry.photo_id, found)
+                photo_records.record_rewrite(session, entry.photo_id, found)
         outcome = result.status
     return UndoResult(Path(path), outcome)
 

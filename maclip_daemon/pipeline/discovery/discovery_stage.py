@@ -11,8 +11,9 @@ import time
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.scanner import found_file
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.photos import missing_photos, renames
 from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.discovery.reconciliation import record
 from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
@@ -190,7 +191,7 @@ class DiscoveryStage:
             case EventKind.FOLDER_MOVED:
                 place.debouncer.forget_folder(event.path)
                 with self._library.writing() as session:
-                    photo_records.move_folder(session, event.path, event.destination, place.root_id)
+                    renames.move_folder(session, event.path, event.destination, place.root_id)
                 place.debouncer.touch_folder(event.destination, now)
             case EventKind.RESCAN:
                 place.debouncer.touch_folder(event.path, now)
@@ -204,11 +205,11 @@ class DiscoveryStage:
 
     def _rename(self, place: WatchedRoot, old: str, new: str) -> None:
         with self._library.writing() as session:
-            photo_id = photo_records.find(session, old)
+            photo_id = photo_paths.find_photo(session, old)
             if photo_id is not None:
-                photo_records.move(session, photo_id, new, place.root_id)
+                renames.move_photo(session, photo_id, new, place.root_id)
                 # Later: whoever renames photos renames their sidecars too, a moment afterwards.
-                jobs.enqueue(session, photo_id, "rate", self._state.clock() + SIDECARS_FOLLOW_S)
+                jobs.enqueue(session, [photo_id], "rate", self._state.clock() + SIDECARS_FOLLOW_S)
 
     def _lose(self, paths: list[str]) -> None:
         # An event is a hint: the same name may be there again by now.
@@ -217,17 +218,17 @@ class DiscoveryStage:
             return
         with self._library.writing() as session:
             found = [
-                photo_id for path in paths if (photo_id := photo_records.find(session, path)) is not None
+                photo_id for path in paths if (photo_id := photo_paths.find_photo(session, path)) is not None
             ]
-            photo_records.mark_missing(session, found, self._state.clock())
+            missing_photos.mark_missing(session, found, self._state.clock())
 
     def _lose_folder(self, place: WatchedRoot, folder: str) -> None:
         if os.path.lexists(folder):  # only watchers tell of that, and they watch local disks
             place.debouncer.touch_folder(folder, time.monotonic())
             return
         with self._library.writing() as session:
-            photo_records.mark_missing(
-                session, photo_records.present_below(session, folder), self._state.clock()
+            missing_photos.mark_missing(
+                session, photo_paths.present_under(session, folder), self._state.clock()
             )
 
     def _has_turned_into_none(self, event: FolderEvent) -> bool:

@@ -15,8 +15,9 @@ from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.debounce import FileState, classify
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import FolderListing, FoundFile, scan
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.photos import missing_photos, photo_records
 from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.pipeline.discovery.rename_detection import RenameDetection
@@ -95,7 +96,7 @@ class Reconciliation:
 
     def _walk(self, start: str | None) -> None:
         """Read the folders and record what is new in them, until the end or until the run stops."""
-        known: dict[str, photo_records.KnownFile] = {}
+        known: dict[str, photo_paths.KnownFile] = {}
         folder = None
         listings = scan(self._root, self._exclusion, is_photo, start)
         for listing in self._state.probe.iterate(self._root, listings):
@@ -105,13 +106,13 @@ class Reconciliation:
             if listing.folder != folder:
                 folder = listing.folder
                 with self._library.reading() as session:
-                    known = photo_records.known_in_folder(session, folder)
+                    known = photo_paths.known_in_folder(session, folder)
             self._compare(listing, known)
             if len(self._whole) >= SIGHTINGS_IN_ONE_TRANSACTION:
                 self._record()
         self._record()
 
-    def _compare(self, listing: FolderListing, known: dict[str, photo_records.KnownFile]) -> None:
+    def _compare(self, listing: FolderListing, known: dict[str, photo_paths.KnownFile]) -> None:
         self._visited.add(listing.folder)
         self._report.files += len(listing.files)
         if listing.problem:
@@ -149,10 +150,10 @@ class Reconciliation:
 
     def _find_vanished_folders(self, top: str) -> None:
         with self._library.reading() as session:
-            for folder in photo_records.folders_under(session, top):
+            for folder in photo_paths.folders_under(session, top):
                 if folder in self._visited or self._is_unreadable(folder):
                     continue
-                known = photo_records.known_in_folder(session, folder).values()
+                known = photo_paths.known_in_folder(session, folder).values()
                 self._gone.update(before.photo_id for before in known if before.state != "missing")
 
     def _is_unreadable(self, folder: str) -> bool:
@@ -163,12 +164,12 @@ class Reconciliation:
         gone = self._gone - self._moved
         if gone:
             with self._library.writing() as session:
-                self._report.missing = photo_records.mark_missing(session, gone, self._state.clock())
+                self._report.missing = missing_photos.mark_missing(session, gone, self._state.clock())
 
 
 def record(
     library: Library, state: RunState, root_id: int, files: list[FoundFile]
-) -> list[photo_records.Sighting]:
+) -> list[photo_records.RecordedFile]:
     """Write whole files into the library in one transaction, and queue what needs a score or new stars."""
     if not files:
         return []
@@ -176,14 +177,15 @@ def record(
     former = RenameDetection(library, state.probe, files)
     with library.writing() as session:
         sightings = [
-            photo_records.see(session, root_id, file, now, is_gone=former.is_gone, is_there=former.is_there)
+            photo_records.record_file(
+                session, root_id, file, now, is_gone=former.is_gone, is_there=former.is_there
+            )
             for file in files
         ]
-        for sighting in sightings:
-            if sighting.needs_score:
-                jobs.enqueue(session, sighting.photo_id, "score", now)
-            elif sighting.change == "moved":
-                jobs.enqueue(session, sighting.photo_id, "rate", now)
+        to_score = [sighting.photo_id for sighting in sightings if sighting.needs_score]
+        moved = [s.photo_id for s in sightings if s.change == "moved" and not s.needs_score]
+        jobs.enqueue(session, to_score, "score", now)
+        jobs.enqueue(session, moved, "rate", now)
     if any(sighting.change != "same" for sighting in sightings):
         state.wake()
     return sightings

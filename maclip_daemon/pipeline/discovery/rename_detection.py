@@ -26,7 +26,7 @@ class RenameDetection:
         self._found: dict[str, FoundFile | None] = {}
         if probe.has_remote:
             with library.reading() as session:
-                paths = photo_records.former_paths(session, files)
+                paths = photo_records.recorded_paths(session, files)
             self._gone = dict.fromkeys(paths, False)
             for path in paths:
                 with contextlib.suppress(NoAnswer):
@@ -37,7 +37,7 @@ class RenameDetection:
         """Whether nothing is at `path` any more, in this very spelling."""
         return _is_gone(path) if self._gone is None else self._gone.get(path, False)
 
-    def is_there(self, path: str, file: photo_records.FoundFile) -> bool:
+    def is_there(self, path: str, file: photo_records.FileOnDisk) -> bool:
         """Whether that very file is at `path`, too."""
         found = found_file(path) if self._gone is None else self._found.get(path)
         is_same = found is not None and (found.device, found.inode) == (file.device, file.inode)

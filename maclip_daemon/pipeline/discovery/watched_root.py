@@ -17,9 +17,10 @@ from maclip_daemon.folders.root_health import (
     RootHealth,
     RootState,
 )
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.photos import missing_photos
 from maclip_daemon.library.photos import root_records as library_roots
 from maclip_daemon.library.queue import rating_queue
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.pipeline import root_samples
 from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation, ScanReport
@@ -53,7 +54,7 @@ class WatchedRoot:
         self._was_cut_short = False
         self._problems: list[str] = []
         self._is_doubted = False  # reading failed lately; set by the decoders' threads
-        self._remembered: tuple[library_roots.RootState, RootHealth] | None = None
+        self._remembered: tuple[library_roots.RootStatus, RootHealth] | None = None
         with library.writing() as session:
             self.root_id = library_roots.root_for(session, root.path, state.clock())
             known = self._known(session)
@@ -73,7 +74,7 @@ class WatchedRoot:
         if health.state is RootState.HEALTHY:
             self._facts = health.facts
             self._is_doubted = False
-            new_state: library_roots.RootState = "polled" if health.is_polled else "watched"
+            new_state: library_roots.RootStatus = "polled" if health.is_polled else "watched"
         else:
             new_state = "paused"
         if self.health is None or health.state is not self.health.state:
@@ -142,7 +143,7 @@ class WatchedRoot:
         if start is None and report.is_complete:
             self.report = report
             with self._library.writing() as session:
-                library_roots.scanned(session, self.root_id, self._state.clock())
+                library_roots.record_scan(session, self.root_id, self._state.clock())
             self._listening.take_stock()
         return report
 
@@ -216,7 +217,7 @@ class WatchedRoot:
         """Stop listening."""
         self._listening.close()
 
-    def _remember(self, state: library_roots.RootState, health: RootHealth) -> None:
+    def _remember(self, state: library_roots.RootStatus, health: RootHealth) -> None:
         """Write what changed since the last look; an idle daemon writes nothing."""
         if self._remembered == (state, health):
             return
@@ -231,11 +232,11 @@ class WatchedRoot:
             )
         if state == "paused":
             with self._library.reading() as session:
-                present = photo_records.present_below(session, self.root.path)
+                present = photo_paths.present_under(session, self.root.path)
             for start in range(0, len(present), MISSING_IN_ONE_TRANSACTION):
                 with self._library.writing() as session:
                     part = present[start : start + MISSING_IN_ONE_TRANSACTION]
-                    photo_records.mark_missing(session, part, self._state.clock())
+                    missing_photos.mark_missing(session, part, self._state.clock())
         self._remembered = (state, health)
 
     def _known(self, session: Session) -> library_roots.KnownRoot:

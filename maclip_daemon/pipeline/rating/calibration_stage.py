@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maclip_daemon.library.queue import jobs, rating_queue
 from maclip_daemon.library.results import calibration as calibrations
-from maclip_daemon.library.results.calibration import Calibration, Edges
+from maclip_daemon.library.results.calibration import Calibration, StarRule
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.pipeline import pairing
 from maclip_daemon.pipeline.run_state import RunState, log
@@ -55,14 +55,8 @@ class CalibrationStage:
             if scored - max(self._considered_at, 0) < floor:
                 return
         with self._library.writing() as session:
-            if calibrations.needs_renewal(
-                session,
-                self._scoring_config_id,
-                self._settings.shares,
-                self._settings.minimum_photos,
-                edges_or_none(self._reference_edges),
-                self._settings.edges,
-            ):
+            rule = star_rule(self._settings, self._reference_edges)
+            if calibrations.needs_renewal(session, self._scoring_config_id, rule):
                 self._state.is_calibrated = self.calibrate(session) is not None or current is not None
             elif current is not None and self._considered_at < 0 and self._settings.mode != "off":
                 # An earlier run scored these and was stopped, or told by its settings not to rate.
@@ -93,17 +87,10 @@ def freeze(
 ) -> Calibration | None:
     """Make a new calibration from all current pairs and scores; None without enough photos or edges."""
     pairing.update(session, settings)
-    return calibrations.renew(
-        session,
-        scoring_config_id,
-        settings.shares,
-        settings.minimum_photos,
-        now,
-        edges_or_none(reference_edges),
-        settings.edges,
-    )
+    return calibrations.renew(session, scoring_config_id, star_rule(settings, reference_edges), now)
 
 
-def edges_or_none(reference_edges: tuple[float, ...]) -> Edges | None:
-    """Return the edges of a model that ships some, else None."""
-    return reference_edges if len(reference_edges) == 4 else None
+def star_rule(settings: RatingSettings, reference_edges: tuple[float, ...]) -> StarRule:
+    """Return where stars begin; a model that ships no edges has `()`."""
+    edges = reference_edges if len(reference_edges) == 4 else None
+    return StarRule(settings.shares, settings.minimum_photos, edges, settings.edges)

@@ -19,10 +19,10 @@ from typing import NamedTuple
 from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.files import safe_writer
 from maclip_daemon.folders.events import EventKind, FolderEvent
-from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.content import xmp_text
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
@@ -79,7 +79,7 @@ class SidecarMonitor:
         """Check all rated photos soon: events were lost."""
         self._must_check_all = True
 
-    def check(self, writer: MetadataWriter, scoring_config_id: int) -> int:
+    def check(self, writer: MetadataWriter) -> int:
         """Queue photos whose sidecar now holds a person's rating; return the count.
 
         Other changes are not answered: two machines that share synchronised folders would answer each other
@@ -88,7 +88,7 @@ class SidecarMonitor:
         found = 0
         while (due := self._take_due()) and not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
-            found += self._check_batch(due, writer, scoring_config_id)
+            found += self._check_batch(due, writer)
         if self._must_check_all and not self._pending:
             self._must_check_all = False
             found += self.check_all()
@@ -111,7 +111,7 @@ class SidecarMonitor:
             newer = [write.photo_id for write in writes if self._is_newer(write)]
             if newer:
                 with self._library.writing() as session:
-                    jobs.enqueue_all(session, newer, "rate", self._state.clock())
+                    jobs.enqueue(session, newer, "rate", self._state.clock())
             queued += len(newer)
         return queued
 
@@ -122,20 +122,18 @@ class SidecarMonitor:
             return False
         return changed_at > write.written_at + TIMESTAMP_SLACK_S
 
-    def _check_batch(
-        self, due: dict[str, _PendingCheck], writer: MetadataWriter, scoring_config_id: int
-    ) -> int:
+    def _check_batch(self, due: dict[str, _PendingCheck], writer: MetadataWriter) -> int:
         with self._library.reading() as session:
             ours = rating_journal.hashes_written(session, list(due))
         present = [path for path in due if os.path.lexists(path)]
         changed = [path for path in present if _is_changed(path, ours.get(path))]
         with self._library.reading() as session:
             photo_ids = _photos_of(session, changed)
-            subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())), scoring_config_id)
+            subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())))
         rated = [subject.photo_id for subject in subjects if _is_persons(writer, subject)]
         if rated:
             with self._library.writing() as session:
-                jobs.enqueue_all(session, rated, "rate", self._state.clock())
+                jobs.enqueue(session, rated, "rate", self._state.clock())
         unknown = due.keys() - set(present) | {path for path in changed if not photo_ids.get(path)}
         self._reschedule({path: due[path] for path in unknown})
         return len(rated)
@@ -193,7 +191,7 @@ def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, set[int]]
         folder, name = os.path.split(sidecar)
         by_folder[folder][name.rpartition(".")[0]] = sidecar
     for folder, by_base in by_folder.items():
-        for name, photo in photo_records.known_in_folder(session, folder).items():
+        for name, photo in photo_paths.known_in_folder(session, folder).items():
             for base in (name, name.rpartition(".")[0]):
                 if base in by_base:
                     found.setdefault(by_base[base], set()).add(photo.photo_id)

@@ -12,11 +12,10 @@ from pathlib import Path
 from maclip_daemon import errors
 from maclip_daemon.folders.scanner import FoundFile
 from maclip_daemon.library.photos import photo_records
-from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.queue.jobs import LeasedJob, RetryPolicy
-from maclip_daemon.library.results import calibration as calibrations
+from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.queue.jobs import RetryPolicy
+from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import rating_journal
-from maclip_daemon.library.results.calibration import Calibration
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.records import Prepared
@@ -56,26 +55,21 @@ class RateJobs:
         if due is None or due > now:
             return []  # an idle daemon writes nothing
         with self._library.writing() as session:
-            return jobs.lease(
+            return leases.lease(
                 session,
                 "rate",
                 self._worker,
                 now,
                 self._lease_s,
                 limit,
-                resting_devices=[*self._state.pauses.disks(), *self._state.away.devices()],
+                paused_devices=[*self._state.pauses.disks(), *self._state.away.devices()],
             )
 
-    def subjects(
-        self, held: Sequence[LeasedJob], scoring_config_id: int
-    ) -> tuple[Calibration, dict[int, RatingSubject]] | None:
-        """Return the calibration, and what to rate by photo id; None before the first calibration."""
+    def subjects(self, held: Sequence[LeasedJob]) -> dict[int, RatingSubject]:
+        """Return what to rate, by photo id; nothing before the first calibration."""
         with self._library.reading() as session:
-            calibration = calibrations.current(session, scoring_config_id)
-            if calibration is None:
-                return None
-            subjects = rating_subjects(session, [job.photo_id for job in held], scoring_config_id)
-        return calibration, {subject.photo_id: subject for subject in subjects}
+            subjects = rating_subjects(session, [job.photo_id for job in held])
+        return {subject.photo_id: subject for subject in subjects if subject.stars is not None}
 
     def is_unchanged(self, job: LeasedJob) -> bool:
         """Return whether a photo still is the file that discovery found."""
@@ -134,14 +128,14 @@ class RateJobs:
                     continue
                 rating_journal.confirm(session, entry, now)
                 if entry in embedded:  # so that our own write is not taken for a change
-                    photo_records.rewritten(session, job.photo_id, embedded[entry])
-                jobs.finish(session, job, self._worker)
+                    photo_records.record_rewrite(session, job.photo_id, embedded[entry])
+                jobs.finish(session, [job], self._worker)
                 self._state.count(rated=1)
 
     def finish_unwritten(self, job: LeasedJob, result: Prepared) -> None:
         """Finish a job that writes nothing; record whose rating the file holds, and why it was skipped."""
         with self._library.writing() as session:
-            if not jobs.finish(session, job, self._worker):
+            if not jobs.finish(session, [job], self._worker):
                 return
             if result.status == "unchanged":
                 photo_records.set_rating(session, job.photo_id, result.rating, "maclip")
@@ -160,8 +154,7 @@ class RateJobs:
         """End jobs that have nothing to do."""
         if held:
             with self._library.writing() as session:
-                for job in held:
-                    jobs.finish(session, job, self._worker)
+                jobs.finish(session, held, self._worker)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         """Record a failure. Offline roots do not count as attempts.

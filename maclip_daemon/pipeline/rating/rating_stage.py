@@ -11,9 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from maclip_daemon import errors
-from maclip_daemon.library.queue.jobs import LeasedJob
-from maclip_daemon.library.results import calibration as calibrations
-from maclip_daemon.library.results.calibration import Calibration
+from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results.rating_subjects import RatingSubject
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
@@ -44,13 +42,11 @@ class RatingStage:
         state: RunState,
         settings: RatingSettings,
         writer: MetadataWriter,
-        scoring_config_id: int,
     ) -> None:
         self._jobs = rate_jobs
         self._state = state
         self._settings = settings
         self._writer = writer
-        self._scoring_config_id = scoring_config_id
         self._failed: set[int] = set()
         """Photos whose last attempt failed: a rename may have taken their temporary files along."""
         self.has_checked_files = False
@@ -68,7 +64,7 @@ class RatingStage:
                 self._beat()
                 calibrating.renew_if_due()
                 if not is_off:
-                    sidecar_monitor.check(self._writer, self._scoring_config_id)
+                    sidecar_monitor.check(self._writer)
                     self._beat()
                 if not is_off and not self._state.pauses.any_of("metadata") and self.work():
                     last_worked = time.monotonic()
@@ -118,18 +114,12 @@ class RatingStage:
         self._jobs.remove_strays(retried)
         self._failed.difference_update(job.photo_id for job in retried)
         self._jobs.settle_unconfirmed(held)
-        found = self._jobs.subjects(held, self._scoring_config_id)
-        if found is None:
-            self._jobs.finish(held)
-            return
-        calibration, subjects = found
+        subjects = self._jobs.subjects(held)
         self._jobs.finish([job for job in held if job.photo_id not in subjects])
         ready = [job for job in held if job.photo_id in subjects]
         if not ready:
             return
-        prepared, full = self._prepare(
-            ready, [self._request(subjects[job.photo_id], calibration) for job in ready]
-        )
+        prepared, full = self._prepare(ready, [self._request(subjects[job.photo_id]) for job in ready])
         full += self._commit(prepared)
         full_devices = {job.device for job, _ in full}
         for device in {job.device for job, _ in prepared} - full_devices:
@@ -191,15 +181,16 @@ class RatingStage:
         self._failed.add(job.photo_id)
         self._jobs.fail(job, error)
 
-    def _request(self, subject: RatingSubject, calibration: Calibration) -> RatingRequest:
-        percentile = calibrations.percentile_for(calibration, subject.score)
+    def _request(self, subject: RatingSubject) -> RatingRequest:
+        assert subject.stars is not None  # the jobs of the others were finished
+        percentile = subject.percentile
         reject_below = self._settings.reject_below_percentile
         return RatingRequest(
             photo=Path(subject.path),
             quality=QualityProperties(
                 score=subject.score,
                 percentile=percentile,
-                stars=calibrations.stars_for(calibration, subject.score),
+                stars=subject.stars,
                 metric=subject.metric,
                 model=subject.model,
                 protocol=subject.protocol,

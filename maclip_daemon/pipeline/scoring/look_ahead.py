@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from maclip_daemon.library.queue.jobs import LeasedJob
+from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.scoring.scorer_client import PixelBlock
 

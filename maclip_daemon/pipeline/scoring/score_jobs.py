@@ -14,10 +14,12 @@ from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.library.photos import photo_info, photo_records
-from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.queue.jobs import LeasedJob, RetryPolicy
+from maclip_daemon.library.photos import missing_photos, photo_info
+from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.queue.jobs import RetryPolicy
+from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.pipeline import file_stability, pairing
@@ -65,14 +67,14 @@ class ScoreJobs:
                     return None  # an idle daemon writes nothing
                 with self._library.writing() as session:
                     self._leased.extend(
-                        jobs.lease(
+                        leases.lease(
                             session,
                             "score",
                             self._worker,
                             now,
                             lease_s,
                             self._look_ahead,
-                            resting_devices=self._state.away.devices(),
+                            paused_devices=self._state.away.devices(),
                         )
                     )
             return self._leased.popleft() if self._leased else None
@@ -95,17 +97,15 @@ class ScoreJobs:
             return 0
         now = self._state.clock()
         with self._library.writing() as session:
-            counts = jobs.finish_all(session, [job for job, _, _ in scored], self._worker)
+            current = jobs.finish(session, [job for job, _, _ in scored], self._worker)
             # Where the file changed meanwhile, the job is queued again.
-            finished = [each for each, does_count in zip(scored, counts, strict=True) if does_count]
-            photo_info.set_photo_info_of_all(
-                session, {job.photo_id: _facts(photo) for job, photo, _ in finished}
-            )
+            finished = [each for each in scored if each[0].id in current]
+            photo_info.set_photo_info(session, {job.photo_id: _facts(photo) for job, photo, _ in finished})
             rows = [(job.photo_id, row) for job, _, row in finished]
-            scores.record_all(session, self._scoring_config_id, rows, now)
+            scores.record(session, self._scoring_config_id, rows, now)
             to_rate = pairing.add(session, self._settings.rating, [job.photo_id for job, _, _ in finished])
             if self._state.is_calibrated and self._settings.rating.mode != "off":
-                jobs.enqueue_all(session, to_rate, "rate", now)
+                jobs.enqueue(session, to_rate, "rate", now)
             counted = len(finished)
             # Counted before the jobs are seen to be gone: `--once` must not end before the calibration
             # was considered.
@@ -136,8 +136,8 @@ class ScoreJobs:
         is_gone = isinstance(error, errors.FileChanged) and self._is_gone(job)
         with self._library.writing() as session:
             if is_gone:
-                if photo_records.path_of(session, job.photo_id) == job.path:
-                    photo_records.mark_missing(session, [job.photo_id], now)
+                if photo_paths.path_of(session, job.photo_id) == job.path:
+                    missing_photos.mark_missing(session, [job.photo_id], now)
                 else:  # renamed meanwhile
                     jobs.release(session, [job], self._worker, now)
                 return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.library.queue.jobs import LeasedJob
+from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.photos.decoder import Decoder
 from maclip_daemon.pipeline.pauses import Resource
 from maclip_daemon.pipeline.run_state import RunState, log

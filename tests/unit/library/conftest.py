@@ -42,11 +42,13 @@ def add_photo(session: Session) -> Callable[..., int]:
 
     def add(path: str, score: float | None = None, **facts: int) -> int:
         root = root_records.root_for(session, "/photos", NOW)
-        photo = photo_records.see(session, root, Found(path, inode=next(inodes), **facts), NOW).photo_id
+        photo = photo_records.record_file(
+            session, root, Found(path, inode=next(inodes), **facts), NOW
+        ).photo_id
         if score is not None:
             config = scores.scoring_config_for(session, "maclip", "builtin", "spaq448")
             scores.activate(session, config.id)
-            scores.record(session, photo, config.id, scores.ScoreRow(score), NOW)
+            scores.record(session, config.id, [(photo, scores.ScoreRow(score))], NOW)
         return photo
 
     return add

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from maclip_daemon.library.queue.jobs import LeasedJob
+from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.pipeline.scoring.look_ahead import LookAhead, Ready
 

@@ -96,7 +96,7 @@ def test_a_server_that_does_not_answer_holds_up_no_other_disk(
 
 
 def calibration(source: str) -> Calibration:
-    return Calibration(1, 1, 3, EDGES, (), 1200, source, "2026-01-01T00:00:00Z")  # type: ignore[arg-type]
+    return Calibration(1, 3, EDGES, 1200, source, "2026-01-01T00:00:00Z")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.photos import renames
 from maclip_daemon.pipeline.commands import undo_ratings
 from maclip_daemon.pipeline.commands.undo_ratings import UndoResult
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
@@ -24,7 +24,7 @@ def rate(rated: RatedLibrary, *photo_ids: int) -> None:
     rated.calibrate()
     rated.queue(*photo_ids)
     rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", lambda path: False)
-    stage = RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer, rated.scoring_config_id)
+    stage = RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer)
     while stage.work():
         pass
 
@@ -125,7 +125,7 @@ def test_a_sidecar_that_did_not_follow_its_renamed_photo_is_undone_where_it_is(r
     (rated.folder / "a.jpg").rename(rated.folder / "b.jpg")
     with rated.library.writing() as session:
         root = rated.rows("select id from roots")[0][0]
-        photo_records.move(session, photo_id, str(rated.folder / "b.jpg"), root)
+        renames.move_photo(session, photo_id, str(rated.folder / "b.jpg"), root)
     assert [result.outcome for result in undo(rated)] == ["removed"]
     assert not sidecar_of(rated.folder / "a.jpg").exists()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.pipeline.rating import calibration_stage
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.settings import RatingSettings
@@ -86,9 +86,9 @@ def test_while_photos_are_being_scored_a_calibration_waits_until_the_library_has
     monkeypatch.setattr(calibration_stage, "FIRST_CALIBRATION_WHILE_BUSY", 6)
     unscored = rated.add("next.jpg", score=None)
     with rated.library.writing() as session:
-        jobs.enqueue(session, unscored, "score", rated.now)
+        jobs.enqueue(session, [unscored], "score", rated.now)
         if job_state == "is leased":
-            jobs.lease(session, "score", "worker", rated.now, 900, 1)
+            leases.lease(session, "score", "worker", rated.now, 900, 1)
     score(rated, *"abcd")
     stage.renew_if_due()
     assert calibrations(rated) == []
@@ -109,7 +109,7 @@ def test_a_job_that_is_due_later_does_not_count_as_scoring(
 ) -> None:
     unscored = rated.add("next.jpg", score=None)
     with rated.library.writing() as session:
-        jobs.enqueue(session, unscored, "score", rated.now + 60)
+        jobs.enqueue(session, [unscored], "score", rated.now + 60)
     score(rated, *"abcd")
     stage.renew_if_due()
     assert calibrations(rated) == [(4, "library")]

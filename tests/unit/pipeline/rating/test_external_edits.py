@@ -39,7 +39,7 @@ def monitor(rated: RatedLibrary, monotonic: Monotonic) -> SidecarMonitor:
 
 def check_after(seconds: float, monitor: SidecarMonitor, rated: RatedLibrary, monotonic: Monotonic) -> int:
     monotonic.now += seconds
-    return monitor.check(rated.writer, rated.scoring_config_id)
+    return monitor.check(rated.writer)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_full_check_queues_the_photos_whose_files_are_newer_than_our_last_writ
     rated.calibrate()
     rated.queue(*(rated.add(name) for name in ("old.jpg", "new.jpg", "gone.jpg")))
     rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", lambda path: False)
-    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer, rated.scoring_config_id).work()
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
     for name, changed_at in (("old.jpg", rated.now), ("new.jpg", rated.now + 5)):
         os.utime(sidecar_of(rated.folder / name), (changed_at, changed_at))
     sidecar_of(rated.folder / "gone.jpg").unlink()

@@ -26,9 +26,7 @@ def rate_jobs_of(rated: RatedLibrary, is_offline: Callable[[str], bool] = lambda
 def stage_of(
     rated: RatedLibrary, jobs: RateJobs | None = None, settings: RatingSettings = SETTINGS
 ) -> RatingStage:
-    return RatingStage(
-        jobs or rate_jobs_of(rated), rated.state, settings, rated.writer, rated.scoring_config_id
-    )
+    return RatingStage(jobs or rate_jobs_of(rated), rated.state, settings, rated.writer)
 
 
 def add_and_queue(rated: RatedLibrary, *names: str) -> list[Path]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import NoAnswer
-from maclip_daemon.library.photos import photo_records
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.photos import renames
+from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.pipeline.rating import recovery
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
@@ -30,7 +30,7 @@ def killed_while_rating(rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch, *n
     monkeypatch.setattr(rate_jobs, "remove_strays", lambda held: None)
     rated.writer.lost = Killed()  # type: ignore[assignment]
     with pytest.raises(Killed):
-        RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer, rated.scoring_config_id).work()
+        RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
     return [sidecar_of(rated.folder / name) for name in names]
 
 
@@ -102,7 +102,7 @@ def test_a_file_that_did_not_follow_its_renamed_photo_is_settled_where_it_is(
     with rated.library.writing() as session:
         (root,) = rated.rows("select id from roots")[0]
         (photo_id,) = rated.rows("select id from photos")[0]
-        photo_records.move(session, photo_id, str(rated.folder / "b.jpg"), root)
+        renames.move_photo(session, photo_id, str(rated.folder / "b.jpg"), root)
     recover(rated)
     assert rated.rows("select state from rating_journal") == [("written",)]
 
@@ -120,8 +120,8 @@ def test_only_the_entries_of_the_given_photos_are_settled(
 def test_all_leases_are_released_without_an_attempt(rated: RatedLibrary) -> None:
     photo_id = rated.add("a.jpg", score=None)
     with rated.library.writing() as session:
-        jobs.enqueue(session, photo_id, "score", rated.now)
-        jobs.lease(session, "score", "killed", rated.now, 900, 1)
+        jobs.enqueue(session, [photo_id], "score", rated.now)
+        leases.lease(session, "score", "killed", rated.now, 900, 1)
     recover(rated)
     assert rated.jobs() == [("a.jpg", "score", "ready", 0)]
 

@@ -9,13 +9,13 @@ import pytest
 from found_file import NOW
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.photos import photo_records
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.photos import missing_photos
+from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import calibration, scores
 from maclip_daemon.library.storage.database import Library
-from maclip_daemon.library.storage.planner_statistics import STATISTICS
+from maclip_daemon.library.storage.schema import STATISTICS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "database.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "database.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
 AddPhoto = Callable[..., int]
 
@@ -47,35 +47,35 @@ PHOTO_QUALITY = [
 ]
 
 
-def columns(reader: sqlite3.Connection, view: str) -> list[str]:
-    return [row[0] for row in reader.execute(f"SELECT * FROM {view} LIMIT 0").description]
+def columns(snapshot: sqlite3.Connection, view: str) -> list[str]:
+    return [row[0] for row in snapshot.execute(f"SELECT * FROM {view} LIMIT 0").description]
 
 
 def test_the_view_has_exactly_the_promised_columns(library: Library) -> None:
-    with library.reader() as reader:
-        assert columns(reader, "photo_quality") == PHOTO_QUALITY
-        assert columns(reader, "photo_failures") == ["path", "reason", "attempts", "failed_at"]
+    with library.snapshot() as snapshot:
+        assert columns(snapshot, "photo_quality") == PHOTO_QUALITY
+        assert columns(snapshot, "photo_failures") == ["path", "reason", "attempts", "failed_at"]
 
 
 @pytest.mark.parametrize("view", ["photo_quality", "photo_failures"])
 def test_every_column_is_described_on_the_page(library: Library, view: str) -> None:
     section = PAGE.split(f"\n## `{view}`\n")[1].split("\n## ")[0]
-    with library.reader() as reader:
-        assert re.findall(r"^\| `(\w+)` \| \S", section, flags=re.MULTILINE) == columns(reader, view)
+    with library.snapshot() as snapshot:
+        assert re.findall(r"^\| `(\w+)` \| \S", section, flags=re.MULTILINE) == columns(snapshot, view)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_on_the_page_runs(library: Library, example: str) -> None:
-    with library.reader() as reader:
-        reader.execute(example).fetchall()
+    with library.snapshot() as snapshot:
+        snapshot.execute(example).fetchall()
 
 
 def test_there_are_a_dozen_examples() -> None:
     assert len(EXAMPLES) >= 12
 
 
-def plan(reader: sqlite3.Connection, query: str) -> str:
-    return "\n".join(row[3] for row in reader.execute(f"EXPLAIN QUERY PLAN {query}"))
+def plan(snapshot: sqlite3.Connection, query: str) -> str:
+    return "\n".join(row[3] for row in snapshot.execute(f"EXPLAIN QUERY PLAN {query}"))
 
 
 @pytest.fixture
@@ -100,35 +100,36 @@ def many(library: Library) -> Library:
             " VALUES (?, ?, 1, ?, 1, '')",
             [(number + 1, number % 40 + 1, number * 7919 % 20_000 / 20_000) for number in range(20_000)],
         )
-        calibration.renew(session, config.id, (10.0, 20.0, 40.0, 20.0, 10.0), 30, NOW)
+        rule = calibration.StarRule((10.0, 20.0, 40.0, 20.0, 10.0), 30)
+        calibration.renew(session, config.id, rule, NOW)
     return library
 
 
 def test_the_worst_fifty_are_read_in_the_order_of_the_index(many: Library) -> None:
     query = "SELECT * FROM photo_quality ORDER BY score LIMIT 50"
-    with many.reader() as reader:
-        steps = plan(reader, query)
+    with many.snapshot() as snapshot:
+        steps = plan(snapshot, query)
         assert "SEARCH s USING INDEX scores_scoring_config_id_score" in steps
         assert "TEMP B-TREE" not in steps
         assert "SCAN" not in steps
-        rows = reader.execute(query).fetchall()
+        rows = snapshot.execute(query).fetchall()
     assert [row[3] for row in rows] == [number / 20_000 for number in range(50)]
 
 
 def test_a_folders_worst_are_read_from_its_own_index(many: Library) -> None:
-    with many.reader() as reader:
-        steps = plan(reader, "SELECT * FROM photo_quality WHERE folder = '/p/07' ORDER BY score LIMIT 50")
+    with many.snapshot() as snapshot:
+        steps = plan(snapshot, "SELECT * FROM photo_quality WHERE folder = '/p/07' ORDER BY score LIMIT 50")
         assert "scores_scoring_config_id_folder_id_score (scoring_config_id=? AND folder_id=?)" in steps
         assert "TEMP B-TREE" not in steps
-        below = plan(reader, "SELECT * FROM photo_quality WHERE folder GLOB '/p/0*'")
+        below = plan(snapshot, "SELECT * FROM photo_quality WHERE folder GLOB '/p/0*'")
         assert "(path>? AND path<?)" in below
         assert "scores_scoring_config_id_folder_id_score (scoring_config_id=? AND folder_id=?)" in below
 
 
 def test_the_planner_is_told_only_of_what_exists(library: Library) -> None:
-    with library.reader() as reader:
-        there = set(reader.execute("SELECT tbl, idx FROM sqlite_stat1"))
-        known = set(reader.execute("SELECT tbl_name, name FROM sqlite_master WHERE type = 'index'"))
+    with library.snapshot() as snapshot:
+        there = set(snapshot.execute("SELECT tbl, idx FROM sqlite_stat1"))
+        known = set(snapshot.execute("SELECT tbl_name, name FROM sqlite_master WHERE type = 'index'"))
     assert there == {(table, index) for table, index, _ in STATISTICS}
     assert there - known == {("quantiles", "quantiles")}  # its rows are kept in its key
 
@@ -140,8 +141,8 @@ def test_names_that_are_not_utf8_come_out_as_their_bytes(
     add_photo("/photos/b\udcfe.jpg", 0.6)
     add_photo("/c.jpg", 0.7)
     session.commit()
-    with library.reader() as reader:
-        rows = reader.execute("SELECT path FROM photo_quality ORDER BY score").fetchall()
+    with library.snapshot() as snapshot:
+        rows = snapshot.execute("SELECT path FROM photo_quality ORDER BY score").fetchall()
     assert rows == [(b"/photos/\xff/a.jpg",), (b"/photos/b\xfe.jpg",), ("/c.jpg",)]
 
 
@@ -149,12 +150,12 @@ def test_failures_are_shown_until_they_are_tried_again_or_gone(
     session: Session, add_photo: AddPhoto, library: Library
 ) -> None:
     ids = [add_photo(f"/photos/{name}.jpg") for name in "abc"]
-    jobs.enqueue_all(session, ids, "score", NOW)
-    for job in jobs.lease(session, "score", "w", NOW, 9, 9):
+    jobs.enqueue(session, ids, "score", NOW)
+    for job in leases.lease(session, "score", "w", NOW, 9, 9):
         jobs.fail(session, job, "w", "cut off", NOW, poison=True, policy=jobs.RetryPolicy())
     jobs.retry_dead(session, NOW, "/photos/a.jpg")
-    photo_records.mark_missing(session, [ids[1]], NOW)
+    missing_photos.mark_missing(session, [ids[1]], NOW)
     session.commit()
-    with library.reader() as reader:
-        rows = reader.execute("SELECT path, reason, attempts FROM photo_failures").fetchall()
+    with library.snapshot() as snapshot:
+        rows = snapshot.execute("SELECT path, reason, attempts FROM photo_failures").fetchall()
     assert rows == [("/photos/c.jpg", "cut off", 1)]

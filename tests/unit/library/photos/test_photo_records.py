@@ -8,9 +8,11 @@ from found_file import NOW, Found
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.photos import photo_info, photo_records, root_records
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.photos import missing_photos, photo_info, photo_records, renames, root_records
+from maclip_daemon.library.photos.photo_info import PhotoInfo
+from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import rating_journal, scores
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.tables import (
     FOLDERS,
     JOBS,
@@ -47,62 +49,62 @@ def test_a_root_is_one_however_it_is_spelled(session: Session, root: int) -> Non
 
 
 def test_a_file_is_new_once_and_then_the_same(session: Session, root: int) -> None:
-    first = photo_records.see(session, root, A, NOW)
+    first = photo_records.record_file(session, root, A, NOW)
     assert (first.change, first.needs_score) == ("new", True)
-    again = photo_records.see(session, root, A, NOW)
+    again = photo_records.record_file(session, root, A, NOW)
     assert (again.photo_id, again.change, again.needs_score) == (first.photo_id, "same", False)
 
 
 @pytest.mark.parametrize("other", [replace(A, size=2), replace(A, mtime_ns=2)])
 def test_another_size_or_time_is_a_change(session: Session, root: int, other: Found) -> None:
-    photo_records.see(session, root, A, NOW)
-    seen = photo_records.see(session, root, other, NOW)
+    photo_records.record_file(session, root, A, NOW)
+    seen = photo_records.record_file(session, root, other, NOW)
     assert (seen.change, seen.needs_score) == ("changed", True)
-    known = photo_records.known_in_folder(session, "/photos")["a.jpg"]
+    known = photo_paths.known_in_folder(session, "/photos")["a.jpg"]
     assert (known.size, known.mtime_ns, known.state) == (other.size, other.mtime_ns, "waiting")
 
 
 def test_another_inode_alone_is_no_change(session: Session, root: int) -> None:
-    photo_records.see(session, root, A, NOW)
-    assert photo_records.see(session, root, replace(A, inode=9, device=4), NOW).change == "same"
-    assert photo_records.known_in_folder(session, "/photos")["a.jpg"].inode == 9
+    photo_records.record_file(session, root, A, NOW)
+    assert photo_records.record_file(session, root, replace(A, inode=9, device=4), NOW).change == "same"
+    assert photo_paths.known_in_folder(session, "/photos")["a.jpg"].inode == 9
 
 
 def test_numbers_of_network_shares_need_all_64_bits(session: Session, root: int) -> None:
-    photo_records.see(session, root, replace(A, inode=2**64 - 3, device=2**63), NOW)
-    known = photo_records.known_in_folder(session, "/photos")["a.jpg"]
+    photo_records.record_file(session, root, replace(A, inode=2**64 - 3, device=2**63), NOW)
+    known = photo_paths.known_in_folder(session, "/photos")["a.jpg"]
     assert (known.inode, known.device) == (2**64 - 3, 2**63)
 
 
 def test_a_renamed_file_keeps_its_number_and_score(session: Session, root: int, add_photo: AddPhoto) -> None:
     photo = add_photo("/photos/a.jpg", 0.7)
-    known = photo_records.known_in_folder(session, "/photos")["a.jpg"]
+    known = photo_paths.known_in_folder(session, "/photos")["a.jpg"]
     found = Found("/photos/sub/b.jpg", known.device, known.inode, known.size, known.mtime_ns)
-    seen = photo_records.see(session, root, found, NOW, is_gone=lambda path: path == "/photos/a.jpg")
+    seen = photo_records.record_file(session, root, found, NOW, is_gone=lambda path: path == "/photos/a.jpg")
     assert (seen.photo_id, seen.change, seen.needs_score) == (photo, "moved", False)
     assert seen.moved_from == "/photos/a.jpg"
-    assert photo_records.path_of(session, photo) == "/photos/sub/b.jpg"
+    assert photo_paths.path_of(session, photo) == "/photos/sub/b.jpg"
     assert session.execute(select(SCORES.c.folder_id)).scalar() == photo_records.folder_for(
         session, root, "/photos/sub"
     )
 
 
 def test_a_hard_link_is_a_photo_of_its_own(session: Session, root: int) -> None:
-    photo_records.see(session, root, A, NOW)
-    assert photo_records.see(session, root, replace(A, path="/photos/b.jpg"), NOW).change == "new"
+    photo_records.record_file(session, root, A, NOW)
+    assert photo_records.record_file(session, root, replace(A, path="/photos/b.jpg"), NOW).change == "new"
 
 
 def test_a_file_that_vanished_and_came_back_elsewhere_is_the_same_photo(
     session: Session, root: int, add_photo: AddPhoto
 ) -> None:
     photo = add_photo("/photos/a.jpg", 0.7)
-    known = photo_records.known_in_folder(session, "/photos")["a.jpg"]
-    assert photo_records.mark_missing(session, [photo], NOW) == 1
-    assert photo_records.mark_missing(session, [photo], NOW) == 0
+    known = photo_paths.known_in_folder(session, "/photos")["a.jpg"]
+    assert missing_photos.mark_missing(session, [photo], NOW) == 1
+    assert missing_photos.mark_missing(session, [photo], NOW) == 0
     found = Found("/photos/b.jpg", known.device, known.inode, known.size, known.mtime_ns)
-    seen = photo_records.see(session, root, found, NOW)
+    seen = photo_records.record_file(session, root, found, NOW)
     assert (seen.change, seen.needs_score) == ("moved", False)
-    assert photo_records.known_in_folder(session, "/photos")["b.jpg"].state == "scored"
+    assert photo_paths.known_in_folder(session, "/photos")["b.jpg"].state == "scored"
 
 
 def test_a_root_that_was_away_comes_back_without_any_new_work(
@@ -114,21 +116,21 @@ def test_a_root_that_was_away_comes_back_without_any_new_work(
         add_photo("/photos/f.jpg"),
     )
     for photo in (waiting, failed):
-        jobs.enqueue(session, photo, "score", NOW)
-    held = [job for job in jobs.lease(session, "score", "w", NOW, 9, 9) if job.photo_id == failed]
+        jobs.enqueue(session, [photo], "score", NOW)
+    held = [job for job in leases.lease(session, "score", "w", NOW, 9, 9) if job.photo_id == failed]
     jobs.fail(session, held[0], "w", "cut off", NOW, poison=True, policy=jobs.RetryPolicy())
-    known = photo_records.known_in_folder(session, "/photos")
-    photo_records.mark_missing(session, [scored, waiting, failed], NOW)
+    known = photo_paths.known_in_folder(session, "/photos")
+    missing_photos.mark_missing(session, [scored, waiting, failed], NOW)
     assert count(session, JOBS) == 1  # the given-up one, with its reason
     seen = {
-        name: photo_records.see(
+        name: photo_records.record_file(
             session, root, Found(f"/photos/{name}", file.device, file.inode, file.size, file.mtime_ns), NOW
         )
         for name, file in known.items()
     }
     assert {sighting.change for sighting in seen.values()} == {"returned"}
     assert [name for name, sighting in seen.items() if sighting.needs_score] == ["w.jpg"]
-    states = {name: file.state for name, file in photo_records.known_in_folder(session, "/photos").items()}
+    states = {name: file.state for name, file in photo_paths.known_in_folder(session, "/photos").items()}
     assert states == {"s.jpg": "scored", "w.jpg": "waiting", "f.jpg": "failed"}
 
 
@@ -136,14 +138,14 @@ def test_what_went_before_its_new_content_was_scored_comes_back_without_the_old_
     session: Session, root: int, add_photo: AddPhoto
 ) -> None:
     photo = add_photo("/photos/a.jpg", 0.7)
-    known = photo_records.known_in_folder(session, "/photos")["a.jpg"]
+    known = photo_paths.known_in_folder(session, "/photos")["a.jpg"]
     edited = Found("/photos/a.jpg", known.device, known.inode, known.size + 1, known.mtime_ns + 1)
-    assert photo_records.see(session, root, edited, NOW).change == "changed"
-    photo_records.mark_missing(session, [photo], NOW)
+    assert photo_records.record_file(session, root, edited, NOW).change == "changed"
+    missing_photos.mark_missing(session, [photo], NOW)
     for back in (edited, replace(edited, path="/photos/b.jpg")):
-        seen = photo_records.see(session, root, back, NOW)
+        seen = photo_records.record_file(session, root, back, NOW)
         assert (seen.photo_id, seen.needs_score) == (photo, True)
-        photo_records.mark_missing(session, [photo], NOW)
+        missing_photos.mark_missing(session, [photo], NOW)
     assert count(session, SCORES) == 0
 
 
@@ -151,12 +153,14 @@ def test_a_missing_photo_that_came_back_with_a_second_name_keeps_its_own(
     session: Session, root: int, add_photo: AddPhoto
 ) -> None:
     photo = add_photo("/photos/a.jpg", 0.7)
-    known = photo_records.known_in_folder(session, "/photos")["a.jpg"]
-    photo_records.mark_missing(session, [photo], NOW)
+    known = photo_paths.known_in_folder(session, "/photos")["a.jpg"]
+    missing_photos.mark_missing(session, [photo], NOW)
     link = Found("/photos/0.jpg", known.device, known.inode, known.size, known.mtime_ns)
-    seen = photo_records.see(session, root, link, NOW, is_there=lambda path, file: path == "/photos/a.jpg")
+    seen = photo_records.record_file(
+        session, root, link, NOW, is_there=lambda path, file: path == "/photos/a.jpg"
+    )
     assert (seen.change, seen.photo_id == photo) == ("new", False)
-    seen = photo_records.see(session, root, replace(link, path="/photos/a.jpg"), NOW)
+    seen = photo_records.record_file(session, root, replace(link, path="/photos/a.jpg"), NOW)
     assert (seen.change, seen.photo_id, seen.needs_score) == ("returned", photo, False)
 
 
@@ -164,16 +168,16 @@ def test_what_failed_went_and_was_to_be_tried_again_meanwhile_comes_back_without
     session: Session, root: int, add_photo: AddPhoto
 ) -> None:
     photo = add_photo("/photos/a.jpg", 0.7)
-    known = photo_records.known_in_folder(session, "/photos")["a.jpg"]
+    known = photo_paths.known_in_folder(session, "/photos")["a.jpg"]
     broken = Found("/photos/a.jpg", known.device, known.inode, known.size - 1, known.mtime_ns + 1)
-    assert photo_records.see(session, root, broken, NOW).change == "changed"
-    jobs.enqueue(session, photo, "score", NOW)
-    held = jobs.lease(session, "score", "w", NOW, 9, 9)
+    assert photo_records.record_file(session, root, broken, NOW).change == "changed"
+    jobs.enqueue(session, [photo], "score", NOW)
+    held = leases.lease(session, "score", "w", NOW, 9, 9)
     jobs.fail(session, held[0], "w", "cut off", NOW, poison=True, policy=jobs.RetryPolicy())
-    photo_records.mark_missing(session, [photo], NOW)
+    missing_photos.mark_missing(session, [photo], NOW)
     assert jobs.retry_dead(session, NOW) == 1
-    photo_records.mark_missing(session, [photo], NOW)  # the decoder looked for it
-    seen = photo_records.see(session, root, replace(broken, path="/photos/b.jpg"), NOW)
+    missing_photos.mark_missing(session, [photo], NOW)  # the decoder looked for it
+    seen = photo_records.record_file(session, root, replace(broken, path="/photos/b.jpg"), NOW)
     assert (seen.photo_id, seen.needs_score) == (photo, True)
 
 
@@ -181,10 +185,10 @@ def test_a_file_renamed_over_another_takes_its_place(
     session: Session, root: int, add_photo: AddPhoto
 ) -> None:
     kept, replaced = add_photo("/photos/a.jpg", 0.7), add_photo("/photos/b.jpg", 0.2)
-    photo_records.move(session, kept, "/photos/b.jpg", root)
-    assert photo_records.find(session, "/photos/b.jpg") == kept
-    assert photo_records.find(session, "/photos/a.jpg") is None
-    assert photo_records.path_of(session, replaced) is None
+    renames.move_photo(session, kept, "/photos/b.jpg", root)
+    assert photo_paths.find_photo(session, "/photos/b.jpg") == kept
+    assert photo_paths.find_photo(session, "/photos/a.jpg") is None
+    assert photo_paths.path_of(session, replaced) is None
     assert count(session, SCORES) == 1
 
 
@@ -209,7 +213,7 @@ def test_the_journal_follows_a_renamed_photo(session: Session, root: int, add_ph
     photo = add_photo("/photos/a.jpg", 0.7)
     for target in ("/photos/a.jpg.xmp", "/photos/a.xmp", "/photos/a.jpg"):
         write_down(session, photo, target)
-    photo_records.move(session, photo, "/photos/c/b.jpg", root)
+    renames.move_photo(session, photo, "/photos/c/b.jpg", root)
     assert rating_journal.undo_targets(session) == [
         "/photos/c/b.jpg",
         "/photos/c/b.jpg.xmp",
@@ -227,11 +231,11 @@ def test_a_renamed_folder_takes_everything_below_along(
     ids = [add_photo(f"{place}/{name}", 0.5) for name in names]
     beside = add_photo(f"{place}-not/d.jpg", 0.5)
     write_down(session, ids[0], f"{place}/a.jpg.xmp")
-    assert photo_records.move_folder(session, old, new, root) == 3
-    assert [photo_records.path_of(session, photo) for photo in ids] == [f"{new}/{name}" for name in names]
-    assert photo_records.path_of(session, beside) == f"{place}-not/d.jpg"
+    assert renames.move_folder(session, old, new, root) == 3
+    assert [photo_paths.path_of(session, photo) for photo in ids] == [f"{new}/{name}" for name in names]
+    assert photo_paths.path_of(session, beside) == f"{place}-not/d.jpg"
     assert rating_journal.undo_targets(session) == [f"{new}/a.jpg.xmp"]
-    assert photo_records.folders_under(session, place) == []
+    assert photo_paths.folders_under(session, place) == []
 
 
 def test_a_folder_renamed_onto_one_that_was_known_before_wins(
@@ -239,11 +243,11 @@ def test_a_folder_renamed_onto_one_that_was_known_before_wins(
 ) -> None:
     moved, stays = add_photo("/photos/old/a.jpg", 0.7), add_photo("/photos/new/z.jpg", 0.3)
     stale = add_photo("/photos/new/a.jpg", 0.2)
-    photo_records.move_folder(session, "/photos/old", "/photos/new", root)
-    assert photo_records.find(session, "/photos/new/a.jpg") == moved
-    assert photo_records.find(session, "/photos/new/z.jpg") == stays
-    assert photo_records.path_of(session, stale) is None
-    assert photo_records.folders_under(session, "/photos") == ["/photos/new"]
+    renames.move_folder(session, "/photos/old", "/photos/new", root)
+    assert photo_paths.find_photo(session, "/photos/new/a.jpg") == moved
+    assert photo_paths.find_photo(session, "/photos/new/z.jpg") == stays
+    assert photo_paths.path_of(session, stale) is None
+    assert photo_paths.folders_under(session, "/photos") == ["/photos/new"]
 
 
 def test_other_pixels_drop_the_old_scores_and_the_same_ones_keep_them(
@@ -251,16 +255,19 @@ def test_other_pixels_drop_the_old_scores_and_the_same_ones_keep_them(
 ) -> None:
     photo = add_photo("/photos/a.jpg", 0.7)
     taken = datetime(2026, 5, 1, 10, 0)
-    facts = {"width": 6000, "height": 4000, "taken_at": taken}
-    assert photo_info.set_photo_info(session, photo, pixel_hash="one", **facts)  # type: ignore[arg-type]
-    assert not photo_info.set_photo_info(session, photo, pixel_hash="one", **facts)  # type: ignore[arg-type]
+
+    def has_new_pixels(pixel_hash: str, former_hash: str | None = None) -> bool:
+        info = PhotoInfo(6000, 4000, taken, pixel_hash, former_hash)
+        return photo_info.set_photo_info(session, {photo: info}) == {photo}
+
+    assert has_new_pixels("one")
+    assert not has_new_pixels("one")
     assert count(session, SCORES) == 1
     assert photo_info.pixel_hash_of(session, photo) == "one"
-    new = {"pixel_hash": "jpeg:one", "former_hash": "one"}
-    assert not photo_info.set_photo_info(session, photo, **new, **facts)  # type: ignore[arg-type]
+    assert not has_new_pixels("jpeg:one", former_hash="one")
     assert photo_info.pixel_hash_of(session, photo) == "jpeg:one"
     assert count(session, SCORES) == 1
-    assert photo_info.set_photo_info(session, photo, pixel_hash="two", **facts)  # type: ignore[arg-type]
+    assert has_new_pixels("two")
     assert count(session, SCORES) == 0
     assert session.execute(select(PHOTOS.c.taken_at)).scalar() == "2026-05-01T10:00:00"
 
@@ -269,15 +276,15 @@ def test_purging_forgets_the_missing_and_keeps_the_way_back(session: Session, ad
     gone, there = add_photo("/photos/x/a.jpg", 0.7), add_photo("/photos/y/b.jpg", 0.2)
     elsewhere = add_photo("/photos/z/c.jpg", 0.2)
     write_down(session, gone, "/photos/x/a.jpg.xmp")
-    photo_records.mark_missing(session, [gone, elsewhere], NOW)
-    assert photo_records.count_missing(session) == 2
+    missing_photos.mark_missing(session, [gone, elsewhere], NOW)
+    assert missing_photos.count_missing(session) == 2
     assert (
-        photo_records.count_missing(session, "/photos/x")
-        == photo_records.purge_missing(session, NOW, "/photos/x")
+        missing_photos.count_missing(session, "/photos/x")
+        == missing_photos.purge_missing(session, NOW, "/photos/x")
         == 1
     )
-    assert photo_records.path_of(session, there) is not None
-    assert photo_records.path_of(session, elsewhere) is not None
+    assert photo_paths.path_of(session, there) is not None
+    assert photo_paths.path_of(session, elsewhere) is not None
     assert session.execute(select(JOURNAL.c.photo_id)).scalar() is None
     assert rating_journal.undo_targets(session) == ["/photos/x/a.jpg.xmp"]
     assert count(session, FOLDERS) == 2
@@ -285,15 +292,15 @@ def test_purging_forgets_the_missing_and_keeps_the_way_back(session: Session, ad
 
 def test_many_photos_can_be_marked_at_once(session: Session, add_photo: AddPhoto) -> None:
     ids = [add_photo("/photos/a.jpg"), add_photo("/photos/b.jpg")]
-    assert photo_records.mark_missing(session, iter([*range(10_000, 50_000), *ids]), NOW) == 2
+    assert missing_photos.mark_missing(session, iter([*range(10_000, 50_000), *ids]), NOW) == 2
 
 
 def test_a_score_survives_a_missing_photo_but_its_state_does_not_change(
     session: Session, add_photo: AddPhoto
 ) -> None:
     photo = add_photo("/photos/a.jpg", 0.7)
-    photo_records.mark_missing(session, [photo], NOW)
+    missing_photos.mark_missing(session, [photo], NOW)
     config = scores.active_scoring_config(session)
     assert config is not None
-    scores.record(session, photo, config.id, scores.ScoreRow(0.6), NOW)
-    assert photo_records.known_in_folder(session, "/photos")["a.jpg"].state == "missing"
+    scores.record(session, config.id, [(photo, scores.ScoreRow(0.6))], NOW)
+    assert photo_paths.known_in_folder(session, "/photos")["a.jpg"].state == "missing"

@@ -8,11 +8,12 @@ import pytest
 from found_file import NOW
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.photos import photo_records, root_records
-from maclip_daemon.library.queries import daemon_note, distribution, rankings
-from maclip_daemon.library.queries.status import status
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.photos import missing_photos, photo_records, root_records
+from maclip_daemon.library.queries import distribution, rankings
+from maclip_daemon.library.queries.status import put_note, status
+from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import scores
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 
 AddPhoto = Callable[..., int]
@@ -34,9 +35,9 @@ def shoots(session: Session, add_photo: AddPhoto, library: Library) -> dict[str,
             found[path] = round(level + random_numbers.gauss(0, 0.1), 2)
             add_photo(path, found[path])
     for path in ("/photos/bad/3.jpg", "/photos/good/5.jpg", "/other/7.jpg"):
-        photo = photo_records.find(session, path)
+        photo = photo_paths.find_photo(session, path)
         assert photo is not None
-        photo_records.mark_missing(session, [photo], NOW)
+        missing_photos.mark_missing(session, [photo], NOW)
         del found[path]
     session.commit()
     return found
@@ -48,11 +49,11 @@ def test_the_worst_and_the_best_are_those_of_a_plain_sort(
 ) -> None:
     monkeypatch.setattr(rankings, "LOOK_AHEAD", look_ahead)
     folders = [None, "/", "/photos", "/photos/", "/photos/good", "/photos/bad", "/photos/ba", "/nowhere"]
-    with library.reader() as reader:
+    with library.snapshot() as snapshot:
         for under, count in product(folders, (1, 7, 150, 1000)):
             prefix = "" if under is None else under.rstrip("/") + "/"
             values = sorted(score for path, score in shoots.items() if path.startswith(prefix))
-            worst, best = rankings.worst(reader, count, under), rankings.best(reader, count, under)
+            worst, best = rankings.worst(snapshot, count, under), rankings.best(snapshot, count, under)
             assert [row.score for row in worst] == values[:count]
             assert [row.score for row in best] == values[::-1][:count]
             assert all(
@@ -61,8 +62,8 @@ def test_the_worst_and_the_best_are_those_of_a_plain_sort(
 
 
 def test_a_row_knows_its_folder_name_and_scoring_config(library: Library, shoots: dict[str, float]) -> None:
-    with library.reader() as reader:
-        (row,) = rankings.worst(reader, 1)
+    with library.snapshot() as snapshot:
+        (row,) = rankings.worst(snapshot, 1)
     assert os.path.join(row.folder, row.file_name) == row.path
     assert (row.metric, row.model, row.protocol, row.state) == ("maclip", "builtin", "spaq448", "scored")
     assert (row.stars, row.percentile) == (None, None)
@@ -73,16 +74,16 @@ def test_show_tells_all_of_a_photo(session: Session, add_photo: AddPhoto, librar
     config = scores.active_scoring_config(session)
     assert config is not None
     score = scores.ScoreRow(0.5, details={"views": [0.4, 0.6]}, views=2, precision="bf16", device="cpu")
-    scores.record(session, photo, config.id, score, NOW)
+    scores.record(session, config.id, [(photo, score)], NOW)
     waiting = add_photo("/photos/w.jpg")
-    jobs.enqueue(session, waiting, "score", NOW)
-    (job,) = jobs.lease(session, "score", "w", NOW, 9, 9)
+    jobs.enqueue(session, [waiting], "score", NOW)
+    (job,) = leases.lease(session, "score", "w", NOW, 9, 9)
     jobs.fail(session, job, "w", "share away", NOW, poison=False, policy=jobs.RetryPolicy())
     session.commit()
-    with library.reader() as reader:
-        shown = rankings.show(reader, "/photos/\udcff.jpg")
-        waits = rankings.show(reader, "/photos/w.jpg")
-        assert rankings.show(reader, "/photos/none.jpg") is None
+    with library.snapshot() as snapshot:
+        shown = rankings.show(snapshot, "/photos/\udcff.jpg")
+        waits = rankings.show(snapshot, "/photos/w.jpg")
+        assert rankings.show(snapshot, "/photos/none.jpg") is None
     assert shown is not None
     assert shown.quality is not None
     assert (shown.quality.score, shown.details, shown.precision) == (0.5, {"views": [0.4, 0.6]}, "bf16")
@@ -91,16 +92,16 @@ def test_show_tells_all_of_a_photo(session: Session, add_photo: AddPhoto, librar
 
 
 def test_status_counts_what_there_is(session: Session, add_photo: AddPhoto, library: Library) -> None:
-    photo_records.mark_missing(session, [add_photo("/photos/a.jpg")], NOW)
-    jobs.enqueue(session, add_photo("/photos/b.jpg"), "score", NOW)
+    missing_photos.mark_missing(session, [add_photo("/photos/a.jpg")], NOW)
+    jobs.enqueue(session, [add_photo("/photos/b.jpg")], "score", NOW)
     photo_records.set_rating(session, add_photo("/photos/c.jpg", 0.5), 4, "person")
-    root_records.scanned(session, root_records.root_for(session, "/photos", NOW), NOW)
-    daemon_note.put(session, "daemon", {"state": "working"}, NOW)
-    daemon_note.put(session, "warning", "old", NOW)
-    daemon_note.put(session, "warning", "inotify is short", NOW)
+    root_records.record_scan(session, root_records.root_for(session, "/photos", NOW), NOW)
+    put_note(session, "daemon", {"state": "working"}, NOW)
+    put_note(session, "warning", "old", NOW)
+    put_note(session, "warning", "inotify is short", NOW)
     session.commit()
-    with library.reader() as reader:
-        found = status(reader)
+    with library.snapshot() as snapshot:
+        found = status(snapshot)
     assert found.photos == {"waiting": 1, "scored": 1, "failed": 0, "missing": 1}
     assert found.jobs["score"] == {"ready": 1, "leased": 0, "dead": 0}
     assert found.ratings == {"maclip": 0, "person": 1}
@@ -111,20 +112,20 @@ def test_status_counts_what_there_is(session: Session, add_photo: AddPhoto, libr
 
 
 def test_an_empty_library_has_nothing_to_say_and_does_not_fail(library: Library) -> None:
-    with library.reader() as reader:
-        assert rankings.worst(reader, 5) == rankings.best(reader, 5, "/photos") == []
-        assert list(rankings.failures(reader)) == []
-        assert distribution.score_summary(reader) is None
-        assert distribution.histogram(reader) == []
-        assert status(reader).scoring_config is None
+    with library.snapshot() as snapshot:
+        assert rankings.worst(snapshot, 5) == rankings.best(snapshot, 5, "/photos") == []
+        assert list(rankings.failures(snapshot)) == []
+        assert distribution.score_summary(snapshot) is None
+        assert distribution.histogram(snapshot) == []
+        assert status(snapshot).scoring_config is None
 
 
 def test_the_distribution_adds_up(library: Library, shoots: dict[str, float]) -> None:
-    with library.reader() as reader:
-        bins = distribution.histogram(reader, 8)
-        summary = distribution.score_summary(reader)
-        folders = distribution.by_folder(reader)
-        months = distribution.by_month(reader)
+    with library.snapshot() as snapshot:
+        bins = distribution.histogram(snapshot, 8)
+        summary = distribution.score_summary(snapshot)
+        folders = distribution.by_folder(snapshot)
+        months = distribution.by_month(snapshot)
     assert summary is not None
     assert sum(bar.photo_count for bar in bins) == summary.photo_count == 400
     assert summary.lowest <= summary.lower_quartile <= summary.median <= summary.upper_quartile
@@ -136,5 +137,5 @@ def test_equal_scores_make_one_bar(session: Session, add_photo: AddPhoto, librar
     for name in "abc":
         add_photo(f"/photos/{name}.jpg", 0.5)
     session.commit()
-    with library.reader() as reader:
-        assert distribution.histogram(reader) == [distribution.Bin(0.5, 0.5, 3)]
+    with library.snapshot() as snapshot:
+        assert distribution.histogram(snapshot) == [distribution.Bin(0.5, 0.5, 3)]

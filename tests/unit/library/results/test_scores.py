@@ -6,11 +6,12 @@ from found_file import NOW
 from sqlalchemy.orm import Session
 
 from maclip_daemon.errors import Poison
-from maclip_daemon.library.photos import photo_info, photo_records
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.photos import missing_photos, photo_info
+from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.queue.jobs import JobCounts
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.results.scores import ScoreRow
+from maclip_daemon.library.storage import photo_paths
 
 AddPhoto = Callable[..., int]
 
@@ -23,7 +24,7 @@ def config(session: Session) -> int:
 
 
 def state_of(session: Session, name: str) -> str:
-    return photo_records.known_in_folder(session, "/photos")[name].state
+    return photo_paths.known_in_folder(session, "/photos")[name].state
 
 
 def test_a_scoring_config_is_known_by_its_three_names(session: Session, config: int) -> None:
@@ -36,9 +37,10 @@ def test_a_scoring_config_is_known_by_its_three_names(session: Session, config: 
 
 def test_a_second_score_replaces_the_first(session: Session, config: int, add_photo: AddPhoto) -> None:
     photo = add_photo("/photos/a.jpg")
-    photo_info.set_photo_info(session, photo, width=1, height=1, taken_at=None, pixel_hash="p")
+    photo_info.set_photo_info(session, {photo: photo_info.PhotoInfo(1, 1, None, "p")})
     for value in (0.2, 0.7):
-        scores.record(session, photo, config, ScoreRow(value, q_sim=0.1, details={"views": [value]}), NOW)
+        row = ScoreRow(value, q_sim=0.1, details={"views": [value]})
+        scores.record(session, config, [(photo, row)], NOW)
     assert scores.find_by_pixel_hash(session, "p", config) == ScoreRow(
         0.7, q_sim=0.1, details={"views": [0.7]}
     )
@@ -49,26 +51,26 @@ def test_a_second_score_replaces_the_first(session: Session, config: int, add_ph
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("name", ["score", "q_mag", "view_spread"])
-def test_what_is_no_number_is_never_stored(
+def test_a_score_that_is_not_finite_is_never_stored(
     session: Session, config: int, add_photo: AddPhoto, name: str, value: float
 ) -> None:
     photo = add_photo("/photos/a.jpg")
     with pytest.raises(Poison, match=name):
-        scores.record(session, photo, config, ScoreRow(**{"score": 0.5, name: value}), NOW)
+        scores.record(session, config, [(photo, ScoreRow(**{"score": 0.5, name: value}))], NOW)
     assert state_of(session, "a.jpg") == "waiting"
 
 
 def test_a_new_model_makes_photos_wait_and_asks_for_each_once(session: Session, add_photo: AddPhoto) -> None:
     first, second = add_photo("/photos/a.jpg", 0.3), add_photo("/photos/b.jpg", 0.4)
     missing = add_photo("/photos/c.jpg", 0.5)
-    photo_records.mark_missing(session, [missing], NOW)
+    missing_photos.mark_missing(session, [missing], NOW)
     better = scores.scoring_config_for(session, "maclip", "rn50-openai", "spaq448")
-    scores.record(session, second, better.id, ScoreRow(0.6), NOW)
+    scores.record(session, better.id, [(second, ScoreRow(0.6))], NOW)
     scores.activate(session, better.id)
     assert (state_of(session, "a.jpg"), state_of(session, "b.jpg")) == ("waiting", "scored")
     assert scores.enqueue_unscored(session, NOW) == 1
     assert scores.enqueue_unscored(session, NOW) == 0
-    (job,) = jobs.lease(session, "score", "w", NOW, 9, 9)
+    (job,) = leases.lease(session, "score", "w", NOW, 9, 9)
     assert job.photo_id == first
 
 
@@ -91,6 +93,6 @@ def test_a_changed_photo_does_not_pass_for_scored_when_the_model_changes(
     old = scores.active_scoring_config(session)
     assert old is not None
     scores.activate(session, scores.scoring_config_for(session, "maclip", "rn50-openai", "spaq448").id)
-    jobs.enqueue(session, photo, "score", NOW)
+    jobs.enqueue(session, [photo], "score", NOW)
     scores.activate(session, old.id)
     assert state_of(session, "a.jpg") == "waiting"

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace, Transient
-from maclip_daemon.library.queries import daemon_note
+from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.storage import schema
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.open_readonly import open_readonly
@@ -40,9 +40,9 @@ def test_the_known_head_is_the_newest_migration() -> None:
 def test_a_new_library_is_private_durable_and_ours(library: Library) -> None:
     assert stat.S_IMODE(library.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(library.path.parent.stat().st_mode) == 0o700
-    with library.reader() as reader:
+    with library.snapshot() as snapshot:
         pragmas = {
-            name: reader.execute(f"PRAGMA {name}").fetchone()[0]
+            name: snapshot.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "foreign_keys", "synchronous", "application_id")
         }
     assert pragmas == {
@@ -56,13 +56,13 @@ def test_a_new_library_is_private_durable_and_ours(library: Library) -> None:
 def test_an_exception_takes_the_whole_transaction_back(library: Library) -> None:
     def half() -> None:
         with library.writing() as session:
-            daemon_note.put(session, "state", "half done", NOW)
+            put_note(session, "state", "half done", NOW)
             raise KeyError
 
     with pytest.raises(KeyError):
         half()
-    with library.reader() as reader:
-        assert reader.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+    with library.snapshot() as snapshot:
+        assert snapshot.execute("SELECT count(*) FROM notes").fetchone() == (0,)
 
 
 def test_nothing_is_created_unless_asked(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_library_of_a_newer_version_is_refused(library: Library, opened_by: ob
 
 def test_an_older_library_is_backed_up_before_it_is_migrated(library: Library) -> None:
     with library.writing() as session:
-        daemon_note.put(session, "kept", [1], NOW)
+        put_note(session, "kept", [1], NOW)
         for view in ("photo_quality", "photo_failures"):
             session.execute(text(f"DROP VIEW {view}"))
         for table in reversed(Table.metadata.sorted_tables):
@@ -119,10 +119,10 @@ def test_an_older_library_is_backed_up_before_it_is_migrated(library: Library) -
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-def test_a_damaged_library_is_refused_with_the_way_out_and_left_alone(library: Library) -> None:
+def test_a_damaged_library_is_refused_with_the_cure_and_left_alone(library: Library) -> None:
     with library.writing() as session:
         for number in range(3000):
-            daemon_note.put(session, f"note {number}", "x" * 100, NOW)
+            put_note(session, f"note {number}", "x" * 100, NOW)
     library.close()
     content = bytearray(library.path.read_bytes())
     for page in range(len(content) // 8192, len(content) // 4096 - 1, 3):  # where the notes are
@@ -159,32 +159,32 @@ def test_a_new_library_locked_by_another_program_is_said_to_be_locked(tmp_path: 
 
 
 def test_a_full_disk_is_named_and_nothing_is_half_written(library: Library) -> None:
-    with library.reader() as reader:
-        (pages,) = reader.execute("PRAGMA page_count").fetchone()
+    with library.snapshot() as snapshot:
+        (pages,) = snapshot.execute("PRAGMA page_count").fetchone()
 
     def fill() -> None:
         with library.writing() as session:
             session.execute(text(f"PRAGMA max_page_count = {pages + 2}"))  # SQLite's own SQLITE_FULL
             for number in range(3000):
-                daemon_note.put(session, f"note {number}", "x" * 500, NOW)
+                put_note(session, f"note {number}", "x" * 500, NOW)
 
     with pytest.raises(NoSpace, match="full"):
         fill()
-    with library.reader() as reader:
-        assert reader.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+    with library.snapshot() as snapshot:
+        assert snapshot.execute("SELECT count(*) FROM notes").fetchone() == (0,)
     assert library.check() == []
 
 
 def test_a_backup_taken_while_in_use_is_whole_private_and_opens(library: Library, tmp_path: Path) -> None:
     with library.writing() as session:
-        daemon_note.put(session, "kept", {"a": 1}, NOW)
+        put_note(session, "kept", {"a": 1}, NOW)
     copy = tmp_path / "copy.db"
     library.backup(copy)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "data"]
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    with Library.open(copy) as restored, restored.reader() as reader:
-        assert reader.execute("SELECT key FROM notes").fetchall() == [("kept",)]
-        assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with Library.open(copy) as restored, restored.snapshot() as snapshot:
+        assert snapshot.execute("SELECT key FROM notes").fetchall() == [("kept",)]
+        assert snapshot.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_backup_never_replaces_the_library_itself(library: Library) -> None:
@@ -209,10 +209,10 @@ def test_the_check_names_a_row_that_points_nowhere(library: Library) -> None:
 
 def test_looking_leaves_no_file_behind_and_refuses_to_write(library: Library) -> None:
     library.close()
-    with open_readonly(library.path) as looking, looking.reading() as reader:
-        assert reader.execute("SELECT count(*) FROM photos").fetchone() == (0,)
+    with open_readonly(library.path) as looking, looking.snapshot() as snapshot:
+        assert snapshot.execute("SELECT count(*) FROM photos").fetchone() == (0,)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            reader.execute("DELETE FROM photos")
+            snapshot.execute("DELETE FROM photos")
     left = sorted(path.name for path in library.path.parent.iterdir())
     assert left == ["library.db", "library.db.closed"]
 
@@ -230,11 +230,11 @@ def test_a_library_in_a_folder_that_cannot_be_written_can_be_read(library: Libra
 
 def test_looking_beside_a_writer_sees_the_last_whole_transaction(library: Library) -> None:
     with library.writing() as session:
-        daemon_note.put(session, "one", 1, NOW)
+        put_note(session, "one", 1, NOW)
     with library.writing() as session:
-        daemon_note.put(session, "two", 2, NOW)
-        with open_readonly(library.path) as looking, looking.reading() as reader:
-            assert reader.execute("SELECT key FROM notes").fetchall() == [("one",)]
+        put_note(session, "two", 2, NOW)
+        with open_readonly(library.path) as looking, looking.snapshot() as snapshot:
+            assert snapshot.execute("SELECT key FROM notes").fetchall() == [("one",)]
 
 
 def test_looking_needs_no_sqlalchemy_because_status_must_start_at_once() -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
-from maclip_daemon.library.queries import daemon_note
+from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.storage import (
     clean_shutdown,
     connections,
-    free_space,
     recovery_hints,
     restore_database,
 )
 from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.database_errors import require_free_space
 from maclip_daemon.library.storage.open_readonly import open_readonly
 
 NOW = 1_780_000_000.0
@@ -27,22 +27,22 @@ MOMENT = datetime(2026, 6, 1, 12, 30)
 
 
 def test_a_library_counts_as_it_was_left_only_while_nobody_wrote_to_it(library: Library) -> None:
-    assert not clean_shutdown.stands(library.path)
+    assert not clean_shutdown.is_clean(library.path)
     library.close()
-    assert clean_shutdown.stands(library.path)
+    assert clean_shutdown.is_clean(library.path)
     with Library.open(library.path) as again:
         with again.writing() as session:
-            daemon_note.put(session, "state", 1, NOW)
-        assert not clean_shutdown.stands(library.path)  # its log holds more than the file
-    assert clean_shutdown.stands(library.path)
+            put_note(session, "state", 1, NOW)
+        assert not clean_shutdown.is_clean(library.path)  # its log holds more than the file
+    assert clean_shutdown.is_clean(library.path)
     library.path.touch()
-    assert not clean_shutdown.stands(library.path)
+    assert not clean_shutdown.is_clean(library.path)
 
 
 def test_a_library_that_answered_with_damage_is_not_marked_as_sound(library: Library) -> None:
     with library.writing() as session:
         for number in range(2000):
-            daemon_note.put(session, f"note {number}", "x" * 200, NOW)
+            put_note(session, f"note {number}", "x" * 200, NOW)
     library.close()
     with Library.open(library.path) as opened:
         content = bytearray(library.path.read_bytes())
@@ -52,12 +52,12 @@ def test_a_library_that_answered_with_damage_is_not_marked_as_sound(library: Lib
             file.write(content)
         with pytest.raises(DatabaseUnfit, match="damaged"), opened.reading() as session:
             session.connection().exec_driver_sql("SELECT sum(length(value)) FROM notes").fetchall()
-    assert not clean_shutdown.stands(library.path)
+    assert not clean_shutdown.is_clean(library.path)
 
 
 def test_a_removed_library_is_rescued_and_never_made_again(library: Library) -> None:
     with library.writing() as session:
-        daemon_note.put(session, "kept", 1, NOW)
+        put_note(session, "kept", 1, NOW)
     for path in library.path.parent.glob("library.db*"):
         path.unlink()
     for _ in range(2):
@@ -75,7 +75,7 @@ def test_restoring_sets_the_present_library_aside_and_refuses_what_is_no_backup(
     backup = tmp_path / "copy.db"
     library.backup(backup)
     with library.writing() as session:
-        daemon_note.put(session, "later", 1, NOW)
+        put_note(session, "later", 1, NOW)
     library.close()
     present = library.path.read_bytes()
     broken = tmp_path / "broken.db"
@@ -88,8 +88,8 @@ def test_restoring_sets_the_present_library_aside_and_refuses_what_is_no_backup(
     assert aside is not None
     assert (aside / "library.db").read_bytes() == present
     assert library.path.read_bytes() == backup.read_bytes()
-    with Library.open(library.path) as restored, restored.reader() as reader:
-        assert reader.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+    with Library.open(library.path) as restored, restored.snapshot() as snapshot:
+        assert snapshot.execute("SELECT count(*) FROM notes").fetchone() == (0,)
 
 
 def test_a_stray_log_is_refused_before_sqlite_can_use_or_remove_it(library: Library) -> None:
@@ -107,12 +107,12 @@ def test_a_stray_log_is_refused_before_sqlite_can_use_or_remove_it(library: Libr
 def test_the_log_that_grew_beside_a_long_reader_gives_its_room_back(library: Library) -> None:
     def write(number: int) -> None:
         with library.writing() as session:
-            daemon_note.put(session, f"note {number}", "x" * (4 << 20), NOW)
+            put_note(session, f"note {number}", "x" * (4 << 20), NOW)
 
     log = library.path.with_name("library.db-wal")
-    with closing(sqlite3.connect(library.path, isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM notes").fetchall()
+    with closing(sqlite3.connect(library.path, isolation_level=None)) as snapshot:
+        snapshot.execute("BEGIN")
+        snapshot.execute("SELECT count(*) FROM notes").fetchall()
         for number in range(6):
             write(number)
         assert log.stat().st_size > connections.LOG_BYTES
@@ -121,18 +121,18 @@ def test_the_log_that_grew_beside_a_long_reader_gives_its_room_back(library: Lib
     assert log.stat().st_size <= connections.LOG_BYTES
 
 
-def test_room_is_asked_for_by_writing_and_leaves_nothing(library: Library) -> None:
+def test_the_check_for_free_space_leaves_no_file(library: Library) -> None:
     before = sorted(library.path.parent.iterdir())
-    free_space.require(library.path)
+    require_free_space(library.path)
     assert sorted(library.path.parent.iterdir()) == before
 
 
-def test_the_way_out_names_the_newest_backup_as_a_shell_takes_it(tmp_path: Path) -> None:
+def test_the_cure_names_the_newest_backup_quoted_for_a_shell(tmp_path: Path) -> None:
     library = tmp_path / "my photos" / "library.db"
     library.parent.mkdir()
-    assert "db restore --new`" in recovery_hints.for_damaged(library)
+    assert "db restore --new`" in recovery_hints.damaged_hint(library)
     backup = library.with_name("library-2026.backup.db")
     backup.touch()
-    assert f"`maclip --data-dir '{library.parent}' db restore '{backup}'`" in recovery_hints.for_damaged(
+    assert f"`maclip --data-dir '{library.parent}' db restore '{backup}'`" in recovery_hints.damaged_hint(
         library
     )

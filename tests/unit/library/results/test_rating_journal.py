@@ -5,8 +5,8 @@ from found_file import NOW
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.photos import photo_records, root_records
-from maclip_daemon.library.queue import jobs, rating_queue
+from maclip_daemon.library.photos import photo_records, renames, root_records
+from maclip_daemon.library.queue import jobs, leases, rating_queue
 from maclip_daemon.library.results import calibration, rating_journal, scores
 from maclip_daemon.library.storage.tables import PHOTOS
 
@@ -65,7 +65,7 @@ def test_a_chain_is_undone_from_its_newest_end_and_then_left_alone(session: Sess
         rating_journal.confirm(session, entry, NOW)
     chain = rating_journal.undo_chain(session, "/photos/a.jpg.xmp")
     assert [row.stars_written for row in chain] == [3, 2]
-    jobs.enqueue(session, photo, "rate", NOW)
+    jobs.enqueue(session, [photo], "rate", NOW)
     rating_journal.mark_undone(session, [row.id for row in chain], NOW)
     assert rating_journal.undo_targets(session) == []
     assert facts(session, photo) == (None, "none", None)
@@ -84,7 +84,8 @@ def test_undo_is_limited_to_a_folder_a_photo_or_a_file(session: Session, add_pho
 def calibrate(session: Session, edges: calibration.Edges = EDGES) -> None:
     config = scores.active_scoring_config(session)
     assert config is not None
-    calibration.renew(session, config.id, SHARES, 30, NOW, absolute_edges=edges)
+    rule = calibration.StarRule(SHARES, 30, absolute_edges=edges)
+    calibration.renew(session, config.id, rule, NOW)
 
 
 def test_only_photos_whose_stars_differ_are_asked_for(session: Session, add_photo: AddPhoto) -> None:
@@ -98,7 +99,7 @@ def test_only_photos_whose_stars_differ_are_asked_for(session: Session, add_phot
     chain = rating_journal.undo_chain(session, "/photos/undone.xmp")
     rating_journal.mark_undone(session, [row.id for row in chain], NOW)
     assert rating_queue.enqueue(session, NOW) == 2
-    leased = jobs.lease(session, "rate", "w", NOW, 9, 9)
+    leased = leases.lease(session, "rate", "w", NOW, 9, 9)
     assert {job.photo_id for job in leased} == {ids["new"], ids["wrong"]}
     assert rating_queue.enqueue(session, NOW, again=True) == 3
 
@@ -110,10 +111,10 @@ def test_without_a_calibration_nobody_is_rated(session: Session, photo: int) -> 
 def test_a_rating_in_hand_is_done_again_when_the_stars_move(session: Session, photo: int) -> None:
     calibrate(session)
     rating_queue.enqueue(session, NOW)
-    (job,) = jobs.lease(session, "rate", "w", NOW, 9, 9)
+    (job,) = leases.lease(session, "rate", "w", NOW, 9, 9)
     calibrate(session, (0.5, 0.6, 0.7, 0.8))
     rating_queue.enqueue(session, NOW)
-    assert not jobs.finish(session, job, "w")
+    assert not jobs.finish(session, [job], "w")
     assert jobs.counts(session, "rate").ready == 1
 
 
@@ -124,6 +125,6 @@ def test_the_journal_follows_a_photo_to_any_name(
 ) -> None:
     photo = add_photo(old, 0.5)
     rating_journal.confirm(session, intend(session, photo, f"{old}.xmp"), NOW)
-    photo_records.move(session, photo, new, root_records.root_for(session, "/photos", NOW))
+    renames.move_photo(session, photo, new, root_records.root_for(session, "/photos", NOW))
     (row,) = rating_journal.undo_chain(session, f"{new}.xmp")
     assert (row.target_path, row.origin_path) == (f"{new}.xmp", f"{old}.xmp")

@@ -7,9 +7,10 @@ from found_file import NOW
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
-from maclip_daemon.library.queue import jobs, rating_queue
+from maclip_daemon.library.photos import missing_photos, raw_jpeg_pairs
+from maclip_daemon.library.queue import leases, rating_queue
 from maclip_daemon.library.results import calibration, scores
+from maclip_daemon.library.results.calibration import StarRule
 from maclip_daemon.library.results.rating_subjects import rating_subjects
 
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
@@ -56,15 +57,15 @@ def test_the_raws_score_decides_over_both_and_the_pair_counts_once(
     raw, jpeg = add_photo("/photos/x.dng", 0.95), add_photo("/photos/x.jpg", 0.01)
     config = scores.active_scoring_config(session)
     assert config is not None
-    separate = calibration.renew(session, config.id, SHARES, 2, NOW)
+    separate = calibration.renew(session, config.id, StarRule(SHARES, 2), NOW)
     assert separate is not None
     assert separate.photo_count == 11
     raw_jpeg_pairs.link_all(session, role_of)
-    made = calibration.renew(session, config.id, SHARES, 2, NOW)
+    made = calibration.renew(session, config.id, StarRule(SHARES, 2), NOW)
     assert made is not None
     assert made.photo_count == 10
-    assert not calibration.needs_renewal(session, config.id, SHARES, 2)
-    assert [subject.score for subject in rating_subjects(session, [raw, jpeg], config.id)] == [0.95, 0.95]
+    assert not calibration.needs_renewal(session, config.id, StarRule(SHARES, 2))
+    assert [subject.score for subject in rating_subjects(session, [raw, jpeg])] == [0.95, 0.95]
     view = text("SELECT file_name, score, stars, percentile FROM photo_quality WHERE file_name LIKE 'x.%'")
     rows = {name: values for name, *values in session.execute(view)}
     assert rows["x.jpg"][0] == 0.01, "its own score stays visible"
@@ -82,11 +83,11 @@ def test_a_jpeg_stands_for_itself_while_its_raw_has_no_score_or_is_gone(
     config = scores.active_scoring_config(session)
     assert config is not None
     raw_jpeg_pairs.link_all(session, role_of)
-    assert [subject.score for subject in rating_subjects(session, [jpeg], config.id)] == [0.5]
-    made = calibration.renew(session, config.id, SHARES, 1, NOW)
+    assert [subject.score for subject in rating_subjects(session, [jpeg])] == [0.5]
+    made = calibration.renew(session, config.id, StarRule(SHARES, 1), NOW)
     assert made is not None
     assert made.photo_count == 1
-    photo_records.mark_missing(session, [raw], NOW)
+    missing_photos.mark_missing(session, [raw], NOW)
     raw_jpeg_pairs.link_all(session, role_of)
     assert linked(session) == set()
     raw_jpeg_pairs.link(session, [jpeg], role_of)
@@ -97,7 +98,7 @@ def test_a_pair_stays_one_while_its_disk_is_away(session: Session, add_photo: Ad
     raw, jpeg = add_photo("/photos/x.dng", 0.4), add_photo("/photos/x.jpg", 0.5)
     alone = add_photo("/photos/y.jpg", 0.5)
     raw_jpeg_pairs.link_all(session, role_of)
-    photo_records.mark_missing(session, [raw, jpeg, alone], NOW)
+    missing_photos.mark_missing(session, [raw, jpeg, alone], NOW)
     for _ in range(2):  # a calibration while the disk is away
         raw_jpeg_pairs.link_all(session, role_of)
         assert linked(session) == {(jpeg, raw)}
@@ -108,6 +109,6 @@ def test_the_jpeg_of_a_raw_that_is_forgotten_gets_a_look_at_its_stars(
 ) -> None:
     raw, jpeg, other = (add_photo(f"/photos/{name}", 0.5) for name in ("x.dng", "x.jpg", "y.jpg"))
     raw_jpeg_pairs.link_all(session, role_of)
-    photo_records.mark_missing(session, [raw, other], NOW)
-    assert photo_records.purge_missing(session, NOW) == 2
-    assert [job.photo_id for job in jobs.lease(session, "rate", "w", NOW, 9, 9)] == [jpeg]
+    missing_photos.mark_missing(session, [raw, other], NOW)
+    assert missing_photos.purge_missing(session, NOW) == 2
+    assert [job.photo_id for job in leases.lease(session, "rate", "w", NOW, 9, 9)] == [jpeg]
