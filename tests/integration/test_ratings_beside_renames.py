@@ -1,4 +1,4 @@
-"""A folder that is renamed, or a server that goes, in the very moment in which photos get their sidecars."""
+"""Folders renamed, and servers lost, at the moment in which photos get their sidecars."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def home(tmp_path: Path) -> Iterator[tuple[Library, MetadataWriter, RunState]]:
         yield library, writer, RunState(pause_s=0.05)
 
 
-def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
+def test_temporary_files_that_moved_with_a_renamed_folder_are_removed(
     tmp_path: Path, home: tuple[Library, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, writer, state = home
@@ -65,41 +65,41 @@ def test_what_was_prepared_in_a_folder_that_was_renamed_meanwhile_is_removed(
     monkeypatch.setattr(rate_jobs, "intend_all", then_rename)
     rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer)
     assert rating.work()
-    with library.writing() as session:  # the watcher tells it now
+    with library.writing() as session:  # the event of the rename arrives
         root = root_records.root_for(session, str(tmp_path), time.time())
         assert renames.move_folder(session, str(old), str(new), root) == 3
     until(lambda: rating.work() and len(list(new.glob("*.xmp"))) == 3, "three sidecars")
     assert list(new.glob(".maclip-*.tmp")) == []
 
 
-def test_what_was_written_when_the_server_stopped_to_answer_is_ours_afterwards(
+def test_a_write_whose_server_stopped_answering_counts_as_ours_afterwards(
     tmp_path: Path, home: tuple[Library, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, writer, state = home
     now = [100.0]
     state.away = AwayDisks(30, clock=lambda: now[0])
-    silent = True
+    is_offline = True
 
-    def ask(path: str, question: Callable[[], object]) -> object:
-        if silent:
+    def call(path: str, operation: Callable[[], object]) -> object:
+        if is_offline:
             raise NoAnswer(path)
-        return question()
+        return operation()
 
     commit_many = writer.commit_many
 
     def without_an_answer(prepared: Sequence[Prepared]) -> list[MaclipError | None]:
         commit_many(prepared)
-        monkeypatch.setattr(state.probe, "ask", ask)
+        monkeypatch.setattr(state.probe, "call", call)
         raise ChildTimedOut("no answer within 60 s")
 
-    rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: silent)
+    rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: is_offline)
     rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "commit_many", without_an_answer)
         assert rating.work()
     assert len(list(tmp_path.glob("card/*.xmp"))) == 3
-    assert not rating.work(), "the work of a silent server is left"
-    silent = False
+    assert not rating.work(), "the jobs of an offline server are left alone"
+    is_offline = False
     now[0] += 31
     until(rating.work, "work")
     with library.reading() as session:

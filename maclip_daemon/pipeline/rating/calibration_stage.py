@@ -57,13 +57,13 @@ class CalibrationStage:
         with self._library.writing() as session:
             rule = star_rule(self._settings, self._reference_edges)
             if calibrations.needs_renewal(session, self._scoring_config_id, rule):
-                self._state.is_calibrated = self.calibrate(session) is not None or current is not None
+                self._state.is_calibrated = self._calibrate(session) is not None or current is not None
             elif current is not None and self._considered_at < 0 and self._settings.mode != "off":
                 # An earlier run scored these and was stopped, or told by its settings not to rate.
                 rating_queue.enqueue(session, self._state.clock())
         self._considered_at = scored
 
-    def calibrate(self, session: Session) -> Calibration | None:
+    def _calibrate(self, session: Session) -> Calibration | None:
         """Freeze a calibration from all current scores, and queue every photo whose stars change."""
         now = self._state.clock()
         made = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
