@@ -88,7 +88,7 @@ class Daemon:
         if library is not None:
             with contextlib.closing(library):
                 watched = folders_to_watch(settings, self._folders)
-                self._restart(self._build(settings, library, watched), library)
+                self._run_pipelines(self._build(settings, library, watched), library)
 
     def _open_library(self, settings: Settings) -> Library | None:
         """Open the library as soon as other programs and the disk let us; return None after `stop`."""
@@ -99,7 +99,7 @@ class Daemon:
                 self._pause(error, settings)
         return None
 
-    def _restart(self, pipeline: Pipeline, library: Library) -> None:
+    def _run_pipelines(self, pipeline: Pipeline, library: Library) -> None:
         """Run one pipeline after the other until `stop`, or until one raises an error that lasts."""
         restarts: list[float] = []
         while not self._must_stop:
