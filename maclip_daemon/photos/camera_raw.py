@@ -20,10 +20,10 @@ from maclip_daemon.iqa.protocols import Protocol
 from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error
 from maclip_daemon.photos.exif import EXIF_ERRORS, exif_of, orientation_of, taken_at
 from maclip_daemon.photos.formats import Family
-from maclip_daemon.photos.stills import Enough, Still, decode_still, identify
+from maclip_daemon.photos.stills import Enough, Still, decode_still, identify, wrong_suffix
 from maclip_daemon.photos.upright_picture import UprightPicture, to_rgb, upright, upright_size
 
-SMALLEST_SHORT_SIDE = 448  # pixels; below, the default protocol would enlarge, and judge our own blur
+SMALLEST_SHORT_SIDE = 448  # pixels; below, the default protocol would enlarge it, and score the blur
 _DNG_VERSION = 50706  # the TIFF tag that makes a DNG
 _ORIENTATION_OF_FLIP = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}  # LibRaw's flip → EXIF orientation
 _SUB_DIRECTORIES = 330
@@ -48,7 +48,7 @@ def decode_raw(
     held = identify(file)
     file.seek(0)
     if held not in (None, "TIFF"):
-        raise Poison(f"its name says camera RAW but it holds {held}. Rename it to what it holds.")
+        raise wrong_suffix(Family.RAW, held)
     with poison_on_error("RAW data"):
         container_exif = _container_exif(file)
         missing = missing_bytes(file)

@@ -1,4 +1,4 @@
-"""What a photo's EXIF tells: when it was taken and how it must be turned (Exif 2.32)."""
+"""EXIF of a photo: when it was taken and how it must be turned (Exif 2.32)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ FAMILIES = {
     "BMP": Family.BITMAP,
 }
 """The families of Pillow's formats."""
-# Pillow's JPEG reader opens MPO (multi-picture). Photos are never opened as BMP: one more door to attack.
+# Pillow's JPEG reader opens MPO (multi-picture). Photos are never opened as BMP.
 _OPENERS = [name for name in FAMILIES if name not in ("MPO", "BMP")]
 _SIGNATURES = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
 _DNG_VERSION = 50706  # the TIFF tag that makes a DNG; its first picture may be a mere thumbnail
@@ -100,7 +100,7 @@ def identify(head: BinaryIO) -> str | None:
 def _open(file: BinaryIO, head: bytes, family: Family) -> Image.Image:
     """Open with our formats only: every other reader of Pillow is one more door to attack."""
     try:
-        return Image.open(file, formats=["BMP"] if family is Family.BITMAP else _OPENERS)
+        return Image.open(file, formats=[*_OPENERS, "BMP"] if family is Family.BITMAP else _OPENERS)
     except UnidentifiedImageError:
         kind = _kind(head)
         if kind == "picture":
@@ -114,17 +114,22 @@ def _check_family(image: Image.Image, family: Family) -> None:
     if held == "TIFF" and _DNG_VERSION in tags:
         raise Poison("it holds a DNG RAW under another name. Rename it to .dng.")
     if FAMILIES[held] is not family:
-        raise Poison(
-            f"its name says {family.value} but it holds {_SPOKEN.get(held, held)}. "
-            f"Rename it to {_SUFFIX_FOR[held]}."
-        )
+        raise wrong_suffix(family, held)
 
 
 _SPOKEN = {"MPO": "JPEG", "HEIF": "HEIC", "WEBP": "WebP"}
 _SUFFIX_FOR = {
     **{"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"},
-    **{"HEIF": ".heic", "AVIF": ".avif"},
+    **{"HEIF": ".heic", "AVIF": ".avif", "BMP": ".bmp"},
 }
+
+
+def wrong_suffix(family: Family, held: str) -> Poison:
+    """Return the error of a file with a suffix of `family` that holds another format, by Pillow's name."""
+    return Poison(
+        f"its name says {family.value} but it holds {_SPOKEN.get(held, held)}. "
+        f"Rename it to {_SUFFIX_FOR[held]}."
+    )
 
 
 def _kind(head: bytes) -> str:

@@ -68,7 +68,7 @@ class FeatureExtractor:
 
     def _features(self, photos: Sequence[Pixels], kind: ViewKind) -> list[Tensor | MaclipError]:
         failures: dict[int, MaclipError] = {
-            index: Poison(f"Pixels of the shape {photo.shape} cannot be judged.")
+            index: Poison(f"Pixels of the shape {photo.shape} cannot be scored.")
             for index, photo in enumerate(photos)
             if photo.ndim != 3 or photo.shape[2] != 3 or min(photo.shape[:2]) < VIEW_SIZE
         }
@@ -121,7 +121,7 @@ class FeatureExtractor:
             if not is_out_of_memory(error) or len(views) == 1:
                 raise
         else:
-            # On the processor the time of a thread alone tells what a view costs: decoders run beside it.
+            # On the processor only thread time is the cost of a view: decoders run beside it.
             is_alone = self._encoder.device.type != "cpu" or torch.get_num_threads() == 1
             if is_alone and views.shape[-1] == views.shape[-2] == VIEW_SIZE:
                 with self._timing:

@@ -70,7 +70,7 @@ class ScorerClient:
         metric = metrics.parse(self._settings.metric)
         wanted = self._settings.protocol
         if wanted != "auto":
-            protocols.parse(wanted)  # names are checked before the weights are looked for
+            protocols.parse(wanted)  # unknown names are refused before weights are searched
         model = catalogue.resolve(self._settings.model, self._data_dir)
         protocol = protocols.parse(model.protocol if wanted == "auto" else wanted)
         if self._model is not None and model != self._model:

@@ -93,7 +93,7 @@ def test_any_name_is_decoded_and_named_on_one_line(tmp_path: Path, new_decoder: 
         str(caught.value).encode()
 
 
-def test_what_is_no_file_is_one_failed_photo(tmp_path: Path, new_decoder: NewDecoder) -> None:
+def test_a_link_a_pipe_or_a_folder_fails_as_one_photo(tmp_path: Path, new_decoder: NewDecoder) -> None:
     decoder = new_decoder(timeout_s=5)
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()

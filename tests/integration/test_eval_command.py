@@ -124,7 +124,7 @@ def test_images_that_cannot_be_scored_are_named_and_the_exit_code_is_one(place: 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("image,mos\ngone.png,1\n", "1 image is not in images: gone.png"),
         ("image,mos\ns0_00.png,1\ns0_00.png,2\n", "listed twice: s0_00.png (line 3)"),
@@ -133,18 +133,20 @@ def test_images_that_cannot_be_scored_are_named_and_the_exit_code_is_one(place: 
         ("name,quality\ns0_00.png,1\n", "no mos column"),
     ],
 )
-def test_a_bad_file_of_opinions_is_one_sentence_and_exit_code_two(place: Path, text: str, said: str) -> None:
-    if "has 1 rated" not in said and "not in" in said:
+def test_a_bad_file_of_opinions_is_one_sentence_and_exit_code_two(
+    place: Path, text: str, expected: str
+) -> None:
+    if "has 1 rated" not in expected and "not in" in expected:
         text += "".join(f"s{number % 2}_{number:02}.png,{number}\n" for number in range(12))
     (place / "mos.csv").write_text(text)
     done = _run(place)
     assert done.returncode == 2
     assert done.stderr.startswith("maclip: ")
-    assert said in done.stderr
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_scores_the_command_says_what_it_needs(place: Path) -> None:
+def test_without_scores_the_command_asks_for_them(place: Path) -> None:
     done = _run(place, "images")
     assert done.returncode == 2
     assert "give --mos FILE, or --dataset NAME" in done.stderr

@@ -81,7 +81,7 @@ def test_photos_are_scored_and_a_bad_one_spoils_nothing(
     assert client.pid != pid
 
 
-def test_a_model_that_is_no_model_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "broken.pt").write_bytes(b"\xff\xd8\xff\xe0 not a model")
     client = ScorerClient(ScoringSettings(model=f"file:{tmp_path / 'broken.pt'}"), tmp_path)
     with pytest.raises(ModelUnavailable, match=r"broken\.pt"):
@@ -109,7 +109,7 @@ def test_a_lost_device_ends_the_process_so_that_a_fresh_one_starts(
     client.close()
 
 
-def test_a_device_that_fails_every_new_process_is_no_photos_fault(
+def test_a_device_that_fails_every_new_process_fails_no_photo(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = losing_its_device(tmp_path, model, monkeypatch, views_that_break_it=1)

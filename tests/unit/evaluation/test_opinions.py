@@ -50,7 +50,7 @@ def test_the_authors_json_is_read_in_each_of_its_shapes(tmp_path: Path, content:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "is empty"),
         ("a.jpg,0.5\nb.jpg,0.6\n", "line 1 is not a header: it holds a score"),
@@ -67,14 +67,14 @@ def test_the_authors_json_is_read_in_each_of_its_shapes(tmp_path: Path, content:
         ("image,mos\n,3\n", "line 2: no image name"),
     ],
 )
-def test_a_bad_table_is_one_sentence_with_its_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_table_is_one_sentence_with_its_file_and_line(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(UsageError, match=r"mos\.csv") as error:
         opinions.read(_file(tmp_path, text))
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("{", "is not valid JSON"),
         ("[1, 2]", "must hold a list of objects"),
@@ -82,13 +82,13 @@ def test_a_bad_table_is_one_sentence_with_its_file_and_line(tmp_path: Path, text
         ('[{"img_path": "a.jpg", "gt_score": null}]', "entry 1: 'None' for 'a.jpg'"),
     ],
 )
-def test_a_bad_json_is_one_sentence_with_its_file_and_entry(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_json_is_one_sentence_with_its_file_and_entry(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(UsageError, match=r"mos\.json") as error:
         opinions.read(_file(tmp_path, text, "mos.json"))
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
-def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         opinions.read(tmp_path / "none.csv")
     (tmp_path / "mos.csv").write_bytes(b"\xff\xd8\xff\xe0\x00")

@@ -125,7 +125,7 @@ def test_wrong_names_are_refused_before_any_image_is_decoded(
         _carry_out(_plan(make_images(10), checkpoint, **changes), None, never)
 
 
-def test_a_report_without_matplotlib_says_how_to_install_it(
+def test_a_report_without_matplotlib_names_the_command_that_installs_it(
     checkpoint: Path, make_images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)

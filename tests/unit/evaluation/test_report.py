@@ -53,7 +53,7 @@ def test_plots_of_an_earlier_report_go_and_nothing_else(tmp_path: Path) -> None:
     assert plots(tmp_path) == ["magnitude-builtin-1-spaq448.png", "mine.png"]
 
 
-def test_a_summary_of_another_program_is_no_reason_to_remove_anything(tmp_path: Path) -> None:
+def test_a_summary_of_another_program_removes_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     for foreign in (
         "{",

@@ -60,7 +60,7 @@ def test_without_a_file_scores_are_kept_in_memory() -> None:
         assert cache.get(_key()) == 0.8
 
 
-def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error_with_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentUnfit, match="Choose another folder with --report"):
         ScoreCache(tmp_path / "file" / "scores.jsonl")

@@ -58,14 +58,14 @@ def test_a_perfect_line_has_correlation_one_and_no_error() -> None:
     assert measured.rmse == pytest.approx(0, abs=1e-6)
 
 
-def test_a_hand_counted_kendall_and_spearman() -> None:
+def test_kendall_and_spearman_counted_by_hand() -> None:
     scores, opinions = np.array([1.0, 2, 3, 4, 5]), np.array([2.0, 1, 4, 3, 5])
     measured = statistics.agreement(scores, opinions)
     assert measured.krcc == pytest.approx((8 - 2) / 10)  # two of ten pairs are turned around
     assert measured.srcc == pytest.approx(1 - 6 * 4 / (5 * 24))  # four ranks are off by one
 
 
-def test_a_fit_that_fails_falls_back_to_the_plain_correlation_and_says_so(monkeypatch) -> None:
+def test_a_fit_that_fails_falls_back_to_the_plain_correlation_and_is_marked(monkeypatch) -> None:
     monkeypatch.setattr(statistics, "_MAXIMUM_EVALUATIONS", 1)
     generator = np.random.default_rng(5)
     scores = generator.normal(size=100)

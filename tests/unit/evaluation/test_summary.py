@@ -61,7 +61,7 @@ def test_an_ablation_is_compared_with_maclip_on_the_same_resamples() -> None:
     assert weak.srcc_difference == pytest.approx(weak.agreement.srcc - summary.rows[0].agreement.srcc)
 
 
-def test_undefined_figures_are_null_in_json_and_said_in_words() -> None:
+def test_undefined_figures_are_null_in_json_and_explained_in_a_sentence() -> None:
     scores = _scores()
     column = next(iter(scores.by_candidate.values()))
     column[:] = np.nan

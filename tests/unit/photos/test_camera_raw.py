@@ -152,7 +152,7 @@ def test_a_dng_named_tif_is_not_judged_by_its_thumbnail(tmp_path: Path) -> None:
         decode(io.BytesIO(data), "a.tif", parse("native"), max_megapixels=100)
 
 
-def test_a_raw_that_is_no_dng_is_cut_off_when_its_sensor_data_are(tmp_path: Path) -> None:
+def test_a_raw_other_than_dng_is_cut_off_when_its_sensor_data_are(tmp_path: Path) -> None:
     path = write_dng(tmp_path / "a.nef", preview=picture(600, 450, seed=9), version_tag=False)
     assert looks_like(decoded(path).image, picture(600, 450, seed=9))
     path.write_bytes(path.read_bytes()[:-1000])

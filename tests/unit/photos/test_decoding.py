@@ -17,6 +17,7 @@ from maclip_daemon.errors import Poison, Transient
 from maclip_daemon.iqa.protocols import parse
 from maclip_daemon.photos.decode_errors import poison_on_error
 from maclip_daemon.photos.decoding import Decoded, decode
+from maclip_daemon.photos.formats import is_photo
 
 NATIVE = parse("native")
 
@@ -140,18 +141,29 @@ def test_a_png_named_jpg_is_read_by_what_it_holds() -> None:
         ("jpg", "a.dng", "camera RAW but it holds JPEG"),
     ],
 )
-def test_a_file_of_another_family_than_its_name_says_is_told_so(held: str, name: str, reason: str) -> None:
+def test_a_file_of_another_family_than_its_suffix_is_named(held: str, name: str, reason: str) -> None:
     with pytest.raises(Poison, match=reason):
         decoded(still_bytes(picture(), held), name)
 
 
+def test_a_bmp_of_a_dataset_is_decoded_but_is_no_photo() -> None:
+    buffer = io.BytesIO()
+    picture().save(buffer, format="BMP")
+    assert difference(decoded(buffer.getvalue(), "I01.BMP").image, picture()) == 0
+    assert not is_photo("I01.BMP")
+    with pytest.raises(Poison, match="it is not a photo"):
+        decoded(buffer.getvalue(), "a.jpg")
+    with pytest.raises(Poison, match=r"its name says BMP but it holds PNG\. Rename it to \.png"):
+        decoded(still_bytes(picture(), "png"), "a.bmp")
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.heic", "a.avif", "a.tif"])
-def test_a_text_is_no_photo(name: str) -> None:
+def test_a_text_file_is_refused(name: str) -> None:
     with pytest.raises(Poison, match="not a photo"):
         decoded(b"Dear diary, today I took no photos at all.\n" * 100, name)
 
 
-def test_a_text_is_no_raw_either_and_nothing_is_empty() -> None:
+def test_a_text_file_with_a_raw_suffix_and_an_empty_file_are_refused() -> None:
     with pytest.raises(Poison, match="RAW data is damaged"):
         decoded(b"Dear diary, today I took no photos at all.\n" * 100, "a.nef")
     for name in ("a.jpg", "a.cr2", "a.heic"):
@@ -209,7 +221,7 @@ def test_a_jpeg_with_a_hole_of_zeros_fails(mode: str) -> None:
 @pytest.mark.parametrize("options", [{}, {"optimize": True}, {"progressive": True}, {"quality": 5}])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("colour", ["black", "white", "grey"])
-def test_a_flat_picture_is_no_hole(mode: str, colour: str, options: dict[str, object]) -> None:
+def test_a_flat_picture_is_not_taken_for_a_hole(mode: str, colour: str, options: dict[str, object]) -> None:
     flat = Image.new("RGB", (800, 600), colour).convert(mode)
     assert decoded(still_bytes(flat, "jpg", **options), "a.jpg").photo_width == 800
 
@@ -264,7 +276,7 @@ def test_the_limit_holds_for_every_format(suffix: str) -> None:
         decoded(still_bytes(picture(), suffix), f"a.{suffix}", max_megapixels=0.05)
 
 
-def test_a_reader_that_damage_sends_before_the_begin_of_the_file_is_no_trouble_of_the_disk() -> None:
+def test_an_offset_before_the_start_of_the_file_is_damage_not_a_disk_error() -> None:
     with (
         tempfile.TemporaryFile() as file,
         pytest.raises(Poison, match="damaged or cut off"),

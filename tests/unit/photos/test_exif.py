@@ -43,6 +43,6 @@ def test_a_bad_offset_or_fraction_leaves_the_date(offset: str, fraction: str) ->
     assert found == datetime(2026, 5, 1, 10, 11, 12)
 
 
-def test_no_exif_is_no_date() -> None:
+def test_without_exif_there_is_no_date() -> None:
     assert taken_at(None) is None
     assert taken_at(Image.Exif()) is None

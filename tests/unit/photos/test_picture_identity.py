@@ -23,7 +23,7 @@ def with_segment(data: bytes, marker: int, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-def test_what_other_programs_write_into_the_metadata_does_not_change_it(
+def test_metadata_written_by_other_programs_do_not_change_it(
     tmp_path: Path, options: dict[str, object]
 ) -> None:
     path = tmp_path / "a.jpg"
@@ -68,7 +68,7 @@ def test_a_turn_that_is_not_made_does_not_count() -> None:
     assert len(hashes) == 1
 
 
-def test_a_segment_that_says_how_colours_are_coded_counts() -> None:
+def test_a_segment_that_changes_how_colours_are_read_counts() -> None:
     plain = still_bytes(picture(), "jpg")
     jfif_length = 2 + 2 + int.from_bytes(plain[4:6], "big")
     bare = plain[:2] + plain[jfif_length:]

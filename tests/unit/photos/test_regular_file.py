@@ -28,7 +28,7 @@ def test_a_named_pipe_does_not_hang(tmp_path: Path) -> None:
         read(tmp_path / "x.jpg")
 
 
-def test_links_folders_sockets_and_devices_are_told_apart(tmp_path: Path) -> None:
+def test_links_folders_sockets_and_devices_are_refused_by_their_kind(tmp_path: Path) -> None:
     (tmp_path / "target.jpg").write_bytes(b"x")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "target.jpg")
     (tmp_path / "folder.jpg").mkdir()
@@ -55,7 +55,7 @@ def test_a_file_that_is_gone_may_come_back(tmp_path: Path) -> None:
         read(tmp_path / "gone.jpg")
 
 
-def test_a_file_that_changes_or_vanishes_while_it_is_read_is_told_so(tmp_path: Path) -> None:
+def test_a_file_that_changes_or_vanishes_while_it_is_read_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(b"half")
     with pytest.raises(FileChanged), opened(os.fspath(path)):
@@ -67,7 +67,7 @@ def test_a_file_that_changes_or_vanishes_while_it_is_read_is_told_so(tmp_path: P
         path.unlink()
 
 
-def test_damage_in_a_file_that_changed_is_no_damage(tmp_path: Path) -> None:
+def test_damage_in_a_file_that_changed_counts_as_a_change(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(b"half")
     with pytest.raises(FileChanged), opened(os.fspath(path)):

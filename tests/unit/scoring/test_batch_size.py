@@ -70,7 +70,7 @@ def test_of_equals_the_smallest_is_taken(tmp_path: Path) -> None:
     assert found.views == 10
 
 
-def test_the_rest_of_some_work_says_nothing_and_the_search_goes_on(tmp_path: Path) -> None:
+def test_the_last_batch_of_some_work_does_not_count_and_the_search_goes_on(tmp_path: Path) -> None:
     found = search(tmp_path)
     for _ in range(100):
         found.record(3, 0.001)

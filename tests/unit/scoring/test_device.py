@@ -27,7 +27,7 @@ def test_auto_finds_a_device_that_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "gpu", "meta", "cuda:x", "xpu:0"])
-def test_a_name_that_is_no_device_is_a_wrong_setting(name: str) -> None:
+def test_an_unknown_device_name_is_a_configuration_error(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"no device {name!r}"):
         choose_device(name)
 

@@ -226,7 +226,7 @@ def test_a_view_that_never_fits_is_that_photos_error_and_not_the_end(checkpoint:
     assert "600×400" in str(large)
 
 
-def test_a_device_without_room_for_a_small_view_is_no_photos_fault(checkpoint: Path) -> None:
+def test_a_device_without_room_for_a_small_view_is_unfit(checkpoint: Path) -> None:
     engine, _ = misbehaving(checkpoint, out_of_memory_above(0))
     with pytest.raises(EnvironmentUnfit, match="memory of the device is full"):
         engine.score([photo(1), photo(2)])
