@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from maclip_daemon.errors import UsageError
@@ -128,25 +129,17 @@ def _generator(name: str) -> str:
     return re.sub(r"_?\d+$", "", Path(name).stem)
 
 
-def _table(files: Sequence[Path]) -> list[Opinion]:
-    return score_files.read_table(files[0])
+def _table(files: Sequence[Path], mos_columns: Sequence[str] = opinions.MOS_COLUMNS) -> list[Opinion]:
+    return score_files.read_table(files[0], mos_columns)
 
 
 def _tables(files: Sequence[Path]) -> list[Opinion]:
     return [row for file in files for row in score_files.read_table(file)]
 
 
-def _kadid(files: Sequence[Path]) -> list[Opinion]:
-    return score_files.read_table(files[0], mos_columns=("dmos",))
-
-
 def _clive(files: Sequence[Path]) -> list[Opinion]:
     names, scores = (files[0].with_name(f"All{part}_release.mat") for part in ("Images", "MOS"))
     return score_files.read_matlab(names, scores)[_CLIVE_TRAINING_IMAGES:]
-
-
-def _tid(files: Sequence[Path]) -> list[Opinion]:
-    return score_files.read_pairs(files, score_first=True)
 
 
 def _csiq(files: Sequence[Path]) -> list[Opinion]:
@@ -157,10 +150,8 @@ def _csiq(files: Sequence[Path]) -> list[Opinion]:
     return [replace(opinion, mos=1 - opinion.mos) for opinion in published]
 
 
-def _pairs(files: Sequence[Path]) -> list[Opinion]:
-    return score_files.read_pairs(files)
-
-
+_dmos_table = partial(_table, mos_columns=("dmos",))
+_scores_first = partial(score_files.read_pairs, score_first=True)
 _SPAQ_SCORES = "MOS and Image attribute scores"
 _BIQ_IMAGES = ("Images", "images")
 DATASETS = (
@@ -188,8 +179,22 @@ DATASETS = (
         _clive,
         _no_subset,
     ),
-    Dataset("kadid-10k", "KADID-10k", ("dmos.csv",), ("images", "distorted_images"), _kadid, _distortion(1)),
-    Dataset("tid2013", "TID2013", ("mos_with_names.txt",), ("distorted_images",), _tid, _distortion(1)),
+    Dataset(
+        "kadid-10k",
+        "KADID-10k",
+        ("dmos.csv",),
+        ("images", "distorted_images"),
+        partial(_table, mos_columns=("dmos",)),
+        _distortion(1),
+    ),
+    Dataset(
+        "tid2013",
+        "TID2013",
+        ("mos_with_names.txt",),
+        ("distorted_images",),
+        partial(score_files.read_pairs, score_first=True),
+        _distortion(1),
+    ),
     Dataset(
         "csiq",
         "CSIQ",
@@ -206,7 +211,7 @@ DATASETS = (
         "PIPAL",
         ("Train_Label/*.txt", "Train_Label/Train_Label/*.txt"),
         ("Train_Dist", "Distortion*", "train_dis*"),
-        _pairs,
+        score_files.read_pairs,
         _distortion(1),
     ),
     Dataset("biq2021", "BIQ2021", ("* (Images and MOS).csv", "mos.csv"), _BIQ_IMAGES, _tables, _biq_source),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Literal
 
 from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.evaluation import plots, report
-from maclip_daemon.evaluation.candidates import Candidate, ablations, judgements
+from maclip_daemon.evaluation.candidates import Candidate, Judgement, ablations, judgements
 from maclip_daemon.evaluation.rated_images import RatedImage
 from maclip_daemon.evaluation.runner import Decode, run
 from maclip_daemon.evaluation.score_cache import ScoreCache
@@ -69,16 +69,11 @@ def carry_out(
     `folder`: of the report; an interrupted run resumes there. None: no report. Raises `UsageError`,
     `ModelUnavailable` and `EnvironmentUnfit` before the first image is scored.
     """
-    chosen = judgements(
-        [metrics.parse(name) for name in _names(plan)], ablations() if plan.with_ablations else ()
-    )
+    # Ablations are compared with `maclip`.
+    names = dict.fromkeys([*(["maclip"] if plan.with_ablations else []), *plan.metrics])
+    chosen = judgements([metrics.parse(name) for name in names], ablations() if plan.with_ablations else ())
     resolved = {model.name: model for model in (catalogue.resolve(name, data_dir) for name in plan.models)}
-    candidates = [
-        Candidate(judgement, model.name, protocol)
-        for model in resolved.values()
-        for protocol in _protocols(plan, model)
-        for judgement in chosen
-    ]
+    candidates = _candidates(plan, resolved.values(), chosen)
     if folder is not None:
         plots.require_matplotlib()
         _make(folder)
@@ -103,14 +98,13 @@ def carry_out(
     return Outcome(summary, circumstances, page, scores.computed)
 
 
-def _names(plan: Plan) -> list[str]:
-    """Return the metrics, each once; with ablations also `maclip`, which they are compared with."""
-    return list(dict.fromkeys([*(["maclip"] if plan.with_ablations else []), *plan.metrics]))
-
-
-def _protocols(plan: Plan, model: ResolvedModel) -> list[protocols.Protocol]:
-    names = [model.protocol if name == AUTO else name for name in plan.protocols]
-    return [protocols.parse(name) for name in dict.fromkeys(names)]
+def _candidates(plan: Plan, models: Iterable[ResolvedModel], chosen: Sequence[Judgement]) -> list[Candidate]:
+    return [
+        Candidate(judgement, model.name, protocols.parse(name))
+        for model in models
+        for name in dict.fromkeys(model.protocol if name == AUTO else name for name in plan.protocols)
+        for judgement in chosen
+    ]
 
 
 def _make(folder: Path) -> None:

@@ -76,7 +76,8 @@ def page(title: str, facts: Mapping[str, str], summary: Summary, sections: Seque
         body += ["<h2>Ablations of MA-CLIP</h2>", _ablation_table(summary.ablations)]
     body += ["<h2>Scores and opinions</h2>", *(_section(section) for section in sections)]
     if summary.failures:
-        body += ["<h2>Images that failed</h2>", _table(("image", "reason"), _failures(summary))]
+        failures = [(failure.path.name, failure.reason) for failure in summary.failures]
+        body += ["<h2>Images that failed</h2>", _table(("image", "reason"), failures)]
     body += ["<h2>How to read this</h2>", _METHOD]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -96,7 +97,10 @@ on the same resamples: one that holds 0 is no more than chance.</p>"""
 def _agreement_table(rows: Sequence[AgreementRow], *, with_subset: bool) -> str:
     heads = ["metric", "model", "protocol", *(["subset"] if with_subset else [])]
     best = {
-        max((row for row in rows if row.subset == subset), key=_rank).candidate
+        max(
+            (row for row in rows if row.subset == subset),
+            key=lambda row: -math.inf if math.isnan(row.agreement.srcc) else row.agreement.srcc,
+        ).candidate
         for subset in {row.subset for row in rows}
         if not with_subset and len(rows) > 1
     }
@@ -147,10 +151,6 @@ def _figures(agreement: Agreement) -> str:
     )
 
 
-def _rank(row: AgreementRow) -> float:
-    return -math.inf if math.isnan(row.agreement.srcc) else row.agreement.srcc
-
-
 def _number(text: str, interval: Interval | None = None, *, signed: bool = False) -> str:
     bounds = ""
     if interval is not None:
@@ -163,10 +163,6 @@ def _shown(value: float, *, signed: bool = False) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:+.4f}" if signed else f"{value:.4f}"
-
-
-def _failures(summary: Summary) -> Iterable[tuple[str, str]]:
-    return ((failure.path.name, failure.reason) for failure in summary.failures)
 
 
 def _rows(heads: Sequence[str], numbers: Sequence[str], lines: Sequence[str]) -> str:

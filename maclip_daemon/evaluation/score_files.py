@@ -83,18 +83,15 @@ def read_csiq_workbook(file: Path) -> list[Opinion]:
         image, kind, level, score = (column(header, (name,)) for name in wanted)
         if image is not None and kind is not None and level is not None and score is not None:
             body = [(str(line), row) for line, row in enumerate(rows[number:], number + 1) if row[image]]
+            kinds = [_CSIQ_FILE_NAMES.get(row[kind].lower(), row[kind]) for _, row in body]
             return opinions_from_rows(
                 (
-                    (_csiq_file_name(row[image], row[kind], row[level]), row[score], row[kind].lower(), line)
-                    for line, row in body
+                    (f"{row[image]}.{named}.{row[level]}.png", row[score], row[kind].lower(), line)
+                    for (line, row), named in zip(body, kinds, strict=True)
                 ),
                 file,
             )
     raise UsageError(f"{file}, sheet {_CSIQ_SHEET}, has no row with the columns {', '.join(wanted)}.")
-
-
-def _csiq_file_name(reference: str, kind: str, level: str) -> str:
-    return f"{reference}.{_CSIQ_FILE_NAMES.get(kind.lower(), kind)}.{level}.png"
 
 
 def _text(file: Path) -> str:

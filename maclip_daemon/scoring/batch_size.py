@@ -53,7 +53,8 @@ class BatchSearch(BatchSize):
         remembered = _read(file).get(key)
         if isinstance(remembered, dict):
             for size, taken in self._trials.items():
-                taken += [one for one in _list(remembered.get(str(size))) if isinstance(one, float)]
+                times = remembered.get(str(size))
+                taken += [one for one in times if isinstance(one, float)] if isinstance(times, list) else []
         self._is_found = isinstance(remembered, int) and remembered in self._trials
         super().__init__(remembered if isinstance(remembered, int) and self._is_found else candidates[0])
 
@@ -112,10 +113,6 @@ def _read(file: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}  # not made yet, or damaged: the search is made again
     return found if isinstance(found, dict) else {}
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 def _write(file: Path, sizes: Mapping[str, object]) -> None:
