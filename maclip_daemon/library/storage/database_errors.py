@@ -64,9 +64,7 @@ def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None
 
 def no_space(path: Path) -> DatabaseFull:
     """Return the error for a full disk of the database."""
-    return DatabaseFull(
-        f"The disk that holds {path} is full. Work goes on by itself when there is space again."
-    )
+    return DatabaseFull(f"The disk that holds {path} is full. Free some space; work then goes on.")
 
 
 def require_free_space(library: Path) -> None:

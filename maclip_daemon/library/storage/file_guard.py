@@ -41,7 +41,7 @@ class FileGuard:
         self._size = 0
         self._log: tuple[int, int] | None = None
         self.has_log = False
-        """Whether the library is in write-ahead mode already."""
+        """True while the library is in write-ahead mode."""
 
     def verify_name(self) -> None:
         """Raise `DatabaseFileChanged` when another file, or none, has the library's name."""

@@ -38,7 +38,7 @@ class Table(DeclarativeBase):
     )
 
 
-class RootTable(Table):
+class RootColumns(Table):
     """A watched folder."""
 
     __tablename__ = "roots"
@@ -53,7 +53,7 @@ class RootTable(Table):
     scanned_at: Mapped[str | None]
 
 
-class FolderTable(Table):
+class FolderColumns(Table):
     """A folder with photos. Photos hold its id, so that a rename changes one row."""
 
     __tablename__ = "folders"
@@ -63,7 +63,7 @@ class FolderTable(Table):
     path: Mapped[str] = mapped_column(PathText, unique=True)
 
 
-class PhotoTable(Table):
+class PhotoColumns(Table):
     """A photo file. Its scores, jobs and journal entries point here."""
 
     __tablename__ = "photos"
@@ -99,7 +99,7 @@ class PhotoTable(Table):
     rating_problem: Mapped[str | None] = mapped_column(ReadableText)
 
 
-class PhotoPairTable(Table):
+class PhotoPairColumns(Table):
     """A photo whose stars come from the RAW of the same shot."""
 
     __tablename__ = "photo_pairs"
@@ -108,7 +108,7 @@ class PhotoPairTable(Table):
     raw_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
 
 
-class ScoringConfigTable(Table):
+class ScoringConfigColumns(Table):
     """What a score was measured with: metric, model and protocol. One of them is active."""
 
     __tablename__ = "scoring_configs"
@@ -125,7 +125,7 @@ class ScoringConfigTable(Table):
     active: Mapped[bool] = mapped_column(server_default=text("0"))
 
 
-class ScoreTable(Table):
+class ScoreColumns(Table):
     """The quality of one photo in one scoring configuration."""
 
     __tablename__ = "scores"
@@ -162,7 +162,7 @@ class ScoreTable(Table):
     details: Mapped[Any | None] = mapped_column(JSON)  # last, so that reading the rest stops before it
 
 
-class JobTable(Table):
+class JobColumns(Table):
     """Work to be done on a photo. Finished work has no row; dead jobs stay, with the reason."""
 
     __tablename__ = "jobs"
@@ -189,7 +189,7 @@ class JobTable(Table):
     changed_at: Mapped[str]
 
 
-class CalibrationTable(Table):
+class CalibrationColumns(Table):
     """Where the stars begin in one scoring configuration, frozen and numbered. The highest number counts."""
 
     __tablename__ = "calibrations"
@@ -211,7 +211,7 @@ class CalibrationTable(Table):
     made_at: Mapped[str]
 
 
-class QuantileTable(Table):
+class QuantileColumns(Table):
     """One point of a calibration's distribution: from `score` on, percentile + slope·(s − score)."""
 
     __tablename__ = "quantiles"
@@ -225,7 +225,7 @@ class QuantileTable(Table):
     slope: Mapped[float]
 
 
-class JournalEntryTable(Table):
+class JournalEntryColumns(Table):
     """One change of one metadata file, written before the file is touched; what `maclip undo` reads."""
 
     __tablename__ = "rating_journal"
@@ -251,7 +251,7 @@ class JournalEntryTable(Table):
     restore_data: Mapped[bytes | None]
 
 
-class NoteTable(Table):
+class NoteColumns(Table):
     """What `maclip status` shows of the daemon: its state, warnings and their cures."""
 
     __tablename__ = "notes"
