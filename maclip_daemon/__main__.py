@@ -1,4 +1,4 @@
-"""The program `maclip`: runs a command and turns every error into one line and an exit code."""
+"""The program `maclip`: run a command; print an error as one line and end with its exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()  # here, where a reader that has gone is understood
+            sys.stdout.flush()  # here, where a closed pipe is still handled
     except MaclipError as error:
         print(f"maclip: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _end_quietly(end: BaseException | None) -> NoReturn:
-    """The reader (`maclip worst | head -1`) has what it wanted; keep the interpreter's last flush quiet.
+    """Exit without an error after a reader (`maclip worst | head -1`) closed the pipe.
 
     `end`: how the command ended. click turns a broken pipe into exit code 1, which here means failed photos.
     """

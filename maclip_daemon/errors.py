@@ -1,34 +1,34 @@
-"""What can go wrong, by name.
+"""The exceptions of this program.
 
-The text of every error is one sentence or two for the person at the keyboard: what happened, to which
-file, and what to do next. The class says what the program does about it.
+The text of each is for the user: what happened, to which file, and what to do next. The class decides what
+the program does about it.
 """
 
 from __future__ import annotations
 
 
 class MaclipError(Exception):
-    """The root of every error this program raises on purpose."""
+    """The base class of every error that this program raises on purpose."""
 
     exit_code = 3
 
 
 class UsageError(MaclipError):
-    """The command cannot be carried out as it was typed."""
+    """The command is wrong as it was typed."""
 
     exit_code = 2
 
 
 class ConfigurationError(UsageError):
-    """A setting is unknown or has a value that cannot be used."""
+    """A setting is unknown or has an invalid value."""
 
 
 class EnvironmentUnfit(MaclipError):
-    """Something on this machine must be mended first: a folder, a lock, the database, a package."""
+    """The user must first repair something on this machine: a folder, the database, a package."""
 
 
 class AlreadyRunning(EnvironmentUnfit):
-    """Another daemon holds the lock of this data folder."""
+    """Another daemon has locked this data folder."""
 
 
 class DatabaseUnfit(EnvironmentUnfit):
@@ -36,53 +36,53 @@ class DatabaseUnfit(EnvironmentUnfit):
 
 
 class ModelUnavailable(EnvironmentUnfit):
-    """The model's weights are not on this machine, or are not what they should be."""
+    """The model's weights are missing or damaged."""
 
 
 class RootOffline(EnvironmentUnfit):
-    """A watched folder is gone, unmounted or suddenly empty; its photos wait, nothing is forgotten."""
+    """A watched folder is gone, unmounted or suddenly empty. Its photos wait and their scores stay."""
 
 
 class Transient(MaclipError):
-    """The work may succeed later by itself: it is tried again, with growing pauses."""
+    """The work may succeed later. It is tried again, with growing pauses."""
 
 
 class FileChanged(Transient):
-    """A file changed while it was being worked on; the work starts again with the new content."""
+    """A file changed during the work. The work starts again with the new content."""
 
 
 class NoSpace(Transient):
-    """The disk is full. Work pauses and no attempt is counted."""
+    """The disk is full. Work pauses; no attempt counts."""
 
 
 class ReadOnly(NoSpace):
-    """The disk is mounted read-only. As on a full one, work pauses and no attempt is counted."""
+    """The disk is mounted read-only. Work pauses; no attempt counts."""
 
 
 class NoAnswer(Transient):
-    """A server does not answer. Its photos wait; no attempt is counted."""
+    """A file server does not respond. Its photos wait; no attempt counts."""
 
 
 class ChildDied(Transient):
-    """A child process ended in the middle of its work."""
+    """A child process ended during its work."""
 
 
 class ChildTimedOut(Transient):
-    """A child process took longer than its limit and was stopped."""
+    """A child process exceeded its time limit and was killed."""
 
 
 class Poison(MaclipError):
-    """This photo can never be processed as it is: it fails at once and is not tried again by itself."""
+    """The photo cannot be processed as it is. It fails at once and is not tried again until it changes."""
 
     exit_code = 1
 
 
 class WriteRefused(MaclipError):
-    """Writing here could lose something, or is not permitted; the text becomes the reason in `status`."""
+    """Writing could lose data, or is not permitted. `maclip status` shows the text as the reason."""
 
     exit_code = 0
 
 
 def may_be_the_disks_fault(error: MaclipError) -> bool:
-    """Whether a disk or a share in trouble explains this failure; a child that died died of the photo."""
+    """Tell whether a failing disk or share may have caused this; a child that died, died of the photo."""
     return isinstance(error, Transient) and not isinstance(error, ChildDied)

@@ -1,19 +1,28 @@
 """Settings: the TOML file, the environment and the flags, checked before any work begins.
 
-Later sources win: defaults, `config.toml`, `MACLIP_<SECTION>__<KEY>` in the environment, flags. A key or a
-value that is wrong is an error that names it.
+Later sources win: defaults, `config.toml`, `MACLIP_<SECTION>__<KEY>` in the environment, flags. An unknown
+key or a bad value raises an error that names it. A renamed key is accepted for one version, with a hint.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +35,8 @@ from maclip_daemon.errors import ConfigurationError, EnvironmentUnfit
 from maclip_daemon.files.paths import expanded
 
 APPLICATION = "maclip"
+# (section, old key): new key. The old one is accepted for one version.
+RENAMED = {("folders", "answer_s"): "filesystem_timeout_s"}
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -37,26 +48,26 @@ class FolderSettings(_Section):
     """Which folders are watched, and how."""
 
     paths: list[Path] = []
-    """Folders to watch when `maclip run` is given none."""
+    """Folders to watch when `maclip run` names none."""
     exclude: list[str] = []
-    """Patterns (as in .gitignore) to leave alone, beside hidden folders, trash folders and @eaDir."""
+    """Patterns (as in .gitignore) of what to skip. Hidden folders, trash and @eaDir are always skipped."""
     settle_s: Seconds = 2.0
-    """Seconds without any change before a new file counts as whole."""
+    """Seconds without any change before a new file counts as complete."""
     rescan_interval_s: Seconds = 300.0
-    """Seconds between full scans, the safety net for events that the system lost."""
+    """Seconds between full scans, which find the files whose events the system lost."""
     poll_interval_s: Seconds = 60.0
     """Seconds between scans of network folders, where no events arrive."""
-    answer_s: Seconds = 60.0
-    """Seconds a network folder may take to answer; then it counts as away until it does."""
+    filesystem_timeout_s: Seconds = 60.0
+    """Seconds a network folder may take to respond. Beyond that it is offline until it responds again."""
     watch: bool = True
-    """Listen for file events. Off: scans alone find new photos."""
+    """Watch for file events. Off: only scans find new photos."""
 
 
 class DecodingSettings(_Section):
     """How photo files become pixels."""
 
     workers: int = Field(default=0, ge=0, le=64)
-    """Decoder processes; 0: one a processor core, at most sixteen. They start when there is work for them."""
+    """Decoder processes; 0: one for each processor core, at most sixteen. Each starts when it has work."""
     timeout_s: Seconds = 60.0
     """Seconds one photo may take."""
     memory_mb: int = Field(default=3072, ge=512)
@@ -64,15 +75,15 @@ class DecodingSettings(_Section):
     max_megapixels: float = Field(default=300.0, gt=0)
     """Larger photos fail: most are decompression bombs."""
     look_ahead_mb: int = Field(default=256, ge=1)
-    """Decoded pixels that may wait for the scorer, in MiB; a larger photo waits alone."""
+    """Decoded pixels that may wait for scoring, in MiB; a larger photo waits alone."""
     exif_rotation: bool = True
-    """Turn photos upright as their EXIF orientation says. Off only to compare with the authors' code."""
+    """Turn photos upright by their EXIF orientation. Off only to compare with the MA-CLIP authors' code."""
     two_step_reduction: bool = True
-    """Reduce large photos in two steps, JPEG already while it is decoded. Off: in one, as the authors do."""
+    """Reduce large photos in two steps, which is faster. Off: in one, as the MA-CLIP authors' code does."""
 
 
 class ScoringSettings(_Section):
-    """Which judge scores the photos, and on what device."""
+    """Which model scores the photos, and on what device."""
 
     model: str = "auto"
     """`auto`, a catalogue name, `file:PATH`, or any open_clip `ARCH/TAG`."""
@@ -83,17 +94,17 @@ class ScoringSettings(_Section):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the encoder; `auto` takes what the device does best."""
+    """Number format of the encoder; `auto` takes the fastest that is accurate on the device."""
     batch_photos: int = Field(default=16, ge=1, le=1024)
-    """Photos that go to the encoder together; it divides them as is fastest here, and as memory allows."""
+    """Photos that are sent for scoring together. They are split further to fit the device's memory."""
     gpu_memory_mib: int = Field(default=0, ge=0)
     """Memory of a CUDA device that scoring may take, in MiB; 0: what is free."""
     threads: int = Field(default=0, ge=0)
     """Processor threads of the encoder; 0: all cores."""
     idle_exit_s: Seconds = 60.0
-    """Seconds without work after which the scoring process ends and the device is free again."""
+    """Seconds without work before the scoring process ends and frees the device."""
     timeout_s: Seconds = 600.0
-    """Seconds one batch may take, loading the model included."""
+    """Seconds one batch may take; loading the model counts."""
 
 
 class RatingSettings(_Section):
@@ -104,17 +115,17 @@ class RatingSettings(_Section):
     shares: tuple[float, float, float, float, float] = (10, 20, 40, 20, 10)
     """Per cent of your photos that get 1, 2, 3, 4 and 5 stars."""
     edges: tuple[float, float, float, float] | None = None
-    """Absolute scores at which 2, 3, 4 and 5 stars begin. Unset: the shares of your own library decide."""
+    """Scores at which 2, 3, 4 and 5 stars begin. Unset: they follow from the shares of your own library."""
     minimum_photos: int = Field(default=30, ge=2)
-    """Scored photos needed before the library has stars of its own."""
+    """Scored photos needed before maclip writes any stars."""
     reject_below_percentile: float = Field(default=0.0, ge=0, le=100)
     """Photos below this percentile are marked rejected (-1). 0: never."""
     pairs: Literal["one", "separate"] = "one"
     """`one`: a RAW and its JPEG are one photo and both get the RAW's stars. `separate`: each has its own."""
     bucket_tags: bool = False
-    """Also tag photos with their percentile in tens, such as 80-89 below quality; sorts finer than stars."""
+    """Also tag photos with their percentile in steps of ten, such as `quality|80-89`: finer than stars."""
     darktable_library: str = "auto"
-    """darktable's `library.db`, asked for edits that a new sidecar would end: `auto`, a path, or `off`."""
+    """darktable's `library.db`, checked for edits that a new sidecar would hide: `auto`, a path, or `off`."""
 
     @field_validator("shares")
     @classmethod
@@ -127,7 +138,7 @@ class RatingSettings(_Section):
     @classmethod
     def _edges_ascend(cls, edges: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if edges is not None and list(edges) != sorted(edges):
-            raise ValueError("must ascend")
+            raise ValueError(f"must be in ascending order, not {list(edges)}")
         return edges
 
 
@@ -137,31 +148,31 @@ class JobSettings(_Section):
     max_attempts: int = Field(default=5, ge=1, le=100)
     """Attempts before a photo counts as failed."""
     retry_base_s: Seconds = 2.0
-    """Seconds before the second attempt; doubled for each further one."""
+    """Seconds before the second attempt; the time doubles with each further one."""
     lease_s: Seconds = 900.0
-    """Seconds after which the work of a process that died without a word is taken back."""
+    """Seconds before the work of a process that died is queued again."""
     pause_s: Seconds = 30.0
-    """Seconds before work that lacked disk space, the model or the database is tried again."""
+    """Seconds before work is tried again that lacked disk space, the model or the database."""
 
 
 class BackgroundSettings(_Section):
-    """How the daemon (`maclip run` without `--once`) steps back behind everything else on the machine."""
+    """How the daemon (`maclip run` without `--once`) gives way to other programs."""
 
     nice: int = Field(default=10, ge=0, le=19)
-    """Processor priority of all its processes: 0 as any program, 19 only what nobody else wants."""
+    """Nice value of all its processes: from 0, like any program, to 19, the lowest priority."""
     disk: Literal["normal", "low", "idle"] = "low"
-    """Disk priority: `low` behind all others, `idle` only while nobody else reads (can starve for ever)."""
+    """Disk priority: `low`, or `idle`: only while no other program uses the disk, which may be never."""
     pause_on_battery: bool = True
-    """Score nothing while the machine runs on battery; `maclip status` says so, and it goes on by itself."""
+    """Score nothing while the machine runs on battery; `maclip status` shows the pause."""
 
 
 class LogSettings(_Section):
-    """What the daemon says."""
+    """What the daemon logs."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least important message that is printed."""
+    """Least severe message that is printed."""
     format: Literal["auto", "plain", "json"] = "auto"
-    """`auto`: colours on a terminal, else plain lines."""
+    """`auto`: colours on a terminal, plain lines elsewhere."""
 
 
 class Settings(BaseSettings):
@@ -176,7 +187,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(default_factory=lambda: default_data_dir())
-    """Where the database and imported models live."""
+    """Folder of the database and the imported models."""
     folders: FolderSettings = FolderSettings()
     decoding: DecodingSettings = DecodingSettings()
     scoring: ScoringSettings = ScoringSettings()
@@ -185,6 +196,8 @@ class Settings(BaseSettings):
     background: BackgroundSettings = BackgroundSettings()
     log: LogSettings = LogSettings()
 
+    _hints: tuple[str, ...] = PrivateAttr(())
+
     @field_validator("data_dir")
     @classmethod
     def _data_dir_is_absolute(cls, data_dir: Path) -> Path:
@@ -192,8 +205,13 @@ class Settings(BaseSettings):
 
     @property
     def database_path(self) -> Path:
-        """The library database."""
+        """Path of the library database."""
         return self.data_dir / "library.db"
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """One sentence for each old name of a setting that was used."""
+        return self._hints
 
     @classmethod
     def settings_customise_sources(
@@ -209,22 +227,23 @@ class Settings(BaseSettings):
 
 
 def default_data_dir() -> Path:
-    """`$MACLIP_DATA_DIR`, else the platform's data folder (`$XDG_DATA_HOME/maclip`)."""
+    """Return `$MACLIP_DATA_DIR`, else the platform's data folder (`$XDG_DATA_HOME/maclip`)."""
     given = os.environ.get("MACLIP_DATA_DIR")
     return expanded(given) if given else Path(platformdirs.user_data_dir(APPLICATION, appauthor=False))
 
 
 def default_config_path() -> Path:
-    """The platform's place for the configuration (`$XDG_CONFIG_HOME/maclip/config.toml`)."""
+    """Return the platform's path of the configuration (`$XDG_CONFIG_HOME/maclip/config.toml`)."""
     return Path(platformdirs.user_config_dir(APPLICATION, appauthor=False)) / "config.toml"
 
 
 def load(config_path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Read and validate the settings.
+    """Return the validated settings.
 
-    `config_path`: a file that must exist; None: the default place, where a missing file is fine.
+    `config_path`: a file that must exist; None: the default path, where the file may be missing.
     `flags`: values of command-line flags, nested by section; they win over everything.
-    Raises `ConfigurationError` that names the file and every bad key.
+    Raises `ConfigurationError` that names the file and every bad key, `EnvironmentUnfit` when the file cannot
+    be read.
     """
     path = config_path or default_config_path()
     if config_path is not None and not path.is_file():
@@ -232,33 +251,41 @@ def load(config_path: Path | None = None, flags: Mapping[str, Any] | None = None
             f"The configuration file {path} does not exist. `maclip config init` writes one."
         )
 
+    hints: list[str] = []
+
     class FromThisFile(Settings):
         model_config = SettingsConfigDict(toml_file=path)
 
+        @model_validator(mode="before")
+        @classmethod
+        def _accept_old_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+            hints.extend(_rename_old_keys(values))
+            return values
+
     try:
-        return FromThisFile(**dict(flags or {}))
+        loaded = FromThisFile(**dict(flags or {}))
     except ValidationError as error:
         problems = "; ".join(_describe(problem) for problem in error.errors())
-        raise ConfigurationError(f"{path} (or the environment, or a flag): {problems}.") from None
-    except SettingsError as error:
         raise ConfigurationError(
-            f"A MACLIP_ variable cannot be read ({error}). Lists are JSON, for example "
+            f"{problems}. Change it in {path}, in the MACLIP_ variables, or on the command line."
+        ) from None
+    except SettingsError as error:
+        section = re.search('field "(.+?)"', str(error))
+        variable = f"MACLIP_{section[1].upper()}" if section else "MACLIP_"
+        raise ConfigurationError(
+            f"A variable {variable}… has a value that cannot be read. Lists are JSON, for example "
             """MACLIP_FOLDERS__PATHS='["/photos"]'."""
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
     except OSError as error:
         raise EnvironmentUnfit(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
-
-
-def environment_names() -> Iterator[str]:
-    """Every environment variable that sets something, for the documentation and its test."""
-    for section, key, _ in setting_descriptions():
-        yield f"MACLIP_{section}__{key}".upper() if section else f"MACLIP_{key}".upper()
+    loaded._hints = tuple(hints)
+    return loaded
 
 
 def setting_descriptions() -> Iterator[tuple[str, str, str]]:
-    """Yield (section, key, description) of every setting; top-level keys have the section ''."""
+    """Yield (section, key, description) of every setting; the section of top-level keys is ''."""
     for name, field in Settings.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, _Section):
@@ -268,8 +295,31 @@ def setting_descriptions() -> Iterator[tuple[str, str, str]]:
             yield "", name, field.description or ""
 
 
+def _rename_old_keys(values: dict[str, Any]) -> list[str]:
+    """Move renamed keys of `values` to their new names; return a hint for each. New names win."""
+    hints = []
+    for (section, old), new in RENAMED.items():
+        keys = values.get(section)
+        if isinstance(keys, dict) and old in keys:
+            values[section] = {new: keys[old]} | {key: value for key, value in keys.items() if key != old}
+            hints.append(
+                f"the setting {section}.{old} is now called {section}.{new}. Rename it in the configuration; "
+                "the next version will not accept the old name."
+            )
+    return hints
+
+
 def _describe(problem: Any) -> str:
+    """Return one problem of pydantic's in a sentence: the setting, the rule, the value."""
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"the setting {where} is not known (`maclip config init --print` lists them all)"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}"
+        return f"there is no setting {where} (`maclip config init --print` lists them all)"
+    match problem["type"]:
+        case "missing":
+            return f"{where} is missing"
+        case "model_type":
+            return f"{where} must be a section of the file ([{where}]), not {problem['input']!r}"
+        case "value_error":
+            return f"{where} {problem['msg'].removeprefix('Value error, ')}"
+    rule = problem["msg"].replace("Input should be", "must be")
+    return f"{where} {re.split(', (?:unable|got)', rule)[0]}, not {problem['input']!r}"

@@ -31,7 +31,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of TOML.")] = False,
 ) -> None:
     """Print every setting with the value in force, wherever it came from."""
-    settings = invocation.of(context).settings()
+    settings = invocation.from_context(context).settings()
     if as_json:
         output.print_json(settings.model_dump(mode="json"))
     else:
@@ -68,7 +68,7 @@ def init(
 @app.command()
 def validate(context: typer.Context) -> None:
     """Check the configuration; every bad key is named."""
-    settings = invocation.of(context).settings()
+    settings = invocation.from_context(context).settings()
     _check_names(settings, _path(context))
     missing = [str(folder) for folder in settings.folders.paths if not expanded(folder).is_dir()]
     output.say(f"{_path(context)}: valid.")
@@ -101,7 +101,7 @@ def _check_names(settings: Settings, path: Path) -> None:
 def _path(context: typer.Context) -> Path:
     from maclip_daemon.settings import default_config_path
 
-    given = invocation.of(context).config
+    given = invocation.from_context(context).config
     return Path(os.path.abspath(expanded(given))) if given else default_config_path()
 
 

@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="The library database: where it is,
 @app.command()
 def path(context: typer.Context) -> None:
     """Print the path of the database, for `sqlite3 "$(maclip db path)"`."""
-    output.say(str(invocation.of(context).settings().database_path))
+    output.say(str(invocation.from_context(context).settings().database_path))
 
 
 @app.command()
@@ -33,7 +33,7 @@ def backup(
     from maclip_daemon.errors import UsageError
     from maclip_daemon.library.storage import recovery_hints
 
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     settings = call.settings()
     stamp = datetime.now().strftime("%Y-%m-%d-%H%M%S")
     destination = expanded(destination or settings.data_dir)
@@ -43,7 +43,7 @@ def backup(
         raise UsageError(
             f"{destination} exists already and is left as it is. Name a new file for the backup."
         )
-    with call.looking(settings, any_version=True) as library:
+    with call.open_readonly(settings, any_version=True) as library:
         library.backup(destination)
     way_back = recovery_hints.maclip_command(
         settings.database_path, "db", "restore", str(destination.absolute())
@@ -57,9 +57,9 @@ def check(context: typer.Context) -> None:
     from maclip_daemon.errors import DatabaseUnfit
     from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     settings = call.settings()
-    with call.looking(settings, any_version=True) as library:
+    with call.open_readonly(settings, any_version=True) as library:
         problems = library.check()
     if problems:
         raise DatabaseUnfit(
@@ -84,7 +84,7 @@ def restore(
 
     if (backup is None) is not new:
         raise UsageError("Name the backup to go back to, or say --new to begin a new library.")
-    settings = invocation.of(context).settings()
+    settings = invocation.from_context(context).settings()
     library, now = settings.database_path, datetime.now()
     with locked(settings.data_dir):
         if backup is None:

@@ -54,7 +54,7 @@ def doctor(
     """Look at everything maclip needs: Python, torch and its device, the model, the folders, the limits of
     file watching, the database, the disk. Exits with 3 when something must be mended.
     """
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     bad = 0
     for finding in _findings(call.settings()):
         bad += finding.state == "bad"

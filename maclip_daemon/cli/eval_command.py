@@ -134,7 +134,7 @@ def evaluate(
 
     # For torch: threads that spin while another program computes were measured to cost four times the time.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     settings = call.settings()
     rated, source = _rated_images(expanded(images), mos, dataset)
     plan = Plan(

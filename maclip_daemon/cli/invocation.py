@@ -1,8 +1,9 @@
-"""What one call of the program was given: the global flags, and what follows from them on demand."""
+"""One call of the program: its global flags, and the settings and the library that they select."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Invocation:
         """Load the settings, with the global flags and `flags` (nested by section) on top.
 
         Raises `ConfigurationError` that names every bad key, `EnvironmentUnfit` when others may write the
-        configuration or the data folder.
+        configuration or the data folder. Old names of settings are mentioned on standard error.
         """
         from maclip_daemon import settings
         from maclip_daemon.files import permissions
@@ -45,21 +46,23 @@ class Invocation:
         if self.verbosity:
             merged["log"] = {"level": "debug" if self.verbosity > 0 else "warning"}
         loaded = settings.load(path, merged)
-        for place in (loaded.data_dir, loaded.database_path):
-            permissions.require_private(place)
+        for private in (loaded.data_dir, loaded.database_path):
+            permissions.require_private(private)
+        for hint in loaded.hints:
+            print(f"maclip: {hint}", file=sys.stderr)
         return loaded
 
-    def looking(self, settings: Settings, *, any_version: bool = False) -> ReadOnlyLibrary:
-        """Open the library only for reading, safely beside a running daemon; close it when done.
+    def open_readonly(self, settings: Settings, *, any_version: bool = False) -> ReadOnlyLibrary:
+        """Return the library opened for reading, also while the daemon runs; the caller closes it.
 
-        Raises `DatabaseUnfit` and, when there is no library yet, `EnvironmentUnfit` that says how to begin.
+        Raises `DatabaseUnfit`, and `EnvironmentUnfit` when there is no library yet.
         """
         from maclip_daemon.library.storage.open_readonly import open_readonly
 
         return open_readonly(settings.database_path, any_version=any_version)
 
-    def changing(self, settings: Settings) -> Library:
-        """Open the library to change it; close it when done. Raises like `looking`."""
+    def open_writable(self, settings: Settings) -> Library:
+        """Return the library opened for writing; the caller closes it. Raises like `open_readonly`."""
         from maclip_daemon.daemon.lock import is_running
         from maclip_daemon.errors import EnvironmentUnfit
         from maclip_daemon.library.storage.database import Library
@@ -70,36 +73,33 @@ class Invocation:
         return Library.open(path, create=False, is_in_use=is_running(settings.data_dir))
 
 
-def of(context: typer.Context) -> Invocation:
-    """Return the invocation that the global flags made."""
+def from_context(context: typer.Context) -> Invocation:
+    """Return this call of the program."""
     invocation: Invocation = context.find_root().obj
     return invocation
 
 
-def given(**values: Any) -> dict[str, Any]:
-    """Keep the flags that were typed: those that are not None."""
+def typed_flags(**values: Any) -> dict[str, Any]:
+    """Return the flags that were typed: those that are not None."""
     return {key: value for key, value in values.items() if value is not None}
 
 
-def absolute(path: Path) -> str:
-    """Return a path as the library knows it: absolute, `~` expanded, the links of its folder resolved."""
-    given = expanded(path)
-    if given.is_dir():
-        return os.path.realpath(given)
-    parent = os.path.realpath(given.parent)
-    return os.path.normpath(os.path.join(parent, given.name)) if given.name else parent
+def resolve_path(path: Path) -> str:
+    """Return a path as the library stores it: absolute, `~` expanded, symlinks of its folder resolved."""
+    typed = expanded(path)
+    if typed.is_dir():
+        return os.path.realpath(typed)
+    parent = os.path.realpath(typed.parent)
+    return os.path.normpath(os.path.join(parent, typed.name)) if typed.name else parent
 
 
-def folder(path: Path) -> str:
-    """Return a folder as the library knows it.
-
-    Raises `UsageError` for a file, and for a name that was never a folder of photos here.
-    """
+def resolve_folder(path: Path) -> str:
+    """Return a folder as the library stores it. Raises `UsageError` for a file or a missing folder."""
     from maclip_daemon.errors import UsageError
 
-    place = absolute(path)
-    if os.path.lexists(place) and not os.path.isdir(place):  # noqa: PTH112 - surrogates
+    folder = resolve_path(path)
+    if not os.path.lexists(folder):
+        raise UsageError(f"There is no folder {path}. Check the spelling.")
+    if not os.path.isdir(folder):  # noqa: PTH112 - surrogates
         raise UsageError(f"{path} is a file. --under takes a folder.")
-    if not os.path.lexists(place):
-        raise UsageError(f"There is no folder {path}.")
-    return place
+    return folder

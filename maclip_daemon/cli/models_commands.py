@@ -38,7 +38,7 @@ def list_(
     """List the catalogue and what was imported, with licences and SHA-256."""
     from maclip_daemon.iqa.models import catalogue, installed_models
 
-    data_dir = invocation.of(context).settings().data_dir
+    data_dir = invocation.from_context(context).settings().data_dir
     installed = installed_models.installed(data_dir)
     builtin = catalogue.builtin_card()
     rows: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ def pull(
     from maclip_daemon.iqa.models import installing
     from maclip_daemon.iqa.models.catalogue import CATALOGUE
 
-    data_dir = invocation.of(context).settings().data_dir
+    data_dir = invocation.from_context(context).settings().data_dir
     architecture, slash, tag = name.partition("/")
     if slash:
         from maclip_daemon.iqa.models.loading import pull_from_open_clip
@@ -155,7 +155,7 @@ def import_(
     if not file.is_file():
         raise UsageError(f"{file} is not a file.")
     model = installing.import_file(
-        file, invocation.of(context).settings().data_dir, name=name, accept_licence=accept_licence
+        file, invocation.from_context(context).settings().data_dir, name=name, accept_licence=accept_licence
     )
     known = "the published file" if model.verified else "not a file whose SHA-256 the catalogue knows"
     output.say(f"{model.name} is installed ({known}; SHA-256 {model.sha256}).")
@@ -171,7 +171,7 @@ def verify(context: typer.Context) -> None:
     if catalogue.BUILTIN_WEIGHTS.is_file():
         catalogue.resolve_builtin()
         output.say("builtin: sound")
-    for model, sound in installed_models.verify(invocation.of(context).settings().data_dir):
+    for model, sound in installed_models.verify(invocation.from_context(context).settings().data_dir):
         output.say(f"{model.name}: {'sound' if sound else 'DAMAGED'}")
         damaged += [] if sound else [model.name]
     if damaged:

@@ -65,9 +65,9 @@ def best(
 def _list(context: typer.Context, which: str, number: int, under: Path | None, layout: Format) -> None:
     from maclip_daemon.library.queries import rankings
 
-    call = invocation.of(context)
-    with call.looking(call.settings()) as library, library.snapshot() as snapshot:
-        folder = None if under is None else invocation.folder(under)
+    call = invocation.from_context(context)
+    with call.open_readonly(call.settings()) as library, library.snapshot() as snapshot:
+        folder = None if under is None else invocation.resolve_folder(under)
         rows = (rankings.worst if which == "worst" else rankings.best)(snapshot, number, folder)
     match layout:
         case Format.TABLE:

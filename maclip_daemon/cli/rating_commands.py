@@ -36,9 +36,9 @@ def rate(
     from maclip_daemon.errors import EnvironmentUnfit
     from maclip_daemon.pipeline.commands import rerate
 
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     settings = call.settings()
-    with contextlib.closing(call.changing(settings)) as library:
+    with contextlib.closing(call.open_writable(settings)) as library:
         if dry_run:
             preview = rerate.preview(library, settings)
             output.say(preview.sentence())
@@ -80,13 +80,13 @@ def undo(
     from maclip_daemon.pipeline.commands import undo_ratings
     from maclip_daemon.pipeline.rating.recovery import recover
 
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     settings = call.settings()
-    chosen = [invocation.absolute(path) for path in paths or []]
+    chosen = [invocation.resolve_path(path) for path in paths or []]
     counts: Counter[undo_ratings.Outcome] = Counter()
     is_done = True
-    probe = FilesystemProbe(settings.folders.answer_s)
-    with contextlib.closing(call.changing(settings)) as library:
+    probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
+    with contextlib.closing(call.open_writable(settings)) as library:
         root_opening.look_at_known(library, probe)
         if not lock.is_running(settings.data_dir):
             with lock.locked(settings.data_dir):  # what a killed run left in doubt counts too

@@ -73,10 +73,12 @@ def run(
     is never changed, and `maclip undo` takes everything back.
     """
     flags = {
-        "scoring": invocation.given(model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory),
-        "rating": invocation.given(mode=mode),
+        "scoring": invocation.typed_flags(
+            model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory
+        ),
+        "rating": invocation.typed_flags(mode=mode),
     }
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     chosen = [_folder(folder) for folder in folders or []]
     if once:
         # Failed photos are named at the end; the log would only tear the progress bar.

@@ -44,9 +44,9 @@ def score(
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other.")
-    chosen = invocation.given(model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory)
+    chosen = invocation.typed_flags(model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory)
     flags = {"scoring": chosen}
-    settings = invocation.of(context).settings(flags)
+    settings = invocation.from_context(context).settings(flags)
     files = score_photos.collect(paths, settings)
     if not files:
         raise UsageError("There is no photo in what was given.")

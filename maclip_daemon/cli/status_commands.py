@@ -47,10 +47,10 @@ def show(
     from maclip_daemon.errors import UsageError
     from maclip_daemon.library.queries import rankings
 
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     settings = call.settings()
-    path = invocation.absolute(photo)
-    with call.looking(settings) as library, library.snapshot() as snapshot:
+    path = invocation.resolve_path(photo)
+    with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         detail = rankings.show(snapshot, path)
     if detail is None:
         raise UsageError(f"{photo} is not in the library. Is it below a watched folder (`maclip status`)?")
@@ -75,9 +75,9 @@ def status(
     from maclip_daemon.library.queries import rankings
     from maclip_daemon.library.queries.status import status as status_of_library
 
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     settings = call.settings()
-    with call.looking(settings) as library, library.snapshot() as snapshot:
+    with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         found = status_of_library(snapshot)
         failures = list(rankings.failures(snapshot, None if failed or as_json else FAILURES_SHOWN))
         problems = rankings.rating_problems(snapshot, FAILURES_SHOWN)
@@ -101,8 +101,8 @@ def stats(
 
     if by not in ("folder", "month"):
         raise UsageError(f"--by takes folder or month, not {by!r}.")
-    call = invocation.of(context)
-    with call.looking(call.settings()) as library, library.snapshot() as snapshot:
+    call = invocation.from_context(context)
+    with call.open_readonly(call.settings()) as library, library.snapshot() as snapshot:
         summary = distribution.score_summary(snapshot)
         bins = distribution.histogram(snapshot)
         groups = (distribution.by_folder if by == "folder" else distribution.by_month)(snapshot)

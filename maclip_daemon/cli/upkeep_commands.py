@@ -26,10 +26,10 @@ def retry(context: typer.Context, under: Under = None) -> None:
     from maclip_daemon.daemon.lock import is_running
     from maclip_daemon.library.queue import jobs
 
-    call = invocation.of(context)
+    call = invocation.from_context(context)
     settings = call.settings()
-    folder = None if under is None else invocation.folder(under)
-    with contextlib.closing(call.changing(settings)) as library, library.writing() as session:
+    folder = None if under is None else invocation.resolve_folder(under)
+    with contextlib.closing(call.open_writable(settings)) as library, library.writing() as session:
         count = jobs.retry_dead(session, time.time(), folder)
     output.say(f"{count} to try again." if count else "Nothing has failed.")
     if count and not is_running(settings.data_dir):
@@ -44,9 +44,9 @@ def purge(
     """Forget the scores of photos that are missing. No file is touched, and undo still works."""
     from maclip_daemon.library.photos import missing_photos
 
-    call = invocation.of(context)
-    folder = None if under is None else invocation.absolute(under)
-    with contextlib.closing(call.changing(call.settings())) as library:
+    call = invocation.from_context(context)
+    folder = None if under is None else invocation.resolve_path(under)
+    with contextlib.closing(call.open_writable(call.settings())) as library:
         with library.reading() as session:
             count = missing_photos.count_missing(session, folder)
         if not count:

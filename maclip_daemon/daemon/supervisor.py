@@ -106,7 +106,7 @@ class Daemon:
             successor = None
             try:
                 background = pipeline.settings.background
-                priority.step_back(background.nice, background.disk)
+                priority.lower_priority(background.nice, background.disk)
                 pipeline.start()
                 self._announce(pipeline)
                 successor = self._monitor(pipeline, library)

@@ -121,7 +121,7 @@ def ping_server(folder: str) -> None:
 def _no_answer(folder: str) -> NoAnswer:
     return NoAnswer(
         f"The folder {folder} does not answer. Check the connection to its server; nothing is forgotten "
-        "meanwhile. If it is only slow, raise folders.answer_s."
+        "meanwhile. If it is only slow, raise folders.filesystem_timeout_s."
     )
 
 

@@ -26,7 +26,7 @@ def open_all(
 ) -> list[Root]:
     """Resolve the folders to watch. One that was watched before may be away; a new one must exist."""
     known = {root.path for root in look_at_known(library, probe)}
-    opened = [_open_root(folder, known, settings.folders.answer_s) for folder in folders]
+    opened = [_open_root(folder, known, settings.folders.filesystem_timeout_s) for folder in folders]
     return root_health.merge(opened, Exclusion(settings.folders.exclude))
 
 
@@ -39,10 +39,10 @@ def look_at_known(library: Library, probe: FilesystemProbe) -> list[KnownRoot]:
     return known
 
 
-def _open_root(folder: Path, known: set[str], answer_s: float) -> Root:
+def _open_root(folder: Path, known: set[str], filesystem_timeout_s: float) -> Root:
     typed = os.path.abspath(expanded(folder))
     question = functools.partial(root_health.open_root, folder)
-    brief = FilesystemProbe(min(BRIEFLY_S, answer_s))
+    brief = FilesystemProbe(min(BRIEFLY_S, filesystem_timeout_s))
     try:
         return brief.call_with_timeout(typed, question)
     except errors.RootOffline:
@@ -56,6 +56,6 @@ def _open_root(folder: Path, known: set[str], answer_s: float) -> Root:
         if path in known:
             return Root(path)
     try:
-        return FilesystemProbe(answer_s).call_with_timeout(typed, question)
+        return FilesystemProbe(filesystem_timeout_s).call_with_timeout(typed, question)
     except errors.NoAnswer as error:
         raise errors.RootOffline(str(error)) from None

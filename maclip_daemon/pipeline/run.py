@@ -56,7 +56,7 @@ class Pipeline:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises `ModelUnavailable`, `UsageError` and the like before any work begins."""
-        self.state = RunState(clock, settings.jobs.pause_s, settings.folders.answer_s)
+        self.state = RunState(clock, settings.jobs.pause_s, settings.folders.filesystem_timeout_s)
         self.settings = settings
         self._library = library
         self._once = once

@@ -51,9 +51,9 @@ class RunState:
         self,
         clock: Callable[[], float] = time.time,
         pause_s: float = PAUSE_S,
-        answer_s: float = FILESYSTEM_TIMEOUT_S,
+        filesystem_timeout_s: float = FILESYSTEM_TIMEOUT_S,
     ) -> None:
-        """`pause_s`, `answer_s`: `jobs.pause_s` and `folders.answer_s` of the settings."""
+        """`jobs.pause_s` and `folders.filesystem_timeout_s` of the settings."""
         self.clock = clock
         self.began_at = clock()
         self.pauses = Pauses(pause_s)
@@ -64,7 +64,7 @@ class RunState:
         self.is_calibrated = False
         """Whether new scores have stars at once; set by the rating thread."""
         self.stopping = threading.Event()
-        self.probe = FilesystemProbe(answer_s, self.stopping)
+        self.probe = FilesystemProbe(filesystem_timeout_s, self.stopping)
         self.work_arrived = threading.Condition()
         self._lock = threading.Lock()
 

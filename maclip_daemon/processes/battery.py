@@ -1,4 +1,4 @@
-"""Whether this machine runs on battery."""
+"""Detection of battery power."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import psutil
 
 SUPPLIES = Path("/sys/class/power_supply")
-_OWN_STORES = ("Battery", "UPS")
+_BATTERY_TYPES = ("Battery", "UPS")
 
 
 def on_battery(supplies: Path = SUPPLIES) -> bool:
-    """Whether a battery drives this machine and no charger is plugged in; False where nobody can tell.
+    """Return whether this machine runs on battery; False where that is unknown.
 
-    On Linux by the rule of systemd's `ConditionACPower=`: a charger that is online, of whatever kind, means
-    mains; else a battery that is discharging means battery. Batteries of mice and headphones (their scope is
-    "Device") do not count; psutil would take them for the machine's own.
+    On Linux by the rule of systemd's `ConditionACPower=`: any charger that is online means mains, else a
+    discharging battery means battery. psutil would also count the batteries of mice and headphones, whose
+    scope is "Device".
     """
     if sys.platform != "linux":
         battery = psutil.sensors_battery()
@@ -25,11 +25,11 @@ def on_battery(supplies: Path = SUPPLIES) -> bool:
         found = [supply for supply in supplies.iterdir() if _read(supply, "scope") != "Device"]
     except OSError:
         return False
-    chargers = [supply for supply in found if _read(supply, "type") not in _OWN_STORES]
-    stores = [supply for supply in found if supply not in chargers]
+    chargers = [supply for supply in found if _read(supply, "type") not in _BATTERY_TYPES]
+    batteries = [supply for supply in found if supply not in chargers]
     if any(_read(charger, "online") not in ("", "0") for charger in chargers):
         return False
-    return any(_read(store, "status") == "Discharging" for store in stores)
+    return any(_read(battery, "status") == "Discharging" for battery in batteries)
 
 
 def _read(supply: Path, attribute: str) -> str:

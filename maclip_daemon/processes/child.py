@@ -1,7 +1,7 @@
-"""Child processes: how the parent starts one, talks to it, and notices that it died.
+"""The parent's side of a child process: start it, send requests, detect its death.
 
-A child is `python -m <module>` that reads frames from its standard input and answers each on its standard
-output (`frames`); its own side is `serving`.
+A child is `python -m <module>`. It reads frames from standard input and answers each on standard output.
+`child_server` is its own side.
 """
 
 from __future__ import annotations
@@ -19,28 +19,23 @@ from typing import IO, Any
 
 from maclip_daemon import errors
 from maclip_daemon.processes import priority
-from maclip_daemon.processes.frames import (
-    Header,
-    Reply,
-    read_frame,
-    write_frame,
-)
+from maclip_daemon.processes.frames import Header, Reply, read_frame, write_frame
 
 __all__ = ["Child", "Header", "Reply"]
 
 _Outgoing = queue.SimpleQueue[tuple[Header, bytes | memoryview] | None]
 
-START_S = 300.0  # for a child to load its libraries, from a cold disk, at low priority on a busy machine
-_DEATH_S = 5.0  # for a killed child to be gone
-_STEP_S = 1.0  # of waiting for an answer; what a suspended parent may lose of its patience
+START_TIMEOUT_S = 300.0  # loading the libraries from a cold disk, at low priority on a busy machine
+_KILL_TIMEOUT_S = 5.0  # a process in an uninterruptible read outlives SIGKILL
+_POLL_S = 1.0  # poll interval; bounds the time-out lost to a suspend
 _STDERR_LINES_KEPT = 20  # enough to show why a child died
-_LAST_WORDS_S = 1.0  # for the thread that reads them; on a busy machine the process may be gone sooner
-_LONGEST_LINE = 4096  # bytes; a library may print a photo's whole text, and never end its line
+_STDERR_TIMEOUT_S = 1.0  # the thread that reads standard error may end after the process
+_LINE_LIMIT = 4096  # bytes; a library may print a photo's whole text without a line end
 _END = None
 
 
 class Child:
-    """One child process; started by the first request, and again by the next one after it died.
+    """One child process. The first request starts it; the next one after a crash starts it again.
 
     Not thread-safe: one thread owns one child.
     """
@@ -52,33 +47,33 @@ class Child:
         *,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`environment`: variables on top of the parent's, where the parent has not set them itself."""
+        """`environment`: defaults for variables that the parent's environment does not set."""
         self.module = module
         self._environment = {**(environment or {}), **os.environ}
         self._configuration = dict(configuration or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: _Outgoing = queue.SimpleQueue()
         self._replies: queue.SimpleQueue[Reply | None] = queue.SimpleQueue()
-        self._last_words: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES_KEPT)
-        self._listener: threading.Thread | None = None
+        self._stderr_lines: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES_KEPT)
+        self._stderr_reader: threading.Thread | None = None
 
     @property
     def pid(self) -> int | None:
         """The process id, or None while no process runs."""
-        process = self._process  # another thread may ask while this one forgets it
+        process = self._process  # another thread may set it to None meanwhile
         return process.pid if process is not None and process.poll() is None else None
 
     @property
     def running(self) -> bool:
-        """Whether the process is alive at this moment."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def request(self, header: Header, payload: bytes | memoryview = b"", *, timeout_s: float) -> Reply:
         """Send one request and wait for its reply, `timeout_s` for both together.
 
-        Time in which the parent itself did not run (stopped, frozen, suspended) does not count. Raises
-        `EnvironmentUnfit` when it cannot start, `ChildTimedOut` (the child is then killed), `ChildDied`, or
-        the error that the child's handler raised, as the same class of `errors`.
+        Time in which the parent did not run (stopped, suspended) does not count. Raises `EnvironmentUnfit`
+        when the child cannot start, `ChildTimedOut` (the child is then killed), `ChildDied`, or the error
+        that the child's handler raised, as the same class of `errors`.
         """
         if not self.running:
             self._start()
@@ -87,7 +82,7 @@ class Child:
             reply = self._next_reply(timeout_s)
         except queue.Empty:
             self.kill()
-            raise errors.ChildTimedOut(f"no answer within {timeout_s:g} s") from None
+            raise errors.ChildTimedOut(f"no reply within {timeout_s:g} s") from None
         if reply is _END:
             raise errors.ChildDied(self._cause_of_death())
         if "error" in reply.header:
@@ -95,7 +90,7 @@ class Child:
         return reply
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Let the child end by closing its input; kill it when it does not end in time."""
+        """Close the child's input so that it ends; kill it after `timeout_s`."""
         if self._process is None:
             return
         self._requests.put(_END)
@@ -106,11 +101,11 @@ class Child:
         self._forget()
 
     def kill(self) -> None:
-        """End the child at once."""
+        """Kill the child."""
         if self._process is not None:
             self._process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):  # a dead server holds it; it ends later
-                self._process.wait(_DEATH_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a hung file server holds it; it ends later
+                self._process.wait(_KILL_TIMEOUT_S)
             self._forget()
 
     def _start(self) -> None:
@@ -132,36 +127,38 @@ class Child:
         self._process = process
         self._requests = queue.SimpleQueue()
         self._replies = queue.SimpleQueue()
-        self._last_words = collections.deque(maxlen=_STDERR_LINES_KEPT)
+        self._stderr_lines = collections.deque(maxlen=_STDERR_LINES_KEPT)
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        self._beside("requests", _send_requests, process.stdin, self._requests)
-        self._beside("replies", _collect_replies, process.stdout, self._replies)
-        self._listener = self._beside("stderr", _collect_lines, process.stderr, self._last_words)
-        self._await_start()
+        self._start_thread("requests", _send_requests, process.stdin, self._requests)
+        self._start_thread("replies", _collect_replies, process.stdout, self._replies)
+        self._stderr_reader = self._start_thread("stderr", _collect_lines, process.stderr, self._stderr_lines)
+        self._wait_until_ready()
 
-    def _beside(self, what: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
-        thread = threading.Thread(target=work, args=arguments, name=f"{self.module} {what}", daemon=True)
+    def _start_thread(self, name: str, work: Callable[..., None], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=work, args=arguments, name=f"{self.module} {name}", daemon=True)
         thread.start()
         return thread
 
-    def _await_start(self) -> None:
-        """Wait until the child has loaded: a start that fails is the machine's fault, not that of a photo."""
+    def _wait_until_ready(self) -> None:
+        """Wait until the child has loaded. Raise `EnvironmentUnfit`: no photo causes a failed start."""
         try:
-            greeting = self._next_reply(START_S)
+            ready = self._next_reply(START_TIMEOUT_S)
         except queue.Empty:
             self.kill()
-            raise errors.EnvironmentUnfit(f"{self._name} did not start within {START_S:g} s.") from None
-        if greeting is _END:
-            raise errors.EnvironmentUnfit(f"{self._cause_of_death()}. `maclip doctor` looks at this machine.")
+            raise errors.EnvironmentUnfit(
+                f"{self._name} did not start within {START_TIMEOUT_S:g} s."
+            ) from None
+        if ready is _END:
+            raise errors.EnvironmentUnfit(f"{self._cause_of_death()}. Run `maclip doctor`.")
 
     def _next_reply(self, timeout_s: float) -> Reply | None:
-        """Wait in steps: after hours of suspension one step is over, and not the child's whole time."""
-        while timeout_s > _STEP_S:
+        """Wait in steps, so that hours of suspension cost one step and not the whole time-out."""
+        while timeout_s > _POLL_S:
             with contextlib.suppress(queue.Empty):
-                return self._replies.get(timeout=_STEP_S)
-            timeout_s -= _STEP_S
+                return self._replies.get(timeout=_POLL_S)
+            timeout_s -= _POLL_S
         return self._replies.get(timeout=timeout_s)
 
     @property
@@ -177,30 +174,30 @@ class Child:
             self.kill()
             code = -9
         cause = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        if self._listener is not None:
-            self._listener.join(_LAST_WORDS_S)
-        last = next((line for line in reversed(self._last_words) if line.strip()), "")
+        if self._stderr_reader is not None:
+            self._stderr_reader.join(_STDERR_TIMEOUT_S)
+        last = next((line for line in reversed(self._stderr_lines) if line.strip()), "")
         self._forget()
         return f"{self._name} {cause}" + (f": {last.strip()}" if last else "")
 
     def _forget(self) -> None:
-        """Let the thread that writes to the last process close its end, so that no descriptor leaks."""
+        """Drop the process; let its writer thread close the pipe, so that no descriptor leaks."""
         self._process = None
         self._requests.put(_END)
 
 
 def _error_from(description: object) -> errors.MaclipError:
-    """The error a child describes; whatever a taken-over child says, it is one of ours."""
-    told = description if isinstance(description, dict) else {"message": description}
-    kind = getattr(errors, str(told.get("kind")), None)
+    """Return the error that a child reports, as one of `errors` even if the child is not to be trusted."""
+    report = description if isinstance(description, dict) else {"message": description}
+    kind = getattr(errors, str(report.get("kind")), None)
     if not (isinstance(kind, type) and issubclass(kind, errors.MaclipError)):
         kind = errors.Transient
-    return kind(str(told.get("message")))
+    return kind(str(report.get("message")))
 
 
 def _send_requests(stream: IO[bytes], requests: _Outgoing) -> None:
-    """Write in a thread of its own: a child that stopped reading must not stop its parent with it."""
-    with contextlib.suppress(OSError), stream:  # a child that died says so by the end of its replies
+    """Write requests, in a thread: a child that stopped reading must not block its parent."""
+    with contextlib.suppress(OSError), stream:  # the end of its replies reports a dead child
         while (request := requests.get()) is not _END:
             write_frame(stream, *request)
 
@@ -214,5 +211,5 @@ def _collect_replies(stream: IO[bytes], replies: queue.SimpleQueue[Reply | None]
 
 def _collect_lines(stream: IO[bytes], lines: collections.deque[str]) -> None:
     with stream:
-        while line := stream.readline(_LONGEST_LINE):
+        while line := stream.readline(_LINE_LIMIT):
             lines.append(line.decode("utf-8", "replace"))

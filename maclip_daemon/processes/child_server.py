@@ -1,6 +1,6 @@
-"""The child's side of a child process: requests are answered until the parent closes the pipe.
+"""The child's side of a child process: it answers requests until the parent closes the pipe.
 
-`children` is the parent's side, `frames` what travels between them.
+`child` is the parent's side; `frames` has the messages.
 """
 
 from __future__ import annotations
@@ -15,12 +15,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from maclip_daemon import errors
-from maclip_daemon.processes.frames import (
-    Header,
-    Reply,
-    read_frame,
-    write_frame,
-)
+from maclip_daemon.processes.frames import Header, Reply, read_frame, write_frame
 
 Handler = Callable[[Header, bytes], tuple[Header, bytes]]
 
@@ -28,8 +23,8 @@ Handler = Callable[[Header, bytes], tuple[Header, bytes]]
 def serve(handler: Handler) -> NoReturn:
     """Answer requests until the parent closes the pipe, then end at once.
 
-    The pipe is read by its own thread, so that a child hangs on no longer than its parent lives. Whatever
-    native libraries print goes to standard error, never between the frames.
+    A thread reads the pipe, so that a busy child also ends with its parent. What native libraries print goes
+    to standard error, never between the frames.
     """
     requests_in = os.fdopen(os.dup(0), "rb")
     replies_out = os.fdopen(os.dup(1), "wb")
@@ -51,10 +46,10 @@ def serve(handler: Handler) -> NoReturn:
             header, payload = {"error": {"kind": type(error).__name__, "message": str(error)}}, b""
         except MemoryError:
             header, payload = (
-                {"error": {"kind": "Poison", "message": "needs more memory than it may use"}},
+                {"error": {"kind": "Poison", "message": "it needs more memory than the limit"}},
                 b"",
             )
-        except Exception as error:  # noqa: BLE001 - the border of a stage: it becomes a failed job
+        except Exception as error:  # noqa: BLE001 - the process boundary: it becomes a failed job
             traceback.print_exc()
             message = f"{type(error).__name__}: {error}"
             header, payload = {"error": {"kind": "Transient", "message": message}}, b""
@@ -62,6 +57,6 @@ def serve(handler: Handler) -> NoReturn:
 
 
 def configuration() -> Header:
-    """The configuration that the parent passed at the start."""
+    """Return the configuration that the parent passed at the start."""
     parsed: Header = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     return parsed

@@ -1,7 +1,7 @@
-"""Frames: how a parent and its child process speak over a pipe.
+"""Frames: the messages between a parent and its child process on a pipe.
 
 A frame is twelve bytes of lengths, a JSON header, and a payload of raw bytes (pixels). JSON, not pickle: a
-decoder taken over by a hostile image must not be able to run code in the parent.
+hostile image that took over a decoder must not run code in the parent.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import IO, Any
 Header = dict[str, Any]
 
 _LENGTHS = struct.Struct(">IQ")
-# Bytes; a taken-over child must not make the parent reserve more.
+# Bytes that a child under a hostile image's control can make the parent allocate.
 _HEADER_LIMIT = 1 << 26
 _PAYLOAD_LIMIT = 1 << 31
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a child answered: a JSON object and, for pixels, raw bytes."""
+    """One frame: a JSON object and, for pixels, raw bytes."""
 
     header: Header
     payload: bytes
@@ -38,7 +38,7 @@ def write_frame(stream: IO[bytes], header: Header, payload: bytes | memoryview =
 
 
 def read_frame(stream: IO[bytes]) -> Reply | None:
-    """Read one frame; None at the end of the stream, or when it was cut off or is none."""
+    """Return one frame; None at the end of the stream and for an invalid frame."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None

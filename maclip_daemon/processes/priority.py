@@ -1,4 +1,4 @@
-"""Stepping back behind other programs: processor and disk priority, which threads and children inherit."""
+"""Processor and disk priority, which threads and child processes inherit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DiskPriority = Literal["normal", "low", "idle"]
 _LOWEST_LEVEL = 7  # of the class "best effort" (ioprio_set(2))
 
 
-def step_back(nice: int, disk: DiskPriority) -> None:
-    """Lower the priorities of the calling thread, and so of all threads and children that it starts.
+def lower_priority(nice: int, disk: DiskPriority) -> None:
+    """Lower the priorities of the calling thread, and of all threads and children that it starts later.
 
-    `nice`: 0 to 19. Never raises a priority: what `nice`, `ionice` or a service manager gave stays when it is
-    lower. Where the system has no such priorities, nothing happens (Windows has that of the task instead).
+    `nice`: 0 to 19. A lower priority from `nice`, `ionice` or a service manager stays. Nothing happens where
+    the system has no such priorities (Windows, where the scheduled task has one).
     """
     with contextlib.suppress(OSError):  # a sandbox may forbid it
         if hasattr(os, "setpriority") and os.getpriority(os.PRIO_PROCESS, 0) < nice:
@@ -30,10 +30,10 @@ def step_back(nice: int, disk: DiskPriority) -> None:
 
 
 def apply_to_session(pid: int) -> None:
-    """Let the nice value of a process that leads a session of its own count against other sessions.
+    """Apply the nice value of a session leader to its whole session.
 
-    Linux first shares the processor between sessions (sched_autogroup(7), where no control groups do): inside
-    of its own session a child could be as nice as it liked and still take half of the processor.
+    Linux first divides the processor between sessions (sched_autogroup(7)). The nice value of a process in a
+    session of its own has no effect on other sessions.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # a kernel without autogroups, or the child is gone

@@ -329,7 +329,7 @@ def test_a_share_that_does_not_answer_holds_up_nothing_else(home: Home, full: bo
     share_point.mkdir()
     photos = make_photos(server, 6)
     here = make_photos(home.photos, 6, first=20)
-    soon = {**SOON, "MACLIP_FOLDERS__ANSWER_S": "2", "MACLIP_DECODING__TIMEOUT_S": "3"}
+    soon = {**SOON, "MACLIP_FOLDERS__FILESYSTEM_TIMEOUT_S": "2", "MACLIP_DECODING__TIMEOUT_S": "3"}
     with mounts.share(server, share_point) as share:
         assert share.server is not None
         with running(home, share_point, home.photos, **soon) as daemon:
@@ -381,7 +381,7 @@ def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, f
     share_point.mkdir()
     remote = make_photos(server, 8)
     here = make_photos(home.photos, 8, first=20)
-    soon = {"MACLIP_FOLDERS__ANSWER_S": "2"}
+    soon = {"MACLIP_FOLDERS__FILESYSTEM_TIMEOUT_S": "2"}
     with mounts.share(server, share_point) as share:
         assert share.server is not None
         home.maclip("run", "--once", share_point, home.photos)

@@ -1,4 +1,4 @@
-"""Where settings come from, and what is said of wrong ones."""
+"""Where settings come from, and how wrong ones are reported."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ def test_the_data_folder_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch
         ("[scoring]\nmodle = 1", "scoring.modle"),
         ("[rating]\nmode = 'both'", "rating.mode"),
         ("[rating]\nshares = [50, 50, 0, 0, 10]", "add up to 100, not 110"),
-        ("[rating]\nedges = [0.5, 0.4, 0.6, 0.7]", "must ascend"),
+        ("[rating]\nedges = [0.5, 0.4, 0.6, 0.7]", "must be in ascending order"),
         ("[folders]\nsettle_s = 0", "folders.settle_s"),
-        ("folders = 3", "folders"),
+        ("[folders]\nsettle_s = 'soon'", "folders.settle_s must be a valid number, not 'soon'"),
+        ("[rating]\nshares = [50, 50]", "rating.shares.2 is missing"),
+        ("folders = 3", r"folders must be a section of the file \(\[folders\]\), not 3"),
         ("[scoring", "not valid TOML"),
     ],
 )
@@ -58,3 +60,32 @@ def test_every_wrong_setting_is_named_at_once(configuration: Path) -> None:
 def test_a_file_that_was_named_must_exist(configuration: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
         settings.load(configuration)
+
+
+def test_the_old_name_of_a_setting_is_accepted_with_a_hint(configuration: Path) -> None:
+    configuration.write_text("[folders]\nanswer_s = 7\n")
+    loaded = settings.load(configuration)
+    assert loaded.folders.filesystem_timeout_s == 7
+    (hint,) = loaded.hints
+    assert "folders.answer_s is now called folders.filesystem_timeout_s" in hint
+
+
+def test_the_old_name_of_a_setting_is_accepted_in_the_environment(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration.touch()
+    monkeypatch.setenv("MACLIP_FOLDERS__ANSWER_S", "7")
+    assert settings.load(configuration).folders.filesystem_timeout_s == 7
+
+
+def test_the_new_name_of_a_setting_wins_and_needs_no_hint(configuration: Path) -> None:
+    configuration.write_text("[folders]\nanswer_s = 7\nfilesystem_timeout_s = 8\n")
+    assert settings.load(configuration).folders.filesystem_timeout_s == 8
+    configuration.write_text("[folders]\nfilesystem_timeout_s = 8\n")
+    assert settings.load(configuration).hints == ()
+
+
+def test_a_variable_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MACLIP_FOLDERS__PATHS", "/photos")
+    with pytest.raises(ConfigurationError, match="MACLIP_FOLDERS"):
+        settings.load(None)

@@ -82,7 +82,9 @@ def write(library: Library, settings: Settings) -> Tally:
     Jobs on a full disk, or on a server that does not answer, stay for the next run; `offline` of the tally
     has the reasons.
     """
-    state = RunState(pause_s=settings.jobs.pause_s, answer_s=settings.folders.answer_s)
+    state = RunState(
+        pause_s=settings.jobs.pause_s, filesystem_timeout_s=settings.folders.filesystem_timeout_s
+    )
     state.away = AwayDisks(math.inf)  # no command waits for an offline disk
     unreachable: set[str] = set()
 

@@ -93,7 +93,7 @@ class WatchedRoot:
         """The health of the root; None: nobody waits for it any more, because the run stops."""
         probe = self._state.probe
         probe.refresh_mounts(self.root.path)
-        self._state.heartbeat.beat("folders", self._settings.answer_s + LEEWAY_S)
+        self._state.heartbeat.beat("folders", self._settings.filesystem_timeout_s + LEEWAY_S)
         facts, expected, is_doubted = self._facts, self._expected, self._is_doubted
         try:
             return probe.call_below(

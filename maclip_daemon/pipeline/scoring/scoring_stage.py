@@ -14,7 +14,7 @@ from maclip_daemon.pipeline.pauses import Resource
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.pipeline.scoring.look_ahead import LookAhead, Ready
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs, row_of
-from maclip_daemon.processes.child import START_S
+from maclip_daemon.processes.child import START_TIMEOUT_S
 from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
 
@@ -52,7 +52,7 @@ class ScoringStage:
         """One decoder thread: jobs in, pixels out, until the run stops."""
         decoder = self.decoders[index]
         part = f"decoder {index + 1}"
-        patience_s = START_S + self._settings.decoding.timeout_s + 2 * IDLE_LOOK_S + LEEWAY_S
+        patience_s = START_TIMEOUT_S + self._settings.decoding.timeout_s + 2 * IDLE_LOOK_S + LEEWAY_S
         last_worked = time.monotonic()
         try:
             while not self._state.stopping.is_set():
@@ -158,7 +158,7 @@ class ScoringStage:
 
     def _scorer_patience_s(self) -> float:
         """A new process starts, loads the model, and scores: each has a time limit of its own."""
-        return START_S + 2 * self._settings.scoring.timeout_s + LEEWAY_S
+        return START_TIMEOUT_S + 2 * self._settings.scoring.timeout_s + LEEWAY_S
 
     def _rest(self, batch: list[Ready], reason: str) -> None:
         for ready in batch:

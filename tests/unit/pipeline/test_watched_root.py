@@ -20,7 +20,7 @@ def test_a_share_is_away_when_it_does_not_answer_and_not_when_nobody_waits_any_m
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
 ) -> None:
     monkeypatch.setattr(filesystem_probe, "polled_folders", lambda root: [root])
-    state = RunState(answer_s=0.1)
+    state = RunState(filesystem_timeout_s=0.1)
     server = threading.Event()
     with Library.open(tmp_path / "library.db") as library:
         place = WatchedRoot(library, state, FolderSettings(), Root(str(tmp_path)))

@@ -16,7 +16,7 @@ if sys.platform != "linux":
 STEPPING_BACK = """
 import subprocess, sys, threading
 from maclip_daemon.processes import priority
-priority.step_back(int(sys.argv[1]), sys.argv[2])
+priority.lower_priority(int(sys.argv[1]), sys.argv[2])
 ready = threading.Event()
 thread = threading.Thread(target=lambda: (ready.set(), sys.stdin.read()), daemon=True)
 thread.start()
