@@ -21,8 +21,8 @@ COMMANDS_HEAD = """# Commands
 
 Every command has `--help` with the text below. `scripts/reference` writes this page from the program.
 
-Exit codes: 0 done · 1 some photos failed, each is named · 2 wrong use · 3 the machine is not fit, and the
-message says how to mend it.
+Exit codes: 0 done · 1 some photos failed, each is named · 2 wrong command · 3 the machine needs a
+repair first, and the message says which.
 """
 
 CONFIGURATION_HEAD = """# Configuration

@@ -1,6 +1,6 @@
-"""The command line: one file a command group, put together here.
+"""The command line: one file for each command group, assembled here.
 
-Command modules import the rooms inside their functions, so that `maclip status` starts at once.
+Commands import the other packages inside their functions, so that `maclip status` starts at once.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 some photos failed (each named), 2 wrong use, 3 the machine is not fit "
-    "(the message says how to mend it).",
+    epilog="Exit codes: 0 done, 1 some photos failed (each is named), 2 wrong command, 3 this machine needs "
+    "a repair first (the message says which).",
 )
 
 
@@ -50,15 +50,16 @@ def main(
             help="The folder of the database and imported models; also MACLIP_DATA_DIR.", show_default=False
         ),
     ] = None,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Print more: debug messages.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Judge the perceptual quality of your photos with MA-CLIP, remember the scores, and rate the photos
-    where darktable and digiKam look.
+    """Score the quality of your photos, and write star ratings that darktable and digiKam read.
 
-    Begin with `maclip run ~/Pictures`; then `maclip worst` lists the shots to cull. Originals stay untouched
-    by default, and `maclip undo` puts every file back.
+    Begin with `maclip run ~/Pictures`; then `maclip worst` lists the shots to cull. By default the photos
+    themselves stay untouched, and `maclip undo` restores every file that maclip changed.
     """
     if version:
         from maclip_daemon import __version__

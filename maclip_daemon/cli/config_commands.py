@@ -1,4 +1,4 @@
-"""`maclip config`: the settings as they are, a commented file to begin with, and a check."""
+"""`maclip config`: print the settings, write a commented file, check it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from maclip_daemon.files.paths import expanded
 if TYPE_CHECKING:
     from maclip_daemon.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Show, begin and check the configuration.")
+app = typer.Typer(no_args_is_help=True, help="Show, create and check the configuration.")
 
 
 @app.command()
 def path(context: typer.Context) -> None:
-    """Print where the configuration file is, or would be."""
+    """Print the path of the configuration file, whether it exists or not."""
     output.say(str(_path(context)))
 
 
@@ -30,7 +30,7 @@ def show(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of TOML.")] = False,
 ) -> None:
-    """Print every setting with the value in force, wherever it came from."""
+    """Print every setting with its present value: from the file, the environment, a flag, or the default."""
     settings = invocation.from_context(context).settings()
     if as_json:
         output.print_json(settings.model_dump(mode="json"))
@@ -43,7 +43,7 @@ def init(
     context: typer.Context,
     print_only: Annotated[bool, typer.Option("--print", help="Print it instead of writing it.")] = False,
 ) -> None:
-    """Write a configuration file with every setting at its default, explained and commented out."""
+    """Write a configuration file that explains every setting. All lines are commented out."""
     from maclip_daemon.errors import EnvironmentUnfit
     from maclip_daemon.settings import Settings
 
@@ -58,7 +58,7 @@ def init(
             file.write(text + "\n")
     except FileExistsError:
         raise EnvironmentUnfit(
-            f"{target} exists already and was left as it is. `maclip config init --print` prints a fresh one."
+            f"{target} exists already and was not changed. `maclip config init --print` prints a new one."
         ) from None
     except OSError as error:
         raise EnvironmentUnfit(f"{target} cannot be written: {error.strerror}.") from None
@@ -67,17 +67,17 @@ def init(
 
 @app.command()
 def validate(context: typer.Context) -> None:
-    """Check the configuration; every bad key is named."""
+    """Check the configuration. Every wrong setting is named."""
     settings = invocation.from_context(context).settings()
     _check_names(settings, _path(context))
     missing = [str(folder) for folder in settings.folders.paths if not expanded(folder).is_dir()]
     output.say(f"{_path(context)}: valid.")
     for folder in missing:
-        output.say(f"Note: the folder {folder} is not there at the moment.")
+        output.say(f"Note: the folder {folder} does not exist now. Check the spelling, or connect its disk.")
 
 
 def _check_names(settings: Settings, path: Path) -> None:
-    """Raise `ConfigurationError` for a metric, model or protocol that is none; weights may be missing."""
+    """Raise `ConfigurationError` for an unknown metric, model or protocol; weights may be missing."""
     from maclip_daemon.errors import ConfigurationError, UsageError
     from maclip_daemon.iqa import metrics, protocols
     from maclip_daemon.iqa.models import catalogue
@@ -95,7 +95,7 @@ def _check_names(settings: Settings, path: Path) -> None:
         except UsageError as error:
             problems.append(f"{key}: {error}")
     if problems:
-        raise ConfigurationError(f"{path} (or the environment): {' '.join(problems)}")
+        raise ConfigurationError(f"{' '.join(problems)} Change it in {path}, or in the MACLIP_ variables.")
 
 
 def _path(context: typer.Context) -> Path:
@@ -106,7 +106,7 @@ def _path(context: typer.Context) -> Path:
 
 
 def _toml(values: dict[str, object], *, commented: bool) -> str:
-    """Lay the settings out as TOML with their descriptions; unset ones always stay comments."""
+    """Return the settings as TOML with their descriptions; unset ones are always comments."""
     import tomlkit
 
     from maclip_daemon.settings import setting_descriptions
@@ -117,9 +117,9 @@ def _toml(values: dict[str, object], *, commented: bool) -> str:
         if section != current_section:
             lines += ["", f"[{section}]"]
             current_section = section
-        place = values[section] if section else values
-        assert isinstance(place, dict)
-        value = place[key]
+        keys = values[section] if section else values
+        assert isinstance(keys, dict)
+        value = keys[key]
         lines += [f"# {line}" for line in description.splitlines()]
         if value is None:
             lines.append(f"# {key} =")

@@ -1,4 +1,4 @@
-"""`maclip db`: where the library is, a safe copy of it, and a check."""
+"""`maclip db`: the path of the library, backup, check and restore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import expanded
 
-app = typer.Typer(no_args_is_help=True, help="The library database: where it is, back it up, check it.")
+app = typer.Typer(no_args_is_help=True, help="The library database: path, backup, check, restore.")
 
 
 @app.command()
@@ -29,7 +29,7 @@ def backup(
         typer.Argument(help="A new file, or a folder. Default: beside the database, with the date."),
     ] = None,
 ) -> None:
-    """Copy the database safely while the daemon runs, and check the copy."""
+    """Back up the database, also while the daemon runs, and check the copy."""
     from maclip_daemon.errors import UsageError
     from maclip_daemon.library.storage import recovery_hints
 
@@ -40,20 +40,18 @@ def backup(
     if destination.is_dir():
         destination = destination / f"library-{stamp}.backup.db"
     if destination.exists():
-        raise UsageError(
-            f"{destination} exists already and is left as it is. Name a new file for the backup."
-        )
+        raise UsageError(f"{destination} exists already and was not changed. Name a new file for the backup.")
     with call.open_readonly(settings, any_version=True) as library:
         library.backup(destination)
-    way_back = recovery_hints.maclip_command(
+    restoring = recovery_hints.maclip_command(
         settings.database_path, "db", "restore", str(destination.absolute())
     )
-    output.say(f"Wrote {destination}. To go back to it, stop the daemon; then {way_back}.")
+    output.say(f"Wrote {destination}. To restore it, stop the daemon, then run {restoring}.")
 
 
 @app.command()
 def check(context: typer.Context) -> None:
-    """Check the whole database: its pages, its indexes, its references."""
+    """Check the whole database for damage."""
     from maclip_daemon.errors import DatabaseUnfit
     from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
@@ -72,18 +70,16 @@ def check(context: typer.Context) -> None:
 @app.command()
 def restore(
     context: typer.Context,
-    backup: Annotated[
-        Path | None, typer.Argument(help="The backup to go back to.", show_default=False)
-    ] = None,
+    backup: Annotated[Path | None, typer.Argument(help="The backup to restore.", show_default=False)] = None,
     new: Annotated[bool, typer.Option("--new", help="Begin with a new, empty library instead.")] = False,
 ) -> None:
-    """Go back to a backup, or begin anew. The daemon must be stopped; the present library is set aside."""
+    """Restore a backup, or begin a new library. Stop the daemon first. The present library is kept."""
     from maclip_daemon.daemon.lock import locked
     from maclip_daemon.errors import UsageError
     from maclip_daemon.library.storage import restore_database
 
     if (backup is None) is not new:
-        raise UsageError("Name the backup to go back to, or say --new to begin a new library.")
+        raise UsageError("Name the backup to restore, or give --new to begin a new library.")
     settings = invocation.from_context(context).settings()
     library, now = settings.database_path, datetime.now()
     with locked(settings.data_dir):
@@ -92,6 +88,6 @@ def restore(
             output.say("The next `maclip run` begins a new library and scores the photos again.")
         else:
             aside = restore_database.restore(library, expanded(backup), now)
-            output.say(f"{library} is now a copy of {backup}. Start the daemon; it finds what changed since.")
+            output.say(f"{library} is now a copy of {backup}. Start the daemon; it finds the changes since.")
     if aside is not None:
-        output.say(f"What was there is in {aside}.")
+        output.say(f"The library from before is kept in {aside}.")

@@ -1,4 +1,4 @@
-"""`maclip doctor`: is this machine fit, and if not, what to do."""
+"""`maclip doctor`: check this machine, and name the repair of what does not work."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LOW_DISK_BYTES = 500 << 20  # below this the database and the sidecars may soon not fit
 FEW_WATCHES = 65_536  # folders; the default of older kernels is 8192
-TORCH_PATIENCE_S = 120.0
-PATIENCE_S = 10.0  # somebody waits, for each folder
+TORCH_TIMEOUT_S = 120.0  # importing torch from a cold disk
+FOLDER_TIMEOUT_S = 10.0  # for each folder; the user waits
 DIGIKAM_OPTIONS = {  # keys of digikamrc without spaces, and what its dialog calls them
     "UseXMPSidecarForReading": "Read from sidecar files",
     "RescanFileIfModified": "Rescan file when files are modified",
@@ -34,7 +34,7 @@ DIGIKAM_OPTIONS = {  # keys of digikamrc without spaces, and what its dialog cal
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     state: str
@@ -51,8 +51,8 @@ def doctor(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each finding.")] = False,
 ) -> None:
-    """Look at everything maclip needs: Python, torch and its device, the model, the folders, the limits of
-    file watching, the database, the disk. Exits with 3 when something must be mended.
+    """Check what maclip needs: Python, torch and its device, the model, the database, the folders, the limits
+    of file watching, the disk. Ends with exit code 3 when something must be repaired.
     """
     call = invocation.from_context(context)
     bad = 0
@@ -80,7 +80,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _torch(settings: Settings) -> Finding:
-    # In a process of its own: a broken installation can crash the interpreter.
+    # In a separate process: a broken installation can crash the interpreter.
     code = (
         "from maclip_daemon.scoring import device as d; import torch, sys;"
         "chosen = d.choose_device(sys.argv[1]);"
@@ -91,11 +91,11 @@ def _torch(settings: Settings) -> Finding:
             [sys.executable, "-P", "-c", code, settings.scoring.device, settings.scoring.precision],
             capture_output=True,
             text=True,
-            timeout=TORCH_PATIENCE_S,
+            timeout=TORCH_TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Finding("torch", "bad", f"did not answer within {TORCH_PATIENCE_S:g} s. Install it again.")
+        return Finding("torch", "bad", f"did not start within {TORCH_TIMEOUT_S:g} s. Install torch again.")
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         return Finding(
@@ -122,7 +122,7 @@ def _database(settings: Settings) -> Finding:
 
     path = settings.database_path
     if not path.exists():
-        return Finding("database", "note", f"none yet at {path}; `maclip run FOLDER` makes it")
+        return Finding("database", "note", f"none yet at {path}; `maclip run FOLDER` creates it")
     try:
         with open_readonly(path) as library:
             problems = library.check()
@@ -130,16 +130,16 @@ def _database(settings: Settings) -> Finding:
         return Finding("database", "bad", str(error))
     if problems:
         return Finding(
-            "database", "bad", f"{path}: {problems[0]}. Restore a backup (`maclip db backup` makes them)."
+            "database", "bad", f"{path} is damaged. `maclip db check` names the backup to restore."
         )
-    return Finding("database", "good", f"{path}, sound")
+    return Finding("database", "good", f"{path}, no problem found")
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
     from maclip_daemon.errors import MaclipError
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 
-    probe = FilesystemProbe(PATIENCE_S)
+    probe = FilesystemProbe(FOLDER_TIMEOUT_S)
     for folder in settings.folders.paths:
         path = expanded(folder)
         try:
@@ -158,10 +158,12 @@ def _folder(path: Path, mode: str) -> Finding:
     if health.reason:
         return Finding("folder", "bad", health.reason)
     if mode != "off" and not os.access(root.path, os.W_OK):
-        problem = f"{root.path} cannot be written, so no sidecar can: mend it, or set rating.mode"
+        problem = (
+            f"{root.path} is not writable, so no sidecar can be: change its permissions, or set rating.mode"
+        )
         return Finding("folder", "bad", problem)
     if health.is_polled:
-        note = f"{root.path} is on {health.file_system}: scanned, no events arrive there"
+        note = f"{root.path} is on {health.file_system}: no file events there, scans find new photos"
         return Finding("folder", "note", note)
     return Finding("folder", "good", f"{root.path} ({health.file_system})")
 
@@ -175,14 +177,14 @@ def _watches() -> Iterator[Finding]:
         yield Finding(
             "inotify",
             "note",
-            f"this system lets you watch {count} folders; for more: `maclip service print --for sysctl`",
+            f"{count} folders can be watched; `maclip service print --for sysctl` raises that",
         )
     else:
         yield Finding("inotify", "good", f"up to {count} folders can be watched")
 
 
 def _watching(settings: Settings) -> Iterator[Finding]:
-    """What the running daemon says of the folders that it watches."""
+    """Yield what the running daemon reports about the folders that it watches."""
     from maclip_daemon.daemon.lock import is_running
     from maclip_daemon.errors import MaclipError
     from maclip_daemon.library.queries.status import notes
@@ -194,7 +196,7 @@ def _watching(settings: Settings) -> Iterator[Finding]:
         with open_readonly(settings.database_path) as library, library.snapshot() as snapshot:
             folders = (notes(snapshot).get("daemon") or {}).get("folders", [])
     except MaclipError:
-        return  # said of the database
+        return  # _database reports it
     for folder in folders:
         path = folder["path"]
         if folder["reason"]:
@@ -202,29 +204,31 @@ def _watching(settings: Settings) -> Iterator[Finding]:
         for warning in folder["warnings"]:
             yield Finding("watching", "note", printable(f"{path}: {warning}"))
         if not folder["reason"] and not folder["warnings"]:
-            heard = "events arrive" if folder["events"] else "found by scans"
-            yield Finding("watching", "good", printable(f"{path}: {heard}"))
+            how = "file events and scans" if folder["events"] else "scans only"
+            yield Finding("watching", "good", printable(f"{path}: {how}"))
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
-    place = next(folder for folder in [settings.data_dir, *settings.data_dir.parents] if folder.exists())
-    free = shutil.disk_usage(place).free
+    existing = next(folder for folder in [settings.data_dir, *settings.data_dir.parents] if folder.exists())
+    free = shutil.disk_usage(existing).free
     state = "good" if free > LOW_DISK_BYTES else "bad"
     yield Finding("disk", state, f"{free / (1 << 30):.1f} GiB free for {settings.data_dir}")
 
 
 def _photo_managers() -> Iterator[Finding]:
-    """What stars need to go both ways, in the settings of digiKam and darktable; read, never changed."""
+    """Check the settings of digiKam and darktable that exchange stars."""
     configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     digikam = configuration / "digikamrc"
     if digikam.exists():
         text = digikam.read_text("utf-8", "replace").replace(" ", "").lower()
         missing = [words for option, words in DIGIKAM_OPTIONS.items() if f"{option.lower()}=true" not in text]
         if missing:
-            yield Finding("digiKam", "note", f"switch on in its settings, Metadata: {', '.join(missing)}")
+            yield Finding(
+                "digiKam", "note", f"switch on in its settings, page Metadata: {', '.join(missing)}"
+            )
         else:
             yield Finding(
-                "digiKam", "good", "reads sidecars, notices changes, and writes your stars to files"
+                "digiKam", "good", "reads sidecars, detects changes, and writes your stars to files"
             )
     darktable = configuration / "darktable" / "darktablerc"
     if darktable.exists():
@@ -232,7 +236,7 @@ def _photo_managers() -> Iterator[Finding]:
             yield Finding(
                 "darktable",
                 "note",
-                "stars that you give stay in its library, unseen by maclip: let it write sidecar files "
+                "keeps your stars in its library, where maclip cannot see them. Let it write sidecar files "
                 "(preferences, storage)",
             )
         else:

@@ -1,4 +1,4 @@
-"""`maclip eval`: how well scores agree with human opinion."""
+"""`maclip eval`: agreement of scores with human opinion."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             help="Read a published dataset as its authors lay it out: koniq-10k, spaq, clive, kadid-10k, "
-            "tid2013, csiq, agiqa-1k, agiqa-3k, pipal, biq2021, biq2021-train, biq2021-test. With --mos it "
-            "only tells the folders, the subsets and the direction of the scores.",
+            "tid2013, csiq, agiqa-1k, agiqa-3k, pipal, biq2021, biq2021-train, biq2021-test. With --mos, "
+            "only its folders, subsets and direction of the scores are used.",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +76,7 @@ def evaluate(
         typer.Option(
             metavar="DIR",
             help="Write a report here: a page with plots, the scores as CSV, the summary as JSON. An "
-            "interrupted run goes on from this folder.",
+            "interrupted run resumes from this folder.",
             show_default=False,
         ),
     ] = None,
@@ -91,17 +91,17 @@ def evaluate(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=10, metavar="N", help="Only so many images, drawn with the seed.", show_default=False
+            min=10, metavar="N", help="Only N images, drawn at random with the seed.", show_default=False
         ),
     ] = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, metavar="N", help="Resamples for the 95 % intervals; 0: no intervals.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the drawing and the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draw and of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[
         Literal["fp32", "bf16", "fp16"],
-        typer.Option(help="Arithmetic of the encoder; published figures are fp32."),
+        typer.Option(help="Number format of the encoder; published results use fp32."),
     ] = "fp32",
     exif_rotation: Annotated[
         bool,
@@ -112,7 +112,7 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Measure how well scores agree with human opinion.
+    """Measure how well the scores agree with human opinion.
 
     For every metric, model and protocol: SRCC and KRCC (do scores and people put the images in the same
     order?), PLCC and RMSE (after the five-parameter logistic fit), with bootstrap intervals, for all images
@@ -122,8 +122,8 @@ def evaluate(
 
     `maclip eval ~/koniq --dataset koniq-10k --metric maclip --metric clipiqa --ablations --report out`
 
-    With --report every score is kept as it comes: after an interruption the same command goes on. Images
-    that cannot be scored are named at the end, and the exit code is 1.
+    With --report every score is saved at once; after an interruption the same command resumes. Images that
+    cannot be scored are named at the end, and the exit code is 1.
     """
     from datetime import datetime
 
@@ -174,7 +174,7 @@ def evaluate(
 
 
 def _rated_images(images: Path, mos: Path | None, dataset: str | None) -> tuple[list[RatedImage], Path]:
-    """The images with their scores, and where the scores came from."""
+    """Return the images with their human scores, and the source of the scores."""
     from maclip_daemon.errors import UsageError
     from maclip_daemon.evaluation import datasets
 
@@ -188,7 +188,7 @@ def _rated_images(images: Path, mos: Path | None, dataset: str | None) -> tuple[
 
 @contextlib.contextmanager
 def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, ten lines elsewhere; both on standard error."""
+    """Yield a callback that shows progress on standard error: a bar on a terminal, ten lines elsewhere."""
     if quiet:
         yield lambda _done: None
     elif not sys.stderr.isatty():

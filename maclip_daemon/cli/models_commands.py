@@ -1,4 +1,4 @@
-"""`maclip models`: the weights on this machine, where they come from, whether they are sound."""
+"""`maclip models`: the models on this machine, their origin, and a check of their files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 _SHA256_DIGITS = 12  # in the table; --json has all 64
 
 app = typer.Typer(
-    invoke_without_command=True, help="The models: list them, fetch or import weights, verify what is here."
+    invoke_without_command=True,
+    help="List models, download or import weights, verify what is installed.",
 )
 
 
 @app.callback()
 def main(context: typer.Context) -> None:
-    """Without a command: the list."""
+    """List the models when no command follows."""
     if context.invoked_subcommand is None:
         list_(context)
 
@@ -35,7 +36,7 @@ def list_(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each model.")] = False,
 ) -> None:
-    """List the catalogue and what was imported, with licences and SHA-256."""
+    """List the known and the imported models with their licences and SHA-256."""
     from maclip_daemon.iqa.models import catalogue, installed_models
 
     data_dir = invocation.from_context(context).settings().data_dir
@@ -103,9 +104,9 @@ def pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A name of `maclip models`, or an open_clip `ARCH/TAG`.")],
 ) -> None:
-    """Fetch the weights of a model, with progress; an interrupted download goes on where it stopped.
+    """Download the weights of a model. An interrupted download resumes where it stopped.
 
-    The file counts only when its SHA-256 is the published one.
+    A file with another SHA-256 than the published one is refused.
     """
     from maclip_daemon.errors import UsageError
     from maclip_daemon.iqa.models import installing
@@ -117,7 +118,7 @@ def pull(
         from maclip_daemon.iqa.models.loading import pull_from_open_clip
 
         pull_from_open_clip(architecture, tag, data_dir)
-        output.say(f"{name} is here. Use it with --model {name}.")
+        output.say(f"{name} is installed. Use it with --model {name}.")
         return
     if name not in CATALOGUE:
         raise UsageError(f"There is no model {name!r} in the catalogue. `maclip models` lists it.")
@@ -136,47 +137,49 @@ def pull(
                 lambda done, total: progress.update(task, completed=done, total=total),
             )
     output.say(f"{model.name} is installed: {model.path}")
-    output.say("A running daemon takes it at its next start; photos are then scored again in the background.")
+    output.say(
+        "A running daemon uses it from its next start on; it then scores the photos again in the background."
+    )
 
 
 @app.command("import")
 def import_(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="OpenAI's TorchScript .pt, a state dict, or safetensors.")],
-    name: Annotated[str | None, typer.Option(help="What to call it.", show_default="after the file")] = None,
+    name: Annotated[str | None, typer.Option(help="Its name here.", show_default="the file's")] = None,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept a licence that forbids commercial use.")
     ] = False,
 ) -> None:
-    """Take a checkpoint file into the model folder. Nothing in it is ever executed."""
+    """Copy a checkpoint file into the model folder. Code in the file is never executed."""
     from maclip_daemon.errors import UsageError
     from maclip_daemon.iqa.models import installing
 
     if not file.is_file():
-        raise UsageError(f"{file} is not a file.")
+        raise UsageError(f"There is no file {file}. Check the spelling.")
     model = installing.import_file(
         file, invocation.from_context(context).settings().data_dir, name=name, accept_licence=accept_licence
     )
-    known = "the published file" if model.verified else "not a file whose SHA-256 the catalogue knows"
+    known = "the published file" if model.verified else "not a published file that maclip knows"
     output.say(f"{model.name} is installed ({known}; SHA-256 {model.sha256}).")
 
 
 @app.command()
 def verify(context: typer.Context) -> None:
-    """Read every installed model and compare its SHA-256 with that of its installation."""
+    """Compare the SHA-256 of every installed model with that at its installation."""
     from maclip_daemon.errors import ModelUnavailable
     from maclip_daemon.iqa.models import catalogue, installed_models
 
     damaged = []
     if catalogue.BUILTIN_WEIGHTS.is_file():
         catalogue.resolve_builtin()
-        output.say("builtin: sound")
-    for model, sound in installed_models.verify(invocation.from_context(context).settings().data_dir):
-        output.say(f"{model.name}: {'sound' if sound else 'DAMAGED'}")
-        damaged += [] if sound else [model.name]
+        output.say("builtin: intact")
+    for model, is_intact in installed_models.verify(invocation.from_context(context).settings().data_dir):
+        output.say(f"{model.name}: {'intact' if is_intact else 'DAMAGED'}")
+        damaged += [] if is_intact else [model.name]
     if damaged:
         raise ModelUnavailable(
-            f"{', '.join(damaged)}: the file is not what was installed. Pull or import it again."
+            f"{', '.join(damaged)}: the file changed since its installation. Pull or import it again."
         )
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from maclip_daemon.library.queries.rankings import PhotoRow
 
 
-class Format(enum.StrEnum):
-    """How a list of photos is printed."""
+class ListFormat(enum.StrEnum):
+    """Output format of a list of photos."""
 
     TABLE = "table"
     JSON = "json"
@@ -31,9 +31,11 @@ class Format(enum.StrEnum):
 Count = Annotated[int, typer.Option("--number", "-n", min=1, help="How many photos.")]
 Under = Annotated[Path | None, typer.Option(help="Only photos in this folder and below.", show_default=False)]
 Layout = Annotated[
-    Format,
+    ListFormat,
     typer.Option(
-        "--format", "-f", help="`json`: a line a photo. `paths0`: paths ended by NUL, for `xargs -0`."
+        "--format",
+        "-f",
+        help="`json`: one line per photo. `paths0`: paths ended by NUL, for `xargs -0`.",
     ),
 ]
 
@@ -45,24 +47,24 @@ def register(app: typer.Typer) -> None:
 
 
 def worst(
-    context: typer.Context, number: Count = 20, under: Under = None, layout: Layout = Format.TABLE
+    context: typer.Context, number: Count = 20, under: Under = None, layout: Layout = ListFormat.TABLE
 ) -> None:
-    """List the photos with the lowest scores: the shots to look at first when you cull.
+    """List the photos with the lowest scores: the candidates for culling.
 
-    Nothing is ever deleted by maclip. To gather the fifty worst in one place:
+    maclip never deletes a photo. To copy the fifty worst into one folder:
     `maclip worst -n 50 --format paths0 | xargs -0 cp -t ~/cull`
     """
     _list(context, "worst", number, under, layout)
 
 
 def best(
-    context: typer.Context, number: Count = 20, under: Under = None, layout: Layout = Format.TABLE
+    context: typer.Context, number: Count = 20, under: Under = None, layout: Layout = ListFormat.TABLE
 ) -> None:
     """List the photos with the highest scores: the keepers."""
     _list(context, "best", number, under, layout)
 
 
-def _list(context: typer.Context, which: str, number: int, under: Path | None, layout: Format) -> None:
+def _list(context: typer.Context, which: str, number: int, under: Path | None, layout: ListFormat) -> None:
     from maclip_daemon.library.queries import rankings
 
     call = invocation.from_context(context)
@@ -70,30 +72,30 @@ def _list(context: typer.Context, which: str, number: int, under: Path | None, l
         folder = None if under is None else invocation.resolve_folder(under)
         rows = (rankings.worst if which == "worst" else rankings.best)(snapshot, number, folder)
     match layout:
-        case Format.TABLE:
+        case ListFormat.TABLE:
             _print_table(which, rows)
-        case Format.JSON:
+        case ListFormat.JSON:
             for row in rows:
                 output.print_json(dataclasses.asdict(row))
-        case Format.CSV:
+        case ListFormat.CSV:
             from maclip_daemon.library.queries.rankings import PhotoRow
 
             columns = [field.name for field in dataclasses.fields(PhotoRow)]
             output.print_csv(columns, (dataclasses.asdict(row) for row in rows))
-        case Format.PATHS:
+        case ListFormat.PATHS:
             for row in rows:
                 output.say(row.path)
-        case Format.PATHS0:
+        case ListFormat.PATHS0:
             sys.stdout.flush()
             sys.stdout.buffer.write(b"".join(os.fsencode(row.path) + b"\0" for row in rows))
 
 
 def _print_table(which: str, rows: list[PhotoRow]) -> None:
     if not rows:
-        output.say("No scored photos here yet (`maclip status` says how far the work is).")
+        output.say("No scored photos here yet (`maclip status` shows the progress).")
         return
     output.print_table(
-        f"The {which} {len(rows)} photos",
+        f"The {which} {len(rows)} photos" if len(rows) > 1 else f"The {which} photo",
         {"score": "right", "percentile": "right", "stars": "left", "photo": "left"},
         (
             (

@@ -1,4 +1,4 @@
-"""`maclip rate` and `maclip undo`: stars again, and every file as it was before."""
+"""`maclip rate` and `maclip undo`: recompute the stars, and restore the files from before."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def register(app: typer.Typer) -> None:
 def rate(
     context: typer.Context,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say how many photos would change.")
+        bool, typer.Option("--dry-run", help="Only print how many photos would change.")
     ] = False,
 ) -> None:
-    """Make a new calibration from all your scores, and write the stars that change.
+    """Recompute the stars from all current scores, and write those that change.
 
-    Photos whose stars you took back with `maclip undo` get stars again. Ratings of your own stay. Exits with
-    3 when a disk was full or a server did not answer; the stars of its photos are written by the next run.
+    Photos whose stars you removed with `maclip undo` get stars again. Your own ratings stay. Ends with exit
+    code 3 when a disk was full or a server did not respond; the next run writes the stars of those photos.
     """
     from maclip_daemon.daemon import lock
     from maclip_daemon.errors import EnvironmentUnfit
@@ -46,7 +46,7 @@ def rate(
         outcome = rerate.calibrate(library, settings, time.time())
         output.say(outcome.sentence())
         if settings.rating.mode == "off":
-            output.say("rating.mode is off: the stars stay in the database.")
+            output.say("rating.mode is off, so the stars are only in the database.")
         elif not outcome.to_rate and not outcome.to_retag:
             return
         elif lock.is_running(settings.data_dir):
@@ -63,15 +63,17 @@ def undo(
     context: typer.Context,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]…", help="Photos, sidecars or folders. Default: everything."),
+        typer.Argument(
+            metavar="[PATH]…", help="Photos, sidecars or folders. Default: all files that maclip changed."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
 ) -> None:
-    """Put every file that maclip wrote back as it was, byte for byte; sidecars it created are removed.
+    """Restore every file that maclip changed, byte for byte, and remove the sidecars it created.
 
-    A file that somebody changed since is left alone, and named; so is one whose disk is away. The scores stay
-    in the database, and these photos get no new stars until `maclip rate`. Exits with 1 when a file had to be
-    left.
+    Files that you or another program changed since are left alone and named; so are files on a disconnected
+    disk. The scores stay in the database, and these photos get no new stars until `maclip rate`. Ends with
+    exit code 1 when a file was left alone.
     """
     from maclip_daemon.daemon import lock
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
@@ -89,14 +91,13 @@ def undo(
     with contextlib.closing(call.open_writable(settings)) as library:
         root_opening.look_at_known(library, probe)
         if not lock.is_running(settings.data_dir):
-            with lock.locked(settings.data_dir):  # what a killed run left in doubt counts too
+            with lock.locked(settings.data_dir):  # finish the writes of a killed run first
                 recover(library, probe, settings.data_dir / "spool", time.time())
         files = undo_ratings.targets(library, chosen)
         if dry_run:
             for file in files:
                 output.say(printable(file))
-            count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
-            output.say(f"{count} would be put back.", error=True)
+            output.say(f"{output.count(len(files), 'file')} would be restored.", error=True)
             return
         with MetadataWriter() as writer:
             for undone in undo_ratings.undo(library, writer, probe, files, time.time()):

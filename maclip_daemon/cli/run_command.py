@@ -1,4 +1,4 @@
-"""`maclip run`: the daemon in the foreground, or one pass over everything."""
+"""`maclip run`: the daemon in the foreground, or one pass over all photos."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Metric = Annotated[
 Protocol = Annotated[
     str | None,
     typer.Option(
-        help="The size at which photos are judged: `spaq448`, `native`, `agiqa224`, `long-edge-N`.",
+        help="The size at which photos are scored: `spaq448`, `native`, `agiqa224`, `long-edge-N`.",
         show_default="the model's own",
     ),
 ]
@@ -52,9 +52,7 @@ def run(
         list[str] | None,
         typer.Argument(metavar="[PATH]…", help="Folders to watch. Default: those of the configuration."),
     ] = None,
-    once: Annotated[
-        bool, typer.Option("--once", help="Score and rate everything that is new, then end.")
-    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="Score and rate all new photos, then end.")] = False,
     model: Model = None,
     metric: Metric = None,
     protocol: Protocol = None,
@@ -64,13 +62,13 @@ def run(
     ] = None,
     gpu_memory: GpuMemory = None,
 ) -> None:
-    """Watch folders: score each new photo, remember the score, and write its stars.
+    """Watch folders: score each new photo, store the score, and write its stars.
 
-    Runs until Ctrl-C (or SIGTERM) and then finishes what is in hand. SIGHUP reads the configuration again.
-    With `--once` it makes one pass and ends: with 1 when photos failed, and each is named.
+    Runs until Ctrl-C or SIGTERM, then finishes the photos it has begun. SIGHUP reloads the configuration.
+    With `--once` it makes one pass and ends; with exit code 1 when photos failed, and each is named.
 
-    Stars go into XMP sidecars beside the photos; the photos themselves stay untouched, a rating of your own
-    is never changed, and `maclip undo` takes everything back.
+    Stars go into XMP sidecars beside the photos. The photos themselves stay untouched, your own ratings are
+    never changed, and `maclip undo` restores every file.
     """
     flags = {
         "scoring": invocation.typed_flags(
@@ -81,7 +79,7 @@ def run(
     call = invocation.from_context(context)
     chosen = [_folder(folder) for folder in folders or []]
     if once:
-        # Failed photos are named at the end; the log would only tear the progress bar.
+        # Failed photos are named at the end; log lines would break the progress bar.
         if not call.verbosity:
             flags["log"] = {"level": "error"}
         _run_once(call, flags, chosen)
@@ -91,13 +89,13 @@ def run(
     Daemon(lambda: call.settings(flags), chosen).run()
 
 
-def _folder(given: str) -> Path:
-    """An empty name is a variable that was not set, never the current folder."""
+def _folder(typed: str) -> Path:
+    """Return the folder. Raise `UsageError` for an empty name, which is an unset shell variable."""
     from maclip_daemon.errors import UsageError
 
-    if not given:
-        raise UsageError("One of the folders is an empty name. Is a variable not set?")
-    return Path(given)
+    if not typed:
+        raise UsageError("One of the folder names is empty. Check the shell variable in the command.")
+    return Path(typed)
 
 
 def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[Path]) -> None:
@@ -107,7 +105,7 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
     try:
         tally = run_once(call.settings(flags), folders, progress or _silent)
     except KeyboardInterrupt:
-        output.say("maclip: interrupted; what was in hand is given back, run it again to go on.", error=True)
+        output.say("maclip: interrupted. Run the same command again to continue.", error=True)
         raise
     finally:
         if progress is not None:
@@ -126,9 +124,9 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
 
 def _report(tally: Tally) -> None:
     parts = [f"{tally.scored} scored"] if tally.scored else []
-    parts += [f"{tally.copied} of them known pixels"] if tally.copied else []
+    parts += [f"{tally.copied} of them copies of scored photos"] if tally.copied else []
     parts += [f"{tally.rated} rated"] if tally.rated else []
-    parts += [f"{tally.kept} with a rating of yours left alone"] if tally.kept else []
+    parts += [f"{tally.kept} left alone with your own rating"] if tally.kept else []
     parts += [f"{tally.skipped} could not be rated (`maclip status` says why)"] if tally.skipped else []
     parts += [f"{len(tally.failed)} failed"] if tally.failed else []
     output.say(f"{', '.join(parts)}." if parts else "Nothing to do.")
@@ -141,7 +139,7 @@ def _silent(pipeline: Pipeline) -> None:
 
 
 class TerminalProgress:
-    """A progress bar for `--once`: photos scored of photos found, then ratings."""
+    """Progress bar for `--once`: scored of found photos, then ratings."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -161,7 +159,7 @@ class TerminalProgress:
         self._progress.start()
 
     def __call__(self, pipeline: Pipeline) -> None:
-        """Show how far the run is."""
+        """Show the progress of the run."""
         tally = pipeline.state.tally
         waiting = pipeline.waiting()
         done = tally.scored + len(tally.failed)
@@ -174,5 +172,5 @@ class TerminalProgress:
             )
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._progress.stop()

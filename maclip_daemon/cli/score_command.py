@@ -11,12 +11,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
-from maclip_daemon.cli.run_command import (
-    GpuMemory,
-    Metric,
-    Model,
-    Protocol,
-)
+from maclip_daemon.cli.run_command import GpuMemory, Metric, Model, Protocol
 from maclip_daemon.files.paths import printable
 
 
@@ -32,7 +27,7 @@ def score(
     metric: Metric = None,
     protocol: Protocol = None,
     gpu_memory: GpuMemory = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each photo.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each photo.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Score photos and print the scores. Nothing is written: no database, no stars.
@@ -43,13 +38,13 @@ def score(
     from maclip_daemon.pipeline.commands import score_photos
 
     if as_json and as_csv:
-        raise UsageError("--json and --csv exclude each other.")
+        raise UsageError("Give --json or --csv, not both.")
     chosen = invocation.typed_flags(model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory)
     flags = {"scoring": chosen}
     settings = invocation.from_context(context).settings(flags)
     files = score_photos.collect(paths, settings)
     if not files:
-        raise UsageError("There is no photo in what was given.")
+        raise UsageError("No photos were found there. Name photos, or folders that contain some.")
     results = score_photos.score(files, settings)
     failed = 0
     if as_csv:
@@ -86,7 +81,7 @@ def score(
 
 
 def _columns(metric: str) -> list[str]:
-    """The columns of the CSV, with one for each prompt pair of the metric."""
+    """Return the columns of the CSV, with one for each prompt pair of the metric."""
     from maclip_daemon.iqa import metrics
 
     attributes = [pair.name for pair in metrics.parse(metric).pairs]

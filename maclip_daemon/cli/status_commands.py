@@ -1,4 +1,4 @@
-"""`maclip show`, `maclip status` and `maclip stats`: why, how far, and how the scores are spread."""
+"""`maclip show`, `maclip status` and `maclip stats`: one photo, the progress, the distribution of scores."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ def show(
     heatmap: Annotated[
         Path | None,
         typer.Option(
-            help="Draw the views' scores over the photo and write it here (PNG or JPEG).", show_default=False
+            help="Write a picture here (PNG or JPEG) that shows weak and strong parts of the photo.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Say why a photo has its score: percentile, both cues, the qualities in words, the weakest and the
-    strongest part of the picture, its rating and whose it is.
+    """Explain the score of a photo: percentile, both cues, the qualities in words, the weakest and the
+    strongest part of the picture, its rating and whether it is yours.
     """
     from maclip_daemon.errors import UsageError
     from maclip_daemon.library.queries import rankings
@@ -53,7 +54,9 @@ def show(
     with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         detail = rankings.show(snapshot, path)
     if detail is None:
-        raise UsageError(f"{photo} is not in the library. Is it below a watched folder (`maclip status`)?")
+        raise UsageError(
+            f"{photo} is not in the library. `maclip status` lists the watched folders; is it in one of them?"
+        )
     if as_json:
         output.print_json(dataclasses.asdict(detail))
     else:
@@ -71,7 +74,7 @@ def status(
     as_json: AsJson = False,
     failed: Annotated[bool, typer.Option("--failed", help="List every failed photo.")] = False,
 ) -> None:
-    """Say how far the work is, how the watched folders are, what failed, and what to do about it."""
+    """Show progress, folder health and failures."""
     from maclip_daemon.library.queries import rankings
     from maclip_daemon.library.queries.status import status as status_of_library
 
@@ -91,11 +94,9 @@ def status(
 def stats(
     context: typer.Context,
     as_json: AsJson = False,
-    by: Annotated[
-        str, typer.Option(help="`folder` or `month`: what the second table is made of.")
-    ] = "folder",
+    by: Annotated[str, typer.Option(help="Rows of the second table: `folder` or `month`.")] = "folder",
 ) -> None:
-    """Show how the scores are spread, and which folders or months are weakest."""
+    """Show the distribution of the scores, and the weakest folders or months."""
     from maclip_daemon.errors import UsageError
     from maclip_daemon.library.queries import distribution
 
@@ -220,20 +221,20 @@ def _print_status(
         for reason in _pauses(found, settings).values():
             output.say(f"paused     {printable(reason)}")
         for part in note.get("stalled", []):
-            output.say(f"stalled    {part} has shown no sign of life")
+            output.say(f"stalled    {part} does not respond")
     for failure in failures:
         output.say(f"failed     {printable(failure.reason)}")
     more = photos.get("failed", 0) - len(failures)
     if more > 0:
         output.say(f"           and {more} more (`maclip status --failed`)")
     if failures:
-        output.say("           `maclip retry` tries them again.")
+        output.say("           `maclip retry` queues them again.")
     for path, reason in problems:
         output.say(f"unrated    {printable(path)}: {printable(reason)}")
 
 
 def _pauses(found: Status, settings: Settings) -> dict[str, str]:
-    """What rests and why; what keeps the database from saying so itself comes first."""
+    """Return the reason of each pause by its subject; a problem with the database comes first."""
     from maclip_daemon.daemon import database_notice
 
     notice = database_notice.read(settings.data_dir)
@@ -244,13 +245,15 @@ def _pauses(found: Status, settings: Settings) -> dict[str, str]:
 def _stars_sentence(found: Status, settings: Settings) -> str:
     calibration = found.calibration
     if calibration is not None:
-        origin = f"{calibration['photo_count']} photos ({calibration['source']})"
-        return f"calibration {calibration['number']} from {origin}"
+        scale = {"absolute": "rating.edges", "reference": "the model's own scale"}.get(
+            calibration["source"], f"{output.count(calibration['photo_count'], 'photo')} of your library"
+        )
+        return f"calibration {calibration['number']}, from {scale}"
     scored = found.photos.get("scored", 0)
     least = settings.rating.minimum_photos
     if scored < least:
-        return f"none yet: {scored} of the {least} scored photos that are needed (rating.minimum_photos)"
-    return "none yet: the daemon calibrates when the present photos are scored"
+        return f"none yet: {scored} of {least} scored photos that are needed (rating.minimum_photos)"
+    return "none yet: the daemon writes them when the present photos are scored"
 
 
 def _rounded(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`maclip retry` and `maclip purge`: failed photos again, and rows of photos that are gone."""
+"""`maclip retry` and `maclip purge`: retry failed photos, and forget missing ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def retry(context: typer.Context, under: Under = None) -> None:
-    """Give failed photos a fresh start. A running daemon takes them up at once, else the next run does."""
+    """Queue failed photos again. A running daemon scores them at once, otherwise the next run does."""
     from maclip_daemon.daemon.lock import is_running
     from maclip_daemon.library.queue import jobs
 
@@ -31,9 +31,9 @@ def retry(context: typer.Context, under: Under = None) -> None:
     folder = None if under is None else invocation.resolve_folder(under)
     with contextlib.closing(call.open_writable(settings)) as library, library.writing() as session:
         count = jobs.retry_dead(session, time.time(), folder)
-    output.say(f"{count} to try again." if count else "Nothing has failed.")
+    output.say(f"{output.count(count, 'photo')} to try again." if count else "No photo has failed.")
     if count and not is_running(settings.data_dir):
-        output.say("`maclip run` takes them up.")
+        output.say("The next `maclip run` tries again.")
 
 
 def purge(
@@ -54,9 +54,10 @@ def purge(
             return
         if not yes:
             typer.confirm(
-                f"Forget {count} missing photos and their scores? If a disk is only unplugged, answer no.",
+                f"Forget the scores of {output.count(count, 'missing photo')}? "
+                "Answer no if their disk is only disconnected.",
                 abort=True,
             )
         with library.writing() as session:
             count = missing_photos.purge_missing(session, time.time(), folder)
-    output.say(f"{count} forgotten.")
+    output.say(f"{output.count(count, 'photo')} forgotten.")

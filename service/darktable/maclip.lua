@@ -1,4 +1,4 @@
---[[ MA-CLIP in darktable's lighttable: why a photo has its score, its stars, and the worst of a collection.
+--[[ MA-CLIP in darktable's lighttable: explain a photo's score, take over stars, find the worst of a collection.
 
 For darktable 4.2 and later on Linux and macOS. `maclip service install --darktable` puts this file into
 darktable's configuration folder, as lua/maclip.lua, with the path of the installed program in the line below.
@@ -6,8 +6,8 @@ Switch it on with a line in the file luarc of the same folder:
 
     require "maclip"
 
-All it knows it asks `maclip … --json`; the daemon need not run. It writes nothing but ratings that you take
-over with its button, and never over a rating of yours.
+It calls `maclip … --json`; the daemon need not run. It writes only the ratings that you take over with its
+button, and never over a rating of your own.
 
 $seal
 ]]
@@ -18,7 +18,7 @@ local COMMAND = { "maclip" }
 
 local WORST_COUNT = 50
 local CLEARLY, SOMEWHAT = 0.65, 0.55 -- agreement with one side of a prompt pair; 0.5 is neither
-local EVERYTHING = 1000000000 -- rows: `maclip worst` has no word for all
+local EVERYTHING = 1000000000 -- rows: `maclip worst` has no option for all
 local PAIRS = { -- property, its good and its bad side
   { "good", "good image", "bad image" },
   { "sharpness", "sharp", "blurry" },
@@ -93,9 +93,9 @@ function value_at(text, at)
   return value, at + #word
 end
 
--- Asking maclip ----------------------------------------------------------------------------------------------
+-- Running maclip ---------------------------------------------------------------------------------------------
 
--- One word of a command line: in single quotes the shell takes every byte as it is.
+-- Quote one word for the shell, which reads every byte in single quotes literally.
 local function quote(word)
   return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
 end
@@ -108,7 +108,7 @@ local function read_file(path)
   return text
 end
 
--- Run a command line, while darktable goes on. Gives what it printed, its complaint, and its exit code.
+-- Run a command line while darktable stays usable. Return its output, its error output, and its exit code.
 local function run(command)
   local output, complaint, status = os.tmpname(), os.tmpname(), os.tmpname()
   darktable.control.execute(
@@ -120,18 +120,18 @@ local function run(command)
   return printed or "", complained or "", code
 end
 
--- Run maclip. Gives what it printed, or nil and a sentence that says what is wrong.
-local function ask(arguments, may_fail_partly)
+-- Run maclip. Return its output, or nil and a sentence with the problem.
+local function maclip(arguments, may_fail_partly)
   local words = {}
   for _, word in ipairs(COMMAND) do words[#words + 1] = quote(word) end
   for _, word in ipairs(arguments) do words[#words + 1] = quote(word) end
   local printed, complained, code = run(table.concat(words, " "))
   if code == 0 or (may_fail_partly and code == 1 and printed ~= "") then return printed end
   if code == 126 or code == 127 or complained:find("No module named maclip_daemon", 1, true) then
-    return nil, "maclip was not found (" .. COMMAND[1] .. "). Install it again, and then this plugin: "
+    return nil, "maclip was not found (" .. COMMAND[1] .. "). Install it again, then this plugin: "
       .. "maclip service install --darktable"
   end
-  local sentence = complained:match("[^\n]*%S[^\n]*%s*$") or "maclip ended with " .. tostring(code) .. "."
+  local sentence = complained:match("[^\n]*%S[^\n]*%s*$") or "maclip ended with exit code " .. tostring(code) .. ". Run maclip doctor in a terminal."
   return nil, (sentence:gsub("%s+$", ""))
 end
 
@@ -145,26 +145,25 @@ local function path_of(image)
   return image.path .. "/" .. image.filename
 end
 
--- What a maclip folder is called: without symbolic links.
+-- Return the folder as maclip stores it: without symbolic links.
 local function real_folder(folder)
   local printed = run("cd -- " .. quote(folder) .. " && pwd -P")
   return (printed:gsub("\n$", ""))
 end
 
--- The scored photos of the images' folders, lowest first; each row with its darktable image, which is nil for
--- photos that are not among the images.
+-- Return the scored photos among the images, lowest first; each row with its darktable image.
 local function scored(images)
   local by_path, folders = {}, {}
   for _, image in ipairs(images) do
     if not folders[image.path] then folders[image.path] = real_folder(image.path) end
-    -- Duplicates share one file; the first one stands for it.
+    -- Duplicates share one file; the first one represents it.
     local path = folders[image.path] .. "/" .. image.filename
     if not by_path[path] or image.duplicate_index < by_path[path].duplicate_index then by_path[path] = image end
   end
   local found, seen = {}, {}
   for _, folder in pairs(folders) do
     local printed, problem =
-      ask { "worst", "--format", "json", "--number", EVERYTHING, "--under", folder }
+      maclip { "worst", "--format", "json", "--number", EVERYTHING, "--under", folder }
     if not printed then return nil, problem end
     for _, row in ipairs(rows_of(printed)) do
       if by_path[row.path] and not seen[row.path] then
@@ -180,10 +179,10 @@ end
 
 -- Whose rating is it ----------------------------------------------------------------------------------------
 
--- The rating to take over for a photo, or nil and why not.
+-- Return the rating to take over for a photo, or nil and the reason.
 --
--- darktable writes every star that a person presses into the sidecar. So as long as the file says what maclip
--- wrote, another rating in darktable is an older one of maclip, or the one that darktable gives each new photo.
+-- darktable writes every star that a person gives into the sidecar. While the sidecar holds the rating that
+-- maclip wrote, another rating in darktable is an older one of maclip, or darktable's default for new photos.
 local function rating_to_take(image, row)
   if row.rating_owner == "person" then return nil, "person" end
   if row.rating_owner ~= "maclip" then return nil, "none" end
@@ -244,26 +243,26 @@ local function describe(detail)
   return lines
 end
 
-local asked = 0 -- counts what the panel was asked, so that a slow answer never takes the place of a later one
-local selected_here = 0 -- how many photos the panel itself has selected: its own words then stay
+local request_count = 0 -- counts requests, so that a slow answer never replaces a later one
+local selected_here = 0 -- photos that the panel itself selected: its text then stays
 
-local function ask_anew()
-  asked = asked + 1
-  return asked
+local function new_request()
+  request_count = request_count + 1
+  return request_count
 end
 
 function plugin.explain()
   local images = darktable.gui.selection()
   if #images > 1 and #images == selected_here then return end
   selected_here = 0
-  local mine = ask_anew()
+  local request = new_request()
   if #images ~= 1 then
     show(#images == 0 and "Select a photo." or #images .. " photos are selected.")
     return
   end
   local image = images[1]
-  local printed, problem = ask { "show", "--json", "--", path_of(image) }
-  if mine ~= asked then return end
+  local printed, problem = maclip { "show", "--json", "--", path_of(image) }
+  if request ~= request_count then return end
   if not printed then
     show(image.filename, problem)
   else
@@ -275,8 +274,8 @@ end
 
 function plugin.take_over()
   local images = darktable.gui.selection()
-  if #images == 0 then return show("Select the photos whose stars you want.") end
-  ask_anew()
+  if #images == 0 then return show("Select the photos that should get stars.") end
+  new_request()
   local rows, problem = scored(images)
   if not rows then return show(problem) end
   local counts = { taken = 0, same = 0, person = 0, none = #images - #rows }
@@ -292,33 +291,35 @@ function plugin.take_over()
     end
   end
   show(
-    counts.taken .. " taken over, " .. counts.same .. " had them already,",
+    counts.taken .. " taken over, " .. counts.same .. " had the same stars already,",
     counts.person .. " rated by you and left alone,",
-    counts.none .. " without stars written by maclip"
+    counts.none .. " without stars from maclip"
   )
 end
 
 function plugin.select_worst()
-  ask_anew()
+  new_request()
   local rows, problem = scored(darktable.collection)
   if not rows then return show(problem) end
   local worst = {}
   for index = 1, math.min(plugin.count.value, #rows) do worst[index] = rows[index].image end
-  if #worst == 0 then return show("maclip has no score of any photo of this collection.") end
+  if #worst == 0 then return show("No photo of this collection has a score yet. The button 'score now' scores selected photos.") end
   selected_here = #worst
   darktable.gui.selection(worst)
-  show("The worst " .. #worst .. " of this collection are selected.", "X shows them side by side (culling).")
+  show(#worst == 1 and "The worst photo of this collection is selected."
+      or "The worst " .. #worst .. " of this collection are selected.",
+    "Press X to see them side by side (culling).")
 end
 
 function plugin.score()
   local images = darktable.gui.selection()
   if #images == 0 then return show("Select the photos to score.") end
-  local mine = ask_anew()
-  show("Scoring " .. #images .. " …")
+  local request = new_request()
+  show("Scoring " .. (#images == 1 and "1 photo" or #images .. " photos") .. " …")
   local arguments = { "score", "--json", "--" }
   for _, image in ipairs(images) do arguments[#arguments + 1] = path_of(image) end
-  local printed, problem = ask(arguments, true)
-  if mine ~= asked then return end
+  local printed, problem = maclip(arguments, true)
+  if request ~= request_count then return end
   if not printed then return show(problem) end
   local lines = {}
   for _, row in ipairs(rows_of(printed)) do
@@ -335,7 +336,7 @@ function plugin.score()
   show(table.unpack(lines))
 end
 
--- A button works beside darktable's drawing, and what goes wrong is said in the panel.
+-- Make a button whose work does not block darktable's window; the panel shows errors.
 local function button(label, tooltip, work)
   return darktable.new_widget("button") {
     label = label,
@@ -343,7 +344,7 @@ local function button(label, tooltip, work)
     clicked_callback = function()
       darktable.control.dispatch(function()
         local ok, problem = pcall(work)
-        if not ok then show("maclip: " .. tostring(problem)) end
+        if not ok then show("The maclip panel failed: " .. tostring(problem)) end
       end)
     end,
   }
@@ -357,11 +358,11 @@ plugin.count = darktable.new_widget("slider") {
 plugin.buttons = {
   take_over = button(
     "take over MA-CLIP stars",
-    "give the selected photos the stars that maclip wrote; a rating of yours stays",
+    "give the selected photos the stars that maclip wrote; your own ratings stay",
     plugin.take_over
   ),
   select_worst = button(
-    "collect the worst of this collection", "select the photos with the lowest scores", plugin.select_worst
+    "select the worst of this collection", "select the photos with the lowest scores", plugin.select_worst
   ),
   score = button("score now", "score the selected photos; nothing is written", plugin.score),
 }
@@ -383,7 +384,7 @@ darktable.register_lib(
 )
 
 if darktable.configuration.running_os == "windows" then
-  show("This panel works on Linux and macOS.") -- the quoting of command lines is the shell's
+  show("This panel works on Linux and macOS.") -- commands are quoted for a POSIX shell
 else
   darktable.register_event("maclip", "selection-changed", function()
     darktable.control.dispatch(plugin.explain)

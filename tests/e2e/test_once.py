@@ -55,7 +55,7 @@ def test_a_broken_photo_is_named_with_its_reason_and_the_exit_code_is_1(home: Ho
     assert dict(home.sql("select path, attempts from photo_failures")).keys() == {str(broken), str(text)}
     # The next pass does not fail them again by itself; `retry` does.
     home.maclip("run", "--once", home.photos, expect=0)
-    assert "2 to try again" in home.maclip("retry").stdout
+    assert "2 photos to try again" in home.maclip("retry").stdout
     home.maclip("run", "--once", home.photos, expect=1)
 
 
@@ -90,7 +90,7 @@ def test_a_photo_that_a_person_rated_is_left_alone(home: Home) -> None:
     )
     mine = sidecar.read_bytes()
     said = home.maclip("run", "--once", home.photos).stdout
-    assert "1 with a rating of yours left alone" in said
+    assert "1 left alone with your own rating" in said
     assert sidecar.read_bytes() == mine
     assert home.sql(
         "select rating_in_file, rating_owner from photo_quality where file_name = ?", photos[0].name
@@ -152,7 +152,7 @@ def test_a_copy_and_a_rename_keep_the_score_without_scoring_again(home: Home) ->
     assert now["renamed.jpg"] == scores[photos[0].name]
     assert now["copy.jpg"] == scores[photos[1].name]
     assert photos[0].name not in now
-    assert "1 scored, 1 of them known pixels" in said
+    assert "1 scored, 1 of them copies of scored photos" in said
 
 
 def test_a_root_that_became_empty_pauses_and_forgets_nothing(home: Home) -> None:

@@ -82,7 +82,7 @@ def test_the_panel_explains_takes_over_stars_and_finds_the_worst(
     panel.said("There is no library")
     darktable.press_stars(photos[0], 2)
     theirs = darktable.written(sidecar_of(photos[0]))
-    assert "1 with a rating of yours left alone" in home.maclip("run", "--once", home.photos).stdout
+    assert "1 left alone with your own rating" in home.maclip("run", "--once", home.photos).stdout
     rows = {
         name: (score, stars)
         for name, score, stars in home.sql("select file_name, score, stars from photo_quality")

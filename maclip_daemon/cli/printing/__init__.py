@@ -1,1 +1,1 @@
-"""What commands print: tables, explanations, heat maps."""
+"""Output of commands: tables, explanations, heat maps."""

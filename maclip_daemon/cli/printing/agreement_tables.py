@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from maclip_daemon.evaluation.statistics import Interval
     from maclip_daemon.evaluation.summary import AblationRow, AgreementRow
 
-_MOST_SUBSET_ROWS = 24  # more would bury the figures that count; the report has them all
+_MOST_SUBSET_ROWS = 24  # more would hide the totals; the report has all
 _PLACE = {"model": "left", "protocol": "left"}
 _FIGURES = {"N": "right", "SRCC": "right", "KRCC": "right", "PLCC": "right", "RMSE": "right"}
 
 
 def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
-    """Print what an evaluation found: tables or one JSON object; notes and failures on standard error."""
+    """Print an evaluation as tables or one JSON object; notes and failures go to standard error."""
     from maclip_daemon.evaluation.summary import WHOLE, warnings
     from maclip_daemon.evaluation.summary import as_json as summary_as_json
 
@@ -33,7 +33,7 @@ def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
         shown = whole if len(parts) > _MOST_SUBSET_ROWS else summary.rows
         _print_agreement(shown)
         if len(shown) < len(summary.rows):
-            output.say(f"{len(parts)} rows of subsets are in the report and in --json.")
+            output.say(f"{len(parts)} rows for subsets are in the report and in the output of --json.")
         if summary.ablations:
             output.say()
             _print_ablations(summary.ablations)

@@ -11,7 +11,7 @@ from maclip_daemon.files.paths import printable
 if TYPE_CHECKING:
     from maclip_daemon.library.queries.rankings import PhotoDetail, PhotoRow
 
-# What each prompt pair says when the photo is nearer to its good or to its bad side.
+# Words for each prompt pair, when the photo fits its good or its bad side better.
 WORDS = {
     "good": ("good image", "bad image"),
     "sharpness": ("sharp", "blurry"),
@@ -19,17 +19,16 @@ WORDS = {
     "resolution": ("high resolution", "low resolution"),
     "noise_free": ("clean", "noisy"),
 }
-CLEARLY, SOMEWHAT = 0.65, 0.55  # agreement from which a pair is called clear, or slight; 0.5 is neither
+CLEARLY, SOMEWHAT = 0.65, 0.55  # least agreement with one side of a pair; 0.5 is neither
 
 
 def lines(detail: PhotoDetail) -> Iterator[str]:
-    """Explain one photo, a line at a time."""
+    """Yield the explanation of one photo, line by line."""
     yield printable(detail.path)
     row = detail.quality
     if detail.failure is not None:
-        attempts = f"{detail.attempts} attempt{'s' if detail.attempts != 1 else ''}"
-        yield f"  failed after {attempts}: {printable(detail.failure)}"
-        yield "  `maclip retry` tries it again."
+        yield f"  failed after {output.count(detail.attempts, 'attempt')}: {printable(detail.failure)}"
+        yield "  `maclip retry` queues it again."
     if detail.state == "missing":
         yield f"  missing since {detail.missing_since}; its score is kept (`maclip purge` forgets it)"
     if row is None:
@@ -43,9 +42,9 @@ def lines(detail: PhotoDetail) -> Iterator[str]:
         if value is not None:
             yield f"  {name:<10} {value:.3f}  {_in_words(value, good, bad)}"
     if row.model.startswith("builtin@"):
-        yield "             (the built-in model tells good from bad; which fault it is, it tells poorly)"
+        yield "             (the built-in model tells good from bad; these details are less reliable)"
     yield from _views(detail, row)
-    yield f"  judged by  {row.model} · {row.metric} · {row.protocol}"
+    yield f"  scored by  {row.model} · {row.metric} · {row.protocol}"
     yield f"             in {detail.precision} on {detail.device}, {row.scored_at}"
     size = f"{detail.width} × {detail.height}" if detail.width else "unknown size"
     yield f"  photo      {size}, taken {row.taken_at or 'at an unknown time'}"
@@ -56,10 +55,10 @@ def _cues(detail: PhotoDetail, row: PhotoRow) -> Iterator[str]:
     weight = detail.details.get("weight_sim")
     if row.q_sim is not None:
         share = "" if weight is None else f", weight {weight:.2f}"
-        yield f"  cosine     {row.q_sim:.4f}  how near to the good descriptions{share}"
+        yield f"  cosine     {row.q_sim:.4f}  how well it matches descriptions of good photos{share}"
     if row.q_mag is not None:
         share = "" if weight is None else f", weight {1 - weight:.2f}"
-        yield f"  magnitude  {row.q_mag:.4f}  how strong the image feature is{share}"
+        yield f"  magnitude  {row.q_mag:.4f}  how strongly the model responds to the photo{share}"
 
 
 def _in_words(value: float, good: str, bad: str) -> str:
@@ -82,7 +81,7 @@ def _views(detail: PhotoDetail, row: PhotoRow) -> Iterator[str]:
     for title, (score, box) in (("weakest", min(crops, key=_first)), ("strongest", max(crops, key=_first))):
         across = (box.x + box.width / 2) / width
         down = (box.y + box.height / 2) / height
-        yield f"  {title:<10} {score:.4f}  {_place(across, down)}"
+        yield f"  {title:<10} {score:.4f}  {_region(across, down)}"
     yield f"  spread     {row.view_spread or 0:.4f}  over {len(scores)} views"
 
 
@@ -90,7 +89,7 @@ def _first(pair: tuple[float, object]) -> float:
     return pair[0]
 
 
-def _place(across: float, down: float) -> str:
+def _region(across: float, down: float) -> str:
     column = "left" if across < 0.4 else "right" if across > 0.6 else "centre"
     line = "upper" if down < 0.4 else "lower" if down > 0.6 else "middle"
     if (line, column) == ("middle", "centre"):
@@ -100,7 +99,7 @@ def _place(across: float, down: float) -> str:
 
 def _rating(row: PhotoRow) -> str:
     if row.rating_owner == "person":
-        return f"{output.stars(row.rating_in_file)}, yours: never changed"
+        return f"{output.stars(row.rating_in_file)}, your own; maclip never changes it"
     if row.rating_owner == "maclip":
-        return f"{output.stars(row.rating_in_file)}, written by maclip (`maclip undo` takes it back)"
+        return f"{output.stars(row.rating_in_file)}, written by maclip (`maclip undo` removes it)"
     return "none in the file"

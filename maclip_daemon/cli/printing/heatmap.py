@@ -27,7 +27,7 @@ def draw(detail: PhotoDetail, target: Path, settings: Settings) -> None:
     """Write the photo with its weak and strong parts tinted.
 
     Each point has the mean score of the crops that show it; the colours span this photo's own range.
-    Raises `UsageError` for a photo without several views or a target that is no picture, `Poison` for a
+    Raises `UsageError` for a photo without several views or a target that is not a picture, `Poison` for a
     photo that cannot be decoded.
     """
     import numpy
@@ -37,9 +37,9 @@ def draw(detail: PhotoDetail, target: Path, settings: Settings) -> None:
     from maclip_daemon.photos.decoder import Decoder
 
     if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise UsageError(f"{target}: name a .png, .jpg or .webp file for the heat map.")
+        raise UsageError(f"{target} is no picture file. Name a .png, .jpg or .webp file for the heat map.")
     if os.path.lexists(target):
-        raise UsageError(f"{target} exists already and is left as it is. Name a new file for the heat map.")
+        raise UsageError(f"{target} exists already and was not changed. Name a new file for the heat map.")
     field = _field(detail)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "spool")
@@ -62,7 +62,7 @@ def draw(detail: PhotoDetail, target: Path, settings: Settings) -> None:
 
 
 def _field(detail: PhotoDetail) -> NDArray[numpy.float32]:
-    """The mean of the crops' scores at every point of a coarse grid, from 0 (weakest) to 1 (strongest)."""
+    """Return the mean score of the crops on a coarse grid, from 0 (weakest) to 1 (strongest)."""
     import numpy
 
     from maclip_daemon.iqa.view_grid import view_boxes
@@ -70,8 +70,8 @@ def _field(detail: PhotoDetail) -> NDArray[numpy.float32]:
     scores, width, height = (detail.details.get(key) for key in ("view_scores", "width", "height"))
     if not scores or not width or not height or len(scores) < 3:
         raise UsageError(
-            f"{detail.path} was judged as a whole, so there is no heat map: the photo is small at its "
-            "protocol's size, or the metric (clipiqa, qualiclip) takes no views."
+            f"There is no heat map of {detail.path}: it was scored as a whole. The photo is small, or the "
+            "metric (clipiqa, qualiclip) does not score parts."
         )
     step = 16
     total = numpy.zeros((height // step, width // step), numpy.float32)
@@ -81,7 +81,7 @@ def _field(detail: PhotoDetail) -> NDArray[numpy.float32]:
         columns = slice(box.x // step, (box.x + box.width) // step)
         total[rows, columns] += score
         count[rows, columns] += 1
-    # The rim that no crop shows takes the score of the whole photo (the last view).
+    # No crop shows the rim: it gets the score of the whole photo (the last view).
     mean = numpy.where(count > 0, total / numpy.maximum(count, 1), scores[-1])
     spread = float(mean.max() - mean.min())
     return (mean - mean.min()) / spread if spread > 0 else numpy.full_like(mean, 0.5)

@@ -1,4 +1,4 @@
-"""What commands print: rich tables on a terminal, plain aligned text in a pipe, JSON and CSV on request."""
+"""Output of commands: rich tables on a terminal, plain aligned text in a pipe, JSON and CSV on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PIPE_WIDTH = 10_000  # columns; a line in a pipe is never wrapped
 
 
 def say(text: str = "", *, error: bool = False) -> None:
-    """Print one line as it is, without any markup."""
+    """Print one line without markup."""
     print(text, file=sys.stderr if error else sys.stdout)
 
 
@@ -60,12 +60,17 @@ def print_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
 
 
 def stars(count: int | None) -> str:
-    """Show stars as a person reads them."""
+    """Return stars as text."""
     if count is None:
         return "–"
     return "rejected" if count < 0 else "★" * count
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Show a number with a fixed count of digits, or a dash."""
+    """Return a number with a fixed count of digits, or a dash."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a count with its noun, in the plural where it belongs."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,4 +1,4 @@
-"""The Lua plugin for darktable: put into darktable's configuration folder, and taken away again."""
+"""The Lua plugin for darktable: install it into darktable's configuration folder, and remove it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SWITCH = 'require "maclip"'
 
 
 def plugin_path() -> Path:
-    """Where the plugin goes: `$XDG_CONFIG_HOME/darktable/lua/maclip.lua`, also on macOS."""
+    """Return the plugin's path: `$XDG_CONFIG_HOME/darktable/lua/maclip.lua`, also on macOS."""
     configuration = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(configuration) / "darktable" / "lua" / "maclip.lua"
 
 
 def install(config: Path | None, data_dir: Path | None, *, dry_run: bool) -> None:
-    """Write the plugin for this very installation and say how it is switched on."""
+    """Write the plugin for this installation, and print how to switch it on."""
     target = plugin_path()
     if target.exists() and not _is_ours(target):
         raise EnvironmentUnfit(
@@ -42,9 +42,9 @@ def install(config: Path | None, data_dir: Path | None, *, dry_run: bool) -> Non
     typer.echo(f"Written: {target}")
     luarc = target.parent.parent / "luarc"
     if _is_switched_on(luarc):
-        typer.echo("It is switched on; start darktable again to have it.")
+        typer.echo("It is switched on. Restart darktable to use it.")
     else:
-        typer.echo(f"To switch it on, add this line to {luarc} and start darktable again:\n\n  {_SWITCH}\n")
+        typer.echo(f"To switch it on, add this line to {luarc} and restart darktable:\n\n  {_SWITCH}\n")
 
 
 def uninstall(*, dry_run: bool) -> None:
@@ -64,7 +64,7 @@ def uninstall(*, dry_run: bool) -> None:
     typer.echo(f"Removed: {target}")
     luarc = target.parent.parent / "luarc"
     if _is_switched_on(luarc):
-        typer.echo(f"Take the line `{_SWITCH}` out of {luarc}, or darktable will miss the plugin.")
+        typer.echo(f"Remove the line `{_SWITCH}` from {luarc}, or darktable reports a missing plugin.")
 
 
 def _is_ours(target: Path) -> bool:

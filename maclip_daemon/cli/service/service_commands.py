@@ -1,4 +1,4 @@
-"""`maclip service`: run the daemon from log-in on, under the platform's service manager."""
+"""`maclip service`: start the daemon at log-in, under the platform's service manager."""
 
 from __future__ import annotations
 
@@ -18,25 +18,23 @@ from maclip_daemon.files.paths import expanded
 
 app = typer.Typer(
     name="service",
-    help="Run the daemon by itself from log-in on. Nothing here touches your photos or the database.",
+    help="Start the daemon automatically at log-in. These commands never touch your photos or the database.",
     no_args_is_help=True,
 )
 
 Folders = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="PATH…", help="Folders to watch. None: those of the configuration, folders.paths."
-    ),
+    typer.Argument(metavar="PATH…", help="Folders to watch. Default: folders.paths of the configuration."),
 ]
 
 
 Darktable = Annotated[
-    bool, typer.Option("--darktable", help="The plugin for darktable's lighttable, in place of the service.")
+    bool, typer.Option("--darktable", help="The plugin for darktable's lighttable instead of the service.")
 ]
 
 
-class Platform(enum.StrEnum):
-    """What `print` can show."""
+class DefinitionKind(enum.StrEnum):
+    """The definitions that `print` shows."""
 
     USER = "user"
     SYSTEM = "system"
@@ -53,7 +51,7 @@ def install(
         bool, typer.Option("--linger", help="Also run while you are not logged in (systemd only).")
     ] = False,
     darktable: Darktable = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
 ) -> None:
     """Write the service definition for this installation, and start it.
 
@@ -61,7 +59,7 @@ def install(
     """
     if darktable:
         if folders or linger:
-            raise UsageError("--darktable puts the plugin in place and takes no folders: use two commands.")
+            raise UsageError("--darktable only installs the plugin and takes no folders. Use two commands.")
         darktable_plugin.install(
             _global_flag(context, "config"), _global_flag(context, "data_dir"), dry_run=dry_run
         )
@@ -71,13 +69,13 @@ def install(
     if manager.definition.exists() and not _is_ours(manager):
         raise EnvironmentUnfit(
             f"{manager.definition} was changed by hand or written by something else, so it is left alone. "
-            "Move it away and try again; changes of your own belong in a drop-in (`systemctl --user edit "
+            "Move it away and try again; your own changes belong in a drop-in (`systemctl --user edit "
             "maclip`)."
         )
     commands = (*(manager.before_replacing if manager.definition.exists() else ()), *manager.activate)
     if linger:
         if manager.linger is None:
-            raise UsageError(f"--linger needs systemd; {manager.name} has no such thing. Leave it out.")
+            raise UsageError(f"--linger needs systemd. Leave it out with {manager.name}.")
         commands = (*commands, manager.linger)
     if dry_run:
         typer.echo(f"Would write {manager.definition}:\n\n{text}\nand run:")
@@ -92,7 +90,7 @@ def install(
         _list(commands)
         return
     manager.carry_out(commands)
-    typer.echo(f"maclip runs, and will after each log-in. What it says: `{manager.log}`.")
+    typer.echo(f"maclip runs, and starts at each log-in. To read its log: `{manager.log}`.")
     for hint in _hints(manager, linger):
         typer.echo(hint)
 
@@ -100,7 +98,7 @@ def install(
 @app.command()
 def uninstall(
     darktable: Darktable = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
 ) -> None:
     """Stop the service and remove its definition. Photos, ratings, database and settings stay."""
     if darktable:
@@ -108,7 +106,7 @@ def uninstall(
         return
     manager = service_manager.of_this_platform()
     if not manager.definition.exists():
-        typer.echo(f"There is no service of maclip: {manager.definition} does not exist.")
+        typer.echo(f"The service is not installed: {manager.definition} does not exist.")
         return
     if not _is_ours(manager):
         raise EnvironmentUnfit(
@@ -123,7 +121,7 @@ def uninstall(
     if reachable:
         manager.carry_out(manager.deactivate)
     manager.definition.unlink()
-    typer.echo(f"Removed: {manager.definition}. Photos, ratings, database and settings are as they were.")
+    typer.echo(f"Removed: {manager.definition}. Photos, ratings, database and settings are unchanged.")
     if reachable:
         manager.carry_out(manager.forget)
     else:
@@ -133,12 +131,14 @@ def uninstall(
 
 @app.command()
 def status() -> None:
-    """Say whether the service is installed, and how it is."""
+    """Show whether the service is installed, and its state."""
     manager = service_manager.of_this_platform()
     if not manager.definition.exists():
-        typer.echo(f"Not installed: {manager.definition} does not exist. `maclip service install PATH…`")
+        typer.echo(
+            f"Not installed: {manager.definition} does not exist. To install: `maclip service install PATH…`"
+        )
         return
-    changed = "as it was written" if _is_ours(manager) else "changed by hand, or written by something else"
+    changed = "unchanged" if _is_ours(manager) else "changed by hand, or written by something else"
     typer.echo(f"Installed: {manager.definition} ({changed})")
     typer.echo(manager.state())
     for hint in _hints(manager, linger=True):
@@ -150,34 +150,36 @@ def print_(
     context: typer.Context,
     folders: Folders = None,
     platform: Annotated[
-        Platform | None,
+        DefinitionKind | None,
         typer.Option("--for", help="Which definition; by default the one that `install` writes here."),
     ] = None,
 ) -> None:
-    """Show a service definition for this installation on standard output, and do nothing else."""
+    """Print a service definition for this installation. Nothing is written."""
     chosen = platform or _native_platform()
-    if chosen is Platform.SYSCTL:
+    if chosen is DefinitionKind.SYSCTL:
         text = service_definition.inotify_limits()
     else:
         text = _definition_for(chosen, context, _checked(folders, context))
     typer.echo(text, nl=False)
 
 
-def _native_platform() -> Platform:
-    return {"darwin": Platform.LAUNCHD, "win32": Platform.WINDOWS}.get(sys.platform, Platform.USER)
+def _native_platform() -> DefinitionKind:
+    return {"darwin": DefinitionKind.LAUNCHD, "win32": DefinitionKind.WINDOWS}.get(
+        sys.platform, DefinitionKind.USER
+    )
 
 
-def _definition_for(platform: Platform, context: typer.Context, folders: list[Path]) -> str:
+def _definition_for(platform: DefinitionKind, context: typer.Context, folders: list[Path]) -> str:
     config, data_dir = _global_flag(context, "config"), _global_flag(context, "data_dir")
-    if data_dir is None and platform is not Platform.SYSTEM and os.environ.get("MACLIP_DATA_DIR"):
+    if data_dir is None and platform is not DefinitionKind.SYSTEM and os.environ.get("MACLIP_DATA_DIR"):
         data_dir = expanded(os.environ["MACLIP_DATA_DIR"])
     command = service_definition.service_command(folders, config=config, data_dir=data_dir)
-    if platform is Platform.SYSTEM:
+    if platform is DefinitionKind.SYSTEM:
         writable = folders if data_dir is None else [*folders, data_dir.absolute()]
         return service_definition.system_unit(command, writable)
-    if platform is Platform.LAUNCHD:
+    if platform is DefinitionKind.LAUNCHD:
         return service_definition.launch_agent(command, service_manager.launchd_log())
-    if platform is Platform.WINDOWS:
+    if platform is DefinitionKind.WINDOWS:
         user = f"{os.environ.get('USERDOMAIN', '.')}\\{os.environ.get('USERNAME', '')}"
         return service_definition.windows_task(command, user)
     return service_definition.user_unit(command)
@@ -233,7 +235,7 @@ def _write(manager: ServiceManager, text: str) -> None:
 def _hints(manager: ServiceManager, linger: bool) -> list[str]:
     hints = []
     if manager.linger is not None and not linger:
-        hints.append(f"To let it run while you are not logged in, too: {shlex.join(manager.linger)}")
+        hints.append(f"To run it also while you are not logged in: {shlex.join(manager.linger)}")
     if Path("/proc/driver/nvidia").exists() and not Path("/dev/nvidia-uvm").exists():
         hints.append(
             "The NVIDIA driver's compute module is not loaded, and the service may not load it: it would use "

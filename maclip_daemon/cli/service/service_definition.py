@@ -1,6 +1,6 @@
 """The text of a service definition: the templates of `service/`, filled in for one installation.
 
-Every definition carries a seal, a checksum over all the rest of it, so that `uninstall` knows what it wrote.
+Every definition has a seal, a checksum over the rest of it, by which `uninstall` recognises it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def service_command(
     data_dir: Path | None = None,
     interpreter: str = sys.executable,
 ) -> list[str]:
-    """Return the command line that runs the daemon of this very installation on `folders`."""
+    """Return the command line that runs this installation's daemon on `folders`."""
     command = [interpreter, "-m", "maclip_daemon"]
     if config is not None:
         command += ["--config", str(config.absolute())]
@@ -60,7 +60,7 @@ def system_unit(command: Sequence[str], writable: Sequence[Path]) -> str:
 
 
 def launch_agent(command: Sequence[str], log: Path) -> str:
-    """Render the launchd agent of macOS; what the daemon says goes to the file `log`."""
+    """Render the launchd agent of macOS; the daemon's output goes to the file `log`."""
     arguments = "\n".join(f"\t\t<string>{_xml(word)}</string>" for word in command)
     return _seal(
         _template("maclip.plist").substitute(
@@ -82,7 +82,7 @@ def windows_task(command: Sequence[str], user: str) -> str:
 
 
 def darktable_plugin(*, config: Path | None = None, data_dir: Path | None = None) -> str:
-    """Render darktable's plugin, which calls the program of this very installation."""
+    """Render darktable's plugin, which calls this installation's program."""
     command = service_command([], config=config, data_dir=data_dir)[:-1]
     words = ", ".join(map(_lua_string, command))
     plugin = _file("darktable/maclip.lua").replace("$seal", _UNSEALED_LINE, 1)
@@ -95,7 +95,7 @@ def inotify_limits() -> str:
 
 
 def is_unchanged(text: str) -> bool:
-    """Whether `text` is a definition of ours, exactly as it was written."""
+    """Return whether maclip wrote `text` and it is unchanged."""
     found = _SEAL.search(text)
     return found is not None and _seal(text.replace(found[1], _UNSEALED)) == text
 
@@ -132,7 +132,7 @@ def _exec_line(command: Sequence[str]) -> str:
 
 
 def _lua_string(text: str) -> str:
-    """Quote for Lua 5.4 (reference manual, 3.1): plain ASCII as it is, every other byte as `\\ddd`."""
+    """Quote for Lua 5.4 (reference manual, 3.1): printable ASCII stays, every other byte is `\\ddd`."""
     plain = {byte for byte in range(0x20, 0x7F) if chr(byte) not in '"\\'}
     return '"' + "".join(chr(byte) if byte in plain else f"\\{byte:03d}" for byte in os.fsencode(text)) + '"'
 

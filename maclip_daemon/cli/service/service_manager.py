@@ -1,4 +1,4 @@
-"""The service managers of Linux, macOS and Windows: where each keeps a definition, and how it is told."""
+"""The service managers of Linux, macOS and Windows: path of the definition, and commands."""
 
 from __future__ import annotations
 
@@ -31,51 +31,57 @@ class ServiceManager:
     probe: Command
     """Succeeds when the manager can be reached."""
     before_replacing: tuple[Command, ...]
-    """Where a definition of ours was there before."""
+    """Run when `install` replaces an earlier definition."""
     activate: tuple[Command, ...]
     deactivate: tuple[Command, ...]
-    """Before the definition is removed."""
+    """Run before the definition is removed."""
     forget: tuple[Command, ...]
-    """After the definition is removed."""
+    """Run after the definition is removed."""
     query: Command
     linger: Command | None
-    """Keeps the service running while its user is not logged in; None where that cannot be."""
+    """Keeps the service running while its user is not logged in; None where that is impossible."""
     log: str
-    """What to type to read what the daemon said."""
+    """The command that shows the daemon's log."""
 
     def reachable(self) -> bool:
-        """Whether the manager answers at this moment."""
+        """Return whether the manager responds."""
         try:
             return _run(self.probe, _PROBE_TIMEOUT_S).returncode == 0
         except (OSError, subprocess.TimeoutExpired):
             return False
 
     def carry_out(self, commands: Sequence[Command]) -> None:
-        """Run `commands` in order; raises `EnvironmentUnfit` with the words of the first that fails."""
+        """Run `commands` in order. Raise `EnvironmentUnfit` with the output of the first that fails."""
         for command in commands:
             try:
                 ended = _run(command, _TIMEOUT_S)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                raise EnvironmentUnfit(f"`{shlex.join(command)}` could not be run: {error}.") from None
-            if ended.returncode != 0:
-                words = " ".join((ended.stderr or ended.stdout).split())
+            except (OSError, subprocess.TimeoutExpired):
                 raise EnvironmentUnfit(
-                    f"`{shlex.join(command)}` failed: {words or ended.returncode}. What the daemon said: "
-                    f"`{self.log}`. The definition stays in {self.definition}."
+                    f"`{shlex.join(command)}` could not be run. Run it in a terminal of your desktop session."
+                ) from None
+            if ended.returncode != 0:
+                reported = " ".join((ended.stderr or ended.stdout).split()) or f"exit code {ended.returncode}"
+                raise EnvironmentUnfit(
+                    f"`{shlex.join(command)}` failed: {reported.rstrip('.')}. `{self.log}` shows the log. "
+                    f"The definition stays in {self.definition}."
                 )
 
     def state(self) -> str:
-        """Return what the manager says about the service, or that it cannot be asked."""
+        """Return the manager's report about the service, or that the manager cannot be reached."""
         try:
             ended = _run(self.query, _PROBE_TIMEOUT_S)
         except (OSError, subprocess.TimeoutExpired):
-            return f"{self.name} cannot be asked."
-        return (ended.stdout or ended.stderr).strip()
+            return self._unreachable()
+        return ended.stdout.strip() or self._unreachable()
+
+    def _unreachable(self) -> str:
+        manager = self.name[0].upper() + self.name[1:]
+        return f"{manager} cannot be reached from here. Ask again in a terminal of your desktop session."
 
 
 def systemd(environment: Mapping[str, str] = os.environ) -> ServiceManager:
-    """The systemd manager of this user."""
-    # An XDG variable that is not absolute is to be ignored (XDG base directory specification, "Basics").
+    """Return the systemd manager of this user."""
+    # A relative path in an XDG variable is ignored (XDG base directory specification, "Basics").
     given = environment.get("XDG_CONFIG_HOME", "")
     configuration = Path(given) if given.startswith("/") else _home(environment) / ".config"
     control = ("systemctl", "--user")
@@ -100,7 +106,7 @@ def systemd(environment: Mapping[str, str] = os.environ) -> ServiceManager:
 
 
 def launchd(environment: Mapping[str, str] = os.environ) -> ServiceManager:
-    """The launchd of this user's desktop session."""
+    """Return the launchd of this user's desktop session."""
     definition = _home(environment) / "Library" / "LaunchAgents" / "maclip.plist"
     return ServiceManager(
         name="launchd",
@@ -118,12 +124,12 @@ def launchd(environment: Mapping[str, str] = os.environ) -> ServiceManager:
 
 
 def launchd_log(environment: Mapping[str, str] = os.environ) -> Path:
-    """The file that keeps what the daemon says under launchd."""
+    """Return the log file of the daemon under launchd."""
     return _home(environment) / "Library" / "Logs" / "maclip.log"
 
 
 def task_scheduler(environment: Mapping[str, str] = os.environ) -> ServiceManager:
-    """The task scheduler of Windows; it imports the definition, which stays as a record of what we wrote."""
+    """Return the task scheduler of Windows. It imports the definition; the file stays as a record."""
     kept_in = Path(environment.get("LOCALAPPDATA") or _home(environment) / "AppData" / "Local")
     definition = kept_in / "maclip" / "maclip-task.xml"
     return ServiceManager(
@@ -145,7 +151,7 @@ def task_scheduler(environment: Mapping[str, str] = os.environ) -> ServiceManage
 
 
 def of_this_platform(environment: Mapping[str, str] = os.environ) -> ServiceManager:
-    """The service manager of the system that this runs on."""
+    """Return the service manager of this system."""
     if sys.platform == "darwin":
         return launchd(environment)
     if sys.platform == "win32":

@@ -55,18 +55,18 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(service_commands.app, [os.fspath(argument) for argument in arguments])
 
 
-def said(result: Result) -> str:
+def output_of(result: Result) -> str:
     assert result.exception is None, result.exception
     return result.output
 
 
-def refused(result: Result) -> MaclipError:
+def error_of(result: Result) -> MaclipError:
     assert isinstance(result.exception, MaclipError), result.output
     return result.exception
 
 
 def test_install_writes_a_sealed_unit_and_starts_it(photos: Path, unit: Path, calls: Path) -> None:
-    output = said(run("install", photos))
+    output = output_of(run("install", photos))
     text = unit.read_text()
     assert str(photos).replace("%", "%%") in text
     assert service_definition.is_unchanged(text)
@@ -81,28 +81,28 @@ def test_install_writes_a_sealed_unit_and_starts_it(photos: Path, unit: Path, ca
 
 
 def test_install_with_linger_asks_logind_for_it(photos: Path, calls: Path) -> None:
-    said(run("install", photos, "--linger"))
+    output_of(run("install", photos, "--linger"))
     assert calls.read_text().splitlines()[-1].startswith("loginctl enable-linger ")
 
 
 def test_install_without_a_reachable_manager_says_what_to_type(photos: Path, unit: Path) -> None:
-    output = said(run("install", photos))
+    output = output_of(run("install", photos))
     assert unit.exists()
     assert "cannot be reached" in output
     assert "  systemctl --user restart maclip.service" in output
 
 
 def test_a_dry_run_changes_nothing(photos: Path, unit: Path, calls: Path) -> None:
-    output = said(run("install", photos, "--dry-run"))
+    output = output_of(run("install", photos, "--dry-run"))
     assert "ExecStart=" in output
     assert not unit.exists()
     assert not calls.exists()
 
 
 def test_installing_again_replaces_the_folders(photos: Path, unit: Path, calls: Path, tmp_path: Path) -> None:
-    said(run("install", photos))
+    output_of(run("install", photos))
     (tmp_path / "other").mkdir()
-    said(run("install", tmp_path / "other"))
+    output_of(run("install", tmp_path / "other"))
     assert "other" in unit.read_text()
     assert "My 100%" not in unit.read_text()
     assert [entry.name for entry in unit.parent.iterdir()] == ["maclip.service"]
@@ -110,7 +110,7 @@ def test_installing_again_replaces_the_folders(photos: Path, unit: Path, calls: 
 
 @pytest.mark.parametrize("command", ["install", "print"])
 def test_a_folder_that_does_not_exist_is_named(command: str, tmp_path: Path, unit: Path) -> None:
-    error = refused(run(command, tmp_path / "Pictuers"))
+    error = error_of(run(command, tmp_path / "Pictuers"))
     assert isinstance(error, UsageError)
     assert error.exit_code == 2
     assert f"{tmp_path / 'Pictuers'} does not exist" in str(error)
@@ -119,19 +119,19 @@ def test_a_folder_that_does_not_exist_is_named(command: str, tmp_path: Path, uni
 
 def test_a_file_given_as_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
-    assert "is a file" in str(refused(run("install", tmp_path / "a.jpg")))
+    assert "is a file" in str(error_of(run("install", tmp_path / "a.jpg")))
 
 
 def test_without_folders_those_of_the_configuration_are_taken(tmp_path: Path, photos: Path) -> None:
-    assert "No folder to watch" in str(refused(run("print")))
+    assert "No folder to watch" in str(error_of(run("print")))
     (tmp_path / "configuration/maclip").mkdir(parents=True)
     (tmp_path / "configuration/maclip/config.toml").write_text(f'[folders]\npaths = ["{photos}"]\n')
-    assert str(photos).replace("%", "%%") in said(run("print"))
+    assert str(photos).replace("%", "%%") in output_of(run("print"))
 
 
 def test_a_relative_folder_becomes_absolute(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos)
-    assert f'"run" "{photos}"'.replace("%", "%%") in said(run("print", "."))
+    assert f'"run" "{photos}"'.replace("%", "%%") in output_of(run("print", "."))
 
 
 def test_the_global_flags_are_handed_on_to_the_service(photos: Path, tmp_path: Path) -> None:
@@ -144,19 +144,19 @@ def test_the_global_flags_are_handed_on_to_the_service(photos: Path, tmp_path: P
     (tmp_path / "c.toml").touch()
     flags = ["--config", str(tmp_path / "c.toml"), "--data-dir", "/var/tmp/library"]
     result = CliRunner().invoke(whole, [*flags, "service", "print", str(photos)])
-    assert f'"--config" "{tmp_path}/c.toml" "--data-dir" "/var/tmp/library" "run"' in said(result)
+    assert f'"--config" "{tmp_path}/c.toml" "--data-dir" "/var/tmp/library" "run"' in output_of(result)
 
 
 def test_a_data_folder_from_the_environment_is_kept(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MACLIP_DATA_DIR", "/var/tmp/library")
-    assert '"--data-dir" "/var/tmp/library"' in said(run("print", photos))
+    assert '"--data-dir" "/var/tmp/library"' in output_of(run("print", photos))
 
 
 def test_uninstall_removes_the_unit_and_nothing_else(photos: Path, unit: Path, calls: Path) -> None:
-    said(run("install", photos))
+    output_of(run("install", photos))
     (unit.parent / "other.service").touch()
     calls.unlink()
-    assert "as they were" in said(run("uninstall"))
+    assert "are unchanged" in output_of(run("uninstall"))
     assert [entry.name for entry in unit.parent.iterdir()] == ["other.service"]
     assert photos.is_dir()
     assert calls.read_text().splitlines() == [
@@ -164,59 +164,59 @@ def test_uninstall_removes_the_unit_and_nothing_else(photos: Path, unit: Path, c
         "systemctl --user disable --now maclip.service",
         "systemctl --user daemon-reload",
     ]
-    assert "no service" in said(run("uninstall"))
+    assert "not installed" in output_of(run("uninstall"))
 
 
 def test_uninstall_in_a_dry_run_keeps_the_unit(photos: Path, unit: Path) -> None:
-    said(run("install", photos))
-    assert "disable --now" in said(run("uninstall", "--dry-run"))
+    output_of(run("install", photos))
+    assert "disable --now" in output_of(run("uninstall", "--dry-run"))
     assert unit.exists()
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall"])
 def test_a_unit_changed_by_hand_is_left_alone(command: str, photos: Path, unit: Path, calls: Path) -> None:
-    said(run("install", photos))
+    output_of(run("install", photos))
     changed = unit.read_text().replace("CPUWeight=20", "CPUWeight=90")
     unit.write_text(changed)
-    error = refused(run(*([command, photos] if command == "install" else [command])))
+    error = error_of(run(*([command, photos] if command == "install" else [command])))
     assert isinstance(error, EnvironmentUnfit)
     assert "changed by hand" in str(error)
     assert unit.read_text() == changed
-    assert "changed by hand" in said(run("status"))
+    assert "changed by hand" in output_of(run("status"))
 
 
-def test_a_unit_of_somebody_else_is_left_alone(photos: Path, unit: Path) -> None:
+def test_a_unit_of_another_program_is_left_alone(photos: Path, unit: Path) -> None:
     unit.parent.mkdir(parents=True)
     unit.write_bytes(b"[Service]\nExecStart=/bin/true\n# \xff\n")
-    refused(run("install", photos))
+    error_of(run("install", photos))
     assert b"/bin/true" in unit.read_bytes()
 
 
-def test_status_says_what_the_manager_says(photos: Path, calls: Path) -> None:
-    assert "Not installed" in said(run("status"))
-    said(run("install", photos))
-    output = said(run("status"))
-    assert "as it was written" in output
+def test_status_prints_the_managers_report(photos: Path, calls: Path) -> None:
+    assert "Not installed" in output_of(run("status"))
+    output_of(run("install", photos))
+    output = output_of(run("status"))
+    assert "(unchanged)" in output
     assert "ActiveState=active" in output
 
 
 def test_status_without_a_manager_says_so(photos: Path) -> None:
-    said(run("install", photos))
-    assert "cannot be asked" in said(run("status"))
+    output_of(run("install", photos))
+    assert "cannot be reached" in output_of(run("status"))
 
 
-def test_a_start_that_fails_is_an_error_with_the_managers_words(photos: Path, tmp_path: Path) -> None:
+def test_a_start_that_fails_is_an_error_with_the_managers_output(photos: Path, tmp_path: Path) -> None:
     program = tmp_path / "bin/systemctl"
     program.write_text('#!/bin/sh\n[ "$2" != restart ] || { echo Job failed. >&2; exit 1; }\n')
     program.chmod(0o755)
-    error = refused(run("install", photos))
+    error = error_of(run("install", photos))
     assert "Job failed." in str(error)
     assert "journalctl --user -u maclip" in str(error)
 
 
 def test_a_configuration_folder_that_cannot_be_made_is_an_error(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "configuration").touch()
-    assert "cannot be written" in str(refused(run("install", photos)))
+    assert "cannot be written" in str(error_of(run("install", photos)))
 
 
 def test_the_launch_agent_goes_to_its_place(
@@ -226,14 +226,14 @@ def test_the_launch_agent_goes_to_its_place(
     calls = tmp_path / "calls"
     (tmp_path / "bin/launchctl").write_text(f'#!/bin/sh\necho "$*" >> "{calls}"\n')
     (tmp_path / "bin/launchctl").chmod(0o755)
-    said(run("install", photos))
-    said(run("install", photos))
+    output_of(run("install", photos))
+    output_of(run("install", photos))
     agent = home / "Library/LaunchAgents/maclip.plist"
     load, unload = f"load -w {agent}", f"unload {agent}"
     assert calls.read_text().splitlines() == ["list", load, "list", unload, load]
-    said(run("uninstall"))
+    output_of(run("uninstall"))
     assert not agent.exists()
-    assert "needs systemd" in str(refused(run("install", photos, "--linger")))
+    assert "needs systemd" in str(error_of(run("install", photos, "--linger")))
 
 
 def test_the_windows_task_is_imported_from_a_file_that_schtasks_reads(
@@ -244,48 +244,48 @@ def test_the_windows_task_is_imported_from_a_file_that_schtasks_reads(
     manager = service_manager.of_this_platform()
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(service_manager, "of_this_platform", lambda: manager)
-    monkeypatch.setattr(service_commands, "_native_platform", lambda: service_commands.Platform.WINDOWS)
-    assert "schtasks /Create /TN maclip /XML" in said(run("install", photos))
+    monkeypatch.setattr(service_commands, "_native_platform", lambda: service_commands.DefinitionKind.WINDOWS)
+    assert "schtasks /Create /TN maclip /XML" in output_of(run("install", photos))
     assert manager.definition.read_bytes().startswith(b"\xff\xfe")
-    said(run("uninstall"))
+    output_of(run("uninstall"))
     assert not manager.definition.exists()
 
 
 def test_print_shows_the_inotify_limits_without_any_folder() -> None:
-    assert "fs.inotify.max_user_watches" in said(run("print", "--for", "sysctl"))
+    assert "fs.inotify.max_user_watches" in output_of(run("print", "--for", "sysctl"))
 
 
 def test_every_command_and_option_says_what_it_does() -> None:
     assert shutil.which("systemctl") is None
     for command in ("install", "uninstall", "status", "print"):
-        assert len(said(run(command, "--help"))) > 100
+        assert len(output_of(run(command, "--help"))) > 100
 
 
 def test_the_plugin_for_darktable_is_put_in_place_and_taken_away_alone(tmp_path: Path) -> None:
     lua = tmp_path / "configuration/darktable/lua"
     lua.mkdir(parents=True)
     (lua / "other.lua").write_text("return 1")
-    output = said(run("install", "--darktable"))
+    output = output_of(run("install", "--darktable"))
     assert 'require "maclip"' in output
     plugin = lua / "maclip.lua"
     assert service_definition.is_unchanged(plugin.read_text())
     assert '"-m", "maclip_daemon" }' in plugin.read_text()
     assert not (lua.parent / "luarc").exists()
     (lua.parent / "luarc").write_text("require 'maclip'\n")
-    assert "switched on" in said(run("install", "--darktable"))
-    assert "luarc" in said(run("uninstall", "--darktable"))
+    assert "switched on" in output_of(run("install", "--darktable"))
+    assert "luarc" in output_of(run("uninstall", "--darktable"))
     assert [path.name for path in lua.iterdir()] == ["other.lua"]
-    assert "not installed" in said(run("uninstall", "--darktable"))
+    assert "not installed" in output_of(run("uninstall", "--darktable"))
 
 
 def test_a_plugin_that_was_changed_is_left_alone(tmp_path: Path, photos: Path) -> None:
-    said(run("install", "--darktable"))
+    output_of(run("install", "--darktable"))
     plugin = tmp_path / "configuration/darktable/lua/maclip.lua"
     plugin.write_text(plugin.read_text() + "-- mine\n")
-    assert "changed by hand" in str(refused(run("install", "--darktable")))
-    assert "changed by hand" in str(refused(run("uninstall", "--darktable")))
+    assert "changed by hand" in str(error_of(run("install", "--darktable")))
+    assert "changed by hand" in str(error_of(run("uninstall", "--darktable")))
     assert plugin.read_text().endswith("-- mine\n")
-    assert isinstance(refused(run("install", "--darktable", photos)), UsageError)
+    assert isinstance(error_of(run("install", "--darktable", photos)), UsageError)
 
 
 def test_the_plugin_calls_the_program_with_its_flags_whatever_they_hold() -> None:
