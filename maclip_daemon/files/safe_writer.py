@@ -41,7 +41,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
-            raise NoSpace(f"The disk of {path.parent} is full. Free some space; the work goes on.") from None
+            raise NoSpace(f"The disk of {path.parent} is full. Free some space.") from None
         if error.errno == errno.EROFS:
             raise _read_only(path) from None
         if error.errno in _FORBIDDEN:

@@ -52,7 +52,7 @@ class ObserverWatcher(watchdog_events.FileSystemEventHandler):
             self._observer.start()
         except OSError as error:
             raise EnvironmentUnfit(
-                f"The folder {root} cannot be watched ({error}); its photos are only found by scans."
+                f"The folder {root} cannot be watched ({error.strerror or error}); only scans find photos."
             ) from None
 
     @property

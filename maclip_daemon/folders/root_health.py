@@ -86,7 +86,9 @@ def open_root(path: Path) -> Root:
     except PermissionError:
         raise _no_permission(path) from None
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, or no such user after ~
-        raise RootOffline(f"The folder {path} cannot be reached: {error}.") from None
+        raise RootOffline(
+            f"The folder {path} cannot be reached: {getattr(error, 'strerror', None) or error}."
+        ) from None
     if not stat.S_ISDIR(mode):
         raise UsageError(f"{path} is a file, not a folder. Give the folder that holds it.")
     if not os.access(resolved, os.R_OK | os.X_OK):
@@ -167,7 +169,8 @@ def check(
     if is_empty and known_photos > 0:
         return health(
             RootState.EMPTIED,
-            f"The folder {root.path} is empty, but {known_photos} photos of it are known. "
+            f"The folder {root.path} is empty, but maclip knows {known_photos} "
+            f"photo{'s' * (known_photos != 1)} in it. "
             "Mount its disk; if you removed them, `maclip purge` forgets them.",
         )
     is_other_device = previous is not None and previous.device != facts.st_dev

@@ -34,7 +34,7 @@ def write(path: Path, blocks: Iterable[bytes]) -> None:
         discard(path)
         if error.errno in DISK_FULL:
             raise NoSpace(
-                f"The disk of {path.parent} is full; decoded pixels have no place. Free some space."
+                f"The disk of {path.parent} is full: there is no room for decoded photos. Free some space."
             ) from None
         raise
 
@@ -56,7 +56,7 @@ def clean(spool: Path) -> int:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise NoSpace(
-                f"The disk of {spool.parent} is full; decoded pixels have no place. Free some space."
+                f"The disk of {spool.parent} is full: there is no room for decoded photos. Free some space."
             ) from None
         raise EnvironmentUnfit(
             f"The folder {spool} for decoded pixels cannot be used: {error.strerror}."

@@ -392,7 +392,7 @@ def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, f
             assert undone.stderr.count("does not answer") == 8
             assert sidecars(home.photos) == set()
         share.end()  # an empty folder where the share was, then none, then one with something else in it
-        assert home.maclip("undo", expect=1).stderr.count("is empty, but 8 photos of it are known") == 8
+        assert home.maclip("undo", expect=1).stderr.count("is empty, but maclip knows 8 photos in it") == 8
         share_point.rename(home.folder / "moved")
         assert home.maclip("undo", share_point, expect=1).stderr.count("is gone") == 8
         make_photo(share_point / "stray.jpg", 99)

@@ -10,6 +10,7 @@ import http
 import http.client
 import re
 import shutil
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -52,11 +53,27 @@ def pull(entry: CatalogueEntry, data_dir: Path, progress: Progress = lambda *_: 
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         kept = partial.stat().st_size // 1_000_000 if partial.exists() else 0
         raise ModelUnavailable(
-            f"{entry.url} cannot be fetched ({getattr(error, 'reason', error)}); {kept} MB are kept. "
+            f"{entry.url} cannot be fetched: {network_problem(error)}. {kept} MB are kept. "
             f"Run `maclip models pull {entry.name}` again to continue."
         ) from None
     except OSError as error:
         raise EnvironmentUnfit(f"{target} cannot be written: {error.strerror}.") from None
+
+
+def network_problem(error: Exception) -> str:
+    """Return in a user's words why a download failed."""
+    cause = getattr(error, "reason", error)
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(cause, TimeoutError):
+        return "the server did not respond"
+    if isinstance(cause, socket.gaierror) or re.search(
+        "Name or service not known|Failed to resolve", str(cause)
+    ):
+        return "this machine has no connection to the internet"
+    if isinstance(cause, RuntimeError | ValueError):  # open_clip: the file is not the published one
+        return str(cause).splitlines()[0].rstrip(".")
+    return getattr(cause, "strerror", None) or "the connection failed"
 
 
 def _fetch(url: str, partial: Path, progress: Progress) -> None:

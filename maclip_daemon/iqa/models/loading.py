@@ -17,7 +17,7 @@ from torch import Tensor
 from maclip_daemon.errors import ModelUnavailable
 from maclip_daemon.iqa.encoder import Encoder, Precision, ViewFormat
 from maclip_daemon.iqa.metrics import Metric
-from maclip_daemon.iqa.models import open_clip_weights, timm_tower
+from maclip_daemon.iqa.models import installing, open_clip_weights, timm_tower
 from maclip_daemon.iqa.models.architecture import build_text_tower, build_visual_tower
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
@@ -138,7 +138,8 @@ def pull_from_open_clip(architecture: str, tag: str, data_dir: Path) -> None:
         open_clip.download_pretrained(configuration, cache_dir=str(open_clip_weights.cache_dir(data_dir)))
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelUnavailable(
-            f"{architecture}/{tag} cannot be fetched ({str(error).splitlines()[0]}). Check the network."
+            f"{architecture}/{tag} cannot be fetched: {installing.network_problem(error)}. "
+            f"Run `maclip models pull {architecture}/{tag}` again later."
         ) from None
 
 
