@@ -1,4 +1,5 @@
-"""The science: pixels become a judgement of quality. Knows no library and no photo file.
+"""The science: pixels become a quality score. Inference only; it knows no database and decodes no photo.
 
-Importing this package or its modules `protocols` and `models` does not import torch.
+These modules do not import torch: `metrics`, `prompts`, `protocols`, `view_grid`, `photo_score`, and in
+`models` the catalogue, `installed_models`, `installing` and `open_clip_weights`.
 """

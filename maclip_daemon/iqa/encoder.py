@@ -1,7 +1,7 @@
 """The encoder: normalised views → image features, on one device, in one precision.
 
-The positional embedding of the attention pool is off, as in MA-CLIP, CLIP-IQA and QualiCLIP: the tower then
-takes photos of any size. Transformers keep theirs and take 224×224 only.
+The positional embedding of a ResNet's attention pool is off, as in MA-CLIP, CLIP-IQA and QualiCLIP: the tower
+then takes photos of any size. Transformers keep theirs and take 224×224 only.
 """
 
 from __future__ import annotations

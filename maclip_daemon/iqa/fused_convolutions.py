@@ -1,9 +1,9 @@
-"""Convolutions on the processor together with what follows them, by oneDNN's operators in PyTorch.
+"""Convolutions fused with what follows them, on the processor, by oneDNN's operators in PyTorch.
 
-Alone, a convolution lays its weights out anew for every batch, and the activation and the residual sum after
-it each go through memory once more. Here the weights are laid out once, and the rest is done while a result
-is still in the processor's registers: the same function with fewer roundings. `torch.compile` uses the same
-operators, but needs a C++ compiler on the user's machine and half a minute at every start.
+A plain convolution lays out its weights again for every batch. Its activation and residual sum each read and
+write memory once more. Fused, the weights are laid out once, and the rest happens in the processor's
+registers: the same function with fewer roundings. `torch.compile` uses the same operators, but needs a C++
+compiler on the user's machine and half a minute at every start.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ _ONEDNN_ACTIVATIONS: dict[Activation, tuple[str, list[float]]] = {
     "relu": ("relu", []),
     "relu6": ("hardtanh", [0.0, 6.0]),
 }
+_ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.Identity: "none", nn.ReLU: "relu", nn.ReLU6: "relu6"}
 _FOLLOWERS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
     ModifiedResNet: (("conv1", "act1"), ("conv2", "act2"), ("conv3", "act3")),
     DepthwiseSeparableConv: (("conv_dw", "bn1"), ("conv_pw", "bn2")),
     InvertedResidual: (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3")),
 }
-"""Convolutions and the activations that follow them at once, in towers whose batch norms are folded."""
+"""Convolutions and the activations right after them, in towers whose batch norms are folded."""
 
 
 class FusedConvolution(nn.Module):
-    """A convolution with its activation, on the processor; takes activations of any size, channels last."""
+    """A convolution with its activation, for inputs [N, C, h, w] of any size, channels last."""
 
     def __init__(self, convolution: nn.Conv2d, activation: Activation, size: tuple[int, ...]) -> None:
-        """`size`: of the activations [N, C, h, w] that will come most often; the weights' layout suits it."""
+        """`size`: the most frequent input size [N, C, h, w]; the layout of the weights suits it."""
         super().__init__()
         assert not isinstance(convolution.padding, str)
         self._geometry = (
@@ -50,14 +51,14 @@ class FusedConvolution(nn.Module):
         self._bias = None if convolution.bias is None else convolution.bias.detach()
 
     def forward(self, values: Tensor) -> Tensor:
-        """[N, C, h, w] → the activation of the convolution."""
+        """Return the activation of the convolution, [N, C', h', w'] from [N, C, h, w]."""
         result: Tensor = torch.ops.mkldnn._convolution_pointwise(
             values, self._weight, self._bias, *self._geometry, self._activation, self._bounds, ""
         )
         return result
 
     def onto(self, shortcut: Tensor, values: Tensor) -> Tensor:
-        """ReLU(shortcut + convolution of the values); overwrites the shortcut, which is the result."""
+        """Return ReLU(shortcut + convolution of the values), written over the shortcut."""
         result: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
             shortcut, values, self._weight, self._bias, *self._geometry, "add", 1.0, "relu", [], ""
         )
@@ -65,7 +66,7 @@ class FusedConvolution(nn.Module):
 
 
 class FusedBottleneck(nn.Module):
-    """A bottleneck of OpenAI's ResNet in three steps (and one for each pool); overwrites its input."""
+    """A bottleneck of OpenAI's ResNet as three fused convolutions and its pools; overwrites its input."""
 
     def __init__(self, block: Bottleneck, sizes: dict[nn.Module, tuple[int, ...]]) -> None:
         super().__init__()
@@ -79,18 +80,17 @@ class FusedBottleneck(nn.Module):
             self.shortcut = nn.Sequential(pool, FusedConvolution(widening, "none", sizes[widening]))
 
     def forward(self, values: Tensor) -> Tensor:
-        """[N, C, h, w] → [N, C', h', w']."""
+        """Return activations [N, C', h', w'] from [N, C, h, w]."""
         inner = self.pool(self.second(self.first(values)))
         return self.third.onto(self.shortcut(values), inner)
 
 
 @torch.no_grad()
 def fuse(tower: nn.Module, example: Tensor) -> None:
-    """Fuse what can be fused, in place, in a tower on the processor that takes what is like `example`.
+    """Fuse the convolutions of a tower on the processor, in place; inputs will mostly resemble `example`.
 
-    Knows OpenAI's ResNets and the blocks of EfficientNets. Other towers, towers whose batch norms are not
-    folded, and all of them where PyTorch or the processor has no such operators for its precision, stay as
-    they are.
+    For OpenAI's ResNets and the blocks of EfficientNets. Other towers, and towers with batch norms, stay
+    as they are; so do all where PyTorch or the processor lacks the operators for the example's precision.
     """
     known = [module for module in tower.modules() if type(module) in _FOLLOWERS]
     folded = not any(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
@@ -100,30 +100,21 @@ def fuse(tower: nn.Module, example: Tensor) -> None:
     for module in known:
         for convolution_name, activation_name in _FOLLOWERS[type(module)]:
             convolution = getattr(module, convolution_name)
-            activation = _activation(getattr(module, activation_name))
+            activation = _ACTIVATIONS.get(type(getattr(module, activation_name)))
             if type(convolution) is nn.Conv2d and activation is not None:
                 fused = FusedConvolution(convolution, activation, sizes[convolution])
                 setattr(module, convolution_name, fused)
                 setattr(module, activation_name, nn.Identity())
         for stage in module.children():
-            if isinstance(stage, nn.Sequential):
-                _fuse_bottlenecks(stage, sizes)
-
-
-def _fuse_bottlenecks(stage: nn.Sequential, sizes: dict[nn.Module, tuple[int, ...]]) -> None:
-    for place, block in enumerate(stage):
-        if isinstance(block, Bottleneck):
-            stage[place] = FusedBottleneck(block, sizes)
-
-
-def _activation(module: nn.Module) -> Activation | None:
-    """The activation's name; None for what is none, such as a batch norm that was not folded."""
-    names: dict[type[nn.Module], Activation] = {nn.Identity: "none", nn.ReLU: "relu", nn.ReLU6: "relu6"}
-    return names.get(type(module))
+            if not isinstance(stage, nn.Sequential):
+                continue
+            for index, block in enumerate(stage):
+                if isinstance(block, Bottleneck):
+                    stage[index] = FusedBottleneck(block, sizes)
 
 
 def _input_sizes(tower: nn.Module, example: Tensor) -> dict[nn.Module, tuple[int, ...]]:
-    """The size [N, C, h, w] in which the example reaches each convolution."""
+    """Return the input size [N, C, h, w] of each convolution when the example goes through the tower."""
     sizes: dict[nn.Module, tuple[int, ...]] = {}
 
     def note(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -142,7 +133,7 @@ def _input_sizes(tower: nn.Module, example: Tensor) -> dict[nn.Module, tuple[int
 
 @functools.cache
 def is_available(dtype: torch.dtype) -> bool:
-    """Whether the operators are here and do what is said above: they are PyTorch's own, and may change."""
+    """Tell whether PyTorch has the operators and they compute the same here; they are private to it."""
     generator = torch.Generator().manual_seed(0)
     convolution = nn.Conv2d(8, 8, 3, padding=1).to(dtype)
     nn.init.normal_(convolution.weight, std=0.5, generator=generator)

@@ -1,6 +1,6 @@
 """The metrics: a metric is its prompts, its views, and how the cues combine. Needs no torch.
 
-`iqa.judge` computes what is described here. Every parameter has its published default.
+`iqa.photo_judgement` computes what is described here. Every parameter has its published default.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def maclip(
     base_magnitude: float = 0.6,
     alpha: float = 1.0,
 ) -> Metric:
-    """MA-CLIP (arXiv 2511.09948): similarity and magnitude, fused view by view, over crops and the whole."""
+    """Return MA-CLIP (arXiv 2511.09948): both cues, fused view by view, over crops and the whole photo."""
     return Metric(
         "maclip",
         "crops",
@@ -59,17 +59,17 @@ def maclip(
 
 
 def magnitude(*, box_cox_lambda: float = 0.5) -> Metric:
-    """q_mag by itself, the ablation of the MA-CLIP paper; it needs no prompts."""
+    """Return q_mag alone, the ablation of the MA-CLIP paper; it needs no prompts."""
     return Metric("magnitude", "crops", "magnitude", box_cox_lambda=box_cox_lambda)
 
 
 def clipiqa(*, pairs: tuple[PromptPair, ...] = CLIPIQA_PAIRS, temperature: float = 1.0) -> Metric:
-    """CLIP-IQA (arXiv 2207.12396, equation 3): one antonym pair over the whole photo in one forward."""
+    """Return CLIP-IQA (arXiv 2207.12396, equation 3): one pair over the whole photo as one view."""
     return Metric("clipiqa", "whole", "similarity", pairs, temperature)
 
 
 def qualiclip(*, pairs: tuple[PromptPair, ...] = QUALICLIP_PAIRS, temperature: float = 1.0) -> Metric:
-    """QualiCLIP (arXiv 2403.11176, equation 1): seven pairs over the whole photo, CLIP's own softmax."""
+    """Return QualiCLIP (arXiv 2403.11176, equation 1): seven pairs over the whole photo as one view."""
     return Metric("qualiclip", "whole", "similarity", pairs, temperature)
 
 
@@ -82,7 +82,7 @@ METRICS: dict[str, Callable[[], Metric]] = {
 
 
 def parse(name: str) -> Metric:
-    """The metric of this name with its published parameters. Raises `UsageError` with the valid names."""
+    """Return the metric of a name with its published parameters. Raises `UsageError` with the valid names."""
     if name not in METRICS:
         raise UsageError(f"There is no metric {name!r}. Choose {', '.join(METRICS)}.")
     return METRICS[name]()

@@ -1,4 +1,4 @@
-"""Features → a photo's score, as its metric says."""
+"""Photo judgement: the features of a photo's views → its score, as the metric combines the cues."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from maclip_daemon.iqa.photo_score import PhotoScore
 
 
 def judge(metric: Metric, features: Tensor, prompts: Tensor | None, logit_scale: float) -> PhotoScore:
-    """The score of one photo from the features [V, D] of its views.
+    """Return the score of one photo from the features [V, D] of its views, computed in double precision.
 
-    `prompts` [2P, D], of length one, in the order of the metric's pairs; None for a metric without prompts.
-    `logit_scale` is CLIP's, before exp. Computed in double precision, so that nothing is lost here.
-    Raises `Poison` when a feature is not a finite number: such a score must never be stored.
+    `prompts` [2P, D] of length one, in the order of the metric's pairs; None for a metric without prompts.
+    `logit_scale` is CLIP's, before exp. Raises `Poison` when a feature or the score is not a finite number:
+    such a score must never be stored.
     """
     if not bool(torch.isfinite(features).all()):
         raise Poison("The model's features of this photo are not finite numbers, so it has no score.")
     views = features.detach().to("cpu", torch.float64)
-    similarity = magnitude = similarities = weights = None
+    similarity = magnitude = weights = None
+    attributes: dict[str, float] = {}
     if prompts is not None and metric.pairs:
         scale = float(torch.tensor(logit_scale, dtype=torch.float64).exp())
         similarities = cues.pair_similarities(
             views, prompts.to("cpu", torch.float64), scale, metric.temperature
         )
         similarity = cues.q_sim(similarities)
+        means = similarities.mean(dim=0).tolist()
+        attributes = {pair.name: mean for pair, mean in zip(metric.pairs, means, strict=True)}
     if metric.combine != "similarity":
         magnitude = cues.q_mag(views, metric.box_cox_lambda)
     if metric.combine == "fuse":
@@ -47,11 +50,7 @@ def judge(metric: Metric, features: Tensor, prompts: Tensor | None, logit_scale:
         score=float(scores.mean()),
         q_sim=None if similarity is None else float(similarity.mean()),
         q_mag=None if magnitude is None else float(magnitude.mean()),
-        attributes={}
-        if similarities is None
-        else {
-            pair.name: float(value) for pair, value in zip(metric.pairs, similarities.mean(0), strict=True)
-        },
+        attributes=attributes,
         views=len(views),
         view_scores=tuple(scores.tolist()),
         view_spread=float(scores.std(unbiased=False)),

@@ -1,4 +1,4 @@
-"""What a metric says about one photo. Needs no torch: it crosses from the scoring process as JSON."""
+"""The score of one photo, and the scoring configuration it belongs to. Needs no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class PhotoScore:
-    """A photo's score and everything that explains it; all numbers are finite.
+    """A photo's score and everything that explains it; all numbers are finite. Crosses processes as JSON.
 
     Scores are neither bounded by 1 nor comparable between metrics, models or protocols: only their order
     within one of these means something.
@@ -26,7 +26,7 @@ class PhotoScore:
     views: int
     """How many views were judged."""
     view_scores: tuple[float, ...]
-    """Each view's score, in the order of `iqa.grid.view_boxes`."""
+    """Each view's score, in the order of `iqa.view_grid.view_boxes`."""
     view_spread: float
     """Standard deviation of the views' scores (0 for one view)."""
     weight_sim: float | None
@@ -41,18 +41,18 @@ class PhotoScore:
     """The encoder's arithmetic: `fp32`, `bf16` or `fp16`."""
 
     def as_json(self) -> dict[str, Any]:
-        """A plain object for JSON."""
+        """Return a plain object for JSON."""
         return dataclasses.asdict(self) | {"view_scores": list(self.view_scores)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PhotoScore:
-        """The inverse of `as_json`."""
+        """Return the score that `as_json` described."""
         return cls(**(values | {"view_scores": tuple(values["view_scores"])}))
 
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """What a stored score belongs to: scores of different identities are never compared."""
+    """Metric, model and protocol of a stored score: scores of different configurations are never compared."""
 
     metric: str
     model: str

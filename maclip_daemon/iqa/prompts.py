@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PromptPair:
-    """Two opposite descriptions, and the name under which a photo's agreement with the good one is kept."""
+    """Two opposite descriptions, and the name of the attribute that a photo gets from them."""
 
     name: str
     good: str
@@ -42,5 +42,5 @@ QUALICLIP_PAIRS = (
 
 
 def texts(pairs: tuple[PromptPair, ...]) -> tuple[str, ...]:
-    """The prompts in the order good, bad, good, bad, …"""
+    """Return the prompts in the order good, bad, good, bad, …"""
     return tuple(text for pair in pairs for text in (pair.good, pair.bad))

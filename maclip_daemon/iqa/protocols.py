@@ -1,8 +1,7 @@
-"""Protocols: the size at which a photo is judged.
+"""Protocols: the size at which a photo is judged. Needs no torch: decoder processes size photos by them.
 
-A score belongs to its protocol: the same photo at another size is another measurement. The three named ones
-are the authors' own (MA-CLIP, arXiv 2511.09948, evaluation code); `long-edge-N` is ours. Needs no torch,
-so the decoder children size photos without it.
+A score belongs to its protocol: the same photo at another size is another measurement. `native`, `spaq448`
+and `agiqa224` are the authors' (MA-CLIP, arXiv 2511.09948, evaluation code); `long-edge-N` is this project's.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _LONGEST_ENLARGED_EDGE = 1 << 15  # pixels; a 1-pixel strip must not grow to gig
 _LONG_EDGE = re.compile(r"long-edge-([1-9]\d{2,4})")
 _SQUARES = {"spaq448": 448, "agiqa224": 224}
 
-# Of the target, on both sides: what a first step leaves for the second, antialiased one. With less it would
-# show (docs/performance.md has it measured). A JPEG's own fractions are cleaner than means of blocks.
-FRACTION_KEEPS = 2
-BLOCKS_KEEP = 3.0
+# How many times the target's sides a first reduction leaves for the second, antialiased one. With less it
+# would show (measured in docs/performance.md). A JPEG's own fractions are cleaner than means of blocks.
+_FRACTION_OF_TARGET = 2
+_BLOCKS_OF_TARGET = 3.0
 
 VALID_NAMES = "native, spaq448, agiqa224, or long-edge-N with N from 224 to 99999 (long-edge-1024)"
 
@@ -47,11 +46,11 @@ class Protocol:
     """Pixels; a larger photo is reduced to this long edge, its aspect kept."""
 
     def target_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) in pixels at which an upright photo of this size is judged.
+        """Return (width, height) in pixels at which an upright photo of this size is judged.
 
-        A side under 224 pixels becomes 224, the aspect kept: the published code fails there. That also
-        holds a panorama's short side at 224 under `long-edge-N`.
-        Raises `Poison` for a strip so narrow that enlarging it would fill the memory.
+        A side under 224 pixels becomes 224, the aspect kept: the published code fails there. So a panorama's
+        short side stays at 224 under `long-edge-N`. Raises `Poison` for a strip so narrow that enlarging it
+        would fill the memory.
         """
         if self.square is not None:
             return self.square, self.square
@@ -64,30 +63,30 @@ class Protocol:
             raise Poison(f"{width}×{height} pixels are too narrow a strip to be judged.")
         return target
 
-    def enough(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) in pixels of the smallest fraction of a photo that may be decoded for `resize`.
+    def smallest_decoded_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) in pixels of the smallest fraction of a photo that may be decoded.
 
         Twice the target on both sides; the photo's own size where that is less.
         """
         target = self.target_size(width, height)
-        return min(width, FRACTION_KEEPS * target[0]), min(height, FRACTION_KEEPS * target[1])
+        return min(width, _FRACTION_OF_TARGET * target[0]), min(height, _FRACTION_OF_TARGET * target[1])
 
     def resize(self, image: Image.Image, *, two_steps: bool = False) -> Image.Image:
-        """The photo as RGB at its target size; Pillow's antialiased bicubic, as in the authors' code.
+        """Return the photo as RGB at its target size, by Pillow's antialiased bicubic, as the authors do.
 
-        `two_steps`: a large photo is first reduced to means of blocks, never below three times the target;
-        three times faster. Off: exactly as the authors do.
+        `two_steps`: first reduce a large photo to means of blocks, never below three times the target; three
+        times faster. Off: exactly as the authors do.
         """
         upright = image if image.mode == "RGB" else image.convert("RGB")
         target = self.target_size(*upright.size)
         if target == upright.size:
             return upright
-        gap = BLOCKS_KEEP if two_steps else None
+        gap = _BLOCKS_OF_TARGET if two_steps else None
         return upright.resize(target, Image.Resampling.BICUBIC, reducing_gap=gap)
 
 
 def parse(name: str) -> Protocol:
-    """The protocol of this name. Raises `UsageError` that lists the valid names."""
+    """Return the protocol of a name. Raises `UsageError` with the valid names."""
     if name == "native":
         return Protocol("native")
     if name in _SQUARES:

@@ -1,8 +1,8 @@
 """The grid of views: which part of a photo each view shows. Needs no torch: heat maps are drawn from it.
 
 MA-CLIP (arXiv 2511.09948, section "Implementation details" and the published code) unfolds crops of 224
-pixels with a stride of 128, without padding: a photo's right and lower rim may lie outside of every crop;
-the last view is the whole photo, reduced.
+pixels with a stride of 128, without padding: a photo's right and lower rim may lie outside every crop. The
+last view is the whole photo, reduced.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Box:
 
 
 def crop_counts(width: int, height: int) -> tuple[int, int]:
-    """(columns, rows) of the crops of a photo; both sides must be at least 224 pixels."""
+    """Return (columns, rows) of the crops of a photo; both sides must be at least 224 pixels."""
     return (width - VIEW_SIZE) // STRIDE + 1, (height - VIEW_SIZE) // STRIDE + 1
 
 
 def view_count(width: int, height: int, kind: ViewKind = "crops") -> int:
-    """How many views a photo of this size has: 5 at 448×448, 1381 at 6000×4000."""
+    """Return the number of views of a photo of this size in pixels: 5 at 448×448, 1381 at 6000×4000."""
     columns, rows = crop_counts(width, height)
     return columns * rows + 1 if kind == "crops" else 1
 
 
 def view_boxes(width: int, height: int, kind: ViewKind = "crops") -> tuple[Box, ...]:
-    """Where each view lies, in the order of `PhotoScore.view_scores`: crops row by row, then the whole."""
+    """Return the box of each view, in the order of `PhotoScore.view_scores`: crops by row, then the whole."""
     whole = Box(0, 0, width, height)
     if kind == "whole":
         return (whole,)

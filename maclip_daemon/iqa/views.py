@@ -1,4 +1,4 @@
-"""Pixels → the normalised tensors that an encoder sees.
+"""Views: pixels → the normalised tensors that an encoder takes.
 
 A 24-megapixel photo has 1381 views, 830 MB as floats: views are made a few at a time, straight from bytes.
 """
@@ -27,7 +27,7 @@ CLIP_NORMALISATION = Normalisation()
 
 
 def normalise(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
-    """RGB bytes [..., H, W, 3] → normalised floats [..., 3, H, W] (fp32), channels last in memory."""
+    """Return normalised fp32 [..., 3, H, W], channels last in memory, of RGB bytes [..., H, W, 3]."""
     width = pixels.shape[-2]
     # Row by row, not pixel by pixel: loops over three colours are too short for vector instructions.
     mean = torch.tensor(normalisation.mean, device=pixels.device).repeat(width)
@@ -43,7 +43,7 @@ def make_views(
     stop: int | None = None,
     normalisation: Normalisation = CLIP_NORMALISATION,
 ) -> Tensor:
-    """Views `start` to `stop` (exclusive) of a photo, [n, 3, h, w], in the order of `grid.view_boxes`.
+    """Return views `start` to `stop` (exclusive) of a photo, [n, 3, h, w], in the order of `view_boxes`.
 
     `pixels`: RGB bytes [H, W, 3] at the protocol's size. Crops and the global view are 224×224; the whole
     photo keeps its size.
@@ -69,7 +69,7 @@ def make_views(
 
 
 def global_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
-    """The whole photo as 224×224, [3, 224, 224]: bilinear, align_corners=False, no antialias.
+    """Return the whole photo as [3, 224, 224]: bilinear, align_corners=False, no antialias.
 
     Equal to `interpolate(normalise(pixels))`, but normalises only the 448 rows and columns that count.
     """
@@ -89,7 +89,7 @@ def global_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATIO
 
 
 def squashed_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
-    """The whole photo as [1, 3, 224, 224], antialiased bicubic: for towers that take one size only."""
+    """Return the whole photo as [1, 3, 224, 224], antialiased bicubic: for towers that take one size only."""
     return torch.nn.functional.interpolate(
         normalise(pixels, normalisation)[None],
         size=(VIEW_SIZE, VIEW_SIZE),
@@ -100,7 +100,7 @@ def squashed_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISAT
 
 
 def _bilinear_sources(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For each of 224 positions: the two source indices [224, 2], and the share of the second [224]."""
+    """Return the two source indices of 224 positions, [224, 2], and the share of the second, [224]."""
     # As torch's own kernel rounds: a scale in fp32, one fused multiply-add, the result in fp32. Exact
     # positions would differ from its views by up to 2e-4. On the CPU, because MPS has no doubles.
     scale = torch.tensor(size / VIEW_SIZE, dtype=torch.float32).double()

@@ -57,7 +57,7 @@ def decode(
     off: in one, as the authors' code does. `former_hash`: also compute a JPEG's hash of earlier versions.
     Raises `Poison` with the reason when this is no whole photo, `Transient` when it cannot be read.
     """
-    enough = protocol.enough if two_steps else None
+    enough = protocol.smallest_decoded_size if two_steps else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
         family = family_of(name)

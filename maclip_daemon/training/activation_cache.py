@@ -1,8 +1,8 @@
 """Activations of the frozen part of a tower, computed once and kept on disk while the rest is trained.
 
-The first blocks see edges and textures and are kept as ImageNet taught them; running them once instead of in
-every step makes training several times cheaper. A cache that is complete is used again, so that a training
-which was stopped goes on where it was.
+The first blocks detect edges and textures and stay as ImageNet made them. Running them once instead of in
+every step makes training several times cheaper. A complete cache is used again, so that a stopped training
+continues where it was.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LadderCache:
     pairs: NDArray[np.float32]
 
     def batches(self, count: int, generator: np.random.Generator) -> Iterator[Ladders]:
-        """Endless batches of `count` ladders drawn at random."""
+        """Yield batches of `count` ladders drawn at random, without end."""
         while True:
             chosen = np.sort(generator.choice(len(self.activations), count, replace=False))
             stacked = np.concatenate(list(self.activations[chosen].swapaxes(0, 1)))
@@ -50,13 +50,13 @@ class LadderCache:
 
 
 def to_activations(stored: NDArray[np.float16]) -> Tensor:
-    """Stored [N, h, w, C] → [N, C, h, w], fp32, channels last in memory."""
+    """Return stored activations [N, h, w, C] as [N, C, h, w], fp32, channels last in memory."""
     return torch.from_numpy(stored).float().movedim(-1, -3)
 
 
 @torch.inference_mode()
 def run_frozen(blocks: nn.Module, views: Tensor) -> NDArray[np.float16]:
-    """Activations [N, h, w, C] of normalised views [N, 3, H, W]."""
+    """Return activations [N, h, w, C] of normalised views [N, 3, H, W]."""
     parts = [
         blocks(part.contiguous(memory_format=torch.channels_last))
         for part in torch.split(views, _VIEWS_AT_ONCE)
@@ -68,7 +68,7 @@ def run_frozen(blocks: nn.Module, views: Tensor) -> NDArray[np.float16]:
 def cache_ladders(
     blocks: nn.Module, photos: Sequence[Pixels], count: int, seed: int, path: Path, *, hard: bool = False
 ) -> LadderCache:
-    """Make `count` ladders of these photos, or read them where `path` (`.npz`) is complete."""
+    """Return `count` ladders of the photos, made now or read from a complete `path` (`.npz`)."""
     values_path = path.with_suffix(".npy")
     if not path.is_file():
         generator = np.random.default_rng(seed)
@@ -98,7 +98,10 @@ def cache_ladders(
 def cache_random_views(
     blocks: nn.Module, photos: Sequence[Pixels], crops: int, seed: int, path: Path
 ) -> NDArray[np.float16]:
-    """[N, crops + 1, h, w, C] of each photo's random crops and its global view, made or read (`.npy`)."""
+    """Return activations [N, crops + 1, h, w, C] of random crops and the global view of each photo.
+
+    Made now, or read from a complete `path` (`.npy`).
+    """
     done = path.with_suffix(".done")
     if not done.is_file():
         generator = np.random.default_rng(seed)
@@ -117,7 +120,10 @@ def cache_random_views(
 def cache_native_views(
     blocks: nn.Module, photos: Sequence[Pixels], path: Path
 ) -> tuple[NDArray[np.float16], list[int]]:
-    """All MA-CLIP views of each photo, one photo after the other [V, h, w, C], and where each begins."""
+    """Return activations [V, h, w, C] of all MA-CLIP views, photo by photo, and where each photo begins.
+
+    Made now, or read from a complete `path` (`.npy`).
+    """
     index = path.with_suffix(".json")
     if not index.is_file():
         parts = [

@@ -2,9 +2,9 @@
 
 After QualiCLIP (arXiv 2403.11176, section 3): photos are worsened step by step; a margin ranking loss puts
 the levels in order of their likeness to antonym prompts, and a consistency loss pulls together two crops of
-one photo at the same level. No human opinion enters. Two things are ours: the ranking also runs over
-MA-CLIP's magnitude cue and fused score, so that both cues learn it, and an anchor loss ties each level to
-one place on the scale, because photos of different content must be comparable too.
+one photo at the same level. No human opinion enters. Two things differ from the paper: the ranking also runs
+over MA-CLIP's magnitude cue and fused score, so that both cues learn it, and an anchor loss ties each level
+to one place on the scale, because photos of different content must be comparable too.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Ladders:
     worse: Tensor
     """[N], level in 0…5, larger than `better`."""
     pairs: Tensor
-    """[N, P] of 0 and 1: the prompt pairs that the degradation speaks to."""
+    """[N, P] of 0 and 1: the prompt pairs that describe the degradation."""
 
     def to(self, device: str) -> Ladders:
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         return Ladders(*(part.to(device) for part in (self.views, self.better, self.worse, self.pairs)))
 
 
 def together(first: Ladders, second: Ladders) -> Ladders:
-    """Two batches as one."""
+    """Return two batches as one."""
     parts = zip(first.views.chunk(3), second.views.chunk(3), strict=True)
     return Ladders(
         torch.cat([torch.cat(both) for both in parts]),
@@ -49,7 +49,7 @@ def together(first: Ladders, second: Ladders) -> Ladders:
 
 @dataclass(frozen=True)
 class AlignmentWeights:
-    """How much each part of the loss counts, and its margins."""
+    """The weight of each part of the loss, and its margins."""
 
     ranking: float = 1.0
     consistency: float = 0.3
@@ -60,24 +60,27 @@ class AlignmentWeights:
 
 
 def ranking_loss(better: Tensor, worse: Tensor, margin: Tensor | float) -> Tensor:
-    """Mean of max(0, margin − (better − worse)): QualiCLIP's L_pos for one cue."""
+    """Return the mean of max(0, margin − (better − worse)): QualiCLIP's L_pos for one cue. All [N]."""
     return torch.relu(margin - (better - worse)).mean()
 
 
 def consistency_loss(first: Tensor, second: Tensor, margin: float) -> Tensor:
-    """Mean of max(0, |first − second| − margin): QualiCLIP's L_cons for one cue."""
+    """Return the mean of max(0, |first − second| − margin): QualiCLIP's L_cons for one cue. All [N]."""
     return torch.relu((first - second).abs() - margin).mean()
 
 
 def correlation_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """1 − Pearson's correlation; free of the scale of the prediction."""
+    """Return 1 − Pearson's correlation, which does not depend on the scale of the prediction. Both [N]."""
     predicted, target = predicted - predicted.mean(), target - target.mean()
     lengths: Tensor = predicted.norm() * target.norm()
     return 1 - (predicted * target).sum() / (lengths + 1e-6)
 
 
 def ladder_loss(found: Cues, ladders: Ladders, weights: AlignmentWeights) -> Tensor:
-    """The ranking and consistency losses of a batch of ladders, over each cue and the related pairs."""
+    """Return the ranking and consistency losses of N ladders, over each cue and the related pairs.
+
+    `found`: the cues of the 3N views, in the order of `Ladders.views`.
+    """
     first, other, worse = (
         Cues(*parts)
         for parts in zip(
@@ -106,7 +109,7 @@ def ladder_loss(found: Cues, ladders: Ladders, weights: AlignmentWeights) -> Ten
 
 
 def anchor_loss(found: Cues, ladders: Ladders) -> Tensor:
-    """Ties the level of each view to the scale: 0.9 untouched, 0.15 at the worst level, for every content."""
+    """Return how far views are from their level's place on the scale: 0.9 untouched, 0.15 at the worst."""
     level = torch.cat([ladders.better, ladders.better, ladders.worse])
     target = 0.9 - 0.15 * level
     return (
@@ -118,7 +121,7 @@ def anchor_loss(found: Cues, ladders: Ladders) -> Tensor:
 
 
 def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
-    """Each group's learning rate rises to its own maximum in the first tenth, then falls to almost 0."""
+    """Return a schedule: each learning rate rises to its maximum in a tenth, then falls to almost 0."""
     peaks = [group["lr"] for group in optimizer.param_groups]
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
 
@@ -126,7 +129,7 @@ def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_sc
 def parameter_groups(
     model: AlignedModel, tower_rate: float, head_rate: float, weight_decay: float
 ) -> list[dict[str, object]]:
-    """AdamW's groups: the pretrained tower learns slowly, head and prompts fast; no decay on vectors."""
+    """Return AdamW's groups: the tower learns slowly, head and prompts fast; vectors never decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -172,7 +175,7 @@ def take_step(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> None:
-    """One step down the gradient, its norm held at 1 so that no odd batch throws the tower off."""
+    """Take one step down the gradient, its norm at most 1 so that no odd batch throws the tower off."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -29,21 +29,15 @@ def write_model(
     edges: Mapping[str, Sequence[float]],
     notes: Mapping[str, str],
 ) -> str:
-    """Write `path` (safetensors, fp16) and the card `.json` beside it; returns the SHA-256 of the weights.
+    """Write `path` (safetensors, fp16) and its card `.json`; return the SHA-256 of the weights.
 
-    The model has no text tower. It knows the prompts of every metric: those of CLIP-IQA and QualiCLIP get the
-    learned features of the MA-CLIP prompt of the same meaning. `edges`: metric → scores at which 2, 3, 4
-    and 5 stars begin. `notes` go into the file's metadata.
+    The model has no text tower. It stores the prompts of every metric: those of CLIP-IQA and QualiCLIP get
+    the learned features of the MA-CLIP prompt of the same meaning. `edges`: metric → scores at which 2, 3, 4
+    and 5 stars begin. `notes` go into the file's metadata and the card. Raises `ValueError` for weights that
+    do not fit into half precision.
     """
     names, features = prompt_rows(model.prompts.detach())
-    tensors = {
-        f"visual.{name}": value.half().contiguous() for name, value in model.visual.state_dict().items()
-    }
-    tensors[PROMPTS_FEATURES] = features.contiguous()
-    tensors["logit_scale"] = model.logit_scale.detach().float().clamp(max=MAXIMUM_SCALE).reshape(())
-    overflown = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
-    if overflown:
-        raise ValueError(f"These weights do not fit into half precision: {', '.join(overflown)}.")
+    tensors = _halves(model) | {PROMPTS_FEATURES: features.contiguous()}
     metadata = {
         METADATA_KEY: tower.as_json(),
         "prompts": json.dumps(names),
@@ -68,8 +62,20 @@ def write_model(
     return digest
 
 
+def _halves(model: AlignedModel) -> dict[str, Tensor]:
+    """Return the tower's weights in fp16 and the logit scale in fp32; raise `ValueError` on overflow."""
+    tensors = {
+        f"visual.{name}": value.half().contiguous() for name, value in model.visual.state_dict().items()
+    }
+    tensors["logit_scale"] = model.logit_scale.detach().float().clamp(max=MAXIMUM_SCALE).reshape(())
+    overflown = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
+    if overflown:
+        raise ValueError(f"These weights do not fit into half precision: {', '.join(overflown)}.")
+    return tensors
+
+
 def prompt_rows(prompts: Tensor) -> tuple[list[str], Tensor]:
-    """The prompts of all metrics and their features [n, D], from the ten learned ones in MA-CLIP's order."""
+    """Return the prompts of all metrics with features [n, D], from ten learned ones in MA-CLIP's order."""
     normalised = torch.nn.functional.normalize(prompts.float(), dim=-1)
     rows: dict[str, Tensor] = {}
     pair: PromptPair

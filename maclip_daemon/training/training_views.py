@@ -21,14 +21,14 @@ from maclip_daemon.training.degradations import (
     degrade,
 )
 
-_RIM = 12  # pixels around a crop that are worsened with it, so that filters see what lies outside
+_RIM = 12  # pixels around a crop that are worsened with it, so that filters have neighbours at its edge
 SMALLEST_PHOTO = VIEW_SIZE + 2 * _RIM  # pixels; the shorter side
 _SMALLEST_STEP = 0.6  # levels; closer ones cannot be told apart by eye
 _GLOBAL_SHARE = 0.15  # of views that show the whole photo; MA-CLIP's own share is 1 in 5 to 1 in 10
 
 
 def crop_and_global_views(pixels: Pixels, crops: int, generator: np.random.Generator) -> Tensor:
-    """[crops + 1, 3, 224, 224]: random crops and the whole photo, each mirrored or not."""
+    """Return [crops + 1, 3, 224, 224]: random crops and the whole photo, each mirrored or not."""
     views = [
         _mirrored(_normalised(_crop(pixels, _corner(pixels, 0, generator), 0)), generator)
         for _ in range(crops)
@@ -44,11 +44,11 @@ HARD_KINDS = ("jpeg", "webp", "pixelation", "overexposure", "colour_cast", "over
 def ladder_batch(
     photos: Sequence[Pixels], count: int, generator: np.random.Generator, *, hard: bool = False
 ) -> Ladders:
-    """Ladders of `count` photos drawn at random: each worsened in one way, at two levels.
+    """Return ladders of `count` photos drawn at random: each worsened in one way, at two levels.
 
-    A third of them had been worsened mildly in another way before, as real photos often have. `hard`: of
-    photos reduced to a random size, two thirds of them of `HARD_KINDS`, and half of them from the untouched
-    photo to a low level.
+    A third of them are first worsened mildly in another way, as real photos often are. `hard`: of photos
+    reduced to a random size, two thirds of them of `HARD_KINDS`, and half of them from the untouched photo to
+    a low level.
     """
     views: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     better, worse, pairs = [], [], []
@@ -78,7 +78,7 @@ def ladder_batch(
 
 
 def _reduced(pixels: Pixels, generator: np.random.Generator) -> Pixels:
-    """Half of the photos as they are, half with a shorter side between the smallest and their own."""
+    """Return half of the photos unchanged, half with a shorter side between the smallest and their own."""
     shorter = min(pixels.shape[:2])
     if shorter <= SMALLEST_PHOTO or generator.random() < 0.5:
         return pixels

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 from open_clip.model import resize_pos_embed
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from maclip_daemon.errors import ModelUnavailable
 from maclip_daemon.iqa.protocols import VIEW_SIZE
 
-_HEAD_WIDTH = 64  # dimensions of an attention head in every CLIP of OpenAI; the weights do not tell it
+_HEAD_WIDTH = 64  # dimensions of an attention head in every CLIP of OpenAI; the shapes do not tell
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Architecture:
 
 
 def read_architecture(state: Mapping[str, Tensor], origin: str) -> Architecture:
-    """The architecture behind a state dict; `origin` names it in errors.
+    """Return the architecture of a state dict; `origin` names its file in errors.
 
     Raises `ModelUnavailable` for weights that are not a CLIP in OpenAI's layout.
     """
@@ -84,7 +85,10 @@ def read_architecture(state: Mapping[str, Tensor], origin: str) -> Architecture:
 def build_visual_tower(
     architecture: Architecture, state: Mapping[str, Tensor], origin: str
 ) -> ModifiedResNet | VisionTransformer:
-    """The image tower with its weights in fp32, for views of 224 pixels, ready for inference."""
+    """Return the image tower with its weights in fp32, for inference on views of 224 pixels.
+
+    Raises `ModelUnavailable` when a weight is missing or has another shape.
+    """
     tower: ModifiedResNet | VisionTransformer
     weights = {key: value for key, value in state.items() if key.startswith("visual.")}
     with torch.device("meta"):  # every weight is replaced: none needs to be drawn first
@@ -108,13 +112,16 @@ def build_visual_tower(
                 act_layer=QuickGELU,
             )
     if architecture.patch is not None:
-        resize_pos_embed(weights, _Holder(tower))
+        resize_pos_embed(weights, SimpleNamespace(visual=tower))  # for a model with its tower under `visual`
     _fill(tower, weights, "visual.", origin)
     return tower
 
 
 def build_text_tower(architecture: Architecture, state: Mapping[str, Tensor], origin: str) -> TextTransformer:
-    """The text tower with its weights in fp32. The architecture must have one."""
+    """Return the text tower with its weights in fp32. The architecture must have one.
+
+    Raises `ModelUnavailable` when a weight is missing or has another shape.
+    """
     assert architecture.text_width is not None
     tower = TextTransformer(
         context_length=architecture.context,
@@ -129,16 +136,8 @@ def build_text_tower(architecture: Architecture, state: Mapping[str, Tensor], or
     return tower
 
 
-class _Holder(nn.Module):
-    """`resize_pos_embed` wants a model that has its tower under `visual`."""
-
-    def __init__(self, visual: nn.Module) -> None:
-        super().__init__()
-        self.visual = visual
-
-
 def _fill(tower: nn.Module, state: Mapping[str, Tensor], prefix: str, origin: str) -> None:
-    """Load every weight of the tower; weights of no use to it are left alone."""
+    """Load every weight of the tower, and no other. Raises `ModelUnavailable` for one that does not fit."""
     needed = tower.state_dict()
     weights = {}
     for name, place in needed.items():

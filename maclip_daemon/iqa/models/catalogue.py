@@ -1,7 +1,7 @@
 """The catalogue of models: which weights exist, under which licence, and how a name becomes a file.
 
-Needs no torch, so that `maclip models` answers at once. `iqa.loading` turns what is found here into an
-encoder.
+Needs no torch, so that `maclip models` answers at once. `iqa.models.loading` makes an encoder of a resolved
+model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BUILTIN_WEIGHTS = Path(__file__).with_name("builtin.safetensors")
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A model that this program knows by name."""
+    """A model that has a name of its own in this program."""
 
     name: str
     description: str
@@ -40,7 +40,7 @@ class CatalogueEntry:
     protocol: str = DEFAULT_PROTOCOL
     """The protocol that `--protocol auto` takes for it."""
     sha256: str | None = None
-    """Of the authors' file; None where it could not be known when this was written."""
+    """Of the authors' file; None where they publish none."""
     url: str | None = None
     """Where `maclip models pull` fetches it; None: it must be imported."""
     licence_must_be_accepted: bool = False
@@ -115,7 +115,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A model name turned into something that can be loaded."""
+    """A model name turned into a file, or a name of open_clip, that can be loaded."""
 
     name: str
     """As it is stored with every score; it identifies the weights."""
@@ -130,11 +130,10 @@ class ResolvedModel:
 
 
 def resolve(name: str, data_dir: Path) -> ResolvedModel:
-    """Find the weights behind `auto`, a catalogue or imported name, `file:PATH`, or open_clip's `ARCH/TAG`.
+    """Return the weights of `auto`, a catalogue or imported name, `file:PATH`, or open_clip's `ARCH/TAG`.
 
-    `auto` is `rn50-openai` where the published file is installed, else `builtin`; nothing is ever downloaded
-    here. Raises `UsageError` for a name that means nothing and `ModelUnavailable` for weights that are not
-    here, or are damaged.
+    `auto` is `rn50-openai` where the published file is installed, else `builtin`. Downloads nothing. Raises
+    `UsageError` for an unknown name and `ModelUnavailable` for weights that are missing or damaged.
     """
     check_name(name, data_dir)
     installed = installed_models.installed(data_dir)
@@ -152,7 +151,7 @@ def resolve(name: str, data_dir: Path) -> ResolvedModel:
         cure = (
             f"`maclip models pull {name}` fetches it ({entry.megabytes} MB)"
             if entry.url
-            else f"Get it from {entry.origin}, then `maclip models import FILE --name {name}`"
+            else f"Get it from {entry.origin}, then run `maclip models import FILE --name {name}`"
         )
         raise ModelUnavailable(f"The model {name} is not on this machine. {cure}.")
     architecture, _, tag = name.partition("/")
@@ -161,7 +160,7 @@ def resolve(name: str, data_dir: Path) -> ResolvedModel:
 
 
 def check_name(name: str, data_dir: Path) -> None:
-    """Raise `UsageError` for a name that means no model; its weights need not be here."""
+    """Raise `UsageError` for an unknown name. The weights of a known one may be missing."""
     installed = installed_models.installed(data_dir)
     if name == "auto" or name in CATALOGUE or name in installed or name.startswith("file:"):
         return
@@ -175,7 +174,7 @@ def check_name(name: str, data_dir: Path) -> None:
 
 
 def _resolve_installed(model: InstalledModel) -> ResolvedModel:
-    """Raises `ModelUnavailable` for a file that is no longer what was installed."""
+    """Return an installed model; raise `ModelUnavailable` for a file that changed since it was installed."""
     if installed_models.sha256_of(model.path) != model.sha256:
         raise ModelUnavailable(
             f"{model.path} is damaged: its SHA-256 is not that of the installed {model.name}. "
@@ -186,15 +185,15 @@ def _resolve_installed(model: InstalledModel) -> ResolvedModel:
 
 
 def protocol_of(model: InstalledModel) -> str:
-    """What `--protocol auto` means for an installed model: the catalogue says it, else the file itself."""
+    """Return the protocol of an installed model under `--protocol auto`, from the catalogue or the file."""
     entry = CATALOGUE.get(model.name)
     return entry.protocol if entry else _protocol_in(model.path) or DEFAULT_PROTOCOL
 
 
 def resolve_builtin(weights: Path = BUILTIN_WEIGHTS) -> ResolvedModel:
-    """The built-in model as its card `builtin.json` describes it: `version`, `protocol`, `sha256`, `edges`.
+    """Return the built-in model as its card `builtin.json` describes it.
 
-    Raises `ModelUnavailable` when this installation has none, or not the one its card describes.
+    Raises `ModelUnavailable` when this installation has none, or not the one that its card describes.
     """
     card = builtin_card(weights)
     if card is None:
@@ -204,14 +203,17 @@ def resolve_builtin(weights: Path = BUILTIN_WEIGHTS) -> ResolvedModel:
         )
     if installed_models.sha256_of(weights) != card["sha256"]:
         raise ModelUnavailable(
-            f"{weights} is not the built-in model it should be. Install the package again."
+            f"{weights} is not the built-in model it should be. Install maclip-daemon again."
         )
     edges = {metric: tuple(values) for metric, values in card.get("edges", {}).items()}
     return ResolvedModel(f"builtin@{card['version']}", card["protocol"], weights, edges=edges)
 
 
 def builtin_card(weights: Path = BUILTIN_WEIGHTS) -> Mapping[str, Any] | None:
-    """What `builtin.json` says, unchecked; None: this installation has no built-in model."""
+    """Return the card `builtin.json` unchecked: `version`, `protocol`, `sha256`, `edges`.
+
+    None: this installation has no built-in model.
+    """
     card_path = weights.with_suffix(".json")
     if not weights.is_file() or not card_path.is_file():
         return None
@@ -229,7 +231,7 @@ def _resolve_file(path: Path) -> ResolvedModel:
 
 
 def _protocol_in(path: Path) -> str | None:
-    """The protocol that a safetensors file names in its header (8 bytes of length, then JSON)."""
+    """Return the protocol named in a safetensors header (8 bytes of length, then JSON), if any."""
     with path.open("rb") as file:
         start = file.read(9)
         if start[8:] != b"{":

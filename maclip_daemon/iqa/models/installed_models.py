@@ -19,7 +19,7 @@ ModelSignature = tuple[FileSignature, int]
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """A model in the store, as its card says."""
+    """A model in the model folder, as its card describes it."""
 
     name: str
     path: Path
@@ -32,12 +32,15 @@ class InstalledModel:
 
 
 def models_dir(data_dir: Path) -> Path:
-    """Where the models of this data folder live."""
+    """Return the model folder of a data folder."""
     return data_dir / "models"
 
 
 def installed(data_dir: Path) -> Mapping[str, InstalledModel]:
-    """Every model that was pulled or imported, by name."""
+    """Return every model that was pulled or imported, by name.
+
+    Raises `EnvironmentUnfit` for a card that cannot be read.
+    """
     found = {}
     for card_path in sorted(models_dir(data_dir).glob("*.json")):
         try:
@@ -54,7 +57,7 @@ def installed(data_dir: Path) -> Mapping[str, InstalledModel]:
 
 
 def verify(data_dir: Path) -> Iterator[tuple[InstalledModel, bool]]:
-    """Each installed model, and whether its file is still what was installed; reads every byte."""
+    """Yield each installed model and whether its file is unchanged; reads every byte."""
     for model in installed(data_dir).values():
         yield model, hash_file(model.path) == model.sha256
 
@@ -62,12 +65,13 @@ def verify(data_dir: Path) -> Iterator[tuple[InstalledModel, bool]]:
 def install(
     partial: Path, target: Path, expected_sha256: str, *, verified: bool, source: str
 ) -> InstalledModel:
-    """Make a completely written file a model: check it, put it in place, write its card."""
+    """Turn a completely written file into an installed model: check it, put it in place, write its card.
+
+    Raises `ModelUnavailable` for a file whose SHA-256 is another one.
+    """
     if hash_file(partial) != expected_sha256:
         partial.unlink()
-        raise ModelUnavailable(
-            f"What arrived from {source} is damaged (wrong SHA-256). Run the command again."
-        )
+        raise ModelUnavailable(f"The file from {source} is damaged (wrong SHA-256). Run the command again.")
     for older in target.parent.glob(f"{glob.escape(target.stem)}.*"):
         if older.suffix not in (".json", target.suffix):
             older.unlink()  # the same model, imported before from another kind of file

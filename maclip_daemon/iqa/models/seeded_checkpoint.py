@@ -25,14 +25,14 @@ _LOGIT_SCALE = 3.0  # before exp; CLIP's 4.6 would push the random similarities 
 
 
 def seeded_prompts() -> tuple[str, ...]:
-    """The prompts whose features a seeded checkpoint stores, in the order of its rows."""
+    """Return the prompts whose features a seeded checkpoint stores, in the order of its rows."""
     return tuple(dict.fromkeys(texts(MACLIP_PAIRS + CLIPIQA_PAIRS + QUALICLIP_PAIRS)))
 
 
 def seeded_state(
     seed: int, *, width: int = _WIDTH, layers: tuple[int, ...] = (1, 1, 1, 1)
 ) -> dict[str, Tensor]:
-    """The tensors of a seeded checkpoint, fp32; the same for the same seed on every machine."""
+    """Return the tensors of a seeded checkpoint in fp32, the same for the same seed on every machine."""
     generator = np.random.RandomState(seed)  # its stream is frozen for good (NEP 19); torch's is not
     with torch.device("meta"):
         tower = ModifiedResNet(
@@ -49,7 +49,7 @@ def seeded_state(
 
 
 def seeded_checkpoint(seed: int) -> bytes:
-    """A seeded checkpoint as a safetensors file of about one megabyte."""
+    """Return a seeded checkpoint in fp16 as the bytes of a safetensors file, about one megabyte."""
     metadata = {
         "prompts": json.dumps(seeded_prompts()),
         "notice": "Random weights from a seed, for demonstrations and tests: the scores mean nothing.",
@@ -59,13 +59,13 @@ def seeded_checkpoint(seed: int) -> bytes:
 
 
 def write_seeded_checkpoint(path: Path, seed: int = 0) -> Path:
-    """Write a seeded checkpoint; use it as `--model file:PATH`."""
+    """Write a seeded checkpoint for `--model file:PATH`; return its path."""
     path.write_bytes(seeded_checkpoint(seed))
     return path
 
 
 def _draw(name: str, place: Tensor, norms: set[str], generator: np.random.RandomState) -> Tensor:
-    """One tensor: He-normal weights, and batch norms that keep every channel alive."""
+    """Return one tensor: He-normal weights, and batch norms that keep every channel alive."""
     owner, _, kind = name.rpartition(".")
     if kind == "num_batches_tracked":
         return torch.zeros(())

@@ -1,4 +1,4 @@
-"""An image tower that timm builds: the small extension of OpenAI's checkpoint layout for the built-in model.
+"""Image towers that timm builds: an extension of OpenAI's checkpoint layout for the built-in model.
 
 A safetensors checkpoint whose metadata has the key `timm_tower` holds, under `visual.`, the weights of
 open_clip's `TimmModel` (its `timm_*` settings), with every batch norm already folded into the convolution
@@ -27,7 +27,7 @@ METADATA_KEY = "timm_tower"
 
 @dataclass(frozen=True)
 class TimmTower:
-    """What must be known to build the tower; the names are those of open_clip's vision settings."""
+    """The settings of a tower, under the names of open_clip's vision settings."""
 
     timm_model_name: str
     embed_dim: int
@@ -35,24 +35,24 @@ class TimmTower:
     timm_proj: Literal["linear", "mlp"] = "mlp"
 
     def as_json(self) -> str:
-        """The value of the metadata key."""
+        """Return the value of the metadata key."""
         return json.dumps(asdict(self))
 
 
 def describe(metadata: Mapping[str, str], origin: str) -> TimmTower | None:
-    """The tower that the metadata describe, or None. Raises `ModelUnavailable` if they are garbled."""
+    """Return the tower that the metadata describe, if any. Raises `ModelUnavailable` if they are garbled."""
     if METADATA_KEY not in metadata:
         return None
     try:
         return TimmTower(**json.loads(metadata[METADATA_KEY]))
     except (ValueError, TypeError):
         raise ModelUnavailable(
-            f"The metadata of {origin} describe no tower that is known here. Fetch the file again."
+            f"The metadata of {origin} describe no tower that this version knows. Fetch the file again."
         ) from None
 
 
 def build(tower: TimmTower) -> TimmModel:
-    """The tower with random weights and without batch norms, in fp32."""
+    """Return the tower with random weights and without batch norms, in fp32."""
     model = TimmModel(
         tower.timm_model_name, tower.embed_dim, pool=tower.timm_pool, proj=tower.timm_proj, proj_bias=True
     )
@@ -61,7 +61,7 @@ def build(tower: TimmTower) -> TimmModel:
 
 
 def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str, *, trainable: bool = False) -> TimmModel:
-    """The tower with the weights that `state` has under `visual.`, made fast for inference or left trainable.
+    """Return the tower with the weights under `visual.` in `state`, fast for inference or trainable.
 
     Raises `ModelUnavailable` when a weight is missing or has another shape.
     """
@@ -85,8 +85,8 @@ def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str, *, trainabl
 class _EvenSame(nn.Module):
     """A strided convolution with TensorFlow's padding, without a padded copy of its input.
 
-    Where both sides are even, that padding is one pixel longer at the right and bottom; a kernel with an
-    empty row and column before it, and the same padding all around, gives exactly the same.
+    For even sides that padding is one pixel longer at the right and bottom. A kernel with an empty first row
+    and column, and equal padding all around, computes exactly the same.
     """
 
     def __init__(self, exact: Conv2dSame) -> None:
@@ -106,7 +106,7 @@ class _EvenSame(nn.Module):
 
 
 def _avoid_padding_copies(model: nn.Module) -> None:
-    """In place, for depthwise convolutions: the padded copies take a sixth of the time of a view."""
+    """Replace depthwise convolutions, in place: their padded copies take a sixth of the time of a view."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, Conv2dSame) and child.stride == (2, 2) and child.groups > 1:
@@ -135,7 +135,7 @@ def fold_norms(trunk: nn.Module) -> None:
 
 
 def halves(model: TimmModel, blocks: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """The tower cut after this many of the trunk's blocks: one after the other, they are the whole tower.
+    """Return the tower cut in two after this many of the trunk's blocks; run in order they are the tower.
 
     The modules are the tower's own, not copies. For convolutional trunks of timm's EfficientNet family.
     """
@@ -151,7 +151,7 @@ def halves(model: TimmModel, blocks: int) -> tuple[nn.Sequential, nn.Sequential]
 
 
 def join(tower: TimmTower, lower: nn.Module, upper: nn.Module, blocks: int) -> TimmModel:
-    """A whole tower with the weights of two halves that were cut after this many blocks."""
+    """Return a whole tower with the weights of two halves that were cut after this many blocks."""
     model = build(tower)
     for half, trained in zip(halves(model, blocks), (lower, upper), strict=True):
         half.load_state_dict(trained.state_dict())

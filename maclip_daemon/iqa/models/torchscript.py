@@ -1,9 +1,8 @@
 """TorchScript archives read as data: tensors come out, no code runs.
 
-`torch.jit.load` runs a program (its `__setstate__` methods at once). An archive is a zip file: `data.pkl`
-describes the module's attributes, `data/N` are raw tensors. Here `data.pkl` goes through an unpickler that
-knows how to rebuild tensors and to fill inert attribute bags, and refuses every other name. The archive's
-`code/` is never opened.
+`torch.jit.load` would run a program (its `__setstate__` methods at once). An archive is a zip file:
+`data.pkl` describes the module's attributes, `data/N` are raw tensors. The unpickler here rebuilds
+tensors and fills inert attribute bags; it refuses every other name. The archive's `code/` is never opened.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _DTYPES = {
 
 
 class _Refused(pickle.UnpicklingError):
-    """The archive asks for something that is not part of a model's weights; the text says what."""
+    """The archive names something that is not part of a model's weights."""
 
 
 class _Attributes:
-    """Stands for any class of the archive: holds what it is given, does nothing."""
+    """A stand-in for any class of the archive: it holds a state and does nothing."""
 
     __slots__ = ("state",)
 
@@ -49,7 +48,7 @@ class _Attributes:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, which carries code, and not a plain saved state dict."""
+    """Tell whether a file is a TorchScript archive, which carries code, and not a plain saved state dict."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -57,7 +56,7 @@ def is_archive(path: Path) -> bool:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """All tensors of a TorchScript archive by their dotted names, without running any of its code.
+    """Return all tensors of a TorchScript archive by their dotted names, without running its code.
 
     Raises `ModelUnavailable` for an archive that is damaged or names anything but tensors.
     """

@@ -57,7 +57,7 @@ def test_what_is_enough_is_twice_the_target_on_both_sides_or_the_whole_photo(
     width: int, height: int, name: str
 ) -> None:
     protocol = parse(name)
-    target, enough = protocol.target_size(width, height), protocol.enough(width, height)
+    target, enough = protocol.target_size(width, height), protocol.smallest_decoded_size(width, height)
     for least, wanted, whole in zip(enough, target, (width, height), strict=True):
         assert least == min(whole, 2 * wanted)
 
@@ -71,15 +71,17 @@ def test_a_jpeg_is_decoded_at_a_fraction_that_is_never_below_what_is_enough(
 ) -> None:
     protocol = parse(name)
     data = still_bytes(Image.new("RGB", size, "gray"), "jpg")
-    still = decode_still(io.BytesIO(data), Family.STILL, 100, protocol.enough)
+    still = decode_still(io.BytesIO(data), Family.STILL, 100, protocol.smallest_decoded_size)
     assert (still.width, still.height) == size
     fraction = round(size[0] / still.image.width)
     assert fraction in (1, 2, 4, 8)
-    for have, least in zip(still.image.size, protocol.enough(*size), strict=True):
+    for have, least in zip(still.image.size, protocol.smallest_decoded_size(*size), strict=True):
         assert have >= least
     if fraction < 8:  # the next smaller one would have been too small
         twice = [side // (2 * fraction) for side in size]
-        assert any(have < least for have, least in zip(twice, protocol.enough(*size), strict=True))
+        assert any(
+            have < least for have, least in zip(twice, protocol.smallest_decoded_size(*size), strict=True)
+        )
 
 
 @pytest.mark.parametrize("name", ["spaq448", "agiqa224", "long-edge-544"])
@@ -177,7 +179,9 @@ def test_the_limit_of_pixels_is_that_of_the_photo_not_of_what_is_decoded(large_j
 def test_the_preview_of_a_raw_is_reduced_while_it_is_decoded(tmp_path: Path) -> None:
     preview = textured(*LARGE)
     data = write_dng(tmp_path / "a.dng", 3200, 2400, preview=preview).read_bytes()
-    still = decode_still(io.BytesIO(still_bytes(preview, "jpg")), Family.STILL, 100, parse("spaq448").enough)
+    still = decode_still(
+        io.BytesIO(still_bytes(preview, "jpg")), Family.STILL, 100, parse("spaq448").smallest_decoded_size
+    )
     assert still.image.size == (1500, 1000)
     quick = decoded(data, "a.dng", "spaq448", former_hash=True)
     exact = decoded(data, "a.dng", "spaq448", two_steps=False, former_hash=True)

@@ -15,9 +15,8 @@ from maclip_daemon.iqa.models.catalogue import resolve_builtin
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
 from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
-from maclip_daemon.training.aligned_model import AlignedModel
+from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_exact
 from maclip_daemon.training.builtin_file import write_model
-from maclip_daemon.training.mixed_precision import keep_depthwise_exact
 from maclip_daemon.training.opinion_tuning import held_out, order_loss, spread_targets
 from maclip_daemon.training.pretrained_trunk import pretrained_tower
 
