@@ -41,7 +41,7 @@ LONGEST_EDGE = 1024  # pixels; photos to learn from are reduced to it, so that m
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program; returns its exit code."""
+    """Run the program; return its exit code."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     try:
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The options."""
+    """Return the options."""
     parser = argparse.ArgumentParser(
         prog="scripts/train_builtin",
         description=__doc__,
@@ -90,14 +90,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="device of --align and --check")
     options = parser.parse_args(arguments)
     if not (options.data or options.smoke or options.align):
-        parser.error("Give --data DIR, --smoke, or --align PHOTOS.")
+        parser.error("Choose --data DIR, --smoke, or --align PHOTOS.")
     if options.align and not (options.model and options.out):
         parser.error("--align needs --model and --out.")
     return options
 
 
 def train_builtin(options: argparse.Namespace) -> None:
-    """Both stages, then the files of the model."""
+    """Run all stages of the training and write both models."""
     recipe, rated = (SMOKE, made_up_photos()) if options.smoke else (Recipe(), read_rated(options.data))
     first = options.first_weights or (None if options.smoke else pretrained_trunk.find_weights())
     options.work.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def train_builtin(options: argparse.Namespace) -> None:
 
 
 def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
-    """The model of both stages; the aligned one beside it, as it is published too."""
+    """Write the tuned model, and the aligned one beside it, because it is published too."""
     notes = {
         "licence": "GPL-3.0-or-later; trunk initialised from EfficientNet-Lite0 (Apache-2.0)",
         "trained_on": "BIQ2021, training split",
@@ -130,7 +130,7 @@ def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Print what the model card says of a model, measured on the held-out photos by the scoring code."""
+    """Print the figures of the model card, measured on the held-out photos by the scoring code."""
     recipe, rated = Recipe(), read_rated(options.data)
     mask = held_out(rated.subsets, recipe.held_out_share, recipe.split_seed)
     valid = rated.chosen(mask)
@@ -165,7 +165,7 @@ def check(options: argparse.Namespace) -> None:
 def resampled(
     values: np.ndarray, opinions: np.ndarray, weights: np.ndarray, rounds: int = 1000
 ) -> tuple[float, float, float]:
-    """SRCC and its 95 % interval over photos drawn again and again, each by its weight."""
+    """Return SRCC and its 95 % interval over resamples of the photos, drawn by their weights."""
     generator = np.random.default_rng(0)
     chances, size = weights / weights.sum(), int((weights > 0).sum())
     counted = weights > 0
@@ -182,7 +182,7 @@ def resampled(
 
 
 def read_rated(folder: Path) -> RatedPhotos:
-    """BIQ2021 in memory, sorted by name; 3 GB."""
+    """Return BIQ2021 in memory, sorted by name; 3 GB."""
     images = sorted(datasets.load("biq2021", folder), key=lambda image: image.path.name)
     return RatedPhotos(
         tuple(image.path.name for image in images),
@@ -193,7 +193,7 @@ def read_rated(folder: Path) -> RatedPhotos:
 
 
 def made_up_photos() -> RatedPhotos:
-    """Two dozen images of smooth shapes with noise, and made-up opinions: for --smoke."""
+    """Return two dozen images of smooth shapes with noise, and made-up opinions: for --smoke."""
     generator = np.random.default_rng(0)
     photos = []
     for number in range(24):
@@ -209,7 +209,7 @@ def made_up_photos() -> RatedPhotos:
 
 
 def read_pixels(path: Path) -> Pixels:
-    """A photo, upright, RGB."""
+    """Return a photo upright, as RGB, reduced to `LONGEST_EDGE`."""
     with Image.open(path) as image:
         image.draft("RGB", (2 * LONGEST_EDGE, 2 * LONGEST_EDGE))
         upright = ImageOps.exif_transpose(image).convert("RGB")
@@ -219,9 +219,9 @@ def read_pixels(path: Path) -> Pixels:
 
 
 def align_clip(options: argparse.Namespace) -> None:
-    """Align one CLIP on one folder."""
+    """Align one CLIP on one folder of photos."""
     if not options.align.is_dir():
-        raise UsageError(f"{options.align} is not a folder. Give a folder of good photos.")
+        raise UsageError(f"{options.align} is not a folder. Choose a folder of good photos.")
     paths = sorted(path for path in options.align.rglob("*") if is_photo(path.name) and path.is_file())
     photos = []
     for path in paths:
@@ -241,14 +241,16 @@ def align_clip(options: argparse.Namespace) -> None:
 
 
 def load_clip(name: str) -> Checkpoint:
-    """A checkpoint file, or the weights of open_clip's ARCH/TAG, which open_clip fetches where it must."""
+    """Return a checkpoint file, or the weights of open_clip's ARCH/TAG, fetched where they are missing."""
     if Path(name).is_file():
         return load_checkpoint(Path(name))
     import open_clip
 
     architecture, _, tag = name.partition("/")
     if (architecture, tag) not in open_clip.list_pretrained():
-        raise UsageError(f"{name} is neither a file nor a model of open_clip. Give a checkpoint or ARCH/TAG.")
+        raise UsageError(
+            f"{name} is neither a file nor a model of open_clip. Choose a checkpoint or ARCH/TAG."
+        )
     try:
         model = open_clip.create_model(architecture, pretrained=tag)
     except (OSError, RuntimeError) as error:

@@ -78,7 +78,7 @@ def read_architecture(state: Mapping[str, Tensor], origin: str) -> Architecture:
     except (KeyError, IndexError) as error:
         raise ModelUnavailable(
             f"{origin} is not a CLIP in OpenAI's layout: it has no {error}. "
-            "Give a CLIP checkpoint with a ModifiedResNet or a vision transformer."
+            "Choose a CLIP checkpoint with a ModifiedResNet or a vision transformer."
         ) from None
 
 

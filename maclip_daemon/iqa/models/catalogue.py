@@ -66,7 +66,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
     for entry in (
         CatalogueEntry(
             name="builtin",
-            description="The small model inside of this package, for machines without a network.",
+            description="The small model inside this package, for machines without a network.",
             licence="GPL-3.0-or-later",
             licence_url="https://www.gnu.org/licenses/gpl-3.0.html",
             origin="maclip-daemon",

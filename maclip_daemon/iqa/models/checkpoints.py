@@ -89,7 +89,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         named = _NAMED_CODE.search(str(error))
         if named is not None:
             raise ModelUnavailable(
-                f"{path} is not a plain set of weights: it names {named[1]}, and code inside of a model "
+                f"{path} is not a plain set of weights: it names {named[1]}, and code inside a model "
                 "file is never run. Save its state dict as safetensors."
             ) from None
         raise ModelUnavailable(f"{path} {what_is_wrong(path)}. Check the file, or fetch it again.") from None

@@ -1,4 +1,4 @@
-"""What the science's tests share: the authors' golden values, and a seeded model with its photos."""
+"""Shared by the tests of `iqa`: the authors' golden values, and a seeded model."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ GOLDEN = Path(__file__).parents[3].parent / "shared" / "golden"
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """The models are so small that threads only wait for each other."""
+    """Compute on one thread: the models are so small that threads only wait for each other."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The authors' values, their checkpoint and images; not part of the project."""
+    """Return the folder of the authors' values, checkpoint and images, which is not part of the project."""
     if not (GOLDEN / "expected.json").is_file():
         pytest.skip("the golden values of the authors' code are not beside this checkout (../shared/golden)")
     return GOLDEN
@@ -31,11 +31,11 @@ def golden() -> Path:
 
 @pytest.fixture(scope="session")
 def expected(golden: Path) -> Mapping[str, Any]:
-    """Image name → protocol → what the authors' code gave."""
+    """Return image name → protocol → the numbers of the authors' code."""
     return json.loads((golden / "expected.json").read_text())
 
 
 @pytest.fixture(scope="session")
 def seeded_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A seeded checkpoint as a file."""
+    """Return a seeded checkpoint as a file."""
     return write_seeded_checkpoint(tmp_path_factory.mktemp("models") / "seeded.safetensors")

@@ -193,7 +193,7 @@ def test_code_in_a_torchscript_archive_is_never_run(tmp_path: Path) -> None:
     assert not trap.marker.exists()
 
 
-def test_files_that_are_no_clip_are_refused_with_a_reason(tmp_path: Path, resnet: CLIP) -> None:
+def test_files_that_are_no_clip_are_refused_by_name(tmp_path: Path, resnet: CLIP) -> None:
     save_state_dict(resnet, tmp_path / "whole.pt")
     whole = (tmp_path / "whole.pt").read_bytes()
     (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
@@ -214,7 +214,7 @@ def test_files_that_are_no_clip_are_refused_with_a_reason(tmp_path: Path, resnet
             encoder_of(tmp_path / name)
 
 
-def test_the_reason_is_said_in_words_of_this_program(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_explained_in_words_of_this_program(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(300)}, tmp_path / "whole.pt")
     whole = (tmp_path / "whole.pt").read_bytes()
     save_file({"weight": torch.zeros(300)}, tmp_path / "whole.safetensors")
@@ -250,7 +250,7 @@ def test_the_reason_is_said_in_words_of_this_program(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
-def test_code_that_a_file_names_is_named(tmp_path: Path) -> None:
+def test_code_in_a_file_is_named_in_the_refusal(tmp_path: Path) -> None:
     trap = RunsCode()
     trap.marker = tmp_path / "it-ran"
     torch.save({"visual.conv1.weight": trap}, tmp_path / "clip.pt")

@@ -109,14 +109,14 @@ def test_a_complete_but_unverified_download_is_only_checked(server: Server, tmp_
     assert pull(entry(server), tmp_path).path.read_bytes() == WEIGHTS
 
 
-def test_what_is_not_the_published_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
+def test_a_download_that_is_not_the_published_file_is_deleted(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="wrong SHA-256"):
         pull(entry(server, content=b"the real one"), tmp_path)
     assert not installed(tmp_path)
     assert not partial(tmp_path).exists()
 
 
-def test_a_model_that_is_here_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_an_installed_model_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     pull(entry(server), tmp_path)
     pull(entry(server), tmp_path)
     assert len(server.requested) == 1
@@ -127,7 +127,7 @@ def test_an_address_that_fails_is_named(server: Server, tmp_path: Path) -> None:
         pull(entry(server, "absent.pt"), tmp_path)
 
 
-def test_models_that_cannot_be_fetched_say_where_they_come_from(tmp_path: Path) -> None:
+def test_the_refusal_to_fetch_names_the_origin_of_the_model(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"QualiCLIP.*models import FILE"):
         pull(CATALOGUE["qualiclip-rn50"], tmp_path)
     with pytest.raises(UsageError, match="comes with the package"):
@@ -205,7 +205,7 @@ def test_a_name_that_cannot_be_a_model_is_refused(name: str, tmp_path: Path, see
         assert import_file(seeded_path, tmp_path, name=name).name == "seeded"
 
 
-def test_what_is_no_clip_is_not_imported(tmp_path: Path) -> None:
+def test_a_file_that_is_no_clip_is_not_imported(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
     with pytest.raises(ModelUnavailable, match="not a CLIP"):
         import_file(tmp_path / "other.pt", tmp_path)

@@ -40,7 +40,7 @@ def test_views_are_unfold_and_interpolate_of_the_normalised_photo(width: int, he
     assert torch.allclose(made[-1:], whole, atol=2e-4)
 
 
-def test_boxes_say_where_the_views_are() -> None:
+def test_each_box_holds_the_pixels_of_its_view() -> None:
     photo = pixels(520, 400)
     made = make_views(photo, "crops")
     for box, view in zip(view_boxes(520, 400)[:-1], made[:-1], strict=True):
@@ -58,7 +58,7 @@ def test_views_made_in_pieces_are_the_same_views() -> None:
     assert torch.equal(torch.cat(pieces), every)
 
 
-def test_a_large_photo_needs_memory_only_for_the_views_that_are_asked_for() -> None:
+def test_a_large_photo_needs_memory_only_for_the_views_that_are_made() -> None:
     photo = torch.zeros(4000, 6000, 3, dtype=torch.uint8)
     assert make_views(photo, "crops", 700, 704).shape == (4, 3, 224, 224)
     assert global_view(photo).shape == (3, 224, 224)
