@@ -103,7 +103,9 @@ def test_every_name_is_right_in_the_database_on_the_sidecar_and_in_what_commands
     said = home.stop(daemon)
     for text in (status, said, home.maclip("worst", "-n", "1000").stdout):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text), repr(text)
-    assert all(re.match(r"\d{4}-\d\d-\d\dT", line) for line in said.splitlines()), said
+    lines = said.splitlines()
+    assert lines
+    assert all(re.match(r"\d{4}-\d\d-\d\dT", line) for line in lines), said
 
     for path in shown:
         home.maclip("undo", os.fsdecode(path))

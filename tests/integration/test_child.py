@@ -48,7 +48,7 @@ child_server.serve(handle)
 @pytest.fixture
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "a_child.py").write_text(CHILD)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[3]}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
     child = Child("a_child", {"name": "decoder"})
     yield child
     child.close()

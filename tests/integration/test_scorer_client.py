@@ -47,7 +47,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def client(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScorerClient]:
     (tmp_path / "a_scorer.py").write_text(CHILD)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[3]}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
     settings = ScoringSettings(model=f"file:{model}", batch_photos=3)
     client = ScorerClient(settings, tmp_path, module="a_scorer")
     yield client
