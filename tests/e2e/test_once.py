@@ -123,7 +123,7 @@ def test_undo_puts_every_file_back_and_says_which_it_left(home: Home) -> None:
     # Undone photos get no new stars by themselves, but `rate` gives them again.
     home.maclip("run", "--once", home.photos)
     assert {path for path in contents(home.photos) if path.suffix == ".xmp"} == {ours, changed}
-    assert "The stars of 6 photos change." in home.maclip("rate", "--dry-run").stdout
+    assert "The stars of 5 photos change." in home.maclip("rate", "--dry-run").stdout
     home.maclip("rate")
     assert len([path for path in contents(home.photos) if path.suffix == ".xmp"]) == 6
 
