@@ -303,7 +303,9 @@ function plugin.select_worst()
   if not rows then return show(problem) end
   local worst = {}
   for index = 1, math.min(plugin.count.value, #rows) do worst[index] = rows[index].image end
-  if #worst == 0 then return show("No photo of this collection has a score yet. The button 'score now' scores selected photos.") end
+  if #worst == 0 then
+    return show("No photo of this collection has a score yet.", "The button 'score now' scores selected photos.")
+  end
   selected_here = #worst
   darktable.gui.selection(worst)
   show(#worst == 1 and "The worst photo of this collection is selected."

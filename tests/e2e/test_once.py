@@ -226,7 +226,7 @@ def test_a_rating_that_a_person_gave_after_ours_is_known_at_the_next_start(home:
     assert home.sql(
         "select rating_owner, rating_in_file from photo_quality where file_name = ?", photos[0].name
     ) == [("person", stars % 5 + 1)]
-    assert "yours" in home.maclip("show", photos[0]).stdout
+    assert "your own; maclip never changes it" in home.maclip("show", photos[0]).stdout
 
 
 def test_undo_finds_a_sidecar_whose_photo_moved_away_without_it(home: Home) -> None:
