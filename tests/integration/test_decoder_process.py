@@ -176,7 +176,7 @@ def test_a_decoder_that_crashes_hangs_or_eats_memory_costs_one_photo(
     expected = {
         "crash.jpg": (errors.ChildDied, "crash.jpg: .*signal 11"),
         "spin.jpg": (errors.ChildDied, "spin.jpg: .*signal 24"),  # SIGXCPU
-        "eat.jpg": (errors.Poison, "eat.jpg: needs more memory"),
+        "eat.jpg": (errors.Poison, "eat.jpg: it needs more memory than the limit"),
         "lie.jpg": (errors.Transient, "lie.jpg: the decoder.s reply is invalid"),
     }
     for name, (kind, reason) in expected.items():
