@@ -1,4 +1,4 @@
-"""A home with a real daemon, for every suite; and how long the suites of rounds take."""
+"""Fixtures and options for all tests: a home with a real daemon, and `--full`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.homes import Home
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="the long form of the fault suite: every round")
+    parser.addoption("--full", action="store_true", help="run every round of the fault suite (long)")
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small seeded CLIP; its scores mean nothing, but they are always the same."""
+    """Return the path of a small CLIP with seeded random weights: meaningless, repeatable scores."""
     path = tmp_path_factory.mktemp("model") / "seeded.safetensors"
     seeded_checkpoint.write_seeded_checkpoint(path)
     return path
@@ -27,4 +27,4 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(tmp_path: Path, checkpoint: Path) -> Iterator[Home]:
     home = Home(tmp_path, checkpoint)
     yield home
-    home.kill_left_overs()
+    home.kill_daemons()

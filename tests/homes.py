@@ -1,4 +1,4 @@
-"""What the tests with a real daemon stand on: its process, real photos, a home of its own."""
+"""Test fixtures with a real daemon: a temporary home folder, synthetic photos, the process."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from PIL import Image, ImageFilter
 
 from maclip_daemon.library.results.calibration import GROWTH
 
-PATIENCE_S = 120  # a loaded two-core machine; nothing is measured with it
+TIMEOUT_S = 120  # generous, for a loaded two-core machine; no test measures time with it
 
 
-def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """Wait for something to become true, and return it."""
-    deadline = time.monotonic() + patience_s
+def until(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
+    """Wait until a condition is true and return its value; fail the test after the time-out."""
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if result := condition():
             return result
         time.sleep(0.05)
-    pytest.fail(f"waited {patience_s:g} s in vain for: {what}")
+    pytest.fail(f"timed out after {timeout_s:g} s waiting for: {what}")
 
 
 class Home:
-    """A fresh home with a folder of photos and a way to call the program in it."""
+    """A temporary home folder with photos, in which tests run the program."""
 
     def __init__(self, folder: Path, checkpoint: Path) -> None:
         self.folder = folder
@@ -50,7 +50,7 @@ class Home:
             "MACLIP_JOBS__RETRY_BASE_S": "0.1",
             "MACLIP_RATING__MINIMUM_PHOTOS": "5",
             "MACLIP_SCORING__THREADS": "1",
-            # Somebody waits for the tests, wherever they run.
+            # Tests run at normal priority, on battery too.
             "MACLIP_BACKGROUND__NICE": "0",
             "MACLIP_BACKGROUND__PAUSE_ON_BATTERY": "false",
         }
@@ -59,14 +59,14 @@ class Home:
     def maclip(
         self, *arguments: str | Path, expect: int | None = 0, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end."""
+        """Run one command, check its exit code, and return the completed process."""
         done = subprocess.run(
             [sys.executable, "-m", "maclip_daemon", *map(str, arguments)],
             env=self.environment | environment,
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
         if expect is not None:
@@ -77,7 +77,7 @@ class Home:
         return json.loads(self.maclip(*arguments).stdout)
 
     def daemon(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-        """Start the daemon on the photos folder."""
+        """Start the daemon, by default on the photos folder, and return its process."""
         process = subprocess.Popen(
             [sys.executable, "-m", "maclip_daemon", "run", *map(str, arguments or (self.photos,))],
             env=self.environment | environment,
@@ -89,13 +89,13 @@ class Home:
         return process
 
     def stop(self, process: subprocess.Popen[str], number: int = signal.SIGTERM) -> str:
-        """Ask a daemon to end and return all it said."""
+        """Stop a daemon with a signal and return its output."""
         process.send_signal(number)
-        said, _ = process.communicate(timeout=PATIENCE_S)
-        return said
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+        return output
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database as a user would, read-only."""
+        """Return the rows of a read-only query; none when there is no database yet."""
         database = self.data / "library.db"
         if not database.exists():
             return []
@@ -110,13 +110,13 @@ class Home:
             connection.close()
 
     def scored(self) -> dict[str, float]:
-        """Scores by file name, of the photos that are there."""
+        """Return scores by file name, without missing photos."""
         return dict(self.sql("select file_name, score from photo_quality where state = 'scored'"))
 
     def is_at_rest(self) -> bool:
-        """Whether no job is left, and no calibration due that would bring new ones.
+        """Return whether the queue is empty and no calibration is due that would add jobs.
 
-        For models without edges of their own; the minimum of photos must stand in `environment`.
+        Only for models without star edges of their own. Reads the minimum of photos from `environment`.
         """
         rows = self.sql(
             """
@@ -140,7 +140,7 @@ class Home:
             due = source == "library" and scored >= GROWTH * calibrated_with and scored > calibrated_with
         return not jobs and not due
 
-    def kill_left_overs(self) -> None:
+    def kill_daemons(self) -> None:
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
@@ -148,7 +148,7 @@ class Home:
 
 
 def make_photo(path: Path, seed: int = 0, size: tuple[int, int] = (640, 480), blur: float = 0.0) -> Path:
-    """Write a photo-like picture (smooth shapes and texture) with a seed of its own."""
+    """Write a photo-like image (smooth shapes and texture) made from a seed, and return its path."""
     random = np.random.default_rng(seed)
     shapes = random.integers(0, 255, (6, 8, 3), dtype=np.uint8)
     texture = random.normal(0, 12, (size[1], size[0], 3))
@@ -164,5 +164,5 @@ def make_photos(folder: Path, count: int, first: int = 0) -> list[Path]:
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
-    """Every file below a folder, byte for byte."""
+    """Return the bytes of every file below a folder, by path."""
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

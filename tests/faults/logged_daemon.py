@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.homes import PATIENCE_S, Home
+from tests.homes import TIMEOUT_S, Home
 
 SAMPLE_S = 0.1  # between looks at the memory of a process
 
@@ -43,7 +43,7 @@ class LoggedDaemon:
     def stop(self) -> str:
         """End it as the service manager would, and return all it said."""
         self.process.terminate()
-        self.process.wait(PATIENCE_S)
+        self.process.wait(TIMEOUT_S)
         return self.said()
 
 

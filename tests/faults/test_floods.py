@@ -17,10 +17,10 @@ from PIL import Image
 from maclip_daemon.pipeline.discovery.discovery_stage import PENDING_EVENTS
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import LoggedDaemon, Memory, running
-from tests.homes import PATIENCE_S, Home, until
+from tests.homes import TIMEOUT_S, Home, until
 
 MEMORY_GROWTH_LIMIT_BYTES = 50 * 1000 * 1000  # the promise
-FULL_PATIENCE_S = 5400  # for the long form on a loaded machine; nothing is measured with it
+FULL_TIMEOUT_S = 5400  # for the long form on a loaded machine; nothing is measured with it
 LARGE_BATCHES = {"MACLIP_SCORING__BATCH_PHOTOS": "64"}  # as for a GPU: more pixels are on their way at a time
 SMALL_VIEWS = {"MACLIP_SCORING__PROTOCOL": "agiqa224"}  # two views a photo: these tests are not about scores
 
@@ -58,10 +58,10 @@ def scored_names(home: Home) -> list[str]:
 
 def wait_for_scores(home: Home, names: set[str], *, full: bool = False) -> None:
     """Wait until the photos are scored and the queue is empty."""
-    patience_s = FULL_PATIENCE_S if full else PATIENCE_S
+    timeout_s = FULL_TIMEOUT_S if full else TIMEOUT_S
     counted = "select count(*) from photo_quality where state = 'scored'"
-    until(lambda: home.sql(counted) == [(len(names),)], f"{len(names)} scores", patience_s)
-    until(home.is_at_rest, "rest", patience_s)
+    until(lambda: home.sql(counted) == [(len(names),)], f"{len(names)} scores", timeout_s)
+    until(home.is_at_rest, "rest", timeout_s)
     assert sorted(scored_names(home)) == sorted(names)
     assert home.sql("select count(*) from photo_failures") == [(0,)]
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from tests.faults.conftest import Figures
-from tests.homes import PATIENCE_S, Home, contents, make_photo, until
+from tests.homes import TIMEOUT_S, Home, contents, make_photo, until
 
 SEED = 20
 CHILDREN = {
@@ -180,11 +180,11 @@ def check_after_the_last_start(home: Home, pool: dict[Path, dict[str, bytes]], k
     daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
     pid = "select json_extract(value, '$.pid') from notes where key = 'daemon'"
     until(lambda: home.sql(pid) == [(daemon.pid,)], "the daemon at work")
-    until(lambda: is_settled(home, len(pool)), f"rest after {kills}", 5 * PATIENCE_S)
+    until(lambda: is_settled(home, len(pool)), f"rest after {kills}", 5 * TIMEOUT_S)
     said = home.stop(daemon)
     assert daemon.returncode == 0, said
     # One that was loading its libraries when its parent died notices when it has loaded them.
-    _, alive = psutil.wait_procs(kills.orphans, timeout=PATIENCE_S)
+    _, alive = psutil.wait_procs(kills.orphans, timeout=TIMEOUT_S)
     assert not alive, f"children outlived their parent: {alive}"
     check_database(home, pool)
     check_files(home, pool)

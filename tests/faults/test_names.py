@@ -242,7 +242,7 @@ def exfat(home: Home) -> Iterator[None]:
         if (mounted := subprocess.run(mounting, check=False, capture_output=True, text=True)).returncode:
             pytest.skip(f"exFAT cannot be mounted: {mounted.stderr}")
         yield
-        home.kill_left_overs()
+        home.kill_daemons()
         subprocess.run(["umount", "--lazy", home.photos], check=True)
     finally:
         subprocess.run(["losetup", "-d", device], check=True)
