@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,23 @@ PERSONS = b"rated by a person: 5"
 
 def sidecar_of(photo: Path) -> Path:
     return Path(f"{photo}.xmp")
+
+
+class FakeRoots:
+    """Roots that are offline where `is_offline_path` says so; `checked` has what is checked soon."""
+
+    def __init__(self, is_offline_path: Callable[[str], bool] = lambda path: False) -> None:
+        self.is_offline_path = is_offline_path
+        self.checked: list[tuple[str, str]] = []
+
+    def is_offline(self, path: str) -> bool:
+        return self.is_offline_path(path)
+
+    def check_photo_soon(self, path: str) -> None:
+        self.checked.append(("photo", path))
+
+    def check_root_soon(self, path: str) -> None:
+        self.checked.append(("root", path))
 
 
 class FakeWriter(MetadataWriter):

@@ -21,6 +21,7 @@ from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.pipeline.run_state import Tally
+from maclip_daemon.pipeline.waits import DATABASE, Waits
 from maclip_daemon.processes import priority
 from maclip_daemon.settings import Settings
 
@@ -52,7 +53,7 @@ class Daemon:
         self._must_stop = False
         self._must_reload = False
         self._noted: dict[str, Any] | None = None
-        self._paused_because = ""
+        self._waits = Waits(clock=clock)
         self._was_ready = False
 
     def run(self) -> None:
@@ -149,9 +150,7 @@ class Daemon:
 
     def _pause(self, error: Transient, settings: Settings) -> None:
         """Report once why nothing can be stored now, and wait for `jobs.pause_s`."""
-        if str(error) != self._paused_because:
-            self._paused_because = str(error)
-            log.warning("paused", reason=str(error), retry_in_s=settings.jobs.pause_s)
+        if self._waits.begin(DATABASE, str(error), for_s=settings.jobs.pause_s):
             # After RELOADING the manager waits for READY in any case.
             (systemd_notify.ready if self._was_ready else systemd_notify.status)(f"paused: {error}")
             database_notice.put(settings.data_dir, str(error))
@@ -159,9 +158,7 @@ class Daemon:
         self._sleep(settings.jobs.pause_s)
 
     def _resume(self, settings: Settings) -> None:
-        if self._paused_because:
-            self._paused_because = ""
-            log.info("resumed")
+        if self._waits.end(DATABASE):
             database_notice.put(settings.data_dir, "")
 
     def _sleep(self, seconds: float) -> None:
@@ -178,12 +175,14 @@ class Daemon:
 
     def _announce(self, pipeline: Pipeline) -> None:
         """Report the daemon as ready, once the first scan has begun."""
-        while not pipeline.intake.first_scan_began.wait(0.1):
+        while not pipeline.discovery.first_scan_began.wait(0.1):
             if pipeline.state.stopping.is_set() or self._must_stop:
                 return
         self._resume(pipeline.settings)
         log.info(
-            "watching", folders=[place.root.path for place in pipeline.places], model=pipeline.identity.model
+            "watching",
+            folders=[root.path for root in pipeline.discovery.roots],
+            model=pipeline.identity.model,
         )
         systemd_notify.ready("watching")
         self._was_ready = True
@@ -216,6 +215,11 @@ class Daemon:
             if settings.data_dir != pipeline.settings.data_dir:
                 raise UsageError("data_dir cannot change while the daemon runs. Restart the daemon for that.")
             successor = self._build(settings, library, folders_to_watch(settings, self._folders))
+        except Transient as error:
+            log.warning("the configuration is reloaded later", reason=str(error))
+            systemd_notify.ready(f"paused: {error}")
+            self._must_reload = True
+            return None
         except MaclipError as error:
             log.error("configuration rejected", reason=str(error))
             systemd_notify.ready(f"configuration rejected, the old one stays: {error}")
@@ -229,7 +233,7 @@ class Daemon:
         description = pipeline.description()
         if description != self._noted:
             self._noted = description if pipeline.remember(description) else None
-            pauses = "; ".join(f"paused: {reason}" for reason in pipeline.state.pauses.reasons().values())
+            pauses = "; ".join(f"paused: {reason}" for reason in pipeline.state.waits.reasons().values())
             systemd_notify.status(pauses or "watching")
 
 
@@ -263,7 +267,7 @@ def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pi
             pipeline.start()
             pipeline.run_to_the_end(progress)
             pipeline.state.tally.offline = [
-                place.health.reason for place in pipeline.places if place.health and place.health.reason
+                root.health.reason for root in pipeline.discovery.roots if root.health and root.health.reason
             ]
         finally:
             pipeline.stop()

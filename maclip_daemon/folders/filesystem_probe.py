@@ -101,6 +101,11 @@ class FilesystemProbe:
             concurrent.futures.wait([future], min(left_s, _STEP_S))
         return future.result()
 
+    def hung_folders(self) -> list[str]:
+        """Return the folders whose servers have not responded yet."""
+        with self._lock:
+            return sorted(folder for folder, thread in self._hung.items() if thread.is_alive())
+
     def _is_hung(self, folder: str) -> bool:
         with self._lock:
             thread = self._hung.get(folder)

@@ -1,4 +1,4 @@
-"""Is a photo still the file that was found to be whole? Work on a file that is written anew must wait."""
+"""Tell whether a photo is still the file that discovery recorded."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from maclip_daemon.folders.scanner import FoundFile, found_file
 from maclip_daemon.library.storage import photo_paths, stored_paths
 from maclip_daemon.library.storage.database import Library
 
-BEING_WRITTEN = "It is being written. It is looked at again when it is whole."
+BEING_WRITTEN = "It is being written. It is checked again when it is whole."
 
 
-def look(probe: FilesystemProbe, path: str) -> FoundFile | None:
-    """Look at a path: None when no file is there, and when nobody answers."""
+def find_file(probe: FilesystemProbe, path: str) -> FoundFile | None:
+    """Return the file at a path; None without one, or when its server does not respond."""
     return probe.call_or(path, lambda: found_file(path), None)
 
 
 def is_unchanged(library: Library, probe: FilesystemProbe, path: str) -> bool:
-    """Whether the file at `path` has the size and time with which the library knows it.
+    """Return whether the file at `path` has the size and time that the library recorded.
 
-    True as well when it is gone or was renamed: then it is no other file. False when nobody answers.
+    True as well when it is gone or renamed: no other file took its place. False when its server does not
+    respond.
     """
     try:
         found = probe.call(path, lambda: found_file(path))

@@ -1,4 +1,4 @@
-"""What the threads of one run share: the wish to stop, pauses, counts, and whoever listens to progress."""
+"""State that the threads of one run share: the wish to stop, waits, counts and heartbeats."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
 from maclip_daemon.folders.filesystem_probe import FILESYSTEM_TIMEOUT_S, FilesystemProbe
+from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.heartbeat import Heartbeat
-from maclip_daemon.pipeline.pauses import AwayDisks, Pauses
+from maclip_daemon.pipeline.waits import RETRY_S, Waits
+from maclip_daemon.settings import Settings
 
-PAUSE_S = 30.0  # `jobs.pause_s` where no settings are at hand
-LOOK_AT_ROOT_S = 2.0  # until the folders thread has looked at a root that seems to be away
+ROOT_CHECK_S = 2.0  # until the folders thread has checked a root that seems to be offline
 log = structlog.get_logger("maclip")
 
 
@@ -44,20 +46,32 @@ class Tally:
     """Why which watched folder could not be scanned."""
 
 
+class Roots(Protocol):
+    """The watched roots, as the scoring and rating stages need them. Thread-safe."""
+
+    def is_offline(self, path: str) -> bool:
+        """Return whether the root of a photo cannot be read at the moment."""
+
+    def check_photo_soon(self, path: str) -> None:
+        """Check a photo again: it may be being written."""
+
+    def check_root_soon(self, path: str) -> None:
+        """Check the health of a photo's root again."""
+
+
 class RunState:
     """One run of the pipeline, from its start to its stop. Thread-safe."""
 
     def __init__(
         self,
         clock: Callable[[], float] = time.time,
-        pause_s: float = PAUSE_S,
+        pause_s: float = RETRY_S,
         filesystem_timeout_s: float = FILESYSTEM_TIMEOUT_S,
     ) -> None:
         """`jobs.pause_s` and `folders.filesystem_timeout_s` of the settings."""
         self.clock = clock
         self.began_at = clock()
-        self.pauses = Pauses(pause_s)
-        self.away = AwayDisks(pause_s)
+        self.waits = Waits(pause_s)
         self.heartbeat = Heartbeat()
         self.tally = Tally()
         self.fatal: BaseException | None = None
@@ -96,6 +110,18 @@ class RunState:
         with self.work_arrived:
             if not self.stopping.is_set():
                 self.work_arrived.wait(timeout_s)
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What every stage of a run works with."""
+
+    library: Library
+    state: RunState
+    settings: Settings
+    scoring_config_id: int
+    worker: str
+    """Who holds the leases of this run."""
 
 
 def in_thread(state: RunState, name: str, work: Callable[[], None]) -> threading.Thread:

@@ -38,12 +38,12 @@ def test_it_does_not_end_between_the_last_score_and_the_calibration(
         )
         pipeline.start()
         try:
-            until(lambda: pipeline.rating.has_checked_files and pipeline.calibrating.is_settled, "a check")
+            until(lambda: pipeline.rating.has_checked_files and pipeline.calibration.is_settled, "a check")
             may_scan.set()
-            until(lambda: waiting()["score"] and pipeline.intake.is_idle, "the photos")
-            renew = pipeline.calibrating.renew_if_due
+            until(lambda: waiting()["score"] and pipeline.discovery.is_idle, "the photos")
+            renew = pipeline.calibration.renew_if_due
             monkeypatch.setattr(
-                pipeline.calibrating, "renew_if_due", lambda: may_calibrate.wait(PATIENCE_S) and renew()
+                pipeline.calibration, "renew_if_due", lambda: may_calibrate.wait(PATIENCE_S) and renew()
             )
 
             asked = threading.Event()

@@ -17,12 +17,13 @@ from maclip_daemon.library.results import calibration, scores
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Prepared
-from maclip_daemon.pipeline.pauses import AwayDisks
 from maclip_daemon.pipeline.rating.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.pipeline.run_state import RunState
+from maclip_daemon.pipeline.waits import Waits
 from maclip_daemon.settings import Settings
 from tests.homes import make_photos, until
+from tests.rated_library import FakeRoots
 
 SETTINGS = Settings(jobs={"retry_base_s": 0.05})  # type: ignore[arg-type]
 SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
@@ -77,7 +78,7 @@ def test_a_write_whose_server_stopped_answering_counts_as_ours_afterwards(
 ) -> None:
     library, writer, state = home
     now = [100.0]
-    state.away = AwayDisks(30, clock=lambda: now[0])
+    state.waits = Waits(30, clock=lambda: now[0])
     is_offline = True
 
     def call(path: str, operation: Callable[[], object]) -> object:
@@ -92,7 +93,7 @@ def test_a_write_whose_server_stopped_answering_counts_as_ours_afterwards(
         monkeypatch.setattr(state.probe, "call", call)
         raise ChildTimedOut("no answer within 60 s")
 
-    rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: is_offline)
+    rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", FakeRoots(lambda path: is_offline))
     rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer)
     with monkeypatch.context() as patch:
         patch.setattr(writer, "commit_many", without_an_answer)

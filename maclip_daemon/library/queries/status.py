@@ -13,6 +13,20 @@ from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session  # `maclip status` does without SQLAlchemy
 
+RETRIES_SHOWN = 20  # reasons; each photo may have one of its own
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Jobs that failed for one reason and are tried again."""
+
+    kind: str
+    """"score" or "rate"."""
+    reason: str
+    job_count: int
+    next_try: float
+    """Unix seconds of the earliest; in the past: it is due."""
+
 
 @dataclass(frozen=True)
 class Status:
@@ -22,6 +36,8 @@ class Status:
     """By state: waiting, scored, failed, missing."""
     jobs: dict[str, dict[str, int]]
     """By kind (score, rate), then state (ready, leased, dead)."""
+    retries: list[Retry]
+    """The reasons of most jobs first."""
     roots: list[dict[str, Any]]
     """path, state, reason, file_system, scanned_at."""
     scoring_config: dict[str, str] | None
@@ -55,6 +71,7 @@ def status(snapshot: sqlite3.Connection) -> Status:
     return Status(
         photos=photos,
         jobs=jobs,
+        retries=_retries(snapshot),
         roots=_roots(snapshot),
         scoring_config=_scoring_config(snapshot),
         calibration=_calibration(snapshot),
@@ -76,6 +93,15 @@ def put_note(session: Session, key: str, value: Any, now: float) -> None:
         " DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",
         (key, json.dumps(value), timestamps.text(now)),
     )
+
+
+def _retries(snapshot: sqlite3.Connection) -> list[Retry]:
+    rows = snapshot.execute(
+        "SELECT kind, coalesce(reason, ''), count(*), min(not_before) FROM jobs"
+        " WHERE state = 'ready' AND attempts > 0 GROUP BY kind, reason ORDER BY 3 DESC, 4, 1, 2 LIMIT ?",
+        (RETRIES_SHOWN,),
+    )
+    return [Retry(kind, reason, number, timestamps.seconds(due)) for kind, reason, number, due in rows]
 
 
 def _roots(snapshot: sqlite3.Connection) -> list[dict[str, Any]]:

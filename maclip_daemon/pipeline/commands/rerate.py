@@ -7,18 +7,19 @@ import time
 from dataclasses import dataclass
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, NoAnswer
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queue import jobs, rating_queue
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.results.calibration import Calibration
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.pipeline import root_opening
-from maclip_daemon.pipeline.pauses import AwayDisks
 from maclip_daemon.pipeline.rating.calibration_stage import freeze
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.pipeline.rating.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, Tally
+from maclip_daemon.pipeline.waits import Resource
 from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
 
@@ -83,34 +84,52 @@ def write(library: Library, settings: Settings) -> Tally:
     has the reasons.
     """
     state = RunState(
-        pause_s=settings.jobs.pause_s, filesystem_timeout_s=settings.folders.filesystem_timeout_s
-    )
-    state.away = AwayDisks(math.inf)  # no command waits for an offline disk
-    unreachable: set[str] = set()
-
-    def is_offline(path: str) -> bool:
-        try:
-            state.probe.ping(path)
-        except NoAnswer as error:
-            unreachable.add(str(error))
-            return True
-        return False
-
+        pause_s=math.inf, filesystem_timeout_s=settings.folders.filesystem_timeout_s
+    )  # no command waits for a disk
+    roots = _PingedRoots(state.probe)
     root_opening.look_at_known(library, state.probe)
     recover(library, state.probe, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
         _active(session)
         waiting = jobs.waiting_path_by_device(session, "rate")
     for device, path in waiting.items():
-        if is_offline(path):
-            state.away.add(device)
+        if roots.is_offline(path):
+            roots.check_root_soon(path)
+            state.waits.begin(Resource("offline disk", device), f"The disk of {path} cannot be read.")
     with MetadataWriter() as writer:
-        rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", is_offline)
+        rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", roots)
         rating = RatingStage(rate_jobs, state, settings.rating, writer)
-        while rating.work() and not state.pauses.reasons(disks=False):
+        while rating.work() and not state.waits.reasons(disks=False):
             pass
-    state.tally.offline = [*state.pauses.reasons().values(), *sorted(unreachable)]
+    state.tally.offline = [*state.waits.reasons().values(), *sorted(roots.unreachable)]
     return state.tally
+
+
+class _PingedRoots:
+    """The roots of a command. Nobody watches them, so their servers are pinged."""
+
+    def __init__(self, probe: FilesystemProbe) -> None:
+        self._probe = probe
+        self.unreachable: set[str] = set()
+        """Why which server could not be reached."""
+
+    def is_offline(self, path: str) -> bool:
+        """Return whether the server of a photo does not respond."""
+        try:
+            self._probe.ping(path)
+        except NoAnswer:
+            return True
+        return False
+
+    def check_photo_soon(self, path: str) -> None:
+        """Leave the photo to the next run."""
+
+    def check_root_soon(self, path: str) -> None:
+        """Record why the server of a photo cannot be reached."""
+        try:
+            self._probe.ping(path)
+        except NoAnswer as error:
+            self.unreachable.add(str(error))
 
 
 def _calibrate(session: Session, settings: Settings, now: float) -> RateResult:

@@ -106,7 +106,7 @@ def _undo_file(
         if result.status == "changed":
             return UndoResult(Path(path), "changed", result.reason)
         was_embedded = entry.kind == "embed" and result.status == "restored"
-        found = file_stability.look(roots.probe, path) if was_embedded else None
+        found = file_stability.find_file(roots.probe, path) if was_embedded else None
         with library.writing() as session:
             rating_journal.mark_undone(session, [entry.id], now)
             if found is not None and entry.photo_id is not None:

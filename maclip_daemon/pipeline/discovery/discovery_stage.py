@@ -1,8 +1,9 @@
-"""Finding photos: events and scans become sightings, sightings become jobs. One thread for all roots."""
+"""The discovery stage: events and scans become photos and jobs. One thread serves all roots."""
 
 from __future__ import annotations
 
 import functools
+import math
 import os
 import queue
 import threading
@@ -17,203 +18,224 @@ from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.discovery.reconciliation import record
 from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
-from maclip_daemon.pipeline.file_stability import look
+from maclip_daemon.pipeline.file_stability import find_file
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.run_state import RunState, log
+from maclip_daemon.pipeline.waits import Resource
 
-PENDING_EVENTS = 10_000  # beyond that a scan of the root is cheaper than following each event
-EVENTS_IN_ONE_GO = 1000  # before settled files get their turn
-AFTER_ERROR_S = 5.0  # a watcher that keeps failing must not cost the processor
-SIDECARS_FOLLOW_S = 10.0
-HEARTBEAT_TIMEOUT_S = 60.0  # on top of the time it means to sleep
+MAX_QUEUED_EVENTS = 10_000  # beyond that a scan of the root is cheaper than following each event
+EVENTS_PER_ROUND = 1000  # before settled files get their turn
+RESCAN_AFTER_ERROR_S = 5.0  # a watcher that keeps failing must not load the processor
+SIDECAR_RENAME_S = 10.0
+HEARTBEAT_TIMEOUT_S = 60.0  # beyond the planned sleep
 
 
 class DiscoveryStage:
-    """Watches and scans the places, and writes what it finds into the library."""
+    """Watches and scans the roots, and records what it finds."""
 
     def __init__(
         self,
         library: Library,
         state: RunState,
-        places: list[WatchedRoot],
+        roots: list[WatchedRoot],
         sidecar_monitor: SidecarMonitor,
         *,
         once: bool,
     ) -> None:
-        """`once`: every place is scanned a single time and nothing is watched."""
+        """`once`: scan every root a single time and watch none."""
         self._library = library
         self._state = state
-        self._places = places
+        self.roots = roots
         self._sidecar_monitor = sidecar_monitor
         self._once = once
-        self._events: queue.Queue[tuple[WatchedRoot, FolderEvent]] = queue.Queue(PENDING_EVENTS)
+        self._events: queue.Queue[tuple[WatchedRoot, FolderEvent]] = queue.Queue(MAX_QUEUED_EVENTS)
         self._busy = True
         self.first_scan_began = threading.Event()
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything that was found so far is in the library."""
+        """Return whether everything found so far is in the library."""
         return not self._busy and self._events.empty()
 
     def run(self) -> None:
         """Work until the run stops."""
-        for place in self._places:
-            place.next_scan = time.monotonic()
+        for root in self.roots:
+            root.next_scan = time.monotonic()
         try:
             while not self._state.stopping.is_set():
-                self._scan_what_is_due()
-                self._take_settled()
-                self._take_events(self._sleep_s())
+                self._scan_due_roots()
+                self._record_settled()
+                self._update_waits()
+                self._handle_events(self._sleep_s())
         finally:
-            for place in self._places:
-                place.close()
+            for root in self.roots:
+                root.close()
 
-    def on_event(self, place: WatchedRoot, event: FolderEvent) -> None:
-        """Take an event from a watcher's thread. Never blocks: the watcher holds its lock meanwhile."""
+    def on_event(self, root: WatchedRoot, event: FolderEvent) -> None:
+        """Queue an event of a watcher's thread. Never blocks: the watcher holds its lock meanwhile."""
         about_photos = self._sidecar_monitor.on_event(event)
         if about_photos is None:
             return
         try:
-            self._events.put_nowait((place, about_photos))
+            self._events.put_nowait((root, about_photos))
         except queue.Full:
-            place.lost_events = True
+            root.lost_events = True
 
     def is_offline(self, path: str) -> bool:
-        """Whether the root of a photo cannot be read at the moment; its health is then looked at soon.
-
-        Else the photo is: it may be being written, and its work waits until it is known to be whole.
-        """
-        for place in self._places:
-            if is_below(path, place.root.path):
-                if self._answers(path) and place.can_be_read():
-                    self.on_event(place, FolderEvent(EventKind.FILE_CHANGED, path))
-                    return False
-                place.next_scan = time.monotonic()
-                return True
-        return False
-
-    def _answers(self, path: str) -> bool:
+        """Return whether the root of a photo cannot be read at the moment."""
+        root = self._root_of(path)
         # Another file system may be mounted below the root.
-        return self._state.probe.call_or(path, lambda: os.path.lexists(path), None) is not None
+        responds = self._state.probe.call_or(path, lambda: os.path.lexists(path), None) is not None
+        return root is not None and not (responds and root.can_be_read())
 
-    def _scan_what_is_due(self) -> None:
-        for place in self._places:
-            if place.has_died():
-                place.close_dead_watcher()
-            if time.monotonic() < place.next_scan or self._state.stopping.is_set():
+    def check_photo_soon(self, path: str) -> None:
+        """Check a photo again when it has settled: it may be being written."""
+        if root := self._root_of(path):
+            self.on_event(root, FolderEvent(EventKind.FILE_CHANGED, path))
+
+    def check_root_soon(self, path: str) -> None:
+        """Check the health of a photo's root in the next round, and read some of its photos."""
+        if root := self._root_of(path):
+            root.is_doubted = True
+            root.next_scan = time.monotonic()
+
+    def _root_of(self, path: str) -> WatchedRoot | None:
+        return next((root for root in self.roots if is_below(path, root.path)), None)
+
+    def _update_waits(self) -> None:
+        waits, now = self._state.waits, time.monotonic()
+        hung = self._state.probe.hung_folders()
+        for root in self.roots:
+            wait_s = root.debouncer.wait_s(now)
+            if wait_s is None or root.is_paused:
+                waits.end(Resource("settling", root.path))
+            else:
+                reason = f"{root.debouncer.pending} files or folders may still be being written."
+                waits.begin(Resource("settling", root.path), reason, for_s=wait_s)
+        for wait in waits.list():
+            if wait.resource.kind == "server" and wait.resource.of not in hung:
+                waits.end(wait.resource)
+        for folder in hung:
+            waits.begin(Resource("server", folder), f"The folder {folder} does not answer.", for_s=math.inf)
+
+    def _scan_due_roots(self) -> None:
+        for root in self.roots:
+            if root.has_died():
+                root.close_dead_watcher()
+            if time.monotonic() < root.next_scan or self._state.stopping.is_set():
                 continue
             self.first_scan_began.set()
-            if place.check():
+            if root.check():
                 # Before the scan, so that nothing falls between them.
-                listens_anew = not self._once and place.listen(self.on_event)
-                report = place.scan()
-                if listens_anew or report.returned:
+                is_new_watcher = not self._once and root.listen(self.on_event)
+                report = root.scan()
+                if is_new_watcher or report.returned:
                     self._sidecar_monitor.request_full_check()
                 log.info(
                     "folder scanned",
-                    folder=place.root.path,
+                    folder=root.path,
                     photos=report.files,
                     queued=report.queued,
                     moved=report.moved,
                     missing=report.missing,
                 )
-            place.next_scan = float("inf") if self._once else time.monotonic() + place.scan_interval_s()
+            root.next_scan = float("inf") if self._once else time.monotonic() + root.scan_interval_s()
 
-    def _take_settled(self) -> None:
-        for place in self._places:
+    def _record_settled(self) -> None:
+        for root in self.roots:
             # What does not answer does not settle; the scan after its return finds it.
-            due = place.debouncer.due(time.monotonic(), functools.partial(look, self._state.probe))
-            if place.is_paused:
+            due = root.debouncer.due(time.monotonic(), functools.partial(find_file, self._state.probe))
+            if root.is_paused:
                 continue  # all of it is missing; the scan after its return finds what is there
             if due.everything:
-                place.next_scan = time.monotonic()
-            sightings = record(self._library, self._state, place.root_id, due.files)
+                root.next_scan = time.monotonic()
+            sightings = record(self._library, self._state, root.root_id, due.files)
             if any(sighting.change == "returned" for sighting in sightings):
-                place.queue_ratings_of_returned()
+                root.queue_ratings_of_returned()
             for folder in due.folders:
-                if place.check():
-                    place.scan(folder)
+                if root.check():
+                    root.scan(folder)
 
     def _sleep_s(self) -> float:
         now = time.monotonic()
-        waits = [max(0.0, place.next_scan - now) for place in self._places]
-        waits += [wait for place in self._places if (wait := place.debouncer.wait_s(now)) is not None]
+        waits = [max(0.0, root.next_scan - now) for root in self.roots]
+        waits += [wait for root in self.roots if (wait := root.debouncer.wait_s(now)) is not None]
         # In one go there is little to wait for, and a stop must be noticed soon in any case.
         return min([*waits, 0.2 if self._once else 1.0])
 
-    def _take_events(self, wait_s: float) -> None:
+    def _handle_events(self, wait_s: float) -> None:
         self._state.heartbeat.beat("folders", wait_s + HEARTBEAT_TIMEOUT_S)
         taken: list[tuple[WatchedRoot, FolderEvent]] = []
-        self._busy = self._has_more_to_do()
+        self._busy = self._has_due_work()
         try:
             taken.append(self._events.get(timeout=max(wait_s, 0.001)))
             self._busy = True
-            while len(taken) < EVENTS_IN_ONE_GO:
+            while len(taken) < EVENTS_PER_ROUND:
                 taken.append(self._events.get_nowait())
         except queue.Empty:
             self._busy = True
         gone: list[str] = []
-        for place, event in taken:
-            if event.kind is EventKind.FILE_GONE or self._has_turned_into_none(event):
-                place.debouncer.forget(event.path)
+        for root, event in taken:
+            if event.kind is EventKind.FILE_GONE or self._is_no_file(event):
+                root.debouncer.forget(event.path)
                 gone.append(event.path)
                 continue
-            self._lose(gone)
+            self._mark_missing(gone)
             gone = []
-            self._take_event(place, event)
-        self._lose(gone)
-        for place in self._places:
-            if place.lost_events:
-                place.lost_events = False
-                log.warning("too many events at once; scanning", folder=place.root.path)
-                place.debouncer.touch_everything(time.monotonic())
+            self._handle_event(root, event)
+        self._mark_missing(gone)
+        for root in self.roots:
+            if root.lost_events:
+                root.lost_events = False
+                log.warning("too many events at once; scanning", folder=root.path)
+                root.debouncer.touch_everything(time.monotonic())
 
-    def _has_more_to_do(self) -> bool:
+    def _has_due_work(self) -> bool:
         now = time.monotonic()
         return any(
-            place.debouncer.wait_s(now) is not None or place.next_scan <= now or place.lost_events
-            for place in self._places
+            root.debouncer.wait_s(now) is not None or root.next_scan <= now or root.lost_events
+            for root in self.roots
         )
 
-    def _take_event(self, place: WatchedRoot, event: FolderEvent) -> None:
+    def _handle_event(self, root: WatchedRoot, event: FolderEvent) -> None:
         now = time.monotonic()
         match event.kind:
             case EventKind.FILE_CHANGED:
-                place.debouncer.touch(event.path, now)
+                root.debouncer.touch(event.path, now)
             case EventKind.FILE_MOVED:
-                place.debouncer.forget(event.path)
-                self._rename(place, event.path, event.destination)
-                place.debouncer.touch(event.destination, now)
-                self._lose([event.destination])  # a link or a pipe may have taken a photo's place
+                root.debouncer.forget(event.path)
+                self._rename(root, event.path, event.destination)
+                root.debouncer.touch(event.destination, now)
+                self._mark_missing([event.destination])  # a link or a pipe may have taken a photo's place
             case EventKind.FOLDER_GONE:
-                place.debouncer.forget_folder(event.path)
-                self._lose_folder(place, event.path)
+                root.debouncer.forget_folder(event.path)
+                self._mark_folder_missing(root, event.path)
             case EventKind.FOLDER_MOVED:
-                place.debouncer.forget_folder(event.path)
+                root.debouncer.forget_folder(event.path)
                 with self._library.writing() as session:
-                    renames.move_folder(session, event.path, event.destination, place.root_id)
-                place.debouncer.touch_folder(event.destination, now)
+                    renames.move_folder(session, event.path, event.destination, root.root_id)
+                root.debouncer.touch_folder(event.destination, now)
             case EventKind.RESCAN:
-                place.debouncer.touch_folder(event.path, now)
+                root.debouncer.touch_folder(event.path, now)
             case EventKind.OVERFLOW:
-                log.warning("events were lost; scanning", folder=place.root.path)
+                log.warning("events were lost; scanning", folder=root.path)
                 self._sidecar_monitor.request_full_check()
-                place.debouncer.touch_everything(now)
+                root.debouncer.touch_everything(now)
             case EventKind.ERROR:
-                log.warning("watching failed; scanning", folder=place.root.path, reason=event.reason)
-                place.next_scan = min(place.next_scan, now + AFTER_ERROR_S)
+                log.warning("watching failed; scanning", folder=root.path, reason=event.reason)
+                root.next_scan = min(root.next_scan, now + RESCAN_AFTER_ERROR_S)
 
-    def _rename(self, place: WatchedRoot, old: str, new: str) -> None:
+    def _rename(self, root: WatchedRoot, old: str, new: str) -> None:
         with self._library.writing() as session:
             photo_id = photo_paths.find_photo(session, old)
             if photo_id is not None:
-                renames.move_photo(session, photo_id, new, place.root_id)
-                # Later: whoever renames photos renames their sidecars too, a moment afterwards.
-                jobs.enqueue(session, [photo_id], "rate", self._state.clock() + SIDECARS_FOLLOW_S)
+                renames.move_photo(session, photo_id, new, root.root_id)
+                # Later: programs that rename photos rename their sidecars a moment afterwards.
+                jobs.enqueue(session, [photo_id], "rate", self._state.clock() + SIDECAR_RENAME_S)
 
-    def _lose(self, paths: list[str]) -> None:
-        # An event is a hint: the same name may be there again by now.
-        paths = [path for path in paths if not self._may_be_there(path)]
+    def _mark_missing(self, paths: list[str]) -> None:
+        # An event is a hint: the file may have come back since.
+        paths = [path for path in paths if not self._may_exist(path)]
         if not paths:
             return
         with self._library.writing() as session:
@@ -222,18 +244,18 @@ class DiscoveryStage:
             ]
             missing_photos.mark_missing(session, found, self._state.clock())
 
-    def _lose_folder(self, place: WatchedRoot, folder: str) -> None:
-        if os.path.lexists(folder):  # only watchers tell of that, and they watch local disks
-            place.debouncer.touch_folder(folder, time.monotonic())
+    def _mark_folder_missing(self, root: WatchedRoot, folder: str) -> None:
+        if os.path.lexists(folder):  # only watchers report this, and they watch local disks
+            root.debouncer.touch_folder(folder, time.monotonic())
             return
         with self._library.writing() as session:
             missing_photos.mark_missing(
                 session, photo_paths.present_under(session, folder), self._state.clock()
             )
 
-    def _has_turned_into_none(self, event: FolderEvent) -> bool:
-        """Whether what is at the path by now is no file: nothing, or a link or a pipe instead of a photo."""
-        return event.kind is EventKind.FILE_CHANGED and not self._may_be_there(event.path)
+    def _is_no_file(self, event: FolderEvent) -> bool:
+        """Return whether the path of a changed file holds no file: nothing, a link or a pipe."""
+        return event.kind is EventKind.FILE_CHANGED and not self._may_exist(event.path)
 
-    def _may_be_there(self, path: str) -> bool:
+    def _may_exist(self, path: str) -> bool:
         return self._state.probe.call_or(path, lambda: found_file(path) is not None, default=True)

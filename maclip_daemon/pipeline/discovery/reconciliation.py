@@ -1,6 +1,6 @@
-"""A scan compared with the library: what is new, changed, moved, back, or gone.
+"""Reconciliation: a scan finds what is new, changed, moved, returned or missing.
 
-Scans are the truth; whatever events were lost, the next scan finds it.
+Scans are the truth. The next one finds what lost events would have reported.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from maclip_daemon.pipeline.discovery.rename_detection import RenameDetection
 from maclip_daemon.pipeline.rating.recovery import remove_strays
 from maclip_daemon.pipeline.run_state import RunState
 
-SIGHTINGS_IN_ONE_TRANSACTION = 500  # short enough that other writers hardly wait
+SIGHTINGS_PER_TRANSACTION = 500  # short enough that other writers hardly wait
 SCAN_HEARTBEAT_TIMEOUT_S = 300.0  # one folder of a sleeping network disk may take minutes
 
 
@@ -40,9 +40,20 @@ class ScanReport:
     """Photos that were missing and are as they were."""
     missing: int = 0
     problems: list[str] = field(default_factory=list)
-    """Folders that could not be read; their photos are not taken for missing."""
+    """Folders that could not be read; their photos are not marked as missing."""
     is_complete: bool = False
     """False when the run stopped in the middle."""
+
+
+@dataclass(frozen=True)
+class ScanScope:
+    """The root that is scanned."""
+
+    root_id: int
+    root: str
+    exclusion: Exclusion
+    settle_s: float
+    """Files that were written within this time do not count as whole."""
 
 
 class Reconciliation:
@@ -52,24 +63,18 @@ class Reconciliation:
         self,
         library: Library,
         state: RunState,
-        root_id: int,
-        root: str,
-        exclusion: Exclusion,
-        settle_s: float,
-        settling: Callable[[str], None],
+        scope: ScanScope,
+        on_settling: Callable[[str], None],
         is_reachable: Callable[[], bool],
     ) -> None:
-        """`settling` is told of every file that was written too recently to count as whole.
+        """Call `on_settling` for every file that was written too recently to count as whole.
 
-        `is_reachable`: whether the root can still be read; asked before photos are taken for missing.
+        `is_reachable` tells whether the root can still be read; else no photo is marked as missing.
         """
         self._library = library
         self._state = state
-        self._root_id = root_id
-        self._root = root
-        self._exclusion = exclusion
-        self._settle_s = settle_s
-        self._settling = settling
+        self._scope = scope
+        self._on_settling = on_settling
         self._is_reachable = is_reachable
         self._report = ScanReport()
         self._whole: list[FoundFile] = []
@@ -79,27 +84,27 @@ class Reconciliation:
         self._unreadable: list[str] = []
 
     def run(self, start: str | None = None) -> ScanReport:
-        """Scan the root, or the folder `start` in it, and bring the library up to date."""
+        """Scan the root, or the folder `start` in it; update the library and return a report."""
         try:
             self._walk(start)
         except NoAnswer as error:
             self._report.problems.append(str(error))
-            return self._report  # what was not found is not gone
+            return self._report  # a photo that was not found need not be gone
         if self._state.stopping.is_set():
             return self._report
         if not self._is_reachable():
             return self._report  # it went away in the middle
-        self._find_vanished_folders(start or self._root)
+        self._find_vanished_folders(start or self._scope.root)
         self._mark_missing()
         self._report.is_complete = True
         return self._report
 
     def _walk(self, start: str | None) -> None:
-        """Read the folders and record what is new in them, until the end or until the run stops."""
+        """Record what is new in each folder, until the end or until the run stops."""
         known: dict[str, photo_paths.KnownFile] = {}
         folder = None
-        listings = scan(self._root, self._exclusion, is_photo, start)
-        for listing in self._state.probe.iterate(self._root, listings):
+        listings = scan(self._scope.root, self._scope.exclusion, is_photo, start)
+        for listing in self._state.probe.iterate(self._scope.root, listings):
             self._state.heartbeat.beat("folders", SCAN_HEARTBEAT_TIMEOUT_S)
             if self._state.stopping.is_set():
                 return
@@ -108,7 +113,7 @@ class Reconciliation:
                 with self._library.reading() as session:
                     known = photo_paths.known_in_folder(session, folder)
             self._compare(listing, known)
-            if len(self._whole) >= SIGHTINGS_IN_ONE_TRANSACTION:
+            if len(self._whole) >= SIGHTINGS_PER_TRANSACTION:
                 self._record()
         self._record()
 
@@ -123,26 +128,26 @@ class Reconciliation:
             before = known.pop(file.name, None)
             if before is not None and before.state != "missing" and before.signature == file.signature:
                 continue
-            found_state = classify(file, now_ns, self._settle_s)
+            found_state = classify(file, now_ns, self._scope.settle_s)
             if found_state is FileState.WHOLE:
                 self._whole.append(file)
             elif found_state is FileState.SETTLING:
-                self._settling(file.path)
+                self._on_settling(file.path)
         if listing.is_complete and not listing.problem:
             self._gone.update(before.photo_id for before in known.values() if before.state != "missing")
 
     def _record(self) -> None:
         files, self._whole = self._whole, []
-        for start in range(0, len(files), SIGHTINGS_IN_ONE_TRANSACTION):
-            part = files[start : start + SIGHTINGS_IN_ONE_TRANSACTION]
-            sightings = record(self._library, self._state, self._root_id, part)
+        for start in range(0, len(files), SIGHTINGS_PER_TRANSACTION):
+            part = files[start : start + SIGHTINGS_PER_TRANSACTION]
+            sightings = record(self._library, self._state, self._scope.root_id, part)
             moved = {
                 sighting.photo_id: Path(file.path).parent
                 for file, sighting in zip(part, sightings, strict=True)
                 if sighting.change == "moved"
             }
             self._moved |= moved.keys()
-            # What a killed run had prepared for them lies where their folder is now.
+            # A moved folder took along the temporary files of a killed run.
             remove_strays(self._state.probe, set(moved.values()), self._state.began_at)
             self._report.moved += len(moved)
             self._report.returned += sum(sighting.change == "returned" for sighting in sightings)
@@ -157,7 +162,7 @@ class Reconciliation:
                 self._gone.update(before.photo_id for before in known if before.state != "missing")
 
     def _is_unreadable(self, folder: str) -> bool:
-        return any(is_below(folder, place) for place in self._unreadable)
+        return any(is_below(folder, unreadable) for unreadable in self._unreadable)
 
     def _mark_missing(self) -> None:
         # A photo that was found again under another name is not gone, whichever folder was read first.
@@ -170,7 +175,7 @@ class Reconciliation:
 def record(
     library: Library, state: RunState, root_id: int, files: list[FoundFile]
 ) -> list[photo_records.RecordedFile]:
-    """Write whole files into the library in one transaction, and queue what needs a score or new stars."""
+    """Record whole files in one transaction, and queue what needs a score or new stars."""
     if not files:
         return []
     now = state.clock()

@@ -1,4 +1,4 @@
-"""What is by now at the paths by which files are known: were they renamed, or have they got a second name?"""
+"""Tell renamed files from new hard links."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from maclip_daemon.library.storage.database import Library
 
 
 class RenameDetection:
-    """The other paths of some files, as `photos.see` asks for them.
+    """What the known paths of some files hold now, for `photo_records.see`.
 
-    Servers are asked beforehand: nobody waits for them while a transaction is open. One that does not answer
-    leaves a file where it is known. Local disks are asked when it comes to it.
+    Remote paths are checked beforehand, so that no transaction waits for a server. A file whose server does
+    not respond keeps its known path. Local paths are checked on demand.
     """
 
     def __init__(self, library: Library, probe: FilesystemProbe, files: Sequence[FoundFile]) -> None:
@@ -34,20 +34,20 @@ class RenameDetection:
                     self._gone[path] = probe.call(path, functools.partial(_is_gone, path))
 
     def is_gone(self, path: str) -> bool:
-        """Whether nothing is at `path` any more, in this very spelling."""
+        """Return whether nothing is at `path` in exactly this spelling."""
         return _is_gone(path) if self._gone is None else self._gone.get(path, False)
 
     def is_there(self, path: str, file: photo_records.FileOnDisk) -> bool:
-        """Whether that very file is at `path`, too."""
+        """Return whether `path` holds the same file, too."""
         found = found_file(path) if self._gone is None else self._found.get(path)
         is_same = found is not None and (found.device, found.inode) == (file.device, file.inode)
         return is_same and not self.is_gone(path)
 
 
 def _is_gone(path: str) -> bool:
-    """Whether nothing is at `path` any more, in this very spelling.
+    """Return whether nothing is at `path` in exactly this spelling.
 
-    Where case does not count (FAT, NTFS, APFS), what was renamed to `img.jpg` is still found as `IMG.jpg`.
+    On FAT, NTFS and APFS a file that was renamed to `img.jpg` still opens as `IMG.jpg`.
     """
     try:
         if os.lstat(path).st_nlink > 1:

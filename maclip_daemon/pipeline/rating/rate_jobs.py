@@ -5,15 +5,13 @@ Every change of a file is in the journal before the file is touched.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.folders.scanner import FoundFile
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import jobs, leases
-from maclip_daemon.library.queue.jobs import RetryPolicy
 from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
@@ -21,7 +19,8 @@ from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.pipeline import file_stability
 from maclip_daemon.pipeline.rating import recovery
-from maclip_daemon.pipeline.run_state import LOOK_AT_ROOT_S, FailedPhoto, RunState, log
+from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, RunState, log
+from maclip_daemon.pipeline.waits import Resource, retry_policy
 from maclip_daemon.settings import JobSettings
 
 PreparedJobs = list[tuple[LeasedJob, Prepared]]
@@ -36,16 +35,13 @@ class RateJobs:
         state: RunState,
         settings: JobSettings,
         worker: str,
-        is_offline: Callable[[str], bool],
+        roots: Roots,
     ) -> None:
-        """`is_offline`: whether a photo's root cannot be read."""
         self._library = library
         self._state = state
-        self._lease_s = settings.lease_s
-        self._policy = RetryPolicy(settings.max_attempts, settings.retry_base_s)
-        self._changing_file_policy = RetryPolicy(sys.maxsize, settings.retry_base_s)
+        self._settings = settings
         self._worker = worker
-        self._is_offline = is_offline
+        self._roots = roots
 
     def take(self, limit: int) -> list[LeasedJob]:
         """Lease up to `limit` jobs that are due and whose disks are neither full nor offline."""
@@ -60,9 +56,9 @@ class RateJobs:
                 "rate",
                 self._worker,
                 now,
-                self._lease_s,
+                self._settings.lease_s,
                 limit,
-                paused_devices=[*self._state.pauses.disks(), *self._state.away.devices()],
+                paused_devices=self._state.waits.devices("full disk", "offline disk"),
             )
 
     def subjects(self, held: Sequence[LeasedJob]) -> dict[int, RatingSubject]:
@@ -118,7 +114,7 @@ class RateJobs:
                 # After a lost process, or a folder that could not be flushed, the file may be in its place.
                 undo_entry = result.undo_entry
                 written[entry] = recovery.check_written(probe, undo_entry.target, undo_entry.after_hash)
-            elif result.target == result.photo and (found := file_stability.look(probe, job.path)):
+            elif result.target == result.photo and (found := file_stability.find_file(probe, job.path)):
                 embedded[entry] = found
         now = self._state.clock()
         with self._library.writing() as session:
@@ -161,11 +157,13 @@ class RateJobs:
 
         Files that other programs are writing are retried without end.
         """
-        if errors.may_be_the_disks_fault(error) and self._is_offline(job.path):
-            self._state.away.add(job.device)
-            self.release([job])
-            self._state.wait_for_work(LOOK_AT_ROOT_S)
-            return
+        if errors.may_be_the_disks_fault(error):
+            if self._roots.is_offline(job.path):
+                self._wait_for_root(job.path, job.device)
+                self.release([job])
+                self._state.wait_for_work(ROOT_CHECK_S)
+                return
+            self._roots.check_photo_soon(job.path)
         with self._library.writing() as session:
             outcome = jobs.fail(
                 session,
@@ -174,7 +172,7 @@ class RateJobs:
                 str(error),
                 self._state.clock(),
                 poison=isinstance(error, errors.Poison),
-                policy=self._changing_file_policy if isinstance(error, errors.FileChanged) else self._policy,
+                policy=retry_policy(self._settings, error),
             )
         if outcome == "dead":
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
@@ -183,12 +181,19 @@ class RateJobs:
 
     def release_offline(self, held: Sequence[LeasedJob]) -> list[LeasedJob]:
         """Release the jobs whose roots are offline, no attempt counted; return the others."""
-        one_of_each = {job.device: job.path for job in held}
-        offline = {device for device, path in one_of_each.items() if self._is_offline(path)}
-        for device in offline:
-            self._state.away.add(device)
+        offline: set[int] = set()
+        for device, path in {job.device: job.path for job in held}.items():
+            if self._roots.is_offline(path):
+                offline.add(device)
+                self._wait_for_root(path, device)
+            else:
+                self._roots.check_photo_soon(path)
         self.release([job for job in held if job.device in offline])
         return [job for job in held if job.device not in offline]
+
+    def _wait_for_root(self, path: str, device: int) -> None:
+        self._roots.check_root_soon(path)
+        self._state.waits.begin(Resource("offline disk", device), f"The disk of {path} cannot be read.")
 
     def release(self, held: Sequence[LeasedJob]) -> None:
         """Return jobs to the queue, no attempt counted."""

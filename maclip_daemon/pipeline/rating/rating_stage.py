@@ -17,12 +17,12 @@ from maclip_daemon.library.storage.database_errors import DatabaseBusy, Database
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import QualityProperties, RatingRequest
 from maclip_daemon.pipeline import file_stability
-from maclip_daemon.pipeline.pauses import PhotoDisk
 from maclip_daemon.pipeline.rating import darktable_edits
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.run_state import RunState
+from maclip_daemon.pipeline.waits import METADATA, Resource
 from maclip_daemon.settings import RatingSettings
 
 BATCH_PHOTOS = 32  # ratings that share two transactions and one flush a folder
@@ -66,7 +66,7 @@ class RatingStage:
                 if not is_off:
                     sidecar_monitor.check(self._writer)
                     self._beat()
-                if not is_off and not self._state.pauses.any_of("metadata") and self.work():
+                if not is_off and not self._state.waits.is_waiting(METADATA) and self.work():
                     last_worked = time.monotonic()
                     continue
                 if time.monotonic() - last_worked > WRITER_IDLE_EXIT_S:
@@ -96,7 +96,7 @@ class RatingStage:
         except (DatabaseBusy, DatabaseFull):
             raise  # nothing can be stored: the whole run pauses, and its successor recovers
         except errors.EnvironmentUnfit as error:
-            self._state.pauses.begin("metadata", str(error))
+            self._state.waits.begin(METADATA, str(error))
             self._jobs.release(held)
         except errors.MaclipError as error:
             if len(held) == 1:
@@ -123,9 +123,9 @@ class RatingStage:
         full += self._commit(prepared)
         full_devices = {job.device for job, _ in full}
         for device in {job.device for job, _ in prepared} - full_devices:
-            self._state.pauses.end(PhotoDisk(device))
+            self._state.waits.end(Resource("full disk", device))
         for job, no_space in full:
-            self._state.pauses.begin(PhotoDisk(job.device), str(no_space))
+            self._state.waits.begin(Resource("full disk", job.device), str(no_space))
         self._jobs.release([job for job, _ in full])
 
     def _prepare(
@@ -135,7 +135,7 @@ class RatingStage:
         results = darktable_edits.skip_unsaved(
             self._writer.prepare_many(requests), self._writer, self._settings.darktable_library
         )
-        self._state.pauses.end("metadata")
+        self._state.waits.end(METADATA)
         prepared: PreparedJobs = []
         full: FullDisks = []
         for job, result in zip(ready, results, strict=True):

@@ -21,7 +21,7 @@ class Ready:
 
     @property
     def block(self) -> PixelBlock:
-        """What the scorer takes."""
+        """Return what the scorer takes."""
         photo = self.photo
         return PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height, name=self.job.path)
 
@@ -29,19 +29,19 @@ class Ready:
 class LookAhead:
     """First in, first out. Thread-safe."""
 
-    def __init__(self, changed: threading.Condition, most_photos: int, most_bytes: int) -> None:
-        """`changed`: is notified of every change; whoever notifies it ends the waits here.
+    def __init__(self, changed: threading.Condition, max_photos: int, max_bytes: int) -> None:
+        """Notify `changed` of every change; any notification ends the waits here.
 
-        `most_bytes`: of pixels; a photo that is larger by itself is let in alone.
+        `max_bytes` of pixels; a photo that is larger waits alone.
         """
         self._changed = changed
-        self._most_photos = most_photos
-        self._most_bytes = most_bytes
+        self._max_photos = max_photos
+        self._max_bytes = max_bytes
         self._waiting: collections.deque[Ready] = collections.deque()
         self._bytes = 0
 
     def put(self, ready: Ready, timeout_s: float) -> bool:
-        """Add a photo, as soon as there is room for it; False: there was none within the time."""
+        """Add a photo as soon as there is room; return False when the time is over before."""
         size = ready.photo.size
         deadline = time.monotonic() + timeout_s
         with self._changed:
@@ -53,23 +53,23 @@ class LookAhead:
             self._changed.notify_all()
         return True
 
-    def take(self, most: int, timeout_s: float) -> list[Ready]:
-        """Give what waits, up to `most` photos; waits for the first one, or for a notification."""
+    def take(self, limit: int, timeout_s: float) -> list[Ready]:
+        """Return up to `limit` photos; wait for the first one, or for a notification."""
         with self._changed:
             if not self._waiting:
                 self._changed.wait(timeout_s)
-            taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            taken = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
             self._bytes -= sum(ready.photo.size for ready in taken)
             if taken:
                 self._changed.notify_all()
         return taken
 
     def take_all(self) -> list[Ready]:
-        """Give everything that waits, without waiting for more."""
+        """Return all waiting photos at once."""
         with self._changed:
             taken, self._bytes = list(self._waiting), 0
             self._waiting.clear()
         return taken
 
     def _has_room(self, size: int) -> bool:
-        return len(self._waiting) < self._most_photos and self._bytes + size <= self._most_bytes
+        return len(self._waiting) < self._max_photos and self._bytes + size <= self._max_bytes

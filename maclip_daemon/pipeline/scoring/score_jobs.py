@@ -1,4 +1,4 @@
-"""Score jobs as the library keeps them: taken under a lease, and ended by a score, a failure or a rest.
+"""Score jobs as the library keeps them: taken under a lease, and ended by a score or a failure, or released.
 
 A score and the end of its job are one transaction; whatever dies in between, the job comes back.
 """
@@ -7,25 +7,20 @@ from __future__ import annotations
 
 import collections
 import os
-import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.library.photos import missing_photos, photo_info
 from maclip_daemon.library.queue import jobs, leases
-from maclip_daemon.library.queue.jobs import RetryPolicy
 from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage import photo_paths
-from maclip_daemon.library.storage.database import Library
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.pipeline import file_stability, pairing
-from maclip_daemon.pipeline.pauses import Resource
-from maclip_daemon.pipeline.run_state import LOOK_AT_ROOT_S, FailedPhoto, RunState, log
-from maclip_daemon.settings import Settings
+from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, StageContext, log
+from maclip_daemon.pipeline.waits import Resource, retry_policy
 
 ATTRIBUTES = ("good", "sharpness", "edges", "resolution", "noise_free")
 
@@ -35,29 +30,23 @@ class ScoreJobs:
 
     def __init__(
         self,
-        library: Library,
-        state: RunState,
-        settings: Settings,
-        scoring_config_id: int,
-        worker: str,
+        context: StageContext,
+        roots: Roots,
         look_ahead: int,
-        is_offline: Callable[[str], bool],
     ) -> None:
-        """`look_ahead`: how many jobs are leased at a time. `is_away`: whether a photo's root is away."""
-        self._library = library
-        self._state = state
-        self._settings = settings
-        self._scoring_config_id = scoring_config_id
-        self._worker = worker
+        """Lease `look_ahead` jobs at a time."""
+        self._library = context.library
+        self._state = context.state
+        self._settings = context.settings
+        self._scoring_config_id = context.scoring_config_id
+        self._worker = context.worker
         self._look_ahead = look_ahead
-        self._is_away = is_offline
-        self._policy = RetryPolicy(settings.jobs.max_attempts, settings.jobs.retry_base_s)
-        self._changing_file_policy = RetryPolicy(sys.maxsize, settings.jobs.retry_base_s)
+        self._roots = roots
         self._leased: collections.deque[LeasedJob] = collections.deque()
         self._lease_lock = threading.Lock()
 
     def take(self) -> LeasedJob | None:
-        """Give a job that is due, or None."""
+        """Lease a job that is due; return None without one."""
         with self._lease_lock:
             if not self._leased:
                 now, lease_s = self._state.clock(), self._settings.jobs.lease_s
@@ -74,25 +63,25 @@ class ScoreJobs:
                             now,
                             lease_s,
                             self._look_ahead,
-                            paused_devices=self._state.away.devices(),
+                            paused_devices=self._state.waits.devices("offline disk"),
                         )
                     )
             return self._leased.popleft() if self._leased else None
 
     def known_hash(self, job: LeasedJob) -> str | None:
-        """Give what the library knows the picture of this photo by, from before the file changed."""
+        """Return the pixel hash of this photo from before its file changed."""
         with self._library.reading() as session:
             return photo_info.pixel_hash_of(session, job.photo_id)
 
     def known_score(self, photo: DecodedPhoto) -> scores.ScoreRow | None:
-        """Give the score of the same picture under another name, or of before a metadata edit."""
+        """Return the score of equal pixels: of another file, or from before a metadata edit."""
         hashes = filter(None, (photo.pixel_hash, photo.former_hash))
         with self._library.reading() as session:
             found = (scores.find_by_pixel_hash(session, each, self._scoring_config_id) for each in hashes)
             return next((score for score in found if score is not None), None)
 
     def store(self, scored: list[tuple[LeasedJob, DecodedPhoto, scores.ScoreRow]]) -> int:
-        """Store scores and end their jobs in one transaction; how many counted."""
+        """Store scores and end their jobs in one transaction; return how many counted."""
         if not scored:
             return 0
         now = self._state.clock()
@@ -100,7 +89,9 @@ class ScoreJobs:
             current = jobs.finish(session, [job for job, _, _ in scored], self._worker)
             # Where the file changed meanwhile, the job is queued again.
             finished = [each for each in scored if each[0].id in current]
-            photo_info.set_photo_info(session, {job.photo_id: _facts(photo) for job, photo, _ in finished})
+            photo_info.set_photo_info(
+                session, {job.photo_id: _photo_info(photo) for job, photo, _ in finished}
+            )
             rows = [(job.photo_id, row) for job, _, row in finished]
             scores.record(session, self._scoring_config_id, rows, now)
             to_rate = pairing.add(session, self._settings.rating, [job.photo_id for job, _, _ in finished])
@@ -115,24 +106,23 @@ class ScoreJobs:
         return counted
 
     def is_unchanged(self, job: LeasedJob) -> bool:
-        """Whether a photo still is the file that was found to be whole; else somebody writes it anew."""
+        """Return whether a photo still is the file that discovery found."""
         return file_stability.is_unchanged(self._library, self._state.probe, job.path)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         """Record a failed attempt; a photo that is gone is missing, not failed.
 
-        A file that is written anew while it waits for its turn is scored when it is whole again: until then
-        it is tried with growing pauses, and never given up.
+        A file that another program is writing is retried without end; discovery finds it when it is whole.
+        Offline roots do not count as attempts.
         """
         now = self._state.clock()
         if not self.is_unchanged(job):
             error = errors.FileChanged(file_stability.BEING_WRITTEN)
-        if errors.may_be_the_disks_fault(error) and self._is_away(job.path):
-            self._state.away.add(job.device)
-            with self._library.writing() as session:
-                jobs.release(session, [job], self._worker, now)
-            self._state.wait_for_work(LOOK_AT_ROOT_S)
-            return
+        if errors.may_be_the_disks_fault(error):
+            if self._roots.is_offline(job.path):
+                self._wait_for_root(job)
+                return
+            self._roots.check_photo_soon(job.path)
         is_gone = isinstance(error, errors.FileChanged) and self._is_gone(job)
         with self._library.writing() as session:
             if is_gone:
@@ -148,7 +138,7 @@ class ScoreJobs:
                 str(error),
                 now,
                 poison=isinstance(error, errors.Poison),
-                policy=self._changing_file_policy if isinstance(error, errors.FileChanged) else self._policy,
+                policy=retry_policy(self._settings.jobs, error),
             )
         if outcome == "dead":
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
@@ -156,17 +146,25 @@ class ScoreJobs:
         else:
             log.info("will be tried again", photo=job.path, reason=str(error))
 
+    def _wait_for_root(self, job: LeasedJob) -> None:
+        reason = f"The disk of {job.path} cannot be read."
+        self._roots.check_root_soon(job.path)
+        self._state.waits.begin(Resource("offline disk", job.device), reason)
+        with self._library.writing() as session:
+            jobs.release(session, [job], self._worker, self._state.clock())
+        self._state.wait_for_work(ROOT_CHECK_S)
+
     def _is_gone(self, job: LeasedJob) -> bool:
         return self._state.probe.call_or(job.path, lambda: not os.path.lexists(job.path), default=False)
 
-    def rest(self, resource: Resource, reason: str, held: list[LeasedJob]) -> None:
-        """Rest until there is space, or a model, again. The work stays leased and is done then."""
-        self._state.pauses.begin(resource, reason)
+    def pause(self, resource: Resource, reason: str, held: list[LeasedJob]) -> None:
+        """Wait for a resource. The jobs stay leased and are done afterwards."""
+        self._state.waits.begin(resource, reason)
         with self._lease_lock:
             self._leased.extendleft(reversed(held))
 
 
-def _facts(photo: DecodedPhoto) -> photo_info.PhotoInfo:
+def _photo_info(photo: DecodedPhoto) -> photo_info.PhotoInfo:
     return photo_info.PhotoInfo(
         photo.photo_width, photo.photo_height, photo.taken_at, photo.pixel_hash, photo.former_hash
     )

@@ -10,24 +10,24 @@ from maclip_daemon import errors
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.photos.decoder import Decoder
-from maclip_daemon.pipeline.pauses import Resource
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.pipeline.scoring.look_ahead import LookAhead, Ready
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs, row_of
+from maclip_daemon.pipeline.waits import DECODER, MODEL, POWER, SPOOL
 from maclip_daemon.processes.child import START_TIMEOUT_S
 from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
 
 LOOK_AHEAD_BATCHES = 2  # decoded photos that may wait for the scorer, in batches
-ROOM_LOOK_S = 1.0  # how often a decoder that waits for room says that it lives
-IDLE_LOOK_S = 5.0  # other programs (`maclip retry`) queue work too; an indexed look costs microseconds
+ROOM_POLL_S = 1.0  # between heartbeats of a decoder that waits for room
+IDLE_POLL_S = 5.0  # other programs (`maclip retry`) queue work too; an indexed query costs microseconds
 DECODER_IDLE_EXIT_S = 30.0
 LEEWAY_S = 60.0  # beyond the limits of a child before its thread counts as stalled: the database may be busy
-NEEDED: tuple[Resource, ...] = ("spool", "decoder", "model", "power")
+NEEDED = (SPOOL, DECODER, MODEL, POWER)
 
 
 class ScoringStage:
-    """Score jobs, decoded by several threads and scored by one."""
+    """The scoring stage: several threads decode photos, one scores them."""
 
     def __init__(
         self,
@@ -49,33 +49,33 @@ class ScoringStage:
         self.decoders = decoders
 
     def decode_loop(self, index: int) -> None:
-        """One decoder thread: jobs in, pixels out, until the run stops."""
+        """Decode jobs in one thread until the run stops."""
         decoder = self.decoders[index]
         part = f"decoder {index + 1}"
-        patience_s = START_TIMEOUT_S + self._settings.decoding.timeout_s + 2 * IDLE_LOOK_S + LEEWAY_S
+        heartbeat_timeout_s = START_TIMEOUT_S + self._settings.decoding.timeout_s + 2 * IDLE_POLL_S + LEEWAY_S
         last_worked = time.monotonic()
         try:
             while not self._state.stopping.is_set():
-                self._state.heartbeat.beat(part, patience_s)
-                job = None if self._state.pauses.any_of(*NEEDED) else self._jobs.take()
+                self._state.heartbeat.beat(part, heartbeat_timeout_s)
+                job = None if self._state.waits.is_waiting(*NEEDED) else self._jobs.take()
                 if job is None:
                     if time.monotonic() - last_worked > DECODER_IDLE_EXIT_S:
                         decoder.close()
-                    self._state.wait_for_work(IDLE_LOOK_S)
+                    self._state.wait_for_work(IDLE_POLL_S)
                     continue
-                self._decode(decoder, job, part, patience_s)
+                self._decode(decoder, job, part, heartbeat_timeout_s)
                 last_worked = time.monotonic()
         finally:
             decoder.close()
             self._discard_waiting()
 
     def score_loop(self) -> None:
-        """The scoring thread: batches of pixels in, stored scores out, until the run stops."""
-        patience_s = self._scorer_patience_s()
+        """Score and store batches of decoded photos until the run stops."""
+        heartbeat_timeout_s = self._scorer_heartbeat_timeout_s()
         try:
             while not self._state.stopping.is_set():
-                self._state.heartbeat.beat("scorer", patience_s)
-                batch = self._ahead.take(self._settings.scoring.batch_photos, IDLE_LOOK_S)
+                self._state.heartbeat.beat("scorer", heartbeat_timeout_s)
+                batch = self._ahead.take(self._settings.scoring.batch_photos, IDLE_POLL_S)
                 if batch:
                     self._score(batch)
                 else:
@@ -85,25 +85,25 @@ class ScoringStage:
             self._discard_waiting()
 
     def _discard_waiting(self) -> None:
-        """For each thread as it ends: whichever is the last leaves nothing in the spool."""
+        """Remove the decoded photos: every thread does so as it ends, and the last one empties the spool."""
         for ready in self._ahead.take_all():
             ready.photo.discard()
 
-    def _decode(self, decoder: Decoder, job: LeasedJob, part: str, patience_s: float) -> None:
+    def _decode(self, decoder: Decoder, job: LeasedJob, part: str, heartbeat_timeout_s: float) -> None:
         try:
             photo = decoder.decode(Path(job.path), self._jobs.known_hash(job))
         except errors.NoSpace as error:
-            self._jobs.rest("spool", str(error), [job])
+            self._jobs.pause(SPOOL, str(error), [job])
             return
         except errors.EnvironmentUnfit as error:
-            self._jobs.rest("decoder", str(error), [job])
+            self._jobs.pause(DECODER, str(error), [job])
             return
         except errors.MaclipError as error:
             self._jobs.fail(job, error)
             return
         # A small photo needs no room in the spool; it ends that pause only when its time is over.
-        self._state.pauses.end("spool", if_over=photo.spooled is None)
-        self._state.pauses.end("decoder")
+        self._state.waits.end(SPOOL, if_over=photo.spooled is None)
+        self._state.waits.end(DECODER)
         if not self._jobs.is_unchanged(job):
             photo.discard()
             self._jobs.fail(job, errors.FileChanged("It was written anew while it was read."))
@@ -115,8 +115,8 @@ class ScoringStage:
                 self._state.count(copied=1)
             return
         while not self._state.stopping.is_set():
-            self._state.heartbeat.beat(part, patience_s)
-            if self._ahead.put(Ready(job, photo), ROOM_LOOK_S):
+            self._state.heartbeat.beat(part, heartbeat_timeout_s)
+            if self._ahead.put(Ready(job, photo), ROOM_POLL_S):
                 return
         photo.discard()
 
@@ -124,12 +124,12 @@ class ScoringStage:
         try:
             results = self._client.score([ready.block for ready in batch])
         except errors.EnvironmentUnfit as error:
-            self._rest(batch, str(error))
+            self._pause(batch, str(error))
             return
         except errors.MaclipError as error:
             self._score_one_by_one(batch, error)
             return
-        self._state.pauses.end("model")
+        self._state.waits.end(MODEL)
         stored = []
         for ready, result in zip(batch, results, strict=True):
             ready.photo.discard()
@@ -140,27 +140,27 @@ class ScoringStage:
         self._jobs.store(stored)
 
     def _score_one_by_one(self, batch: list[Ready], error: errors.MaclipError) -> None:
-        """After a batch was lost: find the photo that is to blame, so that only it counts an attempt."""
+        """Find the photo that lost a batch, so that only it counts an attempt."""
         if len(batch) == 1:
             batch[0].photo.discard()
             self._jobs.fail(batch[0].job, error)
             return
         log.warning("a batch was lost; scoring its photos one by one", reason=str(error), photos=len(batch))
         for position, ready in enumerate(batch):
-            if self._state.pauses.any_of("model"):  # not one photo is to blame: the device is
-                self._rest(batch[position:], self._state.pauses.reasons()["model"])
+            if self._state.waits.is_waiting(MODEL):  # not one photo is to blame: the device is
+                self._pause(batch[position:], self._state.waits.reasons()["model"])
                 return
             if self._state.stopping.is_set():
                 ready.photo.discard()
                 continue
-            self._state.heartbeat.beat("scorer", self._scorer_patience_s())
+            self._state.heartbeat.beat("scorer", self._scorer_heartbeat_timeout_s())
             self._score([ready])
 
-    def _scorer_patience_s(self) -> float:
-        """A new process starts, loads the model, and scores: each has a time limit of its own."""
+    def _scorer_heartbeat_timeout_s(self) -> float:
+        """Return the sum of the limits: a new process starts, loads the model, and scores."""
         return START_TIMEOUT_S + 2 * self._settings.scoring.timeout_s + LEEWAY_S
 
-    def _rest(self, batch: list[Ready], reason: str) -> None:
+    def _pause(self, batch: list[Ready], reason: str) -> None:
         for ready in batch:
             ready.photo.discard()
-        self._jobs.rest("model", reason, [ready.job for ready in batch])
+        self._jobs.pause(MODEL, reason, [ready.job for ready in batch])

@@ -33,14 +33,13 @@ class FakePipeline:
         self.settings = settings
         self.state = RunState()
         self.identity = SimpleNamespace(model="test")
-        self.intake = SimpleNamespace(first_scan_began=threading.Event())
-        self.places: list[Any] = []
+        self.discovery = SimpleNamespace(first_scan_began=threading.Event(), roots=[])
         self.is_stopped = False
         self._runs = runs
 
     def start(self) -> None:
         self._runs.started.append(self)
-        self.intake.first_scan_began.set()
+        self.discovery.first_scan_began.set()
 
     def stop(self) -> None:
         self.is_stopped = True
@@ -282,6 +281,17 @@ def test_a_new_model_that_is_not_installed_keeps_the_old_pipeline(runs: Runs) ->
     assert len(runs.started) == 1
 
 
+def test_a_reload_while_the_database_is_locked_is_done_later(runs: Runs) -> None:
+    after = runs.settings.scoring.model_copy(update={"batch_photos": 3})
+
+    def reload() -> None:
+        runs.build_error = Transient("The database is locked by another program.")
+        runs.change_settings(scoring=after)()
+
+    runs.play(reload, nothing)
+    assert [pipeline.settings.scoring for pipeline in runs.started][1:] == [after]
+
+
 def test_a_reload_during_a_pause_applies_to_the_next_pipeline(runs: Runs) -> None:
     after = runs.settings.scoring.model_copy(update={"batch_photos": 3})
     runs.while_paused = runs.change_settings(scoring=after)
@@ -312,7 +322,7 @@ def test_pauses_of_the_pipeline_are_shown_by_the_service_manager(
 ) -> None:
     def pause() -> None:
         pipeline = runs.started[-1]
-        monkeypatch.setattr(pipeline.state.pauses, "reasons", lambda: {"model": "The model is busy."})
+        monkeypatch.setattr(pipeline.state.waits, "reasons", lambda: {"model": "The model is busy."})
         monkeypatch.setattr(pipeline, "description", lambda: {"pid": 1, "pauses": 1})
 
     runs.play(pause, nothing)

@@ -11,9 +11,10 @@ import pytest
 
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
-from maclip_daemon.pipeline.run_state import RunState
+from maclip_daemon.pipeline.run_state import RunState, StageContext
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
 from maclip_daemon.settings import Settings
+from tests.rated_library import FakeRoots
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def locked_library(tmp_path: Path) -> Iterator[Library]:
         other.close()
 
 
-def test_looking_for_work_needs_no_lock(locked_library: Library, tmp_path: Path) -> None:
+def test_asking_for_work_needs_no_lock(locked_library: Library, tmp_path: Path) -> None:
     settings, state = Settings(data_dir=tmp_path), RunState()
-    score_jobs = ScoreJobs(locked_library, state, settings, 1, "worker", 4, lambda path: False)
+    score_jobs = ScoreJobs(StageContext(locked_library, state, settings, 1, "worker"), FakeRoots(), 4)
     assert score_jobs.take() is None
-    assert RateJobs(locked_library, state, settings.jobs, "worker", lambda path: False).take(4) == []
+    assert RateJobs(locked_library, state, settings.jobs, "worker", FakeRoots()).take(4) == []

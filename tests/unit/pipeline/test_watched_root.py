@@ -23,17 +23,17 @@ def test_a_share_is_away_when_it_does_not_answer_and_not_when_nobody_waits_any_m
     state = RunState(filesystem_timeout_s=0.1)
     server = threading.Event()
     with Library.open(tmp_path / "library.db") as library:
-        place = WatchedRoot(library, state, FolderSettings(), Root(str(tmp_path)))
-        assert place.check()
-        before = place.health
+        root = WatchedRoot(library, state, FolderSettings(), Root(str(tmp_path)))
+        assert root.check()
+        before = root.health
         monkeypatch.setattr(root_health, "check", lambda *_, **__: server.wait())
         if stops:
             state.stop()
-        assert not place.check()
+        assert not root.check()
         if stops:
-            assert place.health is before
+            assert root.health is before
         else:
-            assert place.health is not None
-            assert place.health.state == "silent"
-            assert "does not answer" in place.description()["reason"]
+            assert root.health is not None
+            assert root.health.state == "silent"
+            assert "does not answer" in root.description()["reason"]
     server.set()

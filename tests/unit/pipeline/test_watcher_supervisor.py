@@ -1,4 +1,4 @@
-"""Listening: how long it waits after a watcher died, and what it says."""
+"""The watcher of a root: replaced ever more slowly when it dies, with a warning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.root_health import Root
-from maclip_daemon.pipeline.discovery.watcher_supervisor import SAID_S, WatcherSupervisor
+from maclip_daemon.pipeline.discovery.watcher_supervisor import WARNING_S, WatcherSupervisor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher that dies is that of inotify")
 
@@ -21,38 +21,38 @@ class Clock:
         return self.now
 
 
-def test_watchers_that_keep_dying_are_replaced_ever_more_slowly_and_it_is_said_for_a_day(
+def test_watchers_that_keep_dying_are_replaced_ever_more_slowly_and_status_warns_for_a_day(
     tmp_path: Path,
 ) -> None:
     clock = Clock()
-    listening = WatcherSupervisor(Root(str(tmp_path)), Exclusion(), 60.0, clock)
-    assert not listening.has_died
+    supervisor = WatcherSupervisor(Root(str(tmp_path)), Exclusion(), 60.0, clock)
+    assert not supervisor.has_died
     pauses = []
     for _ in range(6):
-        listening.start(lambda event: None)
-        assert listening.is_alive
-        pauses.append(listening.close_dead())
+        supervisor.start(lambda event: None)
+        assert supervisor.is_alive
+        pauses.append(supervisor.close_dead())
     assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
-    assert not listening.is_alive
-    listening.start(lambda event: None)
-    assert [warning for warning in listening.warnings() if "watcher of this folder died" in warning]
-    clock.now += SAID_S + 1
-    assert listening.warnings() == []
-    listening.close()
+    assert not supervisor.is_alive
+    supervisor.start(lambda event: None)
+    assert [warning for warning in supervisor.warnings() if "watcher of this folder died" in warning]
+    clock.now += WARNING_S + 1
+    assert supervisor.warnings() == []
+    supervisor.close()
 
 
-def test_a_watcher_closed_because_its_root_is_away_did_not_die(tmp_path: Path) -> None:
-    listening = WatcherSupervisor(Root(str(tmp_path)), Exclusion(), 60.0, Clock())
-    listening.start(lambda event: None)
-    listening.close_dead()
-    listening.pause()
-    listening.start(lambda event: None)
-    assert listening.warnings() == []
-    listening.close()
+def test_a_watcher_closed_because_its_root_is_offline_did_not_die(tmp_path: Path) -> None:
+    supervisor = WatcherSupervisor(Root(str(tmp_path)), Exclusion(), 60.0, Clock())
+    supervisor.start(lambda event: None)
+    supervisor.close_dead()
+    supervisor.pause()
+    supervisor.start(lambda event: None)
+    assert supervisor.warnings() == []
+    supervisor.close()
 
 
-def test_a_root_that_cannot_be_watched_is_said(tmp_path: Path) -> None:
-    listening = WatcherSupervisor(Root(str(tmp_path / "gone")), Exclusion(), 60.0, Clock())
-    listening.start(lambda event: None)
-    assert not listening.covers_all
-    assert "cannot be watched" in listening.warnings()[0]
+def test_a_root_that_cannot_be_watched_is_a_warning(tmp_path: Path) -> None:
+    supervisor = WatcherSupervisor(Root(str(tmp_path / "gone")), Exclusion(), 60.0, Clock())
+    supervisor.start(lambda event: None)
+    assert not supervisor.covers_all
+    assert "cannot be watched" in supervisor.warnings()[0]

@@ -13,7 +13,7 @@ from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMoni
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings
-from tests.rated_library import PERSONS, SETTINGS, RatedLibrary, sidecar_of
+from tests.rated_library import PERSONS, SETTINGS, FakeRoots, RatedLibrary, sidecar_of
 
 CHANGED, GONE, MOVED = EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED
 
@@ -158,7 +158,7 @@ def test_a_full_check_queues_the_photos_whose_files_are_newer_than_our_last_writ
 ) -> None:
     rated.calibrate()
     rated.queue(*(rated.add(name) for name in ("old.jpg", "new.jpg", "gone.jpg")))
-    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", lambda path: False)
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
     assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
     for name, changed_at in (("old.jpg", rated.now), ("new.jpg", rated.now + 5)):
         os.utime(sidecar_of(rated.folder / name), (changed_at, changed_at))

@@ -6,13 +6,14 @@ from maclip_daemon.errors import Transient
 from maclip_daemon.library.queue import leases
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.settings import JobSettings
-from tests.rated_library import RatedLibrary
+from tests.rated_library import FakeRoots, RatedLibrary
 
 SECONDS = JobSettings(max_attempts=3, retry_base_s=10, lease_s=900)
 
 
 def jobs_of(rated: RatedLibrary, offline: str = "/nowhere") -> RateJobs:
-    return RateJobs(rated.library, rated.state, SECONDS, "worker", lambda path: offline in path)
+    roots = FakeRoots(lambda path: offline in path)
+    return RateJobs(rated.library, rated.state, SECONDS, "worker", roots)
 
 
 def test_jobs_are_taken_when_they_are_due_and_not_twice(rated: RatedLibrary) -> None:

@@ -16,11 +16,11 @@ from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings, RatingSettings
-from tests.rated_library import EDGES, NOW, PERSONS, SETTINGS, RatedLibrary, sidecar_of
+from tests.rated_library import EDGES, NOW, PERSONS, SETTINGS, FakeRoots, RatedLibrary, sidecar_of
 
 
 def rate_jobs_of(rated: RatedLibrary, is_offline: Callable[[str], bool] = lambda path: False) -> RateJobs:
-    return RateJobs(rated.library, rated.state, JobSettings(max_attempts=2), "test", is_offline)
+    return RateJobs(rated.library, rated.state, JobSettings(max_attempts=2), "test", FakeRoots(is_offline))
 
 
 def stage_of(

@@ -15,7 +15,7 @@ from maclip_daemon.pipeline.rating import recovery
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings
-from tests.rated_library import SETTINGS, RatedLibrary, sidecar_of
+from tests.rated_library import SETTINGS, FakeRoots, RatedLibrary, sidecar_of
 
 
 class Killed(BaseException):
@@ -26,7 +26,7 @@ def killed_while_rating(rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch, *n
     """Rate these photos and die after the first file was replaced; return the sidecars."""
     rated.calibrate()
     rated.queue(*(rated.add(name) for name in names))
-    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "killed", lambda path: False)
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "killed", FakeRoots())
     monkeypatch.setattr(rate_jobs, "remove_strays", lambda held: None)
     rated.writer.lost = Killed()  # type: ignore[assignment]
     with pytest.raises(Killed):

@@ -1,0 +1,47 @@
+"""What waits, for `maclip status`: the daemon's waits, those of the queue, and the daemon's own pause."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.queries.status import Status
+
+
+def of_status(found: Status, data_dir: Path, *, is_running: bool) -> list[dict[str, Any]]:
+    """Return all waits as `Wait.as_json` has them; without a daemon only those of the queue."""
+    from maclip_daemon.daemon import database_notice
+    from maclip_daemon.pipeline.waits import DATABASE, Resource, Wait
+
+    waits: list[dict[str, Any]] = []
+    if is_running:
+        # What keeps the daemon from storing its waits comes first.
+        if notice := database_notice.read(data_dir):
+            waits.append(Wait.of(DATABASE, notice, since=None, until=None).as_json())
+        waits += (found.notes.get("daemon") or {}).get("waits", [])
+    for retry in found.retries:
+        resource = Resource("retry", f"{retry.job_count} {retry.kind}")
+        waits.append(Wait.of(resource, retry.reason, since=None, until=retry.next_try).as_json())
+    if failed := found.photos.get("failed", 0):
+        reason = "They could not be scored. `maclip status --failed` lists them, `maclip retry` tries again."
+        waits.append(Wait.of(Resource("failed", failed), reason, since=None, until=None).as_json())
+    return waits
+
+
+def line(wait: dict[str, Any]) -> str:
+    """Return one line: what waits, why, until when, and who ends it."""
+    label = "paused" if wait["is_pause"] else "waits"
+    return f"{label:<11}{wait['what']}: {wait['reason']} ({_end(wait)})"
+
+
+def _end(wait: dict[str, Any]) -> str:
+    if wait["ended_by"] == "person":
+        return "waits for you"
+    if wait["ended_by"] == "event":
+        return "goes on when it answers"
+    if wait["until"] is None:
+        return "checked every few seconds"
+    moment = datetime.fromtimestamp(wait["until"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{'checked again' if wait['ended_by'] == 'check' else 'goes on'} at {moment}"
