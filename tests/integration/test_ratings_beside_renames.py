@@ -53,7 +53,7 @@ def test_temporary_files_that_moved_with_a_renamed_folder_are_removed(
 ) -> None:
     library, writer, state = home
     old, new = tmp_path / "card", tmp_path / "Iceland"
-    rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", lambda path: False)
+    rate_jobs = RateJobs(library, state, SETTINGS.jobs, "test", FakeRoots())
     intend_all = rate_jobs.intend_all
 
     def then_rename(prepared: PreparedJobs) -> list[int]:
