@@ -77,8 +77,8 @@ _RULES: dict[Kind, _Rule] = {
     "root": _Rule("photos below {of}", "check"),
     "server": _Rule("photos below {of}", "event"),
     "settling": _Rule("new files below {of}", "time"),
-    "retry": _Rule("{of} jobs", "time"),
-    "failed": _Rule("{of} photos", "person"),
+    "retry": _Rule("{of}", "time"),
+    "failed": _Rule("{of}", "person"),
 }
 
 

@@ -22,11 +22,15 @@ def of_status(found: Status, data_dir: Path, *, is_running: bool) -> list[dict[s
             waits.append(Wait.of(DATABASE, notice, since=None, until=None).as_json())
         waits += (found.notes.get("daemon") or {}).get("waits", [])
     for retry in found.retries:
-        resource = Resource("retry", f"{retry.job_count} {retry.kind}")
+        resource = Resource("retry", f"{retry.job_count} {retry.kind} job{'s' * (retry.job_count != 1)}")
         waits.append(Wait.of(resource, retry.reason, since=None, until=retry.next_try).as_json())
     if failed := found.photos.get("failed", 0):
         reason = "They could not be scored. `maclip status --failed` lists them, `maclip retry` tries again."
-        waits.append(Wait.of(Resource("failed", failed), reason, since=None, until=None).as_json())
+        waits.append(
+            Wait.of(
+                Resource("failed", f"{failed} photo{'s' * (failed != 1)}"), reason, since=None, until=None
+            ).as_json()
+        )
     return waits
 
 

@@ -143,9 +143,9 @@ def test_a_root_and_a_server_wait_until_they_are_back_and_are_no_pauses(
 
 
 def test_retries_end_by_time_and_failed_photos_by_a_person() -> None:
-    retry = Wait.of(Resource("retry", "3 score"), "It was cut short.", since=None, until=5.0)
+    retry = Wait.of(Resource("retry", "3 score jobs"), "It was cut short.", since=None, until=5.0)
     assert (retry.what, retry.ended_by) == ("3 score jobs", "time")
-    failed = Wait.of(Resource("failed", 2), "They could not be scored.", since=None, until=None)
+    failed = Wait.of(Resource("failed", "2 photos"), "They could not be scored.", since=None, until=None)
     assert (failed.what, failed.ended_by) == ("2 photos", "person")
 
 
