@@ -26,9 +26,9 @@ from PIL import Image, ImageFilter
 
 from maclip_daemon.photos.formats import is_photo
 
-ARRIVAL_INTERVAL_S = 0.3  # seconds between two photos, so that one can watch them arrive
-DEADLINE_S = 240  # a machine that needs longer gets an explanation instead
-MOST_PHOTOS = 60  # of a folder; the demonstration is to take under a minute
+ARRIVAL_INTERVAL_S = 0.3  # slow enough to watch the photos arrive
+DEADLINE_S = 240  # then stop waiting and print why
+MAXIMUM_PHOTOS = 60  # copied from a folder, so that the demonstration takes under a minute
 LEVELS = 7  # the untouched photo and six steps of degradation
 
 
@@ -45,7 +45,7 @@ def noisy(photo: Image.Image, level: int) -> Image.Image:
 
 
 def pixelated(photo: Image.Image, level: int) -> Image.Image:
-    """Throw resolution away, as a messenger's thumbnail does."""
+    """Reduce the resolution, as a messenger's thumbnail does."""
     if not level:
         return photo
     small = photo.resize((max(8, photo.width // (1 + level)), max(8, photo.height // (1 + level))))
@@ -53,7 +53,7 @@ def pixelated(photo: Image.Image, level: int) -> Image.Image:
 
 
 def compressed(photo: Image.Image, level: int) -> Image.Image:
-    """Compress, as a web page of the nineties did."""
+    """Compress strongly, as an early web page did."""
     if not level:
         return photo
     squeezed = io.BytesIO()
@@ -79,7 +79,7 @@ SAMPLES: dict[str, Callable[[Image.Image, int], Image.Image]] = {
 
 
 def sample_photos(target: Path) -> Iterator[Path]:
-    """Yield sample photos (public domain, from scikit-image), each untouched and in rising degradation."""
+    """Write sample photos of scikit-image (public domain), untouched and ever more degraded; yield paths."""
     import skimage
 
     source = Path(skimage.__file__).parent / "data"
@@ -93,16 +93,16 @@ def sample_photos(target: Path) -> Iterator[Path]:
 
 
 def copied_photos(folder: Path, target: Path) -> Iterator[Path]:
-    """Yield copies of the first photos of a folder."""
+    """Copy the first photos of a folder and yield the paths of the copies."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file() and is_photo(path.name))
-    for number, path in zip(range(MOST_PHOTOS), found, strict=False):
+    for number, path in zip(range(MAXIMUM_PHOTOS), found, strict=False):
         copy = target / (path.name if not (target / path.name).exists() else f"{number}-{path.name}")
         shutil.copyfile(path, copy)
         yield copy
 
 
 def model_arguments(data_dir: Path) -> list[str]:
-    """Choose the installed model, or a seeded one whose scores mean nothing, and say so."""
+    """Return options for the installed model, or for a random one; print which."""
     from maclip_daemon.errors import ModelUnavailable
     from maclip_daemon.iqa.models import catalogue
 
@@ -113,17 +113,22 @@ def model_arguments(data_dir: Path) -> list[str]:
 
         path = data_dir / "seeded.safetensors"
         seeded_checkpoint.write_seeded_checkpoint(path)
-        print("No model is installed: a small one with random weights stands in. ITS SCORES MEAN NOTHING.")
+        print("No model is installed: this demo uses a random one. ITS SCORES MEAN NOTHING.")
         return ["--model", f"file:{path}"]
-    print(f"The model is {model.name}.")
+    print(f"Scoring with the model {model.name}.")
     return []
 
 
 def main() -> int:
-    """Run the demonstration; 0 when every photo was scored and rated."""
+    """Run the demonstration; return 0 when every photo was scored and rated."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, help="photos to copy; default: sample photos")
-    parser.add_argument("--picture", type=Path, help="also draw the last tables into this SVG file")
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        help="photos to copy (default: sample photos)",
+    )
+    parser.add_argument("--picture", type=Path, help="also save the last tables as this SVG file")
     arguments = parser.parse_args()
     folder: Path | None = arguments.folder
     if folder is not None and not folder.is_dir():
@@ -137,7 +142,7 @@ def main() -> int:
 
 
 def demonstrate(folder: Path | None, photos: Path, data_dir: Path, picture: Path | None) -> int:
-    """Start the daemon, let the photos arrive, follow it until all are rated, and show the results."""
+    """Start the daemon, add photos until all are rated, print the results, and return the exit code."""
     maclip = [sys.executable, "-m", "maclip_daemon", "--data-dir", str(data_dir)]
     environment = os.environ | {
         "XDG_CONFIG_HOME": str(data_dir / "config"),
@@ -175,24 +180,27 @@ def demonstrate(folder: Path | None, photos: Path, data_dir: Path, picture: Path
     if picture is not None:
         draw(picture, maclip, environment, photos)
     sidecars = sorted(photos.glob("*.xmp"))
-    print(f"$ ls *.xmp        # {len(sidecars)} sidecars, for example")
+    print(f"$ ls *.xmp        # {len(sidecars)} sidecars, among them")
     for sidecar in sidecars[:3]:
         print(f"  {sidecar.name}")
     print(NEXT)
     if not done:
-        print("demo: not every photo was finished in time.", file=sys.stderr)
+        print(
+            f"demo: not every photo was scored and rated within {DEADLINE_S} s.",
+            file=sys.stderr,
+        )
     return 0 if done else 1
 
 
 def follow(data_dir: Path, seen: set[str]) -> None:
-    """Print the photos that were scored since the last look, straight from SQL."""
+    """Print the photos scored since the last call, read from the database."""
     database = data_dir / "library.db"
     if not database.exists():
         return
     try:
         rows = rows_of(data_dir, "select file_name, score from photo_quality order by scored_at")
     except sqlite3.OperationalError:
-        return  # the daemon is just creating it
+        return  # the daemon is still creating the database
     for name, score in rows:
         if name not in seen:
             seen.add(name)
@@ -200,7 +208,7 @@ def follow(data_dir: Path, seen: set[str]) -> None:
 
 
 def rows_of(data_dir: Path, statement: str) -> list[tuple[Any, ...]]:
-    """Ask the database as a user would, read-only."""
+    """Return the rows of a read-only query."""
     connection = sqlite3.connect(f"{(data_dir / 'library.db').as_uri()}?mode=ro", uri=True)
     try:
         return connection.execute(statement).fetchall()
@@ -209,9 +217,9 @@ def rows_of(data_dir: Path, statement: str) -> list[tuple[Any, ...]]:
 
 
 def show_ladders(data_dir: Path) -> None:
-    """Print each sample's scores from untouched to worst: the right order falls from left to right."""
+    """Print each sample's scores from untouched to most degraded; they should fall from left to right."""
     scores = dict(rows_of(data_dir, "select file_name, score from photo_quality"))
-    print("\nEach photo, from untouched to worst:")
+    print("\nScores of each photo, from untouched to most degraded (they should fall):")
     right = total = 0
     for name, degrade in SAMPLES.items():
         stem = Path(name).stem
@@ -220,11 +228,11 @@ def show_ladders(data_dir: Path) -> None:
         right += sum(better > worse for better, worse in itertools.pairwise(ladder))
         total += max(0, len(ladder) - 1)
         print(f"  {stem:<16} {degrade.__name__:<10} " + "  ".join(f"{score:.3f}" for score in ladder))
-    print(f"  {right} of {total} neighbours in the right order")
+    print(f"  {right} of {total} steps to a more degraded copy lowered the score")
 
 
 def draw(picture: Path, maclip: list[str], environment: dict[str, str], photos: Path) -> None:
-    """Draw what two commands print on a terminal into an SVG file, for the README."""
+    """Save the terminal output of two commands as an SVG file, for the README."""
     from rich.console import Console
     from rich.text import Text
 
@@ -234,29 +242,29 @@ def draw(picture: Path, maclip: list[str], environment: dict[str, str], photos: 
         ("maclip worst -n 8", ["worst", "-n", "8"]),
         (f"maclip show ~/Pictures/{Path(worst).name}", ["show", worst]),
     ):
-        said = on_a_terminal([*maclip, *command], environment).replace(str(photos), "~/Pictures")
-        said = re.sub("─{20,}", "─" * 62, said)  # the rule was drawn for the temporary folder's longer name
+        output = on_a_terminal([*maclip, *command], environment).replace(str(photos), "~/Pictures")
+        output = re.sub("─{20,}", "─" * 62, output)  # the line fits the temporary folder's longer name
         console.print(Text(f"$ {title}", style="bold"))
-        console.print(Text.from_ansi(said))
+        console.print(Text.from_ansi(output))
     console.save_svg(str(picture), title="maclip")
 
 
 def on_a_terminal(command: list[str], environment: dict[str, str]) -> str:
-    """Run a command with a terminal for its output, and return what it showed."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(command, env=environment | {"COLUMNS": "140"}, stdout=theirs)
-    os.close(theirs)
-    shown = b""
-    with contextlib.suppress(OSError):  # the terminal's way of saying that the program has ended
-        while block := os.read(ours, 4096):
-            shown += block
+    """Run a command in a pseudo-terminal and return its output."""
+    parent_end, child_end = pty.openpty()
+    process = subprocess.Popen(command, env=environment | {"COLUMNS": "140"}, stdout=child_end)
+    os.close(child_end)
+    output = b""
+    with contextlib.suppress(OSError):  # EIO: the program has ended
+        while block := os.read(parent_end, 4096):
+            output += block
     process.wait()
-    os.close(ours)
-    return shown.decode().replace("\r\n", "\n")
+    os.close(parent_end)
+    return output.decode().replace("\r\n", "\n")
 
 
 def finished(maclip: list[str], environment: dict[str, str], arrived: int) -> bool:
-    """Whether the daemon has scored or failed every photo and written every rating it can."""
+    """Return whether every photo is scored or failed, and every possible rating written."""
     answer = subprocess.run(
         [*maclip, "status", "--json"], env=environment, capture_output=True, text=True, check=False
     )
@@ -271,12 +279,12 @@ def finished(maclip: list[str], environment: dict[str, str], arrived: int) -> bo
 
 
 NEXT = """
-Next, on your own photos:
-  scripts/maclip run ~/Pictures --once        score and rate everything now
-  scripts/maclip worst -n 50                  the shots to cull
-  scripts/maclip show PHOTO                   why is it low?
-  scripts/maclip service install ~/Pictures   from now on, by itself
-  scripts/maclip undo                         put every file back as it was
+Next, with your own photos:
+  scripts/maclip run ~/Pictures --once        score and rate all photos once
+  scripts/maclip worst -n 50                  list the 50 lowest scores
+  scripts/maclip show PHOTO                   explain one photo's score
+  scripts/maclip service install ~/Pictures   score new photos automatically
+  scripts/maclip undo                         restore every file as it was before
 """
 
 

@@ -1,4 +1,4 @@
-"""Threads that stand still, as those of a program that hangs in the kernel: all but the main one."""
+"""Stop all threads of a process but the main one, as a hang in the kernel does."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _ptrace(request: int, thread: int) -> None:
 
 
 @contextlib.contextmanager
-def standing_still(pid: int) -> Iterator[int]:
-    """Stop every thread of a process but its main one; gives their number, and lets them go on at the end."""
+def stopped_threads(pid: int) -> Iterator[int]:
+    """Stop every thread of a process but its main one; yield their number, and continue them at the end."""
     stopped = []
     try:
         for thread in sorted(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()):

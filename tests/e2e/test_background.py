@@ -1,4 +1,4 @@
-"""The daemon steps back behind everything else: priorities, and the battery."""
+"""The daemon runs at low priority and pauses on battery."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def family(daemon: psutil.Process) -> list[psutil.Process]:
 
 
 def niceness(home: Home, pid: int, children: int = 3) -> set[tuple[int, int, int]]:
-    """(nice, disk class, disk level) of the daemon and all its children, once so many have started."""
+    """Return (nice, disk class, disk level) of the daemon and its children, once so many have started."""
     seen: dict[int, tuple[int, int, int]] = {}
 
-    def look() -> bool:
+    def have_started() -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
             for process in family(psutil.Process(pid)):
                 seen[process.pid] = (process.nice(), *map(int, process.ionice()))
         return len(seen) > children
 
-    until(look, "decoder, scorer and metadata process")
+    until(have_started, "decoder, scorer and metadata process")
     return set(seen.values())
 
 
@@ -46,7 +46,7 @@ def test_all_processes_of_the_daemon_have_the_priorities_of_the_settings(home: H
     assert niceness(home, daemon.pid) == {(max(13, own), int(psutil.IOPRIO_CLASS_IDLE), 0)}
 
 
-def test_they_are_low_by_themselves_and_a_reload_lowers_them_further(home: Home) -> None:
+def test_priorities_are_low_by_default_and_a_reload_lowers_them_further(home: Home) -> None:
     make_photos(home.photos, 8)
     del home.environment["MACLIP_BACKGROUND__NICE"]
     daemon = home.daemon()
@@ -60,14 +60,14 @@ def test_they_are_low_by_themselves_and_a_reload_lowers_them_further(home: Home)
     make_photos(home.photos, 8, first=20)
 
     def a_new_child() -> bool:
-        with contextlib.suppress(psutil.NoSuchProcess):  # an old one just ended
+        with contextlib.suppress(psutil.NoSuchProcess):  # an old child just ended
             return any(child.nice() == 15 for child in psutil.Process(daemon.pid).children())
         return False
 
     until(a_new_child, "a new child")
 
 
-def test_a_command_that_somebody_waits_for_keeps_its_priority(home: Home) -> None:
+def test_one_pass_in_the_foreground_keeps_its_priority(home: Home) -> None:
     make_photos(home.photos, 8)
     process = psutil.Popen(
         [sys.executable, "-m", "maclip_daemon", "run", "--once", home.photos],
@@ -87,7 +87,7 @@ def test_a_command_that_somebody_waits_for_keeps_its_priority(home: Home) -> Non
 
 @pytest.fixture
 def supplies(tmp_path: Path) -> Path:
-    """What a daemon below `on_machine` takes for its machine's power supplies."""
+    """Return a folder that the daemon of `on_machine` sees as the machine's power supplies."""
     folder = tmp_path / "power_supply"
     for name, kind in (("AC", "Mains"), ("BAT0", "Battery")):
         (folder / name).mkdir(parents=True)
@@ -97,7 +97,7 @@ def supplies(tmp_path: Path) -> Path:
         pytest.skip(f"this kernel has no {SUPPLIES}")
     mount = ["unshare", "-m", "mount", "--bind", str(folder), SUPPLIES]
     if shutil.which("unshare") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mount namespaces cannot be had here (root is needed)")
+        pytest.skip("mount namespaces are not available here (root is needed)")
     return folder
 
 
@@ -108,7 +108,7 @@ def plug(supplies: Path, *, plugged: bool) -> None:
 
 @contextlib.contextmanager
 def on_machine(home: Home, supplies: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The daemon on a machine with these supplies."""
+    """Run the daemon on a machine with these power supplies."""
     script = f'mount --bind "$0" {SUPPLIES} && exec "$@"'
     command = [sys.executable, "-m", "maclip_daemon", "run", str(home.photos)]
     with (home.folder / "daemon.log").open("ab") as log:
@@ -126,19 +126,19 @@ def on_machine(home: Home, supplies: Path, **environment: str) -> Iterator[subpr
 
 
 def paused(home: Home) -> str:
-    """What `maclip status` says about pauses, for people."""
-    said = home.maclip("status", expect=None).stdout
-    return "\n".join(line for line in said.splitlines() if line.startswith("paused"))
+    """Return the lines of `maclip status` about pauses."""
+    output = home.maclip("status", expect=None).stdout
+    return "\n".join(line for line in output.splitlines() if line.startswith("paused"))
 
 
-def test_on_battery_photos_rest_and_plugged_in_they_go_on_by_themselves(home: Home, supplies: Path) -> None:
+def test_scoring_pauses_on_battery_and_resumes_when_plugged_in(home: Home, supplies: Path) -> None:
     make_photos(home.photos, 3)
     del home.environment["MACLIP_BACKGROUND__PAUSE_ON_BATTERY"]
     plug(supplies, plugged=False)
     with on_machine(home, supplies):
         until(lambda: "runs on battery" in paused(home), "the pause in status")
         until(lambda: home.sql("select count(*) from jobs") == [(3,)], "photos are found all the same")
-        time.sleep(1)  # in which a daemon that did not rest would score them
+        time.sleep(1)  # long enough for a daemon that did not pause to score them
         assert home.scored() == {}
         plug(supplies, plugged=True)
         until(lambda: len(home.scored()) == 3, "all photos scored")
@@ -158,6 +158,6 @@ def test_on_battery_photos_rest_and_plugged_in_they_go_on_by_themselves(home: Ho
 def test_the_pause_on_battery_can_be_switched_off(home: Home, supplies: Path) -> None:
     make_photos(home.photos, 2)
     plug(supplies, plugged=False)
-    with on_machine(home, supplies):  # homes switch it off, so that tests run on laptops too
+    with on_machine(home, supplies):  # `Home` switches the pause off, so that tests run on laptops too
         until(lambda: len(home.scored()) == 2, "the photos scored on battery")
     assert paused(home) == ""

@@ -1,4 +1,4 @@
-"""The daemon as a user leaves it running: photos arrive in every way that photos arrive."""
+"""The daemon in daily use: photos arrive, change, move and disappear while it runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEMORY_LIMIT_BYTES = 150 * 1000 * 1000  # the design's promise for the parent pr
 
 
 def rated(home: Home) -> set[str]:
-    """The photos whose sidecar lies beside them."""
+    """Return the names of the photos that have a sidecar."""
     return {path.name.removesuffix(".xmp") for path in home.photos.rglob("*.xmp")}
 
 
@@ -38,7 +38,7 @@ def test_photos_that_arrive_in_every_way_are_scored_and_rated(
     outside = home.folder / "card"
     make_photos(outside / "DCIM", 3, first=40)
     outside.rename(home.photos / "card")
-    # Slowly, in pieces: never scored before it is whole.
+    # Slowly, in pieces: not scored before the copy is complete.
     whole = make_photo(home.folder / "whole.jpg", 2).read_bytes()
     slow = home.photos / "slow.jpg"
     with slow.open("wb") as file:
@@ -56,7 +56,7 @@ def test_photos_that_arrive_in_every_way_are_scored_and_rated(
     until(lambda: home.scored().keys() == expected, "all photos scored")
     until(lambda: rated(home) == expected, "all photos rated")
     assert home.sql("select count(*) from photo_failures") == [(0,)]
-    # Nothing that was written started work again.
+    # Our own writes queue no jobs.
     until(home.is_at_rest, "rest")
     assert home.maclip("worst", "-n", "3", "--format", "paths").stdout.count("\n") == 3
 
@@ -67,7 +67,7 @@ def test_changes_renames_and_deletions_are_followed_without_scoring_twice(home: 
     until(lambda: len(rated(home)) == 5, "five ratings")
     scores = home.scored()
     scored_at = dict(home.sql("select file_name, scored_at from photo_quality"))
-    # A person presses a star between two of our writes: theirs wins for good.
+    # A person changes the stars between two of our writes: their rating wins for good.
     sidecar = Path(f"{photos[0]}.xmp")
     ours = sidecar.read_text("utf-8")
     stars = dict(home.sql("select file_name, stars from photo_quality"))[photos[0].name]
@@ -101,14 +101,14 @@ def test_changes_renames_and_deletions_are_followed_without_scoring_twice(home: 
     now = dict(home.sql("select file_name, scored_at from photo_quality"))
     assert now["renamed.jpg"] == scored_at[photos[1].name]
     assert now["moved.jpg"] == scored_at[photos[2].name]
-    # Enough new photos for another calibration: the person's rating stays as it is.
+    # Enough new photos for another calibration: the person's rating does not change.
     make_photos(home.photos, 6, first=50)
     until(lambda: home.sql("select max(number) from calibrations") > [(1,)], "another calibration")
     until(home.is_at_rest, "rest")
     assert sidecar.read_text("utf-8") == theirs
 
 
-def test_what_is_excluded_is_never_scored(home: Home) -> None:
+def test_excluded_photos_are_never_scored(home: Home) -> None:
     home.photos.joinpath("@eaDir").mkdir()
     for place in ("@eaDir/thumb.jpg", ".hidden/a.jpg", "cache/b.jpg", ".Trash-1000/files/c.jpg"):
         make_photo(home.photos / place, 1)
@@ -125,7 +125,7 @@ def test_what_is_excluded_is_never_scored(home: Home) -> None:
     assert home.scored().keys() == {"good.jpg", "later.jpg"}
 
 
-def test_the_parent_stays_small_without_torch_and_the_scorer_leaves_when_idle(home: Home) -> None:
+def test_the_parent_stays_small_without_torch_and_an_idle_scorer_exits(home: Home) -> None:
     make_photos(home.photos, 5)
     daemon = home.daemon(MACLIP_SCORING__IDLE_EXIT_S="2")
     until(lambda: len(rated(home)) == 5, "five ratings")
@@ -134,7 +134,7 @@ def test_the_parent_stays_small_without_torch_and_the_scorer_leaves_when_idle(ho
     assert parent.memory_info().rss < MEMORY_LIMIT_BYTES
 
     def scorers() -> list[psutil.Process]:
-        with contextlib.suppress(psutil.Error):  # one of them just ended
+        with contextlib.suppress(psutil.Error):  # a process just ended
             children = parent.children()
             return [child for child in children if "maclip_daemon.scoring.scoring_process" in child.cmdline()]
         return []
@@ -144,16 +144,16 @@ def test_the_parent_stays_small_without_torch_and_the_scorer_leaves_when_idle(ho
     until(lambda: "next.jpg" in home.scored(), "work after the pause")
 
 
-def test_sigterm_gives_back_what_is_in_hand_and_a_second_daemon_is_refused(home: Home) -> None:
+def test_sigterm_releases_leased_jobs_and_a_second_daemon_is_refused(home: Home) -> None:
     make_photos(home.photos, 30)
     daemon = home.daemon()
     until(lambda: home.sql("select 1 from jobs where state = 'leased'"), "work in hand")
     second = home.maclip("run", home.photos, expect=3)
     assert "Another maclip process uses" in second.stderr
     began = time.monotonic()
-    said = home.stop(daemon, signal.SIGTERM)
-    assert time.monotonic() - began < 20, said  # ten seconds are promised on a machine that is not loaded
-    assert daemon.returncode == 0, said
+    output = home.stop(daemon, signal.SIGTERM)
+    assert time.monotonic() - began < 20, output  # the promise is ten seconds on an idle machine
+    assert daemon.returncode == 0, output
     assert home.sql("select count(*) from jobs where state = 'leased'") == [(0,)]
     assert not list(home.photos.glob(".maclip-*"))
     home.maclip("run", "--once", home.photos)
@@ -178,7 +178,7 @@ def test_a_killed_daemon_loses_nothing(home: Home) -> None:
     assert len(after) == 24, sorted(after)
 
 
-def test_sighup_takes_a_good_configuration_and_refuses_a_wrong_one(home: Home) -> None:
+def test_sighup_applies_a_valid_configuration_and_refuses_an_invalid_one(home: Home) -> None:
     configuration = home.folder / "config.toml"
     configuration.write_text("[log]\nlevel = 'info'\n")
     make_photos(home.photos, 5)
@@ -190,9 +190,9 @@ def test_sighup_takes_a_good_configuration_and_refuses_a_wrong_one(home: Home) -
         stderr=subprocess.PIPE,
         text=True,
     )
-    said = daemon.communicate(timeout=60)[1]
+    output = daemon.communicate(timeout=60)[1]
     assert daemon.returncode == 2
-    assert "No folder to watch" in said
+    assert "No folder to watch" in output
     configuration.write_text(f"[folders]\npaths = ['{home.photos}']\n")
     log = home.folder / "log"
     with log.open("w") as output:
@@ -218,7 +218,7 @@ def test_sighup_takes_a_good_configuration_and_refuses_a_wrong_one(home: Home) -
     assert daemon.returncode == 0
 
 
-def test_a_root_that_goes_away_pauses_and_comes_back(home: Home) -> None:
+def test_an_offline_root_pauses_and_resumes_when_it_returns(home: Home) -> None:
     make_photos(home.photos, 5)
     home.daemon(MACLIP_FOLDERS__POLL_INTERVAL_S="1", MACLIP_FOLDERS__RESCAN_INTERVAL_S="2")
     until(lambda: len(rated(home)) == 5, "five ratings")
@@ -234,18 +234,18 @@ def test_a_root_that_goes_away_pauses_and_comes_back(home: Home) -> None:
     until(lambda: "new.jpg" in home.scored(), "work after the return")
 
 
-def test_status_answers_beside_a_working_daemon(home: Home) -> None:
+def test_status_answers_while_the_daemon_works(home: Home) -> None:
     make_photos(home.photos, 10)
     home.daemon()
     until(lambda: home.scored(), "a first score")
-    until(lambda: home.sql("select 1 from notes where key = 'daemon'"), "what the daemon says of itself")
+    until(lambda: home.sql("select 1 from notes where key = 'daemon'"), "the daemon's note in the database")
     status = home.json("status", "--json")
     assert status["running"] is True
     assert status["daemon"]["folders"][0]["path"] == str(home.photos)
     assert "running" in home.maclip("status").stdout
 
 
-def test_a_photo_that_comes_back_gets_the_stars_of_the_calibration_of_the_meantime(home: Home) -> None:
+def test_a_returned_photo_gets_the_stars_of_the_present_calibration(home: Home) -> None:
     photo, *_ = make_photos(home.photos, 6)
     home.daemon()
     until(lambda: home.sql("select count(*) from photos where stars_written > 0") == [(6,)], "stars for all")
@@ -260,7 +260,7 @@ def test_a_photo_that_comes_back_gets_the_stars_of_the_calibration_of_the_meanti
     assert 'xmp:Rating="1"' in Path(f"{photo}.xmp").read_text("utf-8")
 
 
-def test_what_a_killed_daemon_had_prepared_is_removed_where_its_folder_is_now(home: Home) -> None:
+def test_temporary_files_of_a_killed_daemon_are_removed_from_the_renamed_folder(home: Home) -> None:
     make_photos(home.photos / "card", 5)
     home.maclip("run", "--once", home.photos)
     stray = home.photos / "card" / ".maclip-0123456789abcdef.tmp"
@@ -270,7 +270,7 @@ def test_what_a_killed_daemon_had_prepared_is_removed_where_its_folder_is_now(ho
     assert sorted(path.suffix for path in (home.photos / "Iceland").iterdir()) == [".jpg"] * 5 + [".xmp"] * 5
 
 
-def test_stars_that_a_person_gives_are_noticed_while_the_daemon_runs(home: Home) -> None:
+def test_a_persons_rating_is_noticed_while_the_daemon_runs(home: Home) -> None:
     photos = make_photos(home.photos, 6)
     home.daemon()
     until(lambda: home.sql("select count(*) from photos where stars_written > 0") == [(6,)], "stars for all")
@@ -299,7 +299,7 @@ def test_stars_that_a_person_gives_are_noticed_while_the_daemon_runs(home: Home)
     assert home.sql("select count(*) from rating_journal") == written
 
 
-def test_a_second_name_that_came_while_a_photo_was_away_leaves_it_its_stars(home: Home) -> None:
+def test_a_photo_keeps_its_stars_when_it_got_a_hard_link_while_missing(home: Home) -> None:
     photos = make_photos(home.photos, 6)
     home.maclip("run", "--once", home.photos)
     rows = home.sql("select id, file_name, stars_written, rating_owner from photos order by id")

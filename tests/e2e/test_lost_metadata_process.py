@@ -1,4 +1,4 @@
-"""The metadata process is lost over a batch of ratings: every photo gets its stars all the same."""
+"""The metadata process dies during a batch of ratings: every photo still gets its stars."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.homes import Home, make_photos
 
 
 class DiesOverBatches(MetadataWriter):
-    """A real writer whose process ends whenever it gets more than one photo."""
+    """A real writer whose process dies whenever it gets more than one photo."""
 
     lost = 0
 
@@ -31,7 +31,7 @@ class DiesOverBatches(MetadataWriter):
         return super().prepare_many(requests)
 
 
-def test_every_photo_of_a_lost_batch_is_rated_singly_and_nothing_is_left_behind(home: Home) -> None:
+def test_photos_of_a_lost_batch_are_rated_one_by_one_without_left_over_files(home: Home) -> None:
     make_photos(home.photos, 5)
     home.maclip("run", "--once", home.photos, "--mode", "off")
     settings = Settings(data_dir=home.data, rating={"minimum_photos": 5})

@@ -1,4 +1,4 @@
-"""`maclip run --once`: one pass over a folder of photos, as a user would meet it."""
+"""`maclip run --once`: one pass over a folder of photos."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.homes import Home, contents, make_photo, make_photos
 SHARED = Path(__file__).parents[3] / "shared"
 
 
-def test_everything_is_scored_remembered_and_rated_and_the_originals_stay_untouched(home: Home) -> None:
+def test_every_photo_is_scored_and_rated_and_no_original_changes(home: Home) -> None:
     photos = make_photos(home.photos, 6)
     before = contents(home.photos)
-    said = home.maclip("run", "--once", home.photos).stdout
-    assert "6 scored, 6 rated" in said
+    output = home.maclip("run", "--once", home.photos).stdout
+    assert "6 scored, 6 rated" in output
     assert set(home.scored()) == {photo.name for photo in photos}
     after = contents(home.photos)
     assert {path: data for path, data in after.items() if path.suffix == ".jpg"} == before
@@ -53,7 +53,7 @@ def test_a_broken_photo_is_named_with_its_reason_and_the_exit_code_is_1(home: Ho
     assert any(str(text) in line for line in failures)
     assert set(home.scored()) == {"IMG_0000.jpg", "IMG_0001.jpg"}
     assert dict(home.sql("select path, attempts from photo_failures")).keys() == {str(broken), str(text)}
-    # The next pass does not fail them again by itself; `retry` does.
+    # The next pass does not try failed photos again; `retry` does.
     home.maclip("run", "--once", home.photos, expect=0)
     assert "2 photos to try again" in home.maclip("retry").stdout
     home.maclip("run", "--once", home.photos, expect=1)
@@ -89,15 +89,15 @@ def test_a_photo_that_a_person_rated_is_left_alone(home: Home) -> None:
         " </rdf:RDF>\n</x:xmpmeta>\n"
     )
     mine = sidecar.read_bytes()
-    said = home.maclip("run", "--once", home.photos).stdout
-    assert "1 left alone with your own rating" in said
+    output = home.maclip("run", "--once", home.photos).stdout
+    assert "1 left alone with your own rating" in output
     assert sidecar.read_bytes() == mine
     assert home.sql(
         "select rating_in_file, rating_owner from photo_quality where file_name = ?", photos[0].name
     ) == [(4, "person")]
 
 
-def test_undo_puts_every_file_back_and_says_which_it_left(home: Home) -> None:
+def test_undo_restores_every_file_and_names_those_it_left_alone(home: Home) -> None:
     photos = make_photos(home.photos, 6)
     ours = Path(f"{photos[1]}.xmp")
     ours.write_text(
@@ -120,7 +120,7 @@ def test_undo_puts_every_file_back_and_says_which_it_left(home: Home) -> None:
     assert b"<!-- mine -->" in mine
     assert after.pop(changed) == mine
     assert after == before
-    # Undone photos get no new stars by themselves, but `rate` gives them again.
+    # Undone photos are not rated again until `maclip rate`.
     home.maclip("run", "--once", home.photos)
     assert {path for path in contents(home.photos) if path.suffix == ".xmp"} == {ours, changed}
     assert "The stars of 5 photos change." in home.maclip("rate", "--dry-run").stdout
@@ -128,7 +128,7 @@ def test_undo_puts_every_file_back_and_says_which_it_left(home: Home) -> None:
     assert len([path for path in contents(home.photos) if path.suffix == ".xmp"]) == 6
 
 
-def test_another_model_scores_everything_again_beside_the_old_scores(home: Home, tmp_path: Path) -> None:
+def test_another_model_scores_everything_again_and_keeps_the_old_scores(home: Home, tmp_path: Path) -> None:
     from maclip_daemon.iqa.models import seeded_checkpoint
 
     make_photos(home.photos, 6)
@@ -149,15 +149,15 @@ def test_a_copy_and_a_rename_keep_the_score_without_scoring_again(home: Home) ->
     scores = home.scored()
     photos[0].rename(home.photos / "renamed.jpg")
     shutil.copy(photos[1], home.photos / "copy.jpg")
-    said = home.maclip("run", "--once", home.photos).stdout
+    output = home.maclip("run", "--once", home.photos).stdout
     now = home.scored()
     assert now["renamed.jpg"] == scores[photos[0].name]
     assert now["copy.jpg"] == scores[photos[1].name]
     assert photos[0].name not in now
-    assert "1 scored, 1 of them copies of scored photos" in said
+    assert "1 scored, 1 of them copies of scored photos" in output
 
 
-def test_a_root_that_became_empty_pauses_and_forgets_nothing(home: Home) -> None:
+def test_an_emptied_root_pauses_and_no_photo_is_forgotten(home: Home) -> None:
     make_photos(home.photos, 6)
     home.maclip("run", "--once", home.photos)
     away = home.folder / "unmounted"
@@ -171,13 +171,13 @@ def test_a_root_that_became_empty_pauses_and_forgets_nothing(home: Home) -> None
     assert status["folders"][0]["state"] == "paused"
     home.photos.rmdir()
     away.rename(home.photos)
-    said = home.maclip("run", "--once", home.photos).stdout
+    output = home.maclip("run", "--once", home.photos).stdout
     assert len(home.scored()) == 6
-    assert "scored" not in said
+    assert "scored" not in output
 
 
 @pytest.mark.skipif(not (SHARED / "golden").is_dir(), reason="no golden checkpoint beside this checkout")
-def test_real_photos_with_the_golden_checkpoint(home: Home) -> None:
+def test_real_photos_are_scored_with_the_golden_checkpoint(home: Home) -> None:
     shutil.copytree(SHARED / "data/photos", home.photos / "real")
     files = [path for path in home.photos.rglob("*") if path.is_file()]
     before = {path: hashlib.sha256(path.read_bytes()).digest() for path in files}
@@ -194,14 +194,14 @@ def test_real_photos_with_the_golden_checkpoint(home: Home) -> None:
     assert len(home.scored()) == len(files) - len(broken)
 
 
-def test_a_tiny_photo_and_a_huge_side_ratio_have_scores_too(home: Home) -> None:
+def test_a_tiny_photo_and_an_extreme_aspect_ratio_are_scored(home: Home) -> None:
     make_photo(home.photos / "tiny.png", 1, (40, 30))
     make_photo(home.photos / "panorama.jpg", 2, (4000, 240))
     home.maclip("run", "--once", home.photos)
     assert set(home.scored()) == {"tiny.png", "panorama.jpg"}
 
 
-def test_embedding_is_not_taken_for_a_change_and_undo_brings_the_photos_back(home: Home) -> None:
+def test_embedded_ratings_queue_no_job_and_undo_restores_the_photos(home: Home) -> None:
     photos = make_photos(home.photos, 5)
     before = contents(home.photos)
     home.maclip("run", "--once", home.photos, "--mode", "embed")
@@ -213,7 +213,7 @@ def test_embedding_is_not_taken_for_a_change_and_undo_brings_the_photos_back(hom
     assert contents(home.photos) == before
 
 
-def test_a_rating_that_a_person_gave_after_ours_is_known_at_the_next_start(home: Home) -> None:
+def test_a_persons_rating_after_ours_is_found_at_the_next_start(home: Home) -> None:
     photos = make_photos(home.photos, 5)
     home.maclip("run", "--once", home.photos)
     sidecar = Path(f"{photos[0]}.xmp")
@@ -229,7 +229,7 @@ def test_a_rating_that_a_person_gave_after_ours_is_known_at_the_next_start(home:
     assert "your own; maclip never changes it" in home.maclip("show", photos[0]).stdout
 
 
-def test_undo_finds_a_sidecar_whose_photo_moved_away_without_it(home: Home) -> None:
+def test_undo_finds_a_sidecar_whose_photo_moved_without_it(home: Home) -> None:
     photos = make_photos(home.photos, 5)
     before = set(contents(home.photos))
     home.maclip("run", "--once", home.photos)
@@ -242,7 +242,7 @@ def test_undo_finds_a_sidecar_whose_photo_moved_away_without_it(home: Home) -> N
     assert set(contents(home.photos)) == before - {photos[0]} | {album / photos[0].name}
 
 
-def test_nothing_that_exists_is_overwritten_by_a_heat_map_or_a_backup(home: Home) -> None:
+def test_heat_maps_and_backups_overwrite_no_existing_file(home: Home) -> None:
     photo = make_photos(home.photos, 1)[0]
     home.maclip("run", "--once", home.photos)
     before = photo.read_bytes()

@@ -40,7 +40,7 @@ def test_both_files_of_a_shot_get_the_stars_of_the_raw_and_count_once(home: Home
     home.maclip("run", "--once", home.photos)
     rows = dict(home.sql("select file_name, stars from photo_quality"))
     assert stars_in(Path(f"{late}.xmp")) == stars_in(Path(f"{raw}.xmp")) == rows["LATE.dng"]
-    # Each for itself, when the settings say so.
+    # Each file has its own stars when the settings ask for that.
     home.maclip("rate", MACLIP_RATING__PAIRS="separate")
     assert home.sql("select photo_count from calibrations order by number desc limit 1") == [(14,)]
     rows = dict(home.sql("select file_name, stars from photo_quality"))

@@ -1,4 +1,4 @@
-"""Options of the ratings, and what changing them later leaves in the files."""
+"""Rating options, and the files after a later change of an option."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.homes import Home, contents, make_photos
 
 
 def ratings_of(photo: Path) -> set[int]:
-    """All ratings that stand in the photo and in its sidecars."""
+    """Return all ratings in the photo and in its sidecars."""
     found = set()
     with pyexiv2.ImageData(photo.read_bytes()) as image:
         if rating := image.read_xmp().get("Xmp.xmp.Rating"):
@@ -36,9 +36,7 @@ def tags_of(photo: Path) -> list[str]:
 @pytest.mark.parametrize(
     "modes", [("sidecar", "embed"), ("embed", "sidecar"), ("sidecar", "off"), ("embed", "off")]
 )
-def test_another_mode_later_never_leaves_two_ratings_that_contradict_each_other(
-    home: Home, modes: tuple[str, str]
-) -> None:
+def test_a_later_change_of_mode_leaves_no_contradicting_ratings(home: Home, modes: tuple[str, str]) -> None:
     photos = make_photos(home.photos, 6)
     originals = contents(home.photos)
     first, second = ({"MACLIP_RATING__MODE": mode} for mode in modes)
@@ -65,7 +63,7 @@ def test_another_mode_later_never_leaves_two_ratings_that_contradict_each_other(
         changed = {photo.name for photo in photos if before[photo.name] != after[photo.name]}
         assert {Path(problem["path"]).name for problem in problems} == changed
         assert all("undo" in problem["reason"] for problem in problems)
-        # The cure that it names.
+        # The command that the message names.
         home.maclip("undo", *photos)
         home.maclip("rate", **other)
         assert all(ratings_of(photo) == {after[photo.name]} for photo in photos)
@@ -89,7 +87,7 @@ def test_bucket_tags_follow_the_percentile_and_undo_removes_them(home: Home) -> 
             percentiles[photo.name]
         )
         assert len(tags_of(photo)) == 3
-    # Other percentiles: other tags, one in each list; what stays the same is not written again.
+    # Other percentiles, other tags: one in each list; unchanged tags are not written again.
     make_photos(home.photos, 10, first=30)
     home.maclip("run", "--once", home.photos, **on)
     percentiles = dict(home.sql("select file_name, percentile from photo_quality"))

@@ -1,4 +1,4 @@
-"""A photo whose metadata another program edits is recognised, in a library of an earlier version too."""
+"""A photo is recognised after another program edits its metadata, also in an older library."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from maclip_daemon.iqa.protocols import parse
 from maclip_daemon.photos.decoding import decode
 from tests.homes import Home, make_photo, until
 
-SENTINEL = 0.123  # no score that the model gives: where it is still there, nothing was scored again
+SENTINEL = 0.123  # no model returns this score: a row that still has it was not scored again
 
 
 def edit_metadata(photo: Path) -> None:
-    """What a photo manager does that writes into the files themselves."""
+    """Change a photo's embedded metadata, as a photo manager does."""
     with pyexiv2.Image(str(photo)) as image:
         image.modify_xmp({"Xmp.dc.subject": ["sea"]})
         image.modify_iptc({"Iptc.Application2.Keywords": ["sea"]})
@@ -40,7 +40,7 @@ def hashes(home: Home) -> dict[str, str]:
     return dict(home.sql("select file_name, pixel_hash from photos"))
 
 
-def test_edited_metadata_never_score_a_photo_again_and_other_pixels_do(home: Home) -> None:
+def test_edited_metadata_do_not_score_a_photo_again_but_new_pixels_do(home: Home) -> None:
     edited, replaced = (
         make_photo(home.photos / f"{name}.jpg", 1, (2400, 1800)) for name in ("edited", "new")
     )
@@ -57,7 +57,7 @@ def test_edited_metadata_never_score_a_photo_again_and_other_pixels_do(home: Hom
     assert home.scored()["edited.jpg"] == SENTINEL
 
 
-def test_a_library_of_an_earlier_version_recognises_its_photos_and_learns_their_new_hashes(
+def test_an_older_library_recognises_its_photos_and_stores_their_new_hashes(
     home: Home,
 ) -> None:
     known, replaced = (make_photo(home.photos / f"{name}.jpg", seed) for seed, name in enumerate("ab"))

@@ -13,7 +13,7 @@ from tests.homes import Home, contents, make_photos
 KEYS = {"path", "score", "q_sim", "q_mag", "views", "attributes", "metric", "model", "protocol", "error"}
 
 
-def test_json_has_a_line_for_each_photo_also_for_those_that_fail(home: Home) -> None:
+def test_json_has_a_line_for_each_photo_including_failed_ones(home: Home) -> None:
     photos = make_photos(home.photos, 3)
     broken = home.photos / "broken.jpg"
     broken.write_bytes(photos[0].read_bytes()[:5000])
@@ -28,7 +28,7 @@ def test_json_has_a_line_for_each_photo_also_for_those_that_fail(home: Home) -> 
     assert good["views"] == 5
     assert good["attributes"].keys() == {"good", "sharpness", "edges", "resolution", "noise_free"}
     assert contents(home.folder) == before
-    # The daemon gives the same photo the same score.
+    # The daemon computes the same score for the same photo.
     home.maclip("run", "--once", home.photos, expect=1)
     assert home.scored()[photos[0].name] == pytest.approx(good["score"], abs=1e-4)
 

@@ -1,4 +1,4 @@
-"""What the service manager hears from a real daemon, over a real notification socket, and a real manager."""
+"""A real daemon's notifications over a real socket, and the service under a real systemd."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import user_manager
-from tests.e2e.stopped_threads import standing_still
+from tests.e2e.stopped_threads import stopped_threads
 from tests.e2e.user_manager import UserManager
 from tests.faults.logged_daemon import running
 from tests.homes import Home, make_photo, make_photos, until
 
-# A part of the pipeline is missed a minute after it should have reported; here after a second.
-SOON_MISSED = """
+# A stage that sends no heartbeat counts as stalled after a minute; here after a second.
+SHORT_HEARTBEAT_TIMEOUT = """
 import sys
 if sys.orig_argv[-2:-1] == ["run"]:
     from maclip_daemon.pipeline.discovery import discovery_stage
@@ -29,11 +29,11 @@ if sys.orig_argv[-2:-1] == ["run"]:
 
 
 class Manager:
-    """The manager's end of the socket; a thread listens, for few messages fit into a socket."""
+    """The manager's end of the socket; a thread reads it, because a socket buffers few messages."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.heard: list[str] = []
+        self.received: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         self._thread = threading.Thread(target=self._listen)
@@ -41,10 +41,10 @@ class Manager:
 
     def _listen(self) -> None:
         while message := self._socket.recv(4096):
-            self.heard += message.decode().splitlines()
+            self.received += message.decode().splitlines()
 
     def has(self, line: str) -> bool:
-        return any(heard.startswith(line) for heard in list(self.heard))
+        return any(received.startswith(line) for received in list(self.received))
 
     def close(self) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
@@ -60,20 +60,20 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     manager.close()
 
 
-def test_ready_watchdog_reloading_and_stopping_are_told_in_this_order(home: Home, manager: Manager) -> None:
+def test_ready_watchdog_reloading_and_stopping_are_sent_in_this_order(home: Home, manager: Manager) -> None:
     make_photos(home.photos, 2)
     daemon = home.daemon(NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="2000000")
     until(lambda: manager.has("READY=1"), "READY")
     assert home.sql("select count(*) from roots") == [(1,)]
-    until(lambda: manager.has("WATCHDOG=1"), "a sign of life")
-    manager.heard.clear()
+    until(lambda: manager.has("WATCHDOG=1"), "a heartbeat")
+    manager.received.clear()
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     daemon.send_signal(signal.SIGHUP)
     until(lambda: manager.has("READY=1"), "READY after the reload")
     after = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    heard = list(manager.heard)
-    assert heard.index("RELOADING=1") < heard.index("READY=1")
-    (moment,) = (int(line.partition("=")[2]) for line in heard if line.startswith("MONOTONIC_USEC="))
+    received = list(manager.received)
+    assert received.index("RELOADING=1") < received.index("READY=1")
+    (moment,) = (int(line.partition("=")[2]) for line in received if line.startswith("MONOTONIC_USEC="))
     assert before <= moment <= after, "systemd compares it with its own clock"
     make_photo(home.photos / "after.jpg", 9)
     until(lambda: "after.jpg" in home.scored(), "work after the reload")
@@ -81,47 +81,50 @@ def test_ready_watchdog_reloading_and_stopping_are_told_in_this_order(home: Home
     until(lambda: manager.has("STOPPING=1"), "STOPPING")
 
 
-def test_no_sign_of_life_is_given_while_the_work_stands_still(
+def test_no_heartbeat_is_sent_while_the_work_is_stalled(
     home: Home, manager: Manager, request: pytest.FixtureRequest
 ) -> None:
     make_photos(home.photos, 2)
     if not request.config.getoption("--full"):
-        (home.folder / "sitecustomize.py").write_text(SOON_MISSED)
+        (home.folder / "sitecustomize.py").write_text(SHORT_HEARTBEAT_TIMEOUT)
     paths = [str(home.folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {"NOTIFY_SOCKET": str(manager.path), "PYTHONPATH": os.pathsep.join(paths)}
     with running(home, WATCHDOG_USEC="1000000", **environment) as daemon:
-        until(lambda: len(home.scored()) == 2 and manager.has("WATCHDOG=1"), "a sign of life")
+        until(lambda: len(home.scored()) == 2 and manager.has("WATCHDOG=1"), "a heartbeat")
 
-        def missed() -> int:
+        def missed_heartbeats() -> int:
             return daemon.said().count("no heartbeat")
 
         for _ in range(20):
-            with standing_still(daemon.process.pid) as threads:
+            with stopped_threads(daemon.process.pid) as threads:
                 assert threads > 3
-                manager.heard.clear()
-                before = missed()
+                manager.received.clear()
+                before = missed_heartbeats()
 
-                def moves(before: int = before) -> bool:
-                    return manager.heard.count("WATCHDOG=1") > 1 or missed() > before
+                def reports(before: int = before) -> bool:
+                    return manager.received.count("WATCHDOG=1") > 1 or missed_heartbeats() > before
 
-                if not happens(moves):
-                    continue  # one of them held the interpreter's lock: the main thread stands still, too
-                until(lambda before=before: missed() > before + 1, "the daemon to miss its threads")
-                manager.heard.clear()
-                before = missed()
-                until(lambda before=before: missed() > before + 3, "more looks at them")
+                if not becomes_true(reports):
+                    continue  # a stopped thread held the interpreter's lock, which stops the main thread too
+                until(
+                    lambda before=before: missed_heartbeats() > before + 1,
+                    "a missed heartbeat",
+                )
+                manager.received.clear()
+                before = missed_heartbeats()
+                until(lambda before=before: missed_heartbeats() > before + 3, "further missed heartbeats")
                 assert not manager.has("WATCHDOG=1")
                 break
         else:
-            pytest.fail("its threads could not be stopped without the main one")
-        until(lambda: manager.has("WATCHDOG=1"), "a sign of life")
+            pytest.fail("the threads could not be stopped without the main one")
+        until(lambda: manager.has("WATCHDOG=1"), "a heartbeat")
         make_photo(home.photos / "after.jpg", 9)
         until(lambda: "after.jpg" in home.scored(), "work afterwards")
 
 
-def happens(condition: Callable[[], object], patience_s: float = 20.0) -> bool:
-    """Whether something becomes true soon."""
-    deadline = time.monotonic() + patience_s
+def becomes_true(condition: Callable[[], object], timeout_s: float = 20.0) -> bool:
+    """Return whether a condition becomes true before the time-out."""
+    deadline = time.monotonic() + timeout_s
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
     return bool(condition())
@@ -129,7 +132,7 @@ def happens(condition: Callable[[], object], patience_s: float = 20.0) -> bool:
 
 @pytest.fixture
 def systemd(home: Home) -> Iterator[UserManager]:
-    if reason := user_manager.why_not():
+    if reason := user_manager.unavailable_reason():
         pytest.skip(reason)
     manager = UserManager(home.folder, home.environment)
     try:
@@ -144,8 +147,8 @@ def test_systemd_starts_watches_reloads_and_stops_the_installed_service(
 ) -> None:
     maclip = (sys.executable, "-m", "maclip_daemon")
     make_photos(home.photos, 5)
-    said = systemd.call(*maclip, "service", "install", home.photos)
-    assert "maclip runs, and will after each log-in" in said
+    output = systemd.call(*maclip, "service", "install", home.photos)
+    assert "maclip runs, and will after each log-in" in output
     assert (systemd.property("ActiveState"), systemd.property("StatusText")) == ("active", "watching")
     until(lambda: len(list(home.photos.glob("*.xmp"))) == 5, "five ratings under the unit's restrictions")
     assert "ActiveState=active" in systemd.call(*maclip, "service", "status")

@@ -1,4 +1,4 @@
-"""`maclip undo` over a library of every kind of file, after every kind of write."""
+"""`maclip undo` in a library with every file kind, after every kind of write."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUFFIXES = ("jpg", "png", "webp", "heic", "avif", "tif", "dng")
 
 
 def mixed_library(folder: Path) -> None:
-    """Of each kind one photo without a sidecar, and one with each sort of sidecar."""
+    """Create photos of each kind: one without a sidecar, and one with each sort of sidecar."""
     for number, suffix in enumerate(SUFFIXES):
         for variant, name in enumerate(("plain", "darktable", "lightroom")):
             photo = folder / suffix / f"{name}.{suffix}"
@@ -44,7 +44,7 @@ def mixed_library(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
-def test_every_file_comes_back_byte_for_byte_with_its_time(home: Home, mode: str) -> None:
+def test_undo_restores_every_file_byte_for_byte_with_its_time(home: Home, mode: str) -> None:
     mixed_library(home.photos)
     before = contents(home.photos)
     times = {path: path.stat().st_mtime_ns for path in before}

@@ -1,4 +1,4 @@
-"""A real systemd user manager of its own, in a mount namespace, where no systemd has booted the machine."""
+"""A private systemd user manager in a mount namespace, for machines not booted with systemd."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.homes import until
 
 SYSTEMD = Path("/lib/systemd/systemd")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
-# systemd runs for a user only where /run/systemd/system says that it booted the machine. The manager gets
-# control groups of its own, for it clears up what it finds in its own.
+# A user manager starts only where /run/systemd/system exists. The manager gets
+# control groups of its own, because it removes everything in them.
 START = """
 set -e
 mkdir -p /run/systemd
@@ -27,7 +27,7 @@ exec {systemd} --user
 
 
 class UserManager:
-    """The manager, and a way to call programs beside it."""
+    """A running user manager, and a way to run programs that talk to it."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._runtime = folder / "runtime"
@@ -59,14 +59,14 @@ class UserManager:
         return (self._runtime / "systemd" / "private").exists()
 
     def start(self) -> None:
-        """Wait for it; skips the test where it cannot run."""
+        """Wait until the manager is up; skip the test where it cannot run."""
         until(lambda: self.is_up() or self._process.poll() is not None, "the manager")
         if not self.is_up():
-            said = self._log.read_text().strip().splitlines() or ["no reason given"]
-            pytest.skip(f"no systemd user manager can run here: {said[-1]}")
+            output = self._log.read_text().strip().splitlines() or ["no reason given"]
+            pytest.skip(f"no systemd user manager can run here: {output[-1]}")
 
     def call(self, *command: str | Path) -> str:
-        """Run a program that finds the manager, and return what it says."""
+        """Run a program that can reach the manager, and return its output."""
         done = subprocess.run(
             ["nsenter", f"--mount=/proc/{self._process.pid}/ns/mnt", *map(str, command)],
             env=self._environment,
@@ -79,11 +79,11 @@ class UserManager:
         return done.stdout
 
     def property(self, name: str) -> str:
-        """What the manager knows about the service."""
+        """Return a property of the service from the manager."""
         return self.call("systemctl", "--user", "show", "maclip", "--value", "--property", name).strip()
 
     def close(self) -> None:
-        """End it with all it runs."""
+        """Stop the manager and everything it started."""
         if self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -97,8 +97,8 @@ class UserManager:
                     part.rmdir()
 
 
-def why_not() -> str:
-    """Why no manager can be had here; empty when one can."""
+def unavailable_reason() -> str:
+    """Return why no manager can run here; empty when one can."""
     if not SYSTEMD.exists() or shutil.which("systemctl") is None:
         return "systemd is not installed (Debian: systemd)"
     if shutil.which("nsenter") is None or shutil.which("unshare") is None:

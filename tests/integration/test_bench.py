@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-QUICK_S = 900  # a few seconds of work, and seven starts of PyTorch, beside whatever else runs
+QUICK_S = 900  # a few seconds of work and seven starts of PyTorch, on a loaded machine
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +32,13 @@ def printed() -> dict[str, Any]:
     return answer
 
 
-def test_the_object_says_when_where_and_with_what_it_was_measured(printed: dict[str, Any]) -> None:
+def test_the_object_names_the_date_the_machine_and_the_versions(printed: dict[str, Any]) -> None:
     assert {"cores", "architecture", "isa", "memory_gib", "gpu"} <= printed["machine"].keys()
     assert {"python", "torch", "pillow", "maclip-daemon"} <= printed["versions"].keys()
     assert len(printed["date"]) == len("2000-01-01")
 
 
-def test_ours_is_compared_with_the_reference_and_with_the_machine(printed: dict[str, Any]) -> None:
+def test_our_speed_is_compared_with_the_reference_and_with_the_machine(printed: dict[str, Any]) -> None:
     assert printed["whole_way"]["ratio_to_reference"] > 0
     assert printed["encoder"]["ratio_to_reference"] > 0
     assert printed["encoder"]["share_of_matrix_rate"] == pytest.approx(
@@ -47,9 +47,9 @@ def test_ours_is_compared_with_the_reference_and_with_the_machine(printed: dict[
     assert all(one["ratio_to_reference"] > 0 for one in printed["decoding"].values())
 
 
-def test_ours_and_the_reference_judge_alike(printed: dict[str, Any]) -> None:
-    # The same photos, the same weights: what is compared is the same work. Rounding and the reduction while
-    # decoding move a score by a few thousandths; another function would move it by far more.
+def test_our_scores_and_those_of_the_reference_agree(printed: dict[str, Any]) -> None:
+    # Equal photos and weights, so the comparison is of equal work. Rounding and the reduction while decoding
+    # move a score by a few thousandths; another function would move it by far more.
     assert printed["whole_way"]["largest_score_difference"] < 0.03
 
 
@@ -77,7 +77,7 @@ def test_ratios_are_taken_repeat_by_repeat(figures: ModuleType) -> None:
     assert ratio.values == (5.0, 5.0)
 
 
-def test_the_page_gets_new_figures_and_keeps_its_prose(
+def test_the_page_is_updated_with_new_figures_and_keeps_its_prose(
     figures: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "performance.md"
@@ -96,6 +96,6 @@ def test_the_page_gets_new_figures_and_keeps_its_prose(
     assert "*not yet measured*" in text
 
 
-def test_the_page_of_the_project_has_its_marks(figures: ModuleType) -> None:
+def test_the_page_of_the_project_has_the_markers(figures: ModuleType) -> None:
     text = figures.PAGE.read_text("utf-8")
     assert text.index(figures.MARKS[0]) < text.index(figures.MARKS[1])

@@ -1,4 +1,4 @@
-"""A reader that closes the pipe early (`maclip … | head -1`) has what it wanted: no error, exit code 0."""
+"""A pipe that its reader closes early (`maclip … | head -1`) is no error: exit code 0."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("config", "init", "--print"), ("--help",)])
-def test_a_reader_that_has_gone_is_no_error(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(arguments: tuple[str, ...], tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:

@@ -1,4 +1,4 @@
-"""The shipped weights, on real photographs; and the program that trains such weights."""
+"""The built-in weights on real photographs, and the program that trains them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAXIMUM_BYTES = 12_000_000
 
 @pytest.fixture(scope="module")
 def photos() -> list[Pixels]:
-    """Real photographs: the samples of scikit-image."""
+    """Return the sample photographs of scikit-image."""
     folder = Path(skimage.__file__).parent / "data"
     return [np.array(Image.open(folder / name).convert("RGB")) for name in SAMPLES]
 
@@ -40,7 +40,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
     return Scorer(model="builtin", device="cpu", precision="fp32", data_dir=tmp_path_factory.mktemp("data"))
 
 
-def test_the_weights_are_small_and_are_those_of_their_card() -> None:
+def test_the_weights_are_small_and_match_their_model_card() -> None:
     card = json.loads(catalogue.BUILTIN_WEIGHTS.with_suffix(".json").read_text(encoding="utf-8"))
     resolved = catalogue.resolve_builtin()  # checks the SHA-256
     assert catalogue.BUILTIN_WEIGHTS.stat().st_size <= MAXIMUM_BYTES
@@ -55,7 +55,7 @@ def test_the_star_edges_rise() -> None:
         assert list(edges) == sorted(set(edges))
 
 
-def test_the_file_says_what_it_is() -> None:
+def test_the_file_names_its_contents() -> None:
     checkpoint = load_checkpoint(catalogue.BUILTIN_WEIGHTS)
     assert "Good image" in checkpoint.stored_prompts
     assert "Good photo." in checkpoint.stored_prompts
@@ -63,15 +63,15 @@ def test_the_file_says_what_it_is() -> None:
 
 
 def test_five_ladders_of_real_photos_are_in_order(scorer: Scorer, photos: list[Pixels]) -> None:
-    def judge(some: Sequence[Pixels]) -> list[float]:
+    def scores_of(some: Sequence[Pixels]) -> list[float]:
         return [score.score for score in scorer.score_many([Image.fromarray(each) for each in some])]
 
-    order = share_in_order(judge, photos, LADDERS)
+    order = share_in_order(scores_of, photos, LADDERS)
     assert np.mean(list(order.values())) >= 0.95, order
 
 
 @pytest.mark.parametrize("cue", ["q_sim", "q_mag"])
-def test_both_cues_see_that_a_photo_was_spoilt(scorer: Scorer, photos: list[Pixels], cue: str) -> None:
+def test_both_cues_fall_for_a_degraded_photo(scorer: Scorer, photos: list[Pixels], cue: str) -> None:
     for photo in photos:
         image = Image.fromarray(photo)
         spoilt = image.resize((64, 64)).resize(image.size)
@@ -79,7 +79,7 @@ def test_both_cues_see_that_a_photo_was_spoilt(scorer: Scorer, photos: list[Pixe
 
 
 @pytest.mark.parametrize("metric", ["clipiqa", "qualiclip", "magnitude"])
-def test_the_other_metrics_run_on_it_and_see_a_spoilt_photo(
+def test_the_other_metrics_run_on_it_and_fall_for_a_degraded_photo(
     metric: str, photos: list[Pixels], tmp_path: Path
 ) -> None:
     scorer = Scorer(model="builtin", metric=metric, device="cpu", precision="fp32", data_dir=tmp_path)
@@ -96,7 +96,7 @@ def test_a_score_does_not_depend_on_the_batch(photos: list[Pixels], tmp_path: Pa
         assert first.score == pytest.approx(second.score, abs=1e-4)
 
 
-def test_the_training_program_runs_through_every_part(tmp_path: Path) -> None:
+def test_the_training_program_runs_every_stage(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "training.py"), "--smoke", "--threads", "1"]
     finished = subprocess.run(
         [*command, "--work", str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
@@ -109,4 +109,4 @@ def test_the_training_program_runs_through_every_part(tmp_path: Path) -> None:
         [*command, "--work", str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
     )
     assert again.returncode == 0, again.stderr
-    assert "step" not in again.stdout.split("tuned")[0]  # the first stage is not done twice
+    assert "step" not in again.stdout.split("tuned")[0]  # the first stage is not run again

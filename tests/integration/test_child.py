@@ -61,7 +61,7 @@ def test_a_request_is_answered_with_its_bytes_and_any_file_name(child: Child) ->
     assert reply.payload == bytes(range(256)) * 1000
 
 
-def test_a_child_that_dies_says_how_and_the_next_request_gets_a_new_one(child: Child) -> None:
+def test_the_error_names_how_a_child_died_and_the_next_request_starts_a_new_one(child: Child) -> None:
     with pytest.raises(errors.ChildDied, match=r"exit code 7: my last words"):
         child.request({"op": "die"}, timeout_s=20)
     assert child.request({"op": "echo", "path": "a"}, timeout_s=20).header["path"] == "a"
@@ -79,7 +79,7 @@ def test_a_child_that_hangs_is_ended(child: Child) -> None:
     assert not child.running
 
 
-def test_errors_cross_the_border_by_name(child: Child) -> None:
+def test_errors_of_the_child_are_raised_by_name(child: Child) -> None:
     with pytest.raises(errors.Poison, match="this photo is broken"):
         child.request({"op": "poison"}, timeout_s=20)
     with pytest.raises(errors.Transient, match="RuntimeError: nobody expected this"):
@@ -87,7 +87,7 @@ def test_errors_cross_the_border_by_name(child: Child) -> None:
     assert child.running, sys.executable
 
 
-def test_whatever_a_child_that_was_taken_over_says_is_an_error_of_ours(child: Child) -> None:
+def test_any_answer_of_a_compromised_child_becomes_one_of_our_errors(child: Child) -> None:
     for described in (
         5,
         None,
@@ -109,7 +109,7 @@ def test_whatever_a_child_that_was_taken_over_says_is_an_error_of_ours(child: Ch
 
 
 @pytest.mark.parametrize("size", [0, 50_000_000], ids=["a few bytes", "more than the pipe holds"])
-def test_a_stopped_child_is_replaced_however_much_it_was_to_read(child: Child, size: int) -> None:
+def test_a_stopped_child_is_replaced_whatever_the_size_of_the_request(child: Child, size: int) -> None:
     child.request({"op": "echo", "path": "a"}, timeout_s=20)
     stopped = child.pid
     assert stopped is not None
@@ -122,7 +122,7 @@ def test_a_stopped_child_is_replaced_however_much_it_was_to_read(child: Child, s
     assert child.pid != stopped
 
 
-def test_no_descriptor_and_no_thread_is_left_of_children_that_ended(child: Child) -> None:
+def test_ended_children_leave_no_descriptor_and_no_thread(child: Child) -> None:
     def held() -> list[int]:
         return [len(list(Path("/proc/self", kind).iterdir())) for kind in ("fd", "task")]
 
@@ -152,13 +152,13 @@ print("answered", flush=True)
 """
 
 
-def test_time_in_which_the_parent_was_stopped_does_not_count(child: Child) -> None:
+def test_the_timeout_does_not_count_while_the_parent_is_suspended(child: Child) -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
     for process in (parent.pid, worker):
         os.kill(process, signal.SIGSTOP)
-    time.sleep(4)  # longer than the answer may take
+    time.sleep(4)  # longer than the time-out
     for process in (worker, parent.pid):
         os.kill(process, signal.SIGCONT)
     assert parent.communicate(timeout=60)[0] == "answered\n"

@@ -1,4 +1,4 @@
-"""The decoder as the daemon uses it: real files through a real child process under real limits."""
+"""The decoder with real files, a real child process and real limits."""
 
 import os
 import random
@@ -42,7 +42,7 @@ def new_decoder(tmp_path: Path) -> Iterator[NewDecoder]:
 
 
 def width_of(photo: DecodedPhoto) -> int:
-    """The photo's own width; its pixels, which nobody wants, are removed."""
+    """Return the photo's own width and remove its pixels."""
     photo.discard()
     return photo.photo_width
 
@@ -54,7 +54,7 @@ def pixels_of(photo: DecodedPhoto) -> np.ndarray:
     return np.frombuffer(data, np.uint8).reshape(photo.height, photo.width, 3)
 
 
-def test_a_photo_arrives_with_its_pixels_and_what_is_known_of_it(
+def test_a_photo_is_decoded_with_its_pixels_and_its_properties(
     tmp_path: Path, new_decoder: NewDecoder
 ) -> None:
     path = tmp_path / "a.png"
@@ -69,7 +69,7 @@ def test_a_photo_arrives_with_its_pixels_and_what_is_known_of_it(
     assert (pixels_of(photo) == np.asarray(upright)).all()
 
 
-def test_large_blocks_come_through_the_spool(tmp_path: Path, new_decoder: NewDecoder) -> None:
+def test_large_blocks_go_through_the_spool(tmp_path: Path, new_decoder: NewDecoder) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(still_bytes(picture(1600, 1200), "png"))
     photo = new_decoder("native").decode(path)
@@ -79,7 +79,7 @@ def test_large_blocks_come_through_the_spool(tmp_path: Path, new_decoder: NewDec
     assert not photo.spooled.exists()
 
 
-def test_any_name_is_decoded_and_named_on_one_line(tmp_path: Path, new_decoder: NewDecoder) -> None:
+def test_any_file_name_is_accepted_and_printed_on_one_line(tmp_path: Path, new_decoder: NewDecoder) -> None:
     decoder = new_decoder()
     data = still_bytes(picture(), "jpg")
     for name in (b"caf\xe9.jpg", b"two\nlines.jpg", b"-rf %s {0}.jpg", b"x" * 251 + b".jpg"):
@@ -93,7 +93,7 @@ def test_any_name_is_decoded_and_named_on_one_line(tmp_path: Path, new_decoder: 
         str(caught.value).encode()
 
 
-def test_a_link_a_pipe_or_a_folder_fails_as_one_photo(tmp_path: Path, new_decoder: NewDecoder) -> None:
+def test_a_link_a_pipe_and_a_folder_each_fail_as_one_photo(tmp_path: Path, new_decoder: NewDecoder) -> None:
     decoder = new_decoder(timeout_s=5)
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
@@ -166,7 +166,7 @@ child_server.serve(handle)
 """
 
 
-def test_a_decoder_that_crashes_hangs_or_eats_memory_costs_one_photo(
+def test_a_decoder_that_crashes_hangs_or_exhausts_memory_fails_one_photo(
     tmp_path: Path, new_decoder: NewDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "stand_in.py").write_text(STAND_IN)
@@ -190,7 +190,7 @@ def test_a_decoder_that_crashes_hangs_or_eats_memory_costs_one_photo(
     assert impatient.decode(Path("good.jpg")).pixels == b"rgb"
 
 
-def test_a_decoder_killed_from_outside_is_started_again(tmp_path: Path, new_decoder: NewDecoder) -> None:
+def test_a_killed_decoder_is_started_again(tmp_path: Path, new_decoder: NewDecoder) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(still_bytes(picture(), "jpg"))
     decoder = new_decoder()
@@ -198,7 +198,7 @@ def test_a_decoder_killed_from_outside_is_started_again(tmp_path: Path, new_deco
     assert decoder.pid is not None
     os.kill(decoder.pid, 9)
     with_luck = 0
-    for _ in range(2):  # the first may find the process dying
+    for _ in range(2):  # the first call may still meet the dying process
         try:
             with_luck += width_of(decoder.decode(path))
         except errors.ChildDied:
@@ -225,7 +225,7 @@ def _mutated(whole: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [*STILL_FORMATS, "dng"])
-def test_mutated_photos_give_pixels_or_one_reason(
+def test_mutated_photos_return_pixels_or_one_reason(
     tmp_path: Path, new_decoder: NewDecoder, suffix: str
 ) -> None:
     chance = random.Random(20260501)

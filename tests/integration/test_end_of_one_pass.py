@@ -1,4 +1,4 @@
-"""One pass (`maclip run --once`) ends when all is done, and not a moment before."""
+"""One pass (`maclip run --once`) ends when all work is done, and not before."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.settings import Settings
 from tests.homes import make_photos, until
 
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 
 
-def test_it_does_not_end_between_the_last_score_and_the_calibration(
+def test_a_pass_does_not_end_between_the_last_score_and_the_calibration(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scores come after it was asked whether calibration was considered, and before it asks for jobs."""
+    """Scores arrive after the check for a due calibration and before the check for jobs."""
     photos = make_photos(tmp_path / "Pictures", 2)
     settings = Settings(
         data_dir=tmp_path / "data",
@@ -29,12 +29,12 @@ def test_it_does_not_end_between_the_last_score_and_the_calibration(
     )
     may_scan, may_score, may_calibrate = threading.Event(), threading.Event(), threading.Event()
     scan = DiscoveryStage.run
-    monkeypatch.setattr(DiscoveryStage, "run", lambda self: may_scan.wait(PATIENCE_S) and scan(self))
+    monkeypatch.setattr(DiscoveryStage, "run", lambda self: may_scan.wait(TIMEOUT_S) and scan(self))
     with Library.open(settings.data_dir / "library.db") as library:
         pipeline = Pipeline(settings, library, [photos[0].parent], once=True)
         score, waiting = pipeline.client.score, pipeline.waiting
         monkeypatch.setattr(
-            pipeline.client, "score", lambda blocks: may_score.wait(PATIENCE_S) and score(blocks)
+            pipeline.client, "score", lambda blocks: may_score.wait(TIMEOUT_S) and score(blocks)
         )
         pipeline.start()
         try:
@@ -43,7 +43,7 @@ def test_it_does_not_end_between_the_last_score_and_the_calibration(
             until(lambda: waiting()["score"] and pipeline.discovery.is_idle, "the photos")
             renew = pipeline.calibration.renew_if_due
             monkeypatch.setattr(
-                pipeline.calibration, "renew_if_due", lambda: may_calibrate.wait(PATIENCE_S) and renew()
+                pipeline.calibration, "renew_if_due", lambda: may_calibrate.wait(TIMEOUT_S) and renew()
             )
 
             asked = threading.Event()

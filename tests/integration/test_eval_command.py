@@ -19,8 +19,8 @@ BIQ = Path(__file__).parents[2] / "../shared/data/biq2021"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder with images of noise, their opinions, and a small model."""
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with noise images, their opinion scores and a small model."""
     generator = np.random.default_rng(0)
     lines = ["image,mos"]
     (tmp_path / "images").mkdir()
@@ -34,29 +34,29 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _command(place: Path, *arguments: str) -> list[str]:
+def _command(folder: Path, *arguments: str) -> list[str]:
     return [
         sys.executable,
         "-m",
         "maclip_daemon",
         "--data-dir",
-        str(place / "data"),
+        str(folder / "data"),
         "eval",
         *(arguments or ("images", "--mos", "mos.csv")),
-        *("--model", f"file:{place / 'seeded.safetensors'}", "--protocol", "native"),
+        *("--model", f"file:{folder / 'seeded.safetensors'}", "--protocol", "native"),
         *("--bootstrap", "50", "--device", "cpu"),
     ]
 
 
-def _run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"XDG_CONFIG_HOME": str(place), "OMP_NUM_THREADS": "1"}
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"XDG_CONFIG_HOME": str(folder), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        _command(place, *arguments), cwd=place, env=environment, capture_output=True, text=True, timeout=120
+        _command(folder, *arguments), cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )
 
 
-def test_a_pipe_gets_plain_aligned_text_and_a_report(place: Path) -> None:
-    done = _run(place, "images", "--mos", "mos.csv", "--ablations", "--report", "out", "--metric", "clipiqa")
+def test_output_to_a_pipe_is_plain_aligned_text_with_a_report(folder: Path) -> None:
+    done = _run(folder, "images", "--mos", "mos.csv", "--ablations", "--report", "out", "--metric", "clipiqa")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["metric", "model", "protocol", "subset", "N", "SRCC", "KRCC", "PLCC", "RMSE"]
@@ -65,31 +65,31 @@ def test_a_pipe_gets_plain_aligned_text_and_a_report(place: Path) -> None:
     assert any(line.startswith("λ = 0.7") for line in lines)
     assert "\x1b" not in done.stdout
     assert f"{COUNT} of {COUNT} images" in done.stderr
-    assert (place / "out" / "report.html").is_file()
-    with (place / "out" / "scores.csv").open() as stream:
+    assert (folder / "out" / "report.html").is_file()
+    with (folder / "out" / "scores.csv").open() as stream:
         assert len(list(csv.reader(stream))) == COUNT + 1
 
 
-def test_json_is_one_object_and_a_limit_draws_some_images(place: Path) -> None:
-    done = _run(place, "images", "--mos", "mos.csv", "--json", "--limit", "15", "--seed", "3")
+def test_json_is_one_object_and_a_limit_samples_images(folder: Path) -> None:
+    done = _run(folder, "images", "--mos", "mos.csv", "--json", "--limit", "15", "--seed", "3")
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert content["images"] == 15
     assert content["agreement"][0]["srcc_interval"][0] < content["agreement"][0]["srcc"]
 
 
-def test_a_killed_run_goes_on_and_no_image_is_scored_twice(place: Path) -> None:
-    for number in range(COUNT, 160):  # enough work to be ended in the middle of it
+def test_a_killed_run_resumes_and_no_image_is_scored_twice(folder: Path) -> None:
+    for number in range(COUNT, 160):  # enough work to kill the run in the middle
         name = f"s{number % 2}_{number:02}.png"
         pixels = np.random.default_rng(number).integers(0, 256, (500, 700, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(place / "images" / name, compress_level=1)
-        with (place / "mos.csv").open("a") as stream:
+        Image.fromarray(pixels).save(folder / "images" / name, compress_level=1)
+        with (folder / "mos.csv").open("a") as stream:
             stream.write(f"{name},{number / 100}\n")
-    cache = place / "out" / "scores.jsonl"
+    cache = folder / "out" / "scores.jsonl"
     process = subprocess.Popen(
-        _command(place, "images", "--mos", "mos.csv", "--report", "out"),
-        cwd=place,
-        env=os.environ | {"XDG_CONFIG_HOME": str(place), "OMP_NUM_THREADS": "1"},
+        _command(folder, "images", "--mos", "mos.csv", "--report", "out"),
+        cwd=folder,
+        env=os.environ | {"XDG_CONFIG_HOME": str(folder), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -100,7 +100,7 @@ def test_a_killed_run_goes_on_and_no_image_is_scored_twice(place: Path) -> None:
     process.wait()
     before = cache.read_text().split("\n")[:-1]
     assert 16 <= len(before) < 160, "the run was not ended in the middle"
-    again = _run(place, "images", "--mos", "mos.csv", "--report", "out", "--json")
+    again = _run(folder, "images", "--mos", "mos.csv", "--report", "out", "--json")
     assert again.returncode == 0, again.stderr
     lines = cache.read_text().splitlines()
     assert lines[: len(before)] == before
@@ -109,15 +109,15 @@ def test_a_killed_run_goes_on_and_no_image_is_scored_twice(place: Path) -> None:
         try:
             whole.append(json.loads(line)["image"])
         except ValueError:
-            continue  # the line that the end cut off
+            continue  # the kill cut this line off
     assert len(whole) == 160
     assert set(Counter(whole).values()) == {1}
     assert json.loads(again.stdout)["agreement"][0]["images"] == 160
 
 
-def test_images_that_cannot_be_scored_are_named_and_the_exit_code_is_one(place: Path) -> None:
-    (place / "images" / "s0_04.png").write_bytes(b"not a picture")
-    done = _run(place)
+def test_images_that_cannot_be_scored_are_named_and_the_exit_code_is_one(folder: Path) -> None:
+    (folder / "images" / "s0_04.png").write_bytes(b"not a picture")
+    done = _run(folder)
     assert done.returncode == 1
     assert "failed: images/s0_04.png: it is not a photo: its content is" in done.stderr
     assert f" {COUNT - 1} " in done.stdout.splitlines()[1]
@@ -133,34 +133,32 @@ def test_images_that_cannot_be_scored_are_named_and_the_exit_code_is_one(place: 
         ("name,quality\ns0_00.png,1\n", "no mos column"),
     ],
 )
-def test_a_bad_file_of_opinions_is_one_sentence_and_exit_code_two(
-    place: Path, text: str, expected: str
-) -> None:
+def test_a_bad_opinion_file_is_one_sentence_and_exit_code_two(folder: Path, text: str, expected: str) -> None:
     if "has 1 rated" not in expected and "not in" in expected:
         text += "".join(f"s{number % 2}_{number:02}.png,{number}\n" for number in range(12))
-    (place / "mos.csv").write_text(text)
-    done = _run(place)
+    (folder / "mos.csv").write_text(text)
+    done = _run(folder)
     assert done.returncode == 2
     assert done.stderr.startswith("maclip: ")
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_scores_the_command_asks_for_them(place: Path) -> None:
-    done = _run(place, "images")
+def test_without_scores_the_command_asks_for_them(folder: Path) -> None:
+    done = _run(folder, "images")
     assert done.returncode == 2
     assert "give --mos FILE, or --dataset NAME" in done.stderr
 
 
 @pytest.mark.skipif(not BIQ.is_dir(), reason="the BIQ2021 images lie outside of the repository")
-def test_real_photographs_are_read_with_their_subsets(place: Path) -> None:
-    done = _run(place, str(BIQ / "images"), "--mos", str(BIQ / "mos.csv"), "--limit", "60", "--json")
+def test_real_photographs_are_evaluated_by_subset(folder: Path) -> None:
+    done = _run(folder, str(BIQ / "images"), "--mos", str(BIQ / "mos.csv"), "--limit", "60", "--json")
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert [row["subset"] for row in content["agreement"]] == ["all", "ss01", "ss02", "ss03"]
 
 
-def test_wrong_input_is_found_without_loading_torch() -> None:
+def test_wrong_input_is_reported_without_loading_torch() -> None:
     program = (
         "import sys, maclip_daemon.cli.eval_command, maclip_daemon.evaluation.plan, "
         "maclip_daemon.evaluation.datasets; print('torch' in sys.modules)"

@@ -1,4 +1,4 @@
-"""The job queue and the database file between real processes, one of them killed at work."""
+"""The job queue and the database shared by real processes, one of them killed at work."""
 
 import signal
 import subprocess
@@ -83,7 +83,7 @@ def path(tmp_path: Path) -> Path:
     return place
 
 
-def test_two_processes_do_each_job_once_although_one_is_killed_at_work(path: Path) -> None:
+def test_two_processes_do_each_job_once_when_one_is_killed_at_work(path: Path) -> None:
     victim = start(path, "victim", pause_after=500)
     survivor = start(path, "survivor", wait_after=JOB_COUNT - 1000)
     try:
@@ -112,7 +112,7 @@ def test_two_processes_do_each_job_once_although_one_is_killed_at_work(path: Pat
     assert (done["last"], f"done {done['survivor']}\n") == (25, output)
 
 
-def test_a_library_killed_in_the_middle_of_a_transaction_opens_as_it_was_before(path: Path) -> None:
+def test_a_transaction_of_a_killed_process_is_rolled_back(path: Path) -> None:
     program = (
         "import sys, os, signal\n"
         "from pathlib import Path\n"
@@ -130,7 +130,7 @@ def test_a_library_killed_in_the_middle_of_a_transaction_opens_as_it_was_before(
         assert missing_photos.count_missing(session) == 0
 
 
-def test_two_processes_that_make_the_same_library_at_once_make_one(tmp_path: Path) -> None:
+def test_two_processes_that_create_a_library_at_once_create_one(tmp_path: Path) -> None:
     place = tmp_path / "data" / "library.db"
     program = (
         "import sys; from pathlib import Path; from maclip_daemon.library.storage.database import Library\n"

@@ -1,4 +1,4 @@
-"""The metadata child as a real process: killed, out of space, and checked by exiftool."""
+"""The metadata child as a real process: killed, on a full disk, and checked by exiftool."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_prepare_commit_inspect_and_undo_through_the_process(tmp_path: Path, wri
     assert list(tmp_path.iterdir()) == [photo]
 
 
-def test_after_a_crash_the_hash_of_a_file_shows_whether_it_was_written(
+def test_after_a_crash_a_files_hash_shows_whether_it_was_written(
     tmp_path: Path, writer: MetadataWriter
 ) -> None:
     photo = make_photo(tmp_path / "a.jpg")
@@ -88,7 +88,7 @@ def test_after_a_crash_the_hash_of_a_file_shows_whether_it_was_written(
         writer.undo(prepared.undo_entry)
 
 
-def test_one_bad_photo_in_a_batch_spoils_no_other(tmp_path: Path, writer: MetadataWriter) -> None:
+def test_one_bad_photo_in_a_batch_fails_no_other(tmp_path: Path, writer: MetadataWriter) -> None:
     good = make_photo(tmp_path / "a.jpg")
     results = writer.prepare_many(
         [RatingRequest(tmp_path / "gone.jpg", QUALITY), RatingRequest(good, QUALITY)]
@@ -101,7 +101,7 @@ def test_one_bad_photo_in_a_batch_spoils_no_other(tmp_path: Path, writer: Metada
     assert errors[1] is None
 
 
-def test_a_photo_with_foreign_prefixes_is_skipped_and_spoils_no_other_photo(
+def test_a_photo_with_foreign_prefixes_is_skipped_and_fails_no_other_photo(
     tmp_path: Path, writer: MetadataWriter
 ) -> None:
     hostile = make_photo(tmp_path / "a.jpg", tags={"Xmp.xmp.Label": "x", "Xmp.dc.subject": ["a"]})
@@ -134,7 +134,7 @@ def test_damage_to_one_photo_does_not_fail_the_next(tmp_path: Path, writer: Meta
     Image.new("RGB", (64, 48)).save(bad)
     whole = bad.read_bytes()
     at = whole.index(b"IDAT") - 4
-    # exiv2 logs the first and throws over the second.
+    # exiv2 logs an error for the first and throws for the second.
     damage = _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta broken") + _chunk(b"iTXt", b"abc\0")
     bad.write_bytes(whole[:at] + damage + whole[at:])
     good = make_photo(tmp_path / "b.jpg", tags={"Xmp.xmp.Rating": "5"})
@@ -147,7 +147,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
 
 
-def test_a_photo_that_hangs_exiv2_is_given_up_and_named(tmp_path: Path) -> None:
+def test_a_photo_that_hangs_exiv2_fails_and_is_named(tmp_path: Path) -> None:
     endless = tmp_path / "a.png"
     Image.new("RGB", (64, 48)).save(endless)
     whole = endless.read_bytes()
@@ -172,7 +172,7 @@ def test_a_broken_sidecar_is_named_by_inspect(tmp_path: Path, writer: MetadataWr
         writer.inspect(photo)
 
 
-def test_relative_paths_mean_the_parents_folder(
+def test_relative_paths_are_relative_to_the_parents_folder(
     tmp_path: Path, writer: MetadataWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_photo(tmp_path / "a.jpg")
@@ -212,7 +212,7 @@ def test_killed_at_random_moments_no_photo_and_no_sidecar_is_ever_damaged(tmp_pa
     writer = MetadataWriter()
     strays = kills = 0
     for round_number in range(ROUNDS):
-        writer.inspect(created)  # so that a process runs
+        writer.inspect(created)  # starts the process
         pid = writer.pid
         assert pid is not None
         killer = threading.Timer(chance.uniform(0, 0.03), os.kill, (pid, signal.SIGKILL))
@@ -262,7 +262,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
-def test_on_a_full_disk_nothing_is_half_written_and_the_work_goes_on_later(
+def test_on_a_full_disk_no_file_is_half_written_and_work_resumes_later(
     small_disk: Path, tmp_path: Path, writer: MetadataWriter, mode: Mode
 ) -> None:
     photo = make_photo(tmp_path / "a.jpg").rename(tmp_path / "b.jpg")
@@ -284,7 +284,7 @@ def test_on_a_full_disk_nothing_is_half_written_and_the_work_goes_on_later(
 
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
 @pytest.mark.parametrize("update", [False, True], ids=["new", "update"])
-def test_with_any_free_space_a_file_is_the_old_or_the_new_one(
+def test_at_any_amount_of_free_space_a_file_is_the_old_or_the_new_one(
     small_disk: Path, tmp_path: Path, writer: MetadataWriter, mode: Mode, update: bool
 ) -> None:
     shutil.copy(make_photo(tmp_path / "a.jpg"), small_disk / "a.jpg")
@@ -319,7 +319,7 @@ def test_with_any_free_space_a_file_is_the_old_or_the_new_one(
 
 
 def validated(paths: list[Path]) -> dict[str, set[str]]:
-    """exiftool's warnings and errors, by file name."""
+    """Return exiftool's warnings and errors, by file name."""
     command = ["exiftool", "-validate", "-warning", "-error", "-a", "-j", *map(str, paths)]
     output = subprocess.run(command, capture_output=True, check=False).stdout
     return {
@@ -334,7 +334,7 @@ def validated(paths: list[Path]) -> dict[str, set[str]]:
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
-def test_exiftool_finds_nothing_new_in_any_file_that_we_wrote(tmp_path: Path, writer: MetadataWriter) -> None:
+def test_exiftool_reports_no_new_warning_in_written_files(tmp_path: Path, writer: MetadataWriter) -> None:
     title = {"Xmp.dc.title": {'lang="x-default"': "T"}}
     photos = [
         make_photo(tmp_path / f"{kind}.{suffix}", number, kind, title)
@@ -360,7 +360,7 @@ def test_exiftool_finds_nothing_new_in_any_file_that_we_wrote(tmp_path: Path, wr
 
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="the shared real photos are not on this machine")
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
-def test_real_photos_come_back_byte_for_byte(tmp_path: Path, writer: MetadataWriter, mode: Mode) -> None:
+def test_undo_restores_real_photos_byte_for_byte(tmp_path: Path, writer: MetadataWriter, mode: Mode) -> None:
     originals = {}
     for path in sorted(PHOTOS.rglob("*")):
         if path.is_file():

@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Path]:
-    """Two photos of every kind, one of them turned by its EXIF orientation; the JPEG and PNG are large."""
+    """Write two photos of every kind, one with an EXIF orientation; the JPEG and PNG are large."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for seed, (turn, size) in enumerate(((1, (640, 480)), (6, LARGE))):
@@ -87,7 +87,7 @@ def scores_of_scorer(photos: list[Path], settings: Settings) -> dict[str, float]
         return {photo.name: scorer.score(photo).score for photo in photos}
 
 
-def test_a_photo_of_any_kind_has_one_score_whichever_way_it_is_scored(
+def test_a_photo_of_any_kind_has_the_same_score_in_all_three_ways(
     photos: list[Path], model: str, tmp_path: Path
 ) -> None:
     settings = settings_for(model, tmp_path, DecodingSettings(two_step_reduction=False, workers=2))
@@ -112,7 +112,7 @@ def test_a_scorer_decodes_as_the_daemon_does_by_default(
         assert abs(score - scores[name]) > ROUNDING, "two steps must have been taken"
 
 
-def test_a_scorer_names_a_file_that_is_no_photo_and_goes_on(model: str, tmp_path: Path) -> None:
+def test_a_scorer_names_a_file_that_is_no_photo_and_continues(model: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no image")
     (tmp_path / "b.jpg").write_bytes(still_bytes(picture(), "jpg"))
     (tmp_path / "link.jpg").symlink_to("b.jpg")
@@ -128,7 +128,7 @@ def test_a_scorer_names_a_file_that_is_no_photo_and_goes_on(model: str, tmp_path
         assert scorer.score(tmp_path / "link.jpg").views == 5
 
 
-def test_photos_turned_only_where_asked(model: str, tmp_path: Path) -> None:
+def test_orientation_is_applied_only_when_the_setting_asks_for_it(model: str, tmp_path: Path) -> None:
     (tmp_path / "turned.png").write_bytes(still_bytes(picture(400, 300), "png", exif=exif_bytes(6)))
     sizes = []
     for turned in (True, False):

@@ -1,4 +1,4 @@
-"""The names of open_clip's weights, checked by a program that has not loaded torch itself."""
+"""The names of open_clip's weights are checked without loading torch in the calling process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_names(data_dir: Path) -> dict[str, object]:
     return answer
 
 
-def test_a_short_child_asks_open_clip_and_the_program_stays_without_torch(tmp_path: Path) -> None:
+def test_a_short_lived_child_asks_open_clip_and_the_program_does_not_load_torch(tmp_path: Path) -> None:
     assert check_names(tmp_path) == {
         "answers": ["UsageError", "ModelUnavailable"],
         "known": [list(name) for name in open_clip.list_pretrained()],
@@ -42,7 +42,7 @@ def test_a_short_child_asks_open_clip_and_the_program_stays_without_torch(tmp_pa
     }
 
 
-def test_an_open_clip_that_cannot_be_loaded_leaves_the_answer_to_the_scoring_process(
+def test_without_a_loadable_open_clip_the_scoring_process_checks_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "open_clip").mkdir()

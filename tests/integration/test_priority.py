@@ -12,7 +12,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("priorities are read back as Linux keeps them", allow_module_level=True)
 
-# A process that steps back, then starts a thread and a child, and says who they are.
+# A process that lowers its priority, starts a thread and a child, and prints their ids.
 STEPPING_BACK = """
 import subprocess, sys, threading
 from maclip_daemon.processes import priority
@@ -39,7 +39,7 @@ def priorities(pid: int) -> tuple[int, int, int]:
 
 
 def stepped_back(nice: int, disk: str, *below: str) -> list[tuple[int, int, int]]:
-    """The priorities of the process, its thread and its child."""
+    """Return the priorities of the process, its thread and its child."""
     command = [*below, sys.executable, "-c", STEPPING_BACK, str(nice), disk]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -55,18 +55,18 @@ def stepped_back(nice: int, disk: str, *below: str) -> list[tuple[int, int, int]
 @pytest.mark.parametrize(
     ("disk", "expected"), [("normal", (NONE, 0)), ("low", (BEST_EFFORT, 7)), ("idle", (IDLE, 0))]
 )
-def test_threads_and_children_step_back_too(disk: str, expected: tuple[int, int]) -> None:
+def test_threads_and_children_have_the_lower_priority_too(disk: str, expected: tuple[int, int]) -> None:
     own = psutil.Process().nice()
     assert stepped_back(own + 3, disk) == [(own + 3, *expected)] * 3
 
 
-def test_what_is_lower_already_stays() -> None:
+def test_a_lower_priority_is_never_raised() -> None:
     own = psutil.Process().nice()
     found = stepped_back(own + 1, "low", "ionice", "-c3", "nice", "-n", "2")
     assert [(nice, disk) for nice, disk, _ in found] == [(own + 2, IDLE)] * 3
 
 
-def test_a_child_that_is_gone_is_no_error() -> None:
+def test_an_ended_child_is_no_error() -> None:
     from maclip_daemon.processes import priority
 
     child = subprocess.Popen([sys.executable, "-c", ""])

@@ -1,4 +1,4 @@
-"""The examples of docs/python.md run as they are printed."""
+"""The examples of docs/python.md run unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_examples_of_the_page_run(
         (tmp_path / "holiday" / f"{number}.jpg").write_bytes(still_bytes(picture(seed=number), "jpg"))
     names: dict[str, object] = {}
     for example in EXAMPLES:
-        exec(example, names)  # noqa: S102 - the page is ours
+        exec(example, names)  # noqa: S102 - the page is part of this repository
     assert len(names["scores"]) == 3
     assert isinstance(names["best"], maclip_daemon.Score)
     printed = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""Folders renamed, and servers lost, at the moment in which photos get their sidecars."""
+"""Folders are renamed, and servers lost, while sidecars are written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHARES = (10.0, 20.0, 40.0, 20.0, 10.0)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[tuple[Library, MetadataWriter, RunState]]:
-    """A library with three scored photos that wait for stars."""
+    """Yield a library with three scored photos in the rating queue."""
     with Library.open(tmp_path / "data" / "library.db") as library, MetadataWriter() as writer:
         with library.writing() as session:
             root = root_records.root_for(session, str(tmp_path), time.time())
@@ -48,7 +48,7 @@ def home(tmp_path: Path) -> Iterator[tuple[Library, MetadataWriter, RunState]]:
         yield library, writer, RunState(pause_s=0.05)
 
 
-def test_temporary_files_that_moved_with_a_renamed_folder_are_removed(
+def test_temporary_files_in_a_renamed_folder_are_removed(
     tmp_path: Path, home: tuple[Library, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, writer, state = home
@@ -66,14 +66,14 @@ def test_temporary_files_that_moved_with_a_renamed_folder_are_removed(
     monkeypatch.setattr(rate_jobs, "intend_all", then_rename)
     rating = RatingStage(rate_jobs, state, SETTINGS.rating, writer)
     assert rating.work()
-    with library.writing() as session:  # the event of the rename arrives
+    with library.writing() as session:  # the rename event
         root = root_records.root_for(session, str(tmp_path), time.time())
         assert renames.move_folder(session, str(old), str(new), root) == 3
     until(lambda: rating.work() and len(list(new.glob("*.xmp"))) == 3, "three sidecars")
     assert list(new.glob(".maclip-*.tmp")) == []
 
 
-def test_a_write_whose_server_stopped_answering_counts_as_ours_afterwards(
+def test_a_write_to_a_server_that_stopped_answering_is_recognised_as_ours_later(
     tmp_path: Path, home: tuple[Library, MetadataWriter, RunState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, writer, state = home

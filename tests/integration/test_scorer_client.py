@@ -1,4 +1,4 @@
-"""The parent's side, against a real process that answers without torch."""
+"""The client of the scoring process, with a real child process that answers without torch."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def block(width: int, height: int = 2, name: str = "") -> PixelBlock:
     return PixelBlock(bytes(width * height * 3), None, width, height, name)
 
 
-def test_the_identity_is_the_models_content(client: ScorerClient) -> None:
+def test_the_model_is_identified_by_its_content(client: ScorerClient) -> None:
     identity = client.identity()
     assert (identity.metric, identity.protocol) == ("maclip", "spaq448")
     assert identity.model.startswith("file:model.pt@")
-    assert client.pid is None  # nothing runs yet
+    assert client.pid is None  # no process has started
 
 
-def test_each_photo_gets_its_own_answer_in_order(client: ScorerClient, tmp_path: Path) -> None:
+def test_answers_come_in_the_order_of_the_photos(client: ScorerClient, tmp_path: Path) -> None:
     spooled = tmp_path / "pixels"
     spooled.write_bytes(bytes(50 * 2 * 3))
     answers = client.score(
@@ -93,7 +93,7 @@ def test_each_photo_gets_its_own_answer_in_order(client: ScorerClient, tmp_path:
     assert "/photos/b.jpg" in str(answers[2])
 
 
-def test_a_long_list_goes_in_requests_of_batch_photos(client: ScorerClient) -> None:
+def test_a_long_list_is_split_into_batches(client: ScorerClient) -> None:
     views = [answer.views for answer in client.score([block(10)] * 7) if isinstance(answer, PhotoScore)]
     assert views == [3, 3, 3, 3, 3, 3, 1]
     assert client.score([]) == []
@@ -105,7 +105,7 @@ def test_a_lost_process_is_reported_and_the_next_request_starts_another(client: 
     assert isinstance(client.score([block(10)])[0], PhotoScore)
 
 
-def test_the_process_ends_after_an_idle_minute(client: ScorerClient) -> None:
+def test_an_idle_process_ends_after_its_timeout(client: ScorerClient) -> None:
     client.score([block(10)])
     client.close_if_idle(1000.0)
     client.close_if_idle(1059.0)
@@ -119,7 +119,7 @@ def test_the_process_ends_after_an_idle_minute(client: ScorerClient) -> None:
     assert isinstance(client.score([block(10)])[0], PhotoScore)
 
 
-def test_weights_that_change_or_vanish_under_it_are_noticed(client: ScorerClient, model: Path) -> None:
+def test_changed_or_deleted_weights_are_noticed(client: ScorerClient, model: Path) -> None:
     before = client.identity()
     client.score([block(10)])
     model.write_bytes(b"other weights")
@@ -155,7 +155,7 @@ def test_weights_that_change_while_photos_are_scored_are_noticed(
         client.score([block(10)])
 
 
-def test_wrong_names_are_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_wrong_names_are_refused_before_a_process_starts(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no metric"):
         ScorerClient(ScoringSettings(metric="brisque"), tmp_path).identity()
     with pytest.raises(ModelUnavailable, match="does not exist"):
@@ -163,7 +163,7 @@ def test_wrong_names_are_refused_before_anything_starts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"metric": "brisque"}, {"protocol": "foo"}, {"model": "RN50/yped"}])
-def test_a_wrong_name_is_wrong_wherever_the_weights_are(wrong: dict[str, str], tmp_path: Path) -> None:
+def test_a_wrong_name_is_refused_wherever_the_weights_are(wrong: dict[str, str], tmp_path: Path) -> None:
     settings = ScoringSettings(**{"model": "rn50-openai", **wrong})
     with pytest.raises(UsageError, match=next(iter(wrong.values())).rpartition("/")[2]):
         ScorerClient(settings, tmp_path).identity()

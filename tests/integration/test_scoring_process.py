@@ -52,7 +52,7 @@ def pixels(seed: int, width: int = 448, height: int = 448) -> bytes:
     return np.random.RandomState(seed).bytes(width * height * 3)
 
 
-def test_photos_are_scored_and_a_bad_one_spoils_nothing(
+def test_photos_are_scored_and_a_bad_one_fails_alone(
     client: ScorerClient, model: Path, tmp_path: Path
 ) -> None:
     spooled = tmp_path / "spooled"
@@ -81,7 +81,7 @@ def test_photos_are_scored_and_a_bad_one_spoils_nothing(
     assert client.pid != pid
 
 
-def test_a_file_that_is_not_a_model_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "broken.pt").write_bytes(b"\xff\xd8\xff\xe0 not a model")
     client = ScorerClient(ScoringSettings(model=f"file:{tmp_path / 'broken.pt'}"), tmp_path)
     with pytest.raises(ModelUnavailable, match=r"broken\.pt"):

@@ -1,4 +1,4 @@
-"""The service definitions, read by the programs that will read them: systemd, plistlib, an XML parser."""
+"""The service definitions, read by systemd, plistlib and an XML parser."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def value_of(key: str, unit: str) -> str:
 
 
 def systemd_words(line: str) -> list[str]:
-    """Split a line with systemd's own code, which its programs share in a library; then undo `%%`."""
+    """Split a line with systemd's own shared library, then undo `%%`."""
     libraries = sorted(Path("/usr/lib").glob("**/systemd/libsystemd-shared-*.so"))
     if not libraries:
         pytest.skip("libsystemd-shared is not installed (Debian: systemd)")
@@ -65,7 +65,7 @@ def systemd_words(line: str) -> list[str]:
 
 
 def verify(unit: Path, *flags: str) -> str:
-    """Return everything that `systemd-analyze verify` complains of in this unit."""
+    """Return the complaints of `systemd-analyze verify` about this unit."""
     runtime = unit.parent / "runtime"
     runtime.mkdir(mode=0o700, exist_ok=True)
     ended = subprocess.run(
@@ -89,7 +89,7 @@ def test_systemd_finds_nothing_wrong_with_the_user_unit(tmp_path: Path) -> None:
 
 
 @needs_systemd
-def test_systemd_would_say_so_if_a_line_of_the_user_unit_were_wrong(tmp_path: Path) -> None:
+def test_systemd_reports_a_wrong_line_in_the_user_unit(tmp_path: Path) -> None:
     unit = tmp_path / "maclip.service"
     text = service_definition.user_unit(command("a"))
     unit.write_text(text.replace("RestrictRealtime=yes", "RestrictRealtime=perhaps"))
@@ -105,7 +105,7 @@ def test_systemd_finds_nothing_wrong_with_the_system_template(tmp_path: Path) ->
 
 
 @needs_systemd
-def test_the_system_template_is_exposed_less_than_the_limit(tmp_path: Path) -> None:
+def test_the_exposure_of_the_system_template_is_below_the_limit(tmp_path: Path) -> None:
     unit = tmp_path / "maclip@alice.service"
     unit.write_text(service_definition.system_unit(command("a"), [Path("/photos/a")]))
     ended = subprocess.run(
@@ -120,7 +120,7 @@ def test_the_system_template_is_exposed_less_than_the_limit(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_systemd_reads_back_the_folder_that_was_written(name: str) -> None:
+def test_systemd_reads_the_watched_folder_unchanged(name: str) -> None:
     wanted = command(name)
     line = value_of("ExecStart", service_definition.user_unit(wanted))
     assert line.startswith(":"), "or variables would be replaced"
@@ -128,14 +128,14 @@ def test_systemd_reads_back_the_folder_that_was_written(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_systemd_reads_back_the_writable_folders(name: str) -> None:
+def test_systemd_reads_the_writable_folders_unchanged(name: str) -> None:
     folders = [Path("/photos", name), Path("/photos/other")]
     unit = service_definition.system_unit(command(name), folders)
     assert systemd_words(value_of("ReadWritePaths", unit)) == [str(folder) for folder in folders]
 
 
 @needs_systemd
-def test_an_interpreter_that_systemd_would_refuse_is_started_through_the_shell(tmp_path: Path) -> None:
+def test_an_interpreter_path_that_systemd_refuses_is_started_through_the_shell(tmp_path: Path) -> None:
     interpreter = tmp_path / "O'Brien's \"environment\"" / "python"
     interpreter.parent.mkdir()
     interpreter.symlink_to(sys.executable)
@@ -189,7 +189,7 @@ def test_a_folder_that_xml_cannot_hold_is_refused_by_name(name: str, tmp_path: P
         service_definition.launch_agent(command(name), tmp_path / "log")
 
 
-def test_a_seal_breaks_with_any_change() -> None:
+def test_any_change_invalidates_the_seal() -> None:
     text = service_definition.user_unit(command("a"))
     assert service_definition.is_unchanged(text)
     for changed in (
@@ -211,7 +211,7 @@ def test_the_inotify_file_holds_only_kernel_settings_that_exist() -> None:
                 assert setting.exists()
 
 
-def test_a_built_wheel_finds_the_same_definitions_as_the_checkout(tmp_path: Path) -> None:
+def test_a_wheel_and_the_checkout_have_the_same_definitions(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     for name in ("maclip_daemon", "service"):

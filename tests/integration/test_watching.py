@@ -1,4 +1,4 @@
-"""The watcher on real folders with the real kernel; every wait is for a condition, with a deadline."""
+"""The watcher with real folders and the real kernel; every wait has a condition and a deadline."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def put(path: Path, content: bytes = b"x") -> Path:
 
 
 def kernel_watches() -> int:
-    """How many inotify watches this process holds, by the kernel's own account."""
+    """Return the number of this process's inotify watches, as the kernel counts them."""
     count = 0
     for file in Path("/proc/self/fdinfo").iterdir():
         try:
@@ -60,7 +60,7 @@ def kernel_watches() -> int:
 
 
 class Listener:
-    """A watcher with its events, and the photos that they lead to."""
+    """A watcher, the events it reported, and the photos found through them."""
 
     def __init__(self, root: Path, exclusion: Exclusion | None = None) -> None:
         self.root = root
@@ -142,7 +142,7 @@ def test_reading_a_photo_causes_no_event(root: Path) -> None:
     listener.watcher.close()
 
 
-def test_a_photo_written_slowly_in_pieces_settles_once_and_whole(listener: Listener, root: Path) -> None:
+def test_a_photo_written_slowly_in_pieces_settles_once_when_complete(listener: Listener, root: Path) -> None:
     debouncer, whole, seen = Debouncer(SETTLE_S), [], 0
 
     def turn() -> list[object]:
@@ -174,7 +174,7 @@ def test_a_copy_to_a_temporary_name_and_rename_is_one_new_photo(listener: Listen
     assert events == [FolderEvent(EventKind.FILE_CHANGED, str(root / "a.jpg"))]
 
 
-def test_a_photo_replaced_by_rename_has_changed(listener: Listener, root: Path) -> None:
+def test_a_photo_replaced_by_rename_is_reported_as_changed(listener: Listener, root: Path) -> None:
     photo = put(root / "a.jpg")
     listener.flush()
     listener.events.clear()
@@ -192,7 +192,9 @@ def test_renames_inside_the_root_are_reported_with_both_names(listener: Listener
     assert listener.reported(EventKind.FILE_MOVED, root / "a.jpg", root / "A.jpg")
 
 
-def test_deleted_and_moved_out_photos_are_gone(listener: Listener, root: Path, tmp_path: Path) -> None:
+def test_deletions_and_moves_out_of_the_root_are_reported(
+    listener: Listener, root: Path, tmp_path: Path
+) -> None:
     for name in "abc":
         put(root / f"{name}.jpg")
     listener.flush()
@@ -203,7 +205,7 @@ def test_deleted_and_moved_out_photos_are_gone(listener: Listener, root: Path, t
         until(lambda name=name: listener.reported(EventKind.FILE_GONE, root / f"{name}.jpg"), name)
 
 
-def test_strange_names_stay_as_they_are(listener: Listener, root: Path) -> None:
+def test_unusual_names_are_reported_unchanged(listener: Listener, root: Path) -> None:
     for name in [b"new\nline.jpg", b"\xff\xfe.jpg", b"%s{0}.jpg", b"n" * 251 + b".jpg"]:
         photo = put(root / os.fsdecode(name))
         until(lambda photo=photo: listener.reported(EventKind.FILE_CHANGED, photo))
@@ -220,7 +222,7 @@ def test_all_photos_of_a_folder_moved_in_are_found(listener: Listener, root: Pat
     until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
 
 
-def test_a_folder_moved_out_is_gone_and_no_longer_watched(
+def test_a_folder_moved_out_is_reported_and_no_longer_watched(
     listener: Listener, root: Path, tmp_path: Path
 ) -> None:
     put(root / "a/b/1.jpg")
@@ -234,7 +236,7 @@ def test_a_folder_moved_out_is_gone_and_no_longer_watched(
     assert all("marker" in event.path for event in listener.events)
 
 
-def test_a_folder_renamed_inside_takes_its_watches_along(listener: Listener, root: Path) -> None:
+def test_a_folder_renamed_inside_keeps_its_watches(listener: Listener, root: Path) -> None:
     put(root / "a/b/1.jpg")
     (root / "x").mkdir()
     until(lambda: listener.watches == 4)
@@ -246,7 +248,7 @@ def test_a_folder_renamed_inside_takes_its_watches_along(listener: Listener, roo
     until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
 
 
-def test_a_folder_renamed_over_an_empty_one_is_watched_there(listener: Listener, root: Path) -> None:
+def test_a_folder_renamed_over_an_empty_one_stays_watched(listener: Listener, root: Path) -> None:
     put(root / "a/1.jpg")
     (root / "empty").mkdir()
     until(lambda: listener.watches == 3)
@@ -258,15 +260,13 @@ def test_a_folder_renamed_over_an_empty_one_is_watched_there(listener: Listener,
     assert (coverage.folders, coverage.watched, listener.watches) == (2, 2, 2)
 
 
-def test_a_folder_renamed_into_one_that_is_just_being_made_stays_watched(
-    listener: Listener, root: Path
-) -> None:
+def test_a_folder_renamed_into_a_new_folder_stays_watched(listener: Listener, root: Path) -> None:
     put(root / "a/1.jpg")
     until(lambda: listener.watches == 2)
     listener.gate.clear()
-    put(root / "first.jpg")  # its event holds up the reader
+    put(root / "first.jpg")  # its event blocks the reader
     (root / "made").mkdir()
-    (root / "a").rename(root / "made/a")  # nobody watches its arrival there
+    (root / "a").rename(root / "made/a")  # the new folder has no watch yet
     listener.gate.set()
     until(lambda: listener.reported(EventKind.FOLDER_GONE, root / "a"))
     assert str(root / "made/a/1.jpg") in listener.found()
@@ -275,7 +275,7 @@ def test_a_folder_renamed_into_one_that_is_just_being_made_stays_watched(
     until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
 
 
-def test_a_deleted_tree_is_gone(listener: Listener, root: Path) -> None:
+def test_a_deleted_tree_is_reported(listener: Listener, root: Path) -> None:
     photos = [put(root / f"a/{n}/{n}.jpg") for n in range(5)]
     until(lambda: listener.watches == 7)
     shutil.rmtree(root / "a")
@@ -285,7 +285,7 @@ def test_a_deleted_tree_is_gone(listener: Listener, root: Path) -> None:
     assert listener.watcher.alive
 
 
-def test_a_folder_made_filled_and_made_again_at_once_is_found(listener: Listener, root: Path) -> None:
+def test_a_folder_created_filled_and_created_again_at_once_is_found(listener: Listener, root: Path) -> None:
     for round_number in range(30):
         photo = put(root / f"r{round_number}/a/b/c/1.jpg")
         shutil.rmtree(root / f"r{round_number}/a")
@@ -309,7 +309,7 @@ def test_a_tree_unpacked_at_once_is_found_completely(listener: Listener, root: P
     assert listener.watcher.coverage().watched == listener.watches
 
 
-def test_excluded_folders_are_left_out_before_they_are_watched(root: Path) -> None:
+def test_excluded_folders_are_never_watched(root: Path) -> None:
     for folder in ["2026", ".git/x", "@eaDir/y", "exports/z", "2026/exports/1", "2026/.cache"]:
         (root / folder).mkdir(parents=True)
     listener = Listener(root, Exclusion(["exports/"]))
@@ -328,7 +328,7 @@ def test_excluded_folders_are_left_out_before_they_are_watched(root: Path) -> No
     assert listener.watches == 0
 
 
-def test_loops_of_links_and_fifos_are_not_followed(root: Path) -> None:
+def test_link_loops_and_fifos_are_not_followed(root: Path) -> None:
     (root / "a").mkdir()
     (root / "a/up").symlink_to("..")
     listener = Listener(root)
@@ -340,7 +340,7 @@ def test_loops_of_links_and_fifos_are_not_followed(root: Path) -> None:
     listener.watcher.close()
 
 
-def test_a_removed_or_renamed_root_is_an_error_and_the_end(tmp_path: Path) -> None:
+def test_a_removed_or_renamed_root_is_an_error_and_ends_the_watcher(tmp_path: Path) -> None:
     for name, lose in [("removed", shutil.rmtree), ("renamed", lambda path: path.rename(tmp_path / "other"))]:
         put(tmp_path / name / "sub/a.jpg")
         listener = Listener(tmp_path / name)
@@ -368,9 +368,9 @@ def test_lost_events_are_reported_and_all_watches_renewed(listener: Listener, ro
     noise = [put(root / "a.txt"), put(root / "b.txt")]
     listener.flush()
     listener.gate.clear()
-    put(root / "first.jpg")  # its event holds up the reader
-    for number in range(limit + limit // 4):  # what the reader took already does not count
-        os.close(os.open(noise[number % 2], os.O_WRONLY))  # equal events in a row would be made one
+    put(root / "first.jpg")  # its event blocks the reader
+    for number in range(limit + limit // 4):  # events already read do not count
+        os.close(os.open(noise[number % 2], os.O_WRONLY))  # the kernel merges equal events in a row
     (root / "old").rename(root / "new")
     photo = put(root / "lost/deep/a.jpg")
     listener.gate.set()
@@ -395,7 +395,7 @@ def test_a_watcher_whose_thread_died_is_not_alive(root: Path) -> None:
     watcher.close()
 
 
-def test_no_event_comes_after_closing_and_no_thread_stays(root: Path) -> None:
+def test_no_event_is_reported_after_closing_and_no_thread_is_left(root: Path) -> None:
     threads = threading.active_count()
     listener = Listener(root)
     put(root / "a.jpg").rename(root / "../a.jpg")
@@ -407,9 +407,7 @@ def test_no_event_comes_after_closing_and_no_thread_stays(root: Path) -> None:
     assert not listener.watcher.alive
 
 
-def test_a_folder_that_could_not_be_watched_is_watched_after_the_next_audit(
-    listener: Listener, root: Path
-) -> None:
+def test_an_unwatchable_folder_is_watched_after_the_next_audit(listener: Listener, root: Path) -> None:
     (root / "locked").mkdir(mode=0)
     if os.access(root / "locked", os.R_OK):
         pytest.skip("this user may read everything")
@@ -461,7 +459,7 @@ print(json.dumps({
 """
 
 
-def test_exhausted_watches_are_reported_with_a_remedy_that_works(root: Path, tmp_path: Path) -> None:
+def test_exhausted_watches_are_reported_with_a_working_remedy(root: Path, tmp_path: Path) -> None:
     unshare = shutil.which("unshare")
     namespace = [unshare or "unshare", "--user", "--map-root-user"]
     probe = "echo 6 > /proc/sys/user/max_inotify_watches"
@@ -489,7 +487,7 @@ def test_exhausted_watches_are_reported_with_a_remedy_that_works(root: Path, tmp
     assert "cannot be watched" in seen["refused"]
 
 
-def test_watchdogs_observer_replaces_a_missing_inotify(root: Path, tmp_path: Path) -> None:
+def test_the_watchdog_observer_replaces_a_missing_inotify(root: Path, tmp_path: Path) -> None:
     (root / ".hidden").mkdir()
     (root / "sub").mkdir()
     events: list[FolderEvent] = []

@@ -1,4 +1,4 @@
-"""Real photo managers on a virtual screen: a darktable that is driven through Lua, and digiKam's scans."""
+"""Real photo managers on a virtual screen: darktable driven through Lua, and digiKam's scans."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-PATIENCE_S = 90.0  # a loaded machine may need long
-CALM_S = 1.0
-START_S = (9.0, 18.0, 36.0, 72.0, 72.0, 72.0)  # a start takes 3 to 5 s; see Darktable._start
+TIMEOUT_S = 90.0  # generous, for a loaded machine
+STABLE_S = 1.0
+START_TIMEOUTS_S = (9.0, 18.0, 36.0, 72.0, 72.0, 72.0)  # a start takes 3 to 5 s; see Darktable._start
 AGENT = Path(__file__).with_name("agent.lua")
 Result = TypeVar("Result")
 
@@ -32,27 +32,29 @@ def need(*programs: str) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-def until(condition: Callable[[], Any], what: str, said: Path, patience_s: float = PATIENCE_S) -> Any:
-    """Wait for something to become true, and return it; show the program's output when it does not."""
-    deadline = time.monotonic() + patience_s
+def until(condition: Callable[[], Any], what: str, output: Path, timeout_s: float = TIMEOUT_S) -> Any:
+    """Wait until a condition is true and return its value; else fail and show the program's output."""
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if result := condition():
             return result
         time.sleep(0.05)
-    pytest.fail(f"waited {patience_s:g} s in vain for: {what}\n{said.read_text('utf-8', 'replace')[-3000:]}")
+    pytest.fail(
+        f"timed out after {timeout_s:g} s waiting for: {what}\n{output.read_text('utf-8', 'replace')[-3000:]}"
+    )
 
 
-def until_calm(look: Callable[[], Result], said: Path) -> Result:
-    """Look until nothing changes any more between two looks."""
-    seen = look()
+def until_stable(read: Callable[[], Result], output: Path) -> Result:
+    """Read until two readings in a row are equal, and return the last."""
+    seen = read()
 
-    def is_calm() -> bool:
+    def is_stable() -> bool:
         nonlocal seen
-        time.sleep(CALM_S)
-        before, seen = seen, look()
+        time.sleep(STABLE_S)
+        before, seen = seen, read()
         return before == seen
 
-    until(is_calm, "rest", said)
+    until(is_stable, "a stable state", output)
     return seen
 
 
@@ -81,7 +83,7 @@ class Screen:
 
 
 def _environment(home: Path, screen: Screen | None = None) -> dict[str, str]:
-    """A home of its own, no session bus, and no accessibility bus."""
+    """Return an environment with its own home folder and without a session or accessibility bus."""
     for folder in (home, home / "run"):
         folder.mkdir(parents=True, exist_ok=True)
     (home / "run").chmod(0o700)
@@ -94,7 +96,7 @@ def _environment(home: Path, screen: Screen | None = None) -> dict[str, str]:
         "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
         "NO_AT_BRIDGE": "1",
         "GSETTINGS_BACKEND": "memory",
-        "OMP_WAIT_POLICY": "passive",  # threads that spin take the cores from what they wait for
+        "OMP_WAIT_POLICY": "passive",  # spinning threads take the cores from those they wait for
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
     }
@@ -102,7 +104,7 @@ def _environment(home: Path, screen: Screen | None = None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a photo manager makes of one photo."""
+    """One photo's metadata as a photo manager reads it."""
 
     rating: int | None
     title: str = ""
@@ -111,7 +113,7 @@ class Seen:
 
 
 class Darktable:
-    """A running darktable with a library of its own."""
+    """A running darktable with its own library."""
 
     def __init__(
         self, home: Path, screen: Screen, *preferences: str, luarc: str | None = None, **environment: str
@@ -120,7 +122,7 @@ class Darktable:
         self.configuration = home / ".config" / "darktable"
         self._requests = home / "requests"
         self._requests.mkdir(parents=True, exist_ok=True)
-        self._said = home / "darktable.log"
+        self._log = home / "darktable.log"
         self._environment = _environment(home, screen) | {"MACLIP_AGENT": str(self._requests)} | environment
         self._preferences = ["write_sidecar_files=after edit", *preferences]
         if luarc is not None:
@@ -133,12 +135,12 @@ class Darktable:
         return self.home / "library.db"
 
     @property
-    def said(self) -> str:
-        """All that darktable printed."""
-        return self._said.read_text("utf-8", "replace")
+    def output(self) -> str:
+        """Return everything that darktable printed."""
+        return self._log.read_text("utf-8", "replace")
 
-    def lua(self, snippet: str, patience_s: float = PATIENCE_S) -> Any:
-        """Run a Lua snippet inside of darktable and give what it returns."""
+    def lua(self, snippet: str, timeout_s: float = TIMEOUT_S) -> Any:
+        """Run a Lua snippet inside darktable and return its result."""
         answer = self._requests / "answer.json"
         answer.unlink(missing_ok=True)
         part = self._requests / "request.part"
@@ -147,23 +149,23 @@ class Darktable:
 
         def answered() -> bool:
             if self._process.poll() is not None:
-                pytest.fail(f"darktable ended with {self._process.returncode}\n{self.said[-3000:]}")
+                pytest.fail(f"darktable ended with {self._process.returncode}\n{self.output[-3000:]}")
             return answer.exists()
 
-        until(answered, f"darktable's answer to: {snippet}", self._said, patience_s)
+        until(answered, f"darktable's answer to: {snippet}", self._log, timeout_s)
         message = json.loads(answer.read_text("utf-8"))
         if "error" in message:
-            pytest.fail(f"{message['error']}\n{self.said[-2000:]}")
+            pytest.fail(f"{message['error']}\n{self.output[-2000:]}")
         return message.get("result")
 
     def add(self, folder: Path, photos: int) -> dict[str, Seen]:
-        """Import a folder and give what darktable makes of its photos, by file name."""
+        """Import a folder and return its photos as darktable reads them, by file name."""
         self.lua(f"darktable.database.import({quoted(folder)})")
-        until(lambda: len(self.seen(folder)) >= photos, f"{photos} photos of {folder}", self._said)
-        return until_calm(lambda: self.seen(folder), self._said)
+        until(lambda: len(self.seen(folder)) >= photos, f"{photos} photos of {folder}", self._log)
+        return until_stable(lambda: self.seen(folder), self._log)
 
     def seen(self, folder: Path) -> dict[str, Seen]:
-        """What darktable holds of a folder's photos now; duplicates have their number behind the name."""
+        """Return a folder's photos as darktable has them; duplicates have a number after the name."""
         rows = self.lua(
             f"""
             local rows = {{}}
@@ -191,17 +193,17 @@ class Darktable:
         }
 
     def press_stars(self, photo: Path, stars: int) -> None:
-        """Rate a photo as its user does; darktable writes its sidecar."""
+        """Rate a photo in darktable, which then writes its sidecar."""
         self.lua(f"local image = {find(photo)} image.rating = {stars}")
 
     def written(self, sidecar: Path) -> bytes:
-        """Wait until darktable has written a sidecar to its end, and give it."""
+        """Wait until darktable has written a sidecar completely, and return its bytes."""
         until(
             lambda: sidecar.exists() and sidecar.read_bytes().rstrip().endswith((b"</x:xmpmeta>", b"?>")),
             f"the whole of {sidecar}",
-            self._said,
+            self._log,
         )
-        return until_calm(sidecar.read_bytes, self._said)
+        return until_stable(sidecar.read_bytes, self._log)
 
     def restart(self) -> None:
         """Start darktable again on the same library."""
@@ -209,28 +211,28 @@ class Darktable:
         self._start()
 
     def close(self) -> None:
-        # darktable waits for the running Lua script when it is asked to end, so it is not asked.
+        # A regular exit waits for the running Lua script, which never ends.
         self._process.kill()
         self._process.wait()
 
     def _start(self) -> None:
         # About one start in eight of 4.2.1 never draws its window: its main loop and its Lua thread both want
-        # GLib's main context. Nothing was done by then, so it is started again.
-        for attempt, patience_s in enumerate(START_S, start=1):
+        # GLib's main context. Nothing has happened yet at that point, so start it again.
+        for attempt, timeout_s in enumerate(START_TIMEOUTS_S, start=1):
             (self._requests / "request.lua").unlink(missing_ok=True)
             self._launch()
             try:
-                self.lua("return darktable.gui.current_view().id", patience_s)
+                self.lua("return darktable.gui.current_view().id", timeout_s)
             except pytest.fail.Exception:
                 self.close()
-                if attempt == len(START_S):
+                if attempt == len(START_TIMEOUTS_S):
                     raise
             else:
                 return
 
     def _launch(self) -> None:
         options = [part for preference in self._preferences for part in ("--conf", preference)]
-        with self._said.open("wb") as said:
+        with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [
                     "darktable",
@@ -243,19 +245,19 @@ class Darktable:
                 ],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self.home,
             )
 
 
 def quoted(text: str | Path) -> str:
-    """A string in Lua's notation."""
+    """Return a text as a Lua string literal."""
     return '"' + "".join(f"\\{byte:03d}" for byte in os.fsencode(text)) + '"'
 
 
 def find(photo: Path) -> str:
-    """A Lua expression for the image of a file."""
+    """Return a Lua expression for the image of a file."""
     return (
         "(function() for _, image in ipairs(darktable.database) do"
         f" if image.path == {quoted(photo.parent)} and image.filename == {quoted(photo.name)}"
@@ -264,7 +266,7 @@ def find(photo: Path) -> str:
 
 
 def develop(home: Path, photo: Path, output: Path, sidecar: Path | None = None) -> None:
-    """Export a photo as darktable develops it, with the history of a sidecar."""
+    """Export a photo with darktable, developed with the history of a sidecar."""
     done = subprocess.run(
         [
             "darktable-cli",
@@ -281,7 +283,7 @@ def develop(home: Path, photo: Path, output: Path, sidecar: Path | None = None) 
         env=_environment(home),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -292,7 +294,7 @@ DIGIKAM_OPTIONS = ("Use XMP Sidecar For Reading=true", "Rescan File If Modified=
 
 
 class DigiKam:
-    """A digiKam with a collection of its own, started for each scan."""
+    """A digiKam with its own collection, started for each scan."""
 
     def __init__(self, home: Path, screen: Screen, album: Path, options: Sequence[str]) -> None:
         self._environment = _environment(home, screen) | {
@@ -300,12 +302,12 @@ class DigiKam:
             "QTWEBENGINE_CHROMIUM_FLAGS": "--no-sandbox --disable-gpu --single-process",
             "XDG_CONFIG_HOME": str(home / "configuration"),
         }
-        self._said = home / "digikam.log"
+        self._log = home / "digikam.log"
         databases = home / "databases"
         self.database = databases / "digikam4.db"
         for folder in (databases, home / "configuration"):
             folder.mkdir()
-        self.database.touch()  # else its first start asks questions in a dialog
+        self.database.touch()  # without it the first start opens a dialog
         (home / "configuration" / "digikamrc").write_text(
             "[General Settings]\nVersion=7.9.0\nShow Splash=false\n"
             f"[Album Settings]\nShow Splash=false\nAlbum Path={databases}\n"
@@ -324,11 +326,11 @@ class DigiKam:
         connection.close()
 
     def scan(self, condition: str) -> dict[str, Seen]:
-        """Start digiKam until an SQL condition holds, and give what it knows by then, by file name."""
+        """Run digiKam until an SQL condition holds, and return its photos by file name."""
         return self._run(condition, self._seen)
 
     def _seen(self) -> dict[str, Seen]:
-        with sqlite3.connect(self.database, timeout=PATIENCE_S) as connection:
+        with sqlite3.connect(self.database, timeout=TIMEOUT_S) as connection:
             rows = connection.execute(
                 "select i.id, i.name, n.rating from Images i left join ImageInformation n on n.imageid = i.id"
                 " where i.status = 1"
@@ -355,7 +357,7 @@ class DigiKam:
     def press_stars(self, stars: int, written: Callable[[], bool]) -> None:
         """Rate the first photo of the collection with mouse and keys until `written`.
 
-        digiKam has no other way in. Without a window manager its window lies in the upper left corner.
+        digiKam has no other interface. Without a window manager its window is in the upper left corner.
         """
         presses = [
             *(
@@ -386,26 +388,26 @@ class DigiKam:
             return written()
 
         with self._running():
-            until(pressed, f"{stars} stars", self._said)
+            until(pressed, f"{stars} stars", self._log)
 
-    def _run(self, condition: str, look: Callable[[], Result]) -> Result:
-        """Start digiKam until a condition holds and two looks are the same; gives what was seen."""
+    def _run(self, condition: str, read: Callable[[], Result]) -> Result:
+        """Run digiKam until a condition holds and two readings are equal; return the last."""
         with self._running() as process:
-            until(lambda: process.poll() is not None or self._holds(condition), condition, self._said)
-            assert process.poll() is None, self._said.read_text("utf-8", "replace")[-3000:]
-            # What belongs to one photo is written in several transactions.
-            return until_calm(look, self._said)
+            until(lambda: process.poll() is not None or self._holds(condition), condition, self._log)
+            assert process.poll() is None, self._log.read_text("utf-8", "replace")[-3000:]
+            # digiKam writes one photo in several transactions.
+            return until_stable(read, self._log)
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[subprocess.Popen[bytes]]:
-        with self._said.open("wb") as said:
+        with self._log.open("wb") as output:
             process = subprocess.Popen(
                 ["digikam"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # with its exiftool, which it leaves behind
+                start_new_session=True,  # a group with its exiftool, which digiKam does not end
             )
         try:
             yield process

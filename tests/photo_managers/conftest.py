@@ -1,4 +1,4 @@
-"""The real applications, our writer, and photos with metadata of their own."""
+"""Fixtures: the real applications, our metadata writer, and photos with metadata."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def screen() -> Iterator[Screen]:
 
 @pytest.fixture(scope="session")
 def darktable(tmp_path_factory: pytest.TempPathFactory, screen: Screen) -> Iterator[Darktable]:
-    """One darktable for all tests that only import folders of their own."""
+    """Yield one darktable, shared by all tests that only import their own folders."""
     need("darktable")
     darktable = Darktable(tmp_path_factory.mktemp("darktable"), screen)
     yield darktable
@@ -68,7 +68,7 @@ def writer() -> Iterator[MetadataWriter]:
 
 @pytest.fixture
 def rate(writer: MetadataWriter) -> Rate:
-    """Write stars as the daemon does; gives what was prepared."""
+    """Return a function that writes stars as the daemon does and returns the prepared write."""
 
     def rate(
         photo: Path, stars: int, last: int | None = None, mode: Mode = "sidecar", bucket_tags: bool = False
@@ -84,7 +84,7 @@ def rate(writer: MetadataWriter) -> Rate:
 
 
 def make_photo(path: Path, seed: int, tags: dict[str, object] | None = None) -> Path:
-    """A photo-like picture, different for each seed, with XMP of its own."""
+    """Write a photo-like image, different for each seed, with its own XMP."""
     random = np.random.default_rng(seed)
     shapes = random.integers(0, 255, (6, 8, 3), dtype=np.uint8)
     image = Image.fromarray(shapes).resize((320, 240), Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""What a real darktable makes of what we wrote, and what we make of what it wrote."""
+"""A real darktable reads our sidecars, and we read darktable's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
-from tests.photo_managers.applications import PATIENCE_S, Darktable, Screen, Seen, develop, need, until
+from tests.photo_managers.applications import TIMEOUT_S, Darktable, Screen, Seen, develop, need, until
 from tests.photo_managers.conftest import DESCRIBED, TAGS, TITLE, Rate, make_photo, sidecar_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
@@ -48,20 +48,20 @@ HISTORY = f"""<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def ours(text: str) -> bool:
+def is_written_by_maclip(text: str) -> bool:
     return "http://ns.maclip-daemon/quality/1.0/" in text
 
 
 @pytest.fixture
 def own_darktable(tmp_path: Path, screen: Screen) -> Iterator[Darktable]:
-    """A darktable that a test may end and start again."""
+    """Yield a darktable that a test may stop and start again."""
     need("darktable")
     darktable = Darktable(tmp_path / "darktable", screen)
     yield darktable
     darktable.close()
 
 
-def test_a_seeded_sidecar_gives_stars_and_leaves_title_and_tags_as_they_were(
+def test_a_new_sidecar_sets_stars_and_keeps_title_and_tags(
     tmp_path: Path, darktable: Darktable, rate: Rate
 ) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
@@ -81,7 +81,7 @@ def test_a_seeded_sidecar_gives_stars_and_leaves_title_and_tags_as_they_were(
         assert (seen[name].title, seen[name].tags) == (untouched[name].title, untouched[name].tags)
 
 
-def test_a_persons_rating_is_left_alone_wherever_it_stands(
+def test_a_persons_rating_is_left_alone_in_photo_and_sidecar(
     tmp_path: Path, darktable: Darktable, rate: Rate
 ) -> None:
     embedded = make_photo(tmp_path / "album" / "embedded.jpg", 1, DESCRIBED | {"Xmp.xmp.Rating": "2"})
@@ -112,7 +112,7 @@ def test_an_edit_history_develops_to_the_same_pixels(tmp_path: Path, rate: Rate)
     before = developed("before.png", sidecar_of(photo))
     assert rate(photo, 3).status == "prepared"
     assert rate(photo, 5, last=3).status == "prepared"
-    assert ours(sidecar_of(photo).read_text("utf-8"))
+    assert is_written_by_maclip(sidecar_of(photo).read_text("utf-8"))
     after = developed("after.png", sidecar_of(photo))
     assert ImageChops.difference(before, after).getbbox() is None
     sidecar = sidecar_of(photo).rename(tmp_path / "aside.xmp")
@@ -139,7 +139,7 @@ def test_raw_and_jpeg_of_one_shot_are_both_rated(tmp_path: Path, darktable: Dark
     assert seen["IMG_1.jpg"].title == TITLE
 
 
-def test_duplicates_stay_duplicates_and_numbered_photos_never_become_any(
+def test_duplicates_stay_duplicates_and_numbered_photos_do_not_become_duplicates(
     tmp_path: Path, own_darktable: Darktable, rate: Rate
 ) -> None:
     album = tmp_path / "album"
@@ -152,7 +152,7 @@ def test_duplicates_stay_duplicates_and_numbered_photos_never_become_any(
     seen = own_darktable.add(album, 2)
     assert seen.keys() == {"IMG.jpg", "IMG_01.jpg"}
     assert seen["IMG.jpg"].rating == 3
-    # A duplicate that its user made in darktable has a sidecar of its own, which is theirs alone.
+    # A duplicate created in darktable has its own sidecar, which maclip never writes.
     other = tmp_path / "other"
     twice = make_photo(other / "twice.jpg", 8)
     own_darktable.add(other, 1)
@@ -169,7 +169,7 @@ def test_duplicates_stay_duplicates_and_numbered_photos_never_become_any(
     assert {path.name for path in other.iterdir()} <= {"twice.jpg", "twice.jpg.xmp", "twice_01.jpg.xmp"}
 
 
-def test_a_star_pressed_between_two_of_our_writes_wins_for_good(
+def test_a_rating_in_darktable_between_two_of_our_writes_wins_for_good(
     tmp_path: Path, own_darktable: Darktable, rate: Rate
 ) -> None:
     album = tmp_path / "album"
@@ -182,16 +182,16 @@ def test_a_star_pressed_between_two_of_our_writes_wins_for_good(
     sidecar = sidecar_of(photo)
     log = own_darktable.home / "darktable.log"
     until(
-        lambda: re.search(r'xmp:Rating="5"', sidecar.read_text("utf-8")), "the pressed star", log, PATIENCE_S
+        lambda: re.search(r'xmp:Rating="5"', sidecar.read_text("utf-8")), "the pressed star", log, TIMEOUT_S
     )
     theirs = sidecar.read_bytes()
-    assert ours(theirs.decode()), "darktable keeps what it does not know"
+    assert is_written_by_maclip(theirs.decode()), "darktable keeps what it does not know"
     for stars, last in ((1, 3), (2, 3), (3, 3), (5, 3)):
         assert rate(photo, stars, last).status == "person"
     assert sidecar.read_bytes() == theirs
     assert rate(other, 1, 3).status == "prepared"
     own_darktable.restart()
-    # darktable itself does not look at sidecars again; a new import does.
+    # A running darktable does not read sidecars again; a new import does.
     assert {name: each.rating for name, each in own_darktable.seen(album).items()} == {
         "pressed.jpg": 5,
         "other.jpg": 3,
@@ -202,7 +202,7 @@ def test_a_star_pressed_between_two_of_our_writes_wins_for_good(
     assert (again["pressed.jpg"].title, again["pressed.jpg"].tags) == (TITLE, TAGS)
 
 
-def test_unicode_and_very_long_paths_arrive_unharmed(
+def test_unicode_and_very_long_paths_are_read_unchanged(
     tmp_path: Path, darktable: Darktable, rate: Rate
 ) -> None:
     deep = tmp_path / "Ünïcödé 写真 🌊" / "/".join(["x" * 120] * 3)
@@ -217,7 +217,7 @@ def test_unicode_and_very_long_paths_arrive_unharmed(
     assert seen == {name: Seen(stars, TITLE, TAGS) for stars, name in enumerate(names, start=2)}
 
 
-def test_a_bucket_tag_comes_beside_the_users_tags(tmp_path: Path, darktable: Darktable, rate: Rate) -> None:
+def test_a_bucket_tag_is_added_to_the_users_tags(tmp_path: Path, darktable: Darktable, rate: Rate) -> None:
     photo = make_photo(tmp_path / "album" / "tagged.jpg", 11, DESCRIBED)
     assert rate(photo, 3, bucket_tags=True).status == "prepared"
     assert darktable.add(photo.parent, 1) == {"tagged.jpg": Seen(3, TITLE, (*TAGS, "quality|40-49"))}

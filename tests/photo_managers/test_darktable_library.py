@@ -1,4 +1,4 @@
-"""Edits that darktable keeps in its library alone are found there, and no new sidecar ends them."""
+"""Edits kept only in darktable's library are found, and no new sidecar overrides them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from tests.photo_managers.conftest import sidecar_of
 from tests.photo_managers.test_darktable import HISTORY, write_dng
 
 
-def test_a_photo_whose_edits_are_in_the_library_alone_is_left_alone_and_named(
-    home: Home, screen: Screen
-) -> None:
+def test_a_photo_with_edits_only_in_the_library_is_left_alone_and_named(home: Home, screen: Screen) -> None:
     need("darktable")
     photos = make_photos(home.photos, 6)
     edited, linked = photos[0], home.folder / "linked"
     sidecar_of(edited).write_text(HISTORY, "utf-8")
-    raw = write_dng(home.photos / "IMG.dng")  # darktable gives every RAW a history by itself
+    raw = write_dng(home.photos / "IMG.dng")  # darktable adds a history to every RAW on import
     darktable = Darktable(home.folder, screen, "write_sidecar_files=never")
     try:
         darktable.add(home.photos, 7)
         configuration = home.folder / ".config" / "darktable"
-        os.link(darktable.library, configuration / "library.db")  # where darktable has it without an option
+        os.link(darktable.library, configuration / "library.db")  # darktable's default path
         sidecar_of(edited).unlink()
         linked.symlink_to(home.photos)
-        # While darktable runs: nothing of its library is changed or locked.
-        said = home.maclip("run", "--once", linked).stdout
-        assert "1 could not be rated" in said
+        # While darktable runs, its library is not changed or locked.
+        output = home.maclip("run", "--once", linked).stdout
+        assert "1 could not be rated" in output
         assert not sidecar_of(edited).exists()
         assert all(sidecar_of(photo).exists() for photo in (*photos[1:], raw))
         darktable.press_stars(photos[1], 4)
@@ -36,7 +34,7 @@ def test_a_photo_whose_edits_are_in_the_library_alone_is_left_alone_and_named(
         assert problem["path"].endswith(edited.name)
         assert "write sidecar files" in problem["reason"]
         assert "write sidecar files" in home.maclip("status").stdout
-        # The cure that it names: darktable writes its sidecar, and ours goes into that.
+        # The remedy in the message: darktable writes its sidecar, and our rating goes into it.
         sidecar_of(edited).write_text(HISTORY, "utf-8")
         home.maclip("rate")
         assert "darktable:history_end" in sidecar_of(edited).read_text("utf-8")
@@ -47,7 +45,7 @@ def test_a_photo_whose_edits_are_in_the_library_alone_is_left_alone_and_named(
         darktable.close()
 
 
-def test_a_library_that_cannot_be_read_is_named_and_nothing_is_written_until_it_can(home: Home) -> None:
+def test_an_unreadable_library_is_named_and_nothing_is_written_until_it_is_readable(home: Home) -> None:
     library = home.folder / "darktable.db"
     library.write_text("no database")
     make_photos(home.photos, 5)

@@ -1,4 +1,4 @@
-"""The Lua plugin, loaded and driven in a real darktable, over the real program."""
+"""The Lua plugin in a real darktable with the real program."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Panel:
             "local maclip = require 'maclip' maclip.text.label = ''"
             f" maclip.buttons.{button}.clicked_callback(maclip.buttons.{button})"
         )
-        return self.said(answer)
+        return self.wait_for(answer)
 
-    def said(self, answer: str) -> str:
+    def wait_for(self, answer: str) -> str:
         return str(until(lambda: (text := self.text) and answer in text and text, answer, self._log))
 
 
@@ -63,8 +63,8 @@ def folder(home: Home) -> Path:
 @pytest.fixture
 def panel(home: Home, screen: Screen) -> Iterator[Panel]:
     need("darktable")
-    said = home.maclip("service", "install", "--darktable").stdout
-    assert 'require "maclip"' in said
+    output = home.maclip("service", "install", "--darktable").stdout
+    assert 'require "maclip"' in output
     assert not (home.folder / ".config/darktable/luarc").exists()
     variables = {key: value for key, value in home.environment.items() if key.startswith("MACLIP_")}
     darktable = Darktable(home.folder, screen, luarc='require "maclip"\n', **variables)
@@ -72,14 +72,14 @@ def panel(home: Home, screen: Screen) -> Iterator[Panel]:
     darktable.close()
 
 
-def test_the_panel_explains_takes_over_stars_and_finds_the_worst(
+def test_the_panel_explains_scores_imports_stars_and_finds_the_worst(
     home: Home, folder: Path, panel: Panel
 ) -> None:
     photos = make_photos(folder, 6)
     darktable = panel.darktable
     assert {seen.rating for seen in darktable.add(folder, 6).values()} == {1}, "darktable's own first rating"
     panel.select(photos[1])
-    panel.said("There is no library")
+    panel.wait_for("There is no library")
     darktable.press_stars(photos[0], 2)
     theirs = darktable.written(sidecar_of(photos[0]))
     assert "1 left alone with your own rating" in home.maclip("run", "--once", home.photos).stdout
@@ -92,16 +92,16 @@ def test_the_panel_explains_takes_over_stars_and_finds_the_worst(
     panel.select()
     panel.select(photos[1])
     score, stars = rows[photos[1].name]
-    said = panel.said(f"{score:.4f}")
-    assert "better than" in said
-    assert "★" * stars in said
-    assert "noisy" in said or "clean" in said
-    assert "maclip · spaq448" in said
+    output = panel.wait_for(f"{score:.4f}")
+    assert "better than" in output
+    assert "★" * stars in output
+    assert "noisy" in output or "clean" in output
+    assert "maclip · spaq448" in output
 
-    # darktable has run all the time and knows nothing of our sidecars: one click brings the stars in.
+    # darktable was running and has not read our sidecars: one click imports the stars.
     panel.select(*photos)
-    said = panel.press("take_over", "taken over")
-    assert "1 rated by you and left alone" in said
+    output = panel.press("take_over", "taken over")
+    assert "1 rated by you and left alone" in output
     expected = {name: stars for name, (_, stars) in rows.items()} | {photos[0].name: 2}
     assert {name: seen.rating for name, seen in darktable.seen(folder).items()} == expected
     assert sidecar_of(photos[0]).read_bytes() == theirs
@@ -110,7 +110,7 @@ def test_the_panel_explains_takes_over_stars_and_finds_the_worst(
             until(lambda: sidecar_of(photo).exists(), "a sidecar", home.folder / "darktable.log")  # noqa: B023
             assert writer.inspect(photo, expected[photo.name]).owner == "maclip"
 
-    # A star pressed later is a person's for the plugin as well.
+    # A rating given in darktable later is a person's for the plugin too.
     pressed = expected[photos[2].name] % 5 + 1
     darktable.press_stars(photos[2], pressed)
     until(
@@ -135,7 +135,7 @@ def test_the_panel_explains_takes_over_stars_and_finds_the_worst(
     assert not list(home.folder.rglob("pwned"))
 
 
-def test_a_program_that_is_gone_is_said_in_plain_words_and_uninstall_takes_the_plugin_alone(
+def test_a_missing_program_is_explained_and_uninstall_removes_only_the_plugin(
     home: Home, folder: Path, panel: Panel
 ) -> None:
     photos = make_photos(folder, 1)
@@ -152,7 +152,7 @@ def test_a_program_that_is_gone_is_said_in_plain_words_and_uninstall_takes_the_p
     panel.darktable.restart()
     panel.darktable.add(folder, 1)
     panel.select(photos[0])
-    assert "maclip service install --darktable" in panel.said("maclip was not found (/gone/maclip)")
+    assert "maclip service install --darktable" in panel.wait_for("maclip was not found (/gone/maclip)")
     plugin.write_text(written)
     assert str(luarc) in home.maclip("service", "uninstall", "--darktable").stdout
     assert not plugin.exists()

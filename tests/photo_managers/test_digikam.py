@@ -1,4 +1,4 @@
-"""What a real digiKam makes of what we wrote, and what we make of what it wrote."""
+"""A real digiKam reads our sidecars and photos, and we read digiKam's."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ OpenDigiKam = Callable[..., DigiKam]
 
 
 def known(photos: int) -> str:
-    """The condition that digiKam has read so many photos."""
+    """Return the SQL condition that digiKam has read so many photos."""
     return f"select count(*) = {photos} from ImageInformation"
 
 
-def test_every_kind_of_photo_shows_our_stars_and_what_it_had_before(
+def test_every_kind_of_photo_shows_our_stars_and_keeps_its_metadata(
     tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate
 ) -> None:
     album = tmp_path / "album"
@@ -44,12 +44,12 @@ def test_every_kind_of_photo_shows_our_stars_and_what_it_had_before(
     assert rate(write_dng(album / "IMG_1.dng"), 5).status == "prepared"
     embedded = make_photo(album / "embedded.jpg", 50, DESCRIBED)
     assert rate(embedded, 4, mode="embed").target == embedded
-    # Ratings of a person, and a number at the end that darktable would take for a duplicate's.
+    # A person's ratings, and a trailing number that darktable would read as a duplicate's.
     theirs = make_photo(album / "theirs.jpg", 51, DESCRIBED | {"Xmp.xmp.Rating": "2"})
     assert rate(theirs, 5).status == "person"
     numbered = make_photo(album / "a_01.jpg", 52, DESCRIBED | {"Xmp.xmp.Rating": "0"})
     assert rate(numbered, 5).status == "skipped"
-    # A Lightroom sidecar that RAW and JPEG share: the RAW's score alone goes in.
+    # A Lightroom sidecar shared by RAW and JPEG: only the RAW's score is written.
     shared_jpeg = make_photo(album / "IMG_2.jpg", 53)
     shared_raw = write_dng(album / "IMG_2.dng", 320, 240)
     (album / "IMG_2.xmp").write_text(LIGHTROOM)
@@ -71,7 +71,7 @@ def test_every_kind_of_photo_shows_our_stars_and_what_it_had_before(
     assert seen["IMG_1.dng"].rating == 5
     assert seen["IMG_2.dng"].rating == 1
 
-    # Other stars later: digiKam sees them in its next scan, with nothing else changed.
+    # New stars later: digiKam reads them in its next scan; nothing else changes.
     assert rate(album / "a.jpg", 5, last=2).status == "prepared"
     assert rate(album / "IMG_1.jpg", 1, last=5).status == "prepared"
     again = digikam.scan(
@@ -83,7 +83,7 @@ def test_every_kind_of_photo_shows_our_stars_and_what_it_had_before(
 
 
 @pytest.mark.parametrize("into", ["sidecar", "photo"])
-def test_a_star_pressed_in_digikam_between_two_of_our_writes_wins_for_good(
+def test_a_rating_in_digikam_between_two_of_our_writes_wins_for_good(
     tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate, into: str
 ) -> None:
     need("xdotool")
@@ -102,7 +102,7 @@ def test_a_star_pressed_in_digikam_between_two_of_our_writes_wins_for_good(
     assert sidecar.read_bytes() == theirs
 
 
-def test_other_fields_that_digikam_wrote_stay_in_step_with_our_rating(
+def test_rating_fields_of_digikam_stay_consistent_with_our_rating(
     tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate
 ) -> None:
     photo = make_photo(tmp_path / "album" / "fields.jpg", 61, DESCRIBED)
