@@ -78,9 +78,9 @@ def undo(
     from maclip_daemon.daemon import lock
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
-    from maclip_daemon.pipeline import root_opening
+    from maclip_daemon.pipeline import known_roots
     from maclip_daemon.pipeline.commands import undo_ratings
-    from maclip_daemon.pipeline.rating.recovery import recover
+    from maclip_daemon.pipeline.recovery import recover
 
     call = invocation.from_context(context)
     settings = call.settings()
@@ -89,7 +89,7 @@ def undo(
     is_done = True
     probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
     with contextlib.closing(call.open_writable(settings)) as library:
-        root_opening.look_at_known(library, probe)
+        known_roots.refresh_mounts(library, probe)
         if not lock.is_running(settings.data_dir):
             with lock.locked(settings.data_dir):  # finish the writes of a killed run first
                 recover(library, probe, settings.data_dir / "spool", time.time())

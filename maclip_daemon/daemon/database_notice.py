@@ -1,7 +1,7 @@
 """The daemon's notice: one sentence for `maclip status` while the database cannot be written.
 
-A full disk or a locked database keeps the daemon from storing there why it waits. So it reserves one block
-of a file while there is space, and overwrites it in place later.
+On a full disk or in a locked database, the daemon cannot store why it waits. So it reserves one block of a
+file while there is space, and overwrites it in place later.
 """
 
 from __future__ import annotations

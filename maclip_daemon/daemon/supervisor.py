@@ -34,7 +34,7 @@ log = structlog.get_logger("maclip")
 
 
 class Daemon:
-    """Runs the pipeline until `stop`, restarts it after errors, and reads the settings again on `reload`."""
+    """The daemon: run the pipeline until `stop`, restart it after errors, read the settings on `reload`."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Daemon:
         build: Callable[[Settings, Library, Sequence[Path]], Pipeline] = Pipeline,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`load` reads the settings, at the start and at every reload; `folders` win over `folders.paths`."""
+        """Read the settings with `load`, also at every reload; `folders` override `folders.paths`."""
         self._load = load
         self._folders = folders
         self._build = build
@@ -92,7 +92,7 @@ class Daemon:
                 self._run_pipelines(self._build(settings, library, watched), library)
 
     def _open_library(self, settings: Settings) -> Library | None:
-        """Open the library as soon as other programs and the disk let us; return None after `stop`."""
+        """Open the library once it is unlocked and its disk has space; return None after `stop`."""
         while not self._must_stop:
             try:
                 return Library.open(settings.database_path)
@@ -136,7 +136,7 @@ class Daemon:
         log.info("stopped")
 
     def _successor(self, pipeline: Pipeline, library: Library) -> Pipeline:
-        """Return a new pipeline as soon as the database lets us, with new settings after `reload`."""
+        """Return a new pipeline once the database can be written, with new settings after `reload`."""
         while not self._must_stop:
             try:
                 if self._must_reload and (successor := self._reloaded(pipeline, library)) is not None:
@@ -229,7 +229,7 @@ class Daemon:
         return successor
 
     def _note(self, pipeline: Pipeline) -> None:
-        """Store what `maclip status` prints, where it changed."""
+        """Store what `maclip status` prints, if it changed."""
         description = pipeline.description()
         if description != self._noted:
             self._noted = description if pipeline.remember(description) else None
@@ -239,7 +239,7 @@ class Daemon:
 
 @contextlib.contextmanager
 def _handling(**handlers: Callable[[], None]) -> Iterator[None]:
-    """Handle those of these signals that the platform has."""
+    """Handle these signals, as far as the platform has them."""
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         numbers[number]()
@@ -276,7 +276,7 @@ def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pi
 
 
 def folders_to_watch(settings: Settings, folders: Sequence[Path]) -> list[Path]:
-    """Return the folders of the command line, else those of the settings. Raises `UsageError` without any."""
+    """Return the folders of the command line, else those of the settings; raise `UsageError` without any."""
     chosen = list(folders) or list(settings.folders.paths)
     if not chosen:
         raise UsageError("No folder to watch: give one (`maclip run ~/Pictures`) or set folders.paths.")

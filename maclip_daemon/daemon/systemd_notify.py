@@ -52,7 +52,7 @@ def watchdog_interval_s(
 ) -> float | None:
     """Return the seconds between keep-alives: half the manager's limit, as sd_watchdog_enabled(3) advises.
 
-    None when no watchdog was asked for, or of another process than `pid` (default: this one).
+    None when no watchdog is set, or it is another process's than `pid` (default: this one).
     """
     limit_us = environment.get("WATCHDOG_USEC", "")
     asked_of = environment.get("WATCHDOG_PID", "")

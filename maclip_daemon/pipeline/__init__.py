@@ -1,7 +1,10 @@
-"""The way of a photo: found, settled, decoded, scored, remembered, rated. The only room that knows them all.
+"""A photo's way: found, settled, decoded, scored, rated. The only room that knows all of its steps.
 
-`places`, `intake` and `reconciliation` find photos; `score_jobs` and `judging` score them; `wholeness`
-holds back work on those that are being written; `calibrating` says where stars begin, `rating` writes
-them, `undoing` takes them back; `recovery` mends what a killed run left; `run` puts these together.
-`scoring_run` and `restarring` are for `maclip score` and `maclip rate`.
+The floors, from top to bottom (import-linter checks them):
+
+* `run` puts the stages together for the daemon; `commands` are `maclip score`, `rate` and `undo`.
+* `discovery` finds photos, `scoring` scores them, `rating` writes their stars. None imports another.
+* `recovery` repairs what a killed run left; `known_roots`, `file_stability`, `pairing` and `worker_count`
+  serve several stages.
+* `run_state` is what the threads of a run share, with its `waits` and its `heartbeat`.
 """

@@ -1,4 +1,4 @@
-"""Signs of life: which parts of the pipeline still move, and what they wait for."""
+"""Heartbeats: which parts of the pipeline still move."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 
 class Heartbeat:
-    """Every thread says when it will report next; one that does not has stalled.
+    """The time by which each thread must report next; one that is late has stalled. Thread-safe.
 
-    Thread-safe. The daemon tells the service manager's watchdog that all is well only while nothing stalls.
+    The daemon sends keep-alives to the service manager's watchdog only while nothing stalls.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -19,17 +19,17 @@ class Heartbeat:
         self._lock = threading.Lock()
 
     def beat(self, part: str, within_s: float) -> None:
-        """Say that `part` moves and will say so again within `within_s` seconds."""
+        """Record that `part` moves, and expect its next report within `within_s` seconds."""
         with self._lock:
             self._deadlines[part] = self._clock() + within_s
 
     def end(self, part: str) -> None:
-        """Say that `part` has ended in good order."""
+        """Expect no more reports: `part` has ended."""
         with self._lock:
             self._deadlines.pop(part, None)
 
     def stalled(self) -> list[str]:
-        """Return the parts whose time has run out."""
+        """Return the parts whose next report is overdue."""
         now = self._clock()
         with self._lock:
             return [part for part, deadline in self._deadlines.items() if deadline < now]

@@ -1,4 +1,4 @@
-"""Which files are one shot: the RAW and the picture that the camera developed from it."""
+"""Pairs: a RAW and the picture that the camera developed from it are one shot."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from maclip_daemon.library.storage.database import Session
 from maclip_daemon.photos import formats
 from maclip_daemon.settings import RatingSettings
 
-# What cameras write beside a RAW. A TIFF or PNG of the same name is somebody's own work.
+# What cameras write beside a RAW. A TIFF or PNG of the same name is a person's own work.
 _DEVELOPED_SUFFIXES = frozenset({"jpg", "jpeg", "jpe", "heic", "heif", "hif"})
 
 
 def role_of(name: str) -> Literal["raw", "developed"] | None:
-    """What a file name is in a pair."""
+    """Return what a file of this name is in a pair; None: it is never part of one."""
     if formats.is_raw(name):
         return "raw"
     return "developed" if name.rpartition(".")[2].lower() in _DEVELOPED_SUFFIXES else None
 
 
 def update(session: Session, settings: RatingSettings) -> None:
-    """Find all pairs anew, or none when the settings say that each photo counts for itself."""
+    """Link all pairs again, or unlink them where `rating.pairs` is `separate`."""
     if settings.pairs == "one":
         raw_jpeg_pairs.link_all(session, role_of)
     else:
@@ -30,7 +30,7 @@ def update(session: Session, settings: RatingSettings) -> None:
 
 
 def add(session: Session, settings: RatingSettings, photo_ids: Sequence[int]) -> list[int]:
-    """Find the pairs of photos that were just scored; give all whose stars these scores decide."""
+    """Link the pairs of photos that were just scored; return all photos whose stars these scores decide."""
     if settings.pairs == "separate":
         return list(photo_ids)
     return [*photo_ids, *raw_jpeg_pairs.link(session, photo_ids, role_of)]

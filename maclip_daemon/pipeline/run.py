@@ -21,14 +21,14 @@ from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.photos.decoder import Decoder
-from maclip_daemon.pipeline import root_opening, worker_count
+from maclip_daemon.pipeline import known_roots, worker_count
 from maclip_daemon.pipeline.discovery.discovery_stage import DiscoveryStage
 from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
-from maclip_daemon.pipeline.rating.recovery import recover
+from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, StageContext, in_thread, log
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
 from maclip_daemon.pipeline.scoring.scoring_stage import ScoringStage
@@ -44,7 +44,7 @@ POLL_S = 0.2  # between checks of `--once` whether all is done
 
 
 class Pipeline:
-    """Everything between a folder and a rating, as one run that starts and stops."""
+    """One run: everything between a folder and a rating."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Pipeline:
         once: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises `ModelUnavailable`, `UsageError`, `Transient` and the like before any work begins."""
+        """Prepare a run. Raise `ModelUnavailable`, `UsageError`, `Transient` and the like before any work."""
         self.state = RunState(clock, settings.jobs.pause_s, settings.folders.filesystem_timeout_s)
         self.settings = settings
         self._library = library
@@ -69,7 +69,7 @@ class Pipeline:
         # A person who runs `--once` wants it now.
         pauses_on_battery = settings.background.pause_on_battery and not once
         self._power = PowerCheck(self.state.waits) if pauses_on_battery else None
-        roots = root_opening.open_all(folders, settings, library, self.state.probe)
+        roots = known_roots.open_all(folders, settings, library, self.state.probe)
         identity = self.identity
         with library.writing() as session:
             config = scores.scoring_config_for(session, identity.metric, identity.model, identity.protocol)
@@ -124,7 +124,7 @@ class Pipeline:
             raise errors.EnvironmentUnfit(reason)
 
     def is_done(self) -> bool:
-        """Return whether no work is left, now or after a retry; that of full disks waits for the next run."""
+        """Return whether no work is left, now or after a retry. That of full disks waits for the next run."""
         scored = self.state.tally.scored
         settled = self.rating.has_checked_files and self.calibration.is_settled
         if not self.discovery.is_idle or not settled:
@@ -136,7 +136,7 @@ class Pipeline:
         return not waiting["score"] and not rating and nothing_new
 
     def waiting(self) -> dict[str, int]:
-        """Return how many jobs of each kind are left, the leased ones included, those of full disks not."""
+        """Return how many jobs of each kind are left: leased ones included, those for full disks not."""
         full: dict[str, list[int]] = {"score": [], "rate": self.state.waits.devices("full disk")}
         with self._library.reading() as session:
             counts = {kind: jobs.counts(session, kind, paused_devices=full[kind]) for kind in KINDS}
@@ -145,8 +145,8 @@ class Pipeline:
     def run_maintenance(self) -> None:
         """Renew leases and reclaim lost ones, every few seconds.
 
-        At once after the clock was set or the machine slept: times that lie in the future since then must
-        not delay work.
+        At once after the clock was set or the machine slept: times that now lie in the future must not delay
+        work.
         """
         if self._power is not None:
             self._power.check()

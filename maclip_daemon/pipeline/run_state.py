@@ -1,4 +1,4 @@
-"""State that the threads of one run share: the wish to stop, waits, counts and heartbeats."""
+"""State that the threads of one run share: the request to stop, waits, counts and heartbeats."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Tally:
     """Scores taken over from the same pixels under another name."""
     rated: int = 0
     kept: int = 0
-    """Photos whose rating is a person's and was left alone."""
+    """Photos that a person rated; their rating was left alone."""
     skipped: int = 0
     """Photos whose rating could not be written; the reason is in the library."""
     failed: list[FailedPhoto] = field(default_factory=list)
     offline: list[str] = field(default_factory=list)
-    """Why which watched folder could not be scanned."""
+    """One reason for each watched folder that could not be scanned."""
 
 
 class Roots(Protocol):
@@ -53,7 +53,7 @@ class Roots(Protocol):
         """Return whether the root of a photo cannot be read at the moment."""
 
     def check_photo_soon(self, path: str) -> None:
-        """Check a photo again: it may be being written."""
+        """Check a photo again; another program may be writing it."""
 
     def check_root_soon(self, path: str) -> None:
         """Check the health of a photo's root again."""
@@ -68,7 +68,7 @@ class RunState:
         pause_s: float = RETRY_S,
         filesystem_timeout_s: float = FILESYSTEM_TIMEOUT_S,
     ) -> None:
-        """`jobs.pause_s` and `folders.filesystem_timeout_s` of the settings."""
+        """Retry pauses after `pause_s`; give a file system `filesystem_timeout_s` to respond."""
         self.clock = clock
         self.began_at = clock()
         self.waits = Waits(pause_s)
@@ -94,7 +94,7 @@ class RunState:
             self.tally.skipped += skipped
 
     def stop(self, because: BaseException | None = None) -> None:
-        """Ask every thread to end; `because` is the error that makes it impossible to go on."""
+        """Ask every thread to end; `because` is the error that ends the run, if any."""
         if because is not None and self.fatal is None:
             self.fatal = because
         self.stopping.set()
@@ -106,7 +106,7 @@ class RunState:
             self.work_arrived.notify_all()
 
     def wait_for_work(self, timeout_s: float) -> None:
-        """Sleep until work arrives, the run stops, or the time is over."""
+        """Sleep until work arrives, the run stops, or `timeout_s` is over."""
         with self.work_arrived:
             if not self.stopping.is_set():
                 self.work_arrived.wait(timeout_s)
@@ -121,11 +121,11 @@ class StageContext:
     settings: Settings
     scoring_config_id: int
     worker: str
-    """Who holds the leases of this run."""
+    """The holder of this run's leases."""
 
 
 def in_thread(state: RunState, name: str, work: Callable[[], None]) -> threading.Thread:
-    """Start `work` in a thread of its own. An error that it does not handle stops the run and is kept."""
+    """Start `work` in a thread and return it. An error that it does not handle stops the run."""
 
     def guarded() -> None:
         try:

@@ -33,7 +33,7 @@ Kind = Literal[
     "retry",
     "failed",
 ]
-RETRY_S = 30.0  # `jobs.pause_s` where no settings are at hand
+RETRY_S = 30.0  # `jobs.pause_s` where there are no settings
 POWER_CHECK_S = 10.0  # between checks of the battery; a few reads of the kernel's memory
 ON_BATTERY = (
     "The machine runs on battery; photos are scored when it is plugged in (background.pause_on_battery)."
@@ -93,7 +93,7 @@ class Wait:
     since: float | None
     """Unix seconds; None: not known."""
     until: float | None
-    """Unix seconds of the next try; None: nobody knows."""
+    """Unix seconds of the next try; None: not known."""
     ended_by: EndedBy
     """Time alone, the next try or check, an event, or a person."""
 
@@ -126,7 +126,7 @@ class Waits:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Retry after `retry_s` by `clock`, which nobody can set; `wall_clock` is for people."""
+        """Retry after `retry_s` by `clock`, which cannot be set; `wall_clock` is for display."""
         self._retry_s = retry_s
         self._clock = clock
         self._wall_clock = wall_clock
@@ -205,7 +205,7 @@ class Waits:
 
 
 class PowerCheck:
-    """Lets scoring wait while the machine runs on battery. One thread owns it."""
+    """A check that lets scoring wait while the machine runs on battery. Owned by one thread."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How many decoders and how many threads of the encoder suit this machine's processor.
+"""The number of decoders that suits this machine's processor.
 
 Decoders wait when the scorer is behind (`look_ahead`), and the encoder's threads wait when no photo is ready.
 So both may have all cores: whichever is behind gets them. Fewer decoders would leave cores idle beside a
@@ -15,12 +15,12 @@ MOST_DECODERS = 16  # some 60 MB each; together they feed the fastest graphics c
 
 
 def cores() -> int:
-    """How many processor cores this process may use: a container or `taskset` may give it fewer than all."""
+    """Return how many processor cores this process may use; a container or `taskset` may withhold some."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def decoders(settings: DecodingSettings, available: int) -> int:
-    """How many decoder processes to use on so many cores: what was set, else one a core."""
+    """Return how many decoder processes to use on `available` cores: `decoding.workers`, else one a core."""
     return settings.workers or max(1, min(MOST_DECODERS, available))

@@ -1,1 +1,1 @@
-"""What the command line asks of the pipeline: score, rate, undo."""
+"""The pipeline's part of `maclip score`, `maclip rate` and `maclip undo`."""

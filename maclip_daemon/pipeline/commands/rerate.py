@@ -13,11 +13,11 @@ from maclip_daemon.library.results import scores
 from maclip_daemon.library.results.calibration import Calibration
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.pipeline import root_opening
+from maclip_daemon.pipeline import known_roots
 from maclip_daemon.pipeline.rating.calibration_stage import freeze
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
-from maclip_daemon.pipeline.rating.recovery import recover
+from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, Tally
 from maclip_daemon.pipeline.waits import Resource
 from maclip_daemon.scoring.scorer_client import ScorerClient
@@ -56,7 +56,7 @@ class RateResult:
 
 
 class _Rollback(Exception):
-    """Rolls a preview's changes back."""
+    """The end of a preview: roll its changes back."""
 
 
 def calibrate(library: Library, settings: Settings, now: float) -> RateResult:
@@ -87,7 +87,7 @@ def write(library: Library, settings: Settings) -> Tally:
         pause_s=math.inf, filesystem_timeout_s=settings.folders.filesystem_timeout_s
     )  # no command waits for a disk
     roots = _PingedRoots(state.probe)
-    root_opening.look_at_known(library, state.probe)
+    known_roots.refresh_mounts(library, state.probe)
     recover(library, state.probe, settings.data_dir / "spool", state.clock())
     with library.reading() as session:
         _active(session)

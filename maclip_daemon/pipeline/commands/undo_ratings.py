@@ -20,8 +20,8 @@ from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoEntry
-from maclip_daemon.pipeline import file_stability, root_samples
-from maclip_daemon.pipeline.rating.recovery import current_target
+from maclip_daemon.pipeline import file_stability, known_roots
+from maclip_daemon.pipeline.recovery import current_target
 
 Outcome = Literal["restored", "removed", "already", "changed", "failed"]
 
@@ -140,7 +140,7 @@ class _KnownRoots:
         root = Root(known.path)
         facts = None if known.device is None else RootFacts(known.device)
         with self._library.reading() as session:
-            sample = root_samples.sample(session, known.path, known.device)
+            sample = known_roots.sample_photos(session, known.path, known.device)
         health = self.probe.call_below(
             known.path, lambda: root_health.check(root, facts, known.photo_count, sample)
         )

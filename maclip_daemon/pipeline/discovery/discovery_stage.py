@@ -8,6 +8,7 @@ import os
 import queue
 import threading
 import time
+from typing import Protocol
 
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.events import EventKind, FolderEvent
@@ -19,7 +20,6 @@ from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.discovery.reconciliation import record
 from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
 from maclip_daemon.pipeline.file_stability import find_file
-from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.pipeline.waits import Resource
 
@@ -30,15 +30,25 @@ SIDECAR_RENAME_S = 10.0
 HEARTBEAT_TIMEOUT_S = 60.0  # beyond the planned sleep
 
 
+class SidecarEvents(Protocol):
+    """The rating stage's part in events. Thread-safe."""
+
+    def on_event(self, event: FolderEvent) -> FolderEvent | None:
+        """Take the sidecars of an event; return its part about photos, or None."""
+
+    def request_full_check(self) -> None:
+        """Check all rated photos soon, because events were lost."""
+
+
 class DiscoveryStage:
-    """Watches and scans the roots, and records what it finds."""
+    """The discovery stage: watch and scan the roots, and record what is found."""
 
     def __init__(
         self,
         library: Library,
         state: RunState,
         roots: list[WatchedRoot],
-        sidecar_monitor: SidecarMonitor,
+        sidecar_monitor: SidecarEvents,
         *,
         once: bool,
     ) -> None:
@@ -89,7 +99,7 @@ class DiscoveryStage:
         return root is not None and not (responds and root.can_be_read())
 
     def check_photo_soon(self, path: str) -> None:
-        """Check a photo again when it has settled: it may be being written."""
+        """Check a photo again when it has settled; another program may be writing it."""
         if root := self._root_of(path):
             self.on_event(root, FolderEvent(EventKind.FILE_CHANGED, path))
 
@@ -143,10 +153,10 @@ class DiscoveryStage:
 
     def _record_settled(self) -> None:
         for root in self.roots:
-            # What does not answer does not settle; the scan after its return finds it.
+            # A file whose server does not respond does not settle; the scan after its return finds it.
             due = root.debouncer.due(time.monotonic(), functools.partial(find_file, self._state.probe))
             if root.is_paused:
-                continue  # all of it is missing; the scan after its return finds what is there
+                continue  # all its photos are missing; the scan after its return finds them
             if due.everything:
                 root.next_scan = time.monotonic()
             sightings = record(self._library, self._state, root.root_id, due.files)
@@ -160,7 +170,7 @@ class DiscoveryStage:
         now = time.monotonic()
         waits = [max(0.0, root.next_scan - now) for root in self.roots]
         waits += [wait for root in self.roots if (wait := root.debouncer.wait_s(now)) is not None]
-        # In one go there is little to wait for, and a stop must be noticed soon in any case.
+        # With `--once` there is little to wait for; otherwise a stop must be noticed soon.
         return min([*waits, 0.2 if self._once else 1.0])
 
     def _handle_events(self, wait_s: float) -> None:

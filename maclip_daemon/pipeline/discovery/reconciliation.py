@@ -21,7 +21,7 @@ from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.pipeline.discovery.rename_detection import RenameDetection
-from maclip_daemon.pipeline.rating.recovery import remove_strays
+from maclip_daemon.pipeline.recovery import remove_strays
 from maclip_daemon.pipeline.run_state import RunState
 
 SIGHTINGS_PER_TRANSACTION = 500  # short enough that other writers hardly wait

@@ -22,7 +22,7 @@ from maclip_daemon.library.photos import root_records as library_roots
 from maclip_daemon.library.queue import rating_queue
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
-from maclip_daemon.pipeline import root_samples
+from maclip_daemon.pipeline import known_roots
 from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation, ScanReport, ScanScope
 from maclip_daemon.pipeline.discovery.watcher_supervisor import WatcherSupervisor
 from maclip_daemon.pipeline.run_state import RunState, log
@@ -56,7 +56,7 @@ class WatchedRoot:
         self._was_cut_short = False
         self._problems: list[str] = []
         self.is_doubted = False
-        """Whether reading a photo failed lately; the next check reads some. Set by the decoders' threads."""
+        """Whether reading a photo failed lately; the next check reads some photos. Set by decoder threads."""
         self._recorded: tuple[library_roots.RootStatus, RootHealth] | None = None
         with library.writing() as session:
             self.root_id = library_roots.root_for(session, root.path, state.clock())
@@ -185,7 +185,7 @@ class WatchedRoot:
         return not failed and not self.is_doubted
 
     def _settle_s(self) -> float:
-        """Return the settling time. The clock of a file server may differ by as much as a minute."""
+        """Return the settling time. The clock of a file server may be a minute off."""
         polled = self.health is not None and self.health.is_polled
         return max(self._settings.settle_s, SERVER_CLOCK_SLACK_S) if polled else self._settings.settle_s
 
@@ -243,4 +243,4 @@ class WatchedRoot:
         return {root.id: root for root in library_roots.known_roots(session)}[self.root_id]
 
     def _sample(self, session: Session) -> list[str]:
-        return root_samples.sample(session, self.path, self._facts.device if self._facts else None)
+        return known_roots.sample_photos(session, self.path, self._facts.device if self._facts else None)

@@ -14,7 +14,7 @@ FIRST_CALIBRATION_WHILE_BUSY = 200  # photos; before that, stars would be writte
 
 
 class CalibrationStage:
-    """Decides when a new calibration is due, and makes it. Owned by the rating thread."""
+    """The check whether a new calibration is due, and its making. Owned by the rating thread."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class CalibrationStage:
             if calibrations.needs_renewal(session, self._scoring_config_id, rule):
                 self._state.is_calibrated = self._calibrate(session) is not None or current is not None
             elif current is not None and self._considered_at < 0 and self._settings.mode != "off":
-                # An earlier run scored these and was stopped, or told by its settings not to rate.
+                # An earlier run scored these, and then was stopped or had `rating.mode` off.
                 rating_queue.enqueue(session, self._state.clock())
         self._considered_at = scored
 
@@ -72,9 +72,7 @@ class CalibrationStage:
             # The first of a scoring config: the files still hold the scores of another model.
             if self._settings.bucket_tags or made.number == 1:
                 rating_queue.enqueue_rated(session, now)
-            log.info(
-                "calibrated", number=made.number, photos=made.photo_count, source=made.source, to_rate=queued
-            )
+            log.info("new calibration", number=made.number, photos=made.photo_count, photos_to_rate=queued)
         return made
 
 

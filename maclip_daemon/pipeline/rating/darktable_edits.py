@@ -14,7 +14,7 @@ Result = Prepared | errors.MaclipError
 
 
 def skip_unsaved(results: Sequence[Result], writer: MetadataWriter, configured: str) -> list[Result]:
-    """Return the results, with those new sidecars discarded and `skipped` that would end darktable's edits.
+    """Discard the new sidecars that would end darktable's edits; return the results, those as `skipped`.
 
     `configured`: the setting `rating.darktable_library`. While that library cannot be read, each new sidecar
     becomes its `Transient` error.

@@ -1,7 +1,7 @@
-"""Sidecars that other programs changed after our last write: whose is the rating in them now?
+"""Edits of sidecars by other programs: does the sidecar now hold a person's rating?
 
-A person's rating is never overwritten in any case. This lets `status`, `show` and the database tell it soon
-after it was given.
+A person's rating is never overwritten, with or without this check. It lets `status`, `show` and the database
+report such a rating soon.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _PendingCheck(NamedTuple):
 
 
 class SidecarMonitor:
-    """Checks sidecars after other programs wrote to them. Thread-safe, except for `check`."""
+    """The checks of sidecars that other programs wrote to. Thread-safe, except for `check`."""
 
     def __init__(
         self, library: Library, state: RunState, monotonic: Callable[[], float] = time.monotonic
@@ -76,7 +76,7 @@ class SidecarMonitor:
         return FolderEvent(EventKind.FILE_CHANGED, present) if present else None
 
     def request_full_check(self) -> None:
-        """Check all rated photos soon: events were lost."""
+        """Check all rated photos soon, because events were lost."""
         self._must_check_all = True
 
     def check(self, writer: MetadataWriter) -> int:
@@ -146,7 +146,7 @@ class SidecarMonitor:
                 self._must_check_all = True
 
     def _reschedule(self, checked: dict[str, _PendingCheck]) -> None:
-        """Check again later: a sidecar or its photo may be being renamed."""
+        """Check again later; another program may be renaming a sidecar or its photo."""
         with self._lock:
             for path, before in checked.items():
                 if before.rechecks < MAX_RECHECKS and path not in self._pending:

@@ -17,8 +17,7 @@ from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.records import Prepared
-from maclip_daemon.pipeline import file_stability
-from maclip_daemon.pipeline.rating import recovery
+from maclip_daemon.pipeline import file_stability, recovery
 from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, RunState, log
 from maclip_daemon.pipeline.waits import Resource, retry_policy
 from maclip_daemon.settings import JobSettings
@@ -72,7 +71,7 @@ class RateJobs:
         return file_stability.is_unchanged(self._library, self._state.probe, job.path)
 
     def settle_unconfirmed(self, held: Sequence[LeasedJob]) -> None:
-        """Settle what an earlier attempt at these photos left unconfirmed in the journal."""
+        """Confirm or abandon what earlier attempts at these photos left unconfirmed in the journal."""
         photo_ids = {job.photo_id for job in held}
         recovery.settle_unconfirmed(self._library, self._state.probe, self._state.clock(), photo_ids)
 
@@ -104,7 +103,7 @@ class RateJobs:
     def settle_all(
         self, prepared: PreparedJobs, entries: Sequence[int], outcomes: Sequence[errors.MaclipError | None]
     ) -> None:
-        """Finish the jobs that were done; after an error the file itself tells whether it was replaced."""
+        """Finish the jobs that were done; after an error, check whether the file was replaced."""
         probe = self._state.probe
         written: dict[int, bool | None] = {}
         embedded: dict[int, FoundFile] = {}
@@ -123,7 +122,7 @@ class RateJobs:
                     recovery.settle(session, entry, written[entry], now)
                     continue
                 rating_journal.confirm(session, entry, now)
-                if entry in embedded:  # so that our own write is not taken for a change
+                if entry in embedded:  # discovery must not take our own write for a change
                     photo_records.record_rewrite(session, job.photo_id, embedded[entry])
                 jobs.finish(session, [job], self._worker)
                 self._state.count(rated=1)

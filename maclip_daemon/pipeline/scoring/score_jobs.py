@@ -1,6 +1,6 @@
-"""Score jobs as the library keeps them: taken under a lease, and ended by a score or a failure, or released.
+"""Score jobs as the library keeps them: leased, then ended by a score or a failure, or released.
 
-A score and the end of its job are one transaction; whatever dies in between, the job comes back.
+A score and the end of its job are one transaction. After a crash in between, the job is done again.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class ScoreJobs:
             if self._state.is_calibrated and self._settings.rating.mode != "off":
                 jobs.enqueue(session, to_rate, "rate", now)
             counted = len(finished)
-            # Counted before the jobs are seen to be gone: `--once` must not end before the calibration
-            # was considered.
+            # Count before other threads see that the jobs are gone: else `--once` could end before the
+            # calibration was considered.
             self._state.count(scored=counted)
         log.debug("scored", photos=counted)
         self._state.wake()
@@ -110,10 +110,9 @@ class ScoreJobs:
         return file_stability.is_unchanged(self._library, self._state.probe, job.path)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
-        """Record a failed attempt; a photo that is gone is missing, not failed.
+        """Record a failure, or mark a photo that is gone as missing.
 
-        A file that another program is writing is retried without end; discovery finds it when it is whole.
-        Offline roots do not count as attempts.
+        Files that other programs are writing are retried without end. Offline roots do not count as attempts.
         """
         now = self._state.clock()
         if not self.is_unchanged(job):
@@ -144,7 +143,7 @@ class ScoreJobs:
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
             log.warning("photo failed", photo=job.path, reason=str(error))
         else:
-            log.info("will be tried again", photo=job.path, reason=str(error))
+            log.info("photo will be tried again", photo=job.path, reason=str(error))
 
     def _wait_for_root(self, job: LeasedJob) -> None:
         reason = f"The disk of {job.path} cannot be read."
@@ -171,7 +170,7 @@ def _photo_info(photo: DecodedPhoto) -> photo_info.PhotoInfo:
 
 
 def row_of(score: PhotoScore) -> scores.ScoreRow:
-    """Lay a score out as the library stores it."""
+    """Return a score as the library stores it."""
     attributes = {name: score.attributes.get(name) for name in ATTRIBUTES}
     return scores.ScoreRow(
         score=score.score,

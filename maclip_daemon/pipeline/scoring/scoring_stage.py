@@ -85,7 +85,7 @@ class ScoringStage:
             self._discard_waiting()
 
     def _discard_waiting(self) -> None:
-        """Remove the decoded photos: every thread does so as it ends, and the last one empties the spool."""
+        """Remove the decoded photos. Every thread does so as it ends; the last one empties the spool."""
         for ready in self._ahead.take_all():
             ready.photo.discard()
 
@@ -147,7 +147,7 @@ class ScoringStage:
             return
         log.warning("a batch was lost; scoring its photos one by one", reason=str(error), photos=len(batch))
         for position, ready in enumerate(batch):
-            if self._state.waits.is_waiting(MODEL):  # not one photo is to blame: the device is
+            if self._state.waits.is_waiting(MODEL):  # the device is to blame, not a photo
                 self._pause(batch[position:], self._state.waits.reasons()["model"])
                 return
             if self._state.stopping.is_set():

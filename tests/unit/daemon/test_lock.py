@@ -20,7 +20,7 @@ def test_a_second_one_is_refused_until_the_first_ended(tmp_path: Path) -> None:
         pass
 
 
-def test_looking_at_a_folder_that_was_never_used_makes_nothing(tmp_path: Path) -> None:
+def test_checking_for_a_daemon_creates_no_data_folder(tmp_path: Path) -> None:
     assert not is_running(tmp_path / "data")
     assert not (tmp_path / "data").exists()
 

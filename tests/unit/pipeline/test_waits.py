@@ -1,4 +1,4 @@
-"""Waits: each belongs to the thing that is missing, has a reason, and ends as its kind says."""
+"""Waits: each belongs to the thing that is missing, has a reason, and an end that its kind defines."""
 
 from __future__ import annotations
 

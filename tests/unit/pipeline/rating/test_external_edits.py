@@ -19,7 +19,7 @@ CHANGED, GONE, MOVED = EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FI
 
 
 class Monotonic:
-    """A clock that moves when the test says so."""
+    """A clock that only the test moves."""
 
     now = 100.0
 

@@ -19,7 +19,7 @@ from maclip_daemon.pipeline.run_state import log
 
 
 def recover(library: Library, probe: FilesystemProbe, spool_folder: Path, now: float) -> None:
-    """Repair what the last run left. Only for the one process that holds the data folder's lock."""
+    """Repair what the last run left. Call it only while holding the lock of the data folder."""
     spool.clean(spool_folder)
     with library.reading() as session:
         folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
@@ -28,7 +28,7 @@ def recover(library: Library, probe: FilesystemProbe, spool_folder: Path, now: f
     with library.writing() as session:
         released = leases.release_all(session, None, now)
     if released or settled:
-        log.info("recovered", jobs_released=released, journal_entries_settled=len(settled))
+        log.info("the last run was interrupted; going on", jobs=released, writes_checked=len(settled))
 
 
 def settle_unconfirmed(
@@ -65,7 +65,7 @@ def remove_strays(probe: FilesystemProbe, folders: Iterable[Path], now: float) -
         remove = functools.partial(temporaries.remove_strays, folder, older_than=now)
         removed: list[Path] = probe.call_or(str(folder), remove, [])
         for stray in removed:
-            log.info("removed a temporary file of a killed run", file=str(stray))
+            log.info("removed a temporary file of an interrupted run", file=str(stray))
 
 
 def current_target(entry: rating_journal.JournalRow) -> Path:

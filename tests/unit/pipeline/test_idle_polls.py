@@ -1,4 +1,4 @@
-"""An idle daemon asks for work without writing: it neither wears the disk nor needs the database lock."""
+"""An idle daemon polls for jobs without writing: that spares the disk and needs no lock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def locked_library(tmp_path: Path) -> Iterator[Library]:
         other.close()
 
 
-def test_asking_for_work_needs_no_lock(locked_library: Library, tmp_path: Path) -> None:
+def test_polling_for_jobs_needs_no_lock(locked_library: Library, tmp_path: Path) -> None:
     settings, state = Settings(data_dir=tmp_path), RunState()
     score_jobs = ScoreJobs(StageContext(locked_library, state, settings, 1, "worker"), FakeRoots(), 4)
     assert score_jobs.take() is None

@@ -11,7 +11,7 @@ import pytest
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.library.photos import renames
 from maclip_daemon.library.queue import jobs, leases
-from maclip_daemon.pipeline.rating import recovery
+from maclip_daemon.pipeline import recovery
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings
