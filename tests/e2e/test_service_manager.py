@@ -93,7 +93,7 @@ def test_no_heartbeat_is_sent_while_the_work_is_stalled(
         until(lambda: len(home.scored()) == 2 and manager.has("WATCHDOG=1"), "a heartbeat")
 
         def missed_heartbeats() -> int:
-            return daemon.said().count("no heartbeat")
+            return daemon.log_text().count("no heartbeat")
 
         for _ in range(20):
             with stopped_threads(daemon.process.pid) as threads:

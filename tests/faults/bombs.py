@@ -1,4 +1,4 @@
-"""Small files that ask for much: enormous headers, data that unpack a thousandfold, loops."""
+"""Decompression bombs: small files with enormous headers, highly compressed data, or loops."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.faults.damaged_metadata import png_chunk
 from tests.faults.photo_files import picture, still_bytes, write_dng
 
 SIDE = 60_000  # pixels; 3600 megapixels
-REAL_SIDE = 30_000  # pixels; 900 megapixels, which is one of a telescope or of somebody's malice
+REAL_SIDE = 30_000  # pixels; 900 megapixels, as from a telescope or an attacker
 
 
 def bombs(folder: Path) -> dict[str, tuple[bytes, str]]:
-    """Name → (content, what its failure must say; '' where it may also be scored)."""
+    """Return name → (content, expected words of the failure; '' where a score is accepted too)."""
     megapixels = "are more than 1000 megapixels"
     return {
         "header.png": (_png(SIDE, SIDE, zlib.compress(bytes(1000))), megapixels),
@@ -43,12 +43,12 @@ def _zeros(count: int) -> bytes:
 
 
 def _constant_png(side: int) -> bytes:
-    """Black, a bit a pixel: a thousandth of a thousandth of what it becomes."""
+    """Return a black PNG of one bit a pixel; decoded, it is about a million times larger."""
     return _png(side, side, _zeros(side * (side // 8 + 1)))
 
 
 def _png(width: int, height: int, packed: bytes) -> bytes:
-    """A PNG of one bit a pixel with these data."""
+    """Return a PNG of one bit a pixel with these data."""
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         png_chunk(name, content) for name, content in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
@@ -69,7 +69,7 @@ def _jpeg_of_another_size(side: int) -> bytes:
 
 
 def _jpeg_of_many_scans(count: int) -> bytes:
-    """The last scan of a progressive JPEG, which only refines, again and again."""
+    """Return a progressive JPEG that repeats its last, refining scan."""
     whole = still_bytes(picture(1600, 1200).convert("L"), "jpg", progressive=True)
     last = whole.rindex(b"\xff\xda")
     return whole[:-2] + whole[last:-2] * count + whole[-2:]
@@ -83,7 +83,7 @@ def _tiff_of_another_size(side: int) -> bytes:
 
 
 def _tiff_that_loops() -> bytes:
-    """Directories that name each other as the next, and as sub-directories."""
+    """Return a TIFF whose directory is its own sub-directory and successor."""
     entry = struct.pack("<HHII", 330, 4, 1, 8)
     return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 1) + entry + struct.pack("<I", 8)
 

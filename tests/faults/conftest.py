@@ -1,4 +1,4 @@
-"""Figures of the fault suite: every test says how many rounds, files and faults it went through."""
+"""Fixtures of the fault suite: every test records its rounds, files and faults."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Figures = Callable[..., None]
 
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
-    """Whether the long form was asked for (`scripts/faults --full`)."""
+    """Return whether the long form runs (`scripts/faults --full`)."""
     return bool(request.config.getoption("--full"))
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
-    """Record what a test went through; `scripts/faults` makes the table of docs/reliability.md of it.
+    """Record the figures of a test for the table of docs/reliability.md.
 
     Call it once, after the last assertion: `figures(rounds=50, files=200, faults=61, note="…")`. A test that
-    does not get there has no figures, and its promise counts as not kept.
+    fails earlier has no figures, and its promise counts as broken.
     """
     kept: dict[str, Any] = {}
     started = time.monotonic()
@@ -47,5 +47,5 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
 
 @pytest.fixture
 def device(tmp_path: Path) -> Device:
-    """A device of the daemon's scoring process: it counts what it encodes, and fails when it is told to."""
+    """Return a device for the daemon's scoring process that counts batches and fails on request."""
     return Device(tmp_path / "device")

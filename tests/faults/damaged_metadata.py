@@ -1,4 +1,4 @@
-"""Photos whose picture is whole and whose metadata are not, and sidecars of the same kind."""
+"""Photos with intact pixels and damaged metadata, and damaged sidecars."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LARGEST_SEGMENT = 0xFFFF - 2  # bytes; JPEG has two for the length
 
 
 def photo_with_damaged_metadata(seed: int) -> tuple[str, bytes]:
-    """(suffix, content) of a photo that decodes, with mutated XMP and EXIF in it."""
+    """Return (suffix, content) of a photo that decodes, with mutated XMP and EXIF."""
     chance = random.Random(seed)
     exif = exif_bytes(DateTimeOriginal="2026:05:01 10:11:12", OffsetTimeOriginal="+02:00")
     bad_exif = mutated(exif, [exif, PACKET], chance) if chance.random() < 0.7 else exif
@@ -40,7 +40,7 @@ def photo_with_damaged_metadata(seed: int) -> tuple[str, bytes]:
 
 
 def photo_whose_damage_exiv2_logs_and_throws(seed: int) -> bytes:
-    """A PNG over which pyexiv2 keeps an error for later, so that the next photo would get it."""
+    """Return a PNG whose error pyexiv2 keeps and reports for the next photo."""
     return png_with(
         png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta broken"),
         png_chunk(b"iTXt", b"abc\0"),
@@ -49,7 +49,7 @@ def photo_whose_damage_exiv2_logs_and_throws(seed: int) -> bytes:
 
 
 def photo_that_keeps_exiv2_busy(seed: int) -> bytes:
-    """A PNG with 20 000 properties in its XMP: exiv2 takes the square of their number."""
+    """Return a PNG with 20 000 XMP properties: exiv2 takes time quadratic in their number."""
     properties = b"".join(b"<a:p%d>x</a:p%d>" % (number, number) for number in range(20_000))
     packet = (
         b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
@@ -59,7 +59,7 @@ def photo_that_keeps_exiv2_busy(seed: int) -> bytes:
 
 
 def rated_by_a_person(seed: int) -> bytes:
-    """A JPEG with five stars and a title of a person in it; every other one with an impossible EXIF entry."""
+    """Return a JPEG with a person's five stars and title; odd seeds add an impossible EXIF entry."""
     with pyexiv2.ImageData(still_bytes(picture(seed=seed), "jpg")) as image:
         image.modify_exif({"Exif.Image.Make": "Canon", "Exif.Image.Model": "Test"})
         image.modify_xmp({"Xmp.xmp.Rating": "5", "Xmp.dc.title": "mine"})

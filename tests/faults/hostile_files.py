@@ -1,4 +1,4 @@
-"""Names, sidecars and checkpoints of somebody who means harm."""
+"""Names, sidecars and checkpoints of an attacker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 SECRET = b"the secret that only a file outside holds"
-MARK = "executed"  # a file that hostile input would make
+MARK = "executed"  # a file that executed input would create
 
 NAMES = (
     *("-rf.jpg", "--help.jpg", "--config=x.jpg", "-.jpg", "%s%n%99999d{0}{x}.jpg", "$(touch executed).jpg"),
@@ -46,7 +46,7 @@ LAUGHS = (
 
 
 class Runs:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -56,7 +56,7 @@ class Runs:
 
 
 def hostile_checkpoints(folder: Path, mark: Path) -> Iterator[Path]:
-    """A pickle, a checkpoint of torch, a TorchScript archive, and one whose header promises a tebibyte."""
+    """Yield a pickle, a torch checkpoint, a TorchScript archive, and a header that claims a tebibyte."""
     plain = folder / "plain.pt"
     plain.write_bytes(pickle.dumps({"visual.conv1.weight": Runs(mark)}))
     yield plain

@@ -1,4 +1,4 @@
-"""A daemon whose log goes to a file, so that it can be read while it runs and never fills a pipe."""
+"""A daemon that logs to a file: readable while it runs, and never blocked by a full pipe."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ import psutil
 
 from tests.homes import TIMEOUT_S, Home
 
-SAMPLE_S = 0.1  # between looks at the memory of a process
+SAMPLE_S = 0.1  # between samples of a process's memory
 
 
 class LoggedDaemon:
-    """A daemon of a home, perhaps below another program (`unshare`, `strace`)."""
+    """A daemon of a home, optionally started by a wrapper (`unshare`, `strace`)."""
 
     def __init__(
-        self, home: Home, below: Sequence[str], folders: Sequence[Path], environment: dict[str, str]
+        self, home: Home, wrapper: Sequence[str], folders: Sequence[Path], environment: dict[str, str]
     ):
         self.log = home.folder / "daemon.log"
         command = [sys.executable, "-m", "maclip_daemon", "run", *map(str, folders or (home.photos,))]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*below, *command], env=home.environment | environment, stdout=log, stderr=log
+                [*wrapper, *command], env=home.environment | environment, stdout=log, stderr=log
             )
 
-    def said(self) -> str:
-        """All that this daemon and its predecessors in the same home have logged."""
+    def log_text(self) -> str:
+        """Return the log of this daemon and its predecessors in the same home."""
         return self.log.read_text("utf-8", "replace")
 
-    def counted(self, event: str, name: str) -> int:
-        """The sum of the numbers `name=…` of every log line about `event`."""
-        lines = [line for line in self.said().splitlines() if f"] {event} " in line]
+    def sum_in_log(self, event: str, name: str) -> int:
+        """Return the sum of the numbers `name=…` over the log lines of `event`."""
+        lines = [line for line in self.log_text().splitlines() if f"] {event} " in line]
         return sum(
             int(word.partition("=")[2]) for line in lines for word in line.split() if f"{name}=" in word
         )
 
     def stop(self) -> str:
-        """End it as the service manager would, and return all it said."""
+        """Terminate the daemon as the service manager does, and return the log."""
         self.process.terminate()
         self.process.wait(TIMEOUT_S)
-        return self.said()
+        return self.log_text()
 
 
 @contextlib.contextmanager
 def running(
-    home: Home, *folders: Path, below: Sequence[str] = (), **environment: str
+    home: Home, *folders: Path, wrapper: Sequence[str] = (), **environment: str
 ) -> Iterator[LoggedDaemon]:
-    """Start a daemon on folders (the home's photos when none is named), and end it whatever happens."""
-    daemon = LoggedDaemon(home, below, folders, environment)
+    """Start a daemon on folders (by default the home's photos), and always end it."""
+    daemon = LoggedDaemon(home, wrapper, folders, environment)
     try:
         yield daemon
     finally:
@@ -68,12 +68,12 @@ class Memory:
         self._process = psutil.Process(pid)
         self._ended = threading.Event()
         self.before = self.peak = self._process.memory_info().rss
-        """Bytes, at the first look and at the most."""
+        """Bytes, at the start and at the peak."""
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
     def grown(self) -> int:
-        """Stop looking; by how many bytes the process had grown at its peak."""
+        """Stop sampling and return the growth at the peak, in bytes."""
         self._ended.set()
         self._thread.join()
         return self.peak - self.before

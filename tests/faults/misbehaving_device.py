@@ -1,8 +1,8 @@
 """A device that misbehaves on request: the only part of the fault suite's devices that is not real.
 
-There is no broken graphics card at hand, so the encoder of a real scoring process raises what torch raises on
-one. Python imports `sitecustomize` by itself at the start of every process that has its folder in PYTHONPATH;
-the program knows nothing of it.
+Without a broken graphics card, the encoder of a real scoring process raises the errors that torch raises on
+one. Python imports `sitecustomize` at the start of every process that has its folder in PYTHONPATH. The
+program is unchanged.
 """
 
 from __future__ import annotations
@@ -65,19 +65,19 @@ class Device:
         paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.environment = {"PYTHONPATH": os.pathsep.join(paths)}
 
-    def has_room_for(self, views: int | None) -> None:
-        """Let batches above so many views run out of memory; None: there is room for all."""
+    def limit_memory(self, views: int | None) -> None:
+        """Let batches of more views run out of memory; None removes the limit."""
         if views is None:
             (self._folder / "room").unlink()
         else:
             self._set("room", views)
 
     @contextlib.contextmanager
-    def held_after(self, batches: int) -> Iterator[None]:
-        """Let so many more batches pass, and the others wait until the end of the `with` block.
+    def blocked_after(self, batches: int) -> Iterator[None]:
+        """Let so many more batches pass; block the others until the end of the `with` block.
 
-        However fast or slow the machine is, there is then a moment with some work done and some in hand. The
-        two views by which a new process is tried out do not count.
+        So some work is done and some is under way, on any machine. The two views of a new process's probe do
+        not count.
         """
         self._set("held", sum(views > 2 for _, views in self.batches()) + batches)
         try:
@@ -86,29 +86,29 @@ class Device:
             (self._folder / "held").unlink()
 
     def _set(self, name: str, number: int) -> None:
-        """Change a switch: whoever looks sees the old number or the new one."""
+        """Change a switch atomically."""
         beside = self._folder / f"{name}.new"
         beside.write_text(str(number))
         beside.replace(self._folder / name)
 
-    def breaks_once(self) -> None:
-        """Let the next batch fail, and everything after it in the same process."""
+    def break_once(self) -> None:
+        """Let the next batch fail, and all later ones of the same process."""
         (self._folder / "breaks").touch()
 
     @property
     def is_about_to_break(self) -> bool:
-        """Whether `breaks_once` has not happened yet."""
+        """Return whether the fault of `break_once` is still to come."""
         return (self._folder / "breaks").exists()
 
-    def is_broken(self, broken: bool) -> None:
-        """Let every process fail, new ones too; or work again."""
+    def set_broken(self, broken: bool) -> None:
+        """Let every process fail, new ones too, or let them work again."""
         if broken:
             (self._folder / "broken").touch()
         else:
             (self._folder / "broken").unlink()
 
     def batches(self) -> list[tuple[int, int]]:
-        """Process and number of views of every batch that reached the device."""
+        """Return process id and number of views of every batch that reached the device."""
         log = self._folder / "batches"
         lines = log.read_text().splitlines() if log.exists() else []
         return [(int(pid), int(views)) for pid, views in map(str.split, lines)]

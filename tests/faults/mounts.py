@@ -1,4 +1,4 @@
-"""Real mounts for tests: a disk that can be taken away, made read-only, or that stops being readable."""
+"""Real mounts for tests: disks that go offline, become read-only or unreadable."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def mount(*arguments: str | Path) -> None:
 
 
 def unmount(point: Path) -> None:
-    """Take a disk away at once, whoever still has files open on it."""
+    """Unmount a disk at once, even while files on it are open."""
     subprocess.run(["umount", "--lazy", point], check=True, capture_output=True)
 
 
 @contextlib.contextmanager
-def whatever_is_mounted(*points: Path) -> Iterator[None]:
-    """Unmount what is still mounted there at the end."""
+def unmounted_at_the_end(*points: Path) -> Iterator[None]:
+    """Unmount whatever is still mounted there at the end."""
     try:
         yield
     finally:
@@ -46,28 +46,28 @@ def whatever_is_mounted(*points: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_disk(point: Path) -> Iterator[None]:
-    """A small disk of its own at `point`."""
+    """Mount a small disk at `point`."""
     point.mkdir(exist_ok=True)
     mount("-t", "tmpfs", "-o", "size=64m", "tmpfs", point)
-    with whatever_is_mounted(point):
+    with unmounted_at_the_end(point):
         yield
 
 
 @contextlib.contextmanager
-def pluggable(store: Path, point: Path) -> Iterator[None]:
-    """A disk whose content lives in `store` and that can be taken off `point` and put back."""
-    with memory_disk(store), whatever_is_mounted(point):
-        plug(store, point)
+def removable_disk(store: Path, point: Path) -> Iterator[None]:
+    """Mount a disk at `point` whose content, in `store`, survives an unmount."""
+    with memory_disk(store), unmounted_at_the_end(point):
+        attach(store, point)
         yield
 
 
-def plug(store: Path, point: Path) -> None:
+def attach(store: Path, point: Path) -> None:
     """Mount the content of `store` at `point`."""
     mount("--bind", store, point)
 
 
 class Share:
-    """A folder served through FUSE by a process of its own, as a network share is."""
+    """A folder served through FUSE by its own process, as a network share is."""
 
     def __init__(self, source: Path, point: Path) -> None:
         self._source, self._point = source, point
@@ -80,15 +80,15 @@ class Share:
         if not os.path.ismount(self._point):
             pytest.skip("FUSE cannot be used on this machine")
 
-    def lose(self) -> None:
-        """The server dies; its mount stays and answers with errors."""
+    def kill_server(self) -> None:
+        """Kill the server; its mount stays and returns errors."""
         assert self.server is not None
         self.server.kill()
         self.server.wait()
 
     def end(self) -> None:
         if self.server is not None and self.server.poll() is None:
-            self.lose()
+            self.kill_server()
         subprocess.run(["umount", "--lazy", self._point], capture_output=True, check=False)
 
 
@@ -106,7 +106,7 @@ def share(source: Path, point: Path) -> Iterator[Share]:
 
 
 class FailingDisk:
-    """An ext4 disk in a file. When that is cut short, what it holds is listed, and cannot be read (EIO)."""
+    """An ext4 disk in a file. Once truncated, it lists its files but cannot read them (EIO)."""
 
     def __init__(self, image: Path, point: Path) -> None:
         self._image, self.point = image, point
@@ -114,7 +114,7 @@ class FailingDisk:
         self._cut = 0
 
     def fail(self, files: Sequence[Path]) -> None:
-        """From now on these files, and what was written after them, cannot be read."""
+        """Make these files, and all written after them, unreadable."""
         _flush(self.point)
         self._cut = min(_first_block(file) for file in files) * _BLOCK
         with self._image.open("r+b") as image:
@@ -144,18 +144,18 @@ def failing_disk(image: Path, point: Path) -> Iterator[FailingDisk]:
     subprocess.run(["mkfs.ext4", "-q", "-b", str(_BLOCK), image], check=True, capture_output=True)
     point.mkdir(exist_ok=True)
     mount("-o", "loop,noatime", image, point)
-    with whatever_is_mounted(point):
+    with unmounted_at_the_end(point):
         yield FailingDisk(image, point)
 
 
 def last_on_disk(files: Sequence[Path]) -> Path:
-    """The file behind which no other one lies."""
+    """Return the file stored last on the disk."""
     _flush(files[0])
     return max(files, key=_first_block)
 
 
 def _flush(path: Path) -> None:
-    """Write all of one file system to its disk; other tests need not wait for the others."""
+    """Flush one file system to its disk, and not those of other tests."""
     subprocess.run(["sync", "-f", path], check=True)
 
 

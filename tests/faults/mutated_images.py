@@ -1,6 +1,6 @@
-"""Photos of every format with all kinds of metadata in them, and what bad disks and bad people make of them.
+"""Photos of every format with all kinds of metadata, and mutations as bad disks or attackers cause them.
 
-Everything follows from a seed. Real photos join the made ones where they are beside the checkout.
+Everything follows from a seed. Real photos join the generated ones when they are beside the checkout.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EXIF = {
     "Exif.Photo.DateTimeOriginal": "2026:05:01 10:11:12",
 }
 
-# What readers act on: markers, boxes, chunks, lengths at the edges of their types, formats inside of formats.
+# Bytes that readers act on: markers, boxes, chunks, extreme lengths, formats inside formats.
 DICTIONARY = (
     *(b"\xff\xd8\xff", b"\xff\xd9", b"\xff\xda", b"\xff\xc2", b"\xff\xc4", b"\xff\xdd\0\4\0\1", b"\xff\xd0"),
     *(b"\xff\xe1\xff\xff", b"\xff\xe2\0\x10ICC_PROFILE\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"),
@@ -61,7 +61,7 @@ DICTIONARY = (
 
 
 def whole_photos() -> dict[str, list[bytes]]:
-    """Photos of every format by suffix: made ones, and real ones where there are any."""
+    """Return photos of every format by suffix: generated ones, and real ones if present."""
     made = {
         "jpg": [still_bytes(picture(), "jpg"), still_bytes(picture(seed=2), "jpg", progressive=True)],
         "png": [still_bytes(picture(), "png"), still_bytes(picture(seed=3).convert("P"), "png")],
@@ -82,14 +82,14 @@ def whole_photos() -> dict[str, list[bytes]]:
 
 
 def mutated(whole: bytes, donors: Sequence[bytes], chance: random.Random) -> bytes:
-    """One or more kinds of damage to a photo; `donors` lend pieces."""
+    """Return a photo with one or more kinds of damage; `donors` supply pieces."""
     data = whole
     for _ in range(chance.choice((1, 1, 2, 4))):
         damage = chance.choice(DAMAGES)
         data = damage(data, chance.choice(donors), chance)
         if len(data) < 16:
             break
-    return data or b"\xff"  # an empty file is one that somebody is about to write: it waits
+    return data or b"\xff"  # an empty file would wait for its content
 
 
 def flip_bits(data: bytes, _donor: bytes, chance: random.Random) -> bytes:
@@ -104,7 +104,7 @@ def cut_off(data: bytes, _donor: bytes, chance: random.Random) -> bytes:
 
 
 def splice(data: bytes, donor: bytes, chance: random.Random) -> bytes:
-    """A piece of another photo in place of, or between, pieces of this one."""
+    """Insert a piece of another photo, or overwrite with it."""
     start = _somewhere(donor, chance)
     piece = donor[start : start + chance.choice((16, 256, 4096, len(donor)))]
     at = _somewhere(data, chance)
@@ -112,7 +112,7 @@ def splice(data: bytes, donor: bytes, chance: random.Random) -> bytes:
 
 
 def swap_lengths(data: bytes, _donor: bytes, chance: random.Random) -> bytes:
-    """Two numbers of the same width change places: lengths, offsets, sizes."""
+    """Swap two numbers of the same width: lengths, offsets, sizes."""
     width = chance.choice((2, 4))
     first, second = sorted(_somewhere(data, chance) & ~1 for _ in range(2))
     if second - first < width or second + width > len(data):
@@ -154,7 +154,7 @@ DAMAGES: tuple[Callable[[bytes, bytes, random.Random], bytes], ...] = (
 
 
 def _somewhere(data: bytes, chance: random.Random) -> int:
-    """Mostly near the front, where the structure is; anywhere else too."""
+    """Return an offset, mostly near the front, where the structure is."""
     return chance.randrange(min(len(data), chance.choice((64, 1024, 8192, len(data)))))
 
 
@@ -168,7 +168,7 @@ def _with_metadata(data: bytes) -> bytes:
 def _dng(**options: object) -> bytes:
     buffer = io.BytesIO()
 
-    class InMemory:  # write_dng wants something with write_bytes
+    class InMemory:  # write_dng needs an object with write_bytes
         write_bytes = staticmethod(buffer.write)
 
     write_dng(InMemory(), 320, 240, **options)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The makers of photo files that the unit tests have, for the fault suite."""
+"""Generators of photo files, shared with the unit tests."""
 
 from __future__ import annotations
 

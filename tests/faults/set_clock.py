@@ -1,10 +1,10 @@
 """A wall clock that a test can set while programs run: libfaketime, with the monotonic clock left alone.
 
-So it is when a person, NTP or a suspended machine changes the time: only the wall clock jumps.
+A person, NTP or a suspended machine changes the time in the same way: only the wall clock jumps.
 
 Under it every `time.sleep` of Python 3.11 fails (EINVAL: libfaketime 0.9.10 shifts the absolute moment of
-clock_nanosleep although the monotonic clock is left alone), and with it waiting for a child to end with a
-time limit. `misbehaving_device` puts another way of waiting in its place.
+clock_nanosleep although the monotonic clock is left alone), and so does waiting for a child
+with a time-out. `misbehaving_device` replaces it with another way of waiting.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
 class SetClock:
-    """The clock of the processes that were started with `environment`."""
+    """The wall clock of all processes started with `environment`."""
 
     def __init__(self, folder: Path) -> None:
         if not LIBRARIES:
@@ -35,7 +35,7 @@ class SetClock:
         }
 
     def jump(self, seconds: int) -> None:
-        """Set the clock forwards, or with a negative number back."""
+        """Move the clock forwards, or back for a negative number."""
         self.set(self.ahead_s + seconds)
 
     def set(self, ahead_s: int) -> None:

@@ -1,4 +1,4 @@
-"""A small real disk of its own (tmpfs), that can be filled to the last block and emptied again."""
+"""A small real disk (tmpfs) that a test fills to the last block and empties again."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ BLOCK = 4096
 
 
 class SmallDisk:
-    """A mounted tmpfs. Everything on it but the ballast is the program's."""
+    """A mounted tmpfs. Only its ballast file belongs to the test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._ballast = folder / ".ballast"
 
     def free(self) -> int:
-        """Free bytes."""
+        """Return the free bytes."""
         state = os.statvfs(self.folder)
         return state.f_bavail * state.f_frsize
 
     def fill(self, leave: int = 0) -> None:
-        """Take all room but `leave` bytes."""
+        """Use up all space but `leave` bytes."""
         with self._ballast.open("ab") as file, contextlib.suppress(OSError):
             while (room := self.free() - leave) >= BLOCK:
                 file.write(bytes(min(room, 1 << 20)))
                 file.flush()
 
     def empty(self) -> None:
-        """Give the room back."""
+        """Free the space again."""
         self._ballast.unlink(missing_ok=True)
 
     def remount(self, option: str) -> None:
@@ -42,7 +42,7 @@ class SmallDisk:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
-    """Mount a disk of so many MiB at `folder`; skips where that is not allowed."""
+    """Mount a disk of so many MiB at `folder`, or skip the test where that is not allowed."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("a full disk needs a small file system of its own, and only root may mount one")

@@ -1,4 +1,4 @@
-"""Files that are not whole yet: scored once, when they are whole, or not at all."""
+"""Files that are still being written are scored once, when complete, or not at all."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import pytest
 from PIL import Image
 
 from tests.faults.conftest import Figures
-from tests.faults.copyist import PAUSE_S, SETTLE_S, Arrival, Copyist, Witness
+from tests.faults.slow_copies import PAUSE_S, SETTLE_S, Arrival, DatabaseSampler, SlowCopier
 from tests.homes import Home, make_photo, until
 
 SAME_SCORE = 1e-3  # photos that share a batch round differently in bf16; other photos differ by far more
 DECODER, METADATA = "maclip_daemon.photos.decoder_process", "maclip_daemon.metadata.metadata_process"
-IN_HAND = (
+LEASED_RATING = (
     "select 1 from jobs j join photos p on p.id = j.photo_id"
     " where j.kind = 'rate' and j.state = 'leased' and p.file_name = 'titled.jpg'"
 )
@@ -46,49 +46,49 @@ def daemon(home: Home) -> subprocess.Popen[str]:
     return started
 
 
-def test_a_file_that_comes_slowly_is_scored_once_and_whole_or_not_at_all(
+def test_a_file_that_arrives_slowly_is_scored_once_and_only_when_complete(
     home: Home, daemon: subprocess.Popen[str], full: bool, figures: Figures
 ) -> None:
     rounds = 8 if full else 1
     arrivals: list[Arrival] = []
     stalled = 0
-    with Witness(home) as witness:
+    with DatabaseSampler(home) as sampler:
         for seed in range(1, rounds + 1):
-            copyist = Copyist(home, seed)
-            came = copyist.everything()
-            until(lambda came=came: at_rest(home, came), "every photo scored")
-            if copyist.stalled:
+            copier = SlowCopier(home, seed)
+            arrived = copier.everything()
+            until(lambda arrived=arrived: is_finished(home, arrived), "every photo scored")
+            if copier.stalled:
                 stalled += 1
             else:
-                arrivals += came
-    check(home, arrivals, witness)
+                arrivals += arrived
+    assert_scores_in_order(home, arrivals, sampler)
     ways = len(arrivals) // max(1, rounds - stalled)
     figures(
         rounds=rounds - stalled,
         files=len(arrivals),
         faults=len(arrivals),
-        note=f"{ways} ways to arrive; {stalled} more rounds in which the machine stood still did not count",
+        note=f"{ways} ways to arrive; {stalled} more rounds in which the machine paused did not count",
     )
 
 
-def test_a_photo_that_is_overwritten_while_it_waits_for_its_turn_is_scored_whole(
+def test_a_photo_overwritten_while_it_waits_for_the_decoder_is_scored_when_complete(
     home: Home, daemon: subprocess.Popen[str], full: bool, figures: Figures
 ) -> None:
     arrivals: list[Arrival] = []
     rounds = 4 if full else 1
-    with Witness(home) as witness:
+    with DatabaseSampler(home) as sampler:
         for seed in range(1, rounds + 1):
-            copyist = Copyist(home, seed)
+            copier = SlowCopier(home, seed)
             paths = [home.photos / f"seed {seed}" / f"{mode}.jpg" for mode in ("wb", "r+b")]
-            copyist.scored(home.photos / f"seed {seed}" / "wakes the decoder.jpg")
+            copier.scored(home.photos / f"seed {seed}" / "wakes the decoder.jpg")
             with ThreadPoolExecutor() as pool, stopped(daemon, DECODER):
                 for path in paths:
-                    path.write_bytes(copyist.picture())
-                until(lambda paths=paths: known(home, paths), "the photos waiting for the decoder")
-                pictures = [copyist.picture() for _ in paths]
+                    path.write_bytes(copier.picture())
+                until(lambda paths=paths: are_waiting(home, paths), "the photos to wait for the decoder")
+                pictures = [copier.picture() for _ in paths]
                 before = {path: path.stat().st_mtime_ns for path in paths}
                 for path, picture in zip(paths, pictures, strict=True):
-                    pool.submit(copyist.write, path, picture, mode=path.stem)
+                    pool.submit(copier.write, path, picture, mode=path.stem)
                 until(
                     lambda before=before: all(path.stat().st_mtime_ns != was for path, was in before.items()),
                     "the first pieces",
@@ -96,11 +96,11 @@ def test_a_photo_that_is_overwritten_while_it_waits_for_its_turn_is_scored_whole
                 time.sleep(PAUSE_S)
             for path, picture in zip(paths, pictures, strict=True):
                 os.truncate(path, len(picture))
-            came = [Arrival(path, [picture]) for path, picture in zip(paths, pictures, strict=True)]
-            until(lambda came=came: at_rest(home, came), "every photo scored")
-            if not copyist.stalled:
-                arrivals += came
-    check(home, arrivals, witness)
+            arrived = [Arrival(path, [picture]) for path, picture in zip(paths, pictures, strict=True)]
+            until(lambda arrived=arrived: is_finished(home, arrived), "every photo scored")
+            if not copier.stalled:
+                arrivals += arrived
+    assert_scores_in_order(home, arrivals, sampler)
     figures(
         rounds=rounds, files=len(arrivals), faults=len(arrivals), note="overwritten between queue and decoder"
     )
@@ -113,17 +113,17 @@ def test_a_sidecar_is_never_made_from_a_part_of_its_photo(
     make_photo(home.photos / "second.jpg", 2)
     until((home.photos / "second.jpg.xmp").exists, "the first ratings")
     for seed in range(1, rounds + 1):
-        copyist = Copyist(home, seed)
+        copier = SlowCopier(home, seed)
         photo = home.photos / f"seed {seed}" / "titled.jpg"
-        copyist.scored(photo.with_name("wakes the metadata process.jpg"))
+        copier.scored(photo.with_name("wakes the metadata process.jpg"))
         until(photo.with_name("wakes the metadata process.jpg.xmp").exists, "its sidecar")
         with stopped(daemon, METADATA):
-            photo.write_bytes(titled(copyist.picture()))
+            photo.write_bytes(titled(copier.picture()))
             until(lambda photo=photo: photo.name in home.scored(), "the score")
-            until(lambda: home.sql(IN_HAND), "its rating")
-            photo.write_bytes(b"")  # the copy over it has begun
+            until(lambda: home.sql(LEASED_RATING), "its rating")
+            photo.write_bytes(b"")  # another program starts to overwrite it
         time.sleep(3 * PAUSE_S)
-        photo.write_bytes(picture := titled(copyist.picture()))
+        photo.write_bytes(picture := titled(copier.picture()))
         until(lambda photo=photo: photo.with_name("titled.jpg.xmp").exists(), "its sidecar")
         until(home.is_at_rest, "rest")
         assert b"A title of its own" in photo.with_name("titled.jpg.xmp").read_bytes()
@@ -135,14 +135,14 @@ def test_a_sidecar_is_never_made_from_a_part_of_its_photo(
 
 
 def titled(picture: bytes) -> bytes:
-    """The same photo with a title in its metadata, as photo managers embed it."""
+    """Return the photo with a title in its metadata, as photo managers embed it."""
     packet = b"http://ns.adobe.com/xap/1.0/\0" + TITLE.encode()
     return picture[:2] + b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet + picture[2:]
 
 
 @contextlib.contextmanager
 def stopped(daemon: subprocess.Popen[str], module: str) -> Iterator[None]:
-    """Hold a child of the daemon as it is for a while."""
+    """Suspend the daemon's children of this module."""
     children = [child for child in psutil.Process(daemon.pid).children() if module in child.cmdline()]
     assert children
     for child in children:
@@ -154,13 +154,13 @@ def stopped(daemon: subprocess.Popen[str], module: str) -> Iterator[None]:
             child.send_signal(signal.SIGCONT)
 
 
-def known(home: Home, paths: list[Path]) -> bool:
+def are_waiting(home: Home, paths: list[Path]) -> bool:
     names = {name for (name,) in home.sql("select file_name from photos where state = 'waiting'")}
     return {path.name for path in paths} <= names
 
 
-def at_rest(home: Home, arrivals: list[Arrival]) -> bool:
-    """The last state of every file is known, and nothing is left to do."""
+def is_finished(home: Home, arrivals: list[Arrival]) -> bool:
+    """Return whether the last state of every file is scored and no job is left."""
     rows = home.sql("select path, width from photo_quality where state = 'scored'")
     last = {
         (str(arrival.path), Image.open(io.BytesIO(arrival.states[-1])).width)
@@ -170,10 +170,10 @@ def at_rest(home: Home, arrivals: list[Arrival]) -> bool:
     return last <= set(rows) and home.is_at_rest()
 
 
-def check(home: Home, arrivals: list[Arrival], witness: Witness) -> None:
-    """Each file had the score of each of its whole states, in their order, and never another one."""
+def assert_scores_in_order(home: Home, arrivals: list[Arrival], sampler: DatabaseSampler) -> None:
+    """Check that each file had the score of each complete state, in order, and no other."""
     ours = {str(arrival.path) for arrival in arrivals}
-    assert not [failure for failure in witness.failures if failure[0] in ours]
+    assert not [failure for failure in sampler.failures if failure[0] in ours]
     states = home.folder / "states"
     for number, arrival in enumerate(arrivals):
         for order, state in enumerate(arrival.states):
@@ -183,7 +183,7 @@ def check(home: Home, arrivals: list[Arrival], witness: Witness) -> None:
     right = {answer["path"]: answer["score"] for answer in answers}
     for number, arrival in enumerate(arrivals):
         expected = [right[str(states / str(number) / f"{order}.jpg")] for order in range(len(arrival.states))]
-        seen = witness.scores.get(str(arrival.path), [])
+        seen = sampler.scores.get(str(arrival.path), [])
         assert seen == pytest.approx(expected, abs=SAME_SCORE), arrival.path
     temporary = {"browser.jpg.part", ".synced.jpg.Xa1b2C", "tmp_export.jpg", "before.jpg", "saved.jpg~"}
     assert not temporary & {name for (name,) in home.sql("select file_name from photos")}

@@ -1,5 +1,5 @@
-"""The library database locked, damaged, of a newer version, restored, replaced or removed: waited for or
-refused, never overwritten, and the way out works as it is printed.
+"""The database locked, damaged, of a newer version, restored, replaced or removed: the daemon waits or
+refuses, never overwrites, and the printed commands repair it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tests.homes import Home, contents, make_photo, make_photos
 from tests.homes import until as wait_until
 
 PHOTOS = 6
-PATIENCE_S = 900.0  # hundreds of photos of the long form beside other work
-LOG_KEPT = 16 << 20  # bytes of the write-ahead log that stay on the disk
-LOG_A_PHOTO = 200 << 10  # bytes; what finding, scoring and rating a photo adds to the log, with ample room
+TIMEOUT_S = 900.0  # hundreds of photos of the long form beside other work
+LOG_KEPT = 16 << 20  # bytes of the write-ahead log that may remain
+LOG_A_PHOTO = 200 << 10  # bytes; upper bound for what one photo adds to the log
 
 OTHER_PROGRAM = """
 import sqlite3, sys
@@ -39,12 +39,12 @@ sys.stdin.read()
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    wait_until(condition, what, PATIENCE_S)
+    wait_until(condition, what, TIMEOUT_S)
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Home]:
-    """A home with a finished library; every test begins with a fresh copy of its data folder."""
+def finished(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Home]:
+    """Yield a home with a finished library; every test starts with a fresh copy of its data folder."""
     home = Home(tmp_path_factory.mktemp("kept"), checkpoint)
     make_photos(home.photos, PHOTOS)
     home.maclip("run", "--once", home.photos)
@@ -58,7 +58,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator
 
 
 def reset(home: Home) -> Path:
-    """Put the finished library back; its file."""
+    """Restore the finished library; return its file."""
     shutil.rmtree(home.data)
     shutil.copytree(home.folder / "pristine", home.data)
     return home.data / "library.db"
@@ -66,7 +66,7 @@ def reset(home: Home) -> Path:
 
 @contextlib.contextmanager
 def other_program(library: Path, *statements: str) -> Iterator[None]:
-    """Another process that has carried out these statements, and stays as it is."""
+    """Run these statements in another process, and keep it and its transaction open."""
     process = subprocess.Popen(
         [sys.executable, "-c", OTHER_PROGRAM, str(library), *statements],
         stdin=subprocess.PIPE,
@@ -80,7 +80,7 @@ def other_program(library: Path, *statements: str) -> Iterator[None]:
         yield
     finally:
         process.stdin.close()
-        process.wait(PATIENCE_S)
+        process.wait(TIMEOUT_S)
         process.stdout.close()
 
 
@@ -92,7 +92,7 @@ def is_done(home: Home, photos: int) -> bool:
     return len(home.scored()) == rated(home) == photos and home.is_at_rest()
 
 
-def assert_sound(home: Home, photos: int) -> None:
+def assert_healthy(home: Home, photos: int) -> None:
     assert "no problem found" in home.maclip("db", "check").stdout
     assert home.sql("select count(*) from photo_quality where state = 'scored'") == [(photos,)]
     assert home.sql("select count(*) from photo_failures") == [(0,)]
@@ -102,8 +102,8 @@ def printed_commands(text: str) -> list[str]:
     return re.findall(r"`([^`]+)`", text)
 
 
-def carry_out(home: Home, command: str) -> None:
-    """Type a command as it was printed."""
+def run_printed(home: Home, command: str) -> None:
+    """Run a command as it was printed."""
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         env=home.environment | {"PATH": f"{home.folder / 'bin'}:{os.environ['PATH']}"},
@@ -114,7 +114,7 @@ def carry_out(home: Home, command: str) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
-def test_a_lock_of_another_program_is_waited_for_and_a_long_reader_bounds_the_log(
+def test_the_daemon_waits_for_a_lock_and_a_long_reader_leaves_a_bounded_log(
     home: Home, full: bool, figures: Figures
 ) -> None:
     held_s, arriving = (75.0, 200) if full else (6.0, 6)
@@ -128,12 +128,15 @@ def test_a_lock_of_another_program_is_waited_for_and_a_long_reader_bounds_the_lo
             assert len(home.scored()) == PHOTOS
             status = home.maclip("status").stdout
             if full:
-                until(lambda: "locked by another program" in home.maclip("status").stdout, "the reason")
-                assert daemon.said().count("] paused ") == 1
+                until(
+                    lambda: "locked by another program" in home.maclip("status").stdout,
+                    "the reason",
+                )
+                assert daemon.log_text().count("] paused ") == 1
             else:
-                assert "paused" not in status + daemon.said()
+                assert "paused" not in status + daemon.log_text()
         until(lambda: is_done(home, PHOTOS + 4), "the photos that came during the lock")
-        assert "failed" not in daemon.said()
+        assert "failed" not in daemon.log_text()
         with other_program(library, "BEGIN", "SELECT count(*) FROM photos"):
             make_photos(home.photos, arriving, first=40)
             until(lambda: is_done(home, PHOTOS + 4 + arriving), "the photos beside the reader")
@@ -146,13 +149,11 @@ def test_a_lock_of_another_program_is_waited_for_and_a_long_reader_bounds_the_lo
             make_photo(home.photos / "last.jpg", 990)
             time.sleep(1)
             daemon.process.terminate()
-            daemon.process.wait(50)  # the lock is still held: a stop does not wait for it
-            assert daemon.process.returncode == 0, daemon.said()
+            daemon.process.wait(50)  # the lock is still held, and the stop does not wait
+            assert daemon.process.returncode == 0, daemon.log_text()
     home.maclip("run", "--once", home.photos)
-    assert_sound(home, PHOTOS + 7 + arriving)
-    figures(
-        rounds=3, files=PHOTOS + 7 + arriving, faults=3, note=f"locked for {held_s:g} s; a reader for long"
-    )
+    assert_healthy(home, PHOTOS + 7 + arriving)
+    figures(rounds=3, files=PHOTOS + 7 + arriving, faults=3, note=f"locked for {held_s:g} s; a long reader")
 
 
 def overwrite_header(library: Path) -> None:
@@ -161,7 +162,7 @@ def overwrite_header(library: Path) -> None:
 
 
 def overwrite_a_page(library: Path) -> None:
-    """Of an index that no start needs: it must be noticed all the same, before anything is written."""
+    """Overwrite a page of an index that the start does not read; it must be noticed before any write."""
     with contextlib.closing(sqlite3.connect(library)) as connection:
         query = "SELECT rootpage FROM sqlite_master WHERE name = 'photos_pixel_hash'"
         ((page,),) = connection.execute(query).fetchall()
@@ -179,40 +180,45 @@ def empty(library: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [overwrite_header, overwrite_a_page, cut_in_half, empty])
-def test_a_damaged_library_is_refused_left_as_it_is_and_the_way_out_works_as_printed(
-    kept: Home, damage: object, figures: Figures
+def test_a_damaged_library_is_refused_unchanged_and_the_printed_repair_works(
+    finished: Home, damage: object, figures: Figures
 ) -> None:
-    library = reset(kept)
-    if damage is not cut_in_half:  # that one begins anew
-        kept.maclip("db", "backup")
+    library = reset(finished)
+    if damage is not cut_in_half:  # its printed command starts a new library
+        finished.maclip("db", "backup")
     assert callable(damage)
     damage(library)
-    before = contents(kept.data)
-    del before[kept.data / "daemon.notice"]
+    before = contents(finished.data)
+    del before[finished.data / "daemon.notice"]
     refusals = [
-        kept.maclip(*words, expect=3).stderr
-        for words in (("run", kept.photos), ("run", "--once", kept.photos), ("db", "check"), ("db", "backup"))
+        finished.maclip(*words, expect=3).stderr
+        for words in (
+            ("run", finished.photos),
+            ("run", "--once", finished.photos),
+            ("db", "check"),
+            ("db", "backup"),
+        )
     ]
-    after = contents(kept.data)
-    del after[kept.data / "daemon.notice"]
+    after = contents(finished.data)
+    del after[finished.data / "daemon.notice"]
     assert after == before
     for refusal in refusals:
         assert str(library) in refusal
         assert "Traceback" not in refusal
         assert printed_commands(refusal) == printed_commands(refusals[0])
-    carry_out(kept, printed_commands(refusals[0])[0])
-    (aside,) = kept.data.glob("aside-*")
+    run_printed(finished, printed_commands(refusals[0])[0])
+    (aside,) = finished.data.glob("aside-*")
     assert (aside / "library.db").read_bytes() == before[library]
-    kept.maclip("run", "--once", kept.photos)
-    assert_sound(kept, PHOTOS)
+    finished.maclip("run", "--once", finished.photos)
+    assert_healthy(finished, PHOTOS)
     figures(rounds=1, files=PHOTOS, faults=1, note=str(damage.__name__).replace("_", " "))
 
 
-def test_a_log_of_garbage_is_left_out_and_its_photos_are_found_again(kept: Home, figures: Figures) -> None:
-    library = reset(kept)
-    with running(kept) as daemon:
-        make_photos(kept.photos, 2, first=50)
-        until(lambda: is_done(kept, PHOTOS + 2), "two more photos")
+def test_a_log_of_garbage_is_ignored_and_its_photos_are_found_again(finished: Home, figures: Figures) -> None:
+    library = reset(finished)
+    with running(finished) as daemon:
+        make_photos(finished.photos, 2, first=50)
+        until(lambda: is_done(finished, PHOTOS + 2), "two more photos")
         children = psutil.Process(daemon.process.pid).children(recursive=True)
         daemon.process.kill()
         daemon.process.wait()
@@ -220,66 +226,66 @@ def test_a_log_of_garbage_is_left_out_and_its_photos_are_found_again(kept: Home,
     log = library.with_name("library.db-wal")
     assert log.stat().st_size > 0
     log.write_bytes(os.urandom(log.stat().st_size))
-    kept.maclip("run", "--once", kept.photos)
-    assert_sound(kept, PHOTOS + 2)
-    for path in kept.photos.glob("IMG_005*"):
+    finished.maclip("run", "--once", finished.photos)
+    assert_healthy(finished, PHOTOS + 2)
+    for path in finished.photos.glob("IMG_005*"):
         path.unlink()
     figures(rounds=1, files=PHOTOS + 2, faults=1)
 
 
-def test_a_library_of_a_newer_version_is_refused_without_copies_and_the_way_back_works(
-    kept: Home, figures: Figures
+def test_a_library_of_a_newer_version_is_refused_without_copies_and_the_printed_command_works(
+    finished: Home, figures: Figures
 ) -> None:
-    library = reset(kept)
+    library = reset(finished)
     shutil.copyfile(library, library.with_name("library.db.before-20260101T000000Z"))
     with contextlib.closing(sqlite3.connect(library)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'f00d'")
         connection.commit()
-    before = contents(kept.data)
-    refusals = [kept.maclip(*words, expect=3).stderr for words in (("run", kept.photos), ("status",))]
+    before = contents(finished.data)
+    refusals = [finished.maclip(*words, expect=3).stderr for words in (("run", finished.photos), ("status",))]
     for refusal in refusals:
         assert "newer version" in refusal
         assert "Upgrade maclip-daemon" in refusal
         assert str(library) in refusal
-    assert contents(kept.data).keys() - before.keys() == set()
+    assert contents(finished.data).keys() - before.keys() == set()
     assert library.read_bytes() == before[library]
-    assert "no problem found" in kept.maclip("db", "check").stdout  # it is whole, and can be kept
-    kept.maclip("db", "backup", kept.folder / "newer.db")
-    refused = kept.maclip("db", "restore", kept.folder / "newer.db", expect=3).stderr
+    assert "no problem found" in finished.maclip("db", "check").stdout  # the newer library is intact
+    finished.maclip("db", "backup", finished.folder / "newer.db")
+    refused = finished.maclip("db", "restore", finished.folder / "newer.db", expect=3).stderr
     assert "Upgrade first" in refused
     assert library.read_bytes() == before[library]
-    carry_out(kept, printed_commands(refusals[0])[0])
-    kept.maclip("run", "--once", kept.photos)
-    assert_sound(kept, PHOTOS)
+    run_printed(finished, printed_commands(refusals[0])[0])
+    finished.maclip("run", "--once", finished.photos)
+    assert_healthy(finished, PHOTOS)
     figures(rounds=1, files=PHOTOS, faults=1)
 
 
 def test_a_backup_copied_over_a_library_that_was_killed_is_not_mixed_with_its_log(
-    kept: Home, figures: Figures
+    finished: Home, figures: Figures
 ) -> None:
-    library = reset(kept)
-    backup = kept.folder / "by-hand.db"
+    library = reset(finished)
+    backup = finished.folder / "by-hand.db"
     backup.unlink(missing_ok=True)
-    kept.maclip("db", "backup", backup)
-    with running(kept) as daemon:
+    finished.maclip("db", "backup", backup)
+    with running(finished) as daemon:
         until(lambda: library.with_name("library.db-wal").exists(), "the log")
-        refused = kept.maclip("db", "restore", backup, expect=3).stderr
+        refused = finished.maclip("db", "restore", backup, expect=3).stderr
         assert "Stop it first" in refused
-        until(lambda: kept.sql("select 1 from notes where key = 'daemon'"), "a transaction in the log")
+        until(lambda: finished.sql("select 1 from notes where key = 'daemon'"), "a transaction in the log")
         children = psutil.Process(daemon.process.pid).children(recursive=True)
         daemon.process.kill()
         daemon.process.wait()
         psutil.wait_procs(children, timeout=20)
     shutil.copyfile(backup, library)
-    before = contents(kept.data)
-    for words in (("run", kept.photos), ("status",), ("db", "check")):
-        refusal = kept.maclip(*words, expect=3).stderr
+    before = contents(finished.data)
+    for words in (("run", finished.photos), ("status",), ("db", "check")):
+        refusal = finished.maclip(*words, expect=3).stderr
         assert "another library" in refusal
-        assert contents(kept.data) == before | {kept.data / "daemon.notice": b" " * 4096}
-    carry_out(kept, printed_commands(refusal)[0])
-    kept.maclip("run", "--once", kept.photos)
-    assert_sound(kept, PHOTOS)
-    figures(rounds=1, files=PHOTOS, faults=1, note="a backup beside a foreign log")
+        assert contents(finished.data) == before | {finished.data / "daemon.notice": b" " * 4096}
+    run_printed(finished, printed_commands(refusal)[0])
+    finished.maclip("run", "--once", finished.photos)
+    assert_healthy(finished, PHOTOS)
+    figures(rounds=1, files=PHOTOS, faults=1, note="a backup beside another library's log")
 
 
 def replace(library: Path, backup: Path) -> None:
@@ -298,32 +304,32 @@ def remove(library: Path, backup: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [replace, overwrite, remove])
-def test_a_library_changed_under_a_running_daemon_is_not_written_any_more(
-    kept: Home, change: object, figures: Figures
+def test_a_library_changed_under_a_running_daemon_is_not_written_again(
+    finished: Home, change: object, figures: Figures
 ) -> None:
-    library = reset(kept)
-    backup = kept.folder / "earlier.db"
+    library = reset(finished)
+    backup = finished.folder / "earlier.db"
     backup.unlink(missing_ok=True)
-    kept.maclip("db", "backup", backup)
-    late = kept.photos / "late.jpg"
-    with running(kept) as daemon:
-        until(lambda: kept.sql("select 1 from notes where key = 'daemon'"), "the daemon at work")
+    finished.maclip("db", "backup", backup)
+    late = finished.photos / "late.jpg"
+    with running(finished) as daemon:
+        until(lambda: finished.sql("select 1 from notes where key = 'daemon'"), "the daemon at work")
         assert callable(change)
         change(library, backup)
         make_photo(late, 70)
-        assert daemon.process.wait(300) == 3, daemon.said()
-    said = daemon.said().splitlines()[-1]
-    assert str(library) in said
-    assert "nothing more is written" in said
-    assert "Traceback" not in said
+        assert daemon.process.wait(300) == 3, daemon.log_text()
+    log = daemon.log_text().splitlines()[-1]
+    assert str(library) in log
+    assert "nothing more is written" in log
+    assert "Traceback" not in log
     if change is not remove:
-        assert library.read_bytes() == backup.read_bytes()  # what the person put there is as it was
+        assert library.read_bytes() == backup.read_bytes()  # the person's file is unchanged
     if change is not overwrite:
-        (restore, *_) = printed_commands(said)
+        (restore, *_) = printed_commands(log)
         assert "rescued" in restore
-        carry_out(kept, restore)
-    kept.maclip("run", "--once", kept.photos)
-    assert_sound(kept, PHOTOS + 1)
+        run_printed(finished, restore)
+    finished.maclip("run", "--once", finished.photos)
+    assert_healthy(finished, PHOTOS + 1)
     late.unlink()
     late.with_name("late.jpg.xmp").unlink()
     figures(rounds=1, files=PHOTOS + 1, faults=1, note=f"{change.__name__} under the daemon")

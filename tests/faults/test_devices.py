@@ -1,5 +1,7 @@
-"""Out of memory, a device that fails until its process is new, a model that goes or is replaced: work waits
-or shrinks, resumes by itself, no photo is burnt, and no score comes from other weights than it says."""
+"""Out of memory, a device that fails until its process restarts, a deleted or replaced model.
+
+Batches shrink, or work waits and resumes; no photo fails, and every score names its own weights.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ from tests.faults.logged_daemon import running
 from tests.faults.misbehaving_device import Device
 from tests.homes import Home, contents, make_photos, until
 
-QUICK, FULL = 18, 72  # photos
-SAME = 1e-4  # the order of sums differs with the size of a batch
+SHORT, FULL = 18, 72  # photos
+SAME = 1e-4  # the order of summation depends on the batch size
 SETTINGS = {
     "MACLIP_SCORING__PRECISION": "fp32",
     "MACLIP_SCORING__DEVICE": "cpu",
@@ -32,41 +34,41 @@ SETTINGS = {
 def gallery(
     tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, request: pytest.FixtureRequest
 ) -> Home:
-    """Photos, scored on a device that works."""
+    """Return a home whose photos were scored on a working device."""
     home = Home(tmp_path_factory.mktemp("gallery"), checkpoint)
     home.environment |= SETTINGS | {"MACLIP_RATING__MODE": "off"}
-    make_photos(home.photos, FULL if request.config.getoption("--full") else QUICK)
+    make_photos(home.photos, FULL if request.config.getoption("--full") else SHORT)
     home.maclip("run", "--once", home.photos)
     return home
 
 
 @pytest.fixture
-def there(home: Home, device: Device) -> Home:
-    """A home whose daemon scores on the misbehaving device."""
+def faulty_home(home: Home, device: Device) -> Home:
+    """Return a home whose daemon scores on the misbehaving device."""
     home.environment |= SETTINGS | device.environment
     return home
 
 
 def add_photos(home: Home, gallery: Home, first: int = 0, last: int | None = None) -> set[str]:
-    """Copy photos of the gallery; returns all names that are in the home by now."""
+    """Copy photos of the gallery; return the names of all photos in the home."""
     for photo in sorted(gallery.photos.iterdir())[first:last]:
         shutil.copyfile(photo, home.photos / photo.name)
     return {path.name for path in home.photos.glob("*.jpg")}
 
 
 def originals_of(home: Home, gallery: Home, names: set[str]) -> dict[Path, bytes]:
-    """What the photos of a home are to be, byte for byte."""
+    """Return the expected content of a home's photos."""
     return {home.photos / name: (gallery.photos / name).read_bytes() for name in names}
 
 
-def paused(home: Home) -> str:
-    """Why scoring rests, as `maclip status` would say."""
+def pause_reason(home: Home) -> str:
+    """Return why scoring is paused, as `maclip status` prints it."""
     notes: Any = home.sql("select json_extract(value, '$.pauses.model') from notes where key = 'daemon'")
     return str(notes[0][0]) if notes and notes[0][0] else ""
 
 
 def assert_nothing_is_lost(home: Home, gallery: Home, originals: dict[Path, bytes]) -> None:
-    """Every photo has the right score and a sidecar, none was burnt, the originals are as they were."""
+    """Check scores, sidecars and originals, and that no photo failed."""
     right = gallery.scored()
     scored = until(lambda: len(found := home.scored()) == len(originals) and found, "all scores")
     assert scored == {name: pytest.approx(right[name], abs=SAME) for name in scored}
@@ -77,81 +79,86 @@ def assert_nothing_is_lost(home: Home, gallery: Home, originals: dict[Path, byte
     assert home.sql("pragma integrity_check") == [("ok",)]
 
 
-def test_out_of_memory_makes_smaller_batches_and_the_same_scores(
-    there: Home, gallery: Home, device: Device, figures: Figures
+def test_out_of_memory_leads_to_smaller_batches_and_the_same_scores(
+    faulty_home: Home, gallery: Home, device: Device, figures: Figures
 ) -> None:
-    names = add_photos(there, gallery)
-    originals = contents(there.photos)
-    device.has_room_for(3)
-    with running(there) as daemon:
-        assert_nothing_is_lost(there, gallery, originals)
-        assert "a batch was lost" not in daemon.said()
+    names = add_photos(faulty_home, gallery)
+    originals = contents(faulty_home.photos)
+    device.limit_memory(3)
+    with running(faulty_home) as daemon:
+        assert_nothing_is_lost(faulty_home, gallery, originals)
+        assert "a batch was lost" not in daemon.log_text()
     sizes = [views for _, views in device.batches()]
     too_large = [size for size in sizes if size > 3]
-    assert 0 < len(too_large) < 16, "it has learned what fits"
+    assert 0 < len(too_large) < 16, "the batch size was not learned"
     figures(rounds=1, files=len(names), faults=len(too_large), note="batches that did not fit")
 
 
-def test_a_device_whose_memory_others_hold_is_waited_for(
-    there: Home, gallery: Home, device: Device, full: bool, figures: Figures
+def test_scoring_waits_for_a_device_whose_memory_is_in_use(
+    faulty_home: Home, gallery: Home, device: Device, full: bool, figures: Figures
 ) -> None:
     rounds = 6 if full else 2
     step = len(gallery.scored()) // rounds
     names: set[str] = set()
-    with running(there) as daemon:
+    with running(faulty_home) as daemon:
         for number in range(rounds):
-            device.has_room_for(0)
-            names = add_photos(there, gallery, number * step, (number + 1) * step)
-            until(lambda: "is full" in paused(there), "the pause in status")
-            assert "Close what else uses it" in there.maclip("status").stdout
+            device.limit_memory(0)
+            names = add_photos(faulty_home, gallery, number * step, (number + 1) * step)
+            until(lambda: "is full" in pause_reason(faulty_home), "the pause in status")
+            assert "Close what else uses it" in faulty_home.maclip("status").stdout
             tried = len(device.batches())
             until(lambda tried=tried: len(device.batches()) > tried + 1, "another try")
-            assert there.sql("select count(*) from photo_failures") == [(0,)]
-            assert there.sql("select max(attempts) from jobs") == [(0,)], "an attempt was counted"
-            device.has_room_for(None)
-            until(lambda names=names: there.scored().keys() == names, "work after the pause")
-            until(lambda: not paused(there), "the end of the pause in status")
-        assert daemon.said().count("] resumed ") == rounds
-        assert_nothing_is_lost(there, gallery, originals_of(there, gallery, names))
+            assert faulty_home.sql("select count(*) from photo_failures") == [(0,)]
+            assert faulty_home.sql("select max(attempts) from jobs") == [(0,)], "an attempt was counted"
+            device.limit_memory(None)
+            until(lambda names=names: faulty_home.scored().keys() == names, "the scores after the pause")
+            until(lambda: not pause_reason(faulty_home), "the end of the pause in status")
+        assert daemon.log_text().count("] resumed ") == rounds
+        assert_nothing_is_lost(faulty_home, gallery, originals_of(faulty_home, gallery, names))
     figures(rounds=rounds, files=len(names), faults=rounds, note="times without memory")
 
 
-def test_a_cuda_error_that_sticks_ends_with_its_process(
-    there: Home, gallery: Home, device: Device, full: bool, figures: Figures
+def test_a_persistent_cuda_error_ends_with_its_process(
+    faulty_home: Home, gallery: Home, device: Device, full: bool, figures: Figures
 ) -> None:
     breaks = 6 if full else 1
     step = len(gallery.scored()) // breaks
     names: set[str] = set()
-    with running(there) as daemon:
+    with running(faulty_home) as daemon:
         for number in range(breaks):
-            device.breaks_once()
+            device.break_once()
             last = (number + 1) * step if number + 1 < breaks else None
-            names = add_photos(there, gallery, number * step, last)
-            until(lambda names=names: there.scored().keys() == names, "work after the error")
+            names = add_photos(faulty_home, gallery, number * step, last)
+            until(lambda names=names: faulty_home.scored().keys() == names, "the scores after the error")
             assert not device.is_about_to_break
-        assert_nothing_is_lost(there, gallery, originals_of(there, gallery, names))
-        assert daemon.said().count("the device is lost: CUDA error") >= breaks
+        assert_nothing_is_lost(faulty_home, gallery, originals_of(faulty_home, gallery, names))
+        assert daemon.log_text().count("the device is lost: CUDA error") >= breaks
     assert len({pid for pid, _ in device.batches()}) == breaks + 1, "one fresh process for each error"
-    figures(rounds=breaks, files=len(names), faults=breaks, note="CUDA errors that stick")
+    figures(rounds=breaks, files=len(names), faults=breaks, note="persistent CUDA errors")
 
 
-def test_a_device_that_breaks_every_process_is_waited_for(
-    there: Home, gallery: Home, device: Device, figures: Figures
+def test_scoring_waits_for_a_device_that_fails_in_every_process(
+    faulty_home: Home, gallery: Home, device: Device, figures: Figures
 ) -> None:
-    names = add_photos(there, gallery)
-    originals = contents(there.photos)
-    device.is_broken(True)
-    with running(there):
-        until(lambda: "CUDA error" in paused(there), "the pause in status")
+    names = add_photos(faulty_home, gallery)
+    originals = contents(faulty_home.photos)
+    device.set_broken(True)
+    with running(faulty_home):
+        until(lambda: "CUDA error" in pause_reason(faulty_home), "the pause in status")
         tried = {pid for pid, _ in device.batches()}
         until(lambda: len({pid for pid, _ in device.batches()} - tried) > 1, "fresh processes")
-        assert there.sql("select count(*) from photo_failures") == [(0,)]
-        assert there.sql("select max(attempts) from jobs where kind = 'score'") == [(0,)], (
+        assert faulty_home.sql("select count(*) from photo_failures") == [(0,)]
+        assert faulty_home.sql("select max(attempts) from jobs where kind = 'score'") == [(0,)], (
             "an attempt was counted"
         )
-        device.is_broken(False)
-        assert_nothing_is_lost(there, gallery, originals)
-    figures(rounds=1, files=len(names), faults=1, note="a device broken for good, until it was not")
+        device.set_broken(False)
+        assert_nothing_is_lost(faulty_home, gallery, originals)
+    figures(
+        rounds=1,
+        files=len(names),
+        faults=1,
+        note="a device that failed in every process",
+    )
 
 
 def in_place(model: Path, weights: bytes) -> None:
@@ -173,7 +180,7 @@ def by_deleting(model: Path, weights: bytes) -> None:
 REPLACEMENTS: list[Callable[[Path, bytes], None]] = [by_renaming, by_deleting, in_place]
 
 
-def test_a_model_that_goes_or_is_replaced_never_mixes_its_scores_with_others(
+def test_scores_never_mix_when_the_model_file_is_deleted_or_replaced(
     home: Home, gallery: Home, checkpoint: Path, full: bool, figures: Figures
 ) -> None:
     model, other = home.folder / "clip.safetensors", home.folder / "other.safetensors"
@@ -185,27 +192,29 @@ def test_a_model_that_goes_or_is_replaced_never_mixes_its_scores_with_others(
     chance = random.Random(5)
     names: set[str] = set()
     with running(home) as daemon:
-        until(lambda: "watching" in daemon.said(), "the daemon's start")
+        until(lambda: "watching" in daemon.log_text(), "the daemon's start")
         for number in range(rounds):
             replace = REPLACEMENTS[number % len(REPLACEMENTS)]
-            if number % 2 == 0:  # before there is work; else in the midst of it
+            if number % 2 == 0:  # before there is work; else during work
                 replace(model, other.read_bytes())
             names = add_photos(home, gallery, number * step, (number + 1) * step)
             if number % 2:
                 time.sleep(chance.uniform(0, 0.8))
                 replace(model, other.read_bytes())
-            said = "is gone" if replace is by_deleting else "was replaced by another one"
+            expected = "is gone" if replace is by_deleting else "was replaced by another one"
             until(
-                lambda said=said, names=names: said in paused(home) or home.scored().keys() == names,
+                lambda expected=expected, names=names: (
+                    expected in pause_reason(home) or home.scored().keys() == names
+                ),
                 "the pause in status",
             )
             (in_place if replace is in_place else by_renaming)(model, checkpoint.read_bytes())
-            until(lambda names=names: home.scored().keys() == names, "work after the model was put back")
-            until(lambda: not paused(home), "the end of the pause in status")
+            until(lambda names=names: home.scored().keys() == names, "the scores with the model restored")
+            until(lambda: not pause_reason(home), "the end of the pause in status")
         assert_nothing_is_lost(home, gallery, originals_of(home, gallery, names))
         assert home.sql("select count(*) from scoring_configs") == [(1,)]
-        assert daemon.said().count("Put it back, or restart maclip") >= (rounds + 1) // 2
-        # What the advice says: started again (or told to reload), it takes the other one under its own name.
+        assert daemon.log_text().count("Put it back, or restart maclip") >= (rounds + 1) // 2
+        # As the message advises, a reload uses the other model, under its own name.
         by_renaming(model, other.read_bytes())
         daemon.process.send_signal(signal.SIGHUP)
         until(lambda: home.sql("select count(*) from scores") == [(2 * len(names),)], "scores by both")
@@ -222,4 +231,4 @@ def test_a_model_that_goes_or_is_replaced_never_mixes_its_scores_with_others(
     )
     right = gallery.scored()
     assert dict(by_the_first) == {name: pytest.approx(right[name], abs=SAME) for name in names}
-    figures(rounds=rounds, files=len(names), faults=rounds, note="models gone or replaced")
+    figures(rounds=rounds, files=len(names), faults=rounds, note="models deleted or replaced")

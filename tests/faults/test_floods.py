@@ -1,4 +1,4 @@
-"""Floods of files: all are scored, a rename scores nothing twice, memory and the event queue stay bounded."""
+"""Floods of files: all are scored, renames score nothing again, memory and the event queue stay bounded."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maclip_daemon.pipeline.discovery.discovery_stage import PENDING_EVENTS
+from maclip_daemon.pipeline.discovery.discovery_stage import MAX_QUEUED_EVENTS
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import LoggedDaemon, Memory, running
 from tests.homes import TIMEOUT_S, Home, until
 
 MEMORY_GROWTH_LIMIT_BYTES = 50 * 1000 * 1000  # the promise
-FULL_TIMEOUT_S = 5400  # for the long form on a loaded machine; nothing is measured with it
-LARGE_BATCHES = {"MACLIP_SCORING__BATCH_PHOTOS": "64"}  # as for a GPU: more pixels are on their way at a time
-SMALL_VIEWS = {"MACLIP_SCORING__PROTOCOL": "agiqa224"}  # two views a photo: these tests are not about scores
+FULL_TIMEOUT_S = 5400  # for the long form on a loaded machine; not a measured limit
+LARGE_BATCHES = {"MACLIP_SCORING__BATCH_PHOTOS": "64"}  # as for a GPU: more pixels in transit at a time
+SMALL_VIEWS = {"MACLIP_SCORING__PROTOCOL": "agiqa224"}  # two views a photo: scores do not matter here
 
 
 def tiny_photo(path: Path, seed: int) -> Path:
-    """Write a real JPEG of 16×16 pixels, other ones for every seed."""
+    """Write a real JPEG of 16×16 pixels that depend on the seed."""
     colours = np.random.default_rng(seed).integers(0, 255, (2, 2, 3), dtype=np.uint8)
     data = io.BytesIO()
     Image.fromarray(colours).resize((16, 16)).save(data, "JPEG", quality=90)
@@ -36,19 +36,19 @@ def tiny_photo(path: Path, seed: int) -> Path:
 
 
 def seed_of(number: int) -> int:
-    """Four photos share their pixels: each is decoded, but as a rule only one of them scored."""
+    """Return one seed for four photos: each is decoded, but usually only one is scored."""
     return number // 4
 
 
-def tree_of(folder: Path, count: int, first: int, branches: int = 8) -> Path:
-    """Write photos into nested folders, with numbers for names."""
+def write_tree(folder: Path, count: int, first: int, branches: int = 8) -> Path:
+    """Write numbered photos into nested folders; return the top folder."""
     for number in range(first, first + count):
         tiny_photo(folder / f"{number % branches}" / f"{number % 3}" / f"{number:06d}.jpg", seed_of(number))
     return folder
 
 
 def photos_in(folder: Path) -> dict[str, bytes]:
-    """The photos below a folder by their names, byte for byte."""
+    """Return the content of the photos below a folder, by name."""
     return {path.name: path.read_bytes() for path in folder.rglob("*.jpg")}
 
 
@@ -70,13 +70,15 @@ def wait_for_first_scan(home: Home) -> None:
     until(lambda: home.sql("select 1 from roots where scanned_at is not null"), "a first scan")
 
 
-def scans_after(daemon: LoggedDaemon, count: int) -> None:
-    """Wait until so many more scans of the whole root have ended."""
-    before = daemon.said().count("] folder scanned ")
-    until(lambda: daemon.said().count("] folder scanned ") >= before + count, f"{count} more scans")
+def wait_for_scans(daemon: LoggedDaemon, count: int) -> None:
+    """Wait for so many more complete scans of the root."""
+    before = daemon.log_text().count("] folder scanned ")
+    until(lambda: daemon.log_text().count("] folder scanned ") >= before + count, f"{count} more scans")
 
 
-def test_a_flood_of_files_is_scored_whole_in_bounded_memory(home: Home, full: bool, figures: Figures) -> None:
+def test_a_flood_of_files_is_scored_completely_in_bounded_memory(
+    home: Home, full: bool, figures: Figures
+) -> None:
     count = 20_000 if full else 600
     with running(home, MACLIP_LOG__LEVEL="debug", **LARGE_BATCHES) as daemon:
         wait_for_first_scan(home)
@@ -88,22 +90,22 @@ def test_a_flood_of_files_is_scored_whole_in_bounded_memory(home: Home, full: bo
         originals = photos_in(home.photos)
         wait_for_scores(home, set(originals), full=full)
         grown = memory.grown()
-        said = daemon.stop()
-    assert daemon.process.returncode == 0, said[-2000:]
+        log = daemon.stop()
+    assert daemon.process.returncode == 0, log[-2000:]
     assert grown < MEMORY_GROWTH_LIMIT_BYTES, f"the daemon grew by {grown / 1e6:.0f} MB"
-    assert daemon.counted("scored", "photos") == count, "a photo was decoded twice"
+    assert daemon.sum_in_log("scored", "photos") == count, "a photo was decoded twice"
     assert photos_in(home.photos) == originals
     assert len(list(home.photos.rglob("*.xmp"))) == count
     figures(rounds=1, files=count, faults=1, note=f"{count} at once: memory grew by {grown / 1e6:.0f} MB")
 
 
 @pytest.mark.skipif(shutil.which("tar") is None, reason="there is no tar on this machine")
-def test_trees_that_are_moved_in_or_unpacked_are_scored_whole(
+def test_trees_that_are_moved_in_or_unpacked_are_scored_completely(
     home: Home, full: bool, figures: Figures
 ) -> None:
     count = 1_000 if full else 150
-    moved = tree_of(home.folder / "card", count, 0)
-    packed = tree_of(home.folder / "packed", count, count)
+    moved = write_tree(home.folder / "card", count, 0)
+    packed = write_tree(home.folder / "packed", count, count)
     originals = photos_in(moved) | photos_in(packed)
     archive = home.folder / "archive.tar"
     subprocess.run(["tar", "-cf", archive, "-C", packed.parent, packed.name], check=True)
@@ -113,7 +115,7 @@ def test_trees_that_are_moved_in_or_unpacked_are_scored_whole(
         subprocess.run(["tar", "-xf", archive, "-C", home.photos], check=True)
         wait_for_scores(home, set(originals), full=full)
         daemon.stop()
-    assert daemon.counted("scored", "photos") == 2 * count, "a photo was decoded twice"
+    assert daemon.sum_in_log("scored", "photos") == 2 * count, "a photo was decoded twice"
     assert photos_in(home.photos) == originals
     figures(rounds=2, files=2 * count, faults=2, note=f"trees of {count} moved in and unpacked")
 
@@ -122,7 +124,7 @@ def test_a_renamed_folder_keeps_its_scores_and_nothing_is_decoded_again(
     home: Home, full: bool, figures: Figures
 ) -> None:
     count = 5_000 if full else 200
-    tree_of(home.photos / "2026" / "before", count, 0)
+    write_tree(home.photos / "2026" / "before", count, 0)
     what = (
         "select file_name, photos.id, score, scored_at, pixel_hash from photo_quality"
         " join photos using (file_name) order by file_name"
@@ -134,55 +136,55 @@ def test_a_renamed_folder_keeps_its_scores_and_nothing_is_decoded_again(
         known = home.sql(what)
         assert len(known) == count
         originals = photos_in(home.photos)
-        # While it watches, one level up; then to a place that is new, together with its sidecars.
+        # While the daemon watches: into the same parent, then into a new folder, with sidecars.
         for new in ("2026/after", "elsewhere/after"):
             old = next(home.photos.glob("*/*"))
             (home.photos / new).parent.mkdir(exist_ok=True)
             old.rename(home.photos / new)
             place = str(home.photos / new)
             until(lambda place=place: home.sql(where, len(place)) == [(place,)], f"the photos in {place}")
-            scans_after(daemon, 2)
+            wait_for_scans(daemon, 2)
             assert home.sql(what) == known
-        # While nobody watches: the next scan knows them by their inodes.
+        # While the daemon is stopped: the next scan recognises them by their inodes.
         daemon.stop()
     (home.photos / "elsewhere").rename(home.photos / "asleep")
     with running(home, **settings) as daemon:
         place = str(home.photos / "asleep" / "after")
         until(lambda: home.sql(where, len(place)) == [(place,)], "the photos found again")
-        scans_after(daemon, 2)
+        wait_for_scans(daemon, 2)
         wait_for_scores(home, set(originals), full=full)
         daemon.stop()
     assert home.sql(what) == known
-    assert daemon.counted("scored", "photos") == count, "a photo was decoded twice"
+    assert daemon.sum_in_log("scored", "photos") == count, "a photo was decoded twice"
     assert photos_in(home.photos) == originals
     figures(rounds=3, files=count, faults=3, note=f"a folder with {count} photos renamed three times")
 
 
-def test_more_events_than_are_followed_end_in_a_scan_that_misses_nothing(
+def test_an_overflow_of_the_event_queue_ends_in_a_scan_that_misses_nothing(
     home: Home, figures: Figures
 ) -> None:
     noise = [tiny_photo(home.photos / f"noise{number}.jpg", number) for number in range(2)]
     with running(home) as daemon:
         wait_for_scores(home, {"noise0.jpg", "noise1.jpg"})
         memory = Memory(daemon.process.pid)
-        # Another program holds the database: the thread that takes the events waits, and they pile up.
+        # Another program locks the database: the thread that handles events waits, and they pile up.
         other = sqlite3.connect(home.data / "library.db", isolation_level=None, timeout=30)
         other.execute("begin immediate")
         for path in noise:
             path.touch()
         lost = []
         for turn in range(30):
-            for _ in range(PENDING_EVENTS // 10):
+            for _ in range(MAX_QUEUED_EVENTS // 10):
                 for path in noise:
-                    os.close(os.open(path, os.O_WRONLY))  # equal events in a row would be made one
+                    os.close(os.open(path, os.O_WRONLY))  # the kernel merges equal events in a row
             lost.append(tiny_photo(home.photos / f"lost{turn:02d}.jpg", 100 + turn))
             time.sleep(0.2)  # on a busy machine the kernel's own queue would overflow first
         other.execute("rollback")
         other.close()
-        until(lambda: "too many events at once" in daemon.said(), "the overflow")
+        until(lambda: "too many events at once" in daemon.log_text(), "the overflow")
         wait_for_scores(home, {path.name for path in [*noise, *lost]})
         grown = memory.grown()
         daemon.stop()
     assert grown < MEMORY_GROWTH_LIMIT_BYTES, f"the daemon grew by {grown / 1e6:.0f} MB"
-    events = 6 * PENDING_EVENTS
-    figures(rounds=1, files=32, faults=1, note=f"{events} events while the queue holds {PENDING_EVENTS}")
+    events = 6 * MAX_QUEUED_EVENTS
+    figures(rounds=1, files=32, faults=1, note=f"{events} events while the queue holds {MAX_QUEUED_EVENTS}")

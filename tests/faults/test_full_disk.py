@@ -1,4 +1,4 @@
-"""A full disk, for the database, the sidecars or the decoder's pixels: work pauses, is said, and resumes."""
+"""A full disk of the database, the sidecars or the spool: work pauses, is reported, and resumes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.homes import Home, contents, make_photos
 from tests.homes import until as wait_until
 
 PAUSE_S = "0.5"
-PATIENCE_S = 900.0  # a hundred photos of the long form beside other work
+TIMEOUT_S = 900.0  # a hundred photos of the long form beside other work
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    wait_until(condition, what, PATIENCE_S)
+    wait_until(condition, what, TIMEOUT_S)
 
 
 def pauses(home: Home) -> str:
-    """What `maclip status` says about pauses."""
+    """Return the lines of `maclip status` about pauses."""
     lines = home.maclip("status", expect=None).stdout.splitlines()
     return "\n".join(line for line in lines if line.startswith("paused"))
 
 
 def copies(folder: Path, photos: list[Path], first: int, count: int) -> list[Path]:
-    """Photos that are different files with different pixels, made once and fast."""
+    """Copy photos under new names; return the copies."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for number in range(first, first + count):
@@ -40,7 +40,7 @@ def copies(folder: Path, photos: list[Path], first: int, count: int) -> list[Pat
 
 
 def whole_sidecars(folder: Path) -> set[str]:
-    """The photos with a sidecar; a sidecar that is not whole XML fails the test."""
+    """Return the photos with a sidecar; fail on a sidecar that is not well-formed XML."""
     for sidecar in folder.rglob("*.xmp"):
         ElementTree.parse(sidecar)
     return {sidecar.name.removesuffix(".xmp") for sidecar in folder.rglob("*.xmp")}
@@ -59,11 +59,11 @@ def assert_nothing_was_lost(home: Home, originals: dict[Path, bytes], *folders: 
     assert "no problem found" in home.maclip("db", "check").stdout
 
 
-def count_said(daemon: LoggedDaemon, event: str) -> int:
-    return sum(f"] {event} " in f"{line} " for line in daemon.said().splitlines())
+def count_logged(daemon: LoggedDaemon, event: str) -> int:
+    return sum(f"] {event} " in f"{line} " for line in daemon.log_text().splitlines())
 
 
-def test_a_full_disk_of_the_database_pauses_all_work_until_there_is_space_again(
+def test_a_full_database_disk_pauses_all_work_until_there_is_space_again(
     home: Home, full: bool, figures: Figures
 ) -> None:
     rounds, photos_a_round, held_s = (6, 20, 6.0) if full else (2, 8, 1.5)
@@ -75,23 +75,23 @@ def test_a_full_disk_of_the_database_pauses_all_work_until_there_is_space_again(
             made = 6
             for number in range(rounds):
                 disk.fill(leave=(0, 40_000, 200_000)[number % 3])
-                while count_said(daemon, "paused") <= number:  # the log may have had room for the last ones
+                while count_logged(daemon, "paused") <= number:  # the log may have had room for the last ones
                     make_photos(home.photos, photos_a_round, first=made)
                     made += photos_a_round
                     until(
-                        lambda: count_said(daemon, "paused") > number or len(home.scored()) == made,  # noqa: B023
+                        lambda: count_logged(daemon, "paused") > number or len(home.scored()) == made,  # noqa: B023
                         "the pause in the log",
                     )
                 until(lambda: "full" in pauses(home), "the pause in status")
                 time.sleep(held_s)
-                assert count_said(daemon, "paused") == number + 1, daemon.said()
+                assert count_logged(daemon, "paused") == number + 1, daemon.log_text()
                 assert home.sql("select coalesce(max(attempts), 0) from jobs") == [(0,)]
                 assert home.sql("pragma integrity_check") == [("ok",)]
                 disk.empty()
                 until(lambda: len(home.scored()) == made, "the scores of the round")  # noqa: B023
                 until(home.is_at_rest, "the ratings of the round")
                 until(lambda: not pauses(home), "the end of the pause in status")
-                assert count_said(daemon, "resumed") == number + 1, daemon.said()
+                assert count_logged(daemon, "resumed") == number + 1, daemon.log_text()
             daemon.stop()
             assert daemon.process.returncode == 0
         originals = {path: data for path, data in contents(home.photos).items() if path.suffix == ".jpg"}
@@ -104,9 +104,9 @@ def test_a_daemon_that_starts_on_a_full_disk_waits_for_space(home: Home, figures
         make_photos(home.photos, 5)
         disk.fill()
         with running(home, MACLIP_JOBS__PAUSE_S=PAUSE_S) as daemon:
-            until(lambda: count_said(daemon, "paused") == 1, "the pause in the log")
+            until(lambda: count_logged(daemon, "paused") == 1, "the pause in the log")
             time.sleep(1.5)
-            assert count_said(daemon, "paused") == 1, daemon.said()
+            assert count_logged(daemon, "paused") == 1, daemon.log_text()
             disk.empty()
             until(lambda: len(whole_sidecars(home.photos)) == 5, "five ratings")
             until(home.is_at_rest, "rest")
@@ -116,7 +116,7 @@ def test_a_daemon_that_starts_on_a_full_disk_waits_for_space(home: Home, figures
     figures(rounds=1, files=5, faults=1)
 
 
-def test_a_full_disk_of_photos_waits_for_its_sidecars_and_starves_no_other_disk(
+def test_a_full_photo_disk_delays_its_own_sidecars_and_blocks_no_other_disk(
     home: Home, full: bool, figures: Figures
 ) -> None:
     rounds, on_full_disk, elsewhere = (3, 200, 40) if full else (1, 40, 6)
@@ -127,7 +127,7 @@ def test_a_full_disk_of_photos_waits_for_its_sidecars_and_starves_no_other_disk(
         copies(first / "b", patterns, on_full_disk // 2, on_full_disk - on_full_disk // 2)
         disk.fill()
         made = on_full_disk
-        # A photo that is only touched is found by a scan: no event says that it was written.
+        # Only a scan finds a touched photo: a changed time causes no write event.
         rescan = {"MACLIP_FOLDERS__RESCAN_INTERVAL_S": "5"}
         with running(home, first, home.photos, MACLIP_JOBS__PAUSE_S=PAUSE_S, **rescan) as daemon:
             for number in range(rounds):
@@ -137,19 +137,19 @@ def test_a_full_disk_of_photos_waits_for_its_sidecars_and_starves_no_other_disk(
                 until(lambda: len(whole_sidecars(home.photos)) == before + elsewhere, "the other disk")  # noqa: B023
                 until(lambda: str(first) in pauses(home), "the pause in status, with the folder")
                 assert str(home.photos) not in pauses(home)
-                assert count_said(daemon, "paused") == number + 1, daemon.said()
+                assert count_logged(daemon, "paused") == number + 1, daemon.log_text()
                 assert not list(first.rglob(".maclip-*")), "a temporary file takes the room that is missing"
                 assert home.sql("select max(attempts) from jobs where kind = 'rate'") == [(0,)]
                 disk.empty()
                 until(home.is_at_rest, "the ratings of the full disk")
                 until(lambda: not pauses(home), "the end of the pause in status")
-                assert count_said(daemon, "resumed") == number + 1, daemon.said()
+                assert count_logged(daemon, "resumed") == number + 1, daemon.log_text()
                 if number < rounds - 1:
                     for sidecar in first.rglob("*.xmp"):
                         sidecar.unlink()
                     disk.fill()
                     for photo in first.rglob("*.jpg"):
-                        photo.touch()  # judged anew, rated again
+                        photo.touch()  # scored and rated again
                     until(
                         lambda: home.sql("select 1 from jobs where kind = 'rate'"), "work for the full disk"
                     )
@@ -164,7 +164,7 @@ def test_a_full_disk_of_photos_waits_for_its_sidecars_and_starves_no_other_disk(
     figures(rounds=rounds, files=made, faults=rounds, note="one of two photo disks full")
 
 
-def test_one_pass_over_a_full_and_a_roomy_disk_rates_what_it_can_and_says_the_rest(
+def test_run_once_on_a_full_and_a_free_disk_rates_what_it_can_and_reports_the_rest(
     home: Home, figures: Figures
 ) -> None:
     first = home.folder / "Card"
@@ -194,15 +194,15 @@ def test_a_full_disk_for_decoded_pixels_pauses_scoring_and_counts_no_attempt(
                 disk.fill()
                 make_photos(home.photos, photos_a_round, first=made)
                 made += photos_a_round
-                until(lambda: count_said(daemon, "paused") > number, "the pause in the log")  # noqa: B023
+                until(lambda: count_logged(daemon, "paused") > number, "the pause in the log")  # noqa: B023
                 until(lambda: "decoded pixels" in pauses(home), "the pause in status")
                 time.sleep(1.5)
-                assert count_said(daemon, "paused") == number + 1, daemon.said()
+                assert count_logged(daemon, "paused") == number + 1, daemon.log_text()
                 assert home.sql("select max(attempts) from jobs") == [(0,)]
                 disk.empty()
                 until(lambda: len(home.scored()) == made and home.is_at_rest(), "all work")  # noqa: B023
                 until(lambda: not pauses(home), "the end of the pause in status")
-                assert count_said(daemon, "resumed") == number + 1, daemon.said()
+                assert count_logged(daemon, "resumed") == number + 1, daemon.log_text()
             daemon.stop()
         assert not list(disk.folder.glob("*"))
         originals = {path: data for path, data in contents(home.photos).items() if path.suffix == ".jpg"}

@@ -1,4 +1,4 @@
-"""Hostile input: no code of it runs, no file outside of the roots is read or touched, and it is said."""
+"""Hostile input: none of its code runs, no file outside the roots is opened, and it is reported."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import blake3
 
 from tests.faults import damaged_metadata
+from tests.faults.access_monitor import assert_untouched
 from tests.faults.conftest import Figures
 from tests.faults.hostile_files import ENTITY, LAUGHS, MARK, NAMES, SECRET, hostile_checkpoints
 from tests.faults.logged_daemon import running
-from tests.faults.outside import untouched
 from tests.homes import Home, contents, make_photo, make_photos, until
 
 
@@ -25,37 +25,37 @@ def holds_secret(*folders: Path) -> list[Path]:
     return [path for folder in folders for path, data in contents(folder).items() if SECRET in data]
 
 
-def is_plain(text: str) -> bool:
-    """Whether a terminal can show this without obeying it."""
+def is_printable(text: str) -> bool:
+    """Return whether the text holds no control characters for a terminal."""
     return all(character.isprintable() or character == "\n" for character in text)
 
 
-def test_a_name_is_only_a_name(home: Home, full: bool, figures: Figures) -> None:
+def test_hostile_names_are_never_interpreted(home: Home, full: bool, figures: Figures) -> None:
     for seed, name in enumerate(NAMES):
         make_photo(home.photos / "other.jpg", seed).rename(home.photos / name)
     (home.photos / "bad [red]\x1b[31m.jpg").write_bytes(b"\xff\xd8\xff no photo")
     before = contents(home.photos)
     with running(home) as daemon:
         until(lambda: len(list(home.photos.glob("*.xmp"))) == len(NAMES), "every photo rated")
-        until(lambda: home.sql("select 1 from photos where state = 'failed'"), "the bad one failed")
-        said = daemon.stop()
-    assert is_plain(said), said
-    assert [line for line in said.splitlines() if line.startswith("2026-01-01")] == []
+        until(lambda: home.sql("select 1 from photos where state = 'failed'"), "the bad photo to fail")
+        log = daemon.stop()
+    assert is_printable(log), log
+    assert [line for line in log.splitlines() if line.startswith("2026-01-01")] == []
     assert set(home.scored()) == set(NAMES)
     assert {path: data for path, data in contents(home.photos).items() if path in before} == before
     for name in NAMES if full else ("-rf.jpg", "~.jpg", NAMES[11]):
         shown = home.maclip("show", home.photos / name).stdout
-        assert is_plain(shown)
+        assert is_printable(shown)
         with contextlib.chdir(home.photos):
             assert home.maclip("show", "--", name).stdout == shown
     for command in (["worst"], ["status"], ["stats"]) if full else (["status"],):
-        assert is_plain(home.maclip(*command).stdout)
+        assert is_printable(home.maclip(*command).stdout)
     assert "[red]x.jpg" in home.maclip("worst", "-n", "99").stdout
     failed = home.maclip("run", "--once", home.photos, expect=None)
-    assert is_plain(failed.stdout + failed.stderr)
+    assert is_printable(failed.stdout + failed.stderr)
     with contextlib.chdir(home.photos):
         undone = home.maclip("undo", "--", "-rf.jpg", "--help.jpg")
-    assert is_plain(undone.stdout)
+    assert is_printable(undone.stdout)
     assert not (home.photos / "-rf.jpg.xmp").exists()
     assert not list(home.folder.rglob(MARK))
     figures(rounds=1, files=len(NAMES) + 1, faults=len(NAMES) + 1, note="names")
@@ -91,11 +91,11 @@ def test_hostile_sidecars_and_links_are_left_alone(home: Home, full: bool, figur
         "select count(*) from photos"
         " where state = 'scored' and (rating_owner <> 'none' or rating_problem is not null)"
     )
-    with untouched(outside), running(home) as daemon:
+    with assert_untouched(outside), running(home) as daemon:
         until(lambda: home.sql(settled) == [(len(names),)], "every photo scored, and rated or not")
-        said = daemon.stop()
+        log = daemon.stop()
     assert set(home.scored()) == names
-    assert "unexpected error" not in said, said
+    assert "unexpected error" not in log, log
     problems = dict(home.sql("select file_name, rating_problem from photos where rating_problem is not null"))
     assert set(problems) == {f"IMG_{number:04}.jpg" for number in range(8)}
     for name, reason in problems.items():
@@ -107,7 +107,7 @@ def test_hostile_sidecars_and_links_are_left_alone(home: Home, full: bool, figur
     figures(rounds=1, files=len(names) + 2, faults=12, note="sidecars, links, entities")
 
 
-def test_what_becomes_a_link_leads_nowhere_and_a_forged_journal_is_not_believed(
+def test_new_links_are_not_followed_and_a_forged_journal_is_not_trusted(
     home: Home, full: bool, figures: Figures
 ) -> None:
     for year, first in (("2024", 0), ("2025", 6), ("2026", 12)):
@@ -118,11 +118,11 @@ def test_what_becomes_a_link_leads_nowhere_and_a_forged_journal_is_not_believed(
     shutil.copytree(home.photos / "2026", outside / "2026")
     (home.photos / "2026").rename(home.folder / "gone")
     (home.photos / "2026").symlink_to(outside / "2026")
-    # A photo of before that is a link now: nothing is read through it either.
+    # A known photo that became a link: nothing is read through it either.
     linked = home.photos / "2025" / "IMG_0006.jpg"
     linked.rename(home.folder / "gone" / "IMG_0006.jpg")
     linked.symlink_to(outside / "2026" / "IMG_0012.jpg")
-    with untouched(outside):
+    with assert_untouched(outside):
         home.maclip("rate", expect=None, MACLIP_JOBS__MAX_ATTEMPTS="1")
     assert len(list((home.photos / "2025").glob("*.xmp"))) == 5
     assert len(list((home.photos / "2024").glob("*.xmp"))) == 6
@@ -137,14 +137,14 @@ def test_what_becomes_a_link_leads_nowhere_and_a_forged_journal_is_not_believed(
     )
     (home.photos / "2025").rename(outside / "2025")
     (home.photos / "2025").symlink_to(outside / "2025")
-    with untouched(outside):
+    with assert_untouched(outside):
         home.maclip("undo", expect=None)
     assert precious.read_bytes() == b"alias ls='ls --color'\n"
     figures(rounds=1, files=18, faults=14, note="folders and photos that became links, a forged journal")
 
 
 def change(home: Home, statement: str) -> None:
-    """Change the library behind the program's back."""
+    """Change the database directly, without the program."""
     connection = sqlite3.connect(home.data / "library.db")
     connection.execute(statement)
     connection.commit()
@@ -171,7 +171,7 @@ def test_no_code_in_a_checkpoint_runs(home: Home, full: bool, figures: Figures) 
     figures(rounds=1, files=len(checkpoints), faults=len(checkpoints), note="checkpoints")
 
 
-def test_what_others_may_write_is_refused_with_the_chmod_that_mends_it(
+def test_files_that_others_may_write_are_refused_with_the_chmod_that_fixes_it(
     home: Home, full: bool, figures: Figures
 ) -> None:
     configuration = home.folder / "config.toml"
@@ -197,34 +197,34 @@ def test_what_others_may_write_is_refused_with_the_chmod_that_mends_it(
     figures(rounds=1, files=3, faults=len(shared), note="permissions")
 
 
-def test_a_running_daemon_does_not_take_over_what_others_may_write(
+def test_a_running_daemon_rejects_a_configuration_that_others_may_write(
     home: Home, full: bool, figures: Figures
 ) -> None:
     configuration = home.folder / ".config" / "maclip" / "config.toml"
     configuration.parent.mkdir(parents=True)
     configuration.write_text("[rating]\nmode = 'off'\n")
     with running(home) as daemon:
-        until(lambda: "watching" in daemon.said(), "the daemon")
+        until(lambda: "watching" in daemon.log_text(), "the daemon")
         configuration.chmod(0o666)
         daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: "configuration rejected" in daemon.said(), "the refusal")
-        assert "chmod go-w" in daemon.said()
-        assert "configuration reloaded" not in daemon.said()
+        until(lambda: "configuration rejected" in daemon.log_text(), "the refusal")
+        assert "chmod go-w" in daemon.log_text()
+        assert "configuration reloaded" not in daemon.log_text()
         configuration.chmod(0o600)
         daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: "configuration reloaded" in daemon.said(), "the mended one")
+        until(lambda: "configuration reloaded" in daemon.log_text(), "the fixed configuration")
         daemon.stop()
     figures(rounds=1, files=1, faults=1, note="a configuration shared while running")
 
 
-def test_somebodys_sql_in_the_library_never_runs(home: Home, full: bool, figures: Figures) -> None:
+def test_foreign_sql_in_the_library_never_runs(home: Home, full: bool, figures: Figures) -> None:
     home.maclip("run", "--once", home.photos)
     precious = home.folder / "precious"
     precious.mkdir()
     make_photo(precious / "IMG_0000.jpg")
     change(home, "create view mine as select load_extension('/tmp/x.so'), * from photos")
     make_photos(home.photos, 6)
-    home.maclip("run", "--once", home.photos)  # a view of one's own is nobody's harm
+    home.maclip("run", "--once", home.photos)  # a view is harmless
     change(
         home,
         'create trigger "a \'b" after insert on photos begin'

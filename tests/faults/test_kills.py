@@ -1,4 +1,4 @@
-"""`kill -9` of the daemon and of each of its children, at random times: nothing is lost, nothing is twice."""
+"""`kill -9` of the daemon and its children, at random times: nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ CHILDREN = {
     "metadata": "maclip_daemon.metadata.metadata_process",
 }
 WORK_OF = {"daemon": "%", "decoder": "score", "scorer": "score", "metadata": "rate"}
-A_MOMENT_S = 0.15  # what the metadata process takes for a few sidecars
-WAIT_FOR_WORK_S = 60.0  # before a round takes the moment as it is: starting may take that beside others
+MOMENT_S = 0.15  # the time the metadata process needs for a few sidecars
+WAIT_FOR_WORK_S = 60.0  # before a round goes on without work; a start may take that long on a loaded machine
 SCORE_DIGITS = 6  # that a sidecar holds
 SAME_SCORE = 1e-3  # photos that share a batch round differently in bf16; other photos differ by far more
-KEPT = {"library.db", "library.db-wal", "library.db-shm", "library.db.closed", "spool"}
-KEPT |= {"daemon.lock", "daemon.notice", "batch-sizes.json"}  # in the data folder; all else would be stray
+DATA_FILES = {"library.db", "library.db-wal", "library.db-shm", "library.db.closed", "spool"}
+DATA_FILES |= {
+    "daemon.lock",
+    "daemon.notice",
+    "batch-sizes.json",
+}  # in the data folder; all else is stray
 XMP = "{http://ns.adobe.com/xap/1.0/}"
 MACLIP = "{http://ns.maclip-daemon/quality/1.0/}"
 SIDECAR = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -45,7 +49,7 @@ SIDECAR = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @dataclass
 class Kills:
-    """What was killed, and how much of it had work in hand at that moment."""
+    """Counts of killed processes, and of those with leased work."""
 
     by_victim: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WORK_OF, 0))
     busy: int = 0
@@ -68,10 +72,10 @@ def kills() -> Iterator[Kills]:
 
 @pytest.fixture
 def pool(home: Home, full: bool) -> dict[Path, dict[str, bytes]]:
-    """Where each photo will lie, and its files: itself, and of some a sidecar that was there before us.
+    """Return the future path of each photo, with its files: itself, and for some an existing sidecar.
 
-    Every third is so large that its pixels travel through the spool. Of ten, one has a sidecar without a
-    rating, which is replaced, and one the rating of a person, which is left alone.
+    Every third photo is so large that its pixels travel through the spool. One in ten has a sidecar without a
+    rating, which is replaced. One in ten has a person's rating, which is left alone.
     """
     chosen: dict[Path, dict[str, bytes]] = {}
     for number in range(200 if full else 24):
@@ -86,7 +90,7 @@ def pool(home: Home, full: bool) -> dict[Path, dict[str, bytes]]:
     return chosen
 
 
-def test_after_kills_at_random_times_each_photo_has_one_score_and_one_right_sidecar(
+def test_after_kills_at_random_times_each_photo_has_one_score_and_one_correct_sidecar(
     home: Home, full: bool, pool: dict[Path, dict[str, bytes]], kills: Kills, figures: Figures
 ) -> None:
     random_ = random.Random(SEED)
@@ -98,37 +102,37 @@ def test_after_kills_at_random_times_each_photo_has_one_score_and_one_right_side
     for round_ in range(rounds):
         arriving = len(waiting) // 3 if round_ == 0 else len(waiting) // (rounds - round_)
         for photo in waiting[:arriving]:
-            arrive(photo, pool[photo])
+            copy_in(photo, pool[photo])
         del waiting[:arriving]
         victim = victims[round_]
         arrived = len(pool) - len(waiting)
-        progress(home, arrived, random_.randint(0, 5))
+        wait_for_progress(home, arrived, random_.randint(0, 5))
         if random_.random() < 0.6:
-            with_work_in_hand(home, daemon, victim, arrived)
-        time.sleep(random_.uniform(0, A_MOMENT_S))
+            wait_for_leased_work(home, daemon, victim, arrived)
+        time.sleep(random_.uniform(0, MOMENT_S))
         kill(home, daemon, victim, kills)
-        time.sleep(random_.uniform(0, A_MOMENT_S))
-        if daemon.poll() is None and random_.random() < 0.3:  # the parent dies while it recovers
+        time.sleep(random_.uniform(0, MOMENT_S))
+        if daemon.poll() is None and random_.random() < 0.3:  # kill the parent during its recovery
             kill(home, daemon, "daemon", kills)
         if daemon.poll() is not None:
             daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
     assert not waiting
     if daemon.poll() is None:
         kill(home, daemon, "daemon", kills)
-    check_after_the_last_start(home, pool, kills)
+    assert_recovered(home, pool, kills)
     figures(
         rounds=rounds,
         files=len(pool),
         faults=kills.total,
         note=", ".join(f"{count} of the {victim}" for victim, count in kills.by_victim.items())
-        + f"; {kills.busy} with work in hand",
+        + f"; {kills.busy} with leased work",
     )
 
 
-def test_after_kills_at_the_worst_moments_each_photo_has_one_score_and_one_right_sidecar(
+def test_after_kills_at_critical_moments_each_photo_has_one_score_and_one_correct_sidecar(
     home: Home, full: bool, pool: dict[Path, dict[str, bytes]], kills: Kills, figures: Figures
 ) -> None:
-    moments = worst_moments(home)
+    moments = critical_moments(home)
     rounds = (3 if full else 1) * len(moments)
     hits = 0
     waiting = list(pool)
@@ -137,7 +141,7 @@ def test_after_kills_at_the_worst_moments_each_photo_has_one_score_and_one_right
         victim, has_come = moments[round_ % len(moments)]
         arriving = len(waiting) // (rounds - round_)
         for photo in waiting[:arriving]:
-            arrive(photo, pool[photo])
+            copy_in(photo, pool[photo])
         del waiting[:arriving]
         deadline = time.monotonic() + WAIT_FOR_WORK_S
         arrived = len(pool) - len(waiting)
@@ -149,12 +153,12 @@ def test_after_kills_at_the_worst_moments_each_photo_has_one_score_and_one_right
             daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
     assert not waiting
     kill(home, daemon, "daemon", kills)
-    check_after_the_last_start(home, pool, kills)
-    figures(rounds=rounds, files=len(pool), faults=kills.total, note=f"{hits} of them at the moment aimed at")
+    assert_recovered(home, pool, kills)
+    figures(rounds=rounds, files=len(pool), faults=kills.total, note=f"{hits} of them at the intended moment")
 
 
-def worst_moments(home: Home) -> list[tuple[str, Callable[[], object]]]:
-    """Whom to kill, and when: something lies half done on the disk."""
+def critical_moments(home: Home) -> list[tuple[str, Callable[[], object]]]:
+    """Return pairs of a process to kill and a condition: something is half done on the disk."""
 
     def prepared() -> object:
         return next(home.photos.rglob(".maclip-*"), None)
@@ -175,19 +179,19 @@ def worst_moments(home: Home) -> list[tuple[str, Callable[[], object]]]:
     ]
 
 
-def check_after_the_last_start(home: Home, pool: dict[Path, dict[str, bytes]], kills: Kills) -> None:
-    """The daemon comes to rest; then everything is as if nobody had ever killed it."""
+def assert_recovered(home: Home, pool: dict[Path, dict[str, bytes]], kills: Kills) -> None:
+    """Start the daemon once more; check that the result is the same as without kills."""
     daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")
     pid = "select json_extract(value, '$.pid') from notes where key = 'daemon'"
     until(lambda: home.sql(pid) == [(daemon.pid,)], "the daemon at work")
     until(lambda: is_settled(home, len(pool)), f"rest after {kills}", 5 * TIMEOUT_S)
-    said = home.stop(daemon)
-    assert daemon.returncode == 0, said
-    # One that was loading its libraries when its parent died notices when it has loaded them.
+    log = home.stop(daemon)
+    assert daemon.returncode == 0, log
+    # A child that is still loading its libraries notices the loss of its parent only afterwards.
     _, alive = psutil.wait_procs(kills.orphans, timeout=TIMEOUT_S)
     assert not alive, f"children outlived their parent: {alive}"
-    check_database(home, pool)
-    check_files(home, pool)
+    assert_database(home, pool)
+    assert_files(home, pool)
     home.maclip("db", "check")
     home.maclip("undo")
     assert contents(home.photos) == {
@@ -195,15 +199,15 @@ def check_after_the_last_start(home: Home, pool: dict[Path, dict[str, bytes]], k
     }
 
 
-def arrive(photo: Path, files: dict[str, bytes]) -> None:
-    """A photo is copied in; its sidecar first, as photo managers do that move a photo."""
+def copy_in(photo: Path, files: dict[str, bytes]) -> None:
+    """Copy a photo in, its sidecar first, as photo managers do."""
     photo.parent.mkdir(exist_ok=True)
     for name in sorted(files, reverse=True):
         photo.with_name(name).write_bytes(files[name])
 
 
-def progress(home: Home, arrived: int, steps: int) -> None:
-    """Let some scores and ratings come, or as many as there can be: time by the work, not by the clock."""
+def wait_for_progress(home: Home, arrived: int, steps: int) -> None:
+    """Wait for so many more scores and ratings, or until no work is left."""
     done = "select (select count(*) from scores) + (select count(*) from rating_journal)"
     deadline = time.monotonic() + WAIT_FOR_WORK_S
     before = home.sql(done)
@@ -213,16 +217,16 @@ def progress(home: Home, arrived: int, steps: int) -> None:
         time.sleep(0.02)
 
 
-def with_work_in_hand(home: Home, daemon: subprocess.Popen[str], victim: str, arrived: int) -> None:
-    """Wait until there is work of the victim's kind under way and the victim lives; not for ever."""
+def wait_for_leased_work(home: Home, daemon: subprocess.Popen[str], victim: str, arrived: int) -> None:
+    """Wait, for a limited time, until the victim runs and has leased work."""
     deadline = time.monotonic() + WAIT_FOR_WORK_S
-    while time.monotonic() < deadline and not (held(home, victim) and processes(daemon, victim)):
+    while time.monotonic() < deadline and not (has_leased_work(home, victim) and processes(daemon, victim)):
         if is_settled(home, arrived):
             return
         time.sleep(0.02)
 
 
-def held(home: Home, victim: str) -> bool:
+def has_leased_work(home: Home, victim: str) -> bool:
     return bool(home.sql("select 1 from jobs where state = 'leased' and kind like ?", WORK_OF[victim]))
 
 
@@ -240,24 +244,24 @@ def processes(daemon: subprocess.Popen[str], victim: str) -> list[psutil.Process
 
 
 def kill(home: Home, daemon: subprocess.Popen[str], victim: str, kills: Kills) -> None:
-    """`kill -9`; of the daemon itself where the chosen child does not run at the moment."""
+    """Kill the victim with SIGKILL, or the daemon when that child does not run."""
     found = [] if victim == "daemon" else processes(daemon, victim)
     if found:
         with contextlib.suppress(psutil.NoSuchProcess):
             found[0].kill()
     else:
         victim = "daemon"
-        daemon.send_signal(signal.SIGSTOP)  # so that this very moment is the one of its end
+        daemon.send_signal(signal.SIGSTOP)  # so that nothing changes before the kill
         children = psutil.Process(daemon.pid).children()
         daemon.kill()
         daemon.communicate()
         kills.orphans += children
-    kills.busy += held(home, victim)
+    kills.busy += has_leased_work(home, victim)
     kills.by_victim[victim] += 1
 
 
 def is_settled(home: Home, photos: int) -> bool:
-    """All is scored and rated, by a calibration that will not be renewed; no job is left but failed ones."""
+    """Return whether all is scored and rated by a final calibration, and only failed jobs are left."""
     scored = home.sql("select count(*) from photo_quality where state = 'scored'") == [(photos,)]
     at_rest = home.sql("select count(*) from jobs where state <> 'dead'") == [(0,)]
     unrated = (
@@ -269,8 +273,8 @@ def is_settled(home: Home, photos: int) -> bool:
     return scored and at_rest and not grown and home.sql(unrated) == [(0,)]
 
 
-def check_database(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
-    """Exactly one active score a photo, and that the right one; nothing in hand, nothing given up."""
+def assert_database(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
+    """Check that each photo has exactly one, correct score, and that no job or failure is left."""
     rows = home.sql("select path, score, state from photo_quality")
     assert sorted(path for path, _, _ in rows) == sorted(map(str, pool))
     assert {state for _, _, state in rows} == {"scored"}
@@ -287,8 +291,8 @@ def check_database(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
         assert score == pytest.approx(right[path], abs=SAME_SCORE), path
 
 
-def check_files(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
-    """Each photo as it was and one sidecar that says what the database says; no temporary file anywhere."""
+def assert_files(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
+    """Check that photos are unchanged, sidecars agree with the database, and no temporary file is left."""
     known = {
         Path(path): (stars, score, owner)
         for path, stars, score, owner in home.sql(
@@ -315,15 +319,15 @@ def check_files(home: Home, pool: dict[Path, dict[str, bytes]]) -> None:
         assert properties[f"{XMP}Rating"] == str(stars), sidecar
         assert float(properties[f"{MACLIP}Score"]) == round(score, SCORE_DIGITS), sidecar
         assert journal[str(sidecar)] == blake3.blake3(sidecar.read_bytes()).hexdigest(), (
-            f"no way back for {sidecar}"
+            f"undo could not restore {sidecar}"
         )
     assert set(contents(home.photos)) == expected
     assert not list((home.data / "spool").iterdir())
-    assert {path.name for path in home.data.iterdir()} <= KEPT
+    assert {path.name for path in home.data.iterdir()} <= DATA_FILES
 
 
 def attributes(sidecar: Path) -> dict[str, str]:
-    """The properties of a sidecar's descriptions."""
+    """Return the properties of a sidecar's descriptions."""
     found: dict[str, str] = {}
     for description in ElementTree.parse(sidecar).iter(
         "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"

@@ -1,7 +1,7 @@
-"""Malformed images: each is scored or is one failed photo with a name and a reason, within its limits.
+"""Malformed images: each is scored, or fails with a name and a reason, within its limits.
 
-Its neighbours are scored, what a person rated stays, the daemon is the same process with the same memory, and
-nothing is left in the spool.
+Other photos are scored, a person's ratings stay, the daemon keeps running with the same memory, and nothing
+is left in the spool.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="the decoders
 
 SEED = 20261120
 NEIGHBOURS = 6
-MOST_GROWTH = 50 << 20  # bytes of the parent process over what it had with its first photos
-PATIENCE_S = 240.0
+MAX_GROWTH = 50 << 20  # bytes of the parent process over what it had with its first photos
+TIMEOUT_S = 240.0
 SETTLED = """
     select (select count(*) from jobs where state <> 'dead')
          + (select count(*) from photos p where p.state = 'scored' and p.rating_owner = 'none'
@@ -38,41 +38,41 @@ SETTLED = """
 """
 
 
-def give(home: Home, files: dict[str, bytes]) -> None:
+def add_files(home: Home, files: dict[str, bytes]) -> None:
     for name, data in files.items():
         (home.photos / name).write_bytes(data)
 
 
-def settled(home: Home, daemon: LoggedDaemon, patience_s: float = PATIENCE_S) -> None:
-    """Wait until every photo is known and nothing is left to do but what was given up."""
+def wait_until_settled(home: Home, daemon: LoggedDaemon, timeout_s: float = TIMEOUT_S) -> None:
+    """Wait until every photo is known and only given-up jobs are left."""
     photos = sum(is_photo(path.name) for path in home.photos.iterdir())
 
     def is_settled() -> bool:
-        assert daemon.process.poll() is None, daemon.said()
+        assert daemon.process.poll() is None, daemon.log_text()
         return home.sql("select count(*) from photos") == [(photos,)] and home.sql(SETTLED) == [(0,)]
 
-    until(is_settled, "every photo scored and rated, or failed", patience_s)
+    until(is_settled, "every photo scored and rated, or failed", timeout_s)
 
 
 def failures(home: Home) -> dict[str, str]:
-    """Reasons by file name."""
+    """Return failure reasons by file name."""
     found = home.sql("select path, reason from photo_failures")
     return {os.path.basename(os.fsdecode(path)): reason for path, reason in found}  # noqa: PTH119
 
 
 @contextlib.contextmanager
 def among_neighbours(home: Home, **environment: str) -> Iterator[LoggedDaemon]:
-    """A daemon that has rated a few good photos; at the end, what must hold however bad the others were."""
+    """Yield a daemon that has rated a few good photos; check them and the daemon at the end."""
     make_photos(home.photos, NEIGHBOURS)
     with running(home, **environment) as daemon:
-        settled(home, daemon)
+        wait_until_settled(home, daemon)
         memory = psutil.Process(daemon.process.pid).memory_info().rss
         yield daemon
         growth = psutil.Process(daemon.process.pid).memory_info().rss - memory
-        said = daemon.stop()
-    assert daemon.process.returncode == 0, said
-    assert "unexpected error" not in said, said
-    assert growth < MOST_GROWTH, f"the daemon grew by {growth >> 20} MiB"
+        log = daemon.stop()
+    assert daemon.process.returncode == 0, log
+    assert "unexpected error" not in log, log
+    assert growth < MAX_GROWTH, f"the daemon grew by {growth >> 20} MiB"
     assert list((home.data / "spool").iterdir()) == []
     assert [path.name for path in home.photos.iterdir() if path.name.startswith(".")] == []
     assert home.sql("pragma integrity_check") == [("ok",)]
@@ -86,12 +86,12 @@ def among_neighbours(home: Home, **environment: str) -> Iterator[LoggedDaemon]:
 
 
 def slow_png(seed: int) -> bytes:
-    """A picture that takes some tenths of a second to decode."""
+    """Return a picture that takes some tenths of a second to decode."""
     return still_bytes(picture(4000, 3000, seed=seed), "png", compress_level=1)
 
 
-def struck(home: Home, daemon: LoggedDaemon, fault: int) -> bool:
-    """Send a signal to a decoder that has a photo open; False when all are decoded before one is met."""
+def signal_working_decoder(home: Home, daemon: LoggedDaemon, fault: int) -> bool:
+    """Send a signal to a decoder with a photo open; return False when none was found in time."""
     while home.sql("select 1 from jobs where kind = 'score' and state <> 'dead'"):
         with contextlib.suppress(psutil.Error):
             for process in psutil.Process(daemon.process.pid).children():
@@ -102,7 +102,7 @@ def struck(home: Home, daemon: LoggedDaemon, fault: int) -> bool:
     return False
 
 
-def test_each_of_many_mutated_photos_is_scored_or_named(home: Home, full: bool, figures: Figures) -> None:
+def test_every_mutated_photo_is_scored_or_reported(home: Home, full: bool, figures: Figures) -> None:
     count = 2000 if full else 120
     chance = random.Random(SEED)
     whole = whole_photos()
@@ -112,18 +112,18 @@ def test_each_of_many_mutated_photos_is_scored_or_named(home: Home, full: bool, 
         donors = chance.choice((whole[suffix], whole[chance.choice(SUFFIXES)]))
         files[f"bad_{number:04}.{suffix}"] = mutated(chance.choice(whole[suffix]), donors, chance)
     with among_neighbours(home, MACLIP_DECODING__TIMEOUT_S="20") as daemon:
-        give(home, files)
+        add_files(home, files)
         make_photos(home.photos, 10, first=NEIGHBOURS)
-        settled(home, daemon, PATIENCE_S * (15 if full else 1))
+        wait_until_settled(home, daemon, TIMEOUT_S * (15 if full else 1))
     scored, failed = home.scored(), failures(home)
     assert {name for name in files if name not in scored and name not in failed} == set()
     assert {name: data for name, data in files.items() if (home.photos / name).read_bytes() != data} == {}
-    assert len(scored) > count // 10, "mutations that leave nothing to decode show little"
+    assert len(scored) > count // 10, "too few mutated photos still decode"
     assert len(failed) > count // 10
-    figures(rounds=1, files=count, faults=count, note=f"mutated: {len(failed)} failed, each named")
+    figures(rounds=1, files=count, faults=count, note=f"mutated: {len(failed)} failed, all reported")
 
 
-def test_damaged_metadata_cost_a_rating_at_most_and_never_a_neighbours(
+def test_damaged_metadata_cost_at_most_the_rating_of_their_own_photo(
     home: Home, full: bool, figures: Figures
 ) -> None:
     count = 300 if full else 40
@@ -132,18 +132,16 @@ def test_damaged_metadata_cost_a_rating_at_most_and_never_a_neighbours(
         suffix, data = damaged_metadata.photo_with_damaged_metadata(number)
         files[f"meta_{number:04}_a.{suffix}"] = data
         files[f"meta_{number:04}_b.png"] = damaged_metadata.photo_whose_damage_exiv2_logs_and_throws(number)
-        # Each behind one over which pyexiv2 keeps an error for the next.
+        # Each follows a photo whose error pyexiv2 keeps for the next.
         if number % 10 == 0:
             rated[f"meta_{number:04}_c.jpg"] = damaged_metadata.rated_by_a_person(1000 + number // 10)
         if number % 3 == 0:
             sidecars[f"meta_{number:04}_a.{suffix}.xmp"] = damaged_metadata.damaged_sidecar(number)
     with among_neighbours(home) as daemon:
-        give(home, files | rated | sidecars)
-        settled(home, daemon, PATIENCE_S * (15 if full else 1))
+        add_files(home, files | rated | sidecars)
+        wait_until_settled(home, daemon, TIMEOUT_S * (15 if full else 1))
     scored, failed = home.scored(), failures(home)
-    assert set(scored) >= set(rated) | set(files), (
-        "damaged metadata never fail a photo whose pixels are whole"
-    )
+    assert set(scored) >= set(rated) | set(files), "damaged metadata failed a photo with intact pixels"
     assert {
         name for name, data in (files | rated).items() if (home.photos / name).read_bytes() != data
     } == set()
@@ -157,7 +155,7 @@ def test_damaged_metadata_cost_a_rating_at_most_and_never_a_neighbours(
         rounds=1,
         files=len(files) + len(rated),
         faults=len(files) + len(sidecars),
-        note=f"damaged metadata and sidecars: {len(problems) + len(failed)} ratings not written, each named",
+        note=f"damaged metadata and sidecars: {len(problems) + len(failed)} unwritten ratings, all reported",
     )
 
 
@@ -165,22 +163,22 @@ def test_bombs_fail_within_their_limits(home: Home, full: bool, figures: Figures
     made = bombs.bombs(tmp_path)
     limits = {"MACLIP_DECODING__MAX_MEGAPIXELS": "1000", "MACLIP_DECODING__MEMORY_MB": "1024"}
     with among_neighbours(home, **limits) as daemon:
-        give(home, {name: data for name, (data, _) in made.items()})
+        add_files(home, {name: data for name, (data, _) in made.items()})
         if full:
             bombs.real_jpeg(home.photos / "real.jpg")
         make_photos(home.photos, 3, first=NEIGHBOURS)
-        settled(home, daemon)
+        wait_until_settled(home, daemon)
     scored, failed = home.scored(), failures(home)
     attempts = dict(home.sql("select path, attempts from photo_failures"))
     for name, (_, reason) in made.items():
         assert (name in scored) is not (name in failed)
         if reason:
-            assert attempts[str(home.photos / name)] == 1, "known at once to be hopeless"
+            assert attempts[str(home.photos / name)] == 1, "a permanent error was retried"
             assert any(words in failed[name] for words in reason.split("|")), failed[name]
     figures(rounds=1, files=len(made) + full, faults=len(made) + full, note="bombs; 30 000×30 000 pixels")
 
 
-def test_a_decoder_that_crashes_or_hangs_costs_the_photo_it_had(
+def test_a_decoder_that_crashes_or_hangs_fails_only_its_photo(
     home: Home, full: bool, figures: Figures
 ) -> None:
     rounds = 5 if full else 2
@@ -188,34 +186,34 @@ def test_a_decoder_that_crashes_or_hangs_costs_the_photo_it_had(
     faults = 0
     with among_neighbours(home, **environment) as daemon:
         for number in range(rounds):
-            give(home, {f"slow_{number}_{seed}.png": slow_png(100 * number + seed) for seed in range(4)})
+            add_files(home, {f"slow_{number}_{seed}.png": slow_png(100 * number + seed) for seed in range(4)})
             until(lambda: home.sql("select 1 from jobs where kind = 'score' and state <> 'dead'"), "work")
-            faults += sum(struck(home, daemon, fault) for fault in (signal.SIGSTOP, signal.SIGSEGV))
-            settled(home, daemon)
+            faults += sum(
+                signal_working_decoder(home, daemon, fault) for fault in (signal.SIGSTOP, signal.SIGSEGV)
+            )
+            wait_until_settled(home, daemon)
     assert any("took longer than 5 s" in reason for reason in failures(home).values())
     for reason in failures(home).values():
         assert "ended by signal 11" in reason or "took longer than 5 s" in reason, reason
     assert sum("signal 11" in reason for reason in failures(home).values()) <= rounds
-    # Nothing was wrong with these photos.
+    # These photos are intact.
     home.maclip("retry")
     home.maclip("run", "--once", home.photos)
     assert len(home.scored()) == NEIGHBOURS + 4 * rounds
-    figures(rounds=rounds, files=4 * rounds, faults=faults, note="decoders crashed and stopped at work")
+    figures(rounds=rounds, files=4 * rounds, faults=faults, note="decoders crashed and stopped")
 
 
-def test_metadata_that_keep_exiv2_busy_without_end_are_given_up(
-    home: Home, full: bool, figures: Figures
-) -> None:
+def test_metadata_that_make_exiv2_hang_are_given_up(home: Home, full: bool, figures: Figures) -> None:
     if not full:
         pytest.skip(
             "takes minutes of processor time; tests/integration/test_metadata_process.py has it small"
         )
     with among_neighbours(home, MACLIP_JOBS__MAX_ATTEMPTS="1") as daemon:
-        give(
+        add_files(
             home, {f"busy_{seed}.png": damaged_metadata.photo_that_keeps_exiv2_busy(seed) for seed in (1, 2)}
         )
         make_photos(home.photos, 30, first=NEIGHBOURS)
-        settled(home, daemon, 2400)
+        wait_until_settled(home, daemon, 2400)
     assert set(failures(home)) == {"busy_1.png", "busy_2.png"}
     assert {"busy_1.png", "busy_2.png"} <= set(home.scored())
-    figures(rounds=1, files=2, faults=2, note="metadata that never end")
+    figures(rounds=1, files=2, faults=2, note="metadata that make exiv2 hang")

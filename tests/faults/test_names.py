@@ -1,4 +1,4 @@
-"""Names and things that only look like photos: nothing hangs or crashes, and every name stays what it is."""
+"""Strange names and special files: nothing hangs or crashes, and every name is unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = (
     b"latin-1 \xe9t\xe9.jpg",
     b"\xff\xfe.jpg",
     b"cut off \xe2\x82.jpg",
-    b"surrogate \xed\xb3\xbf.jpg",  # what UTF-8 must not hold, and Python takes for a byte that is none
+    b"surrogate \xed\xb3\xbf.jpg",  # invalid in UTF-8; Python's surrogateescape could mistake it for a byte
     "composed é.jpg".encode(),
     "decomposed e\u0301.jpg".encode(),
     "right \u202egpj.jpg".encode(),
@@ -47,7 +47,7 @@ NAMES = (
     b"UPPER.JPG",
     b"pair\xff.jpg",
     b"pair\xff_01.jpg",  # darktable would take its sidecar for a duplicate of the one above
-    b"n" * 247 + b".jpg",  # its sidecar has 255 bytes, as many as a name can have
+    b"n" * 247 + b".jpg",  # its sidecar's name has 255 bytes, the maximum
     b"n" * 248 + b".jpg",
     b"n" * 251 + b".jpg",
     b"\xff" * 251 + b".jpg",
@@ -58,7 +58,7 @@ NAMES = (
 UNRATED = {name for name in NAMES if len(name.rpartition(b"/")[2]) > 251} | {b"pair\xff_01.jpg"}
 
 
-def test_every_name_is_right_in_the_database_on_the_sidecar_and_in_what_commands_print(
+def test_every_name_is_unchanged_in_the_database_the_sidecar_and_the_output(
     home: Home, full: bool, figures: Figures
 ) -> None:
     root = home.photos / os.fsdecode(b"r\xff\no\x1bt")
@@ -100,12 +100,12 @@ def test_every_name_is_right_in_the_database_on_the_sidecar_and_in_what_commands
         assert home.json("show", os.fsdecode(path), "--json")["path"] == os.fsdecode(path)
     status = home.maclip("status").stdout
     assert status.count("\nunrated ") == len(UNRATED)
-    said = home.stop(daemon)
-    for text in (status, said, home.maclip("worst", "-n", "1000").stdout):
+    log = home.stop(daemon)
+    for text in (status, log, home.maclip("worst", "-n", "1000").stdout):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text), repr(text)
-    lines = said.splitlines()
+    lines = log.splitlines()
     assert lines
-    assert all(re.match(r"\d{4}-\d\d-\d\dT", line) for line in lines), said
+    assert all(re.match(r"\d{4}-\d\d-\d\dT", line) for line in lines), log
 
     for path in shown:
         home.maclip("undo", os.fsdecode(path))
@@ -116,7 +116,7 @@ def test_every_name_is_right_in_the_database_on_the_sidecar_and_in_what_commands
 
 
 def stored(home: Home) -> dict[bytes, float]:
-    """Scores by the bytes of the path: text in the database where it is UTF-8, else a BLOB."""
+    """Return scores by the bytes of the path, stored as text where it is UTF-8, else as a BLOB."""
     rows = home.sql("select path, score from photo_quality where state = 'scored'")
     return {path if isinstance(path, bytes) else path.encode(): score for path, score in rows}
 
@@ -128,7 +128,7 @@ def rated(home: Home) -> int:
 
 @pytest.fixture
 def elsewhere(home: Home) -> Path:
-    """A folder outside of the root, with photos of its own and a sidecar."""
+    """Return a folder outside the root, with photos and a sidecar."""
     folder = home.folder / "Elsewhere"
     make_photo(folder / "private.jpg", 900)
     make_photo(folder / "deep" / "private.jpg", 901)
@@ -136,15 +136,15 @@ def elsewhere(home: Home) -> Path:
     return folder
 
 
-def test_what_is_no_file_is_never_opened_followed_or_replaced(
+def test_links_and_special_files_are_never_opened_followed_or_replaced(
     home: Home, elsewhere: Path, figures: Figures
 ) -> None:
     photos = home.photos
     good = [make_photo(photos / f"good {number}.jpg", number, (260, 240)) for number in range(6)]
     good.append(make_photo(photos / "folder.jpg" / "inside.jpg", 6, (260, 240)))
-    odd = links(photos, elsewhere) + no_files(photos / "odd")
+    odd = links(photos, elsewhere) + special_files(photos / "odd")
     kept = contents(elsewhere)
-    # What lies where a sidecar would go.
+    # Things at the path of a sidecar.
     (photos / "good 0.jpg.xmp").symlink_to(elsewhere / "private.jpg.xmp")
     (photos / "good 1.jpg.xmp").symlink_to(elsewhere / "not yet.xmp")
     (photos / "good 2.jpg.xmp").mkdir()
@@ -152,12 +152,12 @@ def test_what_is_no_file_is_never_opened_followed_or_replaced(
     home.daemon()
     names = {path.name for path in good}
     until(lambda: home.scored().keys() == names, "the photos among them")
-    until(lambda: rated(home) == len(good) - 4, "ratings of those whose sidecar has a place")
+    until(lambda: rated(home) == len(good) - 4, "ratings of the photos with a free sidecar path")
     until(home.is_at_rest, "rest")
     assert home.maclip("status").stdout.count("\nunrated ") == 4
 
-    # Under the daemon's eyes they appear anew, and photos that it knows turn into them.
-    odd += no_files(photos / "later")
+    # While the daemon runs, new ones appear, and some replace known photos.
+    odd += special_files(photos / "later")
     good[4].unlink()
     os.mkfifo(good[4])
     good[5].unlink()
@@ -170,7 +170,7 @@ def test_what_is_no_file_is_never_opened_followed_or_replaced(
     assert home.sql("select * from photo_failures") == []
     assert len(home.sql("select 1 from photos")) == len(good) + 1
     for path in (photos / "good 3.jpg.xmp", good[4], photos / "odd" / "pipe.jpg"):
-        with pytest.raises(OSError, match=os.strerror(errno.ENXIO)):  # nobody reads there
+        with pytest.raises(OSError, match=os.strerror(errno.ENXIO)):  # ENXIO: no reader
             os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     home.maclip("score", photos / "odd" / "pipe.jpg", photos / "to itself.jpg", expect=1)
     home.maclip("undo")
@@ -185,7 +185,7 @@ def test_what_is_no_file_is_never_opened_followed_or_replaced(
 
 
 def links(photos: Path, elsewhere: Path) -> list[Path]:
-    """Links in circles, to the parent, out of the root, and to nowhere."""
+    """Create links in circles, to the parent, out of the root, and to nowhere."""
     targets = {
         "to itself.jpg": "to itself.jpg",
         "a.jpg": "b.jpg",
@@ -207,15 +207,15 @@ def links(photos: Path, elsewhere: Path) -> list[Path]:
     return [photos / name for name in targets]
 
 
-def no_files(folder: Path) -> list[Path]:
-    """A pipe, a socket, and (as root) devices, all with the names of photos."""
+def special_files(folder: Path) -> list[Path]:
+    """Create a pipe, a socket, and (as root) devices, all with names of photos."""
     folder.mkdir()
     os.mkfifo(folder / "pipe.jpg")
     made = [folder / "pipe.jpg", folder / "socket.jpg"]
     with (
         socket.socket(socket.AF_UNIX) as listening,
         contextlib.chdir(folder),
-    ):  # a socket's path has 107 bytes
+    ):  # a socket's path has at most 107 bytes
         listening.bind("socket.jpg")
     for kind, name, numbers in ((stat.S_IFCHR, "zero.jpg", (1, 5)), (stat.S_IFBLK, "disk.jpg", (7, 200))):
         with contextlib.suppress(PermissionError):
@@ -226,7 +226,7 @@ def no_files(folder: Path) -> list[Path]:
 
 @pytest.fixture
 def exfat(home: Home) -> Iterator[None]:
-    """The folder of photos on a file system that keeps case and does not look at it."""
+    """Put the photos on a case-preserving, case-insensitive file system."""
     if os.geteuid() != 0 or not all(map(shutil.which, ("losetup", "mkfs.exfat", "mount.exfat-fuse"))):
         pytest.skip("needs root and the Debian packages exfat-fuse and exfatprogs")
     image = home.folder / "exfat.img"
@@ -249,7 +249,7 @@ def exfat(home: Home) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("exfat")
-def test_a_rename_that_changes_only_the_case_is_a_rename_where_case_does_not_count(
+def test_a_case_only_rename_is_recognised_on_a_case_insensitive_file_system(
     home: Home, figures: Figures
 ) -> None:
     for number, name in enumerate(("IMG_1.jpg", "IMG_2.jpg", "IMG_3.JPG", "Album/IMG_4.jpg", "Album/5.jpg")):
@@ -276,8 +276,10 @@ def test_a_rename_that_changes_only_the_case_is_a_rename_where_case_does_not_cou
     figures(rounds=1, files=5, faults=len(renames), note="case-only renames also on exFAT")
 
 
-@pytest.mark.parametrize("running", [True, False], ids=["under the daemon's eyes", "while it is away"])
-def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
+@pytest.mark.parametrize(
+    "running", [True, False], ids=["while the daemon runs", "while the daemon is stopped"]
+)
+def test_a_case_only_rename_keeps_score_and_stars(
     home: Home, full: bool, figures: Figures, running: bool
 ) -> None:
     for number, name in enumerate(
@@ -298,7 +300,7 @@ def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
         "Album": "ALBUM",
     }
     waits = full or not running
-    if not waits:  # the sidecar of a photo that was renamed without it comes ten seconds later
+    if not waits:  # a photo renamed without its sidecar gets a new one ten seconds later
         del renames["IMG_3.JPG"]
     for old, new in renames.items():
         (home.photos / old).rename(home.photos / new)
@@ -308,14 +310,14 @@ def test_a_rename_that_changes_only_the_case_keeps_score_and_stars(
     expected = {"img_1.jpg", "IMG_2.jpg", third, "ALBUM/IMG_4.jpg", "ALBUM/IMG_5.jpg"}
     until(lambda: paths(home) == expected, "the new names")
     if waits:
-        until((home.photos / "IMG_3.jpg.xmp").exists, "a sidecar beside the photo that went without its own")
+        until((home.photos / "IMG_3.jpg.xmp").exists, "a new sidecar for the photo renamed without its own")
         until(home.is_at_rest, "rest")
     assert home.sql("select count(*) from photos") == [(5,)]
     assert dict(home.sql("select id, scored_at from scores")) == scored_at
     assert home.sql("select distinct rating_owner from photos") == [("maclip",)]
     sidecars = {str(path.relative_to(home.photos)) for path in home.photos.rglob("*.xmp")}
     assert sidecars == {name + ".xmp" for name in expected} | {"IMG_3.JPG.xmp"}
-    home.stop(daemon)  # it looks at a sidecar again ten seconds after its photo was renamed
+    home.stop(daemon)  # the daemon checks a sidecar again ten seconds after its photo was renamed
     home.maclip("undo")
     assert sorted(contents(home.photos).values()) == sorted(before)
     figures(rounds=1, files=5, faults=len(renames))

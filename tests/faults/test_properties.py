@@ -1,4 +1,4 @@
-"""The settler, the scanner and the job queue against small models of them, in random orders.
+"""The debouncer, the scanner and the job queue against small models, in random orders.
 
 The clocks are arguments and jump both ways; the folders, the database and its transactions are real.
 """
@@ -46,17 +46,17 @@ SETTLE_S = 2.0
 LEASE_S = 100.0
 POLICY = RetryPolicy(max_attempts=3, retry_base_s=4)
 
-# In memory where that can be had: the logic is tried here, not the disk, which has a promise of its own.
-PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+# In memory where possible: the disk has tests of its own.
+TEMPORARY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 walked: Counter[str] = Counter()
-"""What the machines of the test in hand went through."""
+"""Figures of the current test's state machines."""
 
 
 def walk(machine: type[RuleBasedStateMachine], examples: int, steps: int, *, full: bool) -> None:
-    """Try random walks through a machine; only in the long form a failure is made as short as can be.
+    """Try random walks through a machine; shrink failures only in the long form.
 
-    That takes minutes, and a walk of a few dozen steps can be read as it is.
+    Shrinking takes minutes, and a walk of a few dozen steps is readable as it is.
     """
     walked.clear()
     run_state_machine_as_test(
@@ -73,23 +73,23 @@ def walk(machine: type[RuleBasedStateMachine], examples: int, steps: int, *, ful
 
 @functools.cache
 def empty_library() -> Path:
-    """A new library as a file to copy: making one takes a fifth of a second."""
-    folder = Path(tempfile.mkdtemp(prefix="maclip-empty-", dir=PLACE))
+    """Return a new library file to copy, because creating one takes a fifth of a second."""
+    folder = Path(tempfile.mkdtemp(prefix="maclip-empty-", dir=TEMPORARY))
     atexit.register(shutil.rmtree, folder)
     Library.open(folder / "library.db").close()
     return folder / "library.db"
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Two workers with connections of their own, and every step a transaction of its own.
+    """Two workers, each with its own connection, and one transaction for every step.
 
-    Never: a job held twice, a result that counts without a lease or for an older request, an attempt counted
-    for a photo that was asked for again. Always: what was asked for is waiting, held, given up, or done.
+    Never: a job leased twice, a result that counts without a lease or for an older request, an attempt
+    counted for a photo that was queued again. Always: a queued photo is waiting, leased, given up, or done.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory(dir=PLACE)
+        self.folder = tempfile.TemporaryDirectory(dir=TEMPORARY)
         self.path = Path(shutil.copy(empty_library(), self.folder.name))
         self.workers = {name: Library.open(self.path) for name in "ab"}
         self.now = NOW
@@ -99,10 +99,10 @@ class QueueMachine(RuleBasedStateMachine):
             for number in range(4):
                 found = FoundFile(f"/p/{number}.jpg", 1, 1, inode=number, device=1, ctime_ns=1)
                 self.photos.append(photo_records.record_file(session, root, found, self.now).photo_id)
-        self.wanted: dict[int, int] = {}  # photo → how often it was asked for since its last valid result
+        self.wanted: dict[int, int] = {}  # photo → requests since its last valid result
         self.failed: dict[int, int] = {}
         self.dead: set[int] = set()
-        self.held: list[tuple[str, LeasedJob, int]] = []  # worker, job, its count of asking when leased
+        self.leased: list[tuple[str, LeasedJob, int]] = []  # worker, job, number of requests when leased
         self.valid: dict[int, tuple[str, LeasedJob]] = {}  # photo → holder of the valid lease
         walked["rounds"] += 1
         walked["files"] += len(self.photos)
@@ -142,18 +142,18 @@ class QueueMachine(RuleBasedStateMachine):
             assert job.photo_id not in self.valid, "leased twice at once"
             assert job.attempts == self.failed.get(job.photo_id, 0)
             self.valid[job.photo_id] = (worker, job)
-            self.held.append((worker, job, self.wanted[job.photo_id]))
+            self.leased.append((worker, job, self.wanted[job.photo_id]))
 
-    @precondition(lambda self: self.held)
-    @rule(data=st.data(), how=st.sampled_from(["finish", "finish again", "fail", "poison", "give back"]))
+    @precondition(lambda self: self.leased)
+    @rule(data=st.data(), how=st.sampled_from(["finish", "finish again", "fail", "poison", "release"]))
     def end(self, data: st.DataObject, how: str) -> None:
-        worker, job, asked = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+        worker, job, asked = self.leased.pop(data.draw(st.integers(0, len(self.leased) - 1)))
         is_valid = self.valid.get(job.photo_id) == (worker, job)
         is_current = is_valid and asked == self.wanted[job.photo_id]
         if is_valid:
             del self.valid[job.photo_id]
         with self.session_of(worker) as session:
-            if how == "give back":
+            if how == "release":
                 jobs.release(session, [job], worker, self.now)
                 return
             if how.startswith("finish"):
@@ -163,7 +163,7 @@ class QueueMachine(RuleBasedStateMachine):
                 ended = jobs.fail(session, job, worker, "why", self.now, poison=poison, policy=POLICY)
         if is_valid and not is_current:
             self.failed[job.photo_id] = 0
-        if how == "finish again":  # a program that was stopped in the midst of it
+        if how == "finish again":  # as after an interruption
             with self.session_of(worker) as session:
                 assert not jobs.finish(session, [job], worker)
         if how.startswith("finish"):
@@ -193,20 +193,20 @@ class QueueMachine(RuleBasedStateMachine):
             self.failed[photo] = 0
         self.dead.clear()
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.leased)
     @rule(data=st.data(), at=st.sampled_from(["rest", "finish", "fail"]), all_of_them=st.booleans())
     def killed(self, data: st.DataObject, at: str, all_of_them: bool) -> None:
-        worker, job, _ = data.draw(st.sampled_from(self.held))
+        worker, job, _ = data.draw(st.sampled_from(self.leased))
         with contextlib.suppress(_Killed), self.session_of(worker) as session:
             if at == "finish":
                 jobs.finish(session, [job], worker)
             elif at == "fail":
                 jobs.fail(session, job, worker, "why", self.now, poison=True, policy=POLICY)
             raise _Killed
-        self._begin_again(worker, None if all_of_them else worker)
+        self._restart(worker, None if all_of_them else worker)
 
-    def _begin_again(self, worker: str, released: str | None) -> None:
-        """The process is gone with all it had in mind; another one begins with its data."""
+    def _restart(self, worker: str, released: str | None) -> None:
+        """Replace a killed worker: its memory is lost, its data stay."""
         walked["faults"] += 1
         self.workers[worker].close()
         self.workers[worker] = Library.open(self.path)
@@ -253,15 +253,15 @@ NAMES = ["one.jpg", "two.JPG", "line\nbreak.jpg", "notes.txt"]
 
 
 class ScannerMachine(RuleBasedStateMachine):
-    """People and programs at work in a real folder, scans now and then, and a scorer that reads the files.
+    """File operations in a real folder, scans in between, and a scorer that reads the files.
 
     Never: a score of other content than the file's, a photo scored again because it was renamed, a row lost.
-    Always: after a scan, the library has the photos that are there.
+    Always: after a scan, the library has exactly the present photos.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory(dir=PLACE)
+        self.folder = tempfile.TemporaryDirectory(dir=TEMPORARY)
         self.root = Path(self.folder.name, "root")
         self.outside = Path(self.folder.name, "outside")
         for place in (*(self.root / folder for folder in FOLDERS), self.outside):
@@ -270,7 +270,7 @@ class ScannerMachine(RuleBasedStateMachine):
         self.now = NOW
         self.state = RunState(lambda: self.now)
         self.numbers = itertools.count(1)
-        self.was_at: dict[int, Path] = {}  # content → where the last scan with work after it found it
+        self.was_at: dict[int, Path] = {}  # content → path at the last scan that scoring followed
         self.names_known: set[Path] = set()
         with self.library.writing() as session:
             self.root_id = root_records.root_for(session, str(self.root), self.now)
@@ -295,7 +295,7 @@ class ScannerMachine(RuleBasedStateMachine):
         return sorted(path for path in (folder or self.root).rglob("*") if path.is_file())
 
     def _photos(self) -> dict[Path, int]:
-        """The photos that a scan should find, and their content."""
+        """Return the photos that a scan should find, with their content."""
         return {
             path: int(path.read_bytes())
             for path in self._files()
@@ -310,7 +310,7 @@ class ScannerMachine(RuleBasedStateMachine):
         if path.is_symlink():
             path.unlink()
         path.write_bytes(str(number).encode())
-        os.utime(path, ns=(0, number * 10**9))  # two writes within one tick of the clock are not its subject
+        os.utime(path, ns=(0, number * 10**9))  # two writes within one clock tick are not tested here
         walked["files"] += 1
 
     def _fresh(self, folder: str, suffix: str = "") -> Path:
@@ -386,7 +386,7 @@ class ScannerMachine(RuleBasedStateMachine):
         walked["faults"] += 1
         before = self._rows("state <> 'missing'")
         assert not self._scan(reachable=False).is_complete
-        assert self._rows("state <> 'missing'") >= before, "a photo of a lost root was taken for missing"
+        assert self._rows("state <> 'missing'") >= before, "a photo of a lost root became missing"
 
     @rule()
     def scan_and_score(self) -> None:
@@ -398,7 +398,7 @@ class ScannerMachine(RuleBasedStateMachine):
         assert self._rows() >= rows - report.moved, "a row was lost"
         scored = self._score()
         for path, content in there.items():
-            assert self._score_of(path) == content, "a score of something else"
+            assert self._score_of(path) == content, "a score of other content"
             before = self.was_at.get(content)
             if before is not None and (
                 before == path or (path not in self.names_known and not _exists(before))
@@ -415,19 +415,19 @@ class ScannerMachine(RuleBasedStateMachine):
             self.root_id,
             str(self.root),
             Exclusion(),
-            0.0,  # a file is whole at once
+            0.0,  # no quiet period
             lambda path: None,
             lambda: reachable,
         ).run(start)
         self.names_known |= set(there) if start is None else set()
-        # What stood at its place during any scan has taken its row over.
+        # Content found at that path by any scan has taken over its row.
         self.was_at = {
             content: path for content, path in self.was_at.items() if there.get(path, content) == content
         }
         return report
 
     def _score(self) -> set[int]:
-        """Work through the queue as the daemon does; the score of a photo is its content."""
+        """Process the queue as the daemon does; return the scored contents. A score is the content."""
         scored = set()
         with self.library.writing() as session:
             self.now += 3600.0 * 2  # all is due, however the clock jumped
@@ -475,11 +475,11 @@ class Disk(dict[str, FoundFile]):
 PATHS = [f"/p/{folder}/{number}.jpg" for folder in "abc" for number in range(4)]
 
 
-class SettlerMachine(RuleBasedStateMachine):
-    """Writers with and without events, deletions, and looks in any order.
+class DebouncerMachine(RuleBasedStateMachine):
+    """Writes with and without events, deletions, and checks in any order.
 
-    The model knows when each file was last written or touched. Never: a file that is not whole. Always: once
-    all is quiet, every file that was touched has been reported, or its folder, or everything.
+    The model knows when each file was last written or touched. Never: a report of an incomplete file. Always:
+    after a quiet period, every touched file was reported, or its folder, or everything.
     """
 
     def __init__(self) -> None:
@@ -490,24 +490,24 @@ class SettlerMachine(RuleBasedStateMachine):
         self.version = 0
         self.last_event: dict[str, float] = {}
         self.last_write: dict[str, float] = {}
-        self.told: set[str] = set()  # an event came since the last report
-        self.owed: set[str] = set()  # and no look found the file empty or missing
+        self.touched: set[str] = set()  # an event came since the last report
+        self.owed: set[str] = set()  # and no check found the file empty or missing
         walked["rounds"] += 1
 
-    @rule(path=st.sampled_from(PATHS), size=st.integers(0, 2), tells=st.booleans())
-    def write(self, path: str, size: int, tells: bool) -> None:
+    @rule(path=st.sampled_from(PATHS), size=st.integers(0, 2), has_event=st.booleans())
+    def write(self, path: str, size: int, has_event: bool) -> None:
         self.version += 1
         walked["files"] += 1
         self.disk.put(path, size, self.version)
         self.last_write[path] = self.now
-        if tells:
-            self.tell(path)
+        if has_event:
+            self.touch(path)
 
     @rule(path=st.sampled_from(PATHS))
-    def tell(self, path: str) -> None:
+    def touch(self, path: str) -> None:
         self.debouncer.touch(path, self.now)
         self.last_event[path] = self.now
-        self.told.add(path)
+        self.touched.add(path)
         self.owed.add(path)
 
     @rule(
@@ -515,17 +515,17 @@ class SettlerMachine(RuleBasedStateMachine):
     )
     def copy_in_pieces(self, path: str, pauses: list[float]) -> None:
         for number, pause in enumerate(pauses):
-            self.write(path, 1, tells=number == 0)
-            self.look()
+            self.write(path, 1, has_event=number == 0)
+            self.check_due()
             self.wait(pause)
-        self.look()
+        self.check_due()
 
     @precondition(lambda self: self.disk)
-    @rule(data=st.data(), tells=st.booleans())
-    def delete(self, data: st.DataObject, tells: bool) -> None:
+    @rule(data=st.data(), has_event=st.booleans())
+    def delete(self, data: st.DataObject, has_event: bool) -> None:
         path = data.draw(st.sampled_from(sorted(self.disk)))
         del self.disk[path]
-        if tells:
+        if has_event:
             self.debouncer.forget(path)
             self.owed.discard(path)
 
@@ -540,27 +540,27 @@ class SettlerMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
         walked["faults"] += seconds < 0
-        if seconds < 0:  # the model counts from the step as the settler does
+        if seconds < 0:  # the model shifts with the clock, as the debouncer does
             self.last_event = {path: at + seconds for path, at in self.last_event.items()}
             self.last_write = {path: at + seconds for path, at in self.last_write.items()}
         self.debouncer.wait_s(self.now)
 
     @rule()
-    def look(self) -> None:
+    def check_due(self) -> None:
         due = self.debouncer.due(self.now, self.disk.get)
         for file in due.files:
             assert file == self.disk[file.path]
             assert file.size > 0
             for last in (self.last_event, self.last_write):
                 assert self.now - last.get(file.path, -1e9) >= SETTLE_S - 1e-6
-            assert file.path in self.told
-            self.told.discard(file.path)
+            assert file.path in self.touched
+            self.touched.discard(file.path)
             self.owed.discard(file.path)
         if due.everything:
             self.owed.clear()
         for folder in due.folders:
             self.owed = {path for path in self.owed if not path.startswith(folder + "/")}
-        # Such a file may be dropped; when it is written after all, that is another event or the next scan.
+        # An empty or missing file may be dropped: another event or the next scan finds a later write.
         self.owed = {path for path in self.owed if path in self.disk and self.disk[path].size}
 
     @invariant()
@@ -568,26 +568,26 @@ class SettlerMachine(RuleBasedStateMachine):
         assert self.debouncer.pending <= 6 + 4
 
     @rule()
-    def all_is_told_when_it_is_quiet(self) -> None:
+    def everything_is_reported_when_it_is_quiet(self) -> None:
         for _ in range(3):
-            self.look()
+            self.check_due()
             self.now += SETTLE_S
-        self.look()
+        self.check_due()
         assert self.owed == set()
         assert self.debouncer.pending == 0
         assert self.debouncer.wait_s(self.now) is None
 
 
-def test_the_settler_reports_what_is_whole_and_nothing_else(full: bool, figures: Figures) -> None:
-    walk(SettlerMachine, examples=5000 if full else 60, steps=40, full=full)
-    figures(**walked, note="walks of the settler")
+def test_the_debouncer_reports_complete_files_and_nothing_else(full: bool, figures: Figures) -> None:
+    walk(DebouncerMachine, examples=5000 if full else 60, steps=40, full=full)
+    figures(**walked, note="walks of the debouncer")
 
 
-def test_scans_find_the_truth_and_no_score_belongs_to_another_file(full: bool, figures: Figures) -> None:
+def test_scans_match_the_folder_and_no_score_belongs_to_another_file(full: bool, figures: Figures) -> None:
     walk(ScannerMachine, examples=2000 if full else 100, steps=30, full=full)
     figures(**walked, note="walks of the scanner over real folders")
 
 
-def test_the_queue_loses_nothing_and_does_nothing_twice(full: bool, figures: Figures) -> None:
+def test_the_queue_loses_no_job_and_runs_none_twice(full: bool, figures: Figures) -> None:
     walk(QueueMachine, examples=1000 if full else 40, steps=60, full=full)
     figures(**walked, note="walks of two workers and their queue")

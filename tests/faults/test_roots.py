@@ -1,4 +1,4 @@
-"""Roots that go away, turn read-only, cannot be read, or are a network share: paused and resumed."""
+"""Roots that go offline, become read-only or unreadable, or are a network share: paused and resumed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.homes import Home, contents, make_photo, make_photos, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests mount disks")
 
-MOST_OF_A_CORE = 0.2  # that the daemon may use while a root is away; it uses a hundredth
-SOON = {
+MAX_PROCESSOR_SHARE = 0.2  # of a core, while a root is offline; the daemon uses a hundredth
+SHORT_INTERVALS = {
     "MACLIP_FOLDERS__RESCAN_INTERVAL_S": "2",
     "MACLIP_FOLDERS__POLL_INTERVAL_S": "2",
     "MACLIP_JOBS__PAUSE_S": "1",
@@ -45,7 +45,7 @@ def originals(folder: Path) -> dict[Path, bytes]:
 
 
 def wait_until_settled(home: Home, *photos: Path) -> None:
-    """Wait until these photos, and no others, are there, scored and rated, and nothing is left to do."""
+    """Wait until exactly these photos are scored and rated, and no job is left."""
     names = {photo.name for photo in photos}
     until(lambda: home.scored().keys() == names, f"{len(names)} photos scored")
     until(lambda: home.sql("select count(*) from photos where stars_written is null") == [(0,)], "stars")
@@ -58,21 +58,23 @@ def wait_until_paused(home: Home) -> None:
     until(lambda: home.sql("select distinct state from photos") == [("missing",)], "the photos to be missing")
 
 
-def wait_for_the_pause(home: Home, reason: str) -> None:
+def wait_until_paused_because(home: Home, reason: str) -> None:
     """Wait until the root is paused for this reason, and its photos are missing."""
     wait_until_paused(home)
     assert reason in home.sql("select reason from roots where state = 'paused'")[0][0]
     assert reason in home.maclip("status").stdout
 
 
-def check_that_it_idles(daemon: LoggedDaemon, full: bool) -> None:
-    """The daemon and its children use next to no processor time."""
+def assert_idle(daemon: LoggedDaemon, full: bool) -> None:
+    """Check that the daemon and its children use almost no processor time."""
     seconds = 20 if full else 3
     before = _processor_s(daemon.process.pid)
     began = time.monotonic()
     time.sleep(seconds)
     used = _processor_s(daemon.process.pid) - before
-    assert used < MOST_OF_A_CORE * (time.monotonic() - began), f"{used:.1f} s of processor in {seconds} s"
+    assert used < MAX_PROCESSOR_SHARE * (time.monotonic() - began), (
+        f"{used:.1f} s of processor in {seconds} s"
+    )
 
 
 def _processor_s(pid: int) -> float:
@@ -87,7 +89,7 @@ def _processor_s(pid: int) -> float:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Hold a process still."""
+    """Suspend a process."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -95,40 +97,40 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def check_that_no_attempt_was_used_up(home: Home) -> None:
+def assert_no_attempt_used(home: Home) -> None:
     assert home.sql("select count(*) from photo_failures") == [(0,)]
     assert home.sql("select count(*) from jobs where attempts > 0") == [(0,)]
 
 
-def told(home: Home) -> dict[str, Any]:
-    """What the daemon says of its first folder."""
+def folder_status(home: Home) -> dict[str, Any]:
+    """Return the state of the daemon's first folder."""
     rows = home.sql("select value from notes where key = 'daemon'")
     folder: dict[str, Any] = json.loads(rows[0][0])["folders"][0] if rows else {}
     return folder
 
 
 @pytest.mark.parametrize("left_over", [False, True], ids=["empty", "with another photo below it"])
-def test_an_unmounted_root_pauses_and_comes_back_whole(
+def test_an_unmounted_root_is_paused_and_resumes_unchanged(
     home: Home, full: bool, figures: Figures, left_over: bool
 ) -> None:
     rounds = 5 if full else 1
-    if left_over:  # somebody saved a photo when the disk was not mounted
+    if left_over:  # a photo saved while the disk was not mounted
         make_photo(home.photos / "stray.jpg", 99)
     store = home.folder / "disk"
-    with mounts.pluggable(store, home.photos):
+    with mounts.removable_disk(store, home.photos):
         photos = make_photos(home.photos / "2026", 6)
-        with running(home, **SOON) as daemon:
+        with running(home, **SHORT_INTERVALS) as daemon:
             wait_until_settled(home, *photos)
             before = originals(home.photos)
             for turn in range(rounds):
                 rows, journal = home.sql(ROWS), home.sql("select * from rating_journal order by id")
                 mounts.unmount(home.photos)
-                wait_for_the_pause(home, "another disk" if left_over else "is empty")
+                wait_until_paused_because(home, "another disk" if left_over else "is empty")
                 if turn == 0 and (full or not left_over):
-                    check_that_it_idles(daemon, full)
+                    assert_idle(daemon, full)
                 assert home.sql(ROWS) == rows
                 assert sidecars(home.photos) == set(), "something was written below the mount point"
-                mounts.plug(store, home.photos)
+                mounts.attach(store, home.photos)
                 wait_until_settled(home, *photos)
                 assert home.sql(ROWS) == rows
                 assert home.sql("select * from rating_journal order by id") == journal
@@ -136,16 +138,18 @@ def test_an_unmounted_root_pauses_and_comes_back_whole(
             wait_until_settled(home, *photos)
             rows = home.sql(ROWS)
             if full or not left_over:
-                # Gone again, and the machine is started anew without it: it is still waited for.
+                # Unmounted again, and the daemon restarted without it: the daemon still waits for it.
                 mounts.unmount(home.photos)
                 wait_until_paused(home)
             daemon.stop()
         if full or not left_over:
-            with running(home, **SOON) as daemon:
-                until(lambda: daemon.said().count("folder paused") == rounds + 2, "the pause after a start")
+            with running(home, **SHORT_INTERVALS) as daemon:
+                until(
+                    lambda: daemon.log_text().count("folder paused") == rounds + 2, "the pause after a start"
+                )
                 assert home.sql("select state from roots") == [("paused",)]
                 assert home.sql(ROWS) == rows
-                mounts.plug(store, home.photos)
+                mounts.attach(store, home.photos)
                 wait_until_settled(home, *photos)
                 daemon.stop()
         assert home.sql(ROWS) == rows
@@ -158,12 +162,12 @@ def test_a_root_lost_in_the_middle_of_a_scan_loses_nothing(home: Home, full: boo
     rounds = 40 if full else 4
     chance = random.Random(7)
     store = home.folder / "disk"
-    with mounts.pluggable(store, home.photos):
+    with mounts.removable_disk(store, home.photos):
         photos = [make_photo(home.photos / f"{number:03d}" / f"{number}.jpg", number) for number in range(12)]
-        for number in range(800):  # a long way
+        for number in range(800):  # for a long scan
             (home.photos / f"{number:03d}").mkdir(exist_ok=True)
-        # It scans all the time, so that it is nearly always in the middle of one.
-        always = {**SOON, "MACLIP_FOLDERS__RESCAN_INTERVAL_S": "0.01"}
+        # Scan continuously, so that a scan is nearly always under way.
+        always = {**SHORT_INTERVALS, "MACLIP_FOLDERS__RESCAN_INTERVAL_S": "0.01"}
         with running(home, **always) as daemon:
             wait_until_settled(home, *photos)
             rows = home.sql(ROWS)
@@ -172,16 +176,16 @@ def test_a_root_lost_in_the_middle_of_a_scan_loses_nothing(home: Home, full: boo
                 mounts.unmount(home.photos)
                 wait_until_paused(home)
                 assert home.sql(ROWS) == rows
-                mounts.plug(store, home.photos)
+                mounts.attach(store, home.photos)
                 wait_until_settled(home, *photos)
-            said = daemon.stop()
+            log = daemon.stop()
         assert home.sql(ROWS) == rows
-        scans = [line for line in said.splitlines() if "] folder scanned " in line]
+        scans = [line for line in log.splitlines() if "] folder scanned " in line]
         assert scans
         assert not [line for line in scans if "missing=0" not in line], (
-            "a scan took a lost disk for deletions"
+            "a scan mistook a lost disk for deletions"
         )
-        assert "unexpected error" not in said
+        assert "unexpected error" not in log
     figures(rounds=rounds, files=len(photos), faults=rounds, note=f"{len(scans)} scans meanwhile")
 
 
@@ -193,25 +197,28 @@ def test_a_read_only_root_is_scored_and_its_ratings_wait(home: Home, full: bool,
         free = make_photos(home.photos, 6, first=10)
         before = originals(card) | originals(home.photos)
         mounts.mount("-o", "remount,ro", card)
-        with running(home, card, home.photos, **SOON) as daemon:
-            # Scores go on, and so do the ratings of the other root.
+        with running(home, card, home.photos, **SHORT_INTERVALS) as daemon:
+            # Scoring goes on, and so do the ratings of the other root.
             until(lambda: len(home.scored()) == 12, "all scored")
             until(lambda: len(sidecars(home.photos)) == 6, "the ratings of the other root")
-            until(lambda: "read-only" in home.maclip("status").stdout, "a word about it")
-            until(lambda: home.sql(WAITING) == [(6, 0)], "only those of the card to wait, without attempts")
-            check_that_it_idles(daemon, full)
+            until(lambda: "read-only" in home.maclip("status").stdout, "read-only in status")
+            until(
+                lambda: home.sql(WAITING) == [(6, 0)],
+                "only the card's ratings to wait, without attempts",
+            )
+            assert_idle(daemon, full)
             mounts.mount("-o", "remount,rw", card)
             wait_until_settled(home, *locked, *free)
             assert sidecars(card) == {photo.name for photo in locked}
             daemon.stop()
         for turn in range(rounds):
-            # Again, when sidecars are there and every photo gets other stars.
+            # Again, with existing sidecars and new stars for every photo.
             mounts.mount("-o", "remount,ro", card)
             stars = 1 + 4 * ((turn + 1) % 2)
             shares = json.dumps([100 if number == stars else 0 for number in range(1, 6)])
-            with running(home, card, home.photos, MACLIP_RATING__SHARES=shares, **SOON) as daemon:
-                until(lambda: "read-only" in home.maclip("status").stdout, "a word about it")
-                until(lambda: home.sql(WAITING) == [(6, 0)], "only those of the card to wait")
+            with running(home, card, home.photos, MACLIP_RATING__SHARES=shares, **SHORT_INTERVALS) as daemon:
+                until(lambda: "read-only" in home.maclip("status").stdout, "read-only in status")
+                until(lambda: home.sql(WAITING) == [(6, 0)], "only the ratings of the card to wait")
                 mounts.mount("-o", "remount,rw", card)
                 wait_until_settled(home, *locked, *free)
                 until(lambda: "read-only" not in home.maclip("status").stdout, "the end of the pause")
@@ -227,17 +234,20 @@ def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(
 ) -> None:
     rounds = 4 if full else 1
     photos: list[Path] = []
-    with mounts.failing_disk(home.folder / "image", home.photos) as disk, running(home, **SOON) as daemon:
+    with (
+        mounts.failing_disk(home.folder / "image", home.photos) as disk,
+        running(home, **SHORT_INTERVALS) as daemon,
+    ):
         until(lambda: home.sql("select 1 from roots where scanned_at is not null"), "a first scan")
         for turn in range(rounds):
             rows = home.sql(ROWS)
-            with stopped(daemon.process.pid):  # until the photos are there and the disk is broken
+            with stopped(daemon.process.pid):  # until the photos are written and the disk fails
                 photos += make_photos(disk.point, 6, first=100 * turn)
                 before = originals(disk.point)
                 disk.fail(photos)
-            wait_for_the_pause(home, "cannot be read (Input/output error)")
-            check_that_it_idles(daemon, full)
-            check_that_no_attempt_was_used_up(home)
+            wait_until_paused_because(home, "cannot be read (Input/output error)")
+            assert_idle(daemon, full)
+            assert_no_attempt_used(home)
             disk.heal()
             wait_until_settled(home, *photos)
             assert {row[:5] for row in rows} <= {row[:5] for row in home.sql(ROWS)}
@@ -248,88 +258,90 @@ def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(
             photos += make_photos(disk.point, 4, first=900)
             bad = mounts.last_on_disk(photos)
             disk.fail([bad])
-            bad.touch()  # so that it is looked at in any case
+            bad.touch()  # so that it is read again
         until(lambda: home.sql("select count(*) from photo_failures") == [(1,)], "the failure")
         names = {photo.name for photo in photos if photo != bad}
         until(lambda: home.scored().keys() == names, "the others scored")
         assert home.sql("select state from roots") == [("watched",)]
         daemon.stop()
-    figures(rounds=1 + rounds, files=len(photos), faults=1 + rounds, note="a disk that gives EIO")
+    figures(rounds=1 + rounds, files=len(photos), faults=1 + rounds, note="a disk with EIO")
 
 
 def test_ratings_on_a_disk_that_cannot_be_read_use_up_no_attempts(
     home: Home, full: bool, figures: Figures
 ) -> None:
     if not full:
-        pytest.skip("the long form has it: what scores do, ratings do in the same way")
+        pytest.skip("only in the long form: ratings behave as scores do")
     with mounts.failing_disk(home.folder / "image", home.photos) as disk:
         photos = make_photos(disk.point, 6)
-        with running(home, MACLIP_RATING__MODE="off", **SOON) as daemon:
+        with running(home, MACLIP_RATING__MODE="off", **SHORT_INTERVALS) as daemon:
             until(lambda: len(home.scored()) == 6, "six scores")
             until(lambda: home.sql("select 1 from calibrations"), "a calibration")
             daemon.stop()
         disk.fail(photos)
-        with running(home, **SOON) as daemon:
-            wait_for_the_pause(home, "cannot be read (Input/output error)")
-            check_that_no_attempt_was_used_up(home)
+        with running(home, **SHORT_INTERVALS) as daemon:
+            wait_until_paused_because(home, "cannot be read (Input/output error)")
+            assert_no_attempt_used(home)
             disk.heal()
             wait_until_settled(home, *photos)
-            said = daemon.stop()
-        assert not [line for line in said.splitlines() if "outcome='retry'" in line or "dead" in line]
+            log = daemon.stop()
+        assert not [line for line in log.splitlines() if "outcome='retry'" in line or "dead" in line]
         assert sidecars(disk.point) == {photo.name for photo in photos}
     figures(rounds=1, files=len(photos), faults=1)
 
 
-def test_a_network_share_is_polled_and_a_lost_server_is_waited_for(
+def test_a_network_share_is_polled_and_resumes_after_its_server_was_lost(
     home: Home, full: bool, figures: Figures
 ) -> None:
     rounds = 5 if full else 1
     server = home.folder / "server"
     photos = make_photos(server, 6)
-    with mounts.share(server, home.photos) as share, running(home, **SOON) as daemon:
+    with mounts.share(server, home.photos) as share, running(home, **SHORT_INTERVALS) as daemon:
         wait_until_settled(home, *photos)
         assert home.sql("select state from roots") == [("polled",)]
-        until(lambda: told(home).get("file_system", "").startswith("fuse"), "the kind of file system")
-        assert not told(home)["events"]
+        until(
+            lambda: folder_status(home).get("file_system", "").startswith("fuse"), "the kind of file system"
+        )
+        assert not folder_status(home)["events"]
         assert "scans only" in home.maclip("status").stdout
-        # Another machine writes to the server: no event can come.
+        # Another machine writes to the server, which causes no event.
         photos.append(make_photo(server / "sub" / "other.jpg", 70))
         wait_until_settled(home, *photos)
         rows = home.sql(ROWS)
         for turn in range(rounds):
-            share.lose()
-            wait_for_the_pause(home, "cannot be read (")
+            share.kill_server()
+            wait_until_paused_because(home, "cannot be read (")
             if turn == 0:
-                check_that_it_idles(daemon, full)
+                assert_idle(daemon, full)
             assert home.sql(ROWS) == rows
             share.end()
             share.serve()
             wait_until_settled(home, *photos)
             assert home.sql(ROWS) == rows
-        # A server that does not answer at all must not keep the daemon from ending.
+        # A server that does not answer must not block the end of the daemon.
         assert share.server is not None
         share.server.send_signal(signal.SIGSTOP)
-        scans = daemon.said().count("folder scanned")
+        scans = daemon.log_text().count("folder scanned")
         time.sleep(7)  # a share that answers is scanned every two seconds
         try:
-            said = daemon.stop()
+            log = daemon.stop()
         finally:
             share.server.send_signal(signal.SIGCONT)
         assert daemon.process.returncode == 0
-        assert said.count("folder scanned") <= scans + 1, "the share still answered"  # one may have been done
+        assert log.count("folder scanned") <= scans + 1, "the share still answered"  # one was under way
     assert sidecars(server) == {photo.name for photo in photos}
     figures(rounds=rounds, files=len(photos), faults=1 + rounds, note="a FUSE share")
 
 
-def test_a_share_that_does_not_answer_holds_up_nothing_else(home: Home, full: bool, figures: Figures) -> None:
-    """The server stands still, in the middle of work, in the middle of nothing, and before the start."""
+def test_a_share_that_does_not_answer_blocks_nothing_else(home: Home, full: bool, figures: Figures) -> None:
+    """Suspend the server during work, while idle, and before the start."""
     rounds = 12 if full else 1
     chance = random.Random(11)
     server, share_point = home.folder / "server", home.folder / "nas"
     share_point.mkdir()
     photos = make_photos(server, 6)
     here = make_photos(home.photos, 6, first=20)
-    soon = {**SOON, "MACLIP_FOLDERS__FILESYSTEM_TIMEOUT_S": "2", "MACLIP_DECODING__TIMEOUT_S": "3"}
+    soon = {**SHORT_INTERVALS, "MACLIP_FOLDERS__FILESYSTEM_TIMEOUT_S": "2", "MACLIP_DECODING__TIMEOUT_S": "3"}
     with mounts.share(server, share_point) as share:
         assert share.server is not None
         with running(home, share_point, home.photos, **soon) as daemon:
@@ -337,18 +349,18 @@ def test_a_share_that_does_not_answer_holds_up_nothing_else(home: Home, full: bo
             for turn in range(rounds):
                 rows = home.sql(ROWS)
                 photos += make_photos(server / "new", 30, first=100 + 40 * turn)
-                if full:  # until they are found, settle, are decoded, or rated
+                if full:  # at a random stage: found, debounced, decoded, or rated
                     time.sleep(chance.uniform(1, 9))
                 with stopped(share.server.pid):
                     here.append(make_photo(home.photos / f"{turn}" / f"meanwhile{turn}.jpg", 70 + turn))
-                    # What is in hand of the share is given up after a time limit.
+                    # Work under way on the share is given up after a time-out.
                     until(lambda: here[-1].name in home.scored(), "a photo of the other root scored", 300)
                     until(lambda: here[-1].name in sidecars(home.photos), "and rated", 300)
                     until(lambda: home.sql("select 1 from roots where state = 'paused'"), "the pause")
                     assert "does not answer" in home.maclip("status").stdout
                     if turn == 0:
-                        check_that_it_idles(daemon, full)
-                    check_that_no_attempt_was_used_up(home)
+                        assert_idle(daemon, full)
+                    assert_no_attempt_used(home)
                 wait_until_settled(home, *photos, *here)
                 assert {row[:4] for row in rows} <= {row[:4] for row in home.sql(ROWS)}, "scored again"
             daemon.stop()
@@ -359,24 +371,27 @@ def test_a_share_that_does_not_answer_holds_up_nothing_else(home: Home, full: bo
             assert "once.jpg" in sidecars(home.photos)
             doctor = home.maclip("doctor", expect=3, MACLIP_FOLDERS__PATHS=json.dumps([str(share_point)]))
             assert "does not answer" in doctor.stdout
-        # The machine is started while the server is away.
+        # Start the daemon while the server is suspended.
         with stopped(share.server.pid), running(home, share_point, home.photos, **soon) as daemon:
             here.append(make_photo(home.photos / "last.jpg", 90))
             until(lambda: "last.jpg" in sidecars(home.photos), "a photo scored and rated")
             assert "does not answer" in home.maclip("status").stdout
             daemon.process.send_signal(signal.SIGHUP)
-            until(lambda: "configuration reloaded" in daemon.said(), "the reload")
+            until(lambda: "configuration reloaded" in daemon.log_text(), "the reload")
             os.kill(share.server.pid, signal.SIGCONT)
             wait_until_settled(home, *photos, *here)
             daemon.stop()
     assert sidecars(server) == {photo.name for photo in photos}
     assert home.sql("select count(*) from roots") == [(2,)]
     figures(
-        rounds=1 + rounds, files=len(photos) + len(here), faults=1 + rounds, note="a share that stood still"
+        rounds=1 + rounds,
+        files=len(photos) + len(here),
+        faults=1 + rounds,
+        note="a silent share",
     )
 
 
-def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, figures: Figures) -> None:
+def test_undo_and_rate_skip_a_share_that_does_not_answer(home: Home, figures: Figures) -> None:
     server, share_point = home.folder / "server", home.folder / "nas"
     share_point.mkdir()
     remote = make_photos(server, 8)
@@ -391,7 +406,7 @@ def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, f
             assert undone.stdout == "8 sidecars removed; 8 left alone for the reasons listed above.\n"
             assert undone.stderr.count("does not answer") == 8
             assert sidecars(home.photos) == set()
-        share.end()  # an empty folder where the share was, then none, then one with something else in it
+        share.end()  # the share's folder is empty, then missing, then holds another photo
         assert home.maclip("undo", expect=1).stderr.count("is empty, but maclip knows 8 photos in it") == 8
         share_point.rename(home.folder / "moved")
         assert home.maclip("undo", share_point, expect=1).stderr.count("is gone") == 8
@@ -405,12 +420,10 @@ def test_undo_and_new_stars_pass_over_a_share_that_does_not_answer(home: Home, f
             assert "does not answer" in rated.stderr
             assert "8 rated, 0 of your own" in rated.stdout
             assert sidecars(home.photos) == {photo.name for photo in here}
-            check_that_no_attempt_was_used_up(home)
+            assert_no_attempt_used(home)
         assert contents(server) == as_rated
         home.maclip("rate", MACLIP_RATING__EDGES="[9, 9, 9, 9]")
         assert home.sql("select distinct rating_owner, stars_written from photos") == [("maclip", 1)]
         assert home.maclip("undo").stdout == "16 sidecars removed.\n"
     assert sidecars(server) == sidecars(home.photos) == set()
-    figures(
-        rounds=6, files=len(remote) + len(here), faults=6, note="undo and rate beside a share that is away"
-    )
+    figures(rounds=6, files=len(remote) + len(here), faults=6, note="undo and rate beside an offline share")

@@ -1,5 +1,5 @@
-"""Signals at any moment, second instances, clocks that jump and machines that sleep: as documented, and
-nothing is done twice."""
+"""Signals at any moment, second instances, clock jumps and machines that sleep: as documented, and nothing is
+done twice."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from tests.homes import Home, contents, make_photos, until
 
 VIEWS = 5  # of a photo under the protocol spaq448
 HOUR = 3600
-AT_ONCE = 24  # photos; a dozen batches, so that there is time to do something in the midst of them
-# Stars that depend on no other photo: every photo is then to be rated exactly once.
+PHOTOS_A_JUMP = 24  # a dozen batches, so that the clock can jump between them
+# Fixed edges: stars depend on no other photo, so every photo is rated exactly once.
 SETTINGS = {
     "MACLIP_RATING__EDGES": "[0.2, 0.4, 0.6, 0.8]",
     "MACLIP_SCORING__PROTOCOL": "spaq448",
-    "MACLIP_SCORING__BATCH_PHOTOS": "2",  # many small batches: there is always a moment with some in hand
+    "MACLIP_SCORING__BATCH_PHOTOS": "2",  # many small batches, so that some are always under way
 }
 
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """A shell lets its background jobs ignore SIGINT, and they pass that on; a user's daemon hears it."""
+    """Restore SIGINT, which background jobs of a shell ignore and their children inherit."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
-def there(home: Home, device: Device) -> Home:
+def faulty_home(home: Home, device: Device) -> Home:
     home.environment |= SETTINGS | device.environment
     return home
 
@@ -50,25 +50,28 @@ def scored_at(home: Home) -> dict[str, Any]:
     return dict(home.sql("select file_name, scored_at from photo_quality where state = 'scored'"))
 
 
-def in_hand(home: Home) -> bool:
+def has_leased_jobs(home: Home) -> bool:
     return bool(home.sql("select 1 from jobs where state = 'leased'"))
 
 
 def photos_encoded(device: Device) -> float:
-    """How many photos the device has judged; a new process first looks at a square of two views."""
+    """Return the number of photos encoded, without the two views of each process's probe."""
     batches = device.batches()
     return (sum(views for _, views in batches) - 2 * len({pid for pid, _ in batches})) / VIEWS
 
 
-def assert_all_was_done_once(home: Home, originals: dict[Path, bytes], *, began_twice: bool = False) -> None:
-    """`began_twice`: a rating may have been cut off before it touched a file; the journal says so."""
+def assert_each_done_once(home: Home, originals: dict[Path, bytes], *, allow_abandoned: bool = False) -> None:
+    """Check that each photo was scored and rated once.
+
+    `allow_abandoned` accepts journal entries of ratings that were interrupted before they changed a file.
+    """
     until(lambda: len(home.scored()) == len(originals), "all scores")
     until(lambda: len(list(home.photos.rglob("*.xmp"))) == len(originals), "all sidecars")
     until(home.is_at_rest, "rest")
     assert home.sql("select count(*) from photo_failures") == [(0,)]
     assert home.sql("select count(*) from scores") == [(len(originals),)]
     rated = home.sql("select state, count(*), count(distinct photo_id) from rating_journal group by state")
-    if began_twice:
+    if allow_abandoned:
         rated = [entry for entry in rated if entry[0] != "abandoned"]
     assert rated == [("written", len(originals), len(originals))]
     assert {path: data for path, data in contents(home.photos).items() if path in originals} == originals
@@ -76,116 +79,130 @@ def assert_all_was_done_once(home: Home, originals: dict[Path, bytes], *, began_
     assert home.sql("pragma integrity_check") == [("ok",)]
 
 
-def family(daemon: LoggedDaemon) -> list[psutil.Process]:
-    """The daemon and its children."""
+def process_tree(daemon: LoggedDaemon) -> list[psutil.Process]:
+    """Return the daemon and its children."""
     parent = psutil.Process(daemon.process.pid)
     return [parent, *parent.children(recursive=True)]
 
 
-def test_a_signal_at_any_moment_ends_it_in_order(there: Home, full: bool, figures: Figures) -> None:
+def test_a_signal_at_any_moment_ends_the_daemon_cleanly(
+    faulty_home: Home, full: bool, figures: Figures
+) -> None:
     rounds = 24 if full else 6
     chance = random.Random(3)
     originals: dict[Path, bytes] = {}
     done: dict[str, Any] = {}
     for number in range(rounds):
-        make_photos(there.photos, 4, first=number * 4)
-        originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
-        with running(there) as daemon:
+        make_photos(faulty_home.photos, 4, first=number * 4)
+        originals = {
+            path: data for path, data in contents(faulty_home.photos).items() if path.suffix == ".jpg"
+        }
+        with running(faulty_home) as daemon:
             match number % 3:
-                case 0:  # during the start, whatever it is at
+                case 0:  # at any moment of the start
                     time.sleep(chance.uniform(0, 1.5))
                 case 1:  # during work
-                    until(lambda: in_hand(there), "work in hand")
+                    until(lambda: has_leased_jobs(faulty_home), "a leased job")
                 case 2:  # at rest
                     names = {path.name for path in originals}
-                    until(lambda names=names: scored_at(there).keys() == names, "rest")
-            children = family(daemon)[1:] if daemon.process.poll() is None else []
-            was_working = "watching" in daemon.said().rpartition("stopped")[2]
+                    until(lambda names=names: scored_at(faulty_home).keys() == names, "rest")
+            children = process_tree(daemon)[1:] if daemon.process.poll() is None else []
+            was_working = "watching" in daemon.log_text().rpartition("stopped")[2]
             sent = chance.choice([signal.SIGTERM, signal.SIGINT])
-            for _ in range(chance.choice([1, 2])):  # twice: who is in a hurry presses Ctrl-C again
+            for _ in range(chance.choice([1, 2])):  # twice, as after a second Ctrl-C
                 daemon.process.send_signal(sent)
                 time.sleep(chance.uniform(0, 0.1))
             daemon.process.wait(60)
         ended = daemon.process.returncode
-        at_once = (-signal.SIGTERM, -signal.SIGINT, 130)  # nothing was in hand yet
-        assert ended == 0 or (not was_working and ended in at_once), daemon.said()[-3000:]
+        at_once = (-signal.SIGTERM, -signal.SIGINT, 130)  # no work had begun
+        assert ended == 0 or (not was_working and ended in at_once), daemon.log_text()[-3000:]
         assert not psutil.wait_procs(children, timeout=60)[1], "children outlived their parent"
-        assert not in_hand(there)
-        now = scored_at(there)
+        assert not has_leased_jobs(faulty_home)
+        now = scored_at(faulty_home)
         assert done.items() <= now.items(), "a photo was scored again"
         done = now
-    there.maclip("run", "--once", there.photos)
-    assert done.items() <= scored_at(there).items()
-    assert_all_was_done_once(there, originals, began_twice=True)
-    figures(rounds=rounds, files=len(originals), faults=rounds, note="signals that end it")
+    faulty_home.maclip("run", "--once", faulty_home.photos)
+    assert done.items() <= scored_at(faulty_home).items()
+    assert_each_done_once(faulty_home, originals, allow_abandoned=True)
+    figures(rounds=rounds, files=len(originals), faults=rounds, note="signals that end the daemon")
 
 
-def test_configurations_good_and_wrong_are_read_again_at_any_moment(
-    there: Home, device: Device, full: bool, figures: Figures
+def test_valid_and_invalid_configurations_are_reloaded_at_any_moment(
+    faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:
     rounds = 6 if full else 2
-    configuration = there.folder / ".config" / "maclip" / "config.toml"
+    configuration = faulty_home.folder / ".config" / "maclip" / "config.toml"
     configuration.parent.mkdir(parents=True)
     configuration.write_text("[log]\nlevel = 'debug'\n")
-    make_photos(there.photos, 12)
+    make_photos(faulty_home.photos, 12)
     faults = 0
-    with running(there) as daemon:
-        until(lambda: (there.data / "daemon.lock").exists(), "the beginning of its start")
+    with running(faulty_home) as daemon:
+        until(lambda: (faulty_home.data / "daemon.lock").exists(), "the lock file")
         daemon.process.send_signal(signal.SIGHUP)
-        until(lambda: daemon.said().count("configuration reloaded") >= 1, "the configuration")
+        until(lambda: daemon.log_text().count("configuration reloaded") >= 1, "the configuration")
         done: dict[str, Any] = {}
         for number in range(rounds):
-            with device.held_after(0):
-                make_photos(there.photos, 6, first=12 + number * 6)
-                until(lambda: in_hand(there), "work in hand")
+            with device.blocked_after(0):
+                make_photos(faulty_home.photos, 6, first=12 + number * 6)
+                until(lambda: has_leased_jobs(faulty_home), "a leased job")
             refused, read = (
-                daemon.said().count(f"configuration {outcome}") for outcome in ("rejected", "reloaded")
+                daemon.log_text().count(f"configuration {outcome}") for outcome in ("rejected", "reloaded")
             )
             configuration.write_text("[log]\nlevel = 'debug'\n[scorring]\nbatch_photos = 4\n")
             daemon.process.send_signal(signal.SIGHUP)
             until(
-                lambda refused=refused: daemon.said().count("configuration rejected") > refused,
+                lambda refused=refused: daemon.log_text().count("configuration rejected") > refused,
                 "a refusal",
             )
-            assert "scorring" in daemon.said()
+            assert "scorring" in daemon.log_text()
             configuration.write_text(f"[log]\nlevel = 'debug'\n[scoring]\nbatch_photos = {2 + number % 4}\n")
             for _ in range(3):  # in a row
                 daemon.process.send_signal(signal.SIGHUP)
             until(
-                lambda read=read: daemon.said().count("configuration reloaded") > read,
+                lambda read=read: daemon.log_text().count("configuration reloaded") > read,
                 "the new configuration",
             )
             faults += 4
-            names = {path.name for path in there.photos.glob("*.jpg")}
-            until(lambda names=names: scored_at(there).keys() == names, "work after the reload")
-            now = scored_at(there)
+            names = {path.name for path in faulty_home.photos.glob("*.jpg")}
+            until(lambda names=names: scored_at(faulty_home).keys() == names, "work after the reload")
+            now = scored_at(faulty_home)
             assert done.items() <= now.items(), "a photo was scored again"
             done = now
         assert daemon.process.poll() is None
-        originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
-        assert_all_was_done_once(there, originals)
+        originals = {
+            path: data for path, data in contents(faulty_home.photos).items() if path.suffix == ".jpg"
+        }
+        assert_each_done_once(faulty_home, originals)
     figures(rounds=rounds, files=len(originals), faults=faults, note="reloads, a quarter of them refused")
 
 
-def test_of_many_instances_only_one_works(there: Home, device: Device, full: bool, figures: Figures) -> None:
+def test_of_many_instances_only_one_works(
+    faulty_home: Home, device: Device, full: bool, figures: Figures
+) -> None:
     rounds, several = (2, 5) if full else (1, 3)
     originals: dict[Path, bytes] = {}
     for number in range(rounds):
-        make_photos(there.photos, 6, first=number * 6)
-        originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
+        make_photos(faulty_home.photos, 6, first=number * 6)
+        originals = {
+            path: data for path, data in contents(faulty_home.photos).items() if path.suffix == ".jpg"
+        }
         with contextlib.ExitStack() as stack:
-            daemons = [stack.enter_context(running(there)) for _ in range(several)]
+            daemons = [stack.enter_context(running(faulty_home)) for _ in range(several)]
             until(
                 lambda daemons=daemons: sum(one.process.poll() is None for one in daemons) == 1,
                 "all but one to end",
             )
             assert {one.process.returncode for one in daemons} == {None, 3}
             names = {path.name for path in originals}
-            until(lambda names=names: scored_at(there).keys() == names, "the work of the one")
-            assert (
-                "Another maclip process uses" in there.maclip("run", "--once", there.photos, expect=3).stderr
+            until(
+                lambda names=names: scored_at(faulty_home).keys() == names,
+                "the scores of one instance",
             )
-            assert_all_was_done_once(there, originals)
+            assert (
+                "Another maclip process uses"
+                in faulty_home.maclip("run", "--once", faulty_home.photos, expect=3).stderr
+            )
+            assert_each_done_once(faulty_home, originals)
             for one in daemons:
                 if one.process.poll() is None:
                     one.stop()
@@ -193,91 +210,106 @@ def test_of_many_instances_only_one_works(there: Home, device: Device, full: boo
     figures(rounds=rounds, files=len(originals), faults=rounds * several, note="instances beside the first")
 
 
-def test_a_clock_that_jumps_holds_up_no_work_and_repeats_none(
-    there: Home, device: Device, full: bool, figures: Figures
+def test_a_clock_jump_delays_no_work_and_repeats_none(
+    faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:
-    clock = SetClock(there.folder)
+    clock = SetClock(faulty_home.folder)
     jumps = [-24 * HOUR, 24 * HOUR]
     if full:
         jumps += [-1, 5, -8 * HOUR, 365 * 24 * HOUR, -20 * 365 * 24 * HOUR, 20 * 365 * 24 * HOUR] * 2
-    with running(there, **clock.environment) as daemon:
-        until(lambda: there.sql("select 1 from roots where scanned_at is not null"), "a scan")
+    with running(faulty_home, **clock.environment) as daemon:
+        until(lambda: faulty_home.sql("select 1 from roots where scanned_at is not null"), "a scan")
         for number, jump in enumerate(jumps):
-            count = AT_ONCE * (number + 1)
-            with device.held_after(AT_ONCE // 4):
-                make_photos(there.photos, AT_ONCE, first=number * AT_ONCE)
+            count = PHOTOS_A_JUMP * (number + 1)
+            with device.blocked_after(PHOTOS_A_JUMP // 4):
+                make_photos(faulty_home.photos, PHOTOS_A_JUMP, first=number * PHOTOS_A_JUMP)
                 until(
-                    lambda count=count: count - AT_ONCE < len(there.scored()) < count and in_hand(there),
+                    lambda count=count: (
+                        count - PHOTOS_A_JUMP < len(faulty_home.scored()) < count
+                        and has_leased_jobs(faulty_home)
+                    ),
                     "some of the scores",
                 )
-                noticed = daemon.said().count("the clock was set")
+                noticed = daemon.log_text().count("the clock was set")
                 clock.jump(jump)
-            until(lambda count=count: len(there.scored()) == count, "the other scores")
-            if abs(jump) > 2:  # what NTP does, too, is not worth a word
+            until(lambda count=count: len(faulty_home.scored()) == count, "the other scores")
+            if abs(jump) > 2:  # small steps, as of NTP, are not logged
                 until(
-                    lambda noticed=noticed: daemon.said().count("the clock was set") > noticed,
-                    "word of the jump",
+                    lambda noticed=noticed: daemon.log_text().count("the clock was set") > noticed,
+                    "the log entry of the jump",
                 )
-        originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
-        assert_all_was_done_once(there, originals)
+        originals = {
+            path: data for path, data in contents(faulty_home.photos).items() if path.suffix == ".jpg"
+        }
+        assert_each_done_once(faulty_home, originals)
     assert photos_encoded(device) == len(originals)
     figures(rounds=len(jumps), files=len(originals), faults=len(jumps), note="clock jumps")
 
 
-def test_a_machine_that_sleeps_for_hours_goes_on_where_it_was(
-    there: Home, device: Device, full: bool, figures: Figures
+def test_a_machine_that_sleeps_for_hours_resumes_its_work(
+    faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:
-    clock = SetClock(there.folder)
+    clock = SetClock(faulty_home.folder)
     rounds = 6 if full else 2
-    with running(there, **clock.environment) as daemon:
-        until(lambda: there.sql("select 1 from roots where scanned_at is not null"), "a scan")
+    with running(faulty_home, **clock.environment) as daemon:
+        until(lambda: faulty_home.sql("select 1 from roots where scanned_at is not null"), "a scan")
         for number in range(rounds):
             count = 10 * (number + 1)
-            with device.held_after(1):
-                make_photos(there.photos, 10, first=number * 10)
-                until(lambda: in_hand(there), "work in hand")
+            with device.blocked_after(1):
+                make_photos(faulty_home.photos, 10, first=number * 10)
+                until(lambda: has_leased_jobs(faulty_home), "a leased job")
                 asleep: list[psutil.Process] = []
-                while new := [process for process in family(daemon) if process not in asleep]:
+                while new := [process for process in process_tree(daemon) if process not in asleep]:
                     for process in new:
                         process.suspend()
                     asleep += new
-                assert in_hand(there)
-                clock.jump(8 * HOUR)  # far beyond every lease
+                assert has_leased_jobs(faulty_home)
+                clock.jump(8 * HOUR)  # longer than any lease
                 for process in asleep:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         process.resume()
-            until(lambda count=count: len(there.scored()) == count, "all scores")
-        originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
-        assert_all_was_done_once(there, originals)
-        slept_s = functools.partial(daemon.counted, "the clock was set, or the machine slept", "by_s")
-        until(lambda: round(slept_s() / HOUR) == rounds * 8, "word of every sleep")  # of two at once, perhaps
+            until(lambda count=count: len(faulty_home.scored()) == count, "all scores")
+        originals = {
+            path: data for path, data in contents(faulty_home.photos).items() if path.suffix == ".jpg"
+        }
+        assert_each_done_once(faulty_home, originals)
+        slept_s = functools.partial(daemon.sum_in_log, "the clock was set, or the machine slept", "by_s")
+        # Two sleeps may share one log entry.
+        until(lambda: round(slept_s() / HOUR) == rounds * 8, "the log entries")
     assert photos_encoded(device) == len(originals)
     figures(rounds=rounds, files=len(originals), faults=rounds, note="sleeps of eight hours")
 
 
-def test_a_child_that_stands_still_is_replaced_and_holds_up_no_stop(
-    there: Home, device: Device, full: bool, figures: Figures
+def test_a_child_that_hangs_is_replaced_and_delays_no_stop(
+    faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:
     rounds = 2 if full else 1
     faults = 0
     for number in range(rounds):
-        done = len(there.scored())
-        make_photos(there.photos, 16, first=number * 24)
-        names = {path.name for path in there.photos.glob("*.jpg")}
-        with running(there, MACLIP_DECODING__TIMEOUT_S="3", MACLIP_JOBS__MAX_ATTEMPTS="100") as daemon:
-            with device.held_after(2):
-                until(lambda done=done: len(there.scored()) > done and in_hand(there), "work in hand")
-                decoders = [child for child in family(daemon)[1:] if "decoder" in " ".join(child.cmdline())]
+        done = len(faulty_home.scored())
+        make_photos(faulty_home.photos, 16, first=number * 24)
+        names = {path.name for path in faulty_home.photos.glob("*.jpg")}
+        with running(faulty_home, MACLIP_DECODING__TIMEOUT_S="3", MACLIP_JOBS__MAX_ATTEMPTS="100") as daemon:
+            with device.blocked_after(2):
+                until(
+                    lambda done=done: len(faulty_home.scored()) > done and has_leased_jobs(faulty_home),
+                    "a leased job",
+                )
+                decoders = [
+                    child for child in process_tree(daemon)[1:] if "decoder" in " ".join(child.cmdline())
+                ]
                 decoders[0].suspend()
-            until(lambda names=names: scored_at(there).keys() == names, "work without it")
-            for child in family(daemon)[1:]:
+            until(lambda names=names: scored_at(faulty_home).keys() == names, "scores without that decoder")
+            for child in process_tree(daemon)[1:]:
                 if "decoder" not in " ".join(child.cmdline()):
                     child.suspend()
-            make_photos(there.photos, 8, first=number * 24 + 16)
-            originals = {path: data for path, data in contents(there.photos).items() if path.suffix == ".jpg"}
-            until(lambda: any((there.data / "spool").iterdir()), "pixels for a scorer that stands still")
-            time.sleep(1)  # it was asked
-            everyone = family(daemon)
+            make_photos(faulty_home.photos, 8, first=number * 24 + 16)
+            originals = {
+                path: data for path, data in contents(faulty_home.photos).items() if path.suffix == ".jpg"
+            }
+            until(lambda: any((faulty_home.data / "spool").iterdir()), "pixels for the suspended scorer")
+            time.sleep(1)  # until the request was sent
+            everyone = process_tree(daemon)
             for child in everyone[1:]:
                 child.suspend()
             faults += len(everyone)
@@ -285,6 +317,6 @@ def test_a_child_that_stands_still_is_replaced_and_holds_up_no_stop(
             daemon.process.wait(60)
             assert daemon.process.returncode == 0
             assert not psutil.wait_procs(everyone, timeout=60)[1], "a stopped child outlived its parent"
-    there.maclip("run", "--once", there.photos)
-    assert_all_was_done_once(there, originals, began_twice=True)
-    figures(rounds=rounds, files=len(originals), faults=faults, note="children that stood still")
+    faulty_home.maclip("run", "--once", faulty_home.photos)
+    assert_each_done_once(faulty_home, originals, allow_abandoned=True)
+    figures(rounds=rounds, files=len(originals), faults=faults, note="suspended children")

@@ -1,6 +1,6 @@
-"""24 hours in an hour: random hands on the library, faults now and then, and a model of what must be true.
+"""A soak test: simulated users act at random, faults occur, and a model predicts the library.
 
-MACLIP_SOAK_SEED and MACLIP_SOAK_MINUTES set another seed and another length of the long form.
+MACLIP_SOAK_SEED and MACLIP_SOAK_MINUTES set the seed and the length of the long form.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ SEED = 20261120
 MINUTES = 60.0
 SUFFIXES = (".jpg", ".dng", ".jpg", ".png", ".jpg", ".webp", ".jpg", ".tif")
 BROKEN_SHARE = 0.08  # of the pictures
-COMMAND_S = 900.0  # for one command of `maclip`, on such a machine
-PATIENCE_S = 240.0  # until a round agrees, on a machine that does other heavy work too
-CALM_S = 2.0  # between two looks that must both agree
-LONGEST_AWAY_S = 6.0
-SCORED_AT_ONCE = 24  # on a machine that does other heavy work too
-STORIES_TOLD = 10  # of photos that are not as they must be
+COMMAND_S = 900.0  # for one `maclip` command on a loaded machine
+TIMEOUT_S = 240.0  # until a round agrees, on a loaded machine
+STABLE_S = 2.0  # the agreement must last that long
+LONGEST_OFFLINE_S = 6.0
+SCORED_AT_ONCE = 24  # photos in one `maclip score` command
+STORIES_PRINTED = 10  # of mismatched photos
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long and how fast."""
+    """Length and speed of a soak."""
 
     soak_s: float
-    """No round begins later than that."""
+    """No round starts later."""
     least_rounds: int
     round_s: float
-    """Seconds of deeds in a round."""
+    """Seconds of actions in a round."""
     pause_s: float
-    """Seconds between two deeds, at most."""
+    """Longest pause between two actions, in seconds."""
     photos: int
     contents: int
-    """Pictures to begin with."""
+    """Pictures at the start."""
     fresh: int
     """New pictures a round."""
 
@@ -72,7 +72,7 @@ def daemon(home: Home) -> Iterator[SoakedDaemon]:
     daemon.close()
 
 
-def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_model(
+def test_after_each_round_of_random_actions_and_faults_the_library_equals_the_model(
     home: Home, daemon: SoakedDaemon, full: bool, figures: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(homes, "TIMEOUT_S", COMMAND_S)
@@ -96,12 +96,12 @@ def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_mode
         number = len(sizes) + 1
         planned = faults_of(number, (time.monotonic() - began) / soak_s, full)
         add_contents(home, contents, pace.fresh, chance)
-        befell = a_round(pace, planned, daemon, hands)
-        faults += befell
+        happened = run_round(pace, planned, daemon, hands)
+        faults += happened
         took_s = wait_for_agreement(home, daemon, model, f"seed {seed}, round {number}: {hands.done}")
         agree(model, home)
         sizes.append(daemon.size())
-        print(f"round {number}: {befell}, agreed after {took_s:.1f} s, {sizes[-1]}", flush=True)
+        print(f"round {number}: {happened}, agreed after {took_s:.1f} s, {sizes[-1]}", flush=True)
     judge(sizes, rows=len(model.rows))
     daemon.end(signal.SIGTERM)
     assert "no problem found" in home.maclip("db", "check").stdout
@@ -113,7 +113,7 @@ def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_mode
         files=sum(hands.done[name] for name in hands.done if name.startswith(("copy", "arrive", "dupl"))),
         faults=len(faults),
         note=(
-            f"{(time.monotonic() - began) / 60:.0f} minutes, {sum(hands.done.values())} deeds, seed {seed};"
+            f"{(time.monotonic() - began) / 60:.0f} minutes, {sum(hands.done.values())} actions, seed {seed};"
             f" {model.renames_kept} renamed photos kept their scores; {model.left_by_us} sidecars came"
             f" where a photo had just left; in {len(life)} rounds of one process"
             f" memory {grown.get('memory', 0) / 2**20:+.1f} MiB, threads {grown.get('threads', 0):+.0f},"
@@ -123,7 +123,7 @@ def test_after_each_round_of_random_deeds_and_faults_the_library_equals_the_mode
 
 
 def faults_of(number: int, passed: float, full: bool) -> tuple[str, ...]:
-    """The faults of a round. In the last two thirds of a long soak the parent lives on, to show growth."""
+    """Return the faults of a round. After a third of a long soak the parent survives, to show growth."""
     if not full:
         return (("kill -9", "SIGHUP"), ("SIGTERM", "child"))[number % 2]
     if passed < 1 / 3:
@@ -133,26 +133,26 @@ def faults_of(number: int, passed: float, full: bool) -> tuple[str, ...]:
     return (("child",), ("unplugged",), ("SIGHUP",), ("child", "child"), ())[number % 5]
 
 
-def a_round(pace: Pace, planned: tuple[str, ...], daemon: SoakedDaemon, hands: Hands) -> list[str]:
-    """Deeds for a while, with faults at any moment; those that could happen."""
+def run_round(pace: Pace, planned: tuple[str, ...], daemon: SoakedDaemon, hands: Hands) -> list[str]:
+    """Act at random, with faults at random moments; return the faults that happened."""
     start = time.monotonic()
     coming = sorted((hands.chance.uniform(0, pace.round_s), fault) for fault in planned)
-    befell = []
+    happened = []
     while coming or time.monotonic() - start < pace.round_s:
         hands.do_one_of(deeds.weights(len(hands.model.photos) / pace.photos))
         if coming and time.monotonic() - start > coming[0][0]:
-            befell.append(befall(coming.pop(0)[1], daemon, hands))
+            happened.append(cause_fault(coming.pop(0)[1], daemon, hands))
         time.sleep(hands.chance.uniform(0, pace.pause_s))
     hands.finish()
-    return [fault for fault in befell if fault]
+    return [fault for fault in happened if fault]
 
 
-def befall(fault: str, daemon: SoakedDaemon, hands: Hands) -> str:
-    """Let a fault happen; while the daemon is down, the hands go on."""
+def cause_fault(fault: str, daemon: SoakedDaemon, hands: Hands) -> str:
+    """Cause a fault; return its name. Actions continue while the daemon is down."""
     if fault == "child":
         return daemon.kill_a_child(hands.chance)
     if fault == "unplugged":
-        return unplug(hands)
+        return take_drive_offline(hands)
     if fault == "SIGHUP":
         daemon.signal(signal.SIGHUP)
     else:
@@ -164,19 +164,19 @@ def befall(fault: str, daemon: SoakedDaemon, hands: Hands) -> str:
     return fault
 
 
-def unplug(hands: Hands) -> str:
-    """The drive with the photos is away for a while."""
+def take_drive_offline(hands: Hands) -> str:
+    """Take the drive with the photos offline for a while."""
     root = hands.model.root
     away = root.with_name("away")
     root.rename(away)
-    time.sleep(hands.chance.uniform(0, LONGEST_AWAY_S))
+    time.sleep(hands.chance.uniform(0, LONGEST_OFFLINE_S))
     away.rename(root)
     hands.model.unplugged()
     return "unplugged"
 
 
 def add_contents(home: Home, contents: list[Content], count: int, chance: random.Random) -> None:
-    """Make new pictures, and have them scored apart from the library."""
+    """Generate pictures, and score them outside the library."""
     if not count:
         return
     folder = home.folder / "pool"
@@ -207,7 +207,7 @@ def add_contents(home: Home, contents: list[Content], count: int, chance: random
 
 
 def wait_for_agreement(home: Home, daemon: SoakedDaemon, model: Model, where: str) -> float:
-    """Wait until no work is left and the database equals the model; the seconds it took."""
+    """Wait until no work is left and the database equals the model; return the seconds."""
     began = time.monotonic()
     found: list[Mismatch] = []
     agreed_at: float | None = None
@@ -218,22 +218,22 @@ def wait_for_agreement(home: Home, daemon: SoakedDaemon, model: Model, where: st
         try:
             found = disagreements(model, home)
         except (ElementTree.ParseError, FileNotFoundError) as error:
-            found = [Mismatch("", f"a sidecar is not whole: {error!r}")]
+            found = [Mismatch("", f"a sidecar is incomplete: {error!r}")]
         if found:
             agreed_at = None
             time.sleep(0.2)
             return False
         agreed_at = agreed_at or time.monotonic()
-        return time.monotonic() - agreed_at >= CALM_S
+        return time.monotonic() - agreed_at >= STABLE_S
 
     try:
-        until(agrees, "agreement", PATIENCE_S)
+        until(agrees, "agreement", TIMEOUT_S)
     except pytest.fail.Exception:
         stories = "".join(
             f"\n{path!r} {what}\n    " + "\n    ".join(model.story_of(path))
-            for path, what in found[:STORIES_TOLD]
+            for path, what in found[:STORIES_PRINTED]
         )
-        pytest.fail(f"{where}: {len(found)} mismatches{stories}\n--- the daemon said\n{daemon.said()}")
+        pytest.fail(f"{where}: {len(found)} mismatches{stories}\n--- the log of the daemon\n{daemon.said()}")
     status = home.json("status", "--json")
     assert status["jobs"] == {"score": 0, "rate": 0}, where
     assert status["running"], where

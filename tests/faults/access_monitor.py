@@ -1,4 +1,4 @@
-"""What lies outside of the watched folders: nobody may open it."""
+"""Check that no program opens or changes a folder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from watchdog.observers import Observer
 from tests.homes import contents, until
 
 
-class Opened(FileSystemEventHandler):
-    """Every file that anybody opened below a folder."""
+class OpenRecorder(FileSystemEventHandler):
+    """Records the paths of all files opened below a folder."""
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
@@ -25,10 +25,10 @@ class Opened(FileSystemEventHandler):
 
 
 @contextlib.contextmanager
-def untouched(outside: Path) -> Iterator[None]:
-    """Nothing below this folder may be opened, and at the end it must be as it was."""
+def assert_untouched(outside: Path) -> Iterator[None]:
+    """Fail when a file below this folder is opened or changed meanwhile."""
     before = contents(outside)
-    opened = Opened()
+    opened = OpenRecorder()
     observer = Observer()
     observer.schedule(opened, str(outside), recursive=True)
     observer.start()

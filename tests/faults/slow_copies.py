@@ -1,4 +1,4 @@
-"""Somebody who brings photos in every way in which they are not whole for a while, and a witness."""
+"""A copier that writes photos in every slow way, and a sampler of the database."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tests.homes import Home, make_photo, until
 SETTLE_S = 1.0
 PIECES = 6
 PAUSE_S = 0.25  # between two pieces: far below the quiet period, so that a busy machine does not reach it
-LOOK_S = 0.03
+SAMPLE_S = 0.03
 
 
 @dataclass
 class Arrival:
-    """A file on its way: where it ends, and every whole state that it was in for long enough to be scored."""
+    """A file that arrives: its final path, and every complete state that lasts long enough for a score."""
 
     path: Path
     states: list[bytes]
-    """Empty: it must never be scored."""
+    """Contents, in order. Empty: the file must never be scored."""
 
 
-class Witness:
-    """Looks at the database over and over: every score and every failure that ever stood there."""
+class DatabaseSampler:
+    """Samples the database and collects every score and failure ever stored there."""
 
     def __init__(self, home: Home) -> None:
         self.scores: dict[str, list[float]] = {}
@@ -40,7 +40,7 @@ class Witness:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Witness:
+    def __enter__(self) -> DatabaseSampler:
         self._thread.start()
         return self
 
@@ -49,7 +49,7 @@ class Witness:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(LOOK_S):
+        while not self._ended.wait(SAMPLE_S):
             for path, score in self._home.sql("select path, score from photo_quality where state = 'scored'"):
                 seen = self.scores.setdefault(path, [])
                 if not seen or seen[-1] != score:
@@ -57,20 +57,20 @@ class Witness:
             self.failures.update(self._home.sql("select path, reason from photo_failures"))
 
 
-class Copyist:
-    """Brings files in every way in which they are not whole for a while."""
+class SlowCopier:
+    """Writes files in every way that leaves them incomplete for a while."""
 
     def __init__(self, home: Home, seed: int) -> None:
         self.stalled = False
-        """The machine stood still for so long that a part of a file had to count as the whole."""
+        """True when the machine paused for so long that part of a file had to count as complete."""
         self._home = home
         self._seeds = itertools.count(1000 * seed)
         self._drawing = threading.Lock()
-        self._place = home.photos / f"seed {seed}"
-        self._place.mkdir()
+        self._folder = home.photos / f"seed {seed}"
+        self._folder.mkdir()
 
     def picture(self) -> bytes:
-        """A photo that nobody else has; its width tells it from all others."""
+        """Return a new JPEG; its width distinguishes it from all others."""
         with self._drawing:
             number = next(self._seeds)
             drawn = make_photo(self._home.folder / "drawn.jpg", number, (300 + number % 1000, 240))
@@ -88,24 +88,24 @@ class Copyist:
 
     @contextlib.contextmanager
     def _brief(self) -> Iterator[None]:
-        """Notice when what is between two pieces takes so long that the first could count as the whole."""
+        """Set `stalled` when a pause is so long that one piece could count as complete."""
         began = time.monotonic()
         yield
         self.stalled |= time.monotonic() - began > SETTLE_S / 2
 
     def scored(self, path: Path) -> bytes:
-        """Bring a photo, and wait for its score."""
+        """Write a photo, wait for its score, and return its content."""
         path.write_bytes(picture := self.picture())
         until(lambda: self._home.sql("select 1 from photo_quality where path = ?", str(path)), f"{path}")
         return picture
 
     def copied(self) -> Arrival:
-        self.write(path := self._place / "copied.jpg", picture := self.picture())
+        self.write(path := self._folder / "copied.jpg", picture := self.picture())
         return Arrival(path, [picture])
 
     def closed_after_each_piece(self) -> Arrival:
-        """As a download that goes on after each break."""
-        path, picture = self._place / "closed.jpg", self.picture()
+        """Append as a download does that resumes after each break."""
+        path, picture = self._folder / "closed.jpg", self.picture()
         for start in range(0, len(picture), 2000):
             with self._brief():
                 with path.open("ab") as file:
@@ -114,94 +114,94 @@ class Copyist:
         return Arrival(path, [picture])
 
     def of_full_size_from_the_beginning(self) -> Arrival:
-        """As copies to network disks: zeros where it still lacks."""
-        path, picture = self._place / "sized.jpg", self.picture()
+        """Write as copies to network disks do: zeros in place of missing data."""
+        path, picture = self._folder / "sized.jpg", self.picture()
         path.touch()
         os.truncate(path, len(picture))
         self.write(path, picture, mode="r+b")
         return Arrival(path, [picture])
 
     def with_the_time_of_its_original(self) -> Arrival:
-        """As `cp -p`."""
-        self.write(path := self._place / "old.jpg", picture := self.picture())
+        """Set the original's modification time at the end, as `cp -p` does."""
+        self.write(path := self._folder / "old.jpg", picture := self.picture())
         os.utime(path, (1.5e9, 1.5e9))
         return Arrival(path, [picture])
 
     def renamed_from_part(self) -> Arrival:
-        self.write(part := self._place / "browser.jpg.part", picture := self.picture())
-        return Arrival(part.rename(self._place / "browser.jpg"), [picture])
+        self.write(part := self._folder / "browser.jpg.part", picture := self.picture())
+        return Arrival(part.rename(self._folder / "browser.jpg"), [picture])
 
     def renamed_from_hidden(self) -> Arrival:
-        """As rsync."""
-        self.write(hidden := self._place / ".synced.jpg.Xa1b2C", picture := self.picture())
-        return Arrival(hidden.rename(self._place / "synced.jpg"), [picture])
+        """Rename a hidden temporary file, as rsync does."""
+        self.write(hidden := self._folder / ".synced.jpg.Xa1b2C", picture := self.picture())
+        return Arrival(hidden.rename(self._folder / "synced.jpg"), [picture])
 
     def renamed_from_a_photo_name(self) -> Arrival:
-        self.write(temporary := self._place / "tmp_export.jpg", picture := self.picture())
-        return Arrival(temporary.rename(self._place / "export.jpg"), [picture])
+        self.write(temporary := self._folder / "tmp_export.jpg", picture := self.picture())
+        return Arrival(temporary.rename(self._folder / "export.jpg"), [picture])
 
     def renamed_while_it_is_written(self) -> Arrival:
-        path, picture = self._place / "before.jpg", self.picture()
+        path, picture = self._folder / "before.jpg", self.picture()
         self.write(path, picture, pieces=3)
-        path = path.rename(self._place / "after.jpg")
+        path = path.rename(self._folder / "after.jpg")
         self.write(path, picture, mode="r+b")
         return Arrival(path, [picture])
 
     def in_a_new_folder(self) -> Arrival:
-        path = self._place / "new" / "deep" / "a.jpg"
+        path = self._folder / "new" / "deep" / "a.jpg"
         path.parent.mkdir(parents=True)
         self.write(path, picture := self.picture())
         return Arrival(path, [picture])
 
     def overwritten(self) -> Arrival:
-        old = self.scored(path := self._place / "overwritten.jpg")
+        old = self.scored(path := self._folder / "overwritten.jpg")
         self.write(path, new := self.picture())
         return Arrival(path, [old, new])
 
     def overwritten_in_place(self) -> Arrival:
-        """As `rsync --inplace`: new in front and old behind, until the end."""
-        old = self.scored(path := self._place / "inplace.jpg")
+        """Overwrite as `rsync --inplace` does: new data in front, old data behind."""
+        old = self.scored(path := self._folder / "inplace.jpg")
         self.write(path, new := self.picture(), mode="r+b")
         os.truncate(path, len(new))
         return Arrival(path, [old, new])
 
     def replaced(self) -> Arrival:
-        """As programs that save safely."""
-        old = self.scored(path := self._place / "saved.jpg")
-        self.write(temporary := self._place / "saved.jpg~", new := self.picture())
+        """Replace through a temporary file, as safe saves do."""
+        old = self.scored(path := self._folder / "saved.jpg")
+        self.write(temporary := self._folder / "saved.jpg~", new := self.picture())
         return Arrival(temporary.rename(path), [old, new])
 
     def overwritten_before_it_was_stable(self) -> Arrival:
         first, picture = self.picture(), self.picture()
-        self.write(path := self._place / "twice.jpg", first)
+        self.write(path := self._folder / "twice.jpg", first)
         self.write(path, picture)
         return Arrival(path, [picture])
 
-    def deleted_and_made_again(self) -> Arrival:
+    def deleted_and_written_again(self) -> Arrival:
         first, picture = self.picture(), self.picture()
-        self.write(path := self._place / "again.jpg", first, pieces=3)
+        self.write(path := self._folder / "again.jpg", first, pieces=3)
         path.unlink()
         self.write(path, picture)
         return Arrival(path, [picture])
 
     def deleted_before_it_was_stable(self) -> Arrival:
-        self.write(path := self._place / "deleted.jpg", self.picture())
+        self.write(path := self._folder / "deleted.jpg", self.picture())
         path.unlink()
         return Arrival(path, [])
 
-    def given_up_in_the_middle(self) -> Arrival:
-        self.write(path := self._place / "half.jpg", self.picture(), pieces=3)
+    def aborted_in_the_middle(self) -> Arrival:
+        self.write(path := self._folder / "half.jpg", self.picture(), pieces=3)
         path.unlink()
         return Arrival(path, [])
 
     def moved_out_before_it_was_stable(self) -> Arrival:
-        self.write(path := self._place / "out.jpg", self.picture(), pieces=3)
+        self.write(path := self._folder / "out.jpg", self.picture(), pieces=3)
         path.rename(self._home.folder / "out.jpg")
         return Arrival(path, [])
 
     def everything(self) -> list[Arrival]:
-        """Bring all of them, at the same time."""
-        functions = filter(inspect.isfunction, vars(Copyist).values())
+        """Run every kind of arrival at the same time and return them."""
+        functions = filter(inspect.isfunction, vars(SlowCopier).values())
         ways = [way for way in functions if inspect.get_annotations(way).get("return") == "Arrival"]
         with ThreadPoolExecutor(len(ways)) as pool:
             return list(pool.map(lambda way: way(self), ways))
