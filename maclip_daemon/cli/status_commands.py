@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maclip_daemon.cli import invocation
-from maclip_daemon.cli.printing import explanation, output, waits
+from maclip_daemon.cli.printing import explanation, output, wait_list
 from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _as_json(
         "ratings": found.ratings,
         "daemon": found.notes.get("daemon"),
         "paused": _pauses(found, settings) if running else {},
-        "waits": waits.of_status(found, settings.data_dir, is_running=running),
+        "waits": wait_list.of_status(found, settings.data_dir, is_running=running),
         "failures": [dataclasses.asdict(failure) for failure in failures],
         "rating_problems": [{"path": path, "reason": reason} for path, reason in problems],
     }
@@ -218,8 +218,8 @@ def _print_status(
         output.say(f"folder     {printable(root['path'])} ({root['state']}{events})")
         for warning in filter(None, [root["reason"], *now.get("warnings", [])]):
             output.say(f"           ! {printable(warning)}")
-    for wait in waits.of_status(found, settings.data_dir, is_running=running):
-        output.say(printable(waits.line(wait)))
+    for wait in wait_list.of_status(found, settings.data_dir, is_running=running):
+        output.say(printable(wait_list.line(wait)))
     if running:
         for part in note.get("stalled", []):
             output.say(f"stalled    {part} does not respond")
