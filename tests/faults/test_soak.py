@@ -1,4 +1,4 @@
-"""A soak test: simulated users act at random, faults occur, and a model predicts the library.
+"""Soak test: random actions and faults, and a model that database and disk must equal after each round.
 
 MACLIP_SOAK_SEED and MACLIP_SOAK_MINUTES set the seed and the length of the long form.
 """
@@ -22,11 +22,11 @@ from PIL import Image
 
 from tests import homes
 from tests.faults.conftest import Figures
-from tests.faults.soak import arrivals, deeds
-from tests.faults.soak.agreement import Mismatch, agree, disagreements
-from tests.faults.soak.daemon import Size, SoakedDaemon, growth, judge, lives
-from tests.faults.soak.hands import Hands
+from tests.faults.soak import actions, arrivals
+from tests.faults.soak.agreement import Mismatch, find_mismatches, record_agreement
+from tests.faults.soak.daemon import SoakedDaemon, Usage, check_growth, growth, samples_by_process
 from tests.faults.soak.model import Content, Model
+from tests.faults.soak.simulated_user import SimulatedUser
 from tests.homes import Home, make_photo, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
@@ -38,31 +38,31 @@ SUFFIXES = (".jpg", ".dng", ".jpg", ".png", ".jpg", ".webp", ".jpg", ".tif")
 BROKEN_SHARE = 0.08  # of the pictures
 COMMAND_S = 900.0  # for one `maclip` command on a loaded machine
 TIMEOUT_S = 240.0  # until a round agrees, on a loaded machine
-STABLE_S = 2.0  # the agreement must last that long
+STABLE_S = 2.0  # the agreement must last this long
 LONGEST_OFFLINE_S = 6.0
-SCORED_AT_ONCE = 24  # photos in one `maclip score` command
-STORIES_PRINTED = 10  # of mismatched photos
+SCORED_AT_ONCE = 24  # few enough for a loaded machine
+MAXIMUM_HISTORIES = 10  # of mismatching photos, printed when the test fails
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Length and speed of a soak."""
+    """Length and speed of the soak."""
 
     soak_s: float
-    """No round starts later."""
-    least_rounds: int
+    """No round begins after this time."""
+    minimum_rounds: int
     round_s: float
     """Seconds of actions in a round."""
     pause_s: float
-    """Longest pause between two actions, in seconds."""
+    """Maximum seconds between two actions."""
     photos: int
     contents: int
-    """Pictures at the start."""
-    fresh: int
-    """New pictures a round."""
+    """Number of images at the start."""
+    added: int
+    """New images per round."""
 
 
-QUICK = Pace(soak_s=0, least_rounds=2, round_s=4, pause_s=0.1, photos=40, contents=24, fresh=0)
+QUICK = Pace(soak_s=0, minimum_rounds=2, round_s=4, pause_s=0.1, photos=40, contents=24, added=0)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_after_each_round_of_random_actions_and_faults_the_library_equals_the_mo
 ) -> None:
     monkeypatch.setattr(homes, "TIMEOUT_S", COMMAND_S)
     soak_s = 60 * float(os.environ.get("MACLIP_SOAK_MINUTES", MINUTES))
-    pace = Pace(soak_s, 3, round_s=40, pause_s=0.5, photos=250, contents=40, fresh=8) if full else QUICK
+    pace = Pace(soak_s, 3, round_s=40, pause_s=0.5, photos=250, contents=40, added=8) if full else QUICK
     seed = int(os.environ.get("MACLIP_SOAK_SEED", SEED))
     chance = random.Random(seed)
     contents: list[Content] = []
@@ -85,36 +85,39 @@ def test_after_each_round_of_random_actions_and_faults_the_library_equals_the_mo
     outside = home.folder / "elsewhere"
     outside.mkdir()
     model = Model(home.photos)
-    hands = Hands(home, model, outside, contents, chance, pace.photos)
+    user = SimulatedUser(home, model, outside, contents, chance, pace.photos)
     for _ in range(pace.photos // 2):
-        hands.do_one_of({arrivals.copy_whole: 1})
+        user.perform_random({arrivals.copy_whole: 1})
     daemon.start()
     began = time.monotonic()
     faults: list[str] = []
-    sizes = []
-    while len(sizes) < pace.least_rounds or time.monotonic() - began < pace.soak_s:
-        number = len(sizes) + 1
+    samples: list[Usage] = []
+    while len(samples) < pace.minimum_rounds or time.monotonic() - began < pace.soak_s:
+        number = len(samples) + 1
         planned = faults_of(number, (time.monotonic() - began) / soak_s, full)
-        add_contents(home, contents, pace.fresh, chance)
-        happened = run_round(pace, planned, daemon, hands)
-        faults += happened
-        took_s = wait_for_agreement(home, daemon, model, f"seed {seed}, round {number}: {hands.done}")
-        agree(model, home)
-        sizes.append(daemon.size())
-        print(f"round {number}: {happened}, agreed after {took_s:.1f} s, {sizes[-1]}", flush=True)
-    judge(sizes, rows=len(model.rows))
-    daemon.end(signal.SIGTERM)
+        add_contents(home, contents, pace.added, chance)
+        injected = run_round(pace, planned, daemon, user)
+        faults += injected
+        took_s = wait_for_agreement(home, daemon, model, f"seed {seed}, round {number}: {user.performed}")
+        record_agreement(model, home)
+        samples.append(daemon.measure_usage())
+        print(f"round {number}: {injected}, agreed after {took_s:.1f} s, {samples[-1]}", flush=True)
+    check_growth(samples, rows=len(model.rows))
+    daemon.stop(signal.SIGTERM)
     assert "no problem found" in home.maclip("db", "check").stdout
-    assert disagreements(model, home) == []
-    life = max(lives(sizes), key=len)
+    assert find_mismatches(model, home) == []
+    life = max(samples_by_process(samples), key=len)
     grown = growth(life) if len(life) > 1 else {}
     figures(
-        rounds=len(sizes),
-        files=sum(hands.done[name] for name in hands.done if name.startswith(("copy", "arrive", "dupl"))),
+        rounds=len(samples),
+        files=sum(
+            user.performed[name] for name in user.performed if name.startswith(("copy", "arrive", "dupl"))
+        ),
         faults=len(faults),
         note=(
-            f"{(time.monotonic() - began) / 60:.0f} minutes, {sum(hands.done.values())} actions, seed {seed};"
-            f" {model.renames_kept} renamed photos kept their scores; {model.left_by_us} sidecars came"
+            f"{(time.monotonic() - began) / 60:.0f} minutes, seed {seed},"
+            f" {sum(user.performed.values())} actions;"
+            f" {model.renames_kept} renamed photos kept their scores; {model.left_sidecars} sidecars came"
             f" where a photo had just left; in {len(life)} rounds of one process"
             f" memory {grown.get('memory', 0) / 2**20:+.1f} MiB, threads {grown.get('threads', 0):+.0f},"
             f" open files {grown.get('files', 0):+.0f}"
@@ -123,7 +126,7 @@ def test_after_each_round_of_random_actions_and_faults_the_library_equals_the_mo
 
 
 def faults_of(number: int, passed: float, full: bool) -> tuple[str, ...]:
-    """Return the faults of a round. After a third of a long soak the parent survives, to show growth."""
+    """Return a round's faults. Later in a long soak the parent is not restarted, to show growth."""
     if not full:
         return (("kill -9", "SIGHUP"), ("SIGTERM", "child"))[number % 2]
     if passed < 1 / 3:
@@ -133,50 +136,50 @@ def faults_of(number: int, passed: float, full: bool) -> tuple[str, ...]:
     return (("child",), ("unplugged",), ("SIGHUP",), ("child", "child"), ())[number % 5]
 
 
-def run_round(pace: Pace, planned: tuple[str, ...], daemon: SoakedDaemon, hands: Hands) -> list[str]:
-    """Act at random, with faults at random moments; return the faults that happened."""
+def run_round(pace: Pace, planned: tuple[str, ...], daemon: SoakedDaemon, user: SimulatedUser) -> list[str]:
+    """Perform actions for a while with faults at random times; return the faults that were possible."""
     start = time.monotonic()
-    coming = sorted((hands.chance.uniform(0, pace.round_s), fault) for fault in planned)
-    happened = []
-    while coming or time.monotonic() - start < pace.round_s:
-        hands.do_one_of(deeds.weights(len(hands.model.photos) / pace.photos))
-        if coming and time.monotonic() - start > coming[0][0]:
-            happened.append(cause_fault(coming.pop(0)[1], daemon, hands))
-        time.sleep(hands.chance.uniform(0, pace.pause_s))
-    hands.finish()
-    return [fault for fault in happened if fault]
+    scheduled = sorted((user.chance.uniform(0, pace.round_s), fault) for fault in planned)
+    injected = []
+    while scheduled or time.monotonic() - start < pace.round_s:
+        user.perform_random(actions.weights(len(user.model.photos) / pace.photos))
+        if scheduled and time.monotonic() - start > scheduled[0][0]:
+            injected.append(inject(scheduled.pop(0)[1], daemon, user))
+        time.sleep(user.chance.uniform(0, pace.pause_s))
+    user.finish()
+    return [fault for fault in injected if fault]
 
 
-def cause_fault(fault: str, daemon: SoakedDaemon, hands: Hands) -> str:
-    """Cause a fault; return its name. Actions continue while the daemon is down."""
+def inject(fault: str, daemon: SoakedDaemon, user: SimulatedUser) -> str:
+    """Inject a fault and return its name; the user continues while the daemon is stopped."""
     if fault == "child":
-        return daemon.kill_a_child(hands.chance)
+        return daemon.kill_a_child(user.chance)
     if fault == "unplugged":
-        return take_drive_offline(hands)
+        return take_drive_offline(user)
     if fault == "SIGHUP":
         daemon.signal(signal.SIGHUP)
     else:
-        daemon.end(signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL)
-        for _ in range(hands.chance.randint(0, 6)):
-            hands.do_one_of(deeds.weights(1))
+        daemon.stop(signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL)
+        for _ in range(user.chance.randint(0, 6)):
+            user.perform_random(actions.weights(1))
         daemon.start()
-    hands.model.interrupted(fault)
+    user.model.interrupted(fault)
     return fault
 
 
-def take_drive_offline(hands: Hands) -> str:
-    """Take the drive with the photos offline for a while."""
-    root = hands.model.root
+def take_drive_offline(user: SimulatedUser) -> str:
+    """Take the drive with the photos offline for a while, and return the fault's name."""
+    root = user.model.root
     away = root.with_name("away")
     root.rename(away)
-    time.sleep(hands.chance.uniform(0, LONGEST_OFFLINE_S))
+    time.sleep(user.chance.uniform(0, LONGEST_OFFLINE_S))
     away.rename(root)
-    hands.model.unplugged()
+    user.model.disconnected()
     return "unplugged"
 
 
 def add_contents(home: Home, contents: list[Content], count: int, chance: random.Random) -> None:
-    """Generate pictures, and score them outside the library."""
+    """Create new images, and score them outside the library."""
     if not count:
         return
     folder = home.folder / "pool"
@@ -203,11 +206,11 @@ def add_contents(home: Home, contents: list[Content], count: int, chance: random
         contents.append(Content(path.name, path.suffix, path.read_bytes(), scores[str(path)]))
         path.unlink()
     known = sorted(content.score for content in contents if content.score is not None)
-    assert all(below < above for below, above in pairwise(known)), "two pictures have one score"
+    assert all(below < above for below, above in pairwise(known)), "two images have one score"
 
 
 def wait_for_agreement(home: Home, daemon: SoakedDaemon, model: Model, where: str) -> float:
-    """Wait until no work is left and the database equals the model; return the seconds."""
+    """Wait until the queue is empty and the database equals the model; return the seconds it took."""
     began = time.monotonic()
     found: list[Mismatch] = []
     agreed_at: float | None = None
@@ -216,7 +219,7 @@ def wait_for_agreement(home: Home, daemon: SoakedDaemon, model: Model, where: st
         nonlocal found, agreed_at
         assert daemon.process.pid
         try:
-            found = disagreements(model, home)
+            found = find_mismatches(model, home)
         except (ElementTree.ParseError, FileNotFoundError) as error:
             found = [Mismatch("", f"a sidecar is incomplete: {error!r}")]
         if found:
@@ -229,11 +232,11 @@ def wait_for_agreement(home: Home, daemon: SoakedDaemon, model: Model, where: st
     try:
         until(agrees, "agreement", TIMEOUT_S)
     except pytest.fail.Exception:
-        stories = "".join(
-            f"\n{path!r} {what}\n    " + "\n    ".join(model.story_of(path))
-            for path, what in found[:STORIES_PRINTED]
+        histories = "".join(
+            f"\n{path!r} {what}\n    " + "\n    ".join(model.history_of(path))
+            for path, what in found[:MAXIMUM_HISTORIES]
         )
-        pytest.fail(f"{where}: {len(found)} mismatches{stories}\n--- the log of the daemon\n{daemon.said()}")
+        pytest.fail(f"{where}: {len(found)} mismatches{histories}\n--- the daemon's log\n{daemon.log_tail()}")
     status = home.json("status", "--json")
     assert status["jobs"] == {"score": 0, "rate": 0}, where
     assert status["running"], where
@@ -251,9 +254,9 @@ def wait_for_agreement(home: Home, daemon: SoakedDaemon, model: Model, where: st
         ("wal", 4 << 20),
     ],
 )
-def test_a_daemon_that_grew_would_be_noticed(name: str, step: int) -> None:
-    flat = Size(pid=1, memory=80 << 20, threads=19, files=27, children=3, database=1 << 20, wal=4 << 20)
-    judge([flat] * 20, rows=20)
+def test_growth_of_each_resource_fails_the_check(name: str, step: int) -> None:
+    flat = Usage(pid=1, memory=80 << 20, threads=19, files=27, children=3, database=1 << 20, wal=4 << 20)
+    check_growth([flat] * 20, rows=20)
     grown = [replace(flat, **{name: getattr(flat, name) + number * step}) for number in range(20)]
     with pytest.raises(AssertionError):
-        judge(grown, rows=20)
+        check_growth(grown, rows=20)

@@ -1,1 +1,1 @@
-"""The parts of the soak: a model, hands that change a library at random, and the daemon they do it to."""
+"""Parts of the soak test: a simulated user, a model of the library, and the daemon."""

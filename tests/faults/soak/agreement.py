@@ -1,4 +1,4 @@
-"""Whether database, sidecars and originals are what the model says: every difference, in words."""
+"""Compare database, sidecars and originals with the model; describe every difference."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from tests.faults.soak.model import Kept, Model, Photo, Sidecar, digest_of, sidecar_of
+from tests.faults.soak.model import Model, Photo, RowIdentity, Sidecar, digest_of, sidecar_of
 from tests.homes import Home
 
 SCORE_TOLERANCE = 2e-5  # the same pixels in a batch of another size
-WRITTEN_TOLERANCE = SCORE_TOLERANCE + 1e-6  # six decimals stand in a sidecar
+WRITTEN_TOLERANCE = SCORE_TOLERANCE + 1e-6  # a sidecar has six decimals
 NAMESPACES = {
     "http://ns.adobe.com/xap/1.0/": "xmp",
     "http://ns.maclip-daemon/quality/1.0/": "maclip",
@@ -33,7 +33,7 @@ WHERE scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1) ORDE
 
 
 class Row(NamedTuple):
-    """A photo as the database knows it."""
+    """A photo's row in the database."""
 
     id: int
     path: str
@@ -45,24 +45,24 @@ class Row(NamedTuple):
     score: float | None
     scored_at: str | None
     raw: int | None
-    """The row of the RAW of its shot, if that gives it its stars."""
+    """The id of the RAW of its shot, if its stars come from there."""
 
 
 class Mismatch(NamedTuple):
-    """Something that is not as it must be."""
+    """One difference between the model and database or disk."""
 
     path: str
     what: str
 
 
-def disagreements(model: Model, home: Home) -> list[Mismatch]:
-    """Everything in which database and disk differ from the model; nothing: all is well."""
+def find_mismatches(model: Model, home: Home) -> list[Mismatch]:
+    """Return every difference of database and disk from the model; empty when they agree."""
     if home.sql("SELECT count(*) FROM jobs WHERE state <> 'dead'") != [(0,)]:
-        return [Mismatch("", "work is left")]
+        return [Mismatch("", "the queue is not empty")]
     rows = _rows(home)
     edges = next(iter(home.sql(_EDGES)), None)
     by_path, scores = {row.path: row for row in rows}, {row.id: row.score for row in rows}
-    found = [*_of_rows(model, rows), *_of_pairs(model, by_path)]
+    found = [*_row_mismatches(model, rows), *_pair_mismatches(model, by_path)]
     for path, photo in model.photos.items():
         row = by_path.get(path)
         if row is None:
@@ -70,35 +70,35 @@ def disagreements(model: Model, home: Home) -> list[Mismatch]:
         else:
             leading = scores.get(row.raw or row.id) or row.score
             stars = 1 + sum(leading >= edge for edge in edges) if edges and leading is not None else None
-            found += [Mismatch(path, what) for what in _of_photo(model, photo, row, stars, leading)]
-    return found or list(_of_disk(model))
+            found += [Mismatch(path, what) for what in _photo_mismatches(model, photo, row, stars, leading)]
+    return found or list(_disk_mismatches(model))
 
 
-def agree(model: Model, home: Home) -> None:
-    """Remember the numbers of the rows: from now on they must stay."""
+def record_agreement(model: Model, home: Home) -> None:
+    """Record the row ids and score times in the model: later rounds must keep them."""
     rows = _rows(home)
     model.rows = {row.id: row.path for row in rows}
     by_path = {row.path: row for row in rows}
     for path, photo in model.photos.items():
         row = by_path[path]
-        if _has_another_row(model, photo):
-            model.sidecar(path).is_stranger = True
-            photo.is_undone = True  # perhaps: whether stars were taken back there is not known
-        model.renames_kept += photo.kept == (row.id, row.scored_at) and photo.was_at != path
+        if _may_have_another_row(model, photo):
+            model.sidecar(path).is_from_another_photo = True
+            photo.is_undone = True  # possibly: the model does not know whether that row was undone
+        model.renames_kept += photo.kept == (row.id, row.scored_at) and photo.previous_path != path
         is_promised = row.scored_at is not None and not photo.is_linked and not photo.is_touched
-        photo.kept = Kept(row.id, row.scored_at or "") if is_promised else None
-        photo.was_at = path
+        photo.kept = RowIdentity(row.id, row.scored_at or "") if is_promised else None
+        photo.previous_path = path
         photo.has_replaced_another = photo.has_moved = False
         photo.sidecar_change = ""
     model.left = {path.removesuffix(".xmp") for path in _sidecars(model.root)} - model.photos.keys()
-    model.left_by_us += len(model.left & model.followed)
+    model.left_sidecars += len(model.left & model.followed)
     model.since_agreement()
 
 
 def read_sidecar(path: str) -> dict[str, str] | None:
-    """The simple properties of a sidecar, read without any of the program's code; None: there is none.
+    """Return the simple properties of a sidecar, or None without one; use none of the program's code.
 
-    Raises `ElementTree.ParseError` for one that is not whole.
+    Raises `ElementTree.ParseError` for an incomplete sidecar.
     """
     data = _bytes_of(path)
     if data is None:
@@ -113,40 +113,40 @@ def read_sidecar(path: str) -> dict[str, str] | None:
     return found
 
 
-def _of_rows(model: Model, rows: list[Row]) -> Iterator[Mismatch]:
-    """No row of a photo that is gone is anything but missing, and none was deleted."""
+def _row_mismatches(model: Model, rows: list[Row]) -> Iterator[Mismatch]:
+    """Yield rows of absent photos that are not `missing`, and deleted rows."""
     numbers, paths = {row.id for row in rows}, {row.path for row in rows}
     for row in rows:
         if row.state != "missing" and row.path not in model.photos:
-            yield Mismatch(row.path, f"is {row.state} in the database, and not on the disk")
+            yield Mismatch(row.path, f"is {row.state} in the database, but not on the disk")
     for number, path in model.rows.items():
-        if number in numbers or (model.forgot_rows and path not in model.photos):
+        if number in numbers or (model.has_purged and path not in model.photos):
             continue
-        if not _names_of(model, path) & paths:
+        if not _possible_paths(model, path) & paths:
             yield Mismatch(path, f"its row {number} was deleted")
 
 
-def _names_of(model: Model, path: str) -> set[str]:
-    """Every path that a row may have by now which was at this one."""
+def _possible_paths(model: Model, path: str) -> set[str]:
+    """Return every path that a row of this path may have now."""
     names = {path}
     for old, new in model.renamed:
         names |= {new + name[len(old) :] for name in names if (name + os.sep).startswith(old + os.sep)}
     return names
 
 
-def _has_another_row(model: Model, photo: Photo) -> bool:
-    """Whether nobody can tell whose row the photo has, and so whose the stars are that it brought along.
+def _may_have_another_row(model: Model, photo: Photo) -> bool:
+    """Return whether the photo may have another photo's row, so that the owner of its stars is uncertain.
 
-    It took another's place, or its own was taken, or it was moved and changed, while no one looked.
+    While the daemon was interrupted, it took or lost a path, or was moved and changed.
     """
     if not model.interruptions:
         return False
-    names = _names_of(model, photo.was_at) if photo.was_at else set()
+    names = _possible_paths(model, photo.previous_path) if photo.previous_path else set()
     was_taken = any(model.taken.get(name, set()) - {photo} for name in names - {photo.path})
     return photo.has_replaced_another or was_taken or (photo.has_moved and photo.kept is None)
 
 
-def _of_pairs(model: Model, rows: dict[str, Row]) -> Iterator[Mismatch]:
+def _pair_mismatches(model: Model, rows: dict[str, Row]) -> Iterator[Mismatch]:
     for jpeg, raw in model.pairs:
         if (
             jpeg.content.score is None
@@ -158,7 +158,7 @@ def _of_pairs(model: Model, rows: dict[str, Row]) -> Iterator[Mismatch]:
             yield Mismatch(jpeg.path, f"does not follow {raw.path}")
 
 
-def _of_photo(
+def _photo_mismatches(
     model: Model, photo: Photo, row: Row, stars: int | None, leading: float | None
 ) -> Iterator[str]:
     score = photo.content.score
@@ -171,22 +171,24 @@ def _of_photo(
         return
     if abs(row.score - score) > SCORE_TOLERANCE:
         yield f"has the score {row.score}, not the {score} of {photo.content.name}"
-    is_kept = photo.kept in (None, (row.id, row.scored_at)) or _has_another_row(model, photo)
+    is_kept = photo.kept in (None, (row.id, row.scored_at)) or _may_have_another_row(model, photo)
     if not is_kept:
-        yield f"was only renamed from {photo.was_at!r}, and {photo.kept} became {row}"
+        yield f"was only renamed from {photo.previous_path!r}, and {photo.kept} became {row}"
     if stars is not None and leading is not None:
-        yield from _of_rating(model, photo, row, stars, leading)
+        yield from _rating_mismatches(model, photo, row, stars, leading)
 
 
-def _of_rating(model: Model, photo: Photo, row: Row, stars: int, leading: float) -> Iterator[str]:
+def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading: float) -> Iterator[str]:
     path = sidecar_of(photo.path)
     person = model.sidecars.get(path, Sidecar())
     rated = person.rating if person.rating is not None else photo.embedded
     if person.frozen is not None and _bytes_of(path) != person.frozen:
         yield f"its sidecar with a person's {person.rating} stars was changed: {_bytes_of(path)!r}"
     is_paired = any(photo in pair for pair in model.pairs)
-    # A pair that was torn apart is found at the next calibration, and by name.
-    is_uncertain = person.is_stranger or _has_another_row(model, photo) or photo.was_paired > is_paired
+    # A separated pair is noticed only at the next calibration, by name.
+    is_uncertain = (
+        person.is_from_another_photo or _may_have_another_row(model, photo) or photo.was_paired > is_paired
+    )
     if photo.is_undone or (is_uncertain and person.rating is None):
         return
     if rated is not None:
@@ -208,22 +210,22 @@ def _of_rating(model: Model, photo: Photo, row: Row, stars: int, leading: float)
         yield f"has our {stars} stars, and the database says {row.owner} {row.rating}"
 
 
-def _of_disk(model: Model) -> Iterator[Mismatch]:
-    """Originals are as the hands left them, sidecars whole and beside a photo, and nothing else is there."""
-    lent = {photo.path for photo in model.lent}  # the trash folder lies within the root
+def _disk_mismatches(model: Model) -> Iterator[Mismatch]:
+    """Yield changed or missing originals, incomplete or stray sidecars, and unexpected files."""
+    moved_out = {photo.path for photo in model.moved_out}  # the trash folder lies within the root
     for path in _files(model.root):
         if path in model.photos:
             if digest_of(Path(path).read_bytes()) != model.photos[path].digest:
-                yield Mismatch(path, "is not as the hands left it")
-        elif not path.endswith(".xmp") and path not in lent:
-            yield Mismatch(path, "nobody put it there")
+                yield Mismatch(path, "has other bytes than the user left")
+        elif not path.endswith(".xmp") and path not in moved_out:
+            yield Mismatch(path, "is an unexpected file")
     yield from (Mismatch(path, "is gone") for path in model.photos if not os.path.lexists(path))
     for path in _sidecars(model.root):
         photo = path.removesuffix(".xmp")
         if photo not in model.photos and photo not in model.left:
-            yield Mismatch(path, "belongs to no photo that was there")
+            yield Mismatch(path, "belongs to no known photo")
         elif read_sidecar(path) is None:
-            yield Mismatch(path, "vanished while it was looked at")
+            yield Mismatch(path, "vanished while it was read")
 
 
 def _rows(home: Home) -> list[Row]:

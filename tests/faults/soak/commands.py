@@ -1,45 +1,45 @@
-"""What people ask of `maclip` while it works, or while it does not."""
+"""`maclip` commands that people run, with or without a running daemon."""
 
 from __future__ import annotations
 
-from tests.faults.soak.hands import Hands
+from tests.faults.soak.simulated_user import SimulatedUser
 
 
-def ask_for_stars_again(hands: Hands) -> bool:
-    """`maclip rate`: a new calibration, and stars again for what was undone."""
-    if not hands.model.rows:  # nothing is scored yet
+def rate_again(user: SimulatedUser) -> bool:
+    """Run `maclip rate`: calibrate again, and rate undone photos again."""
+    if not user.model.rows:  # nothing is scored yet
         return False
-    hands.home.maclip("rate")
-    hands.model.asked_for_stars()
+    user.home.maclip("rate")
+    user.model.rating_requested()
     return True
 
 
-def undo_a_photo(hands: Hands) -> bool:
-    """`maclip undo`: the sidecar is as it was before; one that a person changed since is left."""
-    photo = hands.photo()
-    if photo is None or not hands.model.rows:
+def undo_a_photo(user: SimulatedUser) -> bool:
+    """Run `maclip undo` for one photo; a sidecar that a person changed since is left alone."""
+    photo = user.photo()
+    if photo is None or not user.model.rows:
         return False
-    ended = hands.home.maclip("undo", photo.path, expect=None)
+    ended = user.home.maclip("undo", photo.path, expect=None)
     assert ended.returncode in (0, 1), ended.stderr
     photo.is_undone = True
-    if ended.returncode == 1:  # what is left holds stars that we take for nobody's any more
-        hands.model.sidecar(photo.path).is_stranger = True
+    if ended.returncode == 1:  # the remaining sidecar holds stars of no known owner
+        user.model.sidecar(photo.path).is_from_another_photo = True
     photo.log.append(f"undone: {ended.stdout}{ended.stderr}")
     return True
 
 
-def purge(hands: Hands) -> bool:
-    """`maclip purge`: missing photos are forgotten. Nobody does that while a drive is away."""
-    if not hands.model.rows or hands.model.was_unplugged:
+def purge(user: SimulatedUser) -> bool:
+    """Run `maclip purge`, which deletes the rows of missing photos; not while the drive is offline."""
+    if not user.model.rows or user.model.was_offline:
         return False
-    hands.home.maclip("purge", "--yes")
-    hands.model.forgotten()
+    user.home.maclip("purge", "--yes")
+    user.model.purged()
     return True
 
 
-def retry(hands: Hands) -> bool:
-    """`maclip retry`: failed photos fail again."""
-    if not hands.model.rows:
+def retry(user: SimulatedUser) -> bool:
+    """Run `maclip retry`: failed photos fail again."""
+    if not user.model.rows:
         return False
-    hands.home.maclip("retry")
+    user.home.maclip("retry")
     return True

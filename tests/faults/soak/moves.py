@@ -1,4 +1,4 @@
-"""How photos move, go and come back. A deed answers whether it found something to do."""
+"""Actions that move, delete and return photos. Each returns whether it found something to do."""
 
 from __future__ import annotations
 
@@ -6,159 +6,161 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.faults.soak.hands import Hands
 from tests.faults.soak.model import Photo, Sidecar, sidecar_of
+from tests.faults.soak.simulated_user import SimulatedUser
 
-MADE_AGAIN = 0.3  # of the folders that were renamed: the card reader makes them anew
-SMALL = 1 / 6  # of all photos: a folder that may be deleted
+RECREATED_SHARE = 0.3  # of renamed folders: the old folder is created again
+SMALL_FOLDER = 1 / 6  # of all photos; only such a folder may be deleted
 
 
-def rename(hands: Hands) -> bool:
-    """A photo gets another name, in any folder."""
-    photo = hands.photo()
+def rename(user: SimulatedUser) -> bool:
+    """Rename a photo, into any folder."""
+    photo = user.photo()
     if photo is None:
         return False
-    _move(hands, photo, hands.new_path(photo.content.suffix))
+    _move(user, photo, user.new_path(photo.content.suffix))
     return True
 
 
-def rename_over_another(hands: Hands) -> bool:
-    """A photo takes the name of another one, which is gone then."""
-    photo = hands.photo()
-    other = hands.photo(photo.content.suffix) if photo else None
+def rename_over_another(user: SimulatedUser) -> bool:
+    """Rename a photo over another one."""
+    photo = user.photo()
+    other = user.photo(photo.content.suffix) if photo else None
     if photo is None or other is None or other is photo or other.is_linked or photo.is_linked:
         return False
-    _move(hands, photo, other.path)
+    _move(user, photo, other.path)
     return True
 
 
-def rename_by_case(hands: Hands) -> bool:
-    """A photo's name changes between capital and small letters."""
-    photo = hands.photo()
+def rename_by_case(user: SimulatedUser) -> bool:
+    """Rename a photo by letter case only."""
+    photo = user.photo()
     if photo is None:
         return False
     path = Path(photo.path)
     new = str(path.with_name(path.stem.swapcase() + path.suffix))
     if os.path.lexists(new):
         return False
-    _move(hands, photo, new)
+    _move(user, photo, new)
     return True
 
 
-def swap(hands: Hands) -> bool:
-    """Two photos take each other's names; their sidecars stay where they are."""
-    one = hands.photo()
-    other = hands.photo(one.content.suffix) if one else None
+def swap(user: SimulatedUser) -> bool:
+    """Swap the names of two photos; their sidecars are not moved."""
+    one = user.photo()
+    other = user.photo(one.content.suffix) if one else None
     if one is None or other is None or one is other:
         return False
     here, there = one.path, other.path
-    between = os.path.join(os.path.dirname(here), hands.new_name(one.content.suffix))  # noqa: PTH120
+    between = os.path.join(os.path.dirname(here), user.new_name(one.content.suffix))  # noqa: PTH120
     for photo, new in ((one, between), (other, here), (one, there)):
         old = photo.path
         Path(old).rename(new)
-        hands.model.moved(old, new, f"swapped from {old!r}", with_sidecar=False)
+        user.model.moved(old, new, f"swapped from {old!r}", with_sidecar=False)
     return True
 
 
-def _move(hands: Hands, photo: Photo, new: str) -> None:
+def _move(user: SimulatedUser, photo: Photo, new: str) -> None:
     old = photo.path
-    takes_sidecar = hands.chance.random() < 0.7 and os.path.lexists(sidecar_of(old))
+    takes_sidecar = user.chance.random() < 0.7 and os.path.lexists(sidecar_of(old))
     files = [(old, new), (sidecar_of(old), sidecar_of(new))] if takes_sidecar else [(old, new)]
-    if hands.chance.random() < 0.3:
+    if user.chance.random() < 0.3:
         files.reverse()
     for before, after in files:
         Path(before).rename(after)
     how = "with its sidecar" if takes_sidecar else "without its sidecar"
-    hands.model.moved(old, new, f"renamed {how} from {old!r}", with_sidecar=takes_sidecar)
+    user.model.moved(old, new, f"renamed {how} from {old!r}", with_sidecar=takes_sidecar)
 
 
-def move_a_folder(hands: Hands) -> bool:
-    """A folder gets another name, in any other folder."""
-    old = hands.subfolder()
+def move_a_folder(user: SimulatedUser) -> bool:
+    """Move a folder into any other folder under a new name."""
+    old = user.subfolder()
     if old is None:
         return False
-    parents = [folder for folder in hands.folders() if not (folder + os.sep).startswith(old + os.sep)]
-    new = os.path.join(hands.chance.choice(parents), f"folder-{hands.number()}")
+    parents = [folder for folder in user.folders() if not (folder + os.sep).startswith(old + os.sep)]
+    new = os.path.join(user.chance.choice(parents), f"folder-{user.number()}")
     Path(old).rename(new)
-    hands.model.moved_folder(old, new, f"its folder was renamed to {new!r}")
-    if hands.chance.random() < MADE_AGAIN:
+    user.model.moved_folder(old, new, f"its folder was renamed to {new!r}")
+    if user.chance.random() < RECREATED_SHARE:
         Path(old).mkdir()
     return True
 
 
-def make_a_folder(hands: Hands) -> bool:
-    """A new empty folder."""
-    Path(hands.folder(), f"folder-{hands.number()}").mkdir()
+def make_a_folder(user: SimulatedUser) -> bool:
+    """Create an empty folder."""
+    Path(user.folder(), f"folder-{user.number()}").mkdir()
     return True
 
 
-def delete(hands: Hands) -> bool:
-    """A photo is deleted, with or without its sidecar."""
-    photo = hands.photo()
+def delete(user: SimulatedUser) -> bool:
+    """Delete a photo, with or without its sidecar."""
+    photo = user.photo()
     if photo is None:
         return False
-    with_sidecar = hands.chance.random() < 0.6 and os.path.lexists(sidecar_of(photo.path))
+    with_sidecar = user.chance.random() < 0.6 and os.path.lexists(sidecar_of(photo.path))
     Path(photo.path).unlink()
     if with_sidecar:
         Path(sidecar_of(photo.path)).unlink()
-        hands.model.sidecars.pop(sidecar_of(photo.path), None)
-    hands.model.removed(photo.path, f"deleted, {'with' if with_sidecar else 'without'} its sidecar")
+        user.model.sidecars.pop(sidecar_of(photo.path), None)
+    user.model.removed(photo.path, f"deleted, {'with' if with_sidecar else 'without'} its sidecar")
     return True
 
 
-def delete_a_folder(hands: Hands) -> bool:
-    """A small folder is deleted with all that it holds."""
-    folder = hands.subfolder()
+def delete_a_folder(user: SimulatedUser) -> bool:
+    """Delete a small folder with its contents."""
+    folder = user.subfolder()
     if folder is None:
         return False
-    within = [path for path in hands.model.photos if path.startswith(folder + os.sep)]
-    if len(within) > hands.most_photos * SMALL:
+    within = [path for path in user.model.photos if path.startswith(folder + os.sep)]
+    if len(within) > user.photo_limit * SMALL_FOLDER:
         return False
-    while os.path.lexists(folder):  # a sidecar may be written into it while it is emptied
+    while os.path.lexists(folder):  # the daemon may write a sidecar into it meanwhile
         shutil.rmtree(folder, ignore_errors=True)
     for path in within:
-        hands.model.removed(path, "deleted with its folder")
-    for path in [path for path in hands.model.sidecars if path.startswith(folder + os.sep)]:
-        del hands.model.sidecars[path]
-    hands.model.lent = [photo for photo in hands.model.lent if not photo.path.startswith(folder + os.sep)]
+        user.model.removed(path, "deleted with its folder")
+    for path in [path for path in user.model.sidecars if path.startswith(folder + os.sep)]:
+        del user.model.sidecars[path]
+    user.model.moved_out = [
+        photo for photo in user.model.moved_out if not photo.path.startswith(folder + os.sep)
+    ]
     return True
 
 
-def delete_a_sidecar(hands: Hands) -> bool:
-    """Somebody clears sidecars away."""
-    photo = hands.photo()
+def delete_a_sidecar(user: SimulatedUser) -> bool:
+    """Delete a photo's sidecar."""
+    photo = user.photo()
     if photo is None or not os.path.lexists(sidecar_of(photo.path)):
         return False
     Path(sidecar_of(photo.path)).unlink()
-    hands.model.sidecars[sidecar_of(photo.path)] = Sidecar()
+    user.model.sidecars[sidecar_of(photo.path)] = Sidecar()
     photo.is_unnoticed = True
     photo.log.append("its sidecar was deleted")
     return True
 
 
-def move_out(hands: Hands) -> bool:
-    """A photo goes to the trash, a hidden folder; to where nobody watches; or it is no photo any more."""
-    photo = hands.photo()
+def move_out(user: SimulatedUser) -> bool:
+    """Move a photo to the trash (a hidden folder), to an unwatched folder, or to a `.bak` name."""
+    photo = user.photo()
     if photo is None:
         return False
-    trash = hands.model.root / ".Trash-1000"
+    trash = user.model.root / ".Trash-1000"
     trash.mkdir(exist_ok=True)
-    folder = hands.chance.choice([trash, hands.outside, hands.outside, Path(photo.path).parent])
+    folder = user.chance.choice([trash, user.outside, user.outside, Path(photo.path).parent])
     suffix = ".bak" if folder == Path(photo.path).parent else photo.content.suffix
-    place = str(folder / f"lent-{hands.number()}{suffix}")
+    place = str(folder / f"lent-{user.number()}{suffix}")
     Path(photo.path).rename(place)
-    hands.model.lend(photo.path, place, f"moved out to {place!r}")
+    user.model.move_out(photo.path, place, f"moved out to {place!r}")
     return True
 
 
-def move_back(hands: Hands) -> bool:
-    """A photo comes back, to where it was or elsewhere."""
-    if not hands.model.lent:
+def move_back(user: SimulatedUser) -> bool:
+    """Move a photo back, to its former path or elsewhere."""
+    if not user.model.moved_out:
         return False
-    photo = hands.chance.choice(hands.model.lent)
-    path = photo.was_at
-    if not path or not hands.is_free(path) or hands.chance.random() < 0.5:
-        path = hands.new_path(photo.content.suffix)
+    photo = user.chance.choice(user.model.moved_out)
+    path = photo.previous_path
+    if not path or not user.is_free(path) or user.chance.random() < 0.5:
+        path = user.new_path(photo.content.suffix)
     Path(photo.path).rename(path)
-    hands.model.returned(photo, path, f"came back to {path!r}")
+    user.model.returned(photo, path, f"came back to {path!r}")
     return True

@@ -1,6 +1,6 @@
-"""What other programs write beside us: stars and labels of persons, in sidecars and in photos.
+"""Ratings and labels that people write with other programs, into sidecars and photos.
 
-exiftool where it is installed (a new file and a rename), and exiv2 in a process of its own (in place).
+exiftool, where installed, writes a new file and renames it; exiv2 in its own process writes in place.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import time
 from pathlib import Path
 
 from tests.faults.soak.agreement import read_sidecar
-from tests.faults.soak.hands import Hands
 from tests.faults.soak.model import Sidecar, sidecar_of
+from tests.faults.soak.simulated_user import SimulatedUser
 
 RATED_IN_THE_FILE = (".jpg", ".png")
-PATIENCE_S = 120
-NOTICED_AFTER_S = 1.5  # the slack of `pipeline/other_hands.py`, and what a file's time is rounded by
+TIMEOUT_S = 120
+NOTICED_AFTER_S = 1.5  # the slack of `pipeline/rating/external_edits.py`, plus the rounding of file times
 EXIFTOOL = shutil.which("exiftool")
 _EXIV2 = """
 import os, sys, pyexiv2
 pyexiv2.set_log_level(4)
-name = os.fsencode(sys.argv[1]).decode("latin-1")  # its encoding would be refused otherwise
+name = os.fsencode(sys.argv[1]).decode("latin-1")  # pyexiv2 would refuse the encoding otherwise
 with pyexiv2.Image(name, encoding="latin-1") as image:
     image.modify_xmp(dict([sys.argv[2].split("=", 1)]))
 """
@@ -35,73 +35,73 @@ _BARE_SIDECAR = (
 )
 
 
-def rate_in_the_sidecar(hands: Hands) -> bool:
-    """A person gives stars in darktable or digiKam; no stars that could be ours."""
-    photo = hands.photo()
+def rate_in_the_sidecar(user: SimulatedUser) -> bool:
+    """Rate a photo in its sidecar, as darktable and digiKam do, with other stars than ours."""
+    photo = user.photo()
     if photo is None or photo.content.score is None:
         return False
     path = sidecar_of(photo.path)
     before = read_sidecar(path) or {}
     present = {before.get("xmp:Rating"), before.get("maclip:Stars")}
-    rating = hands.chance.choice([stars for stars in range(1, 6) if str(stars) not in present])
+    rating = user.chance.choice([stars for stars in range(1, 6) if str(stars) not in present])
     age_s = time.time() - os.lstat(path).st_mtime if before else 0.0
     if before:
-        _write(hands, path, "Xmp.xmp.Rating", str(rating))
+        _write(user, path, "Xmp.xmp.Rating", str(rating))
     else:
         Path(path).write_text(_BARE_SIDECAR.format(rating=rating))
     after = read_sidecar(path) or {}
-    sidecar = hands.model.sidecar(photo.path)
-    is_ours = "maclip:Stars" in before and not sidecar.is_stranger
+    sidecar = user.model.sidecar(photo.path)
+    is_ours = "maclip:Stars" in before and not sidecar.is_from_another_photo
     is_first = is_ours and sidecar.rating is None and photo.embedded is None
-    # Under the name of another photo our sidecar may have counted as a person's already.
+    # Under another photo's name our sidecar may already have counted as a person's.
     is_first = is_first and not photo.has_replaced_another
     is_found_by_a_start = is_first and age_s > NOTICED_AFTER_S and not photo.sidecar_change
     photo.sidecar_change = "first" if is_found_by_a_start else "further"
-    # Right after a start, or after the return of the drive, nobody listens yet.
-    photo.is_unnoticed = hands.model.interruptions > 0 and not is_found_by_a_start
+    # Right after a start or the return of the drive there is no watcher yet.
+    photo.is_unnoticed = user.model.interruptions > 0 and not is_found_by_a_start
     photo.log.append(f"{rating} stars by a person in the sidecar: {before} became {after}")
-    if after.get("maclip:Stars") == str(rating):  # we wrote just before: nobody can tell them apart
-        hands.model.sidecars[path] = Sidecar(label=sidecar.label, is_stranger=True)
+    if after.get("maclip:Stars") == str(rating):  # we just wrote the same stars: no difference is visible
+        user.model.sidecars[path] = Sidecar(label=sidecar.label, is_from_another_photo=True)
     else:
         sidecar.rating, sidecar.frozen = rating, Path(path).read_bytes()
     return True
 
 
-def rate_in_the_file(hands: Hands) -> bool:
-    """A person gives stars in a program that writes them into the photo."""
-    photo = hands.photo()
+def rate_in_the_file(user: SimulatedUser) -> bool:
+    """Rate a photo in the file itself, as some programs do."""
+    photo = user.photo()
     if photo is None or photo.is_linked or photo.content.suffix not in RATED_IN_THE_FILE:
         return False
     if photo.content.score is None:
         return False
-    rating = hands.chance.randint(1, 5)
-    _write(hands, photo.path, "Xmp.xmp.Rating", str(rating))
-    hands.model.edited(photo, f"{rating} stars by a person in the file itself")
+    rating = user.chance.randint(1, 5)
+    _write(user, photo.path, "Xmp.xmp.Rating", str(rating))
+    user.model.edited(photo, f"{rating} stars by a person in the file itself")
     photo.embedded = rating
     return True
 
 
-def label_in_the_sidecar(hands: Hands) -> bool:
-    """A person adds something else to a sidecar, which is mostly ours."""
-    photo = hands.photo()
+def label_in_the_sidecar(user: SimulatedUser) -> bool:
+    """Add a label to an existing sidecar, which is mostly one of ours."""
+    photo = user.photo()
     if photo is None or not read_sidecar(sidecar_of(photo.path)):
         return False
     path = sidecar_of(photo.path)
-    label = f"label {hands.number()}"
-    _write(hands, path, "Xmp.xmp.Label", label)
+    label = f"label {user.number()}"
+    _write(user, path, "Xmp.xmp.Label", label)
     photo.log.append(f"{label} by a person in the sidecar: {read_sidecar(path)}")
-    sidecar = hands.model.sidecar(photo.path)
+    sidecar = user.model.sidecar(photo.path)
     sidecar.label = label
     if sidecar.rating is not None:
         sidecar.frozen = Path(path).read_bytes()
     return True
 
 
-def _write(hands: Hands, path: str, key: str, value: str) -> None:
-    if EXIFTOOL is not None and hands.chance.random() < 0.5:
+def _write(user: SimulatedUser, path: str, key: str, value: str) -> None:
+    if EXIFTOOL is not None and user.chance.random() < 0.5:
         name = key.removeprefix("Xmp.").replace(".", ":")
         command = [EXIFTOOL, "-q", "-overwrite_original", f"-xmp-{name}={value}", path]
     else:
         command = [sys.executable, "-c", _EXIV2, path, f"{key}={value}"]
-    ended = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
+    ended = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
     assert ended.returncode == 0, f"{command}: {ended.stderr!r}"

@@ -1,17 +1,17 @@
-"""All that happens in a photographer's day, and how often."""
+"""All actions of the simulated user, with their weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from tests.faults.soak import arrivals, commands, moves, other_programs
-from tests.faults.soak.hands import Hands
+from tests.faults.soak.simulated_user import SimulatedUser
 
-Deed = Callable[[Hands], bool]
+Action = Callable[[SimulatedUser], bool]
 
 
-def weights(crowding: float) -> dict[Deed, float]:
-    """How often each deed is done. `crowding`: the photos as a share of those that there shall be at most."""
+def weights(crowding: float) -> dict[Action, float]:
+    """Return the weight of each action. `crowding`: the number of photos over the intended maximum."""
     arriving, leaving = max(0.0, 2 - crowding), crowding
     return {
         arrivals.copy_whole: 5 * arriving,
@@ -38,7 +38,7 @@ def weights(crowding: float) -> dict[Deed, float]:
         moves.delete_a_sidecar: 1,
         moves.move_out: 1.5,
         moves.move_back: 2,
-        commands.ask_for_stars_again: 0.2,
+        commands.rate_again: 0.2,
         commands.undo_a_photo: 0.4,
         commands.purge: 0.1,
         commands.retry: 0.1,

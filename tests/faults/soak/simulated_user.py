@@ -1,4 +1,4 @@
-"""Hands that do things to a library: what they may choose from, and slow copies that go on beside."""
+"""A simulated user who changes a library at random, with slow copies in parallel."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.homes import Home
 
 DECORATIONS = ("", "", "", "", " (2)", "-é", "-e\u0301", "'s", "%s", " #1", "\n2", "-\udcff", "{0}", ".edit")
 PIECE_PAUSE_S = (0.02, 0.5)  # shorter and longer than the quiet period of the tests' daemon, 0.3 s
-REUSED_NAMES = 0.15  # of the arrivals: the camera counts from the beginning again
+REUSED_NAME_SHARE = 0.15  # of new photos: the camera's counter was reset
 
 
-class Hands:
-    """Chooses photos, folders and names at random; a seed chooses the same again, as far as time allows."""
+class SimulatedUser:
+    """Performs random actions; a seed repeats the choices as far as timing allows."""
 
     def __init__(
         self,
@@ -26,38 +26,38 @@ class Hands:
         outside: Path,
         contents: list[Content],
         chance: random.Random,
-        most_photos: int,
+        photo_limit: int,
     ) -> None:
-        """`outside`: a folder on the same file system that nobody watches. `contents` may grow."""
+        """`outside`: an unwatched folder on the same file system. `contents` may grow later."""
         self.home = home
         self.model = model
         self.outside = outside
         self.chance = chance
-        self.most_photos = most_photos
-        self.done: dict[str, int] = {}
-        """How often each deed was done."""
+        self.photo_limit = photo_limit
+        self.performed: dict[str, int] = {}
+        """How often each action was performed."""
         self._contents = contents
         self._numbers = 0
-        self._slow: list[Iterator[None]] = []
+        self._slow_copies: list[Iterator[None]] = []
 
-    def do_one_of(self, deeds: dict[Callable[[Hands], bool], float]) -> None:
-        """The next piece of every slow copy, and one deed by its weight. It may find nothing to do."""
-        self._go_on_slowly()
-        deed = self.chance.choices(list(deeds), list(deeds.values()))[0]
-        if deed(self):
-            name = deed.__name__.replace("_", " ")
-            self.done[name] = self.done.get(name, 0) + 1
+    def perform_random(self, weights: dict[Callable[[SimulatedUser], bool], float]) -> None:
+        """Continue every slow copy, then perform one action by weight; it may find nothing to do."""
+        self._continue_slow_copies()
+        action = self.chance.choices(list(weights), list(weights.values()))[0]
+        if action(self):
+            name = action.__name__.replace("_", " ")
+            self.performed[name] = self.performed.get(name, 0) + 1
 
     def finish(self) -> None:
-        """Let every slow copy come to its end."""
-        while self._slow:
-            self._go_on_slowly()
+        """Finish every slow copy."""
+        while self._slow_copies:
+            self._continue_slow_copies()
             time.sleep(0.05)
 
     def write_slowly(self, photo: Photo) -> None:
-        """Write the photo's bytes in pieces, from now on, with every further deed.
+        """Write the photo's bytes in pieces, one with each following action.
 
-        The file is open all the while, whatever becomes of its name.
+        The file stays open meanwhile, even when it is renamed.
         """
         photo.is_busy = True
         file = Path(photo.path).open("wb", buffering=0)  # noqa: SIM115 - closed with the last piece
@@ -73,43 +73,45 @@ class Hands:
                         yield
             photo.is_busy = False
 
-        self._slow.append(pieces())
+        self._slow_copies.append(pieces())
 
-    def _go_on_slowly(self) -> None:
-        self._slow = [copy for copy in self._slow if next(copy, StopIteration) is not StopIteration]
+    def _continue_slow_copies(self) -> None:
+        self._slow_copies = [
+            copy for copy in self._slow_copies if next(copy, StopIteration) is not StopIteration
+        ]
 
     def number(self) -> int:
-        """A number that was not there before."""
+        """Return a new number."""
         self._numbers += 1
         return self._numbers
 
     def content(self, suffix: str | None = None) -> Content:
-        """Any picture of that format."""
+        """Return a random image, optionally of one format."""
         return self.chance.choice([one for one in self._contents if suffix in (None, one.suffix)])
 
     def new_path(self, suffix: str) -> str:
-        """A name in any folder that no photo ever had."""
+        """Return a new path in a random folder."""
         return os.path.join(self.folder(), self.new_name(suffix))
 
     def new_name(self, suffix: str) -> str:
-        """A name that no photo ever had; some are odd."""
+        """Return a new file name; some have unusual characters."""
         return f"IMG{self.number():05d}{self.chance.choice(DECORATIONS)}{suffix}"
 
     def newcomer(self) -> tuple[Content, str]:
-        """A picture and where it shall be; now and then a name that a photo had which is gone."""
+        """Return an image and a path for it; sometimes the path of a deleted photo."""
         content = self.content()
         path = self.new_path(content.suffix)
-        if self.chance.random() < REUSED_NAMES:
+        if self.chance.random() < REUSED_NAME_SHARE:
             before = [old for old in self.model.gone if old.endswith(content.suffix) and self.is_free(old)]
             path = self.chance.choice(before) if before else path
         return content, path
 
     def is_free(self, path: str) -> bool:
-        """Whether a file could be put there."""
+        """Return whether a file can be created at the path."""
         return not os.path.lexists(path) and Path(path).parent.is_dir()
 
     def photo(self, suffix: str | None = None) -> Photo | None:
-        """Any photo that no slow copy writes."""
+        """Return a random photo without a slow copy, or None."""
         free = [
             photo
             for photo in self.model.photos.values()
@@ -118,7 +120,7 @@ class Hands:
         return self.chance.choice(free) if free else None
 
     def folders(self) -> list[str]:
-        """The folders in order; hidden ones are nobody's photos."""
+        """Return the folders in order, without hidden ones."""
         found = []
         for folder, names, _ in os.walk(self.model.root):
             names[:] = sorted(name for name in names if not name.startswith("."))
@@ -126,10 +128,10 @@ class Hands:
         return found
 
     def folder(self) -> str:
-        """Any folder."""
+        """Return a random folder."""
         return self.chance.choice(self.folders())
 
     def subfolder(self) -> str | None:
-        """Any folder but the root."""
+        """Return a random folder below the root, or None."""
         folders = self.folders()[1:]
         return self.chance.choice(folders) if folders else None
