@@ -28,7 +28,7 @@ from maclip_daemon.settings import Settings
 TICK_S = 2.0  # between checks of pauses, heartbeats and leases
 MAX_RESTARTS = 5  # after unexpected errors within RESTART_WINDOW_S; then the daemon gives up
 RESTART_WINDOW_S = 600.0
-DATABASE_TIMEOUT_S = 120.0  # two waits for a locked database; the service manager is asked for this much more
+DATABASE_TIMEOUT_S = 120.0  # two time-outs of a locked database, which the service manager must allow for
 
 log = structlog.get_logger("maclip")
 
@@ -151,7 +151,7 @@ class Daemon:
     def _pause(self, error: Transient, settings: Settings) -> None:
         """Report once why nothing can be stored now, and wait for `jobs.pause_s`."""
         if self._waits.begin(DATABASE, str(error), for_s=settings.jobs.pause_s):
-            # After RELOADING the manager waits for READY in any case.
+            # After RELOADING the manager waits for READY, whatever happened.
             (systemd_notify.ready if self._was_ready else systemd_notify.status)(f"paused: {error}")
             database_notice.put(settings.data_dir, str(error))
         systemd_notify.extend(settings.jobs.pause_s + DATABASE_TIMEOUT_S)

@@ -8,7 +8,7 @@ from maclip_daemon.folders.scanner import FoundFile, found_file
 from maclip_daemon.library.storage import photo_paths, stored_paths
 from maclip_daemon.library.storage.database import Library
 
-BEING_WRITTEN = "It is being written. It is checked again when it is whole."
+BEING_WRITTEN = "The file is still being written; it is tried again when it is complete."
 
 
 def find_file(probe: FilesystemProbe, path: str) -> FoundFile | None:

@@ -120,7 +120,7 @@ class DiscoveryStage:
             if wait_s is None or root.is_paused:
                 waits.end(Resource("settling", root.path))
             else:
-                reason = f"{root.debouncer.pending} files or folders may still be being written."
+                reason = f"Changed moments ago, and may not be complete: {root.debouncer.pending}."
                 waits.begin(Resource("settling", root.path), reason, for_s=wait_s)
         for wait in waits.list():
             if wait.resource.kind == "server" and wait.resource.of not in hung:

@@ -93,7 +93,7 @@ class Reconciliation:
         if self._state.stopping.is_set():
             return self._report
         if not self._is_reachable():
-            return self._report  # it went away in the middle
+            return self._report  # it went offline during the scan
         self._find_vanished_folders(start or self._scope.root)
         self._mark_missing()
         self._report.is_complete = True

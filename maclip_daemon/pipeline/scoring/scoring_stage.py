@@ -106,7 +106,7 @@ class ScoringStage:
         self._state.waits.end(DECODER)
         if not self._jobs.is_unchanged(job):
             photo.discard()
-            self._jobs.fail(job, errors.FileChanged("It was written anew while it was read."))
+            self._jobs.fail(job, errors.FileChanged("The file changed while it was read; it is tried again."))
             return
         known = self._jobs.known_score(photo)
         if known is not None:

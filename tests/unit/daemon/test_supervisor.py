@@ -208,12 +208,12 @@ def test_a_pause_keeps_its_notice_and_sends_keep_alives(runs: Runs, monkeypatch:
     seen: list[tuple[str, int]] = []
     wait = runs.daemon._wait
 
-    def look(seconds: float) -> None:
+    def wait_and_record(seconds: float) -> None:
         if runs.started and runs.started[-1].is_stopped:
             seen.append((database_notice.read(runs.settings.data_dir), runs.keep_alives()))
         wait(seconds)
 
-    monkeypatch.setattr(runs.daemon, "_wait", look)
+    monkeypatch.setattr(runs.daemon, "_wait", wait_and_record)
     runs.play(runs.fail(Transient("The disk is full.")))
     assert {notice for notice, _ in seen} == {"The disk is full."}
     alive = [count for _, count in seen]

@@ -46,7 +46,7 @@ def test_each_message_is_one_datagram_of_the_protocol(
     ]
 
 
-def test_reloading_says_when_on_the_managers_own_clock(
+def test_a_reload_is_reported_with_its_time_on_the_managers_clock(
     manager: socket.socket, environment: dict[str, str]
 ) -> None:
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -97,7 +97,7 @@ def test_a_manager_that_never_reads_cannot_hold_up_the_work(
     assert sent > 0
 
 
-def test_signs_of_life_come_twice_as_often_as_the_manager_demands() -> None:
+def test_keep_alives_come_twice_as_often_as_the_manager_demands() -> None:
     assert systemd_notify.watchdog_interval_s(environment={"WATCHDOG_USEC": "120000000"}) == 60.0
     assert (
         systemd_notify.watchdog_interval_s(

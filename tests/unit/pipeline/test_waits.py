@@ -121,7 +121,7 @@ def test_time_alone_ends_the_wait_for_an_offline_disk(waits: Waits, clock: Clock
 
 
 def test_time_ends_the_wait_of_settling_files(waits: Waits, clock: Clock) -> None:
-    waits.begin(Resource("settling", "/photos"), "2 files may still be being written.", for_s=5)
+    waits.begin(Resource("settling", "/photos"), "Changed moments ago, and may not be complete: 2.", for_s=5)
     (wait,) = waits.list()
     assert (wait.what, wait.until, wait.ended_by) == ("new files below /photos", 1005.0, "time")
     clock.now += 6

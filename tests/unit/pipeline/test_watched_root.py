@@ -16,7 +16,7 @@ from maclip_daemon.settings import FolderSettings
 
 
 @pytest.mark.parametrize("stops", [False, True])
-def test_a_share_is_away_when_it_does_not_answer_and_not_when_nobody_waits_any_more(
+def test_a_share_that_does_not_answer_is_offline_unless_the_run_is_stopping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
 ) -> None:
     monkeypatch.setattr(filesystem_probe, "polled_folders", lambda root: [root])

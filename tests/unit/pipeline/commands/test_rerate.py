@@ -118,7 +118,7 @@ def test_the_result_names_the_origin_of_the_edges(result: RateResult, sentence: 
     assert result.sentence() == sentence
 
 
-def test_a_library_too_small_for_stars_is_told_what_to_do() -> None:
+def test_in_a_library_too_small_for_stars_the_result_names_the_next_command() -> None:
     sentence = RateResult(None, 0, 0).sentence()
     assert "`maclip run FOLDER`" in sentence
     assert "rating.minimum_photos" in sentence

@@ -70,7 +70,7 @@ def test_a_calibration_stays_until_the_library_has_grown_by_a_fifth(
     assert calibrations(rated) == [(10, "library"), (12, "library")]
 
 
-def test_nothing_is_asked_of_the_database_again_without_a_new_score(
+def test_without_a_new_score_the_database_is_not_queried_again(
     rated: RatedLibrary, stage: CalibrationStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score(rated, *"abcd")

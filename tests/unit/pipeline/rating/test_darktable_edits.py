@@ -76,7 +76,7 @@ def test_while_darktables_library_cannot_be_read_no_new_sidecar_is_written(
     assert list(rated.folder.glob(".maclip-*")) == []
 
 
-def test_darktables_library_is_not_asked_where_the_setting_is_off_or_nothing_is_new(
+def test_darktables_library_is_not_opened_where_the_setting_is_off_or_nothing_is_new(
     rated: RatedLibrary, tmp_path: Path
 ) -> None:
     results = prepared(rated, "a.jpg")

@@ -182,7 +182,7 @@ def test_a_full_disk_pauses_its_own_photos_only_and_counts_no_attempt(rated: Rat
     assert not stage.work()
 
 
-def test_without_a_metadata_process_all_work_rests_and_no_attempt_is_counted(
+def test_without_a_metadata_process_all_ratings_wait_and_no_attempt_is_counted(
     rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_and_queue(rated, "a.jpg", "b.jpg")
