@@ -15,6 +15,7 @@ from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import Settings
 from tests.homes import Home, make_photos
+from tests.rated_library import FakeRoots
 
 
 class DiesOverBatches(MetadataWriter):
@@ -41,7 +42,7 @@ def test_photos_of_a_lost_batch_are_rated_one_by_one_without_left_over_files(hom
         with library.reading() as session:
             config = scores.active_scoring_config(session)
         assert config is not None
-        rate_jobs = RateJobs(library, state, settings.jobs, "test", lambda path: False)
+        rate_jobs = RateJobs(library, state, settings.jobs, "test", FakeRoots())
         rating = RatingStage(rate_jobs, state, settings.rating, writer)
         while rating.work():
             pass
