@@ -27,8 +27,8 @@ from maclip_daemon.library.results import calibration, scores
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.open_readonly import open_readonly
 from maclip_daemon.photos.decoder import DecodedPhoto
-from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation
-from maclip_daemon.pipeline.run_state import RunState
+from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation, ScanScope
+from maclip_daemon.pipeline.run_state import RunState, StageContext
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
 from maclip_daemon.settings import Settings
 
@@ -167,8 +167,8 @@ def unchanged(place: Path, files: int, repeats: int) -> Figures:
 
 
 def _scan(library: Library, root: Path) -> Any:
-    scan = Reconciliation(library, RunState(), 1, os.fspath(root), Exclusion([]), SETTLE_S, str, lambda: True)
-    return scan.run()
+    scope = ScanScope(1, os.fspath(root), Exclusion([]), SETTLE_S)
+    return Reconciliation(library, RunState(), scope, str, lambda: True).run()
 
 
 def _peak_bytes() -> int:
@@ -236,10 +236,24 @@ def _leased(library: Library, count: int) -> list[leases.LeasedJob]:
     return held
 
 
+class _OnlineRoots:
+    """Watched roots that are never offline."""
+
+    def is_offline(self, path: str) -> bool:  # noqa: ARG002
+        return False
+
+    def check_photo_soon(self, path: str) -> None:
+        pass
+
+    def check_root_soon(self, path: str) -> None:
+        pass
+
+
 def _store(library: Library, held: Sequence[leases.LeasedJob], batch: int, watch: Stopwatch) -> None:
     quiet = structlog.make_filtering_bound_logger(20)  # one line a batch, as for a user
     structlog.configure(wrapper_class=quiet)
-    score_jobs = ScoreJobs(library, RunState(), Settings(), 1, "bench", batch, lambda _: False)
+    context = StageContext(library, RunState(), Settings(), 1, "bench")
+    score_jobs = ScoreJobs(context, _OnlineRoots(), batch)
     row = scores.ScoreRow(
         0.5, *[0.5] * 7, views=5, view_spread=0.1, details={"view_scores": [0.123456] * 5, "weight_sim": 0.5}
     )

@@ -111,7 +111,7 @@ def test_a_photo_outside_the_library_is_named(home: Home) -> None:
 
 
 def test_an_empty_name_is_not_the_current_folder(home: Home) -> None:
-    assert "empty name" in one_sentence(home, "run", "--once", "", code=2)
+    assert "folder names is empty" in one_sentence(home, "run", "--once", "", code=2)
 
 
 def test_under_refuses_a_missing_folder(home: Home) -> None:

@@ -54,7 +54,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iter
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m maclip_daemon "$@"\n')
     shim.chmod(0o755)
     yield home
-    home.kill_left_overs()
+    home.kill_daemons()
 
 
 def reset(home: Home) -> Path:

@@ -37,7 +37,7 @@ from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
-from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation
+from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation, ScanScope
 from maclip_daemon.pipeline.run_state import RunState
 from tests.faults.conftest import Figures
 
@@ -412,10 +412,7 @@ class ScannerMachine(RuleBasedStateMachine):
         report = Reconciliation(
             self.library,
             self.state,
-            self.root_id,
-            str(self.root),
-            Exclusion(),
-            0.0,  # no quiet period
+            ScanScope(self.root_id, str(self.root), Exclusion(), settle_s=0.0),
             lambda path: None,
             lambda: reachable,
         ).run(start)
