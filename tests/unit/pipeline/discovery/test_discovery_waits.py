@@ -76,7 +76,7 @@ def test_settling_files_are_a_wait_until_they_settled(discovery: SimulatedDiscov
     before, during, after = seen
     assert before is None
     assert during is not None
-    assert during.reason == "2 files or folders may still be being written."
+    assert during.reason == "Changed moments ago, and may not be complete: 2."
     assert (during.since, during.until) == (discovery.clock.now - 15, discovery.clock.now - 13)
     assert after is None
 
