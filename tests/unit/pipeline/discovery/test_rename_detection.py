@@ -90,6 +90,9 @@ def test_a_name_that_changed_only_its_case_is_gone_where_both_spellings_open_the
     detection = RenameDetection(rated.library, probe, [found(photo)])
     assert detection.is_gone(str(photo))
     assert not detection.is_there(str(photo), found(photo))
+    (rated.folder / "link.jpg").hardlink_to(photo)
+    detection = RenameDetection(rated.library, probe, [found(photo)])
+    assert not detection.is_gone(str(photo)), "with two names nobody knows which one is listed"
 
 
 def test_a_folder_that_cannot_be_listed_is_no_proof_of_a_rename(
