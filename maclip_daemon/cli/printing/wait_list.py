@@ -25,7 +25,7 @@ def of_status(found: Status, data_dir: Path, *, is_running: bool) -> list[dict[s
         resource = Resource("retry", f"{retry.job_count} {retry.kind} job{'s' * (retry.job_count != 1)}")
         waits.append(Wait.of(resource, retry.reason, since=None, until=retry.next_try).as_json())
     if failed := found.photos.get("failed", 0):
-        reason = "They could not be scored. `maclip status --failed` lists them, `maclip retry` tries again."
+        reason = "Scoring failed. `maclip status --failed` names each photo, `maclip retry` tries again."
         waits.append(
             Wait.of(
                 Resource("failed", f"{failed} photo{'s' * (failed != 1)}"), reason, since=None, until=None
