@@ -148,7 +148,7 @@ def test_systemd_starts_watches_reloads_and_stops_the_installed_service(
     maclip = (sys.executable, "-m", "maclip_daemon")
     make_photos(home.photos, 5)
     output = systemd.call(*maclip, "service", "install", home.photos)
-    assert "maclip runs, and will after each log-in" in output
+    assert "maclip runs, and starts at each log-in" in output
     assert (systemd.property("ActiveState"), systemd.property("StatusText")) == ("active", "watching")
     until(lambda: len(list(home.photos.glob("*.xmp"))) == 5, "five ratings under the unit's restrictions")
     assert "ActiveState=active" in systemd.call(*maclip, "service", "status")

@@ -105,7 +105,7 @@ def test_scoring_waits_for_a_device_whose_memory_is_in_use(
             device.limit_memory(0)
             names = add_photos(faulty_home, gallery, number * step, (number + 1) * step)
             until(lambda: "is full" in pause_reason(faulty_home), "the pause in status")
-            assert "Close what else uses it" in faulty_home.maclip("status").stdout
+            assert "Close other programs" in faulty_home.maclip("status").stdout
             tried = len(device.batches())
             until(lambda tried=tried: len(device.batches()) > tried + 1, "another try")
             assert faulty_home.sql("select count(*) from photo_failures") == [(0,)]

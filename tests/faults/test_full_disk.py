@@ -195,7 +195,7 @@ def test_a_full_disk_for_decoded_pixels_pauses_scoring_and_counts_no_attempt(
                 make_photos(home.photos, photos_a_round, first=made)
                 made += photos_a_round
                 until(lambda: count_logged(daemon, "paused") > number, "the pause in the log")  # noqa: B023
-                until(lambda: "decoded pixels" in pauses(home), "the pause in status")
+                until(lambda: "decoded photos" in pauses(home), "the pause in status")
                 time.sleep(1.5)
                 assert count_logged(daemon, "paused") == number + 1, daemon.log_text()
                 assert home.sql("select max(attempts) from jobs") == [(0,)]
