@@ -284,7 +284,7 @@ Next, with your own photos:
   scripts/maclip worst -n 50                  list the 50 lowest scores
   scripts/maclip show PHOTO                   explain one photo's score
   scripts/maclip service install ~/Pictures   score new photos automatically
-  scripts/maclip undo                         restore every file as it was before
+  scripts/maclip undo                         bring every file back to what it was before
 """
 
 

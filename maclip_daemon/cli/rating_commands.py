@@ -97,7 +97,7 @@ def undo(
         if dry_run:
             for file in files:
                 output.say(printable(file))
-            output.say(f"{output.count(len(files), 'file')} would be restored.", error=True)
+            output.say(f"{output.count(len(files), 'file')} would be undone.", error=True)
             return
         with MetadataWriter() as writer:
             for undone in undo_ratings.undo(library, writer, probe, files, time.time()):
