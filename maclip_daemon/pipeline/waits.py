@@ -142,6 +142,8 @@ class Waits:
         now = self._wall_clock()
         until = None if math.isinf(wait_s) else float(round(now + wait_s))
         with self._lock:
+            for each in [each for each in self._waits if self._find(each) is None]:
+                del self._waits[each]  # over by time alone: nobody else ends it
             known = self._find(resource)
             # The first photo of a full disk names its folder; the next ones are no news.
             if known is not None and resource.kind == "full disk":
@@ -198,10 +200,8 @@ class Waits:
 
     def _find(self, resource: Resource) -> Wait | None:
         wait, until = self._waits.get(resource, (None, 0.0))
-        if wait is not None and wait.ended_by == "time" and until <= self._clock():
-            del self._waits[resource]
-            return None
-        return wait
+        is_over = wait is not None and wait.ended_by == "time" and until <= self._clock()
+        return None if is_over else wait
 
 
 class PowerCheck:

@@ -1,7 +1,8 @@
 """Count what a reader has to follow: the modules and functions that run for one photo, and names on the way.
 
-One photo goes through `maclip run --once` with a small seeded model until its sidecar is written. Every
-process of the program loads `sitecustomize`, which notes each function of the package at its first call.
+`maclip run` starts with one photo and a small seeded model. When that has its sidecar, a second one is moved in.
+Every process of the program loads `sitecustomize`. It notes each function of the package at its first call, and
+at its first call after the second photo came. Those are what a photo costs a reader, without the start.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from PIL import Image
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 120.0
 EDGES = "[0.2, 0.4, 0.6, 0.8]"  # one photo is too few for edges of its own
 
 SITECUSTOMIZE = """
@@ -30,16 +33,18 @@ import os, sys, threading
 
 package = os.environ["MACLIP_TRACED"]
 log = os.open(os.environ["MACLIP_TRACE_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-seen = set()
+second_photo = os.environ["MACLIP_SECOND_PHOTO"]
+seen = {"start": set(), "photo": set()}
 
 
 def note(frame, event, argument):
     code = frame.f_code
-    if event == "call" and code not in seen:
-        seen.add(code)
-        is_function = code.co_flags & 1  # neither the body of a module nor that of a class
-        if is_function and code.co_filename.startswith(package):
-            os.write(log, f"{code.co_filename}\\t{code.co_qualname}\\n".encode())
+    is_function = code.co_flags & 1  # neither the body of a module nor that of a class
+    if event == "call" and is_function and code.co_filename.startswith(package):
+        part = "photo" if os.path.exists(second_photo) else "start"
+        if code not in seen[part]:
+            seen[part].add(code)
+            os.write(log, f"{part}\\t{code.co_filename}\\t{code.co_qualname}\\n".encode())
 
 
 threading.setprofile(note)
@@ -53,12 +58,13 @@ def main(
 ) -> None:
     """Count the modules and functions that run for one photo, and what makes names hard to find."""
     package = tree.resolve() / "maclip_daemon"
-    ran = functions_of_one_photo(package)
+    ran = functions_that_ran(package)
+    photo = ran["photo"]
     if names:
-        print("\n".join(f"{file}: {name}" for file, name in sorted(ran)))
-    own = {(file, name) for file, name in ran if "<" not in name.rpartition(".")[2]}
-    print(f"modules that ran: {len({file for file, _ in ran})}")
-    print(f"functions that ran: {len(own)}, with lambdas and comprehensions {len(ran)}")
+        print("\n".join(f"{file}: {name}" for file, name in sorted(photo)))
+    for what, functions in (("for one photo", photo), ("with the start", photo | ran["start"])):
+        own = {(file, name) for file, name in functions if "<" not in name.rpartition(".")[2]}
+        print(f"functions that ran {what}: {len(own)}, in {len({file for file, _ in own})} modules")
     folders = Counter(path.parent for path in package.rglob("*.py") if path.name != "__init__.py")
     folder, files = folders.most_common(1)[0]
     print(f"modules in the largest folder: {files} ({folder.relative_to(tree.resolve())})")
@@ -68,20 +74,21 @@ def main(
     print(f"docstrings that begin with Give or Say: {sum(map(begins_with_give, package.rglob('*.py')))}")
 
 
-def functions_of_one_photo(package: Path) -> set[tuple[str, str]]:
-    """Return file and qualified name of each function of the package that runs for one photo."""
+def functions_that_ran(package: Path) -> dict[str, set[tuple[str, str]]]:
+    """Return file and qualified name of each function that ran, by part: `start` and `photo`."""
     with tempfile.TemporaryDirectory(prefix="maclip-path-") as folder:
         home = Path(folder)
-        photo, log = home / "Pictures" / "a.jpg", home / "trace"
+        first, second, log = home / "Pictures" / "a.jpg", home / "Pictures" / "b.jpg", home / "trace"
         (home / "hook").mkdir()
         (home / "hook" / "sitecustomize.py").write_text(SITECUSTOMIZE, encoding="utf-8")
-        photo.parent.mkdir()
-        pixels = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(photo)
+        first.parent.mkdir()
+        draw = np.random.default_rng(0)
+        for path in (first, home / second.name):
+            Image.fromarray(draw.integers(0, 256, (480, 640, 3), dtype=np.uint8)).save(path)
         model = write_seeded_checkpoint(home / "seeded.safetensors")
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("MACLIP_", "XDG_"))}
-        subprocess.run(
-            [sys.executable, "-P", "-m", "maclip_daemon", "run", "--once", str(photo.parent)],
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", "maclip_daemon", "run", str(first.parent)],
             env=clean
             | {
                 "HOME": folder,
@@ -92,15 +99,30 @@ def functions_of_one_photo(package: Path) -> set[tuple[str, str]]:
                 "MACLIP_FOLDERS__SETTLE_S": "0.1",
                 "MACLIP_TRACED": str(package),
                 "MACLIP_TRACE_LOG": str(log),
+                "MACLIP_SECOND_PHOTO": str(second),
             },
-            check=True,
             stdout=sys.stderr,
-        )
-        if not Path(f"{photo}.xmp").exists():
-            raise SystemExit("photo-path: the photo got no sidecar, so its way was not complete.")
-        lines = log.read_text(encoding="utf-8").splitlines()
-        pairs = (line.split("\t") for line in lines)
-        return {(os.path.relpath(file, package), name) for file, name in pairs}
+        ) as daemon:
+            try:
+                _wait_for_sidecar(first)
+                (home / second.name).rename(second)
+                _wait_for_sidecar(second)
+                lines = log.read_text(encoding="utf-8").splitlines()
+            finally:
+                daemon.terminate()
+    ran: dict[str, set[tuple[str, str]]] = {"start": set(), "photo": set()}
+    for part, file, name in (line.split("\t") for line in lines):
+        ran[part].add((os.path.relpath(file, package), name))
+    return ran
+
+
+def _wait_for_sidecar(photo: Path) -> None:
+    until = time.monotonic() + TIMEOUT_S
+    while not photo.with_name(f"{photo.name}.xmp").exists():
+        if time.monotonic() > until:
+            raise SystemExit(f"photo-path: {photo.name} got no sidecar, so its way was not complete.")
+        time.sleep(0.2)
+    time.sleep(2)  # the journal is settled after the file is in its place
 
 
 def begins_with_give(path: Path) -> int:
