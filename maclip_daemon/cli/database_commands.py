@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,9 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
-from maclip_daemon.files.paths import expanded
+from maclip_daemon.files.paths import expanded, printable
+
+LOST_SHOWN = 20  # files; the whole list may be as long as the library
 
 app = typer.Typer(no_args_is_help=True, help="The library database: path, backup, check, restore.")
 
@@ -72,22 +75,45 @@ def restore(
     context: typer.Context,
     backup: Annotated[Path | None, typer.Argument(help="The backup to restore.", show_default=False)] = None,
     new: Annotated[bool, typer.Option("--new", help="Begin with a new, empty library instead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Restore a backup, or begin a new library. Stop the daemon first. The present library is kept."""
+    """Restore a backup, or begin a new library. Stop the daemon first. The present library is kept.
+
+    Its journal is merged into the other one, so that `maclip undo` still restores every file. Where damage
+    prevents that, the files concerned are listed first, and on a terminal you are asked.
+    """
     from maclip_daemon.daemon.lock import locked
     from maclip_daemon.errors import UsageError
-    from maclip_daemon.library.storage import restore_database
+    from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+    from maclip_daemon.library.restore import restore_database
+    from maclip_daemon.pipeline.commands import restore_library
 
     if (backup is None) is not new:
         raise UsageError("Name the backup to restore, or give --new to begin a new library.")
     settings = invocation.from_context(context).settings()
     library, now = settings.database_path, datetime.now()
-    with locked(settings.data_dir):
-        if backup is None:
-            aside = restore_database.set_aside(library, now)
-            output.say("The next `maclip run` begins a new library and scores the photos again.")
-        else:
-            aside = restore_database.restore(library, expanded(backup), now)
-            output.say(f"{library} is now a copy of {backup}. Start the daemon; it finds the changes since.")
+    source = None if backup is None else expanded(backup)
+    with locked(settings.data_dir), restore_database.restoring(library, source) as ready:
+        lost = restore_library.beyond_undo(ready, FilesystemProbe(settings.folders.filesystem_timeout_s))
+        _warn(restore_library.warnings(ready.report, lost, is_new=new), lost, is_asked=not yes)
+        aside = ready.take_place(now)
+    if backup is None:
+        output.say("The next `maclip run` begins a new library and scores the photos again.")
+    else:
+        output.say(f"{library} is now a copy of {backup}. Start the daemon; it finds the changes since.")
+    if merged := restore_library.merged(ready.report):
+        output.say(merged)
     if aside is not None:
         output.say(f"The library from before is kept in {aside}.")
+
+
+def _warn(warnings: list[str], lost: list[str], *, is_asked: bool) -> None:
+    """Print what undo will lack, and ask on a terminal; a script goes on, because nothing is overwritten."""
+    for line in warnings:
+        output.say(line, error=True)
+    for path in lost[:LOST_SHOWN]:
+        output.say(f"  {printable(path)}", error=True)
+    if len(lost) > LOST_SHOWN:
+        output.say(f"  and {len(lost) - LOST_SHOWN} more", error=True)
+    if warnings and is_asked and sys.stdin.isatty():
+        typer.confirm("Go on? The present library is kept.", abort=True)

@@ -1,6 +1,8 @@
-"""Tell whether a photo is still the file that discovery recorded."""
+"""Tell whether a photo is still the file that discovery recorded, or is gone."""
 
 from __future__ import annotations
+
+import os
 
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
@@ -29,3 +31,22 @@ def is_unchanged(library: Library, probe: FilesystemProbe, path: str) -> bool:
     with library.reading() as session:
         known = photo_paths.photo_at(session, *stored_paths.split(path))
     return found is None or known is None or (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
+
+
+def is_gone(path: str) -> bool:
+    """Return whether nothing is at `path` in exactly this spelling.
+
+    On FAT, NTFS and APFS a file that was renamed to `img.jpg` still opens as `IMG.jpg`.
+    """
+    try:
+        if os.lstat(path).st_nlink > 1:
+            return False  # two names of one file
+        while path != os.sep:
+            path, name = os.path.split(path)
+            if name not in os.listdir(path):  # noqa: PTH208 - names as they are, also those that are not UTF-8
+                return True
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

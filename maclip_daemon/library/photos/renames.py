@@ -30,8 +30,12 @@ def move_photo(session: Session, photo_id: int, new_path: str, root_id: int) -> 
         return
     folder, name = stored_paths.split(new_path)
     _place(session, photo_id, folder_for(session, root_id, folder), folder, name)
-    targets = zip(_targets(old_path), _targets(new_path), strict=True)
-    for old_target, new_target in targets:
+    move_targets(session, photo_id, old_path, new_path)
+
+
+def move_targets(session: Session, photo_id: int, old_path: str, new_path: str) -> None:
+    """Let the journal entries of a photo name the files beside its new path."""
+    for old_target, new_target in zip(rating_targets(old_path), rating_targets(new_path), strict=True):
         session.execute(
             update(JOURNAL)
             .where(JOURNAL.c.photo_id == photo_id, JOURNAL.c.target_path == old_target)
@@ -42,7 +46,8 @@ def move_photo(session: Session, photo_id: int, new_path: str, root_id: int) -> 
         )
 
 
-def _targets(path: str) -> list[str]:
+def rating_targets(path: str) -> list[str]:
+    """Return the files that may hold a photo's rating: itself and its sidecars, always in this order."""
     stem = os.path.splitext(path)[0]  # noqa: PTH122 - the bytes of the name as they are
     return [path, *(base + suffix for base in (path, stem) for suffix in (".xmp", ".XMP"))]
 

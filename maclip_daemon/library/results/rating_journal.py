@@ -67,6 +67,7 @@ def intend(
         stars_written=stars_written,
         intended_at=timestamps.text(now),
         restore_data=restore,
+        pixel_hash=select(PHOTOS.c.pixel_hash).where(PHOTOS.c.id == photo_id).scalar_subquery(),
     )
     return int(session.execute(added.returning(JOURNAL.c.id)).scalar_one())
 
@@ -83,6 +84,8 @@ def confirm(session: Session, entry_id: int, now: float) -> None:
         "stars_written": settled.stars_written,
         "rating_undone_at": None,
         "rating_problem": None,
+        "other_library": None,
+        "may_replace": None,
     }
     if settled.stars_written is not None:
         values |= {"rating_in_file": settled.stars_written, "rating_owner": "maclip"}
@@ -170,6 +173,7 @@ def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
                 "rating_owner": "none",
                 "stars_written": None,
                 "rating_undone_at": moment,
+                "may_replace": None,
             }
             session.execute(update(PHOTOS).where(PHOTOS.c.id == undone.photo_id).values(**values))
             session.execute(delete(JOBS).filter_by(photo_id=undone.photo_id, kind="rate"))

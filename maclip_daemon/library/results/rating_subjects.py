@@ -36,6 +36,9 @@ class RatingSubject:
     """1 to 5 by the current calibration; None while there is none."""
     percentile: float | None
     """0 to 100; None where the calibration has no distribution."""
+    pixel_hash: str | None = None
+    may_replace: str | None = None
+    """Which of a person's ratings they let maclip replace (`maclip rate --again`, `--over-first-stars`)."""
 
 
 def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSubject]:
@@ -52,7 +55,8 @@ def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSu
 
 _SUBJECTS = text(
     f"SELECT p.id, f.path, p.file_name, {DECIDING_SCORE}, coalesce(raw.scored_at, s.scored_at),"
-    f" m.metric, m.model, m.protocol, p.stars_written, {STARS}, {PERCENTILE}"
+    f" m.metric, m.model, m.protocol, p.stars_written, {STARS}, {PERCENTILE},"
+    " p.pixel_hash, p.may_replace"
     " FROM photos p"
     f" JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
     " JOIN scoring_configs m ON m.id = s.scoring_config_id"

@@ -76,6 +76,7 @@ class PhotoColumns(Table):
         Index("photos_rating_owner", "rating_owner", sqlite_where=text("rating_owner <> 'none'")),
         Index("photos_pixel_hash", "pixel_hash", sqlite_where=text("pixel_hash IS NOT NULL")),
         Index("photos_rating_problem", "rating_problem", sqlite_where=text("rating_problem IS NOT NULL")),
+        Index("photos_other_library", "other_library", sqlite_where=text("other_library IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -97,6 +98,9 @@ class PhotoColumns(Table):
     stars_written: Mapped[int | None]
     rating_undone_at: Mapped[str | None]
     rating_problem: Mapped[str | None] = mapped_column(ReadableText)
+    other_library: Mapped[str | None]  # the id of another library that rewrote the stars of this one
+    # A rating of a person that maclip may replace: "no_stars" (taken away), "first_stars" (of darktable).
+    may_replace: Mapped[str | None]
 
 
 class PhotoPairColumns(Table):
@@ -233,6 +237,8 @@ class JournalEntryColumns(Table):
         CheckConstraint("kind in ('sidecar', 'embed')", "kind_known"),
         CheckConstraint("state in ('intended', 'written', 'abandoned', 'undone')", "state_known"),
         Index("rating_journal_intended", "state", sqlite_where=text("state = 'intended'")),
+        Index("rating_journal_pixel_hash", "pixel_hash", sqlite_where=text("pixel_hash IS NOT NULL")),
+        Index("rating_journal_after_hash", "after_hash"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -249,6 +255,8 @@ class JournalEntryColumns(Table):
     intended_at: Mapped[str]
     settled_at: Mapped[str | None]
     restore_data: Mapped[bytes | None]
+    pixel_hash: Mapped[str | None]  # of the photo, which a purge forgets
+    adopted_from: Mapped[str | None]  # the id of the library that wrote the file, where it was not this one
 
 
 class NoteColumns(Table):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from collections.abc import Sequence
 
 from maclip_daemon.errors import NoAnswer
@@ -12,6 +11,7 @@ from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.folders.scanner import FoundFile, found_file
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.storage.database import Library
+from maclip_daemon.pipeline import file_stability
 
 
 class RenameDetection:
@@ -31,33 +31,14 @@ class RenameDetection:
             for path in paths:
                 with contextlib.suppress(NoAnswer):
                     self._found[path] = probe.call(path, functools.partial(found_file, path))
-                    self._gone[path] = probe.call(path, functools.partial(_is_gone, path))
+                    self._gone[path] = probe.call(path, functools.partial(file_stability.is_gone, path))
 
     def is_gone(self, path: str) -> bool:
         """Return whether nothing is at `path` in exactly this spelling."""
-        return _is_gone(path) if self._gone is None else self._gone.get(path, False)
+        return file_stability.is_gone(path) if self._gone is None else self._gone.get(path, False)
 
     def is_there(self, path: str, file: photo_records.FileOnDisk) -> bool:
         """Return whether `path` holds the same file, too."""
         found = found_file(path) if self._gone is None else self._found.get(path)
         is_same = found is not None and (found.device, found.inode) == (file.device, file.inode)
         return is_same and not self.is_gone(path)
-
-
-def _is_gone(path: str) -> bool:
-    """Return whether nothing is at `path` in exactly this spelling.
-
-    On FAT, NTFS and APFS a file that was renamed to `img.jpg` still opens as `IMG.jpg`.
-    """
-    try:
-        if os.lstat(path).st_nlink > 1:
-            return False  # two names of one file
-        while path != os.sep:
-            path, name = os.path.split(path)
-            if name not in os.listdir(path):  # noqa: PTH208 - names as they are, also those that are not UTF-8
-                return True
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return False

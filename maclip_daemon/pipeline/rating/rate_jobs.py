@@ -18,6 +18,7 @@ from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.pipeline import file_stability, recovery
+from maclip_daemon.pipeline.rating import moved_photos
 from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, RunState, log
 from maclip_daemon.pipeline.waits import Resource, retry_policy
 from maclip_daemon.settings import JobSettings
@@ -74,6 +75,10 @@ class RateJobs:
         """Confirm or abandon what earlier attempts at these photos left unconfirmed in the journal."""
         photo_ids = {job.photo_id for job in held}
         recovery.settle_unconfirmed(self._library, self._state.probe, self._state.clock(), photo_ids)
+
+    def follow_moved(self, held: Sequence[LeasedJob]) -> None:
+        """Give these photos the journal and the stars that they had at another path."""
+        moved_photos.follow(self._library, self._state.probe, [job.photo_id for job in held])
 
     def remove_strays(self, held: Sequence[LeasedJob]) -> None:
         """Remove what was prepared in the folders of these photos and not committed."""

@@ -114,6 +114,7 @@ class RatingStage:
         self._jobs.remove_strays(retried)
         self._failed.difference_update(job.photo_id for job in retried)
         self._jobs.settle_unconfirmed(held)
+        self._jobs.follow_moved(held)
         subjects = self._jobs.subjects(held)
         self._jobs.finish([job for job in held if job.photo_id not in subjects])
         ready = [job for job in held if job.photo_id in subjects]

@@ -12,11 +12,11 @@ import pytest
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
 from maclip_daemon.library.queries.status import put_note
+from maclip_daemon.library.restore import restore_database
 from maclip_daemon.library.storage import (
     clean_shutdown,
     connections,
     recovery_hints,
-    restore_database,
 )
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.database_errors import require_free_space
@@ -66,7 +66,7 @@ def test_a_removed_library_is_rescued_and_never_made_again(library: Library) -> 
     assert not library.path.exists()
     (rescued,) = library.path.parent.glob("*.rescued.backup.db")
     with closing(sqlite3.connect(rescued)) as connection:
-        assert connection.execute("SELECT key FROM notes").fetchall() == [("kept",)]
+        assert connection.execute("SELECT key FROM notes WHERE key <> 'library'").fetchall() == [("kept",)]
 
 
 def test_restoring_sets_the_present_library_aside_and_refuses_what_is_no_backup(
@@ -81,15 +81,16 @@ def test_restoring_sets_the_present_library_aside_and_refuses_what_is_no_backup(
     broken = tmp_path / "broken.db"
     broken.write_bytes(backup.read_bytes()[:8192])
     for unfit, error in ((broken, DatabaseUnfit), (tmp_path / "none.db", EnvironmentUnfit)):
-        with pytest.raises(error):
-            restore_database.restore(library.path, unfit, MOMENT)
+        with pytest.raises(error), restore_database.restoring(library.path, unfit) as ready:
+            ready.take_place(MOMENT)
         assert library.path.read_bytes() == present
-    aside = restore_database.restore(library.path, backup, MOMENT)
+    with restore_database.restoring(library.path, backup) as ready:
+        aside = ready.take_place(MOMENT)
     assert aside is not None
     assert (aside / "library.db").read_bytes() == present
     assert library.path.read_bytes() == backup.read_bytes()
     with Library.open(library.path) as restored, restored.snapshot() as snapshot:
-        assert snapshot.execute("SELECT count(*) FROM notes").fetchone() == (0,)
+        assert snapshot.execute("SELECT count(*) FROM notes WHERE key <> 'library'").fetchone() == (0,)
 
 
 def test_a_stray_log_is_refused_before_sqlite_can_use_or_remove_it(library: Library) -> None:
@@ -112,7 +113,7 @@ def test_the_log_that_grew_beside_a_long_reader_gives_its_room_back(library: Lib
     log = library.path.with_name("library.db-wal")
     with closing(sqlite3.connect(library.path, isolation_level=None)) as snapshot:
         snapshot.execute("BEGIN")
-        snapshot.execute("SELECT count(*) FROM notes").fetchall()
+        snapshot.execute("SELECT count(*) FROM notes WHERE key <> 'library'").fetchall()
         for number in range(6):
             write(number)
         assert log.stat().st_size > connections.LOG_BYTES

@@ -1,5 +1,6 @@
 """A library of an earlier version becomes one of this version, with all it holds."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -51,6 +52,15 @@ def test_a_library_from_before_scoring_configs_keeps_every_row_and_the_view_its_
     after = contents(old_library)
     assert after.pop("alembic_version") == [(schema.HEAD,)]
     assert before.pop("alembic_version") == [("0003",)]
+    ((key, identity, _),) = [row for row in after["notes"] if row not in before["notes"]]
+    assert (key, len(json.loads(str(identity))["id"])) == ("library", 8)
+    after["notes"] = before["notes"]
+    # The new columns are the last ones.
+    assert {row[-2:] for row in after["photos"]} == {(None, None)}
+    after["photos"] = [row[:-2] for row in after["photos"]]
+    (entry,) = after["rating_journal"]
+    assert entry[-2:] == ("hash 1", None)
+    after["rating_journal"] = [entry[:-2]]
     assert after == before
     assert len(after["photo_quality"]) == 33
     with closing(sqlite3.connect(old_library)) as connection:

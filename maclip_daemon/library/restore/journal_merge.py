@@ -1,0 +1,178 @@
+"""Merge the journal of the library in use, and what a person decided, into the one that replaces it.
+
+Without this, files that were written after the backup could not be undone, and would count as a person's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from maclip_daemon.library.restore.former_library import (
+    JOURNAL_COLUMNS,
+    FormerLibrary,
+    PhotoKey,
+    Row,
+)
+
+_ADDED = tuple(name for name in JOURNAL_COLUMNS if name != "id")
+_STATES = ("intended", "written", "undone")  # an abandoned write left its file as it was
+_RATING = (
+    "rating_in_file",
+    "rating_owner",
+    "stars_written",
+    "rating_undone_at",
+    "rating_problem",
+    "other_library",
+    "may_replace",
+)
+
+
+@dataclass
+class MergeReport:
+    """What one library took over from the other."""
+
+    added: int = 0
+    """Journal entries that only the other one had."""
+    changed: int = 0
+    """Entries that went on since, such as from written to undone."""
+    ratings: int = 0
+    """Photos whose rating, or whose owner, had changed since."""
+    unreadable: int = 0
+    """Entries of the other one that are damaged."""
+    is_readable: bool = True
+    """False: nothing of the other library could be read."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether nothing of the other journal is missing."""
+        return self.is_readable and not self.unreadable
+
+
+def merge(new: sqlite3.Connection, former: FormerLibrary) -> MergeReport:
+    """Merge `former` into the library `new`, inside its open transaction; return what was taken over."""
+    report = MergeReport()
+    for entries in former.entries():
+        photo_ids = sorted({row["photo_id"] for row in entries if row["photo_id"] is not None})
+        keys = former.keys(photo_ids)
+        for entry in entries:
+            _merge_entry(new, entry, keys.get(entry["photo_id"]), report)
+    if new.execute("SELECT 1 FROM photos").fetchone() is not None:
+        for photos in former.photos():
+            report.ratings += sum(_merge_rating(new, row, key) for row, key in photos)
+    report.unreadable = former.unreadable
+    return report
+
+
+def _merge_entry(new: sqlite3.Connection, entry: Row, key: PhotoKey | None, report: MergeReport) -> None:
+    if entry["after_hash"] is None or entry["target_path"] is None:
+        return
+    if key is not None and entry["pixel_hash"] is None:
+        entry["pixel_hash"] = key.pixel_hash
+    known = _known_entry(new, entry)
+    if known is not None:
+        report.changed += _go_on(new, known, entry)
+    elif entry["state"] in _STATES and not _is_adopted_already(new, entry):
+        entry["photo_id"] = None if key is None else _photo(new, key)
+        try:
+            new.execute(_INSERT, [entry[name] for name in _ADDED])
+        except sqlite3.IntegrityError:  # of a newer version, or damaged
+            report.unreadable += 1
+        else:
+            report.added += 1
+
+
+_INSERT = f"INSERT INTO rating_journal ({', '.join(_ADDED)}) VALUES ({', '.join('?' * len(_ADDED))})"
+
+
+_KNOWN = ("id", "state", "settled_at", "target_path", "origin_path")
+
+
+def _known_entry(new: sqlite3.Connection, entry: Row) -> Row | None:
+    """Return the same entry in `new`; a backup has it under the same number."""
+    found = new.execute(
+        f"SELECT {', '.join(_KNOWN)} FROM rating_journal"
+        " WHERE after_hash = ? AND intended_at = ? AND kind = ?",
+        (entry["after_hash"], entry["intended_at"], entry["kind"]),
+    )
+    candidates: list[Row] = [dict(zip(_KNOWN, row, strict=True)) for row in found]
+    paths = {entry["target_path"], entry["origin_path"]} - {None}
+    same = [row for row in candidates if row["id"] == entry["id"]]
+    same += [row for row in candidates if paths & {row["target_path"], row["origin_path"]}]
+    return same[0] if same else None
+
+
+def _go_on(new: sqlite3.Connection, known: Row, entry: Row) -> bool:
+    """Bring a known entry to where the library in use has it; return whether its state differed."""
+    paths = (entry["target_path"], entry["origin_path"])
+    if paths != (known["target_path"], known["origin_path"]):
+        new.execute(
+            "UPDATE rating_journal SET target_path = ?, origin_path = ? WHERE id = ?", (*paths, known["id"])
+        )
+    if entry["state"] == known["state"] or (entry["settled_at"] or "") < (known["settled_at"] or ""):
+        return False
+    new.execute(
+        "UPDATE rating_journal SET state = ?, settled_at = ?, restore_data = ? WHERE id = ?",
+        (entry["state"], entry["settled_at"], entry["restore_data"], known["id"]),
+    )
+    return True
+
+
+def _is_adopted_already(new: sqlite3.Connection, entry: Row) -> bool:
+    """Return whether an adopted entry stands for a write that `new` has in full."""
+    if entry["adopted_from"] is None:
+        return False
+    known = new.execute(
+        "SELECT 1 FROM rating_journal WHERE after_hash = ? AND target_path = ? AND state = 'written'",
+        (entry["after_hash"], entry["target_path"]),
+    )
+    return known.fetchone() is not None
+
+
+def _merge_rating(new: sqlite3.Connection, row: Row, key: PhotoKey) -> bool:
+    """Take over whose rating a photo has; return whether it differed.
+
+    A library that never rated the photo knows nothing about it.
+    """
+    knows = row["rating_owner"] not in (None, "none") or row["rating_undone_at"] or row["stars_written"]
+    photo_id = _photo(new, key) if knows else None
+    if photo_id is None:
+        return False
+    present = new.execute(
+        f"SELECT {', '.join(_RATING)} FROM photos WHERE id = ?",
+        (photo_id,),
+    ).fetchone()
+    found = tuple(row[name] for name in _RATING)
+    if present == found:
+        return False
+    assignments = ", ".join(f"{name} = ?" for name in _RATING)
+    try:
+        new.execute(f"UPDATE photos SET {assignments} WHERE id = ?", (*found, photo_id))
+    except sqlite3.IntegrityError:
+        return False
+    return True
+
+
+def _photo(new: sqlite3.Connection, key: PhotoKey) -> int | None:
+    """Return the id of the same photo: by its path, else by its file, else by pixels that no other has."""
+    at_path = new.execute(
+        "SELECT p.id, p.pixel_hash FROM photos p JOIN folders f ON f.id = p.folder_id"
+        " WHERE f.path = ? AND p.file_name = ?",
+        (key.folder, key.file_name),
+    ).fetchone()
+    if at_path is not None and (None in (at_path[1], key.pixel_hash) or at_path[1] == key.pixel_hash):
+        return int(at_path[0])
+    device, inode, size, mtime_ns = key.identity
+    queries: Sequence[tuple[str, Mapping[str, object]]] = (
+        (
+            "device = :device AND inode = :inode AND size = :size AND mtime_ns = :mtime_ns",
+            {"device": device, "inode": inode, "size": size, "mtime_ns": mtime_ns},
+        ),
+        ("pixel_hash = :pixels", {"pixels": key.pixel_hash}),
+    )
+    for condition, values in queries:
+        found = new.execute(f"SELECT id FROM photos WHERE {condition} LIMIT 2", values).fetchall()
+        if len(found) == 1:
+            return int(found[0][0])
+    return None

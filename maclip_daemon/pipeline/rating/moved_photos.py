@@ -1,0 +1,76 @@
+"""Photos that came back under another path, on another disk or with another device number: before they are
+rated, journal and stars of the photo that is gone become theirs.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+from maclip_daemon.library.photos import photo_succession
+from maclip_daemon.library.photos.photo_succession import FormerPhoto, Successor
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.pipeline import file_stability
+from maclip_daemon.pipeline.run_state import log
+
+
+def follow(library: Library, probe: FilesystemProbe, photo_ids: Sequence[int]) -> None:
+    """Give each of these photos what the library knows of the photo that it was before."""
+    with library.reading() as session:
+        has_forgotten = photo_succession.has_forgotten(session)
+    if has_forgotten:
+        with library.writing() as session:
+            photo_succession.claim_forgotten(session, photo_ids)
+    with library.reading() as session:
+        found = photo_succession.successors(session, photo_ids)
+        former = photo_succession.former_photos(session, found) if found else {}
+    # The files are looked at before the transaction: a server may take its time.
+    chosen = [(each, _chosen(each, former.get(each.photo_id, []), probe)) for each in found]
+    for successor, before in photo_succession.without_rivals(
+        [(each, before) for each, before in chosen if before is not None]
+    ):
+        is_moved = before.photo_id is None or _has_moved(successor, before, probe)
+        with library.writing() as session:
+            if is_moved:
+                photo_succession.take_over(session, successor, before)
+            else:
+                photo_succession.inherit_rating(session, successor, before)
+        log.info("recognised by its pixels", photo=successor.path, before=before.path)
+
+
+def _chosen(
+    successor: Successor, former: Sequence[FormerPhoto], probe: FilesystemProbe
+) -> FormerPhoto | None:
+    """Return the photo that a successor was before; None when none is gone, or several could be meant."""
+    gone = [each for each in former if _is_gone(each, probe)]
+    return photo_succession.choose(successor, gone)
+
+
+def _is_gone(former: FormerPhoto, probe: FilesystemProbe) -> bool:
+    return probe.call_or(former.path, functools.partial(file_stability.is_gone, former.path), default=False)
+
+
+def _has_moved(successor: Successor, former: FormerPhoto, probe: FilesystemProbe) -> bool:
+    """Return whether a photo is gone for good, and not only its disk offline.
+
+    Its own file system is there without it, or the file itself (its inode, size and time) is at the new path.
+    """
+    if successor.identity == former.identity:
+        return True
+    device = probe.call_or(former.path, functools.partial(_device_of, former.path), None)
+    return device is not None and device == former.device
+
+
+def _device_of(path: str) -> int | None:
+    """Return the device of the nearest folder above `path` that exists."""
+    for folder in Path(path).parents:
+        try:
+            return os.stat(folder).st_dev  # noqa: PTH116 - surrogates
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return None
+    return None

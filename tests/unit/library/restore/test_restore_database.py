@@ -1,0 +1,251 @@
+"""A restored backup, or a new library, takes over the journal of the library in use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from found_file import NOW, Found
+from sqlalchemy import text
+
+from maclip_daemon.library.photos import photo_info, photo_records, root_records
+from maclip_daemon.library.photos.photo_info import PhotoInfo
+from maclip_daemon.library.restore import restore_database
+from maclip_daemon.library.restore.journal_merge import MergeReport
+from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.library_identity import library_ids
+
+MOMENT = datetime(2026, 6, 1, 12, 30)
+RATINGS = "SELECT file_name, rating_owner, stars_written, rating_undone_at IS NOT NULL FROM photos ORDER BY 1"
+JOURNAL = "SELECT target_path, state, stars_written, photo_id IS NOT NULL FROM rating_journal ORDER BY id"
+
+
+class Used:
+    """A library in use, with photos that were rated."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.path = library.path
+        self.number = 100
+
+    def add(self, path: str, pixels: str | None = None) -> int:
+        self.number += 1
+        with self.library.writing() as session:
+            root = root_records.root_for(session, "/photos", NOW)
+            found = Found(path, inode=self.number)
+            photo = photo_records.record_file(session, root, found, NOW).photo_id
+            if pixels is not None:
+                photo_info.set_photo_info(session, {photo: PhotoInfo(6, 4, None, pixels)})
+        return photo
+
+    def write(self, photo: int, target: str, stars: int, before: str | None = None) -> int:
+        with self.library.writing() as session:
+            entry = rating_journal.intend(
+                session,
+                photo,
+                target,
+                "sidecar",
+                before_hash=before,
+                after_hash=f"{target} {stars}",
+                restore=b"how to get back",
+                stars_before=None,
+                stars_written=stars,
+                now=NOW + stars,
+            )
+            rating_journal.confirm(session, entry, NOW + stars)
+        return entry
+
+    def undo(self, *entries: int) -> None:
+        with self.library.writing() as session:
+            rating_journal.mark_undone(session, entries, NOW + 10)
+
+    def restore(self, backup: Path | None) -> MergeReport:
+        self.library.close()
+        with restore_database.restoring(self.path, backup) as ready:
+            ready.take_place(MOMENT)
+        return ready.report
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with Library.open(self.path) as library, library.reading() as session:
+            assert library.check() == []
+            return [tuple(row) for row in session.execute(text(query))]
+
+
+@pytest.fixture
+def used(library: Library) -> Used:
+    return Used(library)
+
+
+def test_what_was_written_undone_and_decided_after_the_backup_is_merged(used: Used, tmp_path: Path) -> None:
+    kept, undone, persons = (used.add(f"/photos/{name}.jpg", name) for name in ("kept", "undone", "persons"))
+    used.write(kept, "/photos/kept.jpg.xmp", 2)
+    entry = used.write(undone, "/photos/undone.jpg.xmp", 3)
+    used.write(persons, "/photos/persons.jpg.xmp", 4)
+    used.library.backup(tmp_path / "backup.db")
+    used.write(kept, "/photos/kept.jpg.xmp", 5, before="/photos/kept.jpg.xmp 2")
+    used.undo(entry)
+    with used.library.writing() as session:
+        photo_records.set_rating(session, persons, 1, "person")
+    later = used.add("/photos/later.jpg", "later")
+    used.write(later, "/photos/later.jpg.xmp", 1)
+    report = used.restore(tmp_path / "backup.db")
+    assert (report.added, report.changed, report.ratings) == (2, 1, 3)
+    assert report.is_complete
+    assert used.rows(RATINGS) == [
+        ("kept.jpg", "maclip", 5, 0),
+        ("persons.jpg", "person", 4, 0),
+        ("undone.jpg", "none", None, 1),
+    ]
+    assert used.rows(JOURNAL) == [
+        ("/photos/kept.jpg.xmp", "written", 2, 1),
+        ("/photos/undone.jpg.xmp", "undone", 3, 1),
+        ("/photos/persons.jpg.xmp", "written", 4, 1),
+        ("/photos/kept.jpg.xmp", "written", 5, 1),
+        ("/photos/later.jpg.xmp", "written", 1, 0),  # found again by the next run
+    ]
+    pixels = "SELECT pixel_hash FROM rating_journal WHERE photo_id IS NULL"
+    assert used.rows(pixels) == [("later",)]
+
+
+def test_a_backup_that_lacks_nothing_comes_back_byte_for_byte(used: Used, tmp_path: Path) -> None:
+    used.write(used.add("/photos/a.jpg", "a"), "/photos/a.jpg.xmp", 2)
+    used.library.backup(tmp_path / "backup.db")
+    assert used.restore(tmp_path / "backup.db") == MergeReport()
+    assert used.path.read_bytes() == (tmp_path / "backup.db").read_bytes()
+
+
+def test_entries_of_a_renamed_photo_are_known_by_their_pixels(used: Used, tmp_path: Path) -> None:
+    photo = used.add("/photos/a.jpg", "a")
+    used.write(photo, "/photos/a.jpg.xmp", 2)
+    used.library.backup(tmp_path / "backup.db")
+    with used.library.writing() as session:
+        root = root_records.root_for(session, "/photos", NOW)
+        moved = Found("/photos/b.jpg", inode=used.number)
+        photo_records.record_file(session, root, moved, NOW, is_gone=lambda path: True)
+    used.write(photo, "/photos/b.jpg.xmp", 3)
+    used.restore(tmp_path / "backup.db")
+    assert used.rows(JOURNAL) == [
+        ("/photos/b.jpg.xmp", "written", 2, 1),
+        ("/photos/b.jpg.xmp", "written", 3, 1),
+    ]
+    assert used.rows(RATINGS) == [("a.jpg", "maclip", 3, 0)]  # the next scan finds it under its new name
+
+
+def test_a_new_library_begins_with_the_journal_and_another_id(used: Used) -> None:
+    used.write(used.add("/photos/a.jpg", "a"), "/photos/a.jpg.xmp", 2)
+    with used.library.reading() as session:
+        before = library_ids(session)
+    report = used.restore(None)
+    assert (report.added, report.is_complete) == (1, True)
+    assert used.rows(JOURNAL) == [("/photos/a.jpg.xmp", "written", 2, 0)]
+    assert used.rows("SELECT * FROM photos") == used.rows("SELECT * FROM roots") == []
+    with Library.open(used.path) as library, library.reading() as session:
+        ids = library_ids(session)
+    assert ids.own != before.own
+    assert ids.former == {before.own}
+
+
+def test_a_restored_backup_keeps_its_id(used: Used, tmp_path: Path) -> None:
+    with used.library.reading() as session:
+        before = library_ids(session)
+    used.library.backup(tmp_path / "backup.db")
+    used.write(used.add("/photos/a.jpg", "a"), "/photos/a.jpg.xmp", 2)
+    used.restore(tmp_path / "backup.db")
+    with Library.open(used.path) as library, library.reading() as session:
+        assert library_ids(session) == before
+
+
+def damage_the_photos(library: Path) -> None:
+    """Overwrite the pages of the photos, none of those of the journal."""
+    with closing(sqlite3.connect(library)) as connection:
+        ((root,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'photos'")
+    with library.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(os.urandom(4096))
+
+
+def cut_the_end_off(library: Path) -> None:
+    os.truncate(library, library.stat().st_size - 4096)
+
+
+@pytest.mark.parametrize("damage", [damage_the_photos, cut_the_end_off])
+def test_of_a_damaged_library_the_journal_is_read_as_far_as_possible(
+    used: Used, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    photo = used.add("/photos/a.jpg", "a")
+    used.write(photo, "/photos/a.jpg.xmp", 2)
+    used.library.backup(tmp_path / "backup.db")
+    used.write(photo, "/photos/a.jpg.xmp", 3)
+    used.library.close()
+    damage(used.path)
+    before = used.path.read_bytes()
+    report = used.restore(tmp_path / "backup.db")
+    assert report.added == 1
+    assert [row[2] for row in used.rows(JOURNAL)] == [2, 3]
+    (aside,) = used.path.parent.glob("aside-*")
+    assert (aside / "library.db").read_bytes() == before
+
+
+def test_a_library_whose_journal_is_damaged_says_how_much_is_lost(used: Used, tmp_path: Path) -> None:
+    photo = used.add("/photos/a.jpg", "a")
+    used.library.backup(tmp_path / "backup.db")
+    for number in range(200):
+        used.write(photo, f"/photos/{number:0200}.jpg.xmp", 3)
+    used.library.close()
+    content = used.path.read_bytes()
+    pages = range(0, len(content), 4096)
+    leaves = [at for at in pages if content[at] == 13 and b"how to get back" in content[at : at + 4096]]
+    with used.path.open("r+b") as file:
+        file.seek(leaves[3])
+        file.write(os.urandom(4096))
+    report = used.restore(tmp_path / "backup.db")
+    assert not report.is_complete
+    assert 0 < report.unreadable < 30
+    assert report.added + report.unreadable == 200
+
+
+def test_what_is_no_library_any_more_is_set_aside_and_said_to_be_unreadable(
+    used: Used, tmp_path: Path
+) -> None:
+    used.library.backup(tmp_path / "backup.db")
+    used.library.close()
+    used.path.write_bytes(os.urandom(20_000))
+    assert not used.restore(tmp_path / "backup.db").is_readable
+    assert used.rows("SELECT * FROM photos") == []
+
+
+@pytest.fixture
+def old_library(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "old" / "library.db"
+    path.parent.mkdir()
+    dump = Path(__file__).parents[1] / "storage" / "library_0003.sql"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(dump.read_text(encoding="utf-8"))
+        connection.execute(f"PRAGMA application_id = {0x4D41434C}")
+    return path
+
+
+def test_a_backup_of_an_earlier_version_takes_over_the_journal_too(
+    used: Used, old_library: Path, tmp_path: Path
+) -> None:
+    shutil.copyfile(old_library, tmp_path / "backup.db")
+    used.write(used.add("/photos/a.jpg", "a"), "/photos/a.jpg.xmp", 2)
+    assert used.restore(tmp_path / "backup.db").added == 1
+    assert [row[0] for row in used.rows(JOURNAL)] == ["/photos/a/IMG_1.jpg.xmp", "/photos/a.jpg.xmp"]
+
+
+def test_the_journal_of_a_library_of_an_earlier_version_is_taken_over(old_library: Path) -> None:
+    with restore_database.restoring(old_library, None) as ready:
+        ready.take_place(MOMENT)
+    with Library.open(old_library) as library, library.reading() as session:
+        entries = [tuple(row) for row in session.execute(text(JOURNAL))]
+        pixels = session.execute(text("SELECT pixel_hash FROM rating_journal")).scalar_one()
+    assert entries == [("/photos/a/IMG_1.jpg.xmp", "written", 4, 0)]
+    assert pixels == "hash 1"
