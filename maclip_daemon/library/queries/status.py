@@ -83,7 +83,8 @@ def status(snapshot: sqlite3.Connection) -> Status:
 
 def notes(snapshot: sqlite3.Connection) -> dict[str, Any]:
     """Return the notes of the daemon, by key."""
-    return {key: json.loads(value) for key, value in snapshot.execute("SELECT key, value FROM notes")}
+    rows = snapshot.execute("SELECT key, value FROM notes WHERE key <> 'library'")  # the library's own id
+    return {key: json.loads(value) for key, value in rows}
 
 
 def put_note(session: Session, key: str, value: Any, now: float) -> None:
