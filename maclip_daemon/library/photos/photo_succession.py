@@ -131,7 +131,7 @@ def has_forgotten(session: Session) -> bool:
 
 
 def claim_forgotten(session: Session, photo_ids: Sequence[int]) -> None:
-    """Give photos the entries of their own rating files that no photo has: after a purge or a restore.
+    """Let photos have the entries of their own rating files that no photo has: after a purge or a restore.
 
     Not those that are known to be of other pixels: the name was used again.
     """

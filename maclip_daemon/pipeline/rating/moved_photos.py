@@ -18,7 +18,7 @@ from maclip_daemon.pipeline.run_state import log
 
 
 def follow(library: Library, probe: FilesystemProbe, photo_ids: Sequence[int]) -> None:
-    """Give each of these photos what the library knows of the photo that it was before."""
+    """Let each of these photos have what the library knows of the photo that it was before."""
     with library.reading() as session:
         has_forgotten = photo_succession.has_forgotten(session)
     if has_forgotten:

@@ -77,7 +77,7 @@ class RateJobs:
         recovery.settle_unconfirmed(self._library, self._state.probe, self._state.clock(), photo_ids)
 
     def follow_moved(self, held: Sequence[LeasedJob]) -> None:
-        """Give these photos the journal and the stars that they had at another path."""
+        """Let these photos have the journal and the stars that they had at another path."""
         moved_photos.follow(self._library, self._state.probe, [job.photo_id for job in held])
 
     def remove_strays(self, held: Sequence[LeasedJob]) -> None:
