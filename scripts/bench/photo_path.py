@@ -1,8 +1,8 @@
 """Count what a reader has to follow: the modules and functions that run for one photo, and names on the way.
 
-`maclip run` starts with one photo and a small seeded model. When that has its sidecar, a second one is moved in.
-Every process of the program loads `sitecustomize`. It notes each function of the package at its first call, and
-at its first call after the second photo came. Those are what a photo costs a reader, without the start.
+`maclip run` starts with one photo and a small seeded model. When that has its sidecar, a second one is
+moved in. Every process of the program loads `sitecustomize`, which notes each function of the package at its
+first call, and at its first call after the second photo came. Those are what a photo costs a reader.
 """
 
 from __future__ import annotations
