@@ -52,11 +52,32 @@ class RatingRequest:
     """Write -1 in place of the stars."""
     bucket_tags: bool = False
     """Also write a tag such as `quality|80-89`."""
+    pixel_hash: str | None = None
+    """The photo's pixel hash, for the proof; None when it is not known."""
+    library_id: str | None = None
+    """The id of the library that writes, for the proof."""
 
     @property
     def rating(self) -> int:
         """Return the integer for xmp:Rating and maclip:Stars."""
         return REJECTED if self.reject else self.quality.stars
+
+
+@dataclass(frozen=True)
+class WriteProof:
+    """The proof, found in a file, that a maclip wrote its rating and nobody changed it since.
+
+    Any maclip's proof counts, whatever its own database holds.
+    """
+
+    rating: int
+    """1 to 5, or -1."""
+    pixel_hash: str | None
+    """The photo that was rated. Another one than today's: the file's name was used again."""
+    library_id: str | None
+    """The library that wrote it."""
+    is_whole: bool
+    """Whether maclip made this sidecar, and it holds nothing but our properties and what the photo held."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,8 @@ class FoundRating:
     """The file that was read."""
     source_hash: str | None
     """BLAKE3 of the sidecar, in hex; None where the photo itself is the source."""
+    proof: WriteProof | None = None
+    """Set when the file proves that its rating is an unedited write of a maclip."""
 
 
 @dataclass(frozen=True)

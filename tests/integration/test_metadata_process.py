@@ -69,7 +69,9 @@ def test_prepare_commit_inspect_and_undo_through_the_process(tmp_path: Path, wri
     found = writer.inspect(photo, last_written=prepared.rating)
     assert (found.owner, found.rating, found.stars, found.source) == ("maclip", 4, 4, prepared.target)
     assert found.source_hash == prepared.after_hash
-    assert writer.inspect(photo, last_written=None).owner == "person"
+    assert found.proof is not None
+    assert found.proof.is_whole
+    assert writer.inspect(photo, last_written=None).owner == "maclip"  # of any library
     assert writer.prepare(RatingRequest(photo, QUALITY, last_written=4)).status == "unchanged"
     assert writer.undo(prepared.undo_entry).status == "removed"
     assert list(tmp_path.iterdir()) == [photo]

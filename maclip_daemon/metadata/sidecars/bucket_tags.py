@@ -13,6 +13,7 @@ HIERARCHICAL_KEY = "Xmp.lr.hierarchicalSubject"  # Lightroom's, levels divided b
 FLAT_KEY = "Xmp.dc.subject"
 DIGIKAM_KEY = "Xmp.digiKam.TagsList"  # levels divided by /
 LIST_KEYS = (FLAT_KEY, HIERARCHICAL_KEY, DIGIKAM_KEY)
+LIST_NAMES = ("dc:subject", "lr:hierarchicalSubject", "digiKam:TagsList")  # the same in XMP's words
 # Tags of Windows, ACDSee and Media Pro, which digiKam takes after its own list: a new one would hide them.
 _DIGIKAM_READS_TOO = (
     "Xmp.MicrosoftPhoto.LastKeywordXMP",
@@ -21,6 +22,11 @@ _DIGIKAM_READS_TOO = (
 )
 _STEP = 10  # per cent
 _OURS = re.compile(r"quality[|/](?:0-9|(?P<ten>[1-9])0-(?P=ten)9)")
+
+
+def is_ours(tag: str) -> bool:
+    """Return whether a tag is one of maclip's."""
+    return _OURS.fullmatch(tag) is not None
 
 
 def bucket_of(percentile: float | None) -> str | None:
@@ -47,10 +53,10 @@ def wanted_lists(present: Mapping[str, object], bucket: str | None) -> dict[str,
     for key, items in zip(keys, (flat, hierarchical, digikam), strict=False):
         separator = "/" if key == DIGIKAM_KEY else "|"
         tag = None if bucket is None else f"quality{separator}{bucket}"
-        if [each for each in items if _OURS.fullmatch(each)] == ([] if tag is None else [tag]):
+        if [each for each in items if is_ours(each)] == ([] if tag is None else [tag]):
             changed = items
         else:
-            changed = [each for each in items if not _OURS.fullmatch(each)] + ([] if tag is None else [tag])
+            changed = [each for each in items if not is_ours(each)] + ([] if tag is None else [tag])
         if changed != _items(present.get(key)):
             wanted[key] = changed or None
     return wanted

@@ -10,16 +10,17 @@ from datetime import UTC
 
 from maclip_daemon.metadata.content.xmp_text import PREFIX, Wanted
 from maclip_daemon.metadata.records import RatingRequest
-from maclip_daemon.metadata.sidecars import bucket_tags, ownership
+from maclip_daemon.metadata.sidecars import bucket_tags, ownership, seed, write_proof
 
-_PERCENTILE_KEY = f"Xmp.{PREFIX}.Percentile"
+_WHERE_PROVEN = frozenset({write_proof.PROOF_KEY, write_proof.LIBRARY_KEY, f"Xmp.{PREFIX}.ScoredAt"})
 _NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
+def wanted(request: RatingRequest, present: ownership.Values, copied: list[str] | None = None) -> Wanted:
     """Return the values by exiv2 key for a file that holds `present`; None removes a property.
 
-    They include xmp:Rating, the file's other rating fields, and the bucket tags.
+    They include xmp:Rating, the file's other rating fields, and the bucket tags. `copied`: the value of
+    `maclip:Seed`; empty removes it, None leaves it as it is.
     """
     quality = request.quality
     texts: dict[str, str | None] = {
@@ -30,22 +31,33 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
         "Model": _clean(quality.model),
         "Protocol": _clean(quality.protocol),
         "ScoredAt": quality.scored_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "PixelHash": request.pixel_hash,
+        "Library": request.library_id,
     }
     values: Wanted = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
     values[ownership.RATING_KEY] = str(request.rating)
     values.update(ownership.synchronized_fields(present, request.rating))
     bucket = bucket_tags.bucket_of(quality.percentile) if request.bucket_tags else None
     values.update(bucket_tags.wanted_lists(present, bucket))
+    if copied is not None:
+        values[seed.SEED_KEY] = copied or None
+    values[write_proof.PROOF_KEY] = write_proof.digest_of({**present, **values})
     return values
 
 
 def is_up_to_date(present: ownership.Values, values: Wanted) -> bool:
     """Return whether the file holds these values, so that nothing needs to be written.
 
-    A new percentile alone, with the same stars and score, is no reason to write a file.
+    A new percentile alone, with the same stars and score, is no reason to write a file. Nor is the time of
+    scoring or another library's id where a proof holds, or two libraries in one folder would answer each
+    other without end. A missing proof is a reason.
     """
+    indifferent = _WHERE_PROVEN if write_proof.holds(present) else frozenset[str]()
     return all(
-        present.get(key) == value or (key == _PERCENTILE_KEY and value and key in present)
+        present.get(key) == value
+        or key in indifferent
+        or (key == write_proof.PERCENTILE_KEY and value and key in present)
+        or (key == write_proof.PIXEL_HASH_KEY and indifferent and (value is None or key not in present))
         for key, value in values.items()
     )
 

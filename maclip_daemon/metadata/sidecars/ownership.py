@@ -1,10 +1,11 @@
 """Whose rating is it? A rating that a person gave is never changed.
 
-Unrated is absent or 0 (a Canon R6 writes 0 into every file). Ours is an xmp:Rating that equals both our last
-recorded write and our own maclip:Stars in the file. Anything else is a person's, also when it is only
-in another field: Windows' MicrosoftPhoto:Rating and EXIF RatingPercent, ACDSee's, EXIF Rating, or the maker
-note of a camera with a rating button (Fujifilm). darktable and digiKam do not read the maker note, but
-whoever pressed that button meant it.
+Unrated is absent or 0 (a Canon R6 writes 0 into every file). Ours is an xmp:Rating that the file itself
+proves to be an unedited write of maclip (`write_proof`). Files of earlier versions have no proof: there it
+must equal both our last recorded write and our own maclip:Stars in the file. Anything else is a person's,
+also when it is only in another field: Windows' MicrosoftPhoto:Rating and EXIF RatingPercent, ACDSee's, EXIF
+Rating, or the maker note of a camera with a rating button (Fujifilm). darktable and digiKam do not read the
+maker note, but whoever pressed that button meant it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import re
 from collections.abc import Iterator, Mapping
 
 from maclip_daemon.metadata.records import REJECTED, Owner
+from maclip_daemon.metadata.sidecars import write_proof
+from maclip_daemon.metadata.sidecars.write_proof import RATING_KEY as RATING_KEY
 
 Values = Mapping[str, object]
 
 PERCENT_OF_STARS = {0: 0, 1: 1, 2: 25, 3: 50, 4: 75, 5: 99}  # what Windows Explorer writes for its stars
 STARS_KEY = "Xmp.maclip.Stars"
-RATING_KEY = "Xmp.xmp.Rating"
 PERCENT_KEYS = ("Xmp.MicrosoftPhoto.Rating", "Exif.Image.RatingPercent")
 PLAIN_KEYS = ("Xmp.acdsee.rating", "Exif.Image.Rating")
 _MAKER_NOTE = re.compile(r"Exif\.(?!Image|Photo)\w+\.Rating")
@@ -34,8 +36,8 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
     main = _integer(values.get(RATING_KEY))
     others = [rating for rating in _other_ratings(values) if rating]
     if main:
-        in_step = all(rating == main for rating in others)
-        ours = main == stars == last_written and in_step
+        in_step = main == stars and all(rating == main for rating in others)
+        ours = in_step and (main == last_written or write_proof.holds(values))
         return ("maclip" if ours else "person"), main, stars
     if others:
         return "person", others[0], stars

@@ -10,7 +10,7 @@ from maclip_daemon.errors import Poison, WriteRefused
 from maclip_daemon.files import safe_writer, symlinks
 from maclip_daemon.metadata.content import exiv2_tags, xmp_text
 from maclip_daemon.metadata.records import FoundRating
-from maclip_daemon.metadata.sidecars import ownership, targets
+from maclip_daemon.metadata.sidecars import ownership, targets, write_proof
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
     """Return the rating and its owner."""
     owner, rating, stars = ownership.owner_of(metadata.values, last_written)
     digest = None if metadata.data is None else safe_writer.digest(metadata.data)
-    return FoundRating(owner, rating, stars, metadata.source, digest)
+    proof = write_proof.find(metadata.values, metadata.leaves) if owner == "maclip" else None
+    return FoundRating(owner, rating, stars, metadata.source, digest, proof)
 
 
 def embedded_rating(photo: Path) -> FoundRating | None:

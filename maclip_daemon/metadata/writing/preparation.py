@@ -10,16 +10,16 @@ from maclip_daemon.errors import FileChanged, WriteRefused
 from maclip_daemon.files import safe_writer
 from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
-from maclip_daemon.metadata.content.xmp_text import NAMESPACES, Wanted
-from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import (
     bucket_tags,
     maclip_properties,
     new_sidecar,
     read_metadata,
+    seed,
     targets,
 )
-from maclip_daemon.metadata.writing import undo_delta
+from maclip_daemon.metadata.writing import undo_delta, verification
 
 
 def prepare(request: RatingRequest) -> Prepared:
@@ -57,12 +57,17 @@ def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
             target = replace(
                 targets.choose(request.photo, "sidecar"), note=f"not embedded: {refusal}; a sidecar is used"
             )
-    if found.owner == "maclip":
+    if found.owner == "maclip" and not _is_of_another_photo(found, request):
         raise WriteRefused(
             f"The rating of {request.photo} was embedded earlier, and a sidecar would contradict it. "
             "Run `maclip undo` on the photo, or set the rating mode to embed."
         )
     return _create(request, present, result, target)
+
+
+def _is_of_another_photo(found: FoundRating, request: RatingRequest) -> bool:
+    """Return whether an export or a copy carried another photo's rating into this one."""
+    return found.proof is not None and found.proof.pixel_hash not in (None, request.pixel_hash)
 
 
 def _update(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
@@ -71,7 +76,7 @@ def _update(request: RatingRequest, present: read_metadata.PhotoMetadata, result
     safe_writer.require_writable(present.source)
     wanted = maclip_properties.wanted(request, present.values)
     new = exiv2_tags.change_sidecar(present.data, wanted)
-    _verify_sidecar(present.source, present.values, present.leaves, new, wanted)
+    verification.verify_sidecar(present.source, present.values, present.leaves, new, wanted)
     return _prepared(result, present.source, present.data, new, present.status)
 
 
@@ -82,7 +87,8 @@ def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result:
     with exiv2_tags.open_bytes(data) as image:
         if exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values:
             request = replace(request, bucket_tags=False)  # tags in XMP would hide the IPTC keywords
-    wanted = maclip_properties.wanted(request, present.values)
+    # A seed belongs to a sidecar; an export may have carried one into the photo.
+    wanted = maclip_properties.wanted(request, present.values, [])
     new = exiv2_tags.change_photo(data, wanted)
     exif_may_differ = any(key.startswith("Exif.") for key in wanted)
     if difference := containers.difference(data, new, exif_may_differ=exif_may_differ):
@@ -91,8 +97,8 @@ def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result:
         packet = exiv2_tags.read_packet(image)
     with exiv2_tags.open_bytes(new) as image:
         leaves = xmp_text.read(packet) if packet else {}
-        _verify_text(request.photo, leaves, xmp_text.read(exiv2_tags.read_packet(image)), wanted)
-        _verify_values(
+        verification.verify_text(request.photo, leaves, xmp_text.read(exiv2_tags.read_packet(image)), wanted)
+        verification.verify_values(
             request.photo, present.values, exiv2_tags.read_exif(image) | exiv2_tags.read_xmp(image), wanted
         )
     return _prepared(result, request.photo, data, new, status)
@@ -102,21 +108,24 @@ def _create(
     request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared, target: targets.Target
 ) -> Prepared:
     notes = (*present.notes, target.note) if target.note else present.notes
-    seed = new_sidecar.empty()
+    document = new_sidecar.empty()
     if not present.notes:
         try:
             with exiv2_tags.open_photo(request.photo) as image:
-                seed, more = new_sidecar.build(image)
+                document, more = new_sidecar.build(image)
                 notes = (*notes, *more)
         except WriteRefused as refusal:
             notes = (*notes, f"the metadata of {request.photo} is not carried over: {refusal}")
     if FileSignature.of(request.photo.lstat()) != result.photo_signature:
         raise FileChanged(f"{request.photo} changed while it was read.")
-    with exiv2_tags.open_bytes(seed) as image:
+    with exiv2_tags.open_bytes(document) as image:
         seeded = exiv2_tags.read_xmp(image)
+    leaves = xmp_text.read(document)
     wanted = maclip_properties.wanted(request, seeded)
-    new = exiv2_tags.change_sidecar(seed, wanted)
-    _verify_sidecar(target.path, seeded, xmp_text.read(seed), new, wanted)
+    copied = seed.items(verification.applied(leaves, wanted))
+    wanted = maclip_properties.wanted(request, seeded, copied)
+    new = exiv2_tags.change_sidecar(document, wanted)
+    verification.verify_sidecar(target.path, seeded, leaves, new, wanted)
     temporary = safe_writer.write_temporary(target.path, new, like=request.photo)
     return replace(
         result,
@@ -146,50 +155,3 @@ def _prepared(
         after_hash=safe_writer.digest(new),
         restore=delta.encode(),
     )
-
-
-def _verify_sidecar(
-    file: Path, before: exiv2_tags.Values, leaves: xmp_text.Leaves, new: bytes, wanted: Wanted
-) -> None:
-    """Refuse new bytes that differ in more than our properties, as exiv2 and our own reader see them."""
-    _verify_text(file, leaves, xmp_text.read(new), wanted)
-    with exiv2_tags.open_bytes(new) as image:
-        _verify_values(file, before, exiv2_tags.read_xmp(image), wanted)
-
-
-def _verify_text(file: Path, leaves: xmp_text.Leaves, written: xmp_text.Leaves, wanted: Wanted) -> None:
-    texts: dict[str, str | None] = {}
-    for key, value in wanted.items():
-        if not key.startswith("Xmp."):
-            continue
-        if isinstance(value, list):
-            texts |= {f"{_path_of(key)}[{position}]": item for position, item in enumerate(value, start=1)}
-        else:
-            texts[_path_of(key)] = value
-    if wrong := [path for path, text in texts.items() if written.get(path) != text]:
-        raise WriteRefused(
-            f"{file} is left alone: its prefixes send {wrong[0].rpartition('/')[2]} elsewhere."
-        )
-    lists = tuple(f"{_path_of(key)}[" for key in bucket_tags.LIST_KEYS if key in wanted)
-    ours = frozenset(texts) | {path for path in leaves if path.startswith(lists)}
-    if lost := xmp_text.lost(leaves, written, ours):
-        raise WriteRefused(
-            f"{file} is left alone: rewriting it would lose {len(lost)} of its properties, "
-            f"among them {lost[0].rpartition('/')[2]}."
-        )
-
-
-def _verify_values(path: Path, before: exiv2_tags.Values, after: exiv2_tags.Values, wanted: Wanted) -> None:
-    missing = [key for key, text in wanted.items() if after.get(key) != text]
-    # Offsets inside of EXIF move when the metadata grows; the container check has compared its bytes.
-    others = {
-        key for key in before.keys() | after.keys() if key not in wanted and not key.startswith("Exif.")
-    }
-    altered = [key for key in sorted(others) if before.get(key) != after.get(key)]
-    if missing or altered:
-        raise WriteRefused(f"{path} is left alone: a trial write got {(missing + altered)[0]} wrong.")
-
-
-def _path_of(key: str) -> str:
-    _, prefix, name = key.split(".", 2)
-    return f"/{NAMESPACES[prefix]} {name}"

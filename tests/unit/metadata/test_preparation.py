@@ -28,7 +28,7 @@ from maclip_daemon.files import temporaries
 from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.content import exiv2_tags, xmp_text
 from maclip_daemon.metadata.records import Prepared, RatingRequest
-from maclip_daemon.metadata.sidecars import read_metadata
+from maclip_daemon.metadata.sidecars import read_metadata, write_proof
 from maclip_daemon.metadata.writing import commit_write
 
 XMP = "/http://ns.adobe.com/xap/1.0/ "
@@ -54,6 +54,7 @@ def test_all_our_properties_are_in_our_namespace_and_the_rating_is_an_integer(
     photo = make_photo()
     write(RatingRequest(photo, QUALITY))
     leaves = xmp_text.read(photo.with_name("IMG_1.jpg.xmp").read_bytes())
+    assert leaves.pop(OURS + "Proof") == write_proof.digest_of(xmp_of(photo.with_name("IMG_1.jpg.xmp")))
     assert {path: text for path, text in leaves.items() if path.startswith(OURS)} == {
         OURS + "Score": "0.812346",
         OURS + "Percentile": "42.12",
@@ -62,6 +63,7 @@ def test_all_our_properties_are_in_our_namespace_and_the_rating_is_an_integer(
         OURS + "Model": "builtin",
         OURS + "Protocol": "spaq448",
         OURS + "ScoredAt": "2026-01-02T03:04:05Z",
+        OURS + "Seed[1]": "nothing",
     }
     assert leaves[XMP + "Rating"] == "4"
 
