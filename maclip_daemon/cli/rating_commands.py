@@ -67,13 +67,14 @@ def undo(
             metavar="[PATH]…", help="Photos, sidecars or folders. Default: all files that maclip changed."
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be undone.")] = False,
 ) -> None:
     """Restore every file that maclip changed, byte for byte, and remove the sidecars it created.
 
-    Files that you or another program changed since are left alone and named; so are files on a disconnected
-    disk. The scores stay in the database, and these photos get no new stars until `maclip rate`. Ends with
-    exit code 1 when a file was left alone.
+    A file that you or another program changed since keeps these changes: only maclip's stars, tags and
+    properties are taken out of it. Files on a disconnected disk are left alone and named. The scores stay
+    in the database, and these photos get no new stars until `maclip rate`. Ends with exit code 1 when a
+    file was left alone.
     """
     from maclip_daemon.daemon import lock
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
@@ -94,17 +95,14 @@ def undo(
             with lock.locked(settings.data_dir):  # finish the writes of a killed run first
                 recover(library, probe, settings.data_dir / "spool", time.time())
         files = undo_ratings.targets(library, chosen)
-        if dry_run:
-            for file in files:
-                output.say(printable(file))
-            output.say(f"{output.count(len(files), 'file')} would be undone.", error=True)
-            return
         with MetadataWriter() as writer:
-            for undone in undo_ratings.undo(library, writer, probe, files, time.time()):
+            for undone in undo_ratings.undo(library, writer, probe, files, time.time(), dry_run=dry_run):
                 counts[undone.outcome] += 1
                 if not undone.is_done:
                     is_done = False
                     output.say(f"left alone: {printable(undone.sentence())}", error=True)
-    output.say(undo_ratings.summary(counts))
+                elif dry_run:
+                    output.say(printable(str(undone.path)))
+    output.say(undo_ratings.summary(counts, dry_run=dry_run), error=dry_run)
     if not is_done:
         raise typer.Exit(1)

@@ -85,8 +85,13 @@ def _answer(header: Header, payload: BytesIO, parts: list[bytes]) -> Header:
             commit_write.discard(unpack(Prepared, header["prepared"], payload))
             return {}
         case "undo":
-            outcome = undo_file.undo(unpack(UndoEntry, header["entry"], payload))
+            with limits.processor_timer(_processor_s):
+                outcome = undo_file.undo(unpack(UndoEntry, header["entry"], payload))
             return {"outcome": pack(outcome, parts)}
+        case "preview undo":
+            entries = [unpack(UndoEntry, message, payload) for message in header["entries"]]
+            with limits.processor_timer(_processor_s):
+                return {"outcomes": pack(undo_file.preview(entries), parts)}
         case "inspect":
             try:
                 with limits.processor_timer(_processor_s):

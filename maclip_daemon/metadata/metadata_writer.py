@@ -91,15 +91,32 @@ class MetadataWriter:
         """Remove the temporary file of a prepared write."""
         self._request({"operation": "discard", "prepared": _without_restore(prepared)})
 
-    def undo(self, entry: UndoEntry) -> UndoOutcome:
+    def undo(self, entry: UndoEntry, *, dry_run: bool = False) -> UndoOutcome:
         """Undo one write: restore the bytes, permissions and time of before, or remove our sidecar.
 
+        From a file that another program wrote since, only what is ours is taken out. With `dry_run` nothing
+        changes.
         Raises `EnvironmentUnfit` when the folder or the file may not be written, `NoSpace`, `Transient`.
         """
+        if dry_run:
+            (outcome,) = self.preview_undo([entry])
+            if isinstance(outcome, errors.MaclipError):
+                raise outcome
+            return outcome
         parts: list[bytes] = []
         message = {"operation": "undo", "entry": pack(entry, parts)}
         reply = self._request(message, b"".join(parts))
         return unpack(UndoOutcome, reply.header["outcome"], BytesIO())
+
+    def preview_undo(self, entries: Sequence[UndoEntry]) -> list[UndoOutcome | errors.MaclipError]:
+        """Return what `undo` of these writes to one file, newest first, would come to; changes nothing.
+
+        Ends with the first one that is left alone: an error in its place, or `changed`.
+        """
+        parts: list[bytes] = []
+        message = {"operation": "preview undo", "entries": pack(list(entries), parts)}
+        outcomes = self._request(message, b"".join(parts)).header["outcomes"]
+        return [unpack_error(outcome) or unpack(UndoOutcome, outcome, BytesIO()) for outcome in outcomes]
 
     def inspect(self, photo: Path, last_written: int | None = None) -> FoundRating:
         """Return the rating that photo managers see, and whose it is.

@@ -12,7 +12,7 @@ from maclip_daemon.files.signature import FileSignature
 Mode = Literal["sidecar", "embed"]
 Owner = Literal["none", "maclip", "person"]
 PreparedStatus = Literal["prepared", "unchanged", "person", "skipped"]
-UndoStatus = Literal["restored", "removed", "already", "changed"]
+UndoStatus = Literal["restored", "removed", "taken_out", "gone", "already", "changed"]
 
 REJECTED = -1  # xmp:Rating of a rejected photo in darktable and Lightroom; digiKam reads it as unrated
 
@@ -149,9 +149,13 @@ class UndoEntry:
 
 @dataclass(frozen=True)
 class UndoOutcome:
-    """The result of undo: `restored`, `removed` (a sidecar of ours), `already` (as before our write), or
-    `changed` (another program changed the file since: left alone, with the `reason`).
-    """
+    """The result of undo, with the reason why a file was left alone."""
 
     status: UndoStatus
+    """`restored`: the bytes of before. `removed`: a sidecar of ours. `taken_out`: another program wrote the
+    file since, and it keeps all that is not ours. `gone`: a sidecar of ours was removed by others before.
+    `already`: it is as before, or holds nothing of ours. `changed`: left alone.
+    """
     reason: str = ""
+    persons_rating: int | None = None
+    """The rating that stays in a file of the status `taken_out`, because a person gave it."""

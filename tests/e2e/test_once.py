@@ -114,7 +114,7 @@ def test_undo_restores_every_file_and_names_those_it_left_alone(home: Home) -> N
     done = home.maclip("undo", expect=1)
     assert str(changed) in done.stderr
     assert done.stdout == (
-        "4 sidecars removed, 1 file restored; 1 left alone, because it was changed since (listed above).\n"
+        "4 sidecars removed, 1 file restored; 1 left alone for the reasons listed above.\n"
     )
     after = contents(home.photos)
     assert b"<!-- mine -->" in mine

@@ -56,7 +56,7 @@ def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
             with _complaints_ignored():
                 image = pyexiv2.Image(name, encoding="latin-1")
     try:
-        _check_prefixes(image)
+        check_prefixes(image)
         yield image
     finally:
         _close(image)
@@ -127,7 +127,8 @@ def change_photo(data: bytes, values: xmp_text.Wanted) -> bytes:
         return bytes(image.get_bytes())
 
 
-def _check_prefixes(image: pyexiv2.Image) -> None:
+def check_prefixes(image: pyexiv2.Image) -> None:
+    """Raise `ForeignPrefix` where a photo's XMP gives a familiar prefix another meaning."""
     global _tainted
     packet = read_packet(image)
     if not packet:

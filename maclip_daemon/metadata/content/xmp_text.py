@@ -50,6 +50,7 @@ _LIST_ITEM = _RDF + "li"
 _BINDING = re.compile(rb"xmlns:([^\s=]+)\s*=\s*([\"'])(.*?)\2", re.DOTALL)
 
 Leaves = dict[str, str]
+_TOP_LEVEL = re.compile(r"/(?P<namespace>\S*) (?P<name>[^ /\[]+)(?P<rest>.*)", re.DOTALL)
 
 
 class ForeignPrefix(WriteRefused):
@@ -139,6 +140,21 @@ def read(data: bytes) -> Leaves:
     if not reader.has_rdf:
         raise WriteRefused("it holds no RDF and so is not XMP")
     return reader.leaves
+
+
+def has_comments(data: bytes) -> bool:
+    """Return whether a well-formed document has XML comments, which no XMP library keeps."""
+    found: list[str] = []
+    parser = expat.ParserCreate()
+    parser.CommentHandler = found.append
+    parser.Parse(data, True)
+    return bool(found)
+
+
+def top_level(path: str) -> tuple[str, str, str]:
+    """Return namespace and name of the top-level property that a leaf belongs to, and the path within it."""
+    found = _TOP_LEVEL.fullmatch(path)
+    return (found["namespace"], found["name"], found["rest"]) if found else ("", path, "")
 
 
 def may_mislead(data: bytes) -> bool:

@@ -1,33 +1,21 @@
 """The content of a new sidecar: all metadata that photo managers read from the photo itself.
 
-A sidecar replaces the embedded metadata in darktable and digiKam; one with a score alone would hide title,
-tags and history. XMP wins over IPTC, and IPTC over EXIF, as the Metadata Working Group guidelines (2010,
+A sidecar replaces the embedded metadata in darktable and digiKam; one with a score alone would hide title
+and tags. XMP wins over IPTC, and IPTC over EXIF, as the Metadata Working Group guidelines (2010,
 chapter 5) and both applications have it. The conversions are exiv2's, the same library both build on.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 
 import pyexiv2
 
 from maclip_daemon.errors import WriteRefused
-from maclip_daemon.metadata.content import exiv2_tags, xmp_text
-
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_SKELETON = (
-    b'<?xml version="1.0" encoding="UTF-8"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    b'<rdf:Description rdf:about=""/></rdf:RDF></x:xmpmeta>\n'
-)
-_END_OF_RDF = b"</rdf:RDF>"
-_EXTENSION_NOTE = "/http://ns.adobe.com/xmp/note/ HasExtendedXMP"
-_EXTENSION_NAME = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"
-_EXTENSION_KEY = "Xmp.xmpNote.HasExtendedXMP"  # points into the photo's other segments: wrong in a sidecar
+from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_text
+from maclip_daemon.metadata.content.xmp_document import Part
+from maclip_daemon.metadata.sidecars.processing_state import is_processing_state
 
 # What photo managers show or search. Not the orientation: every reader takes it from the photo, a copy goes
 # stale when the photo is turned, and darktable would turn a HEIC, which is upright when decoded, once more.
@@ -46,40 +34,51 @@ _DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 
 
 def build(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
-    """Return a sidecar with the photo's own metadata, and notes on what could not be carried over."""
+    """Return a sidecar with the photo's own metadata, and notes on what could not be carried over.
+
+    Edits that other programs keep in the photo stay there (`processing_state`).
+    """
     notes = []
-    document, taken = _SKELETON, set[str]()
+    document, taken = xmp_document.EMPTY, set[str]()
     try:
-        converted = _converted(photo, xmp=True)
-        if _END_OF_RDF in converted:
-            document, taken = converted, set(_names(converted))
+        document, own = _own_xmp(photo)
+        taken = {part.tag for part in own if xmp_document.has_value(part)}
     except WriteRefused as error:
         notes.append(f"its XMP could not be carried into the sidecar: {error}")
     for source in ("iptc", "exif") if exiv2_tags.has_iptc(photo) else ("exif",):
         try:
-            converted = _converted(photo, **{source: True})
-            _keep_prefixes(converted)
-            chosen = [part for part in _parts(converted) if part.tag not in taken]
-        except (WriteRefused, ElementTree.ParseError) as error:
+            converted = xmp_document.parts(_converted(photo, **{source: True}))
+        except WriteRefused as error:
             notes.append(f"its {source.upper()} could not be carried into the sidecar: {error}")
             continue
+        chosen = [part for part in converted if part.tag not in taken and xmp_document.has_value(part)]
         if source == "exif":
             chosen = _with_comment_as_description([part for part in chosen if _is_wanted(part.tag)], taken)
         taken.update(part.tag for part in chosen)
-        document = _with(document, chosen)
-    if _EXTENSION_NAME in taken:
-        document = exiv2_tags.change_sidecar(document, {_EXTENSION_KEY: None})
+        document = xmp_document.with_parts(document, chosen)
     notes.extend(_losses(exiv2_tags.read_packet(photo), document))
     return document, tuple(notes)
 
 
 def empty() -> bytes:
     """Return an empty sidecar, for photos whose metadata cannot be read."""
-    return _SKELETON
+    return xmp_document.EMPTY
+
+
+def _own_xmp(photo: pyexiv2.Image) -> tuple[bytes, list[Part]]:
+    """Return the photo's own XMP without the edits of other programs, as a document and in parts."""
+    converted = _converted(photo, xmp=True)
+    own = xmp_document.parts(converted)
+    if not own:
+        return xmp_document.EMPTY, []
+    kept = [part for part in own if not is_processing_state(*xmp_document.name_of(part))]
+    if len(kept) == len(own):
+        return converted, own
+    return xmp_document.with_parts(xmp_document.EMPTY, kept), kept
 
 
 def _converted(photo: pyexiv2.Image, *, xmp: bool = False, iptc: bool = False, exif: bool = False) -> bytes:
-    with exiv2_tags.open_bytes(_SKELETON) as sidecar:
+    with exiv2_tags.open_bytes(xmp_document.EMPTY) as sidecar:
         try:
             photo.copy_to_another_image(
                 sidecar, exif=exif, iptc=iptc, xmp=xmp, comment=False, icc=False, thumbnail=False
@@ -89,35 +88,12 @@ def _converted(photo: pyexiv2.Image, *, xmp: bool = False, iptc: bool = False, e
         return bytes(sidecar.get_bytes())
 
 
-def _parts(document: bytes) -> Iterator[ElementTree.Element]:
-    """Yield the top-level properties of exiv2's own output that have a value, each as an element."""
-    for description in ElementTree.fromstring(document).iter(f"{{{_RDF}}}Description"):
-        for name, value in description.attrib.items():
-            if value.strip() and not name.startswith(f"{{{_RDF}}}"):
-                element = ElementTree.Element(name)
-                element.text = value
-                yield element
-        for child in description:
-            if any(text.strip() for text in child.itertext()):
-                yield child
-        return  # the first one holds all; the others are inside of structures
-
-
-def _names(document: bytes) -> Iterator[str]:
-    try:
-        yield from (part.tag for part in _parts(document))
-    except ElementTree.ParseError as error:
-        raise WriteRefused(f"exiv2 made no well-formed XML of its XMP ({error})") from None
-
-
 def _is_wanted(tag: str) -> bool:
     namespace, _, name = tag[1:].partition("}")
     return tag.startswith(_GPS) or name in _FROM_EXIF.get(namespace, ())
 
 
-def _with_comment_as_description(
-    chosen: list[ElementTree.Element], taken: set[str]
-) -> list[ElementTree.Element]:
+def _with_comment_as_description(chosen: list[Part], taken: set[str]) -> list[Part]:
     """Use EXIF's user comment as the description: darktable shows it first, and a sidecar would hide it."""
     comment = next((part for part in chosen if part.tag == _USER_COMMENT), None)
     if comment is None or _DESCRIPTION in taken:
@@ -125,22 +101,6 @@ def _with_comment_as_description(
     description = copy.deepcopy(comment)
     description.tag = _DESCRIPTION
     return [part for part in chosen if part.tag != _DESCRIPTION] + [description]
-
-
-def _with(document: bytes, properties: list[ElementTree.Element]) -> bytes:
-    if not properties:
-        return document
-    description = ElementTree.Element(f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": ""})
-    description.extend(properties)
-    before, end, after = document.rpartition(_END_OF_RDF)
-    return before + ElementTree.tostring(description) + end + after
-
-
-def _keep_prefixes(document: bytes) -> None:
-    """Register exiv2's prefixes with ElementTree; exiv2 fails on two prefixes for one namespace."""
-    for _, (prefix, namespace) in ElementTree.iterparse(io.BytesIO(document), events=("start-ns",)):
-        with contextlib.suppress(ValueError):  # a name like ns1 is reserved, and what ElementTree makes up
-            ElementTree.register_namespace(prefix, namespace)
 
 
 def _losses(packet: bytes, document: bytes) -> Iterator[str]:
@@ -152,7 +112,8 @@ def _losses(packet: bytes, document: bytes) -> Iterator[str]:
     except WriteRefused as refusal:
         yield f"its embedded XMP could not be checked: {refusal}"
         return
-    lost = xmp_text.lost(embedded, xmp_text.read(document), frozenset({_EXTENSION_NOTE}))
+    left = frozenset(path for path in embedded if is_processing_state(*xmp_text.top_level(path)[:2]))
+    lost = xmp_text.lost(embedded, xmp_text.read(document), left)
     if lost:
         example = lost[0].rpartition("/")[2]
         yield f"exiv2 did not carry over {len(lost)} embedded properties, among them {example}"

@@ -6,8 +6,8 @@ digest still fits is the photo's; any other one is the work of a person or of an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from blake3 import blake3
 
@@ -15,16 +15,70 @@ from maclip_daemon.metadata.content import xmp_text
 from maclip_daemon.metadata.sidecars import bucket_tags
 
 SEED_KEY = f"Xmp.{xmp_text.PREFIX}.Seed"
-NOTHING = "nothing"  # the only item where nothing was copied; XMP has no empty lists
+_PHOTO = "photo"  # the name of the first item, whose digest is that of the photo's metadata as a whole
 _DIGEST_DIGITS = 16
-_TOP_LEVEL = re.compile(r"/(?P<namespace>\S*) (?P<name>[^ /\[]+)(?P<rest>.*)", re.DOTALL)
 _PREFIXES = {namespace: prefix for prefix, namespace in xmp_text.NAMESPACES.items()}
 _RATINGS = frozenset({"xmp:Rating", "MicrosoftPhoto:Rating", "acdsee:rating"})
 
 
-def items(leaves: xmp_text.Leaves) -> list[str]:
-    """Return the value of `maclip:Seed` for a sidecar with these properties: `name digest` for each."""
-    return [f"{name} {digest}" for name, digest in sorted(digests(leaves).items())] or [NOTHING]
+@dataclass(frozen=True)
+class Seed:
+    """What was copied from the photo, each property by its name with a digest of its value."""
+
+    photo: str
+    """A digest of the photo's metadata; while it is the same, there is nothing new to copy."""
+    copied: dict[str, str]
+
+    @classmethod
+    def of(cls, photo: str, leaves: xmp_text.Leaves) -> Seed:
+        """Return the seed of a new sidecar with these properties."""
+        return cls(photo, digests(leaves))
+
+    @classmethod
+    def parse(cls, value: object) -> Seed | None:
+        """Return the seed that `maclip:Seed` holds; None where it is none."""
+        if not isinstance(value, list):
+            return None
+        pairs = {name: digest for name, _, digest in (str(item).rpartition(" ") for item in value)}
+        return cls(pairs.pop(_PHOTO, ""), pairs)
+
+    def items(self) -> list[str]:
+        """Return the value of `maclip:Seed`: `name digest` for each property, the photo first."""
+        return [f"{_PHOTO} {self.photo}", *(f"{name} {self.copied[name]}" for name in sorted(self.copied))]
+
+    def is_all_of(self, leaves: xmp_text.Leaves) -> bool:
+        """Return whether all that is not ours in a sidecar is as it was copied."""
+        return all(self.copied.get(name) == digest for name, digest in digests(leaves).items())
+
+    def with_tag_lists(self, before: xmp_text.Leaves, after: xmp_text.Leaves) -> Seed:
+        """Return the seed with the tag lists that our write of the bucket tags made of others."""
+        had, has = digests(before), digests(after)
+        made = {name: has[name] for name in bucket_tags.LIST_NAMES if name in has and name not in had}
+        return Seed(self.photo, self.copied | made)
+
+    def follow(self, present: xmp_text.Leaves, fresh: Seed) -> SeedChange:
+        """Return how a sidecar that holds `present` follows its photo, whose seed is `fresh` today.
+
+        What a person or another program changed, removed or added stays so.
+        """
+        now = digests(present)
+        unchanged = {name for name, digest in self.copied.items() if now.get(name) == digest}
+        outdated = {name for name in unchanged if fresh.copied.get(name) != self.copied[name]}
+        new = {name for name in fresh.copied if name not in now and name not in self.copied}
+        renewed = {name: fresh.copied[name] for name in outdated | new if name in fresh.copied}
+        kept = {name: digest for name, digest in self.copied.items() if name not in outdated}
+        return SeedChange(frozenset(outdated), frozenset(renewed), Seed(fresh.photo, kept | renewed))
+
+
+@dataclass(frozen=True)
+class SeedChange:
+    """How a sidecar follows its photo; properties are named as in the seed."""
+
+    outdated: frozenset[str]
+    """Properties to take out: the photo holds them no more, or other values."""
+    renewed: frozenset[str]
+    """Properties to copy from the photo."""
+    seed: Seed
 
 
 def digests(leaves: xmp_text.Leaves) -> dict[str, str]:
@@ -34,33 +88,36 @@ def digests(leaves: xmp_text.Leaves) -> dict[str, str]:
     """
     values: dict[str, list[tuple[str, str]]] = {}
     for path, text in leaves.items():
-        found = _TOP_LEVEL.fullmatch(path)
-        if found is None or found["namespace"] == xmp_text.NAMESPACE:
-            continue
-        prefix = _PREFIXES.get(found["namespace"])
-        name = f"{{{found['namespace']}}}{found['name']}" if prefix is None else f"{prefix}:{found['name']}"
-        if name not in _RATINGS and not (name in bucket_tags.LIST_NAMES and bucket_tags.is_ours(text)):
-            values.setdefault(name, []).append((found["rest"], text))
-    return {name: _digest(value) for name, value in values.items()}
+        namespace, local, rest = xmp_text.top_level(path)
+        name = name_of(namespace, local)
+        is_tag = name in bucket_tags.LIST_NAMES and bucket_tags.is_ours(text)
+        if namespace != xmp_text.NAMESPACE and name not in _RATINGS and not is_tag:
+            values.setdefault(name, []).append((rest, text))
+    return {
+        name: short_digest(text for pair in sorted(value) for text in pair) for name, value in values.items()
+    }
 
 
-def is_whole(leaves: xmp_text.Leaves, seed: object) -> bool:
-    """Return whether a sidecar was made by maclip, and all that is not ours is as it was copied."""
-    if not isinstance(seed, list):
-        return False
-    copied = parse(seed)
-    return all(copied.get(name) == digest for name, digest in digests(leaves).items())
+def name_of(namespace: str, local: str) -> str:
+    """Return how the seed calls a property: `dc:title`, or with its whole namespace if we use no prefix."""
+    prefix = _PREFIXES.get(namespace)
+    return f"{{{namespace}}}{local}" if prefix is None else f"{prefix}:{local}"
 
 
-def parse(seed: Iterable[object]) -> dict[str, str]:
-    """Return the digests by name that `maclip:Seed` lists."""
-    pairs = (str(item).rpartition(" ") for item in seed)
-    return {name: digest for name, _, digest in pairs if name}
+def is_whole(leaves: xmp_text.Leaves, value: object) -> bool:
+    """Return whether maclip made a sidecar, and all that is not ours in it is as it was copied.
+
+    `value`: that of `maclip:Seed`.
+    """
+    recorded = Seed.parse(value)
+    return recorded is not None and recorded.is_all_of(leaves)
 
 
-def _digest(value: Iterable[tuple[str, str]]) -> str:
+def short_digest(texts: Iterable[str]) -> str:
+    """Return 16 hexadecimal digits for these texts, in this order."""
     digest = blake3()
-    for part in (text.encode("utf-8", "surrogatepass") for pair in sorted(value) for text in pair):
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
     return digest.hexdigest()[:_DIGEST_DIGITS]

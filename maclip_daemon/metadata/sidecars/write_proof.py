@@ -9,6 +9,7 @@ left out: it moves with the library, and is no reason to write a file again (dec
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from blake3 import blake3
@@ -23,6 +24,7 @@ PROOF_KEY = f"{OWN_KEYS}Proof"
 PIXEL_HASH_KEY = f"{OWN_KEYS}PixelHash"
 LIBRARY_KEY = f"{OWN_KEYS}Library"
 PERCENTILE_KEY = f"{OWN_KEYS}Percentile"
+_WHOLE = re.compile(r"([+-]?[0-9]{1,9})(?:\.0*)?")
 _CONTEXT = "maclip-daemon 2026-11-28 proof of a written rating"  # BLAKE3 derives its key from this text
 
 
@@ -77,11 +79,8 @@ def _canonical(value: object) -> object:
 
 def _whole_number(text: str) -> str:
     """Return a rating as it is spelled canonically: 3, 3.0 and +3 are one; 3.5 stays itself."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else text
+    found = _WHOLE.fullmatch(text)
+    return str(int(found[1])) if found else text
 
 
 def _text(value: object) -> str | None:

@@ -19,7 +19,7 @@ from maclip_daemon.metadata.sidecars import (
     seed,
     targets,
 )
-from maclip_daemon.metadata.writing import undo_delta, verification
+from maclip_daemon.metadata.writing import seed_update, undo_delta, verification
 
 
 def prepare(request: RatingRequest) -> Prepared:
@@ -46,10 +46,13 @@ def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
     )
     if found.owner == "person":
         return replace(result, reason="a person rated this photo")
-    if maclip_properties.is_up_to_date(present.values, maclip_properties.wanted(request, present.values)):
+    followed = seed_update.follow(present, request.photo, signature) if updating else None
+    has_followed = followed is not None and followed.has_changed
+    wanted = maclip_properties.wanted(request, present.values)
+    if not has_followed and maclip_properties.is_up_to_date(present.values, wanted):
         return replace(result, status="unchanged", before_hash=found.source_hash)
     if updating:
-        return _update(request, present, result)
+        return _update(request, present, result, followed)
     if target.kind == "embed":
         try:
             return _embed(request, present, result)
@@ -70,13 +73,24 @@ def _is_of_another_photo(found: FoundRating, request: RatingRequest) -> bool:
     return found.proof is not None and found.proof.pixel_hash not in (None, request.pixel_hash)
 
 
-def _update(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
-    assert present.data is not None
-    assert present.leaves is not None
+def _update(
+    request: RatingRequest,
+    present: read_metadata.PhotoMetadata,
+    result: Prepared,
+    followed: seed_update.FollowedSidecar | None,
+) -> Prepared:
+    """Prepare the update of a sidecar; where maclip made it, its copied parts follow the photo."""
     safe_writer.require_writable(present.source)
-    wanted = maclip_properties.wanted(request, present.values)
-    new = exiv2_tags.change_sidecar(present.data, wanted)
-    verification.verify_sidecar(present.source, present.values, present.leaves, new, wanted)
+    base = followed.content if followed is not None else present
+    assert base.leaves is not None
+    assert base.data is not None
+    assert present.data is not None
+    wanted = maclip_properties.wanted(request, base.values)
+    if followed is not None:
+        copied = followed.seed.with_tag_lists(base.leaves, verification.applied(base.leaves, wanted))
+        wanted = maclip_properties.wanted(request, base.values, copied.items())
+    new = exiv2_tags.change_sidecar(base.data, wanted)
+    verification.verify_sidecar(present.source, base.values, base.leaves, new, wanted)
     return _prepared(result, present.source, present.data, new, present.status)
 
 
@@ -90,17 +104,7 @@ def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result:
     # A seed belongs to a sidecar; an export may have carried one into the photo.
     wanted = maclip_properties.wanted(request, present.values, [])
     new = exiv2_tags.change_photo(data, wanted)
-    exif_may_differ = any(key.startswith("Exif.") for key in wanted)
-    if difference := containers.difference(data, new, exif_may_differ=exif_may_differ):
-        raise WriteRefused(f"in a trial {difference}")
-    with exiv2_tags.open_bytes(data) as image:
-        packet = exiv2_tags.read_packet(image)
-    with exiv2_tags.open_bytes(new) as image:
-        leaves = xmp_text.read(packet) if packet else {}
-        verification.verify_text(request.photo, leaves, xmp_text.read(exiv2_tags.read_packet(image)), wanted)
-        verification.verify_values(
-            request.photo, present.values, exiv2_tags.read_exif(image) | exiv2_tags.read_xmp(image), wanted
-        )
+    verification.verify_photo(request.photo, data, new, present.values, wanted)
     return _prepared(result, request.photo, data, new, status)
 
 
@@ -116,14 +120,16 @@ def _create(
                 notes = (*notes, *more)
         except WriteRefused as refusal:
             notes = (*notes, f"the metadata of {request.photo} is not carried over: {refusal}")
+    assert result.photo_signature is not None
     if FileSignature.of(request.photo.lstat()) != result.photo_signature:
         raise FileChanged(f"{request.photo} changed while it was read.")
     with exiv2_tags.open_bytes(document) as image:
         seeded = exiv2_tags.read_xmp(image)
     leaves = xmp_text.read(document)
     wanted = maclip_properties.wanted(request, seeded)
-    copied = seed.items(verification.applied(leaves, wanted))
-    wanted = maclip_properties.wanted(request, seeded, copied)
+    stamp = seed_update.stamp_of(result.photo_signature)
+    copied = seed.Seed.of(stamp, verification.applied(leaves, wanted))
+    wanted = maclip_properties.wanted(request, seeded, copied.items())
     new = exiv2_tags.change_sidecar(document, wanted)
     verification.verify_sidecar(target.path, seeded, leaves, new, wanted)
     temporary = safe_writer.write_temporary(target.path, new, like=request.photo)

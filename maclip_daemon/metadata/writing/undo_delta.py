@@ -22,7 +22,8 @@ class UndoDelta:
     """All that undo needs besides the file itself.
 
     `pieces` are (offset, length) to be copied from the new file; an offset of -1 takes the next `length`
-    bytes of `carried`. `mode` and `mtime_ns` are the old ones; for a created file all is empty.
+    bytes of `carried`. `mode` and `mtime_ns` are the old ones; for a created file all is empty. It is empty
+    too where undo `takes_out` what is ours, because no earlier bytes are known (another library's write).
     """
 
     created: bool
@@ -30,6 +31,12 @@ class UndoDelta:
     mtime_ns: int = 0
     pieces: tuple[tuple[int, int], ...] = ()
     carried: bytes = b""
+    takes_out: bool = False
+
+    @classmethod
+    def taking_out(cls) -> UndoDelta:
+        """Return the record of a write whose undo takes out what is ours, whatever else the file holds."""
+        return cls(created=False, takes_out=True)
 
     def encode(self) -> bytes:
         """Return bytes for the journal: the length of a JSON head, the head, the carried bytes."""
@@ -40,6 +47,7 @@ class UndoDelta:
                 "mode": self.mode,
                 "mtime_ns": self.mtime_ns,
                 "pieces": self.pieces,
+                "takes_out": self.takes_out,
             }
         ).encode("ascii")
         return _LENGTH.pack(len(head)) + head + self.carried
@@ -54,7 +62,8 @@ class UndoDelta:
         if head["version"] != 1:
             raise ValueError(f"the restore data has the unknown version {head['version']}")
         pieces = tuple((offset, length) for offset, length in head["pieces"])
-        return cls(head["created"], head["mode"], head["mtime_ns"], pieces, data[end:])
+        takes_out = head.get("takes_out", False)
+        return cls(head["created"], head["mode"], head["mtime_ns"], pieces, data[end:], takes_out)
 
     def apply(self, new: bytes) -> bytes:
         """Return the old bytes, from the new ones."""

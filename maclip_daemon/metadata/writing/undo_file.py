@@ -1,76 +1,198 @@
-"""Undo of one write: former bytes, permissions and time, unless the file was changed since."""
+"""Undo of our writes to one file: its former bytes, permissions and time, or all that is ours taken out.
+
+`preview` and `undo` decide with the same function. A file that another program wrote since keeps everything
+that is not ours.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from maclip_daemon.errors import EnvironmentUnfit, FileChanged, WriteRefused
+from maclip_daemon.errors import EnvironmentUnfit, FileChanged, MaclipError, Transient, WriteRefused
 from maclip_daemon.files import safe_writer, symlinks
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
 from maclip_daemon.metadata.sidecars import targets
-from maclip_daemon.metadata.writing import undo_delta
+from maclip_daemon.metadata.writing import take_out, undo_delta
+
+
+@dataclass(frozen=True)
+class _Present:
+    """A file as it is, or as the undone writes before would leave it."""
+
+    data: bytes | None
+    """None: there is no file."""
+    links: int = 1
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What undo of one write comes to."""
+
+    outcome: UndoOutcome
+    data: bytes | None = None
+    """The bytes to write; None to write none, or for `removed` to remove the file."""
+    delta: undo_delta.UndoDelta | None = None
+    """Has the former permissions and time; None keeps the present ones."""
 
 
 def undo(entry: UndoEntry) -> UndoOutcome:
     """Undo one committed write.
 
-    Raises `EnvironmentUnfit` when the file may not be written, `NoSpace`, `FileChanged`, `Transient`.
+    Raises `EnvironmentUnfit` when the file may not be written, `NoSpace`, `FileChanged`, `Transient` (among
+    others when the file's folder is away).
     """
+    with _translating(entry.target):
+        present = _read(entry.target)
+        step = present if isinstance(present, _Step) else _decide(entry, present)
+        if step.outcome.status in ("restored", "removed", "taken_out"):
+            assert isinstance(present, _Present)
+            _carry_out(entry.target, present, step)
+        return step.outcome
+
+
+def preview(entries: Sequence[UndoEntry]) -> list[UndoOutcome | MaclipError]:
+    """Return what `undo` of these writes to one file would come to, newest first; changes nothing.
+
+    Ends with the first one that is left alone: an error, or `changed`.
+    """
+    outcomes: list[UndoOutcome | MaclipError] = []
+    present: _Present | _Step | None = None
+    for entry in entries:
+        try:
+            with _translating(entry.target):
+                present = _read(entry.target) if present is None else present
+                step = present if isinstance(present, _Step) else _decide(entry, present)
+        except MaclipError as error:
+            return [*outcomes, error]
+        outcomes.append(step.outcome)
+        if step.outcome.status == "changed" or isinstance(present, _Step):
+            break
+        if step.outcome.status in ("restored", "removed", "taken_out"):
+            present = _Present(step.data, present.links)
+    return outcomes
+
+
+@contextlib.contextmanager
+def _translating(target: Path) -> Iterator[None]:
     try:
-        with safe_writer.translate_errors(entry.target):
-            return _undo(entry)
+        with safe_writer.translate_errors(target):
+            yield
     except WriteRefused as refusal:
         raise EnvironmentUnfit(str(refusal)) from None
 
 
-def _undo(entry: UndoEntry) -> UndoOutcome:
-    target = entry.target
+def _read(target: Path) -> _Present | _Step:
+    """Return the file, or the step of a file that is none of ours. Raises `Transient` when it is away."""
     if not targets.is_rating_file(target):
-        return UndoOutcome("changed", f"{target} was not written by maclip; its journal entry is invalid.")
+        return _left_alone(f"{target} was not written by maclip; its journal entry is invalid.")
+    if not os.path.lexists(target.parent):
+        raise Transient(
+            f"{target} is away, for its folder is not there. Run `maclip undo` again once it is back."
+        )
     symlinks.require_no_links(target.parent)
     try:
         data, status = safe_writer.read_regular(target)
     except FileNotFoundError:
-        if entry.before_hash is None:
-            return UndoOutcome("already", f"{target} is gone already.")
-        return UndoOutcome("changed", f"{target} was removed since; nothing is left to restore.")
+        return _Present(None)
     except (WriteRefused, OSError) as error:
         if isinstance(error, OSError) and not target.is_symlink():
             raise
-        return UndoOutcome("changed", f"{target} is no longer a regular file; it is left alone.")
-    present = safe_writer.digest(data)
-    if present == entry.before_hash:
-        return UndoOutcome("already", f"{target} is as it was before.")
-    if present != entry.after_hash:
-        return UndoOutcome("changed", f"{target} was changed by another program since; it is left alone.")
+        return _left_alone(f"{target} is no longer a regular file; it is left alone.")
+    return _Present(data, status.st_nlink)
+
+
+def _decide(entry: UndoEntry, present: _Present) -> _Step:
+    """Return what undo of a write comes to in a file as it is. Raises `WriteRefused`, `ReadOnly`."""
+    target = entry.target
+    delta = _delta_of(entry)
+    takes_out = delta is not None and delta.takes_out
+    if present.data is None:
+        if entry.before_hash is None or takes_out:
+            return _Step(UndoOutcome("gone", f"{target} was removed before."))
+        return _left_alone(f"{target} was removed since; nothing is left to restore.")
+    digest = safe_writer.digest(present.data)
+    if takes_out:
+        return _decide_to_take_out(entry, present)
+    if digest == entry.before_hash:
+        return _Step(UndoOutcome("already", f"{target} is as it was before."))
+    if digest != entry.after_hash:
+        return _decide_to_take_out(entry, present)
     if entry.before_hash is None:
+        return _removed(target)
+    if present.links > 1:
+        return _left_alone(f"{target} got a second name (hard link) since; it is left alone.")
+    old = None if delta is None else delta.apply(present.data)
+    if old is None or safe_writer.digest(old) != entry.before_hash:
+        return _left_alone(f"The journal's record for {target} is damaged; the file is left alone.")
+    safe_writer.require_writable(target)
+    return _Step(UndoOutcome("restored"), old, delta)
+
+
+def _delta_of(entry: UndoEntry) -> undo_delta.UndoDelta | None:
+    try:
+        return undo_delta.UndoDelta.decode(entry.restore)
+    except (ValueError, KeyError, TypeError):  # damaged; the hash of what it makes would show it too
+        return None
+
+
+def _decide_to_take_out(entry: UndoEntry, present: _Present) -> _Step:
+    """Return the step for a file that was written since by another program."""
+    assert present.data is not None
+    target = entry.target
+    try:
+        left = take_out.remainder(target, present.data, is_created=entry.before_hash is None)
+    except WriteRefused as refusal:
+        return _left_alone(
+            f"{target} was changed by another program since; maclip's part cannot be removed, for {refusal}."
+        )
+    if left is None:
+        return _Step(UndoOutcome("already", f"{target} holds nothing of maclip's."))
+    if left.data is None:
+        return _removed(target)
+    if present.links > 1:
+        return _left_alone(f"{target} got a second name (hard link) since; it is left alone.")
+    safe_writer.require_writable(target)
+    return _Step(UndoOutcome("taken_out", persons_rating=left.persons_rating), left.data)
+
+
+def _removed(target: Path) -> _Step:
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise WriteRefused(
+            f"{target} cannot be removed, for its folder may not be written. Change the permissions of the "
+            "folder, then run `maclip undo` again."
+        )
+    return _Step(UndoOutcome("removed"))
+
+
+def _left_alone(reason: str) -> _Step:
+    return _Step(UndoOutcome("changed", reason))
+
+
+def _carry_out(target: Path, present: _Present, step: _Step) -> None:
+    if step.data is None:
+        _require_unchanged(target, present)
         target.unlink()
         safe_writer.flush(target.parent)
-        return UndoOutcome("removed")
-    if status.st_nlink > 1:
-        return UndoOutcome("changed", f"{target} got a second name (hard link) since; it is left alone.")
-    return _restore(entry, data)
-
-
-def _restore(entry: UndoEntry, data: bytes) -> UndoOutcome:
-    record = undo_delta.UndoDelta.decode(entry.restore)
-    old = record.apply(data)
-    if safe_writer.digest(old) != entry.before_hash:
-        return UndoOutcome(
-            "changed", f"The journal's record for {entry.target} is damaged; the file is left alone."
-        )
-    safe_writer.require_writable(entry.target)
-    temporary = safe_writer.write_temporary(entry.target, old, like=entry.target, mode=record.mode)
+        return
+    mode = None if step.delta is None else step.delta.mode
+    temporary = safe_writer.write_temporary(target, step.data, like=target, mode=mode)
     try:
-        os.utime(temporary, ns=(record.mtime_ns, record.mtime_ns))
+        if step.delta is not None:
+            os.utime(temporary, ns=(step.delta.mtime_ns, step.delta.mtime_ns))
         safe_writer.flush(temporary)
-        if safe_writer.digest(safe_writer.read_regular(entry.target)[0]) != entry.after_hash:
-            raise FileChanged(f"{entry.target} changed during undo; it is left alone.")
-        temporary.replace(entry.target)
+        _require_unchanged(target, present)
+        temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    safe_writer.flush(entry.target.parent)
-    return UndoOutcome("restored")
+    safe_writer.flush(target.parent)
+
+
+def _require_unchanged(target: Path, present: _Present) -> None:
+    if safe_writer.read_regular(target)[0] != present.data:
+        raise FileChanged(f"{target} changed during undo; it is left alone.")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from maclip_daemon.errors import WriteRefused
-from maclip_daemon.metadata.content import exiv2_tags, xmp_text
+from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
 from maclip_daemon.metadata.content.xmp_text import NAMESPACES, Wanted
-from maclip_daemon.metadata.sidecars import bucket_tags
 
 
 def verify_sidecar(
@@ -19,6 +18,20 @@ def verify_sidecar(
         verify_values(file, before, exiv2_tags.read_xmp(image), wanted)
 
 
+def verify_photo(photo: Path, data: bytes, new: bytes, before: exiv2_tags.Values, wanted: Wanted) -> None:
+    """Refuse new bytes of a photo whose picture, or metadata other than ours, differ from the old ones."""
+    exif_may_differ = any(key.startswith("Exif.") for key in wanted)
+    if difference := containers.difference(data, new, exif_may_differ=exif_may_differ):
+        raise WriteRefused(f"in a trial {difference}")
+    with exiv2_tags.open_bytes(data) as image:
+        packet = exiv2_tags.read_packet(image)
+    with exiv2_tags.open_bytes(new) as image:
+        leaves = xmp_text.read(packet) if packet else {}
+        written = exiv2_tags.read_packet(image)
+        verify_text(photo, leaves, xmp_text.read(written) if written else {}, wanted)
+        verify_values(photo, before, exiv2_tags.read_exif(image) | exiv2_tags.read_xmp(image), wanted)
+
+
 def verify_text(file: Path, leaves: xmp_text.Leaves, written: xmp_text.Leaves, wanted: Wanted) -> None:
     """Refuse XMP whose text, read without exiv2, lacks our properties or lost others."""
     texts = texts_of(wanted)
@@ -26,7 +39,7 @@ def verify_text(file: Path, leaves: xmp_text.Leaves, written: xmp_text.Leaves, w
         raise WriteRefused(
             f"{file} is left alone: its prefixes send {wrong[0].rpartition('/')[2]} elsewhere."
         )
-    lists = tuple(f"{_path_of(key)}[" for key in bucket_tags.LIST_KEYS if key in wanted)
+    lists = tuple(f"{_path_of(key)}[" for key in wanted if key.startswith("Xmp."))
     ours = frozenset(texts) | {path for path in leaves if path.startswith(lists)}
     if lost := xmp_text.lost(leaves, written, ours):
         raise WriteRefused(
@@ -62,8 +75,8 @@ def texts_of(wanted: Wanted) -> dict[str, str | None]:
 
 def applied(leaves: xmp_text.Leaves, wanted: Wanted) -> xmp_text.Leaves:
     """Return the leaves of a sidecar after these values were written into it."""
-    lists = tuple(f"{_path_of(key)}[" for key in bucket_tags.LIST_KEYS if key in wanted)
-    kept = {path: text for path, text in leaves.items() if not (lists and path.startswith(lists))}
+    lists = tuple(f"{_path_of(key)}[" for key in wanted if key.startswith("Xmp."))
+    kept = {path: text for path, text in leaves.items() if not path.startswith(lists)}
     kept.update((path, text) for path, text in texts_of(wanted).items() if text is not None)
     return kept
 

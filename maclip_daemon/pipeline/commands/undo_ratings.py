@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
-from maclip_daemon.files.paths import is_below
-from maclip_daemon.folders import root_health
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
-from maclip_daemon.folders.root_health import Root, RootFacts
 from maclip_daemon.library.photos import photo_records
-from maclip_daemon.library.photos import root_records as library_roots
 from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.metadata.records import UndoEntry
-from maclip_daemon.pipeline import file_stability, known_roots
-from maclip_daemon.pipeline.recovery import current_target
+from maclip_daemon.metadata.records import UndoOutcome
+from maclip_daemon.pipeline import file_stability
+from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 
-Outcome = Literal["restored", "removed", "already", "changed", "failed"]
+Outcome = Literal["restored", "removed", "taken_out", "gone", "already", "changed", "failed"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +32,8 @@ class UndoResult:
 
     @property
     def is_done(self) -> bool:
-        """Return whether the file is now as it was before our first change."""
-        return self.outcome in ("restored", "removed", "already")
+        """Return whether the file holds nothing of ours now."""
+        return self.outcome not in ("changed", "failed")
 
     def sentence(self) -> str:
         """Return the file and why it was left alone, its path once."""
@@ -55,93 +50,127 @@ def targets(library: Library, under: list[str] | None = None) -> list[str]:
 
 
 def undo(
-    library: Library, writer: MetadataWriter, probe: FilesystemProbe, paths: list[str], now: float
+    library: Library,
+    writer: MetadataWriter,
+    probe: FilesystemProbe,
+    paths: list[str],
+    now: float,
+    *,
+    dry_run: bool = False,
 ) -> Iterator[UndoResult]:
-    """Put the given files back one by one, and yield what became of each.
+    """Put the given files back one by one, and yield what became of each; with `dry_run`, what would.
 
-    A file that another program changed since our last write is left alone, with the reason. So is a file on
-    an offline disk or a server that does not answer; it can be undone later.
+    A file that another program wrote since keeps all that is not ours. A file on an offline disk or a server
+    that does not answer is left alone, with the reason; it can be undone later.
     """
-    roots = _KnownRoots(library, probe)
+    roots = OnlineRoots(library, probe)
     for path in paths:
-        yield _undo_file(library, writer, roots, path, now)
+        with library.reading() as session:
+            chain = rating_journal.undo_chain(session, path)
+        outcomes = _previewed(writer, roots, chain) if dry_run else _carried_out(writer, roots, chain)
+        yield _undo_file(
+            library if not dry_run else None, roots, path, zip(chain, outcomes, strict=False), now
+        )
 
 
-def summary(counts: Counter[Outcome]) -> str:
-    """Return in one sentence how many files came to each outcome."""
-    nouns: dict[Outcome, tuple[str, str]] = {
-        "removed": ("sidecar", "removed"),
-        "restored": ("file", "restored"),
-        "already": ("file", "already as before"),
-    }
-    done = [
-        f"{count} {noun}{'' if count == 1 else 's'} {verb}"
-        for outcome, (noun, verb) in nouns.items()
-        if (count := counts[outcome])
-    ]
-    parts = [", ".join(done)] if done else []
-    if changed := counts["changed"]:
-        were = "it was" if changed == 1 else "they were"
-        parts.append(f"{changed} left alone, because {were} changed since (listed above)")
-    if failed := counts["failed"]:
-        parts.append(f"{failed} left alone for the reasons listed above")
-    return "; ".join(parts) + "." if parts else "Nothing to undo."
+def summary(counts: Counter[Outcome], *, dry_run: bool = False) -> str:
+    """Return in one sentence how many files came to each outcome, or would."""
+    parts = []
+    for outcome, (one, many) in _DONE.items():
+        if count := counts[outcome]:
+            parts.append(f"1 {one}" if count == 1 else f"{count} {many}")
+    done = [", ".join(parts)] if parts else []
+    if left := counts["changed"] + counts["failed"]:
+        done.append(f"{left} left alone for the reasons listed above")
+    if not done:
+        return "Nothing to undo."
+    return ("This would be the result: " if dry_run else "") + "; ".join(done) + "."
+
+
+_DONE: dict[Outcome, tuple[str, str]] = {
+    "removed": ("sidecar removed", "sidecars removed"),
+    "restored": ("file restored", "files restored"),
+    "taken_out": (
+        "file that another program changed since keeps its changes, without maclip's stars",
+        "files that other programs changed since keep their changes, without maclip's stars",
+    ),
+    "gone": ("sidecar had been deleted before", "sidecars had been deleted before"),
+    "already": ("file already as before", "files already as before"),
+}
+
+
+def _carried_out(
+    writer: MetadataWriter, roots: OnlineRoots, chain: list[rating_journal.JournalRow]
+) -> Iterator[UndoOutcome | errors.MaclipError]:
+    """Undo these writes to one file as the outcomes are asked for."""
+    for entry in chain:
+        try:
+            outcome = writer.undo(roots.entry_now(entry))
+            roots.require_online_for(entry, outcome)
+        except errors.MaclipError as error:
+            yield roots.reason_offline(entry) or error
+            return
+        yield outcome
+
+
+def _previewed(
+    writer: MetadataWriter, roots: OnlineRoots, chain: list[rating_journal.JournalRow]
+) -> Iterator[UndoOutcome | errors.MaclipError]:
+    """Yield the outcomes that undo of these writes to one file would have."""
+    try:
+        entries = [roots.entry_now(entry) for entry in chain]
+        for entry, outcome in zip(chain, writer.preview_undo(entries), strict=False):
+            if isinstance(outcome, UndoOutcome):
+                roots.require_online_for(entry, outcome)
+                yield outcome
+            else:
+                yield roots.reason_offline(entry) or outcome
+    except errors.MaclipError as error:
+        yield error
 
 
 def _undo_file(
-    library: Library, writer: MetadataWriter, roots: _KnownRoots, path: str, now: float
+    library: Library | None,
+    roots: OnlineRoots,
+    path: str,
+    steps: Iterable[tuple[rating_journal.JournalRow, UndoOutcome | errors.MaclipError]],
+    now: float,
 ) -> UndoResult:
-    with library.reading() as session:
-        chain = rating_journal.undo_chain(session, path)
+    """Follow the steps of one file, newest write first; record them in the library, if one is given."""
     outcome: Outcome = "already"
-    for entry in chain:
-        try:
-            roots.probe.ping(path)
-            target = roots.probe.call(path, functools.partial(current_target, entry))
-            result = writer.undo(UndoEntry(target, entry.before_hash, entry.after_hash, entry.restore))
-            if result.status == "already":
-                roots.require_online(path)
-        except errors.MaclipError as error:
-            return UndoResult(Path(path), "failed", str(error))
+    for entry, result in steps:
+        if isinstance(result, errors.MaclipError):
+            return UndoResult(Path(path), "failed", str(result))
         if result.status == "changed":
             return UndoResult(Path(path), "changed", result.reason)
-        was_embedded = entry.kind == "embed" and result.status == "restored"
-        found = file_stability.find_file(roots.probe, path) if was_embedded else None
-        with library.writing() as session:
-            rating_journal.mark_undone(session, [entry.id], now)
-            if found is not None and entry.photo_id is not None:
-                # Our own write: discovery must not take it for a change.
-                photo_records.record_rewrite(session, entry.photo_id, found)
         outcome = result.status
+        is_last = outcome in ("removed", "taken_out", "gone")  # nothing of an older write is left either
+        if library is not None:
+            _record(library, roots, path, entry, result, now, with_older=is_last)
+        if is_last:
+            break
     return UndoResult(Path(path), outcome)
 
 
-class _KnownRoots:
-    """The watched folders, each checked once: a file is not gone while its root is offline."""
-
-    def __init__(self, library: Library, probe: FilesystemProbe) -> None:
-        self.probe = probe
-        self._library = library
-        with library.reading() as session:
-            self._roots = library_roots.known_roots(session)
-        self._reasons: dict[str, str] = {}
-
-    def require_online(self, path: str) -> None:
-        """Raise `RootOffline` when the file's root is offline and photos of it are known."""
-        for root in self._roots:
-            if root.photo_count and is_below(path, root.path):
-                if root.path not in self._reasons:
-                    self._reasons[root.path] = self._check(root)
-                if self._reasons[root.path]:
-                    raise errors.RootOffline(self._reasons[root.path])
-
-    def _check(self, known: library_roots.KnownRoot) -> str:
-        """Return why the root is offline; empty when it is not."""
-        root = Root(known.path)
-        facts = None if known.device is None else RootFacts(known.device)
-        with self._library.reading() as session:
-            sample = known_roots.sample_photos(session, known.path, known.device)
-        health = self.probe.call_below(
-            known.path, lambda: root_health.check(root, facts, known.photo_count, sample)
-        )
-        return health.reason
+def _record(
+    library: Library,
+    roots: OnlineRoots,
+    path: str,
+    entry: rating_journal.JournalRow,
+    result: UndoOutcome,
+    now: float,
+    *,
+    with_older: bool,
+) -> None:
+    is_rewritten = entry.kind == "embed" and result.status in ("restored", "taken_out")
+    found = file_stability.find_file(roots.probe, path) if is_rewritten else None
+    with library.writing() as session:
+        undone = rating_journal.undo_chain(session, path) if with_older else [entry]
+        rating_journal.mark_undone(session, [each.id for each in undone if each.id <= entry.id], now)
+        if entry.photo_id is None:
+            return
+        if result.persons_rating is not None:
+            photo_records.set_rating(session, entry.photo_id, result.persons_rating, "person")
+        if found is not None:
+            # Our own write: discovery must not take it for a change.
+            photo_records.record_rewrite(session, entry.photo_id, found)

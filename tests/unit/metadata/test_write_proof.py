@@ -113,7 +113,7 @@ def as_elements(data: bytes) -> bytes:
     else:
         text = re.sub(r"(<rdf:Description[^>]*>)", rf"\1{elements}", text, count=1)
     assert f"<maclip:Stars>{4}</maclip:Stars>" in text
-    return text.replace("maclip:", "ns7:").encode()
+    return text.replace("maclip:", "ns7:").replace("xmlns:maclip=", "xmlns:ns7=").encode()
 
 
 def through_exiv2(data: bytes) -> bytes:
@@ -255,13 +255,13 @@ def test_different_values_never_have_the_same_canonical_text() -> None:
         return "".join(chance.choices(pieces, k=chance.randrange(4)))
 
     seen: dict[str, dict[str, object]] = {}
-    for _ in range(20_000):
+    for _ in range(20_000):  # xmp:Rating has one text for each of its spellings; these are none of a number
         values: dict[str, object] = {
             f"Xmp.maclip.{text() or 'x'}": text() if chance.random() < 0.5 else sorted({text(), text()})
             for _ in range(chance.randrange(3))
         }
         values = {key: value for key, value in values.items() if not key.endswith((".Proof", ".Percentile"))}
-        values[R] = text()
+        values[R] = "r" + text()
         known = seen.setdefault(write_proof.canonical_text(values), values)
         assert known == values
     assert len(seen) > 10_000

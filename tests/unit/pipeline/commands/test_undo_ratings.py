@@ -158,14 +158,11 @@ def test_undone_photos_have_no_rate_jobs_left(rated: RatedLibrary) -> None:
             "1 sidecar removed, 1 file restored, 2 files already as before.",
         ),
         (
-            {"removed": 208, "changed": 36},
-            "208 sidecars removed; 36 left alone, because they were changed since (listed above).",
+            {"removed": 208, "changed": 36, "taken_out": 2, "gone": 1},
+            "208 sidecars removed, 2 files that other programs changed since keep their changes, without "
+            "maclip's stars, 1 sidecar had been deleted before; 36 left alone for the reasons listed above.",
         ),
-        (
-            {"changed": 1, "failed": 2},
-            "1 left alone, because it was changed since (listed above); "
-            "2 left alone for the reasons listed above.",
-        ),
+        ({"changed": 1, "failed": 2}, "3 left alone for the reasons listed above."),
     ],
 )
 def test_the_summary_counts_what_was_done_and_what_was_left_alone(

@@ -1,0 +1,80 @@
+"""A sidecar that maclip made follows its photo: after a change of the photo, its metadata is copied again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from maclip_daemon.errors import FileChanged, WriteRefused
+from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_text
+from maclip_daemon.metadata.sidecars import new_sidecar, seed
+from maclip_daemon.metadata.sidecars.read_metadata import PhotoMetadata
+from maclip_daemon.metadata.sidecars.seed import Seed, SeedChange
+
+
+@dataclass(frozen=True)
+class FollowedSidecar:
+    """A sidecar whose copied parts are those of the photo today."""
+
+    content: PhotoMetadata
+    """The sidecar with these parts; the same as before where nothing differs."""
+    seed: Seed
+    has_changed: bool
+
+
+def stamp_of(signature: FileSignature) -> str:
+    """Return the digest by which a seed knows the photo's file: a changed file has another size or time."""
+    return seed.short_digest((str(signature.size), str(signature.mtime_ns)))
+
+
+def follow(present: PhotoMetadata, photo: Path, signature: FileSignature) -> FollowedSidecar | None:
+    """Return the sidecar with the photo's own metadata of today; None where its copy is not ours to renew.
+
+    `signature`: the photo's. Raises `FileChanged` when it changes meanwhile.
+    """
+    recorded = Seed.parse(present.values.get(seed.SEED_KEY))
+    if recorded is None or present.leaves is None:
+        return None
+    stamp = stamp_of(signature)
+    if recorded.photo == stamp:
+        return FollowedSidecar(present, recorded, has_changed=False)
+    try:
+        with exiv2_tags.open_photo(photo) as image:
+            document, notes = new_sidecar.build(image)
+    except WriteRefused:
+        return None
+    if FileSignature.of(photo.lstat()) != signature:
+        raise FileChanged(f"{photo} changed while it was read.")
+    if notes:
+        return None  # what could not be read must not take out what was read before
+    change = recorded.follow(present.leaves, Seed.of(stamp, xmp_text.read(document)))
+    if not change.outdated and not change.renewed:
+        return FollowedSidecar(present, change.seed, has_changed=False)
+    return _with_changes(present, document, change)
+
+
+def _with_changes(present: PhotoMetadata, fresh: bytes, change: SeedChange) -> FollowedSidecar | None:
+    assert present.data is not None
+    assert present.leaves is not None
+    parts = [part for part in _parts(present.data) if _name_of(part) not in change.outdated]
+    parts += [part for part in _parts(fresh) if _name_of(part) in change.renewed]
+    document = xmp_document.with_parts(xmp_document.EMPTY, parts)
+    leaves = xmp_text.read(document)
+    intended = frozenset(
+        path for path in present.leaves if seed.name_of(*xmp_text.top_level(path)[:2]) in change.outdated
+    )
+    if xmp_text.lost(present.leaves, leaves, intended):
+        return None
+    with exiv2_tags.open_bytes(document) as image:
+        values = exiv2_tags.read_xmp(image)
+    content = replace(present, values=values, data=document, leaves=leaves)
+    return FollowedSidecar(content, change.seed, has_changed=True)
+
+
+def _parts(document: bytes) -> list[xmp_document.Part]:
+    return xmp_document.parts(exiv2_tags.change_sidecar(document, {}))
+
+
+def _name_of(part: xmp_document.Part) -> str:
+    return seed.name_of(*xmp_document.name_of(part))

@@ -1,0 +1,68 @@
+"""The watched folders as undo sees them: a file is not gone while its root is offline."""
+
+from __future__ import annotations
+
+import functools
+
+from maclip_daemon import errors
+from maclip_daemon.files.paths import is_below
+from maclip_daemon.folders import root_health
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+from maclip_daemon.folders.root_health import Root, RootFacts
+from maclip_daemon.library.photos import root_records as library_roots
+from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
+from maclip_daemon.pipeline import known_roots
+from maclip_daemon.pipeline.recovery import current_target
+
+
+class OnlineRoots:
+    """The watched folders, each checked once."""
+
+    def __init__(self, library: Library, probe: FilesystemProbe) -> None:
+        self.probe = probe
+        self._library = library
+        with library.reading() as session:
+            self._roots = library_roots.known_roots(session)
+        self._reasons: dict[str, str] = {}
+
+    def entry_now(self, entry: rating_journal.JournalRow) -> UndoEntry:
+        """Return the entry with the file's path of today. Raises `NoAnswer`."""
+        path = entry.target_path
+        self.probe.ping(path)
+        target = self.probe.call(path, functools.partial(current_target, entry))
+        return UndoEntry(target, entry.before_hash, entry.after_hash, entry.restore)
+
+    def require_online_for(self, entry: rating_journal.JournalRow, outcome: UndoOutcome) -> None:
+        """Raise `RootOffline` when a file only seems to be as before, for its root is offline."""
+        if outcome.status in ("already", "gone"):
+            self.require_online(entry.target_path)
+
+    def reason_offline(self, entry: rating_journal.JournalRow) -> errors.MaclipError | None:
+        """Return why the root of a file is offline, which explains an error better; None when it is not."""
+        try:
+            self.require_online(entry.target_path)
+        except errors.MaclipError as offline:
+            return offline
+        return None
+
+    def require_online(self, path: str) -> None:
+        """Raise `RootOffline` when the file's root is offline and photos of it are known."""
+        for root in self._roots:
+            if root.photo_count and is_below(path, root.path):
+                if root.path not in self._reasons:
+                    self._reasons[root.path] = self._check(root)
+                if self._reasons[root.path]:
+                    raise errors.RootOffline(self._reasons[root.path])
+
+    def _check(self, known: library_roots.KnownRoot) -> str:
+        """Return why the root is offline; empty when it is not."""
+        root = Root(known.path)
+        facts = None if known.device is None else RootFacts(known.device)
+        with self._library.reading() as session:
+            sample = known_roots.sample_photos(session, known.path, known.device)
+        health = self.probe.call_below(
+            known.path, lambda: root_health.check(root, facts, known.photo_count, sample)
+        )
+        return health.reason
