@@ -36,25 +36,18 @@ class OnlineRoots:
 
     def require_online_for(self, entry: rating_journal.JournalRow, outcome: UndoOutcome) -> None:
         """Raise `RootOffline` when a file only seems to be as before, for its root is offline."""
-        if outcome.status in ("already", "gone"):
-            self.require_online(entry.target_path)
+        if outcome.status in ("already", "gone") and (offline := self.reason_offline(entry)):
+            raise offline
 
-    def reason_offline(self, entry: rating_journal.JournalRow) -> errors.MaclipError | None:
-        """Return why the root of a file is offline, which explains an error better; None when it is not."""
-        try:
-            self.require_online(entry.target_path)
-        except errors.MaclipError as offline:
-            return offline
-        return None
-
-    def require_online(self, path: str) -> None:
-        """Raise `RootOffline` when the file's root is offline and photos of it are known."""
+    def reason_offline(self, entry: rating_journal.JournalRow) -> errors.RootOffline | None:
+        """Return why the root of a file is offline, if photos of it are known; None when it is not."""
         for root in self._roots:
-            if root.photo_count and is_below(path, root.path):
+            if root.photo_count and is_below(entry.target_path, root.path):
                 if root.path not in self._reasons:
                     self._reasons[root.path] = self._check(root)
                 if self._reasons[root.path]:
-                    raise errors.RootOffline(self._reasons[root.path])
+                    return errors.RootOffline(self._reasons[root.path])
+        return None
 
     def _check(self, known: library_roots.KnownRoot) -> str:
         """Return why the root is offline; empty when it is not."""
