@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from maclip_daemon.errors import ModelUnavailable
-from maclip_daemon.iqa.models import timm_tower, torchscript
+from maclip_daemon.iqa.models import file_limits, timm_tower, torchscript
 from maclip_daemon.iqa.models.architecture import Architecture, read_architecture
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.iqa.prompts import QUALICLIP_PAIRS, texts
@@ -62,6 +62,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ModelUnavailable(f"The model file {path} does not exist. Check --model, or the model setting.")
     metadata: Mapping[str, str] = {}
     try:
+        if zipfile.is_zipfile(path):
+            file_limits.require_plausible_archive(path)
         if _is_safetensors(path):
             with safe_open(path, framework="pt") as file:
                 raw = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -72,6 +74,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of pickle protocols; what matters is raised
                 raw = _unwrap(torch.load(path, map_location="cpu", weights_only=True), path)
+        file_limits.require_plausible_tensors(raw, path)
     except OSError as error:
         raise ModelUnavailable(f"The model file {path} cannot be read: {error.strerror}.") from None
     except (
@@ -82,6 +85,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         LookupError,
         TypeError,
         AttributeError,
+        RecursionError,
+        MemoryError,
         SafetensorError,
         zipfile.BadZipFile,
     ) as error:
@@ -118,7 +123,12 @@ def checkpoint_of(
 
 def _name_rows(rows: Tensor, metadata: Mapping[str, str], origin: str) -> dict[str, Tensor]:
     # QualiCLIP's own checkpoint names no prompts: its rows are its seven pairs in the published order.
-    names = json.loads(metadata["prompts"]) if "prompts" in metadata else list(texts(QUALICLIP_PAIRS))
+    try:
+        names = json.loads(metadata["prompts"]) if "prompts" in metadata else list(texts(QUALICLIP_PAIRS))
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelUnavailable(f"The prompts named in {origin} cannot be read. Fetch the file again.")
     if rows.ndim != 2 or len(names) != len(rows):
         raise ModelUnavailable(f"{origin} stores {len(rows)} prompt features for {len(names)} prompts.")
     return {name: row.float() for name, row in zip(names, rows, strict=True)}
@@ -191,6 +201,6 @@ def _what_is_wrong_with_safetensors(path: Path) -> str | None:
             header = json.loads(file.read(length))
             tensors = [entry for name, entry in header.items() if name != "__metadata__"]
             end = max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return "is damaged"
     return "is cut off" if 8 + length + end > size else "is damaged"

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+import timm
 import torch
 from open_clip.timm_model import TimmModel
 from timm.layers.conv2d_same import Conv2dSame
@@ -44,11 +45,16 @@ def describe(metadata: Mapping[str, str], origin: str) -> TimmTower | None:
     if METADATA_KEY not in metadata:
         return None
     try:
-        return TimmTower(**json.loads(metadata[METADATA_KEY]))
-    except (ValueError, TypeError):
+        tower = TimmTower(**json.loads(metadata[METADATA_KEY]))
+        # Not what timm would fetch from a hub, and none of another family: `halves` and `fold_norms` fit one.
+        is_known = tower.timm_model_name in timm.list_models("*efficientnet*")
+    except (ValueError, TypeError, RecursionError):
+        is_known = False
+    if not is_known:
         raise ModelUnavailable(
             f"The metadata of {origin} describe no tower that this version knows. Fetch the file again."
-        ) from None
+        )
+    return tower
 
 
 def build(tower: TimmTower) -> TimmModel:

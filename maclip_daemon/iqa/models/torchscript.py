@@ -19,7 +19,10 @@ import torch
 from torch import Tensor
 
 from maclip_daemon.errors import ModelUnavailable
+from maclip_daemon.iqa.models import file_limits
 
+_MOST_PARTS = 100_000  # ViT-L/14 has 2 500
+_DEEPEST_PART = 64
 _DTYPES = {
     "FloatStorage": torch.float32,
     "HalfStorage": torch.float16,
@@ -66,7 +69,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
                 name for name in archive.namelist() if PurePosixPath(name).parts[1:] == ("data.pkl",)
             )
             root = str(PurePosixPath(description).parent)
-            module = _TensorsOnly(archive, root).load()
+            pickled = archive.read(description)
+            file_limits.require_plausible_pickle(pickled, path)
+            return _flatten(_TensorsOnly(archive, root, pickled).load())
     except _Refused as error:
         raise ModelUnavailable(f"{path} is not a plain set of weights: {error}.") from None
     except (
@@ -78,27 +83,35 @@ def read_state(path: Path) -> dict[str, Tensor]:
         AttributeError,
         EOFError,
         RuntimeError,
+        MemoryError,
     ):
         raise ModelUnavailable(f"{path} is a damaged TorchScript archive. Fetch it again.") from None
-    return dict(_flatten(module, ""))
 
 
-def _flatten(module: Any, prefix: str) -> list[tuple[str, Tensor]]:
-    found: list[tuple[str, Tensor]] = []
-    state = module.state if isinstance(module, _Attributes) else None
-    for name, value in state.items() if isinstance(state, dict) else ():
-        if isinstance(value, Tensor):
-            found.append((f"{prefix}{name}", value))
-        else:
-            found.extend(_flatten(value, f"{prefix}{name}."))
+def _flatten(module: Any) -> dict[str, Tensor]:
+    """Return the tensors by dotted name. Raises `_Refused` for modules inside each other without end."""
+    found: dict[str, Tensor] = {}
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), module)]
+    visits = 0
+    while waiting:
+        names, part = waiting.pop()
+        visits += 1
+        if visits > _MOST_PARTS or len(names) > _DEEPEST_PART:
+            raise _Refused("its parts hold each other without end")
+        state = getattr(part, "state", None) if isinstance(part, _Attributes) else None
+        for name, value in state.items() if isinstance(state, dict) else ():
+            if isinstance(value, Tensor):
+                found[".".join((*names, str(name)))] = value
+            else:
+                waiting.append(((*names, str(name)), value))
     return found
 
 
 class _TensorsOnly(pickle.Unpickler):
     """An unpickler whose only callables are those of this module."""
 
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(io.BytesIO(archive.read(f"{root}/data.pkl")))
+    def __init__(self, archive: zipfile.ZipFile, root: str, pickled: bytes) -> None:
+        super().__init__(io.BytesIO(pickled))
         self._archive = archive
         self._root = root
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import pickle
 import warnings
@@ -256,3 +258,85 @@ def test_code_in_a_file_is_named_in_the_refusal(tmp_path: Path) -> None:
     torch.save({"visual.conv1.weight": trap}, tmp_path / "clip.pt")
     with pytest.raises(ModelUnavailable, match=r"it names posix\.mkdir, and code .* is never run"):
         load_checkpoint(tmp_path / "clip.pt")
+
+
+class Part:
+    """A module of a TorchScript archive as its pickle holds it."""
+
+
+def write_archive(path: Path, state: object, storage: bytes = b"\0" * 4) -> None:
+    """Write a TorchScript archive whose only module has this state."""
+    text = io.BytesIO()
+    pickler = pickle._Pickler(text, protocol=2)  # the class must keep the name that it is given here
+    pickler.dump(state)
+    pickled = text.getvalue().replace(Part.__module__.encode(), b"__torch__")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/constants.pkl", b"\x80\x02).")
+        archive.writestr("m/data.pkl", pickled)
+        archive.writestr("m/data/0", storage)
+
+
+def test_an_archive_that_unpacks_to_much_more_than_it_holds_is_refused_unread(tmp_path: Path) -> None:
+    for name in ("constants.pkl", "version"):  # TorchScript; a state dict of torch.save
+        with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"m/{name}", b"\x80\x02).")
+            archive.writestr("m/data.pkl", b"\x80\x02}.")
+            archive.writestr("m/data/0", bytes(200_000_000))
+        with pytest.raises(ModelUnavailable, match=r"0\.2 MB would take 200\.0 MB of memory. Nothing"):
+            load_checkpoint(tmp_path / "bomb.pt")
+
+
+def test_tensors_that_repeat_a_small_storage_are_refused(tmp_path: Path) -> None:
+    torch.save({"visual.conv1.weight": torch.zeros(1).expand(30_000, 1_000)}, tmp_path / "wide.pt")
+    with pytest.raises(ModelUnavailable, match=r"would take 120\.0 MB of memory"):
+        load_checkpoint(tmp_path / "wide.pt")
+    shared = torch.zeros(1000, 1000)
+    torch.save({f"visual.{number}.weight": shared for number in range(50)}, tmp_path / "many.pt")
+    with pytest.raises(ModelUnavailable, match=r"would take 200\.0 MB of memory"):
+        load_checkpoint(tmp_path / "many.pt")
+
+
+def test_a_pickle_that_asks_for_a_memo_longer_than_itself_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "memo.pt", "w") as archive:
+        archive.writestr("m/constants.pkl", b"\x80\x02).")
+        archive.writestr("m/data.pkl", b"\x80\x02}r" + (2**31).to_bytes(4, "little") + b".")
+    with pytest.raises(ModelUnavailable, match=r"would take 34,359\.7 MB of memory"):
+        load_checkpoint(tmp_path / "memo.pt")
+
+
+def test_modules_inside_each_other_without_end_are_refused(tmp_path: Path) -> None:
+    circle = Part()
+    circle.inner = circle
+    write_archive(tmp_path / "circle.pt", circle)
+    with pytest.raises(ModelUnavailable, match="its parts hold each other without end"):
+        load_checkpoint(tmp_path / "circle.pt")
+    doubled = Part()
+    for _ in range(40):  # 2⁴⁰ names in a few hundred bytes
+        outer = Part()
+        outer.left = outer.right = doubled
+        doubled = outer
+    write_archive(tmp_path / "doubled.pt", doubled)
+    with pytest.raises(ModelUnavailable, match="its parts hold each other without end"):
+        load_checkpoint(tmp_path / "doubled.pt")
+
+
+@pytest.mark.parametrize("where", ["header", "prompts", "timm_tower"])
+def test_nesting_without_end_is_explained(where: str, tmp_path: Path) -> None:
+    path = tmp_path / "deep.safetensors"
+    deep = '{"a":' * 40_000
+    if where == "header":
+        path.write_bytes((200_040).to_bytes(8, "little") + deep.encode() + b" " * 40)
+    else:
+        tensors = {"prompts_features": torch.zeros(2, 4)} | seeded_state(1)
+        save_file(tensors, path, metadata={where: deep})
+    with pytest.raises(ModelUnavailable, match=r"deep\.safetensors") as refused:
+        load_checkpoint(path)
+    assert "Fetch" in str(refused.value) or "fetch" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/model", "vit_giant_patch14_clip_224", "no_such_model", 3])
+def test_a_tower_of_another_family_is_not_built_or_fetched(name: object, tmp_path: Path) -> None:
+    described = json.dumps({"timm_model_name": name, "embed_dim": 64})
+    save_file(seeded_state(1), tmp_path / "m.safetensors", metadata={"timm_tower": described})
+    with pytest.raises(ModelUnavailable, match="describe no tower that this version knows"):
+        load_checkpoint(tmp_path / "m.safetensors")
