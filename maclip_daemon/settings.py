@@ -124,8 +124,16 @@ class RatingSettings(_Section):
     """`one`: a RAW and its JPEG are one photo and both get the RAW's stars. `separate`: each has its own."""
     bucket_tags: bool = False
     """Also tag photos with their percentile in steps of ten, such as `quality|80-89`: finer than stars."""
-    darktable_library: str = "auto"
-    """darktable's `library.db`, checked for edits that a new sidecar would hide: `auto`, a path, or `off`."""
+    darktable_library: str | tuple[str, ...] = "auto"
+    """darktable's libraries, asked for your stars and edits that are in no file. `auto`: each `library*.db`
+    in its configuration folders. Or files, or folders as for darktable's --configdir, also in a list.
+    `off`: not asked."""
+
+    @property
+    def darktable_libraries(self) -> tuple[str, ...]:
+        """Return the setting `darktable_library` as a list."""
+        value = self.darktable_library
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("shares")
     @classmethod

@@ -13,7 +13,6 @@ import typer
 from maclip_daemon.cli import (
     config_commands,
     database_commands,
-    doctor_command,
     eval_command,
     models_commands,
     ranking_commands,
@@ -23,6 +22,7 @@ from maclip_daemon.cli import (
     status_commands,
     upkeep_commands,
 )
+from maclip_daemon.cli.doctor import doctor_command
 from maclip_daemon.cli.invocation import Invocation
 from maclip_daemon.cli.service import service_commands
 

@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(worst)
     app.command()(best)
+    app.command()(ratings)
 
 
 def worst(
@@ -62,6 +63,37 @@ def best(
 ) -> None:
     """List the photos with the highest scores: the keepers."""
     _list(context, "best", number, under, layout)
+
+
+def ratings(
+    context: typer.Context,
+    under: Under = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each photo.")] = False,
+) -> None:
+    """List whose rating each photo has: maclip's, yours, or nobody's.
+
+    Your stars in darktable's library count too, where no file holds them. darktable's panel asks this before
+    it takes over stars.
+    """
+    from maclip_daemon.pipeline.rating import rating_owners
+
+    call = invocation.from_context(context)
+    settings = call.settings()
+    folder = None if under is None else invocation.resolve_folder(under)
+    with call.open_readonly(settings) as library, library.snapshot() as snapshot:
+        rows = rating_owners.owners(snapshot, settings.rating.darktable_libraries, folder)
+    if as_json:
+        for row in rows:
+            output.print_json(dataclasses.asdict(row))
+        return
+    output.print_table(
+        "Ratings",
+        {"rating": "left", "whose": "left", "photo": "left"},
+        ((output.stars(row.rating), _WHOSE[row.rating_owner], row.path) for row in rows),
+    )
+
+
+_WHOSE = {"person": "yours", "maclip": "maclip's", "none": "nobody's"}
 
 
 def _list(context: typer.Context, which: str, number: int, under: Path | None, layout: ListFormat) -> None:

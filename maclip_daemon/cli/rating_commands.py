@@ -6,13 +6,17 @@ import contextlib
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import printable
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.storage.database import Library
+    from maclip_daemon.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +27,22 @@ def register(app: typer.Typer) -> None:
 
 def rate(
     context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]…", help="With --over-first-stars: only these photos, or those in these folders."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print how many photos would change.")
+    ] = False,
+    over_first_stars: Annotated[
+        bool,
+        typer.Option(
+            "--over-first-stars",
+            help="Rate the photos whose only rating is the one that darktable gives to each photo it "
+            "imports. A ★ that you pressed looks the same and is replaced too; `maclip undo` brings it back.",
+        ),
     ] = False,
 ) -> None:
     """Recompute the stars from all current scores, and write those that change.
@@ -33,11 +51,17 @@ def rate(
     code 3 when a disk was full or a server did not respond; the next run writes the stars of those photos.
     """
     from maclip_daemon.daemon import lock
-    from maclip_daemon.errors import EnvironmentUnfit
+    from maclip_daemon.errors import UsageError
     from maclip_daemon.pipeline.commands import rerate
 
+    if paths and not over_first_stars:
+        raise UsageError("`maclip rate` rates all photos. It takes a PATH only with --over-first-stars.")
     call = invocation.from_context(context)
     settings = call.settings()
+    if over_first_stars:
+        under = [invocation.resolve_path(path) for path in paths or []]
+        _rate_over_first_stars(call, settings, under, dry_run)
+        return
     with contextlib.closing(call.open_writable(settings)) as library:
         if dry_run:
             preview = rerate.preview(library, settings)
@@ -47,16 +71,66 @@ def rate(
         output.say(outcome.sentence())
         if settings.rating.mode == "off":
             output.say("rating.mode is off, so the stars are only in the database.")
-        elif not outcome.to_rate and not outcome.to_retag:
+        elif not (outcome.to_rate or outcome.to_retag or outcome.to_restore):
             return
         elif lock.is_running(settings.data_dir):
             output.say("The running daemon writes them.")
         else:
-            with lock.locked(settings.data_dir):
-                tally = rerate.write(library, settings)
-            output.say(f"{tally.rated} rated, {tally.kept} of your own left alone, {tally.skipped} skipped.")
-            if tally.offline:
-                raise EnvironmentUnfit("\n".join(tally.offline))
+            _write(library, settings)
+
+
+def _write(library: Library, settings: Settings) -> None:
+    from maclip_daemon.daemon import lock
+    from maclip_daemon.errors import EnvironmentUnfit
+    from maclip_daemon.pipeline.commands import rerate
+
+    with lock.locked(settings.data_dir):
+        tally = rerate.write(library, settings)
+    output.say(f"{tally.rated} rated, {tally.kept} of your own left alone, {tally.skipped} skipped.")
+    if tally.offline:
+        raise EnvironmentUnfit("\n".join(tally.offline))
+
+
+def _rate_over_first_stars(
+    call: invocation.Invocation, settings: Settings, under: list[str], dry_run: bool
+) -> None:
+    from maclip_daemon.daemon import lock
+    from maclip_daemon.errors import EnvironmentUnfit
+    from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+    from maclip_daemon.metadata.metadata_writer import MetadataWriter
+    from maclip_daemon.pipeline import known_roots
+    from maclip_daemon.pipeline.commands import over_first_stars
+
+    if settings.rating.mode == "off":
+        raise EnvironmentUnfit("rating.mode is off, so nothing is written. Change it to have photos rated.")
+    probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
+    chosen = []
+    with contextlib.closing(call.open_writable(settings)) as library:
+        known_roots.refresh_mounts(library, probe)
+        with MetadataWriter() as writer:
+            for photo in over_first_stars.photos(library, writer, probe, under):
+                if isinstance(photo, over_first_stars.LeftAlone):
+                    output.say(f"left alone: {printable(photo.sentence())}", error=True)
+                    continue
+                chosen.append(photo)
+                if dry_run:
+                    output.say(printable(photo.path))
+        photos = output.count(len(chosen), "photo")
+        if dry_run:
+            output.say(f"{photos} would be rated over darktable's first star.", error=True)
+            return
+        over_first_stars.allow(library, chosen, time.time())
+        output.say(f"{photos} with darktable's first star and no other rating.")
+        if not chosen:
+            return
+        if lock.is_running(settings.data_dir):
+            output.say("The running daemon rates them.")
+        else:
+            _write(library, settings)
+    output.say(
+        "To see them in darktable, select the photos and press 'take over MA-CLIP stars' or 'load sidecar "
+        "file'. `maclip undo` brings its star back."
+    )
 
 
 def undo(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,6 +102,7 @@ def _folder(typed: str) -> Path:
 def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[Path]) -> None:
     from maclip_daemon.daemon.supervisor import run_once
 
+    began_at = time.time()
     progress = TerminalProgress() if sys.stderr.isatty() and call.verbosity >= 0 else None
     try:
         tally = run_once(call.settings(flags), folders, progress or _silent)
@@ -112,6 +114,7 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
             progress.close()
     if call.verbosity >= 0:
         _report(tally)
+        _print_hints(call, flags, began_at)
     for failed in tally.failed:
         output.say(f"failed: {printable(failed.reason)}", error=True)
     for reason in tally.offline:
@@ -132,6 +135,15 @@ def _report(tally: Tally) -> None:
     output.say(f"{', '.join(parts)}." if parts else "Nothing to do.")
     if tally.scored:
         output.say("`maclip worst` lists the shots to cull.")
+
+
+def _print_hints(call: invocation.Invocation, flags: dict[str, Any], began_at: float) -> None:
+    from maclip_daemon.cli.printing import rating_hints
+    from maclip_daemon.library.queries.status import notes
+
+    with call.open_readonly(call.settings(flags)) as library, library.snapshot() as snapshot:
+        for _, hint in rating_hints.lines(snapshot, notes(snapshot), began_at):
+            output.say(printable(hint))
 
 
 def _silent(pipeline: Pipeline) -> None:

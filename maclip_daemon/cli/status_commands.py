@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maclip_daemon.cli import invocation
-from maclip_daemon.cli.printing import explanation, output, wait_list
+from maclip_daemon.cli.printing import explanation, output, rating_hints, wait_list
 from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
@@ -84,11 +84,16 @@ def status(
         found = status_of_library(snapshot)
         failures = list(rankings.failures(snapshot, None if failed or as_json else FAILURES_SHOWN))
         problems = rankings.rating_problems(snapshot, FAILURES_SHOWN)
+        hints = rating_hints.lines(snapshot, found.notes)
+        first_stars = rating_hints.as_json(snapshot) if as_json else []
     running = _is_running(settings)
     if as_json:
-        output.print_json(_as_json(found, failures, problems, running, settings))
+        about_ratings = {"first_stars": first_stars, "deleted_sidecars": found.notes.get("deleted_sidecars")}
+        output.print_json(_as_json(found, failures, problems, running, settings) | about_ratings)
         return
     _print_status(found, failures, problems, running, settings)
+    for word, hint in hints:
+        output.say(f"{word:<10} {printable(hint)}")
 
 
 def stats(

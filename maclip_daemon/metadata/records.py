@@ -56,6 +56,8 @@ class RatingRequest:
     """The photo's pixel hash, for the proof; None when it is not known."""
     library_id: str | None = None
     """The id of the library that writes, for the proof."""
+    first_star: int | None = None
+    """A rating that may be replaced where it may be darktable's own first star."""
 
     @property
     def rating(self) -> int:
@@ -95,6 +97,10 @@ class FoundRating:
     """BLAKE3 of the sidecar, in hex; None where the photo itself is the source."""
     proof: WriteProof | None = None
     """Set when the file proves that its rating is an unedited write of a maclip."""
+    by_darktable: bool = False
+    """Whether the source is a sidecar that darktable wrote: it holds the stars of then."""
+    is_first_star: bool = False
+    """Whether nothing but darktable may have given this rating, when it imported the photo."""
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,10 @@ local function real_folder(folder)
   return (printed:gsub("\n$", ""))
 end
 
--- Return the scored photos among the images, lowest first; each row with its darktable image.
-local function scored(images)
+-- Return the rows that a command of maclip prints for the folders of the images, each with its darktable image.
+--
+-- `arguments` ends with an option that takes a folder.
+local function rows_for(images, arguments)
   local by_path, folders = {}, {}
   for _, image in ipairs(images) do
     if not folders[image.path] then folders[image.path] = real_folder(image.path) end
@@ -162,8 +164,9 @@ local function scored(images)
   end
   local found, seen = {}, {}
   for _, folder in pairs(folders) do
-    local printed, problem =
-      maclip { "worst", "--format", "json", "--number", EVERYTHING, "--under", folder }
+    local words = { table.unpack(arguments) }
+    words[#words + 1] = folder
+    local printed, problem = maclip(words)
     if not printed then return nil, problem end
     for _, row in ipairs(rows_of(printed)) do
       if by_path[row.path] and not seen[row.path] then
@@ -173,29 +176,46 @@ local function scored(images)
       end
     end
   end
+  return found
+end
+
+-- Return the scored photos among the images, lowest first.
+local function scored(images)
+  local found, problem = rows_for(images, { "worst", "--format", "json", "--number", EVERYTHING, "--under" })
+  if not found then return nil, problem end
   table.sort(found, function(one, other) return one.score < other.score end)
   return found
 end
 
 -- Whose rating is it ----------------------------------------------------------------------------------------
 
+local function contains(list, value)
+  for _, each in ipairs(list) do
+    if each == value then return true end
+  end
+  return false
+end
+
 -- Return the rating to take over for a photo, or nil and the reason.
 --
--- darktable writes every star that a person gives into the sidecar. While the sidecar holds the rating that
--- maclip wrote, another rating in darktable is an older one of maclip, or darktable's default for new photos.
+-- A star in darktable is a person's, whether a sidecar holds it or not. Three are not: none at all, one that
+-- maclip wrote at any time and darktable read, and the first one that darktable itself gives to new photos.
 local function rating_to_take(image, row)
   if row.rating_owner == "person" then return nil, "person" end
   if row.rating_owner ~= "maclip" then return nil, "none" end
-  local writes_sidecars = darktable.preferences.read("darktable", "write_sidecar_files", "string") ~= "never"
   local sidecar = read_file(image.sidecar)
-  local stars = row.rating_in_file
+  local stars = row.rating
   if sidecar then
     local rating = tonumber(sidecar:match('xmp:Rating="(-?%d+)"') or sidecar:match("<xmp:Rating>(-?%d+)<"))
     local ours = tonumber(sidecar:match('maclip:Stars="(-?%d+)"') or sidecar:match("<maclip:Stars>(-?%d+)<"))
     if rating and rating ~= 0 and rating ~= ours then return nil, "person" end
     stars = ours or stars
   end
-  if image.rating ~= stars and image.rating ~= 0 and not writes_sidecars then return nil, "person" end
+  local first = darktable.preferences.read("darktable", "ui_last/import_initial_rating", "integer")
+  local shown = image.rating
+  if shown ~= 0 and shown ~= stars and shown ~= first and not contains(row.written, shown) then
+    return nil, "person"
+  end
   if not stars then return nil, "none" end
   return stars
 end
@@ -276,7 +296,7 @@ function plugin.take_over()
   local images = darktable.gui.selection()
   if #images == 0 then return show("Select the photos that should get stars.") end
   new_request()
-  local rows, problem = scored(images)
+  local rows, problem = rows_for(images, { "ratings", "--json", "--under" })
   if not rows then return show(problem) end
   local counts = { taken = 0, same = 0, person = 0, none = #images - #rows }
   for _, row in ipairs(rows) do
@@ -360,7 +380,7 @@ plugin.count = darktable.new_widget("slider") {
 plugin.buttons = {
   take_over = button(
     "take over MA-CLIP stars",
-    "give the selected photos the stars that maclip wrote; your own ratings stay",
+    "give the selected photos the stars that maclip wrote; your own ratings stay, in darktable's library too",
     plugin.take_over
   ),
   select_worst = button(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
+from typing import Any
 
 from tests.homes import Home, make_photos
 from tests.photo_managers.applications import Darktable, Screen, need
 from tests.photo_managers.conftest import sidecar_of
 from tests.photo_managers.test_darktable import HISTORY, write_dng
+
+NO_FIRST_STAR = "ui_last/import_initial_rating=0"
 
 
 def test_a_photo_with_edits_only_in_the_library_is_left_alone_and_named(home: Home, screen: Screen) -> None:
@@ -16,7 +21,7 @@ def test_a_photo_with_edits_only_in_the_library_is_left_alone_and_named(home: Ho
     edited, linked = photos[0], home.folder / "linked"
     sidecar_of(edited).write_text(HISTORY, "utf-8")
     raw = write_dng(home.photos / "IMG.dng")  # darktable adds a history to every RAW on import
-    darktable = Darktable(home.folder, screen, "write_sidecar_files=never")
+    darktable = Darktable(home.folder, screen, "write_sidecar_files=never", NO_FIRST_STAR)
     try:
         darktable.add(home.photos, 7)
         configuration = home.folder / ".config" / "darktable"
@@ -43,6 +48,75 @@ def test_a_photo_with_edits_only_in_the_library_is_left_alone_and_named(home: Ho
         assert darktable.lua("return #darktable.database") == 7
     finally:
         darktable.close()
+
+
+def test_stars_that_only_the_library_holds_are_a_persons(home: Home, screen: Screen) -> None:
+    """Stars without a sidecar: darktable 5 with *after edit*, every darktable with *never*."""
+    need("darktable")
+    photos = make_photos(home.photos, 6)
+    darktable = Darktable(home.folder, screen, "write_sidecar_files=never", NO_FIRST_STAR)
+    try:
+        darktable.add(home.photos, 6)
+        in_workspace(home, darktable)
+        darktable.press_stars(photos[0], 4)
+        darktable.press_stars(photos[1], -1)
+        assert (
+            "4 rated, 2 left alone with your own rating" in home.maclip("run", "--once", home.photos).stdout
+        )
+        rows = dict(
+            home.sql("select file_name, rating_in_file from photo_quality where rating_owner = 'person'")
+        )
+        assert rows == {photos[0].name: 4, photos[1].name: -1}
+        assert {path.stem for path in home.photos.glob("*.xmp")} == {photo.name for photo in photos[2:]}
+        # A star that is pressed over maclip's stands, though no file holds it.
+        darktable.press_stars(photos[2], 5 if stars_of(home, photos[2]) != 5 else 4)
+        before = sidecar_of(photos[2]).read_bytes()
+        home.maclip("rate", MACLIP_RATING__SHARES="[50, 0, 0, 0, 50]")
+        assert sidecar_of(photos[2]).read_bytes() == before
+        whose = {row["path"]: row["rating_owner"] for row in json_lines(home, "ratings", "--json")}
+        assert [whose[str(photo)] for photo in photos[:4]] == ["person", "person", "person", "maclip"]
+    finally:
+        darktable.close()
+
+
+def test_darktables_first_star_in_its_library_is_nobodys_until_the_person_says_so(
+    home: Home, screen: Screen
+) -> None:
+    need("darktable")
+    photos = make_photos(home.photos, 6)
+    darktable = Darktable(home.folder, screen, "write_sidecar_files=never")
+    try:
+        darktable.add(home.photos, 6)
+        in_workspace(home, darktable)
+        darktable.press_stars(photos[0], 4)
+        output = home.maclip("run", "--once", home.photos).stdout
+        assert "maclip rate --over-first-stars" in output
+        assert "5 photos" in output
+        assert not list(home.photos.glob("*.xmp"))
+        assert "over-first-stars" in home.maclip("status").stdout
+        listed = home.maclip("rate", "--over-first-stars", "--dry-run", home.photos).stdout.splitlines()
+        assert listed == [str(photo) for photo in photos[1:]]
+        assert not list(home.photos.glob("*.xmp"))
+        assert "5 rated" in home.maclip("rate", "--over-first-stars", home.photos).stdout
+        assert {path.stem for path in home.photos.glob("*.xmp")} == {photo.name for photo in photos[1:]}
+        assert "over-first-stars" not in home.maclip("status").stdout
+        home.maclip("undo")
+        assert not list(home.photos.glob("*.xmp"))
+    finally:
+        darktable.close()
+
+
+def in_workspace(home: Home, darktable: Darktable) -> None:
+    """Show darktable's library to maclip as that of a workspace."""
+    os.link(darktable.library, home.folder / ".config" / "darktable" / "library-wedding.db")
+
+
+def stars_of(home: Home, photo: Path) -> int:
+    return int(home.sql("select rating_in_file from photo_quality where file_name = ?", photo.name)[0][0])
+
+
+def json_lines(home: Home, *arguments: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in home.maclip(*arguments).stdout.splitlines()]
 
 
 def test_an_unreadable_library_is_named_and_nothing_is_written_until_it_is_readable(home: Home) -> None:

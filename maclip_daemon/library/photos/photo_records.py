@@ -185,9 +185,12 @@ def set_rating(
     owner: Literal["none", "maclip", "person"],
     problem: str | None = None,
 ) -> None:
-    """Record the rating in the file, whose it is, and why the stars could not be written."""
+    """Record the rating in the file, whose it is, and why the stars could not be written.
+
+    What a person let maclip replace ends with it: it held for the rating of then.
+    """
     session.execute(
         update(PHOTOS)
         .where(PHOTOS.c.id == photo_id)
-        .values(rating_in_file=rating_in_file, rating_owner=owner, rating_problem=problem)
+        .values(rating_in_file=rating_in_file, rating_owner=owner, rating_problem=problem, may_replace=None)
     )

@@ -1,7 +1,7 @@
-"""darktable's own library: which photos have edits that exist nowhere else?
+"""darktable's own libraries: stars and edits of a photo that may exist nowhere else.
 
-With its option *write sidecar file* off, darktable keeps edits in its database alone. It trusts a
-sidecar that appears later: on the next import the edits would be gone.
+darktable keeps edits in its database alone while *write sidecar files* is off, and since version 5 also the
+stars of photos without edits. It trusts a sidecar that appears later: on the next import they would be gone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import Transient
@@ -17,51 +18,113 @@ from maclip_daemon.files.paths import expanded
 from maclip_daemon.library.storage import stored_paths
 
 _TIMEOUT_S = 2.0  # darktable holds its lock for milliseconds
+_STARS, _REJECTED = 7, 8  # bits of images.flags
+_MOST_STARS = 5
+_OLD_REJECTED = 6  # stars of a rejected photo before darktable 2.8
+_IMAGES = """
+SELECT i.id, i.flags FROM images i JOIN film_rolls f ON f.id = i.film_id
+WHERE f.folder = ? AND i.filename = ? ORDER BY i.version, i.id
+"""
 # An image is edited when its history is not the one that darktable gives every new photo: the
 # same comparison of hashes as in its own mark for altered images.
 _EDITED = """
-SELECT 1 FROM images i JOIN film_rolls f ON f.id = i.film_id
-LEFT JOIN history_hash h ON h.imgid = i.id
-WHERE f.folder = ? AND i.filename = ? AND EXISTS (SELECT 1 FROM history WHERE imgid = i.id)
+SELECT 1 FROM history_hash h WHERE h.imgid = ?
 AND (h.current_hash IS NULL OR h.current_hash NOT IN (ifnull(h.basic_hash, ''), ifnull(h.auto_hash, '')))
 """
+_HAS_HASH = "SELECT 1 FROM history_hash WHERE imgid = ?"
+_HAS_HISTORY = "SELECT 1 FROM history WHERE imgid = ?"
 
 
-def find_library(configured: str) -> Path | None:
-    """Return darktable's database, by the setting `rating.darktable_library`; None where there is none."""
-    if configured == "off":
-        return None
-    if configured != "auto":
-        return expanded(configured)
-    configuration = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    found = Path(configuration) / "darktable" / "library.db"
-    return found if found.is_file() else None
+@dataclass(frozen=True)
+class DarktablePhoto:
+    """What one of darktable's libraries holds of a photo."""
+
+    library: Path
+    rating: int
+    """-1 (rejected) to 5; 0 without stars. Of the photo itself: duplicates have sidecars of their own."""
+    is_edited: bool
+    """Whether the photo or a duplicate of it has edits."""
 
 
-def edited_photos(library: Path, photos: Iterable[str]) -> set[str]:
-    """Return those of the photos that darktable has edits of. Reads only, also beside a running darktable.
+def find_libraries(configured: Sequence[str], folders: Sequence[Path]) -> list[Path]:
+    """Return darktable's databases, by the setting `rating.darktable_library`.
 
-    Raises `Transient` when the database cannot be read.
+    `folders` are darktable's configuration folders, for `auto`. A workspace has a library of its own. Empty
+    files are left out. A path of the setting that does not exist is kept: reading it raises the error.
     """
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"{library.absolute().as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S)
-        ) as connection:
-            return {photo for photo in photos if _is_edited(connection, photo)}
-    except sqlite3.Error as error:
-        raise Transient(
-            f"darktable's library {library} cannot be read ({error}), so it is not known whether it holds "
-            "edits that a new sidecar would end. Set rating.darktable_library to its path, or to off."
-        ) from None
+    if "off" in configured:
+        return []
+    found: dict[Path, None] = {}
+    for entry in configured:
+        if entry == "auto":
+            places = list(folders)
+        else:
+            path = expanded(entry).absolute()
+            places = [path] if path.is_dir() else []
+            if not places:
+                found[path] = None
+        for folder in places:
+            found |= dict.fromkeys(path for path in sorted(folder.glob("library*.db")) if _has_content(path))
+    return list(found)
 
 
-def _is_edited(connection: sqlite3.Connection, photo: str) -> bool:
+def photos_in(libraries: Iterable[Path], photos: Iterable[str]) -> dict[str, list[DarktablePhoto]]:
+    """Return what each library holds of these photos. Reads only, also beside a running darktable.
+
+    Raises `Transient` when one of the databases cannot be read.
+    """
+    wanted = list(photos)
+    found: dict[str, list[DarktablePhoto]] = {}
+    for library in libraries if wanted else ():
+        try:
+            with contextlib.closing(_connect(library)) as connection:
+                for photo in wanted:
+                    if (record := _find(connection, library, photo)) is not None:
+                        found.setdefault(photo, []).append(record)
+        except sqlite3.Error:
+            raise Transient(
+                f"darktable's library {library} cannot be read, so it is not known which stars and edits "
+                "only darktable has. Nothing is written. Close darktable and try again. If the library is an "
+                "old copy, move it away, or name those that count in rating.darktable_library (off: none)."
+            ) from None
+    return found
+
+
+def _connect(library: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{library.absolute().as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S)
+
+
+def _find(connection: sqlite3.Connection, library: Path, photo: str) -> DarktablePhoto | None:
     """Look the photo up by its name, and by the name without symbolic links."""
     folder, name = stored_paths.split(photo)
-    return any(
-        connection.execute(_EDITED, (_text(each), _text(name))).fetchone()
-        for each in {folder, os.path.realpath(folder)}
-    )
+    for each in dict.fromkeys((folder, os.path.realpath(folder))):
+        images = connection.execute(_IMAGES, (_text(each), _text(name))).fetchall()
+        if images:
+            is_edited = any(_is_edited(connection, number) for number, _ in images)
+            return DarktablePhoto(library, _rating(images[0][1]), is_edited)
+    return None
+
+
+def _is_edited(connection: sqlite3.Connection, image: int) -> bool:
+    if connection.execute(_HAS_HISTORY, (image,)).fetchone() is None:
+        return False
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'history_hash'").fetchone():
+        return True  # a library of darktable 2: any history may be an edit
+    if connection.execute(_HAS_HASH, (image,)).fetchone() is None:
+        return True
+    return connection.execute(_EDITED, (image,)).fetchone() is not None
+
+
+def _rating(flags: int) -> int:
+    stars = flags & _STARS
+    return -1 if flags & _REJECTED or stars == _OLD_REJECTED else min(stars, _MOST_STARS)
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:
+        return True  # reading it names the problem
 
 
 def _text(name: str) -> str:

@@ -120,7 +120,7 @@ def _by_score(snapshot: sqlite3.Connection, count: int, under: str | None, order
 
 def _first_under(snapshot: sqlite3.Connection, count: int, under: str, order: str) -> list[int]:
     """Return the ids of the first `count` scores below a folder, without reading all of them."""
-    condition, values = _is_under("f.path", under)
+    condition, values = is_under("f.path", under)
     ahead = snapshot.execute(
         "SELECT s.id FROM (SELECT id, photo_id, folder_id FROM scores"
         f" WHERE scoring_config_id = {ACTIVE_CONFIG} ORDER BY score {order}, id LIMIT {LOOK_AHEAD}) s"
@@ -161,7 +161,8 @@ def _of_folder(columns: str, which: str, order: str) -> str:
     )
 
 
-def _is_under(column: str, under: str) -> tuple[str, list[stored_paths.StoredPath]]:
+def is_under(column: str, under: str) -> tuple[str, list[stored_paths.StoredPath]]:
+    """Return the SQL condition that a folder's path is `under` or below it, and its values."""
     folder = stored_paths.without_trailing_slash(under)
     conditions, values = [f"{column} = ?"], [stored_paths.stored(folder)]
     for first, end in stored_paths.ranges_under(folder):
@@ -224,7 +225,7 @@ def failures(
     snapshot: sqlite3.Connection, limit: int | None = None, under: str | None = None
 ) -> Iterator[GivenUpPhoto]:
     """Yield the photos with a dead job (below the folder `under`), the latest first."""
-    condition, values = ("1", []) if under is None else _is_under("f.path", under)
+    condition, values = ("1", []) if under is None else is_under("f.path", under)
     rows = snapshot.execute(
         f"{FAILURE_ROWS} AND {condition} ORDER BY j.changed_at DESC, j.id DESC LIMIT ?",
         (*values, -1 if limit is None else limit),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, text, update
+from sqlalchemy import CursorResult, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.queue.jobs import or_ask_again
-from maclip_daemon.library.storage import timestamps
+from maclip_daemon.library.storage import stored_paths, timestamps
+from maclip_daemon.library.storage.photo_paths import ids_at
 from maclip_daemon.library.storage.sql_views import RAW_AND_CALIBRATION, STARS
-from maclip_daemon.library.storage.tables import JOBS, PHOTOS
+from maclip_daemon.library.storage.tables import FOLDERS, JOBS, PHOTOS
 
 
 def enqueue(session: Session, now: float, *, again: bool = False) -> int:
@@ -30,6 +34,52 @@ def enqueue(session: Session, now: float, *, again: bool = False) -> int:
 def enqueue_rated(session: Session, now: float) -> int:
     """Queue every photo that maclip rated, to check the tags beside its stars; return the number of jobs."""
     return len(session.execute(_ENQUEUE_RATED, {"now": timestamps.text(now)}).all())
+
+
+@dataclass(frozen=True)
+class ReplaceablePhoto:
+    """A photo whose only rating may be darktable's own."""
+
+    photo_id: int
+    path: str
+    stars_written: int | None
+    is_only_in_darktable: bool
+    """Whether the rating is in darktable's library, and in no file."""
+
+
+def replaceable(
+    session: Session, ratings: Collection[int], problem: str, under: Sequence[str] = ()
+) -> list[ReplaceablePhoto]:
+    """Return scored photos with one of these ratings that maclip did not write, or with this problem.
+
+    `under`: only photos at or below these paths. In the order of their paths.
+    """
+    chosen = (
+        select(
+            PHOTOS.c.id, FOLDERS.c.path, PHOTOS.c.file_name, PHOTOS.c.stars_written, PHOTOS.c.rating_problem
+        )
+        .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+        .where(
+            PHOTOS.c.state == "scored",
+            PHOTOS.c.rating_owner != "maclip",
+            or_(PHOTOS.c.rating_in_file.in_(ratings), PHOTOS.c.rating_problem == problem),
+        )
+        .order_by(FOLDERS.c.path, PHOTOS.c.file_name)
+    )
+    if under:
+        chosen = chosen.where(or_(*(PHOTOS.c.id.in_(ids_at(path)) for path in under)))
+    return [
+        ReplaceablePhoto(row[0], stored_paths.join(row[1], row[2]), row[3], row[4] == problem)
+        for row in session.execute(chosen)
+    ]
+
+
+def allow_replacing(session: Session, photo_ids: Sequence[int], which: str, now: float) -> None:
+    """Queue photos whose rating a person lets maclip replace: `which`, as `photos.may_replace` has it."""
+    for photo_id in photo_ids:
+        allowed = {"may_replace": which, "rating_undone_at": None, "rating_problem": None}
+        session.execute(update(PHOTOS).where(PHOTOS.c.id == photo_id).values(**allowed))
+    jobs.enqueue(session, photo_ids, "rate", now)
 
 
 _COLUMNS = ("photo_id", "kind", "not_before", "changed_at")

@@ -75,9 +75,15 @@ def intend(
 def confirm(session: Session, entry_id: int, now: float) -> None:
     """Record that the file was replaced: the entry is `written`, and the rating in the file is maclip's."""
     settled = session.execute(
-        _SETTLE.returning(JOURNAL.c.photo_id, JOURNAL.c.stars_written),
+        _SETTLE.returning(
+            JOURNAL.c.photo_id, JOURNAL.c.stars_written, JOURNAL.c.before_hash, JOURNAL.c.target_path
+        ),
         {"key": entry_id, "becomes": "written", "moment": timestamps.text(now)},
     ).first()
+    if settled is not None and settled.before_hash is None:
+        # Another program had deleted the file: nothing is left that the entries before could restore.
+        earlier = {"entry": entry_id, "path": settled.target_path, "moment": timestamps.text(now)}
+        session.execute(_SUPERSEDE, earlier)
     if settled is None or settled.photo_id is None:
         return
     values: dict[str, object] = {
@@ -101,6 +107,17 @@ _SETTLE = (
     update(JOURNAL)
     .where(JOURNAL.c.id == bindparam("key"), JOURNAL.c.state == "intended")
     .values(state=bindparam("becomes"), settled_at=bindparam("moment"))
+)
+
+
+_SUPERSEDE = (
+    update(JOURNAL)
+    .where(
+        JOURNAL.c.target_path == bindparam("path"),
+        JOURNAL.c.id < bindparam("entry"),
+        JOURNAL.c.state == "written",
+    )
+    .values(state="undone", settled_at=bindparam("moment"), restore_data=None)
 )
 
 
@@ -204,17 +221,40 @@ def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
     return [WrittenFile(row.photo_id, row.target_path, timestamps.seconds(row.settled_at)) for row in rows]
 
 
-_LAST_WRITES = (
+def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[WrittenFile]:
+    """Return the last writes of photos whose rating is maclip's and is in one of these files."""
+    rows = session.execute(_LAST_WRITE.where(JOURNAL.c.target_path.in_(target_paths)))
+    return [WrittenFile(row.photo_id, row.target_path, timestamps.seconds(row.settled_at)) for row in rows]
+
+
+_LAST_WRITE = (
     select(JOURNAL.c.photo_id, JOURNAL.c.target_path, JOURNAL.c.settled_at)
     .join(PHOTOS, PHOTOS.c.id == JOURNAL.c.photo_id)
-    .where(
-        JOURNAL.c.photo_id > bindparam("after"),
-        JOURNAL.c.id == _NEWEST_ENTRY,
-        PHOTOS.c.rating_owner == "maclip",
-        PHOTOS.c.state != "missing",
-    )
+    .where(JOURNAL.c.id == _NEWEST_ENTRY, PHOTOS.c.rating_owner == "maclip", PHOTOS.c.state != "missing")
+)
+_LAST_WRITES = (
+    _LAST_WRITE.where(JOURNAL.c.photo_id > bindparam("after"))
     .order_by(JOURNAL.c.photo_id)
     .limit(bindparam("limit"))
+)
+
+
+def ratings_written(session: Session, photo_ids: Sequence[int]) -> dict[int, set[int]]:
+    """Return every rating that maclip wrote for these photos, undone ones included."""
+    written: dict[int, set[int]] = {}
+    for photo_id, stars in session.execute(_RATINGS_WRITTEN, {"photo_ids": list(photo_ids)}):
+        written.setdefault(photo_id, set()).add(stars)
+    return written
+
+
+_RATINGS_WRITTEN = (
+    select(JOURNAL.c.photo_id, JOURNAL.c.stars_written)
+    .where(
+        JOURNAL.c.photo_id.in_(bindparam("photo_ids", expanding=True)),
+        JOURNAL.c.state != "abandoned",
+        JOURNAL.c.stars_written.is_not(None),
+    )
+    .distinct()
 )
 
 

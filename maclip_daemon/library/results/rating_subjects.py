@@ -39,6 +39,8 @@ class RatingSubject:
     pixel_hash: str | None = None
     may_replace: str | None = None
     """Which of a person's ratings they let maclip replace (`maclip rate --again`, `--over-first-stars`)."""
+    rating_in_file: int | None = None
+    """The rating that the library last saw in the photo's file."""
 
 
 def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSubject]:
@@ -56,7 +58,7 @@ def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSu
 _SUBJECTS = text(
     f"SELECT p.id, f.path, p.file_name, {DECIDING_SCORE}, coalesce(raw.scored_at, s.scored_at),"
     f" m.metric, m.model, m.protocol, p.stars_written, {STARS}, {PERCENTILE},"
-    " p.pixel_hash, p.may_replace"
+    " p.pixel_hash, p.may_replace, p.rating_in_file"
     " FROM photos p"
     f" JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
     " JOIN scoring_configs m ON m.id = s.scoring_config_id"

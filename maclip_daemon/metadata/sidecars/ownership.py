@@ -46,6 +46,11 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
     return "none", main, stars
 
 
+def others_agree(values: Values, rating: int | None) -> bool:
+    """Return whether every other rating field is empty or has this rating too."""
+    return all(other in (0, rating) for other in _other_ratings(values))
+
+
 def synchronized_fields(values: Values, rating: int) -> dict[str, str]:
     """Return the values of the other rating fields in `values` that go with an xmp:Rating of `rating`.
 

@@ -10,7 +10,7 @@ from maclip_daemon.errors import Poison, WriteRefused
 from maclip_daemon.files import safe_writer, symlinks
 from maclip_daemon.metadata.content import exiv2_tags, xmp_text
 from maclip_daemon.metadata.records import FoundRating
-from maclip_daemon.metadata.sidecars import ownership, targets, write_proof
+from maclip_daemon.metadata.sidecars import first_star, ownership, targets, write_proof
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,20 @@ def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
     """Return the rating and its owner."""
     owner, rating, stars = ownership.owner_of(metadata.values, last_written)
     digest = None if metadata.data is None else safe_writer.digest(metadata.data)
+    # An export of darktable has its mark too, in the photo itself.
+    by_darktable = metadata.data is not None and first_star.DARKTABLE_KEY in metadata.values
+    is_first_star = by_darktable and owner == "person" and first_star.may_be(metadata.values, rating, stars)
     proof = write_proof.find(metadata.values, metadata.leaves) if owner == "maclip" else None
-    return FoundRating(owner, rating, stars, metadata.source, digest, proof)
+    return FoundRating(
+        owner,
+        rating,
+        stars,
+        metadata.source,
+        digest,
+        proof,
+        by_darktable=by_darktable,
+        is_first_star=is_first_star,
+    )
 
 
 def embedded_rating(photo: Path) -> FoundRating | None:
@@ -88,6 +100,8 @@ def inspect(photo: Path, last_written: int | None) -> FoundRating:
             if sidecar is None:
                 return rating_of(read_photo(photo), last_written)
             found = rating_of(read_sidecar(sidecar), last_written)
-            return found if found.owner == "person" else embedded_rating(photo) or found
+            if found.owner == "person" and not found.is_first_star:
+                return found
+            return embedded_rating(photo) or found
     except WriteRefused as refusal:
         raise Poison(str(refusal)) from None

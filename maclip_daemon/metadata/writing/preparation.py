@@ -13,6 +13,7 @@ from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import (
     bucket_tags,
+    first_star,
     maclip_properties,
     new_sidecar,
     read_metadata,
@@ -39,12 +40,12 @@ def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
     updating = target.kind == "sidecar" and target.exists
     present = read_metadata.read_sidecar(target.path) if updating else read_metadata.read_photo(request.photo)
     found = read_metadata.rating_of(present, request.last_written)
-    if updating and found.owner != "person":
+    if updating and (found.owner != "person" or first_star.may_replace(found, request)):
         found = read_metadata.embedded_rating(request.photo) or found
     result = Prepared(
         request.photo, "person", request.rating, found=found, target=present.source, photo_signature=signature
     )
-    if found.owner == "person":
+    if found.owner == "person" and not first_star.may_replace(found, request):
         return replace(result, reason="a person rated this photo")
     followed = seed_update.follow(present, request.photo, signature) if updating else None
     has_followed = followed is not None and followed.has_changed

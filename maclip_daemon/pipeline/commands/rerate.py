@@ -14,6 +14,7 @@ from maclip_daemon.library.results.calibration import Calibration
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.pipeline import known_roots
+from maclip_daemon.pipeline.rating import deleted_sidecars
 from maclip_daemon.pipeline.rating.calibration_stage import freeze
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
@@ -33,6 +34,8 @@ class RateResult:
     """Photos whose stars change."""
     to_retag: int
     """Photos whose tags may change (`rating.bucket_tags`)."""
+    to_restore: int = 0
+    """Photos whose sidecar another program deleted."""
 
     def sentence(self) -> str:
         """Return the result in words."""
@@ -49,10 +52,15 @@ class RateResult:
             "reference": "the model's reference photos",
         }.get(made.source, "rating.edges of the configuration")
         photos = "1 photo" if self.to_rate == 1 else f"{self.to_rate} photos"
-        return (
+        sentence = (
             f"Calibration {made.number} from {origin}: 2, 3, 4 and 5 stars begin at the scores {edges}. "
             f"The stars of {photos} change."
         )
+        if self.to_restore == 1:
+            return f"{sentence} 1 sidecar that another program deleted is written again."
+        if self.to_restore:
+            return f"{sentence} {self.to_restore} sidecars that another program deleted are written again."
+        return sentence
 
 
 class _Rollback(Exception):
@@ -61,16 +69,18 @@ class _Rollback(Exception):
 
 def calibrate(library: Library, settings: Settings, now: float) -> RateResult:
     """Freeze a new calibration from all current scores; queue what it changes, undone photos included."""
+    lost = _deleted(library, settings)
     with library.writing() as session:
-        return _calibrate(session, settings, now)
+        return _calibrate(session, settings, now, lost)
 
 
 def preview(library: Library, settings: Settings) -> RateResult:
     """Return what `calibrate` would do; nothing is changed."""
     found: RateResult | None = None
+    lost = _deleted(library, settings)
     try:
         with library.writing() as session:
-            found = _calibrate(session, settings, time.time())
+            found = _calibrate(session, settings, time.time(), lost)
             raise _Rollback
     except _Rollback:
         assert found is not None
@@ -132,13 +142,23 @@ class _PingedRoots:
             self.unreachable.add(str(error))
 
 
-def _calibrate(session: Session, settings: Settings, now: float) -> RateResult:
+def _deleted(library: Library, settings: Settings) -> list[int]:
+    """Return the photos whose sidecar another program deleted."""
+    probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
+    known_roots.refresh_mounts(library, probe)
+    return [write.photo_id for write in deleted_sidecars.find_all(library, probe)]
+
+
+def _calibrate(session: Session, settings: Settings, now: float, lost: list[int]) -> RateResult:
     config = _active(session)
     rating = settings.rating
     made = freeze(session, rating, config.id, _reference_edges(settings, config), now)
     queued = rating_queue.enqueue(session, now, again=True) if made is not None else 0
     to_retag = rating_queue.enqueue_rated(session, now) if made is not None and rating.bucket_tags else 0
-    return RateResult(made, queued, to_retag)
+    if made is None or rating.mode == "off":
+        lost = []
+    jobs.enqueue(session, lost, "rate", now)
+    return RateResult(made, queued, to_retag, len(lost))
 
 
 def _active(session: Session) -> scores.StoredConfig:

@@ -1,4 +1,4 @@
-"""Edits of sidecars by other programs: does the sidecar now hold a person's rating?
+"""Edits of sidecars by other programs: does the sidecar now hold a person's rating, or was it deleted?
 
 A person's rating is never overwritten, with or without this check. It lets `status`, `show` and the database
 report such a rating soon.
@@ -27,6 +27,7 @@ from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.content import xmp_text
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.sidecars import targets
+from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
 from maclip_daemon.pipeline.run_state import RunState
 
 FILES_PER_HEARTBEAT = 2000  # one stat each
@@ -42,7 +43,7 @@ class _PendingCheck(NamedTuple):
     due: float
     """The monotonic time of the check; a further event postpones it."""
     rechecks: int = 0
-    """Checks that found no sidecar or no photo: one of them was being renamed."""
+    """Checks that found no sidecar or no photo: one of them may be being renamed."""
 
 
 class SidecarMonitor:
@@ -54,6 +55,7 @@ class SidecarMonitor:
         self._library = library
         self._state = state
         self._monotonic = monotonic
+        self._deleted = DeletedSidecars(library, state, monotonic)
         self._pending: dict[str, _PendingCheck] = {}
         self._must_check_all = False
         self._lock = threading.Lock()
@@ -65,8 +67,10 @@ class SidecarMonitor:
         if event.kind not in (EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED):
             return event
         present = "" if event.kind is EventKind.FILE_GONE else event.destination or event.path
+        for path in dict.fromkeys((event.path, present)):
+            if targets.is_sidecar(path):
+                self._schedule(path)
         if targets.is_sidecar(present):
-            self._schedule(present)
             present = ""
         before = event.path if event.path != present and not targets.is_sidecar(event.path) else ""
         if before and present:
@@ -80,7 +84,7 @@ class SidecarMonitor:
         self._must_check_all = True
 
     def check(self, writer: MetadataWriter) -> int:
-        """Queue photos whose sidecar now holds a person's rating; return the count.
+        """Queue photos whose sidecar was deleted or now holds a person's rating; return the count.
 
         Other changes are not answered: two machines that share synchronised folders would answer each other
         without end.
@@ -95,7 +99,7 @@ class SidecarMonitor:
         return found
 
     def check_all(self) -> int:
-        """Queue every photo whose file is newer than our last write to it; return the count.
+        """Queue every photo whose file is newer than our last write to it, or was deleted; return the count.
 
         Costs one stat a rated photo: for a start, and after lost events.
         """
@@ -108,19 +112,27 @@ class SidecarMonitor:
             if not writes:
                 break
             after = writes[-1].photo_id
-            newer = [write.photo_id for write in writes if self._is_newer(write)]
+            changed_at = {write.path: self._changed_at(write.path) for write in writes}
+            newer = [
+                write.photo_id
+                for write in writes
+                if (changed_at[write.path] or 0.0) > write.written_at + TIMESTAMP_SLACK_S
+            ]
             if newer:
                 with self._library.writing() as session:
                     jobs.enqueue(session, newer, "rate", self._state.clock())
-            queued += len(newer)
+            missing = [write for write in writes if changed_at[write.path] is None]
+            queued += len(newer) + len(self._deleted.queue(missing))
         return queued
 
-    def _is_newer(self, write: rating_journal.WrittenFile) -> bool:
+    def _changed_at(self, path: str) -> float | None:
+        """Return when a file was changed (Unix seconds); None: it is gone, 0: it cannot be read now."""
         try:
-            changed_at = self._state.probe.call(write.path, lambda: os.lstat(write.path).st_mtime)
+            return self._state.probe.call(path, lambda: os.lstat(path).st_mtime)
+        except FileNotFoundError:
+            return None
         except (OSError, NoAnswer):
-            return False
-        return changed_at > write.written_at + TIMESTAMP_SLACK_S
+            return 0.0
 
     def _check_batch(self, due: dict[str, _PendingCheck], writer: MetadataWriter) -> int:
         with self._library.reading() as session:
@@ -134,9 +146,20 @@ class SidecarMonitor:
         if rated:
             with self._library.writing() as session:
                 jobs.enqueue(session, rated, "rate", self._state.clock())
-        unknown = due.keys() - set(present) | {path for path in changed if not photo_ids.get(path)}
+        away = due.keys() - set(present)
+        # At the first check a sidecar may be away because another program is replacing or renaming it.
+        deleted = self._queue_deleted([path for path in away if due[path].rechecks])
+        unknown = away - deleted | {path for path in changed if not photo_ids.get(path)}
         self._reschedule({path: due[path] for path in unknown})
-        return len(rated)
+        return len(rated) + len(deleted)
+
+    def _queue_deleted(self, away: list[str]) -> set[str]:
+        """Queue the photos whose sidecar was deleted; return these sidecars."""
+        if not away:
+            return set()
+        with self._library.reading() as session:
+            writes = rating_journal.last_writes_to(session, away)
+        return {write.path for write in self._deleted.queue(writes)}
 
     def _schedule(self, path: str) -> None:
         with self._lock:

@@ -43,6 +43,11 @@ class RateJobs:
         self._worker = worker
         self._roots = roots
 
+    @property
+    def library(self) -> Library:
+        """Return the library of these jobs."""
+        return self._library
+
     def take(self, limit: int) -> list[LeasedJob]:
         """Lease up to `limit` jobs that are due and whose disks are neither full nor offline."""
         now = self._state.clock()

@@ -17,8 +17,8 @@ from maclip_daemon.library.storage.database_errors import DatabaseBusy, Database
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import QualityProperties, RatingRequest
 from maclip_daemon.pipeline import file_stability
-from maclip_daemon.pipeline.rating import darktable_edits
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
+from maclip_daemon.pipeline.rating.darktable_check import OVER_FIRST_STARS, CheckedPhoto, DarktableCheck
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.run_state import RunState
@@ -47,6 +47,7 @@ class RatingStage:
         self._state = state
         self._settings = settings
         self._writer = writer
+        self._darktable = DarktableCheck(rate_jobs.library, writer, settings.darktable_libraries)
         self._failed: set[int] = set()
         """Photos whose last attempt failed: a rename may have taken their temporary files along."""
         self.has_checked_files = False
@@ -120,7 +121,7 @@ class RatingStage:
         ready = [job for job in held if job.photo_id in subjects]
         if not ready:
             return
-        prepared, full = self._prepare(ready, [self._request(subjects[job.photo_id]) for job in ready])
+        prepared, full = self._prepare(ready, [subjects[job.photo_id] for job in ready])
         full += self._commit(prepared)
         full_devices = {job.device for job, _ in full}
         for device in {job.device for job, _ in prepared} - full_devices:
@@ -130,11 +131,15 @@ class RatingStage:
         self._jobs.release([job for job, _ in full])
 
     def _prepare(
-        self, ready: list[LeasedJob], requests: list[RatingRequest]
+        self, ready: list[LeasedJob], subjects: list[RatingSubject]
     ) -> tuple[PreparedJobs, FullDisks]:
         """Prepare the files of these jobs, and end the jobs that write nothing."""
-        results = darktable_edits.skip_unsaved(
-            self._writer.prepare_many(requests), self._writer, self._settings.darktable_library
+        results = self._darktable.apply(
+            self._writer.prepare_many([self._request(subject) for subject in subjects]),
+            [
+                CheckedPhoto(each.photo_id, each.stars_written, _may_replace_first_star(each))
+                for each in subjects
+            ],
         )
         self._state.waits.end(METADATA)
         prepared: PreparedJobs = []
@@ -201,4 +206,9 @@ class RatingStage:
             last_written=subject.stars_written,
             bucket_tags=self._settings.bucket_tags,
             reject=percentile is not None and percentile < reject_below,
+            first_star=subject.rating_in_file if _may_replace_first_star(subject) else None,
         )
+
+
+def _may_replace_first_star(subject: RatingSubject) -> bool:
+    return subject.may_replace == OVER_FIRST_STARS

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.library.storage.database import Library
+from tests.darktable_home import DarktableHome
 from tests.rated_library import RatedLibrary
 
 
@@ -24,3 +25,10 @@ def rated(tmp_path: Path, empty_database: Path) -> Iterator[RatedLibrary]:
     shutil.copytree(empty_database, tmp_path / "data")
     with Library.open(tmp_path / "data" / "library.db", busy_timeout_s=1) as library:
         yield RatedLibrary(tmp_path / "photos", library)
+
+
+@pytest.fixture
+def darktable(rated: RatedLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DarktableHome:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return DarktableHome(tmp_path / "home" / ".config" / "darktable", rated.folder)

@@ -59,6 +59,23 @@ def test_stars_are_recomputed_and_a_persons_are_left_alone(rated: RatedLibrary, 
     assert again.calibration.number == 2
 
 
+def test_sidecars_that_another_program_deleted_are_written_again(
+    rated: RatedLibrary, settings: Settings
+) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        rated.add(name)
+    rerate.calibrate(rated.library, settings, rated.now)
+    rerate.write(rated.library, settings)
+    sidecar_of(rated.folder / "a.jpg").unlink()
+    previewed = rerate.preview(rated.library, settings)
+    assert (previewed.to_rate, previewed.to_restore) == (0, 1)
+    assert "1 sidecar that another program deleted" in previewed.sentence()
+    assert rerate.calibrate(rated.library, settings, rated.now).to_restore == 1
+    assert rerate.write(rated.library, settings).rated == 1
+    assert sidecar_of(rated.folder / "a.jpg").exists()
+    assert rerate.calibrate(rated.library, settings, rated.now).to_restore == 0
+
+
 def test_photos_whose_stars_were_undone_get_stars_again(rated: RatedLibrary, settings: Settings) -> None:
     rated.add("a.jpg")
     rated.write("update photos set rating_undone_at = '2026-01-01T00:00:00Z'")

@@ -163,8 +163,8 @@ def test_a_full_check_queues_the_photos_whose_files_are_newer_than_our_last_writ
     for name, changed_at in (("old.jpg", rated.now), ("new.jpg", rated.now + 5)):
         os.utime(sidecar_of(rated.folder / name), (changed_at, changed_at))
     sidecar_of(rated.folder / "gone.jpg").unlink()
-    assert monitor.check_all() == 1
-    assert rated.jobs() == [("new.jpg", "rate", "ready", 0)]
+    assert monitor.check_all() == 2
+    assert rated.jobs() == [("gone.jpg", "rate", "ready", 0), ("new.jpg", "rate", "ready", 0)]
     monitor.request_full_check()
     assert check_after(0, monitor, rated, monotonic) == 1
     assert check_after(0, monitor, rated, monotonic) == 0, "once for each request"

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maclip_daemon.cli import invocation
+from maclip_daemon.cli.doctor import photo_manager_checks
+from maclip_daemon.cli.doctor.finding import Finding
 from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import expanded, printable
 
@@ -25,21 +26,6 @@ LOW_DISK_BYTES = 500 << 20  # below this the database and the sidecars may soon 
 FEW_WATCHES = 65_536  # folders; the default of older kernels is 8192
 TORCH_TIMEOUT_S = 120.0  # importing torch from a cold disk
 FOLDER_TIMEOUT_S = 10.0  # for each folder; the user waits
-DIGIKAM_OPTIONS = {  # keys of digikamrc without spaces, and what its dialog calls them
-    "UseXMPSidecarForReading": "Read from sidecar files",
-    "RescanFileIfModified": "Rescan file when files are modified",
-    "SaveRating": "Write Rating (so that maclip sees the stars you give)",
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check."""
-
-    what: str
-    state: str
-    """`good`, `note` or `bad`."""
-    says: str
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +62,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _watches()
     yield from _watching(settings)
     yield from _disk(settings)
-    yield from _photo_managers()
+    yield from photo_manager_checks.check()
+    yield from _ratings(settings)
 
 
 def _torch(settings: Settings) -> Finding:
@@ -208,36 +195,26 @@ def _watching(settings: Settings) -> Iterator[Finding]:
             yield Finding("watching", "good", printable(f"{path}: {how}"))
 
 
+def _ratings(settings: Settings) -> Iterator[Finding]:
+    """Yield what keeps photos without stars of maclip: darktable's first star, and deleted sidecars."""
+    from maclip_daemon.cli.printing import rating_hints
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.library.queries.status import notes
+    from maclip_daemon.library.storage.open_readonly import open_readonly
+
+    if not settings.database_path.exists():
+        return
+    try:
+        with open_readonly(settings.database_path) as library, library.snapshot() as snapshot:
+            hints = rating_hints.lines(snapshot, notes(snapshot))
+    except MaclipError:
+        return  # _database reports it
+    for word, hint in hints:
+        yield Finding(word, "note", printable(hint))
+
+
 def _disk(settings: Settings) -> Iterator[Finding]:
     existing = next(folder for folder in [settings.data_dir, *settings.data_dir.parents] if folder.exists())
     free = shutil.disk_usage(existing).free
-    state = "good" if free > LOW_DISK_BYTES else "bad"
-    yield Finding("disk", state, f"{free / (1 << 30):.1f} GiB free for {settings.data_dir}")
-
-
-def _photo_managers() -> Iterator[Finding]:
-    """Check the settings of digiKam and darktable that exchange stars."""
-    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    digikam = configuration / "digikamrc"
-    if digikam.exists():
-        text = digikam.read_text("utf-8", "replace").replace(" ", "").lower()
-        missing = [words for option, words in DIGIKAM_OPTIONS.items() if f"{option.lower()}=true" not in text]
-        if missing:
-            yield Finding(
-                "digiKam", "note", f"switch on in its settings, page Metadata: {', '.join(missing)}"
-            )
-        else:
-            yield Finding(
-                "digiKam", "good", "reads sidecars, detects changes, and writes your stars to files"
-            )
-    darktable = configuration / "darktable" / "darktablerc"
-    if darktable.exists():
-        if "write_sidecar_files=never" in darktable.read_text("utf-8", "replace"):
-            yield Finding(
-                "darktable",
-                "note",
-                "keeps your stars in its library, where maclip cannot see them. Let it write sidecar files "
-                "(preferences, storage)",
-            )
-        else:
-            yield Finding("darktable", "good", "writes your stars to sidecars")
+    says = f"{free / (1 << 30):.1f} GiB free for {settings.data_dir}"
+    yield Finding("disk", "good" if free > LOW_DISK_BYTES else "bad", says)

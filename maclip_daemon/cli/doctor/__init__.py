@@ -1,0 +1,1 @@
+"""`maclip doctor`: the checks of this machine and of its photo managers."""

@@ -1,0 +1,44 @@
+"""Each photo's rating as the library knows it, with every rating that maclip ever wrote for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from maclip_daemon.library.queries.rankings import is_under
+from maclip_daemon.library.storage import stored_paths
+
+
+@dataclass(frozen=True)
+class RatedPhoto:
+    """A photo and whose rating it has."""
+
+    path: str
+    rating: int | None
+    """-1 to 5, as the file holds it."""
+    rating_owner: str
+    """`none`, `maclip` or `person`."""
+    written: tuple[int, ...]
+    """The ratings that maclip wrote at any time. A photo manager may still show one of them."""
+
+
+def rated_photos(snapshot: sqlite3.Connection, under: str | None = None) -> list[RatedPhoto]:
+    """Return the photos (below the folder `under`) that are not missing, in the order of their paths."""
+    condition, values = ("1", []) if under is None else is_under("f.path", under)
+    rows = snapshot.execute(
+        "SELECT f.path, p.file_name, p.rating_in_file, p.rating_owner,"
+        " (SELECT group_concat(DISTINCT j.stars_written) FROM rating_journal j"
+        "  WHERE j.photo_id = p.id AND j.state <> 'abandoned')"
+        f" FROM folders f JOIN photos p ON p.folder_id = f.id WHERE p.state <> 'missing' AND {condition}"
+        " ORDER BY f.path, p.file_name",
+        values,
+    )
+    return [
+        RatedPhoto(
+            stored_paths.join(folder, name),
+            rating,
+            owner,
+            tuple(sorted(int(stars) for stars in written.split(","))) if written else (),
+        )
+        for folder, name, rating, owner, written in rows
+    ]

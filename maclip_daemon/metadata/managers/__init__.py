@@ -1,0 +1,1 @@
+"""What photo managers keep in their own configuration: darktable's and digiKam's settings, read only."""
