@@ -74,6 +74,14 @@ def _is_of_another_photo(found: FoundRating, request: RatingRequest) -> bool:
     return found.proof is not None and found.proof.pixel_hash not in (None, request.pixel_hash)
 
 
+def _is_of_another_library(request: RatingRequest, result: Prepared) -> bool:
+    """Return whether the file's rating was written for this photo by a library whose journal is not ours."""
+    proof = result.found.proof if result.found is not None else None
+    if proof is None or request.last_written is not None:
+        return False
+    return result.target != request.photo or proof.pixel_hash in (None, request.pixel_hash)
+
+
 def _update(
     request: RatingRequest,
     present: read_metadata.PhotoMetadata,
@@ -92,7 +100,7 @@ def _update(
         wanted = maclip_properties.wanted(request, base.values, copied.items())
     new = exiv2_tags.change_sidecar(base.data, wanted)
     verification.verify_sidecar(present.source, base.values, base.leaves, new, wanted)
-    return _prepared(result, present.source, present.data, new, present.status)
+    return _prepared(request, result, present.source, present.data, new, present.status)
 
 
 def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
@@ -106,7 +114,7 @@ def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result:
     wanted = maclip_properties.wanted(request, present.values, [])
     new = exiv2_tags.change_photo(data, wanted)
     verification.verify_photo(request.photo, data, new, present.values, wanted)
-    return _prepared(result, request.photo, data, new, status)
+    return _prepared(request, result, request.photo, data, new, status)
 
 
 def _create(
@@ -147,11 +155,18 @@ def _create(
 
 
 def _prepared(
-    result: Prepared, target: Path, old: bytes, new: bytes, status: os.stat_result | None
+    request: RatingRequest,
+    result: Prepared,
+    target: Path,
+    old: bytes,
+    new: bytes,
+    status: os.stat_result | None,
 ) -> Prepared:
     assert status is not None
     delta = undo_delta.between(old, new, mode=status.st_mode & 0o7777, mtime_ns=status.st_mtime_ns)
-    if delta.apply(new) != old:
+    if _is_of_another_library(request, result):
+        delta = undo_delta.UndoDelta.taking_out()  # its stars are no earlier state to return to
+    elif delta.apply(new) != old:
         raise WriteRefused(f"{target} is left alone: undo could not restore its present content.")
     return replace(
         result,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import WriteRefused
-from maclip_daemon.metadata.content import exiv2_tags, xmp_text
+from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_text
 from maclip_daemon.metadata.content.xmp_text import Wanted
 from maclip_daemon.metadata.records import REJECTED
 from maclip_daemon.metadata.sidecars import bucket_tags, ownership, seed, targets, write_proof
@@ -57,10 +57,10 @@ def _of_sidecar(target: Path, data: bytes, *, is_created: bool) -> Remainder | N
         raise WriteRefused("it has comments, which exiv2 would not keep")
     if not persons_rating and seed.is_whole(leaves, values.get(seed.SEED_KEY)):
         return Remainder(None, None)
+    if not verification.applied(leaves, wanted):
+        return Remainder(None if is_created or seed.SEED_KEY in values else xmp_document.EMPTY, None)
     new = exiv2_tags.change_sidecar(data, wanted)
     verification.verify_sidecar(target, values, leaves, new, wanted)
-    if (is_created or seed.SEED_KEY in values) and not xmp_text.read(new):
-        return Remainder(None, None)
     return Remainder(new, persons_rating)
 
 

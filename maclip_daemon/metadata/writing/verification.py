@@ -76,9 +76,9 @@ def texts_of(wanted: Wanted) -> dict[str, str | None]:
 def applied(leaves: xmp_text.Leaves, wanted: Wanted) -> xmp_text.Leaves:
     """Return the leaves of a sidecar after these values were written into it."""
     lists = tuple(f"{_path_of(key)}[" for key in wanted if key.startswith("Xmp."))
-    kept = {path: text for path, text in leaves.items() if not path.startswith(lists)}
-    kept.update((path, text) for path, text in texts_of(wanted).items() if text is not None)
-    return kept
+    texts = texts_of(wanted)
+    kept = {path: text for path, text in leaves.items() if path not in texts and not path.startswith(lists)}
+    return kept | {path: text for path, text in texts.items() if text is not None}
 
 
 def _path_of(key: str) -> str:

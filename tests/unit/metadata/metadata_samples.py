@@ -121,6 +121,12 @@ def make_photo(tmp_path: Path) -> MakePhoto:
     return make
 
 
+def with_packet(jpeg: bytes, packet: str) -> bytes:
+    """Insert an XMP packet as the first segment of a JPEG that has none."""
+    content = b"http://ns.adobe.com/xap/1.0/\0" + packet.encode()
+    return jpeg[:2] + b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
+
+
 def xmp_of(path: Path) -> dict[str, object]:
     with pyexiv2.ImageData(path.read_bytes()) as image:
         return dict(image.read_xmp())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metadata_samples import QUALITY, MakePhoto, accepted, xmp_of
+import pytest
+from metadata_samples import QUALITY, MakePhoto, accepted, with_packet, xmp_of
 
 from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.records import Prepared, RatingRequest
@@ -140,3 +141,63 @@ def test_the_pointer_to_extended_xmp_is_not_copied(make_photo: MakePhoto) -> Non
     photo.write_bytes(data)
     sidecar, _ = create(photo)
     assert "Xmp.xmpNote.HasExtendedXMP" not in sidecar
+
+
+def packet_with(*properties: str) -> str:
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        '<dc:title><rdf:Alt><rdf:li xml:lang="x-default">Mine</rdf:li></rdf:Alt></dc:title>'
+        f"{''.join(properties)}</rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+
+
+HISTORY = (
+    "<rdf:Seq><rdf:li darktable:operation='exposure' xmlns:darktable='http://darktable.sf.net/'/></rdf:Seq>"
+)
+STATES = {
+    "darktable": ("darktable", "http://darktable.sf.net/", "history", HISTORY),
+    "darktable's version": ("darktable", "http://darktable.sf.net/", "xmp_version", "5"),
+    "Camera Raw": ("crs", "http://ns.adobe.com/camera-raw-settings/1.0/", "Exposure2012", "+1.00"),
+    "Camera Raw, saved": ("crss", "http://ns.adobe.com/camera-raw-saved-settings/1.0/", "Snapshots", "x"),
+    "Photoshop": ("photoshop", "http://ns.adobe.com/photoshop/1.0/", "History", "2026: opened"),
+    "Photoshop's layers": ("photoshop", "http://ns.adobe.com/photoshop/1.0/", "DocumentAncestors", HISTORY),
+    "another's sidecar": ("photoshop", "http://ns.adobe.com/photoshop/1.0/", "SidecarForExtension", "MOV"),
+    "media management": ("xmpMM", "http://ns.adobe.com/xap/1.0/mm/", "History", HISTORY),
+    "its original": ("xmpMM", "http://ns.adobe.com/xap/1.0/mm/", "DerivedFrom", "IMG_1.CR2"),
+    "digiKam": ("digiKam", "http://www.digikam.org/ns/1.0/", "ImageHistory", "&lt;history/&gt;"),
+    "RawTherapee": ("rt", "http://www.rawtherapee.com/1.0/", "Exposure", "1"),
+    "Capture One": ("c1", "http://ns.captureone.com/adjust/1.0/", "Exposure", "1"),
+    "DxO": ("dxo", "http://ns.dxo.com/photolab/1.0/", "Settings", "1"),
+    "ON1": ("on1", "http://ns.on1.com/on1/1.0/", "Settings", "1"),
+    "Apple": ("aas", "http://ns.apple.com/adjustment-settings/1.0/", "CurveX", "1"),
+    "a program of tomorrow": ("tom", "https://example.org/tomorrow/edit-settings/2.0/", "Exposure", "1"),
+}
+
+
+@pytest.mark.parametrize("program", STATES)
+def test_the_edits_of_other_programs_stay_in_the_photo(make_photo: MakePhoto, program: str) -> None:
+    prefix, namespace, name, value = STATES[program]
+    photo = make_photo()
+    packet = packet_with(f'<{prefix}:{name} xmlns:{prefix}="{namespace}">{value}</{prefix}:{name}>')
+    photo.write_bytes(with_packet(photo.read_bytes(), packet))
+    assert any(name in key for key in xmp_of(photo))
+    sidecar, prepared = create(photo)
+    assert sidecar["Xmp.dc.title"] == {'lang="x-default"': "Mine"}
+    assert not [key for key in sidecar if name in key]
+    assert prepared.notes == ()
+
+
+def test_the_labels_that_a_person_gave_in_darktable_are_copied(make_photo: MakePhoto) -> None:
+    photo = make_photo()
+    labels = "<rdf:Seq><rdf:li>0</rdf:li><rdf:li>3</rdf:li></rdf:Seq>"
+    packet = packet_with(
+        f'<darktable:colorlabels xmlns:darktable="http://darktable.sf.net/">{labels}</darktable:colorlabels>',
+        f'<darktable:history xmlns:darktable="http://darktable.sf.net/">{HISTORY}</darktable:history>',
+        '<m:mine xmlns:m="http://example.org/my/history-of-art/">Klimt</m:mine>',
+    )
+    photo.write_bytes(with_packet(photo.read_bytes(), packet))
+    sidecar, _ = create(photo)
+    assert sidecar["Xmp.darktable.colorlabels"] == ["0", "3"]
+    assert [value for key, value in sidecar.items() if key.endswith(".mine")] == ["Klimt"]
+    assert not [key for key in sidecar if "history" in key]
