@@ -26,6 +26,8 @@ NOW = 1_780_000_000.0  # hours away from the clock of the files: temporary files
 EDGES = (0.2, 0.4, 0.6, 0.8)
 SETTINGS = RatingSettings(edges=EDGES, darktable_library="off")
 PERSONS = b"rated by a person: 5"
+TAKEN_OUT = b"only a person's: 5"
+BROKEN = b"damaged"
 
 
 def sidecar_of(photo: Path) -> Path:
@@ -125,18 +127,30 @@ class FakeWriter(MetadataWriter):
             return FoundRating("maclip", int(content[7:]), int(content[7:]), source, None)
         return FoundRating("none", None, None, source, None)
 
-    def undo(self, entry: UndoEntry) -> UndoOutcome:
+    def undo(self, entry: UndoEntry, *, dry_run: bool = False) -> UndoOutcome:
         content = entry.target.read_bytes() if entry.target.exists() else None
         present = None if content is None else blake3.blake3(content).hexdigest()
+        if content is None and entry.before_hash is None:
+            return UndoOutcome("gone")
         if present == entry.before_hash:
             return UndoOutcome("already")
+        if content == PERSONS:
+            if not dry_run:
+                entry.target.write_bytes(TAKEN_OUT)
+            return UndoOutcome("taken_out", persons_rating=5)
         if present != entry.after_hash:
             return UndoOutcome("changed", f"{entry.target} was changed since.")
         if entry.before_hash is None:
-            entry.target.unlink()
+            if not dry_run:
+                entry.target.unlink()
             return UndoOutcome("removed")
-        entry.target.write_bytes(entry.restore)
+        if not dry_run:
+            entry.target.write_bytes(entry.restore)
         return UndoOutcome("restored")
+
+    def preview_undo(self, entries: Sequence[UndoEntry]) -> list[UndoOutcome | MaclipError]:
+        """Preview the newest write only; `metadata` has the tests of the others."""
+        return [self.undo(entries[0], dry_run=True)]
 
     def close(self) -> None:
         self.closed += 1

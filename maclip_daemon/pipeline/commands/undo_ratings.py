@@ -68,9 +68,8 @@ def undo(
         with library.reading() as session:
             chain = rating_journal.undo_chain(session, path)
         outcomes = _previewed(writer, roots, chain) if dry_run else _carried_out(writer, roots, chain)
-        yield _undo_file(
-            library if not dry_run else None, roots, path, zip(chain, outcomes, strict=False), now
-        )
+        steps = zip(chain, outcomes, strict=False)
+        yield _undo_file(None if dry_run else library, roots, path, steps, now)
 
 
 def summary(counts: Counter[Outcome], *, dry_run: bool = False) -> str:

@@ -275,7 +275,7 @@ def described(outcome: UndoOutcome | MaclipError) -> object:
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
 def test_a_preview_decides_exactly_as_undo_does(make_photo: MakePhoto, mode: Mode) -> None:
     seen: set[str] = set()
-    for number in range(150):
+    for number in range(80):
         chance = random.Random(f"{mode} {number}")
         tags = {TITLE: {'lang="x-default"': "T"}} if chance.random() < 0.5 else {}
         walk = Walk(make_photo(f"IMG_{number}.jpg", tags=tags), mode, chance)

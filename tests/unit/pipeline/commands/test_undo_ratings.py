@@ -16,7 +16,7 @@ from maclip_daemon.pipeline.commands.undo_ratings import UndoResult
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings
-from tests.rated_library import PERSONS, SETTINGS, RatedLibrary, sidecar_of
+from tests.rated_library import BROKEN, PERSONS, SETTINGS, TAKEN_OUT, RatedLibrary, sidecar_of
 
 
 def rate(rated: RatedLibrary, *photo_ids: int) -> None:
@@ -29,11 +29,12 @@ def rate(rated: RatedLibrary, *photo_ids: int) -> None:
         pass
 
 
-def undo(rated: RatedLibrary, probe: FilesystemProbe | None = None) -> list[UndoResult]:
+def undo(
+    rated: RatedLibrary, probe: FilesystemProbe | None = None, *, dry_run: bool = False
+) -> list[UndoResult]:
     targets = undo_ratings.targets(rated.library)
-    return list(
-        undo_ratings.undo(rated.library, rated.writer, probe or rated.state.probe, targets, rated.now)
-    )
+    probe = probe or rated.state.probe
+    return list(undo_ratings.undo(rated.library, rated.writer, probe, targets, rated.now, dry_run=dry_run))
 
 
 def test_a_sidecar_that_we_made_is_removed_and_one_that_was_there_comes_back(rated: RatedLibrary) -> None:
@@ -71,11 +72,11 @@ def test_a_file_that_was_changed_since_is_left_alone_with_the_reason_and_all_oth
 ) -> None:
     rate(rated, *(rated.add(name) for name in ("a.jpg", "b.jpg")))
     changed = sidecar_of(rated.folder / "a.jpg")
-    changed.write_bytes(PERSONS)
+    changed.write_bytes(BROKEN)
     first, second = undo(rated)
     assert (first.outcome, first.is_done) == ("changed", False)
     assert first.sentence() == f"{changed} was changed since."
-    assert changed.read_bytes() == PERSONS
+    assert changed.read_bytes() == BROKEN
     assert (second.outcome, second.is_done) == ("removed", True)
     assert rated.rows("select state from rating_journal order by id") == [("written",), ("undone",)]
 
@@ -112,10 +113,44 @@ def test_a_file_on_a_server_that_does_not_answer_is_left_alone(
     assert sidecar_of(rated.folder / "a.jpg").exists()
 
 
+def test_a_file_that_was_written_since_keeps_a_persons_rating_which_the_library_knows(
+    rated: RatedLibrary,
+) -> None:
+    photo_id = rated.add("a.jpg", score=0.1)
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    rate(rated, photo_id)
+    rated.add("a.jpg", score=0.9)
+    rate(rated, photo_id)
+    sidecar.write_bytes(PERSONS)
+    assert [result.outcome for result in undo(rated)] == ["taken_out"]
+    assert sidecar.read_bytes() == TAKEN_OUT
+    assert rated.rows("select state from rating_journal") == [("undone",)] * 2  # nothing of the older is left
+    assert rated.rows("select rating_in_file, rating_owner, stars_written from photos") == [
+        (5, "person", None)
+    ]
+    assert undo(rated) == []
+
+
+def test_a_dry_run_says_what_undo_would_do_and_changes_nothing(rated: RatedLibrary) -> None:
+    names = ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    rate(rated, *(rated.add(name) for name in names))
+    sidecars = [sidecar_of(rated.folder / name) for name in names]
+    sidecars[1].write_bytes(PERSONS)
+    sidecars[2].write_bytes(BROKEN)
+    sidecars[3].unlink()
+    files = {path: path.read_bytes() for path in rated.folder.iterdir()}
+    rows = rated.rows("select * from rating_journal"), rated.rows("select * from photos")
+    would = undo(rated, dry_run=True)
+    assert {path: path.read_bytes() for path in rated.folder.iterdir()} == files
+    assert (rated.rows("select * from rating_journal"), rated.rows("select * from photos")) == rows
+    assert [result.outcome for result in would] == ["removed", "taken_out", "changed", "gone"]
+    assert undo(rated) == would
+
+
 def test_a_sidecar_that_the_user_deleted_counts_as_undone(rated: RatedLibrary) -> None:
     rate(rated, *(rated.add(name) for name in ("a.jpg", "b.jpg")))
     sidecar_of(rated.folder / "a.jpg").unlink()
-    assert [result.outcome for result in undo(rated)] == ["already", "removed"]
+    assert [result.outcome for result in undo(rated)] == ["gone", "removed"]
     assert rated.rows("select distinct state from rating_journal") == [("undone",)]
 
 
@@ -162,6 +197,7 @@ def test_undone_photos_have_no_rate_jobs_left(rated: RatedLibrary) -> None:
             "208 sidecars removed, 2 files that other programs changed since keep their changes, without "
             "maclip's stars, 1 sidecar had been deleted before; 36 left alone for the reasons listed above.",
         ),
+        ({"removed": 2, "gone": 2}, "2 sidecars removed, 2 sidecars had been deleted before."),
         ({"changed": 1, "failed": 2}, "3 left alone for the reasons listed above."),
     ],
 )
