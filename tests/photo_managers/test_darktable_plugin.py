@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,31 @@ def test_the_panel_explains_scores_imports_stars_and_finds_the_worst(
 
     assert {path: data for path, data in contents(folder).items() if path.suffix == ".jpg"} == originals
     assert not list(home.folder.rglob("pwned"))
+
+
+@pytest.mark.parametrize("maclip_sees_the_library", [True, False])
+def test_stars_that_no_sidecar_holds_are_never_taken_over(
+    home: Home, folder: Path, panel: Panel, maclip_sees_the_library: bool
+) -> None:
+    """darktable 5 writes no sidecar for stars on photos without edits; the library may be anywhere."""
+    photos = make_photos(folder, 6)
+    darktable = panel.darktable
+    home.maclip("run", "--once", home.photos)
+    stars = dict(home.sql("select file_name, stars from photo_quality"))
+    assert {name: seen.rating for name, seen in darktable.add(folder, 6).items()} == stars
+    if maclip_sees_the_library:
+        os.link(darktable.library, darktable.configuration / "library.db")
+    # Neither darktable's first star, nor what maclip writes before or after.
+    pressed = {photo.name: 5 if stars[photo.name] != 5 else 4 for photo in photos[:2]}
+    for photo in photos[:2]:
+        darktable.press_stars(photo, pressed[photo.name])
+    darktable.lua("darktable.control.sleep(2000)")
+    home.maclip("rate", MACLIP_RATING__SHARES="[0, 0, 100, 0, 0]")
+    panel.select(*photos)
+    output = panel.press("take_over", "taken over")
+    assert "2 rated by you and left alone" in output
+    expected = {photo.name: 3 for photo in photos} | pressed
+    assert {name: seen.rating for name, seen in darktable.seen(folder).items()} == expected
 
 
 def test_a_missing_program_is_explained_and_uninstall_removes_only_the_plugin(
