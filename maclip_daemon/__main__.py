@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from maclip_daemon.errors import MaclipError
 
+_NO_HOME = "/nonexistent"  # as Debian writes it for accounts without one
 _INTERRUPTED = 130  # the shell's convention for a program ended by Ctrl-C
 
 
@@ -15,9 +18,13 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 some photos failed, 2 wrong use, 3 environment not fit."""
     from maclip_daemon.cli import app
 
+    codecs.register_error("maclip", _encode_otherwise)
     for stream in (sys.stdout, sys.stderr):
-        # A file name need not be valid UTF-8; it is printed byte for byte.
-        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+        stream.reconfigure(errors="maclip")  # type: ignore[union-attr]
+    try:
+        Path.home()
+    except RuntimeError:  # neither HOME nor an entry in passwd: --config and --data-dir do without
+        os.environ["HOME"] = _NO_HOME
     try:
         try:
             app()
@@ -34,6 +41,15 @@ def main() -> None:
         if isinstance(end.__context__, BrokenPipeError):
             _end_quietly(end)
         raise
+
+
+def _encode_otherwise(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Print the bytes of a name that is not valid UTF-8 as they are, and escape what a terminal lacks."""
+    assert isinstance(error, UnicodeEncodeError)
+    character = error.object[error.start]
+    is_byte = "\udc80" <= character <= "\udcff"
+    shown = os.fsencode(character) if is_byte else character.encode("ascii", "backslashreplace")
+    return shown, error.start + 1
 
 
 def _end_quietly(end: BaseException | None) -> NoReturn:

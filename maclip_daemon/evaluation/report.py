@@ -83,7 +83,13 @@ def _write_scores(path: Path, scores: ScoreTable) -> None:
         for number, image in enumerate(scores.images):
             row = [column[number] for column in values]
             shown = ["" if math.isnan(value) else f"{value:.9g}" for value in row]
-            writer.writerow([image.path, image.subset, f"{image.mos:.9g}", *shown])
+            texts = [_as_text_cell(str(text)) for text in (image.path, image.subset)]
+            writer.writerow([*texts, f"{image.mos:.9g}", *shown])
+
+
+def _as_text_cell(text: str) -> str:
+    """Return a cell that a spreadsheet does not compute: a file may be called `=HYPERLINK(…).jpg`."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _section(folder: Path, scores: ScoreTable, row: AgreementRow) -> Section:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,3 +66,18 @@ def test_a_summary_of_another_program_removes_nothing(tmp_path: Path) -> None:
         (tmp_path / report.SUMMARY_FILE).write_text(foreign)
         write_report(tmp_path, "maclip", constant=True)
         assert plots(tmp_path) == ["a.png"]
+
+
+def test_a_spreadsheet_computes_no_name_of_a_file(tmp_path: Path) -> None:
+    names = ["=HYPERLINK(1).jpg", "+1.jpg", "-1.jpg", "@SUM.jpg", "a=1.jpg"]
+    images = tuple(RatedImage(Path(name), 1.0 + number) for number, name in enumerate(names))
+    [judgement] = judgements([metrics.parse("maclip")])[:1]
+    column = {Candidate(judgement, "builtin@1", protocols.parse("native")): np.arange(5.0)}
+    scores = ScoreTable(images, column, (), 0)
+    circumstances = report.Circumstances(
+        "title", "mos.csv", datetime(2026, 1, 1, tzinfo=UTC), "1", "cpu", "fp32", False, 0, 0
+    )
+    report.write(tmp_path, scores, summarise(scores, resamples=0, seed=0), circumstances)
+    with (tmp_path / report.SCORES_FILE).open(newline="", encoding="utf-8") as stream:
+        cells = [row[0] for row in csv.reader(stream)][1:]
+    assert cells == ["'=HYPERLINK(1).jpg", "'+1.jpg", "'-1.jpg", "'@SUM.jpg", "a=1.jpg"]
