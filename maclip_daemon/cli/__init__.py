@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from maclip_daemon.cli import (
+    adopt_command,
     config_commands,
     database_commands,
     eval_command,
@@ -74,6 +75,7 @@ score_command.register(app)
 ranking_commands.register(app)
 status_commands.register(app)
 rating_commands.register(app)
+adopt_command.register(app)
 upkeep_commands.register(app)
 eval_command.register(app)
 doctor_command.register(app)

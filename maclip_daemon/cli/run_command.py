@@ -119,6 +119,8 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
         output.say(f"failed: {printable(failed.reason)}", error=True)
     for reason in tally.offline:
         output.say(f"paused: {printable(reason)}", error=True)
+    for shared in tally.shared:
+        output.say(f"shared: {printable(shared)}", error=True)
     if tally.failed:
         raise typer.Exit(1)
     if tally.offline:
@@ -130,6 +132,8 @@ def _report(tally: Tally) -> None:
     parts += [f"{tally.copied} of them copies of scored photos"] if tally.copied else []
     parts += [f"{tally.rated} rated"] if tally.rated else []
     parts += [f"{tally.kept} left alone with your own rating"] if tally.kept else []
+    parts += [f"{tally.adopted} rated by another maclip library and taken over"] if tally.adopted else []
+    parts += [f"{tally.contested} left to another maclip library"] if tally.contested else []
     parts += [f"{tally.skipped} could not be rated (`maclip status` says why)"] if tally.skipped else []
     parts += [f"{len(tally.failed)} failed"] if tally.failed else []
     output.say(f"{', '.join(parts)}." if parts else "Nothing to do.")

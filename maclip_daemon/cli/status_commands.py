@@ -190,6 +190,7 @@ def _as_json(
         "paused": _pauses(found, settings) if running else {},
         "waits": wait_list.of_status(found, settings.data_dir, is_running=running),
         "failures": [dataclasses.asdict(failure) for failure in failures],
+        "shared_folders": [dataclasses.asdict(shared) for shared in found.shared_folders],
         "rating_problems": [{"path": path, "reason": reason} for path, reason in problems],
     }
 
@@ -223,6 +224,8 @@ def _print_status(
         output.say(f"folder     {printable(root['path'])} ({root['state']}{events})")
         for warning in filter(None, [root["reason"], *now.get("warnings", [])]):
             output.say(f"           ! {printable(warning)}")
+    for shared in found.shared_folders:
+        output.say(f"shared     {printable(shared.sentence())}")
     for wait in wait_list.of_status(found, settings.data_dir, is_running=running):
         output.say(printable(wait_list.line(wait)))
     if running:

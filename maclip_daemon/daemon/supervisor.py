@@ -18,6 +18,7 @@ from maclip_daemon.daemon import database_notice, systemd_notify
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.daemon.log_format import configure_logging
 from maclip_daemon.errors import MaclipError, Transient, UsageError
+from maclip_daemon.library.queries.other_libraries import shared_folders
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.pipeline.run_state import Tally
@@ -269,6 +270,8 @@ def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pi
             pipeline.state.tally.offline = [
                 root.health.reason for root in pipeline.discovery.roots if root.health and root.health.reason
             ]
+            with library.snapshot() as snapshot:
+                pipeline.state.tally.shared = [each.sentence() for each in shared_folders(snapshot)]
         finally:
             pipeline.stop()
             signal.signal(signal.SIGTERM, before)

@@ -41,6 +41,12 @@ class Tally:
     """Photos that a person rated; their rating was left alone."""
     skipped: int = 0
     """Photos whose rating could not be written; the reason is in the library."""
+    adopted: int = 0
+    """Photos whose stars another library had written; this one has taken them over."""
+    contested: int = 0
+    """Photos whose stars another library rewrites; they were left alone."""
+    shared: list[str] = field(default_factory=list)
+    """One sentence for each watched folder in which another library rates photos too."""
     failed: list[FailedPhoto] = field(default_factory=list)
     offline: list[str] = field(default_factory=list)
     """One reason for each watched folder that could not be scanned."""
@@ -83,7 +89,15 @@ class RunState:
         self._lock = threading.Lock()
 
     def count(
-        self, *, scored: int = 0, copied: int = 0, rated: int = 0, kept: int = 0, skipped: int = 0
+        self,
+        *,
+        scored: int = 0,
+        copied: int = 0,
+        rated: int = 0,
+        kept: int = 0,
+        skipped: int = 0,
+        adopted: int = 0,
+        contested: int = 0,
     ) -> None:
         """Add to the tally."""
         with self._lock:
@@ -92,6 +106,8 @@ class RunState:
             self.tally.rated += rated
             self.tally.kept += kept
             self.tally.skipped += skipped
+            self.tally.adopted += adopted
+            self.tally.contested += contested
 
     def stop(self, because: BaseException | None = None) -> None:
         """Ask every thread to end; `because` is the error that ends the run, if any."""

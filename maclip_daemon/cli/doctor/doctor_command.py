@@ -58,6 +58,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _torch(settings)
     yield _model(settings)
     yield _database(settings)
+    yield from _shared_folders(settings)
     yield from _folders(settings)
     yield from _watches()
     yield from _watching(settings)
@@ -120,6 +121,23 @@ def _database(settings: Settings) -> Finding:
             "database", "bad", f"{path} is damaged. `maclip db check` names the backup to restore."
         )
     return Finding("database", "good", f"{path}, no problem found")
+
+
+def _shared_folders(settings: Settings) -> Iterator[Finding]:
+    """Yield the folders in which another maclip library rates photos too."""
+    from maclip_daemon.errors import MaclipError
+    from maclip_daemon.library.queries.other_libraries import shared_folders
+    from maclip_daemon.library.storage.open_readonly import open_readonly
+
+    if not settings.database_path.exists():
+        return
+    try:
+        with open_readonly(settings.database_path) as library, library.snapshot() as snapshot:
+            found = shared_folders(snapshot)
+    except MaclipError:
+        return  # _database reports it
+    for shared in found:
+        yield Finding("libraries", "note", printable(shared.sentence()))
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:

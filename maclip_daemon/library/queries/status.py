@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from maclip_daemon.library.queries.other_libraries import SharedFolder, shared_folders
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
 
@@ -50,6 +51,8 @@ class Status:
     """Journal entries of a killed program; the next start settles them."""
     notes: dict[str, Any]
     """Notes of the daemon, by key."""
+    shared_folders: list[SharedFolder]
+    """Folders in which another library rates photos too."""
 
 
 def status(snapshot: sqlite3.Connection) -> Status:
@@ -78,6 +81,7 @@ def status(snapshot: sqlite3.Connection) -> Status:
         ratings=ratings,
         unsettled_writes=unsettled,
         notes=notes(snapshot),
+        shared_folders=shared_folders(snapshot),
     )
 
 

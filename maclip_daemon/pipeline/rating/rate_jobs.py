@@ -13,12 +13,14 @@ from maclip_daemon.folders.scanner import FoundFile
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.queue.leases import LeasedJob
-from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.results import journal_adoption, rating_journal
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
-from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.library.storage.library_identity import library_ids
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.pipeline import file_stability, recovery
-from maclip_daemon.pipeline.rating import moved_photos
+from maclip_daemon.pipeline.rating import adoption, moved_photos
+from maclip_daemon.pipeline.rating.adoption import Adoptable, RatedFile
 from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, RunState, log
 from maclip_daemon.pipeline.waits import Resource, retry_policy
 from maclip_daemon.settings import JobSettings
@@ -42,6 +44,8 @@ class RateJobs:
         self._settings = settings
         self._worker = worker
         self._roots = roots
+        self._adoptable: dict[int, Adoptable] = {}
+        """Of the photos that were examined last, by id."""
 
     @property
     def library(self) -> Library:
@@ -65,6 +69,11 @@ class RateJobs:
                 limit,
                 paused_devices=self._state.waits.devices("full disk", "offline disk"),
             )
+
+    def library_id(self) -> str:
+        """Return the id of this library, for the files that it rates."""
+        with self._library.reading() as session:
+            return library_ids(session).own
 
     def subjects(self, held: Sequence[LeasedJob]) -> dict[int, RatingSubject]:
         """Return what to rate, by photo id; nothing before the first calibration."""
@@ -90,10 +99,44 @@ class RateJobs:
         folders = {Path(job.path).parent for job in held}
         recovery.remove_strays(self._state.probe, folders, self._state.clock())
 
+    def examine(
+        self, held: Sequence[LeasedJob], results: Sequence[Prepared | errors.MaclipError]
+    ) -> set[int]:
+        """Look for ratings of maclip's that the journal has not; return the photos of another library.
+
+        The others are taken into the journal with their results.
+        """
+        files = [
+            RatedFile(job.photo_id, result.photo, result.found)
+            for job, result in zip(held, results, strict=True)
+            if isinstance(result, Prepared) and result.found is not None
+        ]
+        self._adoptable = adoption.examine(self._library, self._state.probe, files)
+        return {photo_id for photo_id, each in self._adoptable.items() if each.is_contested}
+
+    def finish_contested(self, job: LeasedJob) -> None:
+        """Finish the job of a photo that another library rates too; its stars are left alone."""
+        write = self._adoptable[job.photo_id].write
+        assert write.library_id is not None
+        with self._library.writing() as session:
+            if not jobs.finish(session, [job], self._worker):
+                return
+            journal_adoption.record_other_library(session, job.photo_id, write.stars, write.library_id)
+        self._state.count(contested=1)
+        log.info("another maclip library rates this photo too", photo=job.path, library=write.library_id)
+
+    def _adopt(self, session: Session, photo_id: int, now: float) -> None:
+        """Take the rating that was found in a photo's file into the journal, if it lacks it."""
+        found = self._adoptable.pop(photo_id, None)
+        if found is not None and adoption.take(session, found, now):
+            self._state.count(adopted=1)
+
     def intend_all(self, prepared: PreparedJobs) -> list[int]:
         """Write into the journal what will be done to each file; return the entries' ids."""
         now = self._state.clock()
         with self._library.writing() as session:
+            for job, _ in prepared:
+                self._adopt(session, job.photo_id, now)
             return [
                 rating_journal.intend(
                     session,
@@ -142,8 +185,9 @@ class RateJobs:
         with self._library.writing() as session:
             if not jobs.finish(session, [job], self._worker):
                 return
+            self._adopt(session, job.photo_id, self._state.clock())
             if result.status == "unchanged":
-                photo_records.set_rating(session, job.photo_id, result.rating, "maclip")
+                journal_adoption.record_owner(session, job.photo_id, result.rating)
             else:
                 found = result.found
                 rating, owner = (found.rating, found.owner) if found is not None else (None, "none")

@@ -48,6 +48,7 @@ class RatingStage:
         self._settings = settings
         self._writer = writer
         self._darktable = DarktableCheck(rate_jobs.library, writer, settings.darktable_libraries)
+        self._library_id = rate_jobs.library_id()
         self._failed: set[int] = set()
         """Photos whose last attempt failed: a rename may have taken their temporary files along."""
         self.has_checked_files = False
@@ -142,6 +143,7 @@ class RatingStage:
             ],
         )
         self._state.waits.end(METADATA)
+        contested = self._jobs.examine(ready, results)
         prepared: PreparedJobs = []
         full: FullDisks = []
         for job, result in zip(ready, results, strict=True):
@@ -149,6 +151,10 @@ class RatingStage:
                 full.append((job, result))
             elif isinstance(result, errors.MaclipError):
                 self._fail(job, result)
+            elif job.photo_id in contested:
+                if result.status == "prepared":
+                    self._writer.discard(result)
+                self._jobs.finish_contested(job)
             elif result.status != "prepared":
                 self._jobs.finish_unwritten(job, result)
             elif not self._jobs.is_unchanged(job):
@@ -207,6 +213,8 @@ class RatingStage:
             bucket_tags=self._settings.bucket_tags,
             reject=percentile is not None and percentile < reject_below,
             first_star=subject.rating_in_file if _may_replace_first_star(subject) else None,
+            pixel_hash=subject.pixel_hash,
+            library_id=self._library_id,
         )
 
 
