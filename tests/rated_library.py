@@ -18,7 +18,14 @@ from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import calibration, scores
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry, UndoOutcome
+from maclip_daemon.metadata.records import (
+    FoundRating,
+    Prepared,
+    RatingRequest,
+    UndoEntry,
+    UndoOutcome,
+    WriteProof,
+)
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import RatingSettings
 
@@ -52,7 +59,10 @@ class FakeRoots:
 
 
 class FakeWriter(MetadataWriter):
-    """Writes `stars: 3` into sidecars, in this process; `problems` and `lost` make it fail."""
+    """Writes `stars: 3` into sidecars, in this process; `problems` and `lost` make it fail.
+
+    `stars: 3 by 0a0b0c0d` in a sidecar proves that the library of this id wrote it.
+    """
 
     def __init__(self) -> None:
         self.problems: dict[str, MaclipError] = {}
@@ -78,7 +88,7 @@ class FakeWriter(MetadataWriter):
         new = f"stars: {rating}".encode()
         if found.owner == "person":
             return Prepared(photo, "person", rating, found=found)
-        if target.exists() and target.read_bytes() == new:
+        if target.exists() and target.read_bytes().partition(b" by ")[0] == new:
             return Prepared(photo, "unchanged", rating, found=found)
         old = target.read_bytes() if target.exists() else None
         temporary = temporaries.new_path(target.parent)
@@ -124,7 +134,10 @@ class FakeWriter(MetadataWriter):
         if content == PERSONS:
             return FoundRating("person", 5, None, source, None)
         if content.startswith(b"stars: "):
-            return FoundRating("maclip", int(content[7:]), int(content[7:]), source, None)
+            stars, _, library_id = content[7:].decode().partition(" by ")
+            proof = WriteProof(int(stars), None, library_id, is_whole=True) if library_id else None
+            source_hash = blake3.blake3(content).hexdigest() if library_id else None
+            return FoundRating("maclip", int(stars), int(stars), source, source_hash, proof)
         return FoundRating("none", None, None, source, None)
 
     def undo(self, entry: UndoEntry, *, dry_run: bool = False) -> UndoOutcome:
