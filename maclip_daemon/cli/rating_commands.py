@@ -86,7 +86,10 @@ def _write(library: Library, settings: Settings) -> None:
 
     with lock.locked(settings.data_dir):
         tally = rerate.write(library, settings)
-    output.say(f"{tally.rated} rated, {tally.kept} of your own left alone, {tally.skipped} skipped.")
+    others = f", {tally.contested} left to another maclip library" if tally.contested else ""
+    output.say(f"{tally.rated} rated, {tally.kept} of your own left alone, {tally.skipped} skipped{others}.")
+    for shared in tally.shared:
+        output.say(f"shared: {printable(shared)}", error=True)
     if tally.offline:
         raise EnvironmentUnfit("\n".join(tally.offline))
 

@@ -181,7 +181,7 @@ class TerminalProgress:
         done = tally.scored + len(tally.failed)
         note = f"{len(tally.failed)} failed" if tally.failed else ""
         self._progress.update(self._scoring, completed=done, total=done + waiting["score"] or None, note=note)
-        rated = tally.rated + tally.kept + tally.skipped
+        rated = tally.rated + tally.kept + tally.skipped + tally.contested
         if rated or waiting["rate"]:
             self._progress.update(
                 self._rating, completed=rated, total=rated + waiting["rate"], visible=True, note=""

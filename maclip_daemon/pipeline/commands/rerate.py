@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, NoAnswer
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+from maclip_daemon.library.queries.other_libraries import shared_folders
 from maclip_daemon.library.queue import jobs, rating_queue
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.results.calibration import Calibration
@@ -112,6 +113,8 @@ def write(library: Library, settings: Settings) -> Tally:
         while rating.work() and not state.waits.reasons(disks=False):
             pass
     state.tally.offline = [*state.waits.reasons().values(), *sorted(roots.unreachable)]
+    with library.snapshot() as snapshot:
+        state.tally.shared = [each.sentence() for each in shared_folders(snapshot)]
     return state.tally
 
 

@@ -46,6 +46,8 @@ class RateJobs:
         self._roots = roots
         self._adoptable: dict[int, Adoptable] = {}
         """Of the photos that were examined last, by id."""
+        self._reported: set[str] = set()
+        """Ids of other libraries that the log names already."""
 
     @property
     def library(self) -> Library:
@@ -123,7 +125,9 @@ class RateJobs:
                 return
             journal_adoption.record_other_library(session, job.photo_id, write.stars, write.library_id)
         self._state.count(contested=1)
-        log.info("another maclip library rates this photo too", photo=job.path, library=write.library_id)
+        if write.library_id not in self._reported:  # once a run; `status` has the number
+            self._reported.add(write.library_id)
+            log.info("another maclip library rates these photos too", photo=job.path, by=write.library_id)
 
     def _adopt(self, session: Session, photo_id: int, now: float) -> None:
         """Take the rating that was found in a photo's file into the journal, if it lacks it."""
