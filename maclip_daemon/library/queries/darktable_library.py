@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,10 @@ _STARS, _REJECTED = 7, 8  # bits of images.flags
 _MOST_STARS = 5
 _OLD_REJECTED = 6  # stars of a rejected photo before darktable 2.8
 _IMAGES = """
-SELECT i.id, i.flags FROM images i JOIN film_rolls f ON f.id = i.film_id
+SELECT i.id, i.flags FROM film_rolls f CROSS JOIN images i ON i.film_id = f.id
 WHERE f.folder = ? AND i.filename = ? ORDER BY i.version, i.id
 """
+_FOLDERS_ENDING = "SELECT folder FROM film_rolls WHERE substr(folder, -length(:ending)) = :ending"
 # An image is edited when its history is not the one that darktable gives every new photo: the
 # same comparison of hashes as in its own mark for altered images.
 _EDITED = """
@@ -68,18 +69,22 @@ def find_libraries(configured: Sequence[str], folders: Sequence[Path]) -> list[P
     return list(found)
 
 
-def photos_in(libraries: Iterable[Path], photos: Iterable[str]) -> dict[str, list[DarktablePhoto]]:
+def photos_in(
+    libraries: Iterable[Path], photos: Iterable[str], is_same_folder: Callable[[str, str], bool]
+) -> dict[str, list[DarktablePhoto]]:
     """Return what each library holds of these photos. Reads only, also beside a running darktable.
 
-    Raises `Transient` when one of the databases cannot be read.
+    darktable may know a folder under another path, through a symbolic link or a bind mount. `is_same_folder`
+    is asked about two paths that end in the same name. Raises `Transient` when a database cannot be read.
     """
     wanted = list(photos)
     found: dict[str, list[DarktablePhoto]] = {}
     for library in libraries if wanted else ():
         try:
             with contextlib.closing(_connect(library)) as connection:
+                opened = _OpenLibrary(library, connection, is_same_folder)
                 for photo in wanted:
-                    if (record := _find(connection, library, photo)) is not None:
+                    if (record := opened.find(photo)) is not None:
                         found.setdefault(photo, []).append(record)
         except sqlite3.Error:
             raise Transient(
@@ -94,15 +99,36 @@ def _connect(library: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{library.absolute().as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S)
 
 
-def _find(connection: sqlite3.Connection, library: Path, photo: str) -> DarktablePhoto | None:
-    """Look the photo up by its name, and by the name without symbolic links."""
-    folder, name = stored_paths.split(photo)
-    for each in dict.fromkeys((folder, os.path.realpath(folder))):
-        images = connection.execute(_IMAGES, (_text(each), _text(name))).fetchall()
-        if images:
-            is_edited = any(_is_edited(connection, number) for number, _ in images)
-            return DarktablePhoto(library, _rating(images[0][1]), is_edited)
-    return None
+class _OpenLibrary:
+    """One of darktable's libraries while it is read."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, is_same_folder: Callable[[str, str], bool]
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._is_same_folder = is_same_folder
+        self._names: dict[str, list[str]] = {}
+
+    def find(self, photo: str) -> DarktablePhoto | None:
+        """Return what the library holds of a photo, by whichever path darktable knows its folder."""
+        folder, name = stored_paths.split(photo)
+        for known in self._folder_names(folder):
+            images = self._connection.execute(_IMAGES, (known, _text(name))).fetchall()
+            if images:
+                is_edited = any(_is_edited(self._connection, number) for number, _ in images)
+                return DarktablePhoto(self._path, _rating(images[0][1]), is_edited)
+        return None
+
+    def _folder_names(self, folder: str) -> list[str]:
+        """Return the paths under which darktable knows a folder."""
+        if folder not in self._names:
+            own = dict.fromkeys(_text(each) for each in (folder, os.path.realpath(folder)))
+            ending = _text(os.sep + os.path.basename(folder))  # noqa: PTH119 - surrogates
+            alike = self._connection.execute(_FOLDERS_ENDING, {"ending": ending})
+            others = [each for (each,) in alike if each not in own and self._is_same_folder(each, folder)]
+            self._names[folder] = [*own, *others]
+        return self._names[folder]
 
 
 def _is_edited(connection: sqlite3.Connection, image: int) -> bool:

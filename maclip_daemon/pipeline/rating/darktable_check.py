@@ -19,6 +19,7 @@ from maclip_daemon.metadata.managers import darktablerc
 from maclip_daemon.metadata.managers.darktablerc import DarktableSettings
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import FoundRating, Prepared
+from maclip_daemon.pipeline.rating.same_folders import SameFolders
 
 Result = Prepared | errors.MaclipError
 
@@ -54,6 +55,7 @@ class DarktableCheck:
         self._library = library
         self._writer = writer
         self._configured = configured
+        self._is_same_folder = SameFolders()
 
     def apply(self, results: Sequence[Result], photos: Sequence[CheckedPhoto]) -> list[Result]:
         """Return the results; those that darktable's libraries forbid become `person` or `skipped`.
@@ -67,7 +69,7 @@ class DarktableCheck:
         if not libraries:
             return list(results)
         try:
-            known = darktable_library.photos_in(libraries, asked)
+            known = darktable_library.photos_in(libraries, asked, self._is_same_folder)
         except errors.Transient as problem:
             return [self._or_error(result, problem) for result in results]
         if not known:

@@ -10,6 +10,7 @@ from maclip_daemon.library.queries.rated_photos import RatedPhoto, rated_photos
 from maclip_daemon.library.queries.rating_counts import Snapshot
 from maclip_daemon.metadata.managers import darktablerc
 from maclip_daemon.pipeline.rating.darktable_check import is_persons
+from maclip_daemon.pipeline.rating.same_folders import SameFolders
 
 
 def owners(snapshot: Snapshot, configured: Sequence[str], under: str | None = None) -> list[RatedPhoto]:
@@ -21,7 +22,7 @@ def owners(snapshot: Snapshot, configured: Sequence[str], under: str | None = No
     photos = rated_photos(snapshot, under)
     libraries = darktable_library.find_libraries(configured, darktablerc.configuration_folders())
     asked = [photo.path for photo in photos if photo.rating_owner != "person"]
-    known = darktable_library.photos_in(libraries, asked)
+    known = darktable_library.photos_in(libraries, asked, SameFolders())
     settings = {library: darktablerc.settings_of(library) for library in libraries}
     answered = []
     for photo in photos:

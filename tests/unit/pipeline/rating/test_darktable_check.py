@@ -232,6 +232,20 @@ def test_photos_below_a_link_are_found_under_their_real_names(
     assert found.status == "person"
 
 
+def test_photos_that_darktable_knows_through_a_link_are_found(
+    rated: RatedLibrary, darktable: DarktableHome, tmp_path: Path
+) -> None:
+    """As on systems where /home is a link to /var/home."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    darktable.photos = tmp_path / "link" / "photos"
+    darktable.add("a.jpg", 4)
+    (tmp_path / "other" / "photos").mkdir(parents=True)
+    darktable.photos = tmp_path / "other" / "photos"
+    darktable.add("b.jpg", 4, library=darktable.library("library-other.db"))
+    assert verdict(rated, "a.jpg") == "person's 4"
+    assert verdict(rated, "b.jpg") == "prepared", "of another folder with the same name"
+
+
 @pytest.mark.parametrize("configured", [("auto",), ("{folder}/gone.db",)])
 def test_while_a_library_cannot_be_read_nothing_is_written(
     rated: RatedLibrary, darktable: DarktableHome, configured: tuple[str, ...]
