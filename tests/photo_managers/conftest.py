@@ -15,7 +15,9 @@ from PIL import Image, ImageFilter
 
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Mode, Prepared, QualityProperties, RatingRequest
-from tests.photo_managers.applications import DIGIKAM_OPTIONS, Darktable, DigiKam, Screen, need
+from tests.photo_managers.applications import Installation, Screen, need
+from tests.photo_managers.darktable_application import Darktable
+from tests.photo_managers.digikam_application import DIGIKAM_OPTIONS, DigiKam
 
 QUALITY = QualityProperties(
     0.8123456, 42.125, 4, "maclip", "builtin", "spaq448", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -39,23 +41,39 @@ def screen() -> Iterator[Screen]:
     screen.close()
 
 
+@pytest.fixture(scope="session", params=["installed", "today"])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """Return the photo managers of this system, then today's (`newer_root`)."""
+    return Installation(is_today=request.param == "today")
+
+
 @pytest.fixture(scope="session")
-def darktable(tmp_path_factory: pytest.TempPathFactory, screen: Screen) -> Iterator[Darktable]:
+def darktable(
+    tmp_path_factory: pytest.TempPathFactory, screen: Screen, installation: Installation
+) -> Iterator[Darktable]:
     """Yield one darktable, shared by all tests that only import their own folders."""
-    need("darktable")
-    darktable = Darktable(tmp_path_factory.mktemp("darktable"), screen)
+    installation.require("darktable")
+    darktable = Darktable(tmp_path_factory.mktemp("darktable"), screen, installation=installation)
     yield darktable
     darktable.close()
 
 
-@pytest.fixture
-def open_digikam(tmp_path: Path, screen: Screen) -> Callable[[Path], DigiKam]:
-    need("digikam")
+@pytest.fixture(scope="session")
+def empty_digikam(
+    tmp_path_factory: pytest.TempPathFactory, screen: Screen, installation: Installation
+) -> Path:
+    """Return digiKam's databases without a photo."""
+    installation.require("digikam")
+    return DigiKam(tmp_path_factory.mktemp("digikam") / "home", screen, installation).databases
 
+
+@pytest.fixture
+def open_digikam(
+    tmp_path: Path, screen: Screen, installation: Installation, empty_digikam: Path
+) -> Callable[..., DigiKam]:
     def open_it(album: Path, *options: str) -> DigiKam:
-        home = tmp_path / "digikam"
-        home.mkdir()
-        return DigiKam(home, screen, album, options or DIGIKAM_OPTIONS)
+        options = options or DIGIKAM_OPTIONS
+        return DigiKam(tmp_path / "digikam", screen, installation, album, options, empty_digikam)
 
     return open_it
 

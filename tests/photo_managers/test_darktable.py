@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
-from tests.photo_managers.applications import TIMEOUT_S, Darktable, Screen, Seen, develop, need, until
+from tests.photo_managers.applications import TIMEOUT_S, Installation, Screen, Seen, until
 from tests.photo_managers.conftest import DESCRIBED, TAGS, TITLE, Rate, make_photo, sidecar_of
+from tests.photo_managers.darktable_application import Darktable, develop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
 from make_photos import write_dng
@@ -53,10 +54,11 @@ def is_written_by_maclip(text: str) -> bool:
 
 
 @pytest.fixture
-def own_darktable(tmp_path: Path, screen: Screen) -> Iterator[Darktable]:
-    """Yield a darktable that a test may stop and start again."""
-    need("darktable")
-    darktable = Darktable(tmp_path / "darktable", screen)
+def own_darktable(tmp_path: Path, screen: Screen, installation: Installation) -> Iterator[Darktable]:
+    """Yield a darktable that a test may stop and start again; all stars go into sidecars in it."""
+    installation.require("darktable")
+    on_import = "write_sidecar_files=on import"
+    darktable = Darktable(tmp_path / "darktable", screen, on_import, installation=installation)
     yield darktable
     darktable.close()
 
@@ -99,13 +101,15 @@ def test_a_persons_rating_is_left_alone_in_photo_and_sidecar(
     }
 
 
-def test_an_edit_history_develops_to_the_same_pixels(tmp_path: Path, rate: Rate) -> None:
-    need("darktable-cli")
+def test_an_edit_history_develops_to_the_same_pixels(
+    tmp_path: Path, installation: Installation, rate: Rate
+) -> None:
+    installation.require("darktable-cli")
     photo = make_photo(tmp_path / "album" / "edited.jpg", 4)
     sidecar_of(photo).write_text(HISTORY, "utf-8")
 
     def developed(name: str, *sidecar: Path) -> Image.Image:
-        develop(tmp_path / "cli", photo, tmp_path / name, *sidecar)
+        develop(installation, tmp_path / "cli", photo, tmp_path / name, *sidecar)
         with Image.open(tmp_path / name) as image:
             return image.convert("RGB")
 

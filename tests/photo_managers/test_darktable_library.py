@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from tests.homes import Home, contents, make_photos
-from tests.photo_managers.applications import Darktable, Screen, need
+from tests.photo_managers.applications import Installation, Screen
 from tests.photo_managers.conftest import sidecar_of
+from tests.photo_managers.darktable_application import Darktable
 from tests.photo_managers.test_darktable import HISTORY, write_dng
 
 NO_FIRST_STAR = "ui_last/import_initial_rating=0"
 
 
-def test_a_photo_with_edits_only_in_the_library_is_left_alone_and_named(home: Home, screen: Screen) -> None:
-    need("darktable")
+def test_a_photo_with_edits_only_in_the_library_is_left_alone_and_named(
+    home: Home, screen: Screen, installation: Installation
+) -> None:
+    installation.require("darktable")
     photos = make_photos(home.photos, 6)
     edited, linked = photos[0], home.folder / "linked"
     sidecar_of(edited).write_text(HISTORY, "utf-8")
     raw = write_dng(home.photos / "IMG.dng")  # darktable adds a history to every RAW on import
-    darktable = Darktable(home.folder, screen, "write_sidecar_files=never", NO_FIRST_STAR)
+    darktable = Darktable(
+        home.folder, screen, "write_sidecar_files=never", NO_FIRST_STAR, installation=installation
+    )
     try:
         darktable.add(home.photos, 7)
         configuration = home.folder / ".config" / "darktable"
@@ -50,11 +55,15 @@ def test_a_photo_with_edits_only_in_the_library_is_left_alone_and_named(home: Ho
         darktable.close()
 
 
-def test_stars_that_only_the_library_holds_are_a_persons(home: Home, screen: Screen) -> None:
+def test_stars_that_only_the_library_holds_are_a_persons(
+    home: Home, screen: Screen, installation: Installation
+) -> None:
     """Stars without a sidecar: darktable 5 with *after edit*, every darktable with *never*."""
-    need("darktable")
+    installation.require("darktable")
     photos = make_photos(home.photos, 6)
-    darktable = Darktable(home.folder, screen, "write_sidecar_files=never", NO_FIRST_STAR)
+    darktable = Darktable(
+        home.folder, screen, "write_sidecar_files=never", NO_FIRST_STAR, installation=installation
+    )
     try:
         darktable.add(home.photos, 6)
         in_workspace(home, darktable)
@@ -77,11 +86,11 @@ def test_stars_that_only_the_library_holds_are_a_persons(home: Home, screen: Scr
 
 
 def test_darktables_first_star_in_its_library_is_nobodys_until_the_person_says_so(
-    home: Home, screen: Screen
+    home: Home, screen: Screen, installation: Installation
 ) -> None:
-    need("darktable")
+    installation.require("darktable")
     photos = make_photos(home.photos, 6)
-    darktable = Darktable(home.folder, screen, "write_sidecar_files=never")
+    darktable = Darktable(home.folder, screen, "write_sidecar_files=never", installation=installation)
     try:
         darktable.add(home.photos, 6)
         in_workspace(home, darktable)
@@ -135,11 +144,15 @@ def test_an_unreadable_library_is_named_and_nothing_is_written_until_it_is_reada
     assert len(list(home.photos.glob("*.xmp"))) == 5
 
 
-def test_stars_pressed_with_sidecars_after_edit_are_a_persons(home: Home, screen: Screen) -> None:
+def test_stars_pressed_with_sidecars_after_edit_are_a_persons(
+    home: Home, screen: Screen, installation: Installation
+) -> None:
     """darktable 4 writes these stars into sidecars, darktable 5 does not."""
-    need("darktable")
+    installation.require("darktable")
     photos = make_photos(home.photos, 6)
-    darktable = Darktable(home.folder, screen, "write_sidecar_files=after edit", NO_FIRST_STAR)
+    darktable = Darktable(
+        home.folder, screen, "write_sidecar_files=after edit", NO_FIRST_STAR, installation=installation
+    )
     try:
         darktable.add(home.photos, 6)
         in_workspace(home, darktable)
@@ -162,13 +175,15 @@ def test_stars_pressed_with_sidecars_after_edit_are_a_persons(home: Home, screen
         darktable.close()
 
 
-def test_sidecars_that_darktable_deletes_are_written_again(home: Home, screen: Screen) -> None:
+def test_sidecars_that_darktable_deletes_are_written_again(
+    home: Home, screen: Screen, installation: Installation
+) -> None:
     """darktable 5 with *after edit* deletes the sidecars of photos without edits when it imports them."""
-    need("darktable")
+    installation.require("darktable")
     photos = make_photos(home.photos, 5)
     home.maclip("run", "--once", home.photos)
     stars = {photo.name: stars_of(home, photo) for photo in photos}
-    darktable = Darktable(home.folder, screen, "write_sidecar_files=after edit")
+    darktable = Darktable(home.folder, screen, "write_sidecar_files=after edit", installation=installation)
     try:
         assert {name: seen.rating for name, seen in darktable.add(home.photos, 5).items()} == stars
         in_workspace(home, darktable)
@@ -186,11 +201,11 @@ def test_sidecars_that_darktable_deletes_are_written_again(home: Home, screen: S
 
 
 def test_darktables_first_star_in_its_sidecars_is_replaced_on_request_and_comes_back(
-    home: Home, screen: Screen
+    home: Home, screen: Screen, installation: Installation
 ) -> None:
-    need("darktable")
+    installation.require("darktable")
     photos = make_photos(home.photos, 6)
-    darktable = Darktable(home.folder, screen, "write_sidecar_files=on import")
+    darktable = Darktable(home.folder, screen, "write_sidecar_files=on import", installation=installation)
     try:
         darktable.add(home.photos, 6)
         darktable.press_stars(photos[0], 3)
