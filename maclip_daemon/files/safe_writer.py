@@ -22,7 +22,6 @@ from maclip_daemon.files.signature import FileSignature
 
 PHOTO_LIMIT = 512 << 20  # bytes; three copies of a photo are in memory while it is embedded
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_ATTRIBUTES = {errno.EOPNOTSUPP, errno.ENOSYS}
 _ANY_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -128,42 +127,51 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def create_exclusively(temporary: Path, target: Path) -> None:
-    """Rename the temporary file to `target` unless that exists. Raises `FileExistsError`."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # FAT and exFAT have no links: claim the name with an empty file, then replace our own claim.
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        try:
-            temporary.replace(target)
-        except OSError:
-            target.unlink()  # our empty claim is no sidecar
-            raise
-    else:
-        temporary.unlink()
-
-
 def _copy_attributes(like: Path, descriptor: int, *, with_extended: bool, mode: int | None) -> None:
     wanted = like.lstat()
     own = os.fstat(descriptor)
+    bits = stat.S_IMODE(wanted.st_mode)
+    if not with_extended:
+        bits = bits & 0o666 | stat.S_IWUSR  # a sidecar is no program, and its owner may edit it
     if (own.st_uid, own.st_gid) != (wanted.st_uid, wanted.st_gid) and hasattr(os, "fchown"):
         try:
             os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
         except OSError:
-            with contextlib.suppress(OSError):
-                os.fchown(descriptor, -1, wanted.st_gid)
-    bits = stat.S_IMODE(wanted.st_mode)
-    if not with_extended:
-        bits = bits & 0o666 | stat.S_IWUSR  # a sidecar is no program, and its owner may edit it
-    os.fchmod(descriptor, bits if mode is None else mode)
+            bits |= _share_with_group(like, descriptor)
+    try:
+        os.fchmod(descriptor, bits if mode is None else mode)
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTES | {errno.EPERM}:  # a share that has no permissions of its own
+            raise
     if with_extended and hasattr(os, "listxattr"):
-        for name in os.listxattr(like, follow_symlinks=False):
+        for name in _extended_attributes(like):
             _copy_extended(like, descriptor, name)
+
+
+def _share_with_group(like: Path, descriptor: int) -> int:
+    """Set the group of a file whose owner cannot be set; return the permissions that the folder's group gets.
+
+    In a folder that a group may write, the photo's owner could not save into our sidecar otherwise. The
+    group gets them only where it may read the photo.
+    """
+    photo, folder = like.lstat(), like.parent.stat()
+    for group in (photo.st_gid, folder.st_gid):
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, -1, group)
+            break
+    if os.fstat(descriptor).st_gid != folder.st_gid:
+        return 0
+    reads = stat.S_IRGRP if photo.st_gid == folder.st_gid else stat.S_IROTH
+    return folder.st_mode & (stat.S_IRGRP | stat.S_IWGRP) if photo.st_mode & reads else 0
+
+
+def _extended_attributes(like: Path) -> list[str]:
+    try:
+        return os.listxattr(like, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NO_ATTRIBUTES:  # a share that has none
+            return []
+        raise
 
 
 def _copy_extended(like: Path, descriptor: int, name: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from maclip_daemon.errors import FileChanged, MaclipError, Transient, WriteRefused
-from maclip_daemon.files import safe_writer, symlinks, temporaries
+from maclip_daemon.files import exclusive_rename, safe_writer, symlinks, temporaries
 from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.metadata.sidecars import targets
@@ -34,7 +34,7 @@ def commit(prepared: Prepared) -> Path | None:
                 temporary.replace(target)
                 return target.parent
             try:
-                safe_writer.create_exclusively(temporary, target)
+                exclusive_rename.create_exclusively(temporary, target)
             except FileExistsError:
                 raise FileChanged(f"Another program created {target}; it is left alone.") from None
     except MaclipError as error:

@@ -2,34 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from maclip_daemon.errors import FileChanged, NoSpace, ReadOnly, Transient, WriteRefused
 from maclip_daemon.files import safe_writer, temporaries
-
-
-def no_links(*_: object) -> None:
-    raise OSError(errno.EPERM, "Operation not permitted")
-
-
-@pytest.mark.parametrize("links", [True, False])
-def test_a_new_file_never_replaces_one_that_appeared_meanwhile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
-) -> None:
-    if not links:  # as on FAT and exFAT
-        monkeypatch.setattr(os, "link", no_links)
-    target = tmp_path / "a.xmp"
-    temporary = safe_writer.write_temporary(target, b"ours", like=None)
-    target.write_bytes(b"theirs")
-    with pytest.raises(FileExistsError):
-        safe_writer.create_exclusively(temporary, target)
-    assert target.read_bytes() == b"theirs"
-    target.unlink()
-    safe_writer.create_exclusively(temporary, target)
-    assert target.read_bytes() == b"ours"
-    assert list(tmp_path.iterdir()) == [target]
 
 
 @pytest.mark.parametrize(
@@ -65,3 +44,45 @@ def test_a_failed_temporary_file_is_not_left_behind(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         safe_writer.write_temporary(tmp_path / "a.xmp", b"x", like=tmp_path / "gone")
     assert not [path for path in tmp_path.iterdir() if temporaries.is_temporary(path.name)]
+
+
+def test_a_share_without_extended_attributes_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.xmp").write_bytes(b"old")
+
+    def none(*_: object, **__: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    for name in ("listxattr", "fchmod"):
+        monkeypatch.setattr(os, name, none)
+    temporary = safe_writer.write_temporary(tmp_path / "a.xmp", b"new", like=tmp_path / "a.xmp")
+    assert temporary.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("photo_mode", "folder_mode", "expected"),
+    [(0o644, 0o2775, 0o664), (0o644, 0o2755, 0o644), (0o600, 0o2775, 0o600), (0o640, 0o2775, 0o640)],
+)
+def test_in_a_group_folder_the_group_may_write_a_sidecar_whose_owner_cannot_be_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_mode: int, folder_mode: int, expected: int
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root rights to make another user's photo")
+    photo = tmp_path / "a.jpg"
+    photo.touch()
+    os.chown(photo, 4242, 4242)
+    photo.chmod(photo_mode)
+    os.chown(tmp_path, 4242, 4300)
+    tmp_path.chmod(folder_mode)
+    change = os.fchown
+
+    def as_another_user(descriptor: int, user: int, group: int) -> None:
+        if user == 4242 or group == 4242:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        change(descriptor, user, group)
+
+    monkeypatch.setattr(os, "fchown", as_another_user)
+    temporary = safe_writer.write_temporary(tmp_path / "a.jpg.xmp", b"ours", like=photo)
+    found = temporary.stat()
+    assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (4300, expected)
