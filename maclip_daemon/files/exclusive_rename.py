@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from pathlib import Path
 
 _AT_FDCWD = -100
+_CLAIM_MAY_BE_ANOTHERS_S = 60.0
 _NOREPLACE = 1
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _NO_SUCH_RENAME = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
@@ -17,8 +19,8 @@ def create_exclusively(temporary: Path, target: Path) -> None:
     """Rename the temporary file to `target` unless that exists. Raises `FileExistsError`.
 
     A hard link works nearly everywhere. FAT and exFAT have none; there Linux renames without replacing. Where
-    neither is known (some FUSE shares) an empty file claims the name first: `is_claim` recognises what a kill
-    leaves of it.
+    neither is known (some FUSE shares) an empty file claims the name first, and after a kill `remove_claim`
+    removes it.
     """
     try:
         os.link(temporary, target)
@@ -56,9 +58,19 @@ def _claim_and_replace(temporary: Path, target: Path) -> None:
         raise
 
 
-def is_claim(target: Path) -> bool:
-    """Return whether a file that a journal entry of ours was to create is empty: a claim that a kill left."""
+def remove_claim(target: Path, now: float) -> bool:
+    """Remove the empty file that a killed `create_exclusively` left; return whether nothing is left of it.
+
+    Call it only for a file that was to be created. An empty file of the last minute stays: another program
+    may be about to write it.
+    """
     try:
-        return target.lstat().st_size == 0
-    except OSError:
-        return False
+        found = target.lstat()
+        if found.st_size or not stat.S_ISREG(found.st_mode):
+            return True
+        if now - found.st_ctime < _CLAIM_MAY_BE_ANOTHERS_S:
+            return False
+        target.unlink()
+    except FileNotFoundError:
+        pass
+    return True

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from maclip_daemon.errors import MaclipError
-from maclip_daemon.files import temporaries
+from maclip_daemon.files import exclusive_rename, temporaries
 from maclip_daemon.files.safe_writer import digest_of
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queue import leases
@@ -51,7 +51,10 @@ def settle_unconfirmed(
         )
         for entry in entries
     }
-    written = {entry.id: check_written(probe, targets[entry.id], entry.after_hash) for entry in entries}
+    written = {
+        entry.id: finish_interrupted(probe, targets[entry.id], entry.before_hash, entry.after_hash, now)
+        for entry in entries
+    }
     if entries:
         with library.writing() as session:
             for entry in entries:
@@ -75,13 +78,26 @@ def current_target(entry: rating_journal.JournalRow) -> Path:
     return Path(entry.target_path)
 
 
-def check_written(probe: FilesystemProbe, target: Path, after_hash: str) -> bool | None:
-    """Return whether a file was replaced as its journal entry intended; None while its disk is offline."""
+def finish_interrupted(
+    probe: FilesystemProbe, target: Path, before_hash: str | None, after_hash: str, now: float
+) -> bool | None:
+    """Return whether a file was replaced as its journal entry intended; None: not known yet.
+
+    Not known while its disk is offline. An empty file that only claimed the name is removed.
+    """
+
+    def finish() -> bool | None:
+        present = digest_of(target)
+        if present == after_hash:
+            return True
+        if before_hash is None and not exclusive_rename.remove_claim(target, now):
+            return None
+        return False if present is not None or target.parent.is_dir() else None
+
     try:
-        present, has_folder = probe.call(str(target), lambda: (digest_of(target), target.parent.is_dir()))
+        return probe.call(str(target), finish)
     except (OSError, MaclipError):
         return None
-    return present == after_hash if present is not None or has_folder else None
 
 
 def settle(session: Session, entry_id: int, is_written: bool | None, now: float) -> None:

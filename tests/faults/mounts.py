@@ -69,12 +69,12 @@ def attach(store: Path, point: Path) -> None:
 class Share:
     """A folder served through FUSE by its own process, as a network share is."""
 
-    def __init__(self, source: Path, point: Path) -> None:
-        self._source, self._point = source, point
+    def __init__(self, source: Path, point: Path, *options: str) -> None:
+        self._source, self._point, self._options = source, point, options
         self.server: subprocess.Popen[bytes] | None = None
 
     def serve(self) -> None:
-        command = ["bindfs", "-f", "-o", "nonempty", self._source, self._point]
+        command = ["bindfs", "-f", "-o", "nonempty", *self._options, self._source, self._point]
         self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until(lambda: os.path.ismount(self._point) or self.server.poll() is not None, "the share")
         if not os.path.ismount(self._point):
@@ -93,11 +93,11 @@ class Share:
 
 
 @contextlib.contextmanager
-def share(source: Path, point: Path) -> Iterator[Share]:
-    """Serve `source` at `point`, or skip the test where that cannot be."""
+def share(source: Path, point: Path, *options: str) -> Iterator[Share]:
+    """Serve `source` at `point` with these options of bindfs, or skip the test where that cannot be."""
     if shutil.which("bindfs") is None:
         pytest.skip("there is no bindfs (a FUSE file system) on this machine")
-    served = Share(source, point)
+    served = Share(source, point, *options)
     served.serve()
     try:
         yield served

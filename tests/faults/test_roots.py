@@ -427,3 +427,34 @@ def test_undo_and_rate_skip_a_share_that_does_not_answer(home: Home, figures: Fi
         assert home.maclip("undo").stdout == "16 sidecars removed.\n"
     assert sidecars(server) == sidecars(home.photos) == set()
     figures(rounds=6, files=len(remote) + len(here), faults=6, note="undo and rate beside an offline share")
+
+
+FOREIGN_SIDECAR = (
+    '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    'xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="image/jpeg"/></rdf:RDF></x:xmpmeta>'
+    '<?xpacket end="w"?>'
+)
+
+
+def test_a_share_without_extended_attributes_gets_stars_and_its_files_back(
+    home: Home, figures: Figures
+) -> None:
+    """As on sshfs, rclone and exFAT: sidecars are updated and brought back, and embedded stars too."""
+    server = home.folder / "server"
+    photos = make_photos(server, 8)
+    photos[0].with_name(photos[0].name + ".xmp").write_text(FOREIGN_SIDECAR)
+    as_found = contents(server)
+    with mounts.share(server, home.photos, "--xattr-none"):
+        with pytest.raises(OSError, match="not supported"):
+            os.listxattr(home.photos / photos[0].name)
+        home.maclip("run", "--once", home.photos)
+        for mode in ("sidecar", "embed"):
+            home.maclip("rate", MACLIP_RATING__MODE=mode)  # undone photos get stars again on request only
+            rated = home.sql("select count(*) from photo_quality where rating_owner = 'maclip'")
+            assert rated == [(len(photos),)], home.maclip("status").stdout
+            assert len(sidecars(server)) == (len(photos) if mode == "sidecar" else 1)
+            assert contents(server).items() & as_found.items() != as_found.items()
+            home.maclip("undo")
+            assert contents(server) == as_found
+    figures(rounds=2, files=len(photos), faults=1, note="a share without extended attributes")

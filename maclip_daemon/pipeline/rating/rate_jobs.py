@@ -164,15 +164,17 @@ class RateJobs:
         probe = self._state.probe
         written: dict[int, bool | None] = {}
         embedded: dict[int, FoundFile] = {}
+        now = self._state.clock()
         # Files are read before the transaction: a server may take its time.
         for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
             if error is not None:
                 # After a lost process, or a folder that could not be flushed, the file may be in its place.
                 undo_entry = result.undo_entry
-                written[entry] = recovery.check_written(probe, undo_entry.target, undo_entry.after_hash)
+                written[entry] = recovery.finish_interrupted(
+                    probe, undo_entry.target, undo_entry.before_hash, undo_entry.after_hash, now
+                )
             elif result.target == result.photo and (found := file_stability.find_file(probe, job.path)):
                 embedded[entry] = found
-        now = self._state.clock()
         with self._library.writing() as session:
             for (job, _), entry, error in zip(prepared, entries, outcomes, strict=True):
                 if error is not None:

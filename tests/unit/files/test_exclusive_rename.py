@@ -48,9 +48,15 @@ def test_without_hard_links_no_name_is_ever_claimed_empty(
     assert (tmp_path / "a.xmp").read_bytes() == b"ours"
 
 
-def test_a_claim_is_an_empty_file(tmp_path: Path) -> None:
-    assert not exclusive_rename.is_claim(tmp_path / "none.xmp")
-    (tmp_path / "a.xmp").touch()
-    assert exclusive_rename.is_claim(tmp_path / "a.xmp")
-    (tmp_path / "a.xmp").write_text("<x/>")
-    assert not exclusive_rename.is_claim(tmp_path / "a.xmp")
+def test_only_an_empty_file_that_is_older_than_a_minute_is_removed_as_a_claim(tmp_path: Path) -> None:
+    target = tmp_path / "a.xmp"
+    assert exclusive_rename.remove_claim(target, 0.0)
+    target.touch()
+    changed_at = target.stat().st_ctime
+    assert not exclusive_rename.remove_claim(target, changed_at + 59)
+    assert target.exists()
+    assert exclusive_rename.remove_claim(target, changed_at + 61)
+    assert not target.exists()
+    target.write_text("<x/>")
+    assert exclusive_rename.remove_claim(target, changed_at + 1000)
+    assert target.read_text() == "<x/>"

@@ -136,3 +136,20 @@ def test_only_old_files_with_our_name_are_removed_as_strays(rated: RatedLibrary)
         os.utime(path, (changed_at, changed_at))
     recovery.remove_strays(rated.state.probe, [rated.folder, rated.folder / "gone"], rated.now)
     assert sorted(rated.folder.iterdir()) == [in_use, other]
+
+
+def test_the_name_that_a_kill_left_claimed_is_free_again_and_the_photo_is_rated(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, claimed = killed_while_rating(rated, monkeypatch, "a.jpg", "b.jpg")
+    claimed.touch()  # where neither links nor exclusive renames are known
+    rated.now = claimed.stat().st_ctime + 5
+    recover(rated)
+    states = "select state from rating_journal order by id"
+    assert claimed.exists()  # another program may be about to write it
+    assert rated.rows(states) == [("written",), ("intended",)]
+    rated.now += 60
+    recover(rated)
+    assert not claimed.exists()
+    assert written.exists()
+    assert rated.rows(states) == [("written",), ("abandoned",)]
