@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.storage import timestamps
+from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at
 from maclip_daemon.library.storage.tables import (
     FOLDERS,
@@ -48,6 +48,16 @@ def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
 def count_missing(session: Session, under: str | None = None) -> int:
     """Count the missing photos (below `under`), before `purge_missing` is confirmed."""
     return int(session.execute(select(func.count()).select_from(PHOTOS).where(_missing(under))).scalar_one())
+
+
+def missing_paths(session: Session, under: str | None = None) -> list[str]:
+    """Return the paths of the missing photos (below `under`), in path order."""
+    rows = session.execute(
+        select(FOLDERS.c.path, PHOTOS.c.file_name)
+        .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+        .where(_missing(under))
+    )
+    return sorted(stored_paths.join(folder, name) for folder, name in rows)
 
 
 def purge_missing(session: Session, now: float, under: str | None = None) -> int:

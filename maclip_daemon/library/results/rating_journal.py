@@ -196,6 +196,12 @@ def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
             session.execute(delete(JOBS).filter_by(photo_id=undone.photo_id, kind="rate"))
 
 
+def forget_writes(session: Session, entry_ids: Sequence[int], now: float) -> None:
+    """Record that nothing is left of these writes, nor anything to undo: their file went with its photo."""
+    gone = {"state": "abandoned", "settled_at": timestamps.text(now), "restore_data": None}
+    session.execute(update(JOURNAL).where(JOURNAL.c.id.in_(entry_ids)).values(**gone))
+
+
 _NEWER = JOURNAL.alias("newer")
 _NEWEST_ENTRY = (
     select(func.max(_NEWER.c.id))

@@ -41,8 +41,12 @@ class OnlineRoots:
 
     def reason_offline(self, entry: rating_journal.JournalRow) -> errors.RootOffline | None:
         """Return why the root of a file is offline, if photos of it are known; None when it is not."""
+        return self.reason_offline_at(entry.target_path)
+
+    def reason_offline_at(self, path: str) -> errors.RootOffline | None:
+        """Return why the root of this path is offline; see `reason_offline`."""
         for root in self._roots:
-            if root.photo_count and is_below(entry.target_path, root.path):
+            if root.photo_count and is_below(path, root.path):
                 if root.path not in self._reasons:
                     self._reasons[root.path] = self._check(root)
                 if self._reasons[root.path]:
