@@ -112,6 +112,9 @@ class RatingSettings(_Section):
 
     mode: Literal["sidecar", "embed", "off"] = "sidecar"
     """`sidecar`: XMP files beside the photos. `embed`: into JPEG, PNG and WebP. `off`: the database only."""
+    sidecar_name: Literal["auto", "full", "stem"] = "auto"
+    """Name of new sidecars. `full`: IMG.jpg.xmp. `stem`: IMG.xmp, where no other photo or film shares it.
+    `auto`: as your digiKam calls them, else as most sidecars in the folder are called."""
     shares: tuple[float, float, float, float, float] = (10, 20, 40, 20, 10)
     """Per cent of your photos that get 1, 2, 3, 4 and 5 stars."""
     edges: tuple[float, float, float, float] | None = None

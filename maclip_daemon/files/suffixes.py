@@ -16,6 +16,18 @@ RAW_SUFFIXES = (
 )
 """Camera RAW files, in lower case with the dot. A new one goes here, and nowhere else."""
 
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
+    *(".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".gif", ".bmp", ".psd"),
+)
+"""Still pictures that may share a sidecar with a photo; not all of them are decoded."""
+
+FILM_SUFFIXES = (
+    *(".mov", ".mp4", ".m4v", ".3gp", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg"),
+    *(".mts", ".m2ts", ".mxf", ".insv", ".lrv", ".360"),
+)
+"""Films, which may share a sidecar with a photo: the moving part of an iPhone's Live Photo is one."""
+
 
 def suffix_of(name: str) -> str:
     """Return the suffix of a name or path in lower case with its dot; '' for none, as in `.jpg`."""

@@ -74,5 +74,5 @@ def _field(kind: Any, value: Any, payload: BytesIO) -> Any:
     if kind is FileSignature:
         return FileSignature(*value)
     if typing.get_origin(kind) is tuple:
-        return tuple(value)
+        return tuple(_field(typing.get_args(kind)[0], item, payload) for item in value)
     return Path(value) if kind is Path else value

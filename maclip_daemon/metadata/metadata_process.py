@@ -12,10 +12,10 @@ from pathlib import Path
 from maclip_daemon import errors
 from maclip_daemon.errors import WriteRefused
 from maclip_daemon.files import safe_writer
-from maclip_daemon.metadata.content import exiv2_tags
+from maclip_daemon.metadata.content import exiv2_tags, second_reader
 from maclip_daemon.metadata.messages import pack, unpack
-from maclip_daemon.metadata.records import Prepared, RatingRequest, UndoEntry
-from maclip_daemon.metadata.sidecars import read_metadata
+from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry
+from maclip_daemon.metadata.sidecars import verdict
 from maclip_daemon.metadata.writing import commit_write, preparation, undo_file
 from maclip_daemon.processes import child_server, limits
 from maclip_daemon.processes.frames import Header
@@ -32,13 +32,43 @@ def prepare_many(requests: Sequence[RatingRequest]) -> list[Prepared | errors.Ma
 
     Stops early when this process is tainted: the next one does the rest.
     """
-    results = []
+    results: list[Prepared | errors.MaclipError] = []
     for request in requests:
         results.append(_prepare(request))
         if exiv2_tags.is_tainted():
             break
+    _prepare_with_exiftool(requests, results)
     with ThreadPoolExecutor(FLUSHES_TOGETHER) as pool:
         return list(pool.map(_flush, results))
+
+
+def _prepare_with_exiftool(
+    requests: Sequence[RatingRequest], results: list[Prepared | errors.MaclipError]
+) -> None:
+    """Let exiftool read the photos that exiv2 could not read, all at once, and prepare these again."""
+    try:
+        while unread := {
+            index: result.photo
+            for index, result in enumerate(results)
+            if isinstance(result, second_reader.SecondReadingNeeded)
+        }:
+            second_reader.read_many(list(unread.values()))
+            for index in unread:
+                results[index] = _prepare(requests[index])
+    finally:
+        second_reader.forget()
+
+
+def _inspect(photo: Path, last_written: int | None) -> FoundRating:
+    try:
+        while True:
+            try:
+                with limits.processor_timer(_processor_s):
+                    return verdict.inspect(photo, last_written)
+            except second_reader.SecondReadingNeeded as needed:
+                second_reader.read_many([needed.photo])
+    finally:
+        second_reader.forget()
 
 
 def _prepare(request: RatingRequest) -> Prepared | errors.MaclipError:
@@ -94,8 +124,7 @@ def _answer(header: Header, payload: BytesIO, parts: list[bytes]) -> Header:
                 return {"outcomes": pack(undo_file.preview(entries), parts)}
         case "inspect":
             try:
-                with limits.processor_timer(_processor_s):
-                    found = read_metadata.inspect(Path(header["photo"]), header["last_written"])
+                found = _inspect(Path(header["photo"]), header["last_written"])
             except errors.Poison as error:  # the answer, and no failure of this process
                 return {"found": pack(error, parts)}
             return {"found": pack(found, parts)}

@@ -12,6 +12,8 @@ from maclip_daemon.files.signature import FileSignature
 Mode = Literal["sidecar", "embed"]
 Owner = Literal["none", "maclip", "person"]
 PreparedStatus = Literal["prepared", "unchanged", "person", "skipped"]
+NameKind = Literal["full", "stem"]
+"""The name of a sidecar: `full` is IMG.jpg.xmp, `stem` is IMG.xmp."""
 UndoStatus = Literal["restored", "removed", "taken_out", "gone", "already", "changed"]
 
 REJECTED = -1  # xmp:Rating of a rejected photo in darktable and Lightroom; digiKam reads it as unrated
@@ -40,6 +42,15 @@ class QualityProperties:
 
 
 @dataclass(frozen=True)
+class Partner:
+    """The other file of a shot, RAW or JPEG: a person's rating of either counts for both."""
+
+    photo: Path
+    last_written: int | None = None
+    """As in `RatingRequest`."""
+
+
+@dataclass(frozen=True)
 class RatingRequest:
     """One photo to rate."""
 
@@ -58,6 +69,12 @@ class RatingRequest:
     """The id of the library that writes, for the proof."""
     first_star: int | None = None
     """A rating that may be replaced where it may be darktable's own first star."""
+    sidecar_name: NameKind | None = None
+    """How new sidecars are called; None: as most sidecars in the folder are."""
+    partners: tuple[Partner, ...] = ()
+    """The other files of this shot."""
+    may_replace: str | None = None
+    """Which rating of a person the person allowed to replace: `no_stars` where they took ours away."""
 
     @property
     def rating(self) -> int:
@@ -131,6 +148,12 @@ class Prepared:
     """BLAKE3 of the target after the commit, in hex."""
     photo_signature: FileSignature | None = None
     """That of the photo when it was read."""
+    owner: Owner = "maclip"
+    """Whose the rating in the file is after the commit; `person` where it follows a person's."""
+    has_more: bool = False
+    """Whether another sidecar of this photo is to be written after this one."""
+    beside: tuple[str, ...] = ()
+    """The names of the photo's sidecars when it was read."""
     restore: bytes = b""
     """An encoded `undo_delta.UndoDelta` that restores the old bytes: store it with the journal row."""
 

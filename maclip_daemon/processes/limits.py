@@ -50,6 +50,14 @@ def limit_processor_time(processor_s: float) -> None:
         _set_soft_limit(_resource.RLIMIT_CPU, math.ceil(used + processor_s) + 1)
 
 
+def limit_child(process_id: int, memory_mib: int) -> None:
+    """Limit the address space of another program that was just started; only Linux can."""
+    if _resource is not None and hasattr(_resource, "prlimit"):
+        limit = memory_mib << 20
+        with contextlib.suppress(OSError, ValueError):  # it has ended already
+            _resource.prlimit(process_id, _resource.RLIMIT_AS, (limit, limit))
+
+
 @contextlib.contextmanager
 def processor_timer(processor_s: float) -> Iterator[None]:
     """End this process by SIGPROF when the block uses more than `processor_s`; 0 means no limit.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select, text
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import stored_paths
@@ -64,6 +65,34 @@ _WITH_STEM = (
     "SELECT id, folder_id, file_name, state FROM photos"
     " WHERE folder_id = ? AND file_name >= ? AND file_name < ?"
 )
+
+
+@dataclass(frozen=True)
+class PairedPhoto:
+    """The other file of a shot."""
+
+    photo_id: int
+    path: str
+    stars_written: int | None
+    """The rating last written to it and not undone."""
+    rating_owner: str
+
+
+def partners(session: Session, photo_ids: Sequence[int]) -> dict[int, list[PairedPhoto]]:
+    """Return the other files of the shots of these photos, by photo id; missing ones are left out."""
+    found: dict[int, list[PairedPhoto]] = defaultdict(list)
+    for asked, photo_id, folder, name, stars, owner in session.execute(_PARTNERS, {"photo_ids": photo_ids}):
+        found[asked].append(PairedPhoto(photo_id, stored_paths.join(folder, name), stars, owner))
+    return found
+
+
+_PARTNERS = text(
+    "SELECT pair.asked, p.id, f.path, p.file_name, p.stars_written, p.rating_owner FROM"
+    " (SELECT photo_id AS asked, raw_id AS other FROM photo_pairs WHERE photo_id IN :photo_ids"
+    " UNION ALL SELECT raw_id, photo_id FROM photo_pairs WHERE raw_id IN :photo_ids) pair"
+    " JOIN photos p ON p.id = pair.other JOIN folders f ON f.id = p.folder_id"
+    " WHERE p.state <> 'missing' ORDER BY pair.asked, p.id"
+).bindparams(bindparam("photo_ids", expanding=True))
 
 
 def unlink_all(session: Session) -> None:

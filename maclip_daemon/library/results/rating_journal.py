@@ -13,9 +13,9 @@ from typing import Any, Literal
 from sqlalchemy import Row, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.storage import timestamps
+from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at, is_under
-from maclip_daemon.library.storage.tables import JOBS, JOURNAL, PHOTOS
+from maclip_daemon.library.storage.tables import FOLDERS, JOBS, JOURNAL, PHOTOS
 
 TargetKind = Literal["sidecar", "embed"]
 EntryState = Literal["intended", "written", "abandoned", "undone"]
@@ -217,6 +217,7 @@ class WrittenFile:
 
     photo_id: int
     path: str
+    photo_path: str
     written_at: float
     """Unix seconds."""
 
@@ -224,18 +225,26 @@ class WrittenFile:
 def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
     """Return the last writes of photos with ids above `after` whose rating is maclip's, by id."""
     rows = session.execute(_LAST_WRITES, {"after": after, "limit": limit})
-    return [WrittenFile(row.photo_id, row.target_path, timestamps.seconds(row.settled_at)) for row in rows]
+    return [_written_file(row) for row in rows]
 
 
 def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[WrittenFile]:
     """Return the last writes of photos whose rating is maclip's and is in one of these files."""
     rows = session.execute(_LAST_WRITE.where(JOURNAL.c.target_path.in_(target_paths)))
-    return [WrittenFile(row.photo_id, row.target_path, timestamps.seconds(row.settled_at)) for row in rows]
+    return [_written_file(row) for row in rows]
+
+
+def _written_file(row: Any) -> WrittenFile:
+    photo = stored_paths.join(row.path, row.file_name)
+    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(row.settled_at))
 
 
 _LAST_WRITE = (
-    select(JOURNAL.c.photo_id, JOURNAL.c.target_path, JOURNAL.c.settled_at)
+    select(
+        JOURNAL.c.photo_id, JOURNAL.c.target_path, JOURNAL.c.settled_at, FOLDERS.c.path, PHOTOS.c.file_name
+    )
     .join(PHOTOS, PHOTOS.c.id == JOURNAL.c.photo_id)
+    .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
     .where(JOURNAL.c.id == _NEWEST_ENTRY, PHOTOS.c.rating_owner == "maclip", PHOTOS.c.state != "missing")
 )
 _LAST_WRITES = (

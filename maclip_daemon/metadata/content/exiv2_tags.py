@@ -5,9 +5,11 @@ pyexiv2 is not thread-safe and its own writing truncates the file first. Only th
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyexiv2
@@ -28,6 +30,15 @@ _HARMLESS = pyexiv2.ImageData(
     b"</x:xmpmeta>"
 )
 _tainted = False
+_AS_LATIN1 = "maclip.latin1"
+
+
+def _latin1(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error(_AS_LATIN1, _latin1)
 
 
 def is_tainted() -> bool:
@@ -39,8 +50,28 @@ def is_tainted() -> bool:
     return _tainted
 
 
+@dataclass(frozen=True)
+class CheckedPacket:
+    """A photo's XMP packet as our own reader sees it."""
+
+    packet: bytes = b""
+    """As it is in the file, without padding; empty without one."""
+    leaves: xmp_text.Leaves | None = None
+    """Its values; None without a packet, and where it is damaged."""
+    refusal: str = ""
+    """Why it cannot be read, in half a sentence."""
+
+
+class OpenedPhoto(pyexiv2.Image):  # type: ignore[misc]  # pyexiv2 has no types
+    """A photo opened for reading."""
+
+    has_complaints = False
+    """Whether exiv2 found damage, and read what it could."""
+    checked = CheckedPacket()
+
+
 @contextmanager
-def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
+def open_photo(path: Path) -> Iterator[OpenedPhoto]:
     """Open a photo for reading only; of damaged metadata, exiv2 reads what it can, as in photo managers.
 
     Raises `WriteRefused` when exiv2 cannot read it, `ForeignPrefix` when this taints the process.
@@ -50,13 +81,14 @@ def open_photo(path: Path) -> Iterator[pyexiv2.Image]:
     _forget_old_errors()
     with _as_refusal("exiv2 cannot read it"):
         try:
-            image = pyexiv2.Image(name, encoding="latin-1")
+            image = OpenedPhoto(name, encoding="latin-1")
         except RuntimeError:
             # One bad entry of EXIF must not hide the title, or the stars that a person gave.
             with _complaints_ignored():
-                image = pyexiv2.Image(name, encoding="latin-1")
+                image = OpenedPhoto(name, encoding="latin-1")
+            image.has_complaints = True
     try:
-        check_prefixes(image)
+        image.checked = check_prefixes(image)
         yield image
     finally:
         _close(image)
@@ -89,11 +121,16 @@ def read_xmp(image: pyexiv2.Image) -> Values:
 
 
 def read_exif(image: pyexiv2.Image) -> Values:
-    """Return all EXIF fields as text, by exiv2 key."""
+    """Return all EXIF fields as text, by exiv2 key; a text in a local encoding as Windows reads it."""
     # Not Image.read_exif: that fails as a whole on one badly encoded text.
     with _as_refusal("exiv2 cannot read its EXIF"):
         rows = image._exiv2api_image.read_exif()
-    return {row["tag"].decode("latin-1"): row["value"].decode("utf-8", "replace") for row in rows}
+    return {row["tag"].decode("latin-1"): decoded(row["value"]) for row in rows}
+
+
+def decoded(text: bytes) -> str:
+    """Decode a text that says nothing of its encoding: UTF-8, and what cannot be that as Windows' Latin-1."""
+    return text.decode("utf-8", _AS_LATIN1)
 
 
 def has_iptc(image: pyexiv2.Image) -> bool:
@@ -127,19 +164,23 @@ def change_photo(data: bytes, values: xmp_text.Wanted) -> bytes:
         return bytes(image.get_bytes())
 
 
-def check_prefixes(image: pyexiv2.Image) -> None:
-    """Raise `ForeignPrefix` where a photo's XMP gives a familiar prefix another meaning."""
+def check_prefixes(image: pyexiv2.Image) -> CheckedPacket:
+    """Return a photo's XMP packet, read without exiv2.
+
+    Raises `ForeignPrefix` where it gives a familiar prefix another meaning.
+    """
     global _tainted
     packet = read_packet(image)
     if not packet:
-        return
+        return CheckedPacket()
     try:
-        xmp_text.read(packet)
+        return CheckedPacket(packet, xmp_text.read(packet))
     except xmp_text.ForeignPrefix:
         _tainted = True
         raise
-    except WriteRefused:
+    except WriteRefused as refusal:
         _tainted = _tainted or xmp_text.may_mislead(packet)
+        return CheckedPacket(packet, refusal=str(refusal))
 
 
 @contextmanager

@@ -45,6 +45,14 @@ def wanted(request: RatingRequest, present: ownership.Values, copied: list[str] 
     return values
 
 
+def following(rating: int, present: ownership.Values) -> Wanted:
+    """Return the values by exiv2 key that bring a file of ours in step with a person's rating.
+
+    Our score stays beside it: that the two differ shows later whose rating it is.
+    """
+    return {ownership.RATING_KEY: str(rating), **ownership.synchronized_fields(present, rating)}
+
+
 def is_up_to_date(present: ownership.Values, values: Wanted) -> bool:
     """Return whether the file holds these values, so that nothing needs to be written.
 

@@ -7,15 +7,19 @@ chapter 5) and both applications have it. The conversions are exiv2's, the same 
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyexiv2
 
 from maclip_daemon.errors import WriteRefused
-from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_text
+from maclip_daemon.metadata.content import exif_apart, exiv2_tags, xmp_document, xmp_text
 from maclip_daemon.metadata.content.xmp_document import Part
 from maclip_daemon.metadata.sidecars.processing_state import is_processing_state
+from maclip_daemon.metadata.sidecars.read_metadata import PhotoMetadata
 
 # What photo managers show or search. Not the orientation: every reader takes it from the photo, a copy goes
 # stale when the photo is turned, and darktable would turn a HEIC, which is upright when decoded, once more.
@@ -30,44 +34,73 @@ _FROM_EXIF = {
 }
 _GPS = "{http://ns.adobe.com/exif/1.0/}GPS"
 _USER_COMMENT = "{http://ns.adobe.com/exif/1.0/}UserComment"
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 
 
-def build(photo: pyexiv2.Image) -> tuple[bytes, tuple[str, ...]]:
+def build(photo: Path, own: PhotoMetadata) -> tuple[bytes, tuple[str, ...]]:
     """Return a sidecar with the photo's own metadata, and notes on what could not be carried over.
 
-    Edits that other programs keep in the photo stay there (`processing_state`).
+    `own`: what was read of the photo. Edits that other programs keep in the photo stay there
+    (`processing_state`). Raises `WriteRefused` when exiv2 can no longer read the photo.
     """
+    if own.is_whole_document and not own.document:
+        return xmp_document.EMPTY, (f"no metadata of {photo} is carried over: exiv2 cannot read it",)
+    if own.is_whole_document:
+        return _without_edits(own.document or b"")[0], ()
+    with exiv2_tags.open_photo(photo) as image:
+        return _of_image(image, own)
+
+
+def _of_image(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> tuple[bytes, tuple[str, ...]]:
+    """Return the sidecar and the notes; `read`: what was read of this photo before."""
     notes = []
+    xmp = read.document  # where exiv2 does not read it in the photo
     document, taken = xmp_document.EMPTY, set[str]()
     try:
-        document, own = _own_xmp(photo)
+        document, own = _without_edits(_converted(image, xmp=True) if xmp is None else xmp)
         taken = {part.tag for part in own if xmp_document.has_value(part)}
     except WriteRefused as error:
         notes.append(f"its XMP could not be carried into the sidecar: {error}")
-    for source in ("iptc", "exif") if exiv2_tags.has_iptc(photo) else ("exif",):
+    for source in ("iptc", "exif") if exiv2_tags.has_iptc(image) else ("exif",):
         try:
-            converted = xmp_document.parts(_converted(photo, **{source: True}))
+            is_exif = source == "exif"
+            parts = _from_exif(image, read) if is_exif else xmp_document.parts(_converted(image, iptc=True))
         except WriteRefused as error:
             notes.append(f"its {source.upper()} could not be carried into the sidecar: {error}")
             continue
-        chosen = [part for part in converted if part.tag not in taken and xmp_document.has_value(part)]
+        chosen = [part for part in parts if part.tag not in taken and xmp_document.has_value(part)]
         if source == "exif":
             chosen = _with_comment_as_description([part for part in chosen if _is_wanted(part.tag)], taken)
         taken.update(part.tag for part in chosen)
         document = xmp_document.with_parts(document, chosen)
-    notes.extend(_losses(exiv2_tags.read_packet(photo), document))
+    if xmp is None:
+        notes.extend(_losses(image.checked, document))
     return document, tuple(notes)
 
 
-def empty() -> bytes:
-    """Return an empty sidecar, for photos whose metadata cannot be read."""
-    return xmp_document.EMPTY
+def _from_exif(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> list[Part]:
+    """Return the EXIF as XMP; where one text cannot be converted, the rest and what can be read of it."""
+    if not read.has_odd_exif:
+        with contextlib.suppress(WriteRefused):
+            return xmp_document.parts(_converted(image, exif=True))
+    with exif_apart.open_exif(image) as apart:
+        parts = xmp_document.parts(_converted(apart.image, exif=True))
+    return [*parts, _alternatives(_USER_COMMENT, apart.comment)] if apart.comment else parts
 
 
-def _own_xmp(photo: pyexiv2.Image) -> tuple[bytes, list[Part]]:
-    """Return the photo's own XMP without the edits of other programs, as a document and in parts."""
-    converted = _converted(photo, xmp=True)
+def _alternatives(tag: str, text: str) -> Part:
+    """Return a text with its only language, as XMP has comments and descriptions."""
+    part = ElementTree.Element(tag)
+    list_ = ElementTree.SubElement(part, f"{_RDF}Alt")
+    item = ElementTree.SubElement(list_, f"{_RDF}li", {_LANGUAGE: "x-default"})
+    item.text = text
+    return part
+
+
+def _without_edits(converted: bytes) -> tuple[bytes, list[Part]]:
+    """Return a photo's own XMP without the edits of other programs, as a document and in parts."""
     own = xmp_document.parts(converted)
     if not own:
         return xmp_document.EMPTY, []
@@ -103,14 +136,10 @@ def _with_comment_as_description(chosen: list[Part], taken: set[str]) -> list[Pa
     return [part for part in chosen if part.tag != _DESCRIPTION] + [description]
 
 
-def _losses(packet: bytes, document: bytes) -> Iterator[str]:
+def _losses(checked: exiv2_tags.CheckedPacket, document: bytes) -> Iterator[str]:
     """Yield a note on what exiv2 did not carry over; darktable and digiKam do not see it either."""
-    if not packet:
-        return
-    try:
-        embedded = xmp_text.read(packet)
-    except WriteRefused as refusal:
-        yield f"its embedded XMP could not be checked: {refusal}"
+    embedded = checked.leaves
+    if embedded is None:
         return
     left = frozenset(path for path in embedded if is_processing_state(*xmp_text.top_level(path)[:2]))
     lost = xmp_text.lost(embedded, xmp_text.read(document), left)

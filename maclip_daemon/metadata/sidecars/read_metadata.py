@@ -6,11 +6,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from maclip_daemon.errors import Poison, WriteRefused
-from maclip_daemon.files import safe_writer, symlinks
-from maclip_daemon.metadata.content import exiv2_tags, xmp_text
+from maclip_daemon.errors import WriteRefused
+from maclip_daemon.files import safe_writer
+from maclip_daemon.metadata.content import (
+    embedded_xmp,
+    exif_apart,
+    exiv2_tags,
+    second_reader,
+    xmp_encoding,
+    xmp_repair,
+    xmp_text,
+)
 from maclip_daemon.metadata.records import FoundRating
-from maclip_daemon.metadata.sidecars import first_star, ownership, targets, write_proof
+from maclip_daemon.metadata.sidecars import first_star, ownership, write_proof
 
 
 @dataclass(frozen=True)
@@ -24,16 +32,27 @@ class PhotoMetadata:
     leaves: xmp_text.Leaves | None = None
     """The sidecar read without exiv2."""
     status: os.stat_result | None = None
-    notes: tuple[str, ...] = ()
+    document: bytes | None = None
+    """XMP that exiv2 reads: the sidecar in UTF-8, or a photo's own where exiv2 does not read it there."""
+    is_whole_document: bool = False
+    """Whether `document` has what photo managers read from a photo's EXIF and IPTC too."""
+    has_odd_exif: bool = False
+    """Whether a text in the photo's EXIF cannot be converted."""
 
 
 def read_sidecar(sidecar: Path) -> PhotoMetadata:
     """Check that a sidecar is safe to parse, and read it. Raises `WriteRefused` (why not), `OSError`."""
     data, status = safe_writer.read_regular(sidecar, xmp_text.SIZE_LIMIT)
     try:
-        leaves = xmp_text.read(data)
-        with exiv2_tags.open_bytes(data) as image:
-            return PhotoMetadata(sidecar, exiv2_tags.read_xmp(image), data, leaves, status)
+        if not data.strip(b"\0 \r\n\t"):
+            raise WriteRefused("it is empty")
+        document = xmp_encoding.to_utf8(data)
+        leaves = xmp_text.read(document)
+        with exiv2_tags.open_bytes(document) as image:
+            values = exiv2_tags.read_xmp(image)
+        if leaves and not values:
+            raise WriteRefused("exiv2 cannot read it")
+        return PhotoMetadata(sidecar, values, data, leaves, status, document)
     except WriteRefused as refusal:
         raise WriteRefused(
             f"{sidecar} is left alone: {refusal}. Repair it or move it away to have the photo rated."
@@ -41,21 +60,78 @@ def read_sidecar(sidecar: Path) -> PhotoMetadata:
 
 
 def read_photo(photo: Path) -> PhotoMetadata:
-    """Read a photo's embedded metadata; what exiv2 cannot read counts as empty, with a note.
+    """Read a photo's embedded metadata, with exiftool where exiv2 cannot read it all.
 
-    Raises `OSError` when the file itself cannot be read: a bare sidecar would hide what it holds.
+    Raises `WriteRefused` when a rating may be there that neither reads, `SecondReadingNeeded`, `OSError`: a
+    sidecar would hide what the photo holds.
     """
+    exif: exiv2_tags.Values = {}
+    is_odd = False
     with photo.open("rb") as file:
         file.read(1)
     try:
         with exiv2_tags.open_photo(photo) as image:
-            return PhotoMetadata(photo, exiv2_tags.read_exif(image) | exiv2_tags.read_xmp(image))
+            exif, is_odd = _exif_of(image)
+            xmp = exiv2_tags.read_xmp(image)
+            if not (doubt := embedded_xmp.doubt(photo, image, exif | xmp)):
+                return PhotoMetadata(photo, exif | xmp, has_odd_exif=is_odd)
+            packet, is_read = b"" if xmp else image.checked.packet, True
     except xmp_text.ForeignPrefix as refusal:
         raise WriteRefused(
             f"{photo} is left alone: in its embedded XMP, {refusal}. Repair its metadata."
         ) from None
     except WriteRefused as refusal:
-        return PhotoMetadata(photo, {}, notes=(f"the metadata of {photo} is not carried over: {refusal}",))
+        doubt, packet, is_read = str(refusal), b"", False
+    if packet and not embedded_xmp.has_further_packets(photo):
+        document = xmp_repair.mended(packet)
+        if document is not None and (values := _values_of(document)):
+            return PhotoMetadata(photo, exif | values, document=document, has_odd_exif=is_odd)
+    return _read_again(photo, exif, doubt, is_read)
+
+
+def _exif_of(image: exiv2_tags.OpenedPhoto) -> tuple[exiv2_tags.Values, bool]:
+    """Return a photo's EXIF, and whether it lacks a text that cannot be converted."""
+    try:
+        return exiv2_tags.read_exif(image), False
+    except WriteRefused:
+        with exif_apart.open_exif(image) as apart:
+            return exiv2_tags.read_exif(apart.image), True
+
+
+def _read_again(photo: Path, exif: exiv2_tags.Values, doubt: str, is_read: bool) -> PhotoMetadata:
+    """Read with exiftool; `is_read`: whether exiv2 has read the EXIF and IPTC of the photo."""
+    reading = second_reader.reading_of(photo)
+    is_unread = reading is None or bool(reading.warning)
+    if is_unread and not is_read and not embedded_xmp.holds_any(photo):
+        return PhotoMetadata(photo, {}, document=b"", is_whole_document=True)
+    if reading is None:
+        raise WriteRefused(
+            f"{photo} is not rated: {doubt}. A rating of yours may be in it, and a sidecar would hide that. "
+            "Install exiftool, which maclip uses to read it, then run `maclip rate`."
+        )
+    document = reading.xmp if is_read else reading.everything
+    values = _values_of(document)
+    if reading.ratings:
+        exif = exif | {"Exif.Image.Rating": str(reading.ratings[0])}
+    if reading.warning and ownership.owner_of(exif | values, None)[0] == "none":
+        raise WriteRefused(
+            f"{photo} is not rated: {doubt}, and exiftool does not read it either ({reading.warning}). A "
+            "rating of yours may be in it, and a sidecar would hide that. Write its metadata anew, then run "
+            "`maclip rate`."
+        )
+    return PhotoMetadata(photo, exif | values, document=document, is_whole_document=not is_read)
+
+
+def _values_of(document: bytes) -> exiv2_tags.Values:
+    """Return the properties of an XMP document by exiv2 key; none where it is empty or exiv2 refuses it."""
+    if not document:
+        return {}
+    try:
+        xmp_text.read(document)
+        with exiv2_tags.open_bytes(document) as image:
+            return exiv2_tags.read_xmp(image)
+    except WriteRefused:
+        return {}
 
 
 def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
@@ -76,32 +152,3 @@ def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
         by_darktable=by_darktable,
         is_first_star=is_first_star,
     )
-
-
-def embedded_rating(photo: Path) -> FoundRating | None:
-    """Return a person's rating in the photo itself, beside a sidecar; None without one.
-
-    digiKam and Lightroom can write stars into a JPEG and leave its sidecar as it is. A rating that equals our
-    own stars beside it is an embedding of ours from before the sidecar came.
-    """
-    present = read_photo(photo)
-    found = rating_of(present, None)
-    if found.owner != "person" or found.rating == found.stars:
-        return None
-    return found
-
-
-def inspect(photo: Path, last_written: int | None) -> FoundRating:
-    """Return the rating of a photo. Raises `FileChanged` when it is gone, `Poison` for a bad sidecar."""
-    try:
-        with safe_writer.translate_errors(photo):
-            symlinks.require_regular_photo(photo)
-            sidecar = targets.find_sidecar(photo)
-            if sidecar is None:
-                return rating_of(read_photo(photo), last_written)
-            found = rating_of(read_sidecar(sidecar), last_written)
-            if found.owner == "person" and not found.is_first_star:
-                return found
-            return embedded_rating(photo) or found
-    except WriteRefused as refusal:
-        raise Poison(str(refusal)) from None

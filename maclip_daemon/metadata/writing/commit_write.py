@@ -9,7 +9,7 @@ from maclip_daemon.errors import FileChanged, MaclipError, Transient, WriteRefus
 from maclip_daemon.files import exclusive_rename, safe_writer, symlinks, temporaries
 from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.records import Prepared
-from maclip_daemon.metadata.sidecars import targets
+from maclip_daemon.metadata.sidecars import sidecar_names
 
 
 def commit(prepared: Prepared) -> Path | None:
@@ -79,7 +79,7 @@ def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
 
 def _refuse_changes(target: Path, prepared: Prepared) -> None:
     if prepared.created:
-        if targets.find_sidecar(prepared.photo) is not None:
+        if any(each.path.name not in prepared.beside for each in sidecar_names.find_all(prepared.photo)):
             raise FileChanged(f"Another program created a sidecar for {prepared.photo}; it is left alone.")
         if FileSignature.of(prepared.photo.lstat()) != prepared.photo_signature:
             raise FileChanged(f"{prepared.photo} changed while its sidecar was prepared.")

@@ -10,16 +10,18 @@ from maclip_daemon.errors import FileChanged, WriteRefused
 from maclip_daemon.files import safe_writer
 from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
+from maclip_daemon.metadata.content.second_reader import SecondReadingNeeded
+from maclip_daemon.metadata.content.xmp_text import Wanted
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import (
     bucket_tags,
-    first_star,
     maclip_properties,
     new_sidecar,
     read_metadata,
     seed,
     targets,
 )
+from maclip_daemon.metadata.sidecars.verdict import Verdict, judge
 from maclip_daemon.metadata.writing import seed_update, undo_delta, verification
 
 
@@ -30,43 +32,97 @@ def prepare(request: RatingRequest) -> Prepared:
     """
     try:
         with safe_writer.translate_errors(request.photo):
-            return _prepare(request, targets.choose(request.photo, request.mode))
+            return _prepare(request, judge(request.photo, request.last_written, request))
+    except SecondReadingNeeded:
+        raise
     except WriteRefused as refusal:
         return Prepared(request.photo, "skipped", request.rating, reason=str(refusal))
 
 
-def _prepare(request: RatingRequest, target: targets.Target) -> Prepared:
-    signature = FileSignature.of(request.photo.lstat())
-    updating = target.kind == "sidecar" and target.exists
-    present = read_metadata.read_sidecar(target.path) if updating else read_metadata.read_photo(request.photo)
-    found = read_metadata.rating_of(present, request.last_written)
-    if updating and (found.owner != "person" or first_star.may_replace(found, request)):
-        found = read_metadata.embedded_rating(request.photo) or found
+def _prepare(request: RatingRequest, verdict: Verdict) -> Prepared:
+    found = verdict.found
     result = Prepared(
-        request.photo, "person", request.rating, found=found, target=present.source, photo_signature=signature
+        request.photo,
+        "person",
+        request.rating,
+        found=found,
+        target=found.source,
+        photo_signature=FileSignature.of(request.photo.lstat()),
+        beside=verdict.names,
     )
-    if found.owner == "person" and not first_star.may_replace(found, request):
+    if found.owner == "person":
+        return _follow(request, verdict, result)
+    if verdict.refusal:
+        raise WriteRefused(verdict.refusal)
+    if verdict.sidecars:
+        return _keep_in_step(request, verdict, result)
+    assert verdict.embedded is not None
+    return _begin(request, verdict.embedded, result)
+
+
+def _follow(request: RatingRequest, verdict: Verdict, result: Prepared) -> Prepared:
+    """Bring a sidecar of ours in step with a person's rating found elsewhere; it would hide that one."""
+    ours = verdict.contradicting
+    if ours is None:
         return replace(result, reason="a person rated this photo")
-    followed = seed_update.follow(present, request.photo, signature) if updating else None
-    has_followed = followed is not None and followed.has_changed
-    wanted = maclip_properties.wanted(request, present.values)
-    if not has_followed and maclip_properties.is_up_to_date(present.values, wanted):
-        return replace(result, status="unchanged", before_hash=found.source_hash)
-    if updating:
-        return _update(request, present, result, followed)
+    safe_writer.require_writable(ours.metadata.source)
+    rating = verdict.found.rating or 0
+    wanted = maclip_properties.following(rating, ours.metadata.values)
+    return replace(
+        _change(request, ours.metadata, ours.metadata, wanted, result), rating=rating, owner="person"
+    )
+
+
+def _keep_in_step(request: RatingRequest, verdict: Verdict, result: Prepared) -> Prepared:
+    """Write the sidecar whose name is asked for, then any other one of ours."""
+    assert verdict.embedded is not None
+    assert result.photo_signature is not None
+    first = next(
+        (each for each in verdict.sidecars if each.kind == request.sidecar_name), verdict.sidecars[0]
+    )
+    if request.sidecar_name == "stem" != first.kind and verdict.is_all_ours:
+        target = targets.choose(request.photo, "sidecar", "stem")
+        if target.path != first.metadata.source:
+            return replace(_create(request, verdict.embedded, result, target), has_more=True)
+    ours = [first, *(each for each in verdict.sidecars if each is not first and each.found.owner == "maclip")]
+    stale = []
+    for each in ours:
+        present = each.metadata
+        followed = seed_update.follow(present, request.photo, verdict.embedded, result.photo_signature)
+        has_followed = followed is not None and followed.has_changed
+        if has_followed or not _is_up_to_date(request, present):
+            stale.append((present, followed))
+    if not stale:
+        return replace(
+            result, status="unchanged", target=first.metadata.source, before_hash=first.found.source_hash
+        )
+    return replace(_update(request, *stale[0], result), has_more=len(stale) > 1)
+
+
+def _begin(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
+    """Write the first rating of a photo: into it, or into a new sidecar."""
+    target = targets.choose(request.photo, request.mode, request.sidecar_name)
+    if _is_up_to_date(request, present):
+        return replace(result, status="unchanged")
     if target.kind == "embed":
         try:
             return _embed(request, present, result)
         except WriteRefused as refusal:
             target = replace(
-                targets.choose(request.photo, "sidecar"), note=f"not embedded: {refusal}; a sidecar is used"
+                targets.choose(request.photo, "sidecar", request.sidecar_name),
+                note=f"not embedded: {refusal}; a sidecar is used",
             )
-    if found.owner == "maclip" and not _is_of_another_photo(found, request):
+    found = result.found
+    if found is not None and found.owner == "maclip" and not _is_of_another_photo(found, request):
         raise WriteRefused(
             f"The rating of {request.photo} was embedded earlier, and a sidecar would contradict it. "
             "Run `maclip undo` on the photo, or set the rating mode to embed."
         )
     return _create(request, present, result, target)
+
+
+def _is_up_to_date(request: RatingRequest, present: read_metadata.PhotoMetadata) -> bool:
+    return maclip_properties.is_up_to_date(present.values, maclip_properties.wanted(request, present.values))
 
 
 def _is_of_another_photo(found: FoundRating, request: RatingRequest) -> bool:
@@ -85,20 +141,32 @@ def _is_of_another_library(request: RatingRequest, result: Prepared) -> bool:
 def _update(
     request: RatingRequest,
     present: read_metadata.PhotoMetadata,
-    result: Prepared,
     followed: seed_update.FollowedSidecar | None,
+    result: Prepared,
 ) -> Prepared:
     """Prepare the update of a sidecar; where maclip made it, its copied parts follow the photo."""
     safe_writer.require_writable(present.source)
     base = followed.content if followed is not None else present
     assert base.leaves is not None
-    assert base.data is not None
-    assert present.data is not None
     wanted = maclip_properties.wanted(request, base.values)
     if followed is not None:
         copied = followed.seed.with_tag_lists(base.leaves, verification.applied(base.leaves, wanted))
         wanted = maclip_properties.wanted(request, base.values, copied.items())
-    new = exiv2_tags.change_sidecar(base.data, wanted)
+    return _change(request, present, base, wanted, result)
+
+
+def _change(
+    request: RatingRequest,
+    present: read_metadata.PhotoMetadata,
+    base: read_metadata.PhotoMetadata,
+    wanted: Wanted,
+    result: Prepared,
+) -> Prepared:
+    """Prepare a sidecar that holds what is in `base`, with the values in `wanted` set."""
+    assert present.data is not None
+    assert base.document is not None
+    assert base.leaves is not None
+    new = exiv2_tags.change_sidecar(base.document, wanted)
     verification.verify_sidecar(present.source, base.values, base.leaves, new, wanted)
     return _prepared(request, result, present.source, present.data, new, present.status)
 
@@ -120,15 +188,9 @@ def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result:
 def _create(
     request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared, target: targets.Target
 ) -> Prepared:
-    notes = (*present.notes, target.note) if target.note else present.notes
-    document = new_sidecar.empty()
-    if not present.notes:
-        try:
-            with exiv2_tags.open_photo(request.photo) as image:
-                document, more = new_sidecar.build(image)
-                notes = (*notes, *more)
-        except WriteRefused as refusal:
-            notes = (*notes, f"the metadata of {request.photo} is not carried over: {refusal}")
+    document, notes = new_sidecar.build(request.photo, present)
+    if target.note:
+        notes = (*notes, target.note)
     assert result.photo_signature is not None
     if FileSignature.of(request.photo.lstat()) != result.photo_signature:
         raise FileChanged(f"{request.photo} changed while it was read.")

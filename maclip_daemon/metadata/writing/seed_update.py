@@ -28,10 +28,12 @@ def stamp_of(signature: FileSignature) -> str:
     return seed.short_digest((str(signature.size), str(signature.mtime_ns)))
 
 
-def follow(present: PhotoMetadata, photo: Path, signature: FileSignature) -> FollowedSidecar | None:
+def follow(
+    present: PhotoMetadata, photo: Path, embedded: PhotoMetadata, signature: FileSignature
+) -> FollowedSidecar | None:
     """Return the sidecar with the photo's own metadata of today; None where its copy is not ours to renew.
 
-    `signature`: the photo's. Raises `FileChanged` when it changes meanwhile.
+    `embedded`, `signature`: the photo's. Raises `FileChanged` when it changes meanwhile.
     """
     recorded = Seed.parse(present.values.get(seed.SEED_KEY))
     if recorded is None or present.leaves is None:
@@ -40,8 +42,7 @@ def follow(present: PhotoMetadata, photo: Path, signature: FileSignature) -> Fol
     if recorded.photo == stamp:
         return FollowedSidecar(present, recorded, has_changed=False)
     try:
-        with exiv2_tags.open_photo(photo) as image:
-            document, notes = new_sidecar.build(image)
+        document, notes = new_sidecar.build(photo, embedded)
     except WriteRefused:
         return None
     if FileSignature.of(photo.lstat()) != signature:
@@ -55,9 +56,9 @@ def follow(present: PhotoMetadata, photo: Path, signature: FileSignature) -> Fol
 
 
 def _with_changes(present: PhotoMetadata, fresh: bytes, change: SeedChange) -> FollowedSidecar | None:
-    assert present.data is not None
+    assert present.document is not None
     assert present.leaves is not None
-    parts = [part for part in _parts(present.data) if _name_of(part) not in change.outdated]
+    parts = [part for part in _parts(present.document) if _name_of(part) not in change.outdated]
     parts += [part for part in _parts(fresh) if _name_of(part) in change.renewed]
     document = xmp_document.with_parts(xmp_document.EMPTY, parts)
     leaves = xmp_text.read(document)
@@ -68,7 +69,7 @@ def _with_changes(present: PhotoMetadata, fresh: bytes, change: SeedChange) -> F
         return None
     with exiv2_tags.open_bytes(document) as image:
         values = exiv2_tags.read_xmp(image)
-    content = replace(present, values=values, data=document, leaves=leaves)
+    content = replace(present, values=values, document=document, leaves=leaves)
     return FollowedSidecar(content, change.seed, has_changed=True)
 
 

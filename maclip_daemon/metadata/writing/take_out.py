@@ -13,7 +13,7 @@ from maclip_daemon.errors import WriteRefused
 from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_text
 from maclip_daemon.metadata.content.xmp_text import Wanted
 from maclip_daemon.metadata.records import REJECTED
-from maclip_daemon.metadata.sidecars import bucket_tags, ownership, seed, targets, write_proof
+from maclip_daemon.metadata.sidecars import bucket_tags, ownership, seed, sidecar_names, write_proof
 from maclip_daemon.metadata.writing import verification
 
 
@@ -33,7 +33,7 @@ def remainder(target: Path, data: bytes, *, is_created: bool) -> Remainder | Non
     `is_created`: whether maclip made this sidecar, as the journal knows it; the file itself may show it too.
     Raises `WriteRefused` (half a sentence, "it …") when others' content cannot be kept.
     """
-    if targets.is_sidecar(target.name):
+    if sidecar_names.is_sidecar(target.name):
         return _of_sidecar(target, data, is_created=is_created)
     with exiv2_tags.open_bytes(data) as image:
         exiv2_tags.check_prefixes(image)

@@ -12,7 +12,7 @@ from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.root_health import Root
 from maclip_daemon.folders.watch_limit import lost_events_hint
 from maclip_daemon.folders.watcher import Watcher, watch
-from maclip_daemon.metadata.sidecars.targets import is_sidecar
+from maclip_daemon.metadata.sidecars.sidecar_names import is_sidecar
 from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.pipeline.run_state import log
 

@@ -20,7 +20,7 @@ from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.results.rating_journal import WrittenFile
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
-from maclip_daemon.metadata.sidecars import targets
+from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.run_state import RunState
 
 NOTE = "deleted_sidecars"
@@ -103,6 +103,6 @@ def is_missing(probe: FilesystemProbe, path: str) -> bool:
 
 def _has_lost_its_sidecar(probe: FilesystemProbe, photo: str) -> bool:
     try:
-        return probe.call(photo, lambda: os.path.lexists(photo) and targets.find_sidecar(Path(photo)) is None)
+        return probe.call(photo, lambda: os.path.lexists(photo) and not sidecar_names.find_all(Path(photo)))
     except (OSError, NoAnswer):
         return False

@@ -26,7 +26,7 @@ from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.content import xmp_text
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.metadata.sidecars import targets
+from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
 from maclip_daemon.pipeline.run_state import RunState
 
@@ -68,11 +68,11 @@ class SidecarMonitor:
             return event
         present = "" if event.kind is EventKind.FILE_GONE else event.destination or event.path
         for path in dict.fromkeys((event.path, present)):
-            if targets.is_sidecar(path):
+            if sidecar_names.is_sidecar(path):
                 self._schedule(path)
-        if targets.is_sidecar(present):
+        if sidecar_names.is_sidecar(present):
             present = ""
-        before = event.path if event.path != present and not targets.is_sidecar(event.path) else ""
+        before = event.path if event.path != present and not sidecar_names.is_sidecar(event.path) else ""
         if before and present:
             return event
         if before:
@@ -112,7 +112,7 @@ class SidecarMonitor:
             if not writes:
                 break
             after = writes[-1].photo_id
-            changed_at = {write.path: self._changed_at(write.path) for write in writes}
+            changed_at = {write.path: self._changed_at(write) for write in writes}
             newer = [
                 write.photo_id
                 for write in writes
@@ -125,10 +125,10 @@ class SidecarMonitor:
             queued += len(newer) + len(self._deleted.queue(missing))
         return queued
 
-    def _changed_at(self, path: str) -> float | None:
-        """Return when a file was changed (Unix seconds); None: it is gone, 0: it cannot be read now."""
+    def _changed_at(self, write: rating_journal.WrittenFile) -> float | None:
+        """Return when a rating file changed (Unix seconds); None: it is gone, 0: it cannot be read now."""
         try:
-            return self._state.probe.call(path, lambda: os.lstat(path).st_mtime)
+            return self._state.probe.call(write.path, lambda: _newest_time(write))
         except FileNotFoundError:
             return None
         except (OSError, NoAnswer):
@@ -193,6 +193,15 @@ class SidecarMonitor:
         return taken
 
 
+def _newest_time(write: rating_journal.WrittenFile) -> float:
+    """Return when a rating file, or the other sidecar of its photo, last changed. Raises `OSError`."""
+    newest = os.lstat(write.path).st_mtime
+    for other in sidecar_names.usual_names(Path(write.photo_path)):
+        with contextlib.suppress(FileNotFoundError):
+            newest = max(newest, other.lstat().st_mtime)
+    return newest
+
+
 def _is_changed(path: str, ours: str | None) -> bool:
     with contextlib.suppress(OSError, MaclipError):
         data, _ = safe_writer.read_regular(Path(path), xmp_text.SIZE_LIMIT)
@@ -209,13 +218,13 @@ def _is_persons(writer: MetadataWriter, subject: RatingSubject) -> bool:
 def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, set[int]]:
     """Return the ids of the photos by sidecar: `IMG.ext.xmp` and `IMG.xmp` both belong to `IMG.ext`."""
     found: dict[str, set[int]] = {}
-    by_folder: dict[str, dict[str, str]] = defaultdict(dict)
+    by_folder: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for sidecar in sidecars:
         folder, name = os.path.split(sidecar)
-        by_folder[folder][name.rpartition(".")[0]] = sidecar
+        by_folder[folder][sidecar_names.key_of(name.rpartition(".")[0])].append(sidecar)
     for folder, by_base in by_folder.items():
         for name, photo in photo_paths.known_in_folder(session, folder).items():
             for base in (name, name.rpartition(".")[0]):
-                if base in by_base:
-                    found.setdefault(by_base[base], set()).add(photo.photo_id)
+                for sidecar in by_base.get(sidecar_names.key_of(base), ()):
+                    found.setdefault(sidecar, set()).add(photo.photo_id)
     return found

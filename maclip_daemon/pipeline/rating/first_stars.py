@@ -16,7 +16,7 @@ from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queries import rating_counts
 from maclip_daemon.library.queries.rating_counts import Snapshot
 from maclip_daemon.metadata.managers import darktablerc
-from maclip_daemon.metadata.sidecars import targets
+from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.rating.darktable_check import FIRST_STAR
 
 SAMPLED = 100  # sidecars; a hundred are read in a second, from a cold disk too
@@ -82,11 +82,11 @@ def _count_by_darktable(root: str, photos: list[str]) -> int:
 
 
 def _is_by_darktable(photo: Path) -> bool:
-    sidecar = targets.find_sidecar(photo)
-    if sidecar is None:
-        return False
     try:
-        with sidecar.open("rb") as file:
+        sidecars = sidecar_names.find_all(photo)
+        if not sidecars:
+            return False
+        with sidecars[0].path.open("rb") as file:
             text = file.read(SIZE_LIMIT)
     except OSError:
         return False

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.folders.scanner import FoundFile
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
+from maclip_daemon.library.photos.raw_jpeg_pairs import PairedPhoto
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import journal_adoption, rating_journal
@@ -83,6 +84,11 @@ class RateJobs:
             subjects = rating_subjects(session, [job.photo_id for job in held])
         return {subject.photo_id: subject for subject in subjects if subject.stars is not None}
 
+    def partners(self, photo_ids: Sequence[int]) -> dict[int, list[PairedPhoto]]:
+        """Return the other files of the shots of these photos, by photo id."""
+        with self._library.reading() as session:
+            return raw_jpeg_pairs.partners(session, photo_ids)
+
     def is_unchanged(self, job: LeasedJob) -> bool:
         """Return whether a photo still is the file that discovery found."""
         return file_stability.is_unchanged(self._library, self._state.probe, job.path)
@@ -151,7 +157,7 @@ class RateJobs:
                     after_hash=result.undo_entry.after_hash,
                     restore=result.restore,
                     stars_before=result.found.rating if result.found else None,
-                    stars_written=result.rating,
+                    stars_written=result.rating if result.owner == "maclip" else None,
                     now=now,
                 )
                 for job, result in prepared
@@ -176,15 +182,22 @@ class RateJobs:
             elif result.target == result.photo and (found := file_stability.find_file(probe, job.path)):
                 embedded[entry] = found
         with self._library.writing() as session:
-            for (job, _), entry, error in zip(prepared, entries, outcomes, strict=True):
+            for (job, result), entry, error in zip(prepared, entries, outcomes, strict=True):
                 if error is not None:
                     recovery.settle(session, entry, written[entry], now)
                     continue
                 rating_journal.confirm(session, entry, now)
+                if result.owner == "person":
+                    self._record_person(session, job, result.rating)
                 if entry in embedded:  # discovery must not take our own write for a change
                     photo_records.record_rewrite(session, job.photo_id, embedded[entry])
                 jobs.finish(session, [job], self._worker)
-                self._state.count(rated=1)
+                if result.has_more:
+                    jobs.enqueue(session, [job.photo_id], "rate", now)
+                if result.owner == "person":
+                    self._state.count(kept=1)
+                else:
+                    self._state.count(rated=1)
 
     def finish_unwritten(self, job: LeasedJob, result: Prepared) -> None:
         """Finish a job that writes nothing; record whose rating the file holds, and why it was skipped."""
@@ -198,12 +211,22 @@ class RateJobs:
                 found = result.found
                 rating, owner = (found.rating, found.owner) if found is not None else (None, "none")
                 problem = result.reason if result.status == "skipped" else None
-                photo_records.set_rating(session, job.photo_id, rating, owner, problem)
+                if result.status == "person":
+                    self._record_person(session, job, rating)
+                else:
+                    photo_records.set_rating(session, job.photo_id, rating, owner, problem)
         if result.status == "person":
             self._state.count(kept=1)
         elif result.status == "skipped":
             self._state.count(skipped=1)
             log.info("rating not written", photo=job.path, reason=result.reason)
+
+    def _record_person(self, session: Session, job: LeasedJob, rating: int | None) -> None:
+        """Record a person's rating; the other files of the shot follow it."""
+        photo_records.set_rating(session, job.photo_id, rating, "person")
+        partners = raw_jpeg_pairs.partners(session, [job.photo_id]).get(job.photo_id, [])
+        others = [each.photo_id for each in partners if each.rating_owner != "person"]
+        jobs.enqueue(session, others, "rate", self._state.clock())
 
     def finish(self, held: Sequence[LeasedJob]) -> None:
         """End jobs that have nothing to do."""

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from maclip_daemon import errors
+from maclip_daemon.library.photos.raw_jpeg_pairs import PairedPhoto
 from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results.rating_subjects import RatingSubject
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.metadata.records import QualityProperties, RatingRequest
+from maclip_daemon.metadata.records import Partner, QualityProperties, RatingRequest
 from maclip_daemon.pipeline import file_stability
+from maclip_daemon.pipeline.rating import sidecar_naming
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.pipeline.rating.darktable_check import OVER_FIRST_STARS, CheckedPhoto, DarktableCheck
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
@@ -135,8 +138,11 @@ class RatingStage:
         self, ready: list[LeasedJob], subjects: list[RatingSubject]
     ) -> tuple[PreparedJobs, FullDisks]:
         """Prepare the files of these jobs, and end the jobs that write nothing."""
+        partners = self._jobs.partners([subject.photo_id for subject in subjects])
         results = self._darktable.apply(
-            self._writer.prepare_many([self._request(subject) for subject in subjects]),
+            self._writer.prepare_many(
+                [self._request(subject, partners.get(subject.photo_id, [])) for subject in subjects]
+            ),
             [
                 CheckedPhoto(each.photo_id, each.stars_written, _may_replace_first_star(each))
                 for each in subjects
@@ -193,7 +199,7 @@ class RatingStage:
         self._failed.add(job.photo_id)
         self._jobs.fail(job, error)
 
-    def _request(self, subject: RatingSubject) -> RatingRequest:
+    def _request(self, subject: RatingSubject, partners: Sequence[PairedPhoto]) -> RatingRequest:
         assert subject.stars is not None  # the jobs of the others were finished
         percentile = subject.percentile
         reject_below = self._settings.reject_below_percentile
@@ -215,6 +221,9 @@ class RatingStage:
             first_star=subject.rating_in_file if _may_replace_first_star(subject) else None,
             pixel_hash=subject.pixel_hash,
             library_id=self._library_id,
+            sidecar_name=sidecar_naming.asked_name(self._settings.sidecar_name),
+            partners=tuple(Partner(Path(each.path), each.stars_written) for each in partners),
+            may_replace=subject.may_replace,
         )
 
 

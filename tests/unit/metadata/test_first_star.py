@@ -7,7 +7,7 @@ from metadata_samples import DARKTABLE_SIDECAR, QUALITY, MakePhoto
 from test_preparation import prepare, write
 
 from maclip_daemon.metadata.records import FoundRating, RatingRequest, UndoEntry
-from maclip_daemon.metadata.sidecars import read_metadata
+from maclip_daemon.metadata.sidecars import verdict
 from maclip_daemon.metadata.writing import undo_file
 
 FIRST = DARKTABLE_SIDECAR.replace(b'xmp:Rating="0"', b'xmp:Rating="1"')
@@ -21,7 +21,7 @@ def found(make_photo: MakePhoto, sidecar: bytes) -> tuple[FoundRating, str]:
     """Return what is found, and what becomes of a request that may replace one star."""
     photo = make_photo()
     photo.with_name("IMG_1.jpg.xmp").write_bytes(sidecar)
-    rating = read_metadata.inspect(photo, None)
+    rating = verdict.inspect(photo, None)
     return rating, prepare(RatingRequest(photo, QUALITY, first_star=1)).status
 
 
@@ -29,7 +29,7 @@ def test_a_star_of_darktable_alone_is_replaced_and_undo_brings_it_back(make_phot
     photo = make_photo()
     sidecar = photo.with_name("IMG_1.jpg.xmp")
     sidecar.write_bytes(FIRST)
-    rating = read_metadata.inspect(photo, None)
+    rating = verdict.inspect(photo, None)
     assert (rating.owner, rating.rating, rating.is_first_star, rating.by_darktable) == (
         "person",
         1,
@@ -40,7 +40,7 @@ def test_a_star_of_darktable_alone_is_replaced_and_undo_brings_it_back(make_phot
     prepared = write(RatingRequest(photo, QUALITY, first_star=1))
     assert b'xmp:Rating="4"' in sidecar.read_bytes()
     assert b"darktable:history" in sidecar.read_bytes()
-    assert read_metadata.inspect(photo, 4).owner == "maclip"
+    assert verdict.inspect(photo, 4).owner == "maclip"
     entry: UndoEntry = prepared.undo_entry
     assert undo_file.undo(entry).status == "restored"
     assert sidecar.read_bytes() == FIRST
@@ -68,12 +68,12 @@ def test_other_ratings_are_never_replaced(make_photo: MakePhoto, sidecar: bytes)
 def test_a_rating_in_the_photo_itself_is_a_persons(make_photo: MakePhoto) -> None:
     photo = make_photo(tags={"Xmp.xmp.Rating": "1"})
     photo.with_name("IMG_1.jpg.xmp").write_bytes(FIRST)
-    assert not read_metadata.inspect(photo, None).is_first_star
+    assert not verdict.inspect(photo, None).is_first_star
     assert prepare(RatingRequest(photo, QUALITY, first_star=1)).status == "person"
 
 
 def test_the_mark_inside_an_export_of_darktable_is_not_that_of_a_sidecar(make_photo: MakePhoto) -> None:
     photo = make_photo(tags={"Xmp.darktable.xmp_version": "5", "Xmp.xmp.Rating": "1"})
-    rating = read_metadata.inspect(photo, None)
+    rating = verdict.inspect(photo, None)
     assert (rating.owner, rating.by_darktable, rating.is_first_star) == ("person", False, False)
     assert prepare(RatingRequest(photo, QUALITY, first_star=1)).status == "person"

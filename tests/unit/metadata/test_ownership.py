@@ -14,7 +14,10 @@ R, S = "Xmp.xmp.Rating", "Xmp.maclip.Stars"
         ({R: "0"}, None, "none", 0),
         ({R: ""}, None, "none", None),
         ({R: "0", "Exif.Image.Rating": "0", "Xmp.MicrosoftPhoto.Rating": "0"}, 3, "none", 0),
-        ({R: "0", S: "3"}, 3, "none", 0),
+        ({R: "0", S: "3"}, 3, "person", 0),
+        ({R: "0", S: "3"}, None, "person", 0),
+        ({S: "3"}, 3, "person", 0),
+        ({R: "", S: "-1"}, -1, "person", 0),
         ({R: "3", S: "3"}, 3, "maclip", 3),
         ({R: "-1", S: "-1"}, -1, "maclip", -1),
         ({R: "3", S: "3"}, None, "person", 3),
@@ -24,7 +27,16 @@ R, S = "Xmp.xmp.Rating", "Xmp.maclip.Stars"
         ({R: "3"}, 3, "person", 3),
         ({R: "1"}, None, "person", 1),
         ({R: "-1"}, None, "person", -1),
-        ({R: "4.6"}, None, "person", 4),
+        ({R: "4.6"}, None, "person", 5),
+        ({R: "4.5"}, None, "person", 5),
+        ({R: "4.4"}, None, "person", 4),
+        ({R: "0.5"}, None, "person", 1),
+        ({R: "0.1"}, None, "person", 1),
+        ({R: "0.0"}, None, "none", 0),
+        ({R: "-1.0"}, None, "person", -1),
+        ({R: "99"}, None, "person", 5),
+        ({R: "nan"}, None, "person", 0),
+        ({R: "3.5", S: "3"}, 3, "person", 4),
         ({R: "good"}, None, "person", 0),
     ],
 )
@@ -56,6 +68,36 @@ def test_a_person_who_changed_only_another_field_owns_the_rating() -> None:
     assert owner_of({R: "3", S: "3", "Xmp.MicrosoftPhoto.Rating": "50"}, 3)[0] == "maclip"
     assert owner_of({R: "3", S: "3", "Xmp.MicrosoftPhoto.Rating": "99"}, 3)[0] == "person"
     assert owner_of({R: "3", S: "3", "Xmp.acdsee.rating": "1"}, 3)[0] == "person"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"Xmp.digiKam.PickLabel": "1"},
+        {"Xmp.xmpDM.pick": "-1"},
+        {"Xmp.xmpDM.pick": "-1", "Xmp.xmpDM.good": "False"},
+        {"Xmp.xmpDM.good": "False"},
+    ],
+)
+def test_a_photo_rejected_in_another_field_is_a_persons_whatever_its_stars(values: dict[str, object]) -> None:
+    assert owner_of(values, None)[:2] == ("person", -1)
+    assert owner_of({R: "0", **values}, None)[:2] == ("person", -1)
+    assert owner_of({R: "3", S: "3", **values}, 3)[:2] == ("person", -1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"Xmp.digiKam.PickLabel": "0"},
+        {"Xmp.digiKam.PickLabel": "2"},
+        {"Xmp.digiKam.PickLabel": "3"},
+        {"Xmp.xmpDM.pick": "0"},
+        {"Xmp.xmpDM.pick": "1", "Xmp.xmpDM.good": "True"},
+        {"Xmp.xmpDM.pick": "0", "Xmp.xmpDM.good": "False"},
+    ],
+)
+def test_a_photo_that_is_picked_or_undecided_is_unrated(values: dict[str, object]) -> None:
+    assert owner_of(values, None)[0] == "none"
 
 
 def test_iso_speed_ratings_are_no_ratings() -> None:

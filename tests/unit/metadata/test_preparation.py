@@ -28,7 +28,7 @@ from maclip_daemon.files import temporaries
 from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.content import exiv2_tags, xmp_text
 from maclip_daemon.metadata.records import Prepared, RatingRequest
-from maclip_daemon.metadata.sidecars import read_metadata, write_proof
+from maclip_daemon.metadata.sidecars import verdict, write_proof
 from maclip_daemon.metadata.writing import commit_write
 
 XMP = "/http://ns.adobe.com/xap/1.0/ "
@@ -140,7 +140,7 @@ def test_embedded_exif_ratings_are_synchronized(make_photo: MakePhoto) -> None:
     write(RatingRequest(photo, QUALITY, "embed"))
     exif = exif_of(photo)
     assert (exif["Exif.Image.Rating"], exif["Exif.Image.RatingPercent"]) == ("4", "75")
-    assert read_metadata.inspect(photo, 4).owner == "maclip"
+    assert verdict.inspect(photo, 4).owner == "maclip"
 
 
 def test_a_percentile_that_is_no_longer_known_is_removed(make_photo: MakePhoto) -> None:
@@ -207,7 +207,7 @@ def test_a_sidecar_that_appears_in_the_last_moment_is_never_replaced(
     prepared = accepted(prepare(RatingRequest(photo, QUALITY)))
     assert prepared.target is not None
     prepared.target.write_bytes(b"theirs")
-    monkeypatch.setattr(commit_write.targets, "find_sidecar", lambda _: None)  # as just before it appeared
+    monkeypatch.setattr(commit_write.sidecar_names, "find_all", lambda _: [])  # as just before it appeared
     with pytest.raises(FileChanged, match="Another program created"):
         commit_write.commit(prepared)
     assert prepared.target.read_bytes() == b"theirs"
@@ -385,21 +385,20 @@ def test_a_photo_that_is_gone_is_a_transient_error(tmp_path: Path) -> None:
         prepare(RatingRequest(tmp_path / "gone.jpg", QUALITY))
 
 
-def test_stars_that_a_person_gave_in_the_photo_while_it_has_our_sidecar_are_theirs(
-    make_photo: MakePhoto,
-) -> None:
+def test_our_sidecar_follows_stars_that_a_person_gave_in_the_photo(make_photo: MakePhoto) -> None:
     photo = make_photo()
     write(RatingRequest(photo, QUALITY))
     sidecar = photo.with_name(photo.name + ".xmp")
-    ours = sidecar.read_bytes()
+    ours = xmp_of(sidecar)
     # digiKam and Lightroom can write into the JPEG and leave the sidecar as it is.
     make_photo(tags={"Xmp.xmp.Rating": "5"})
-    outcome = prepare(RatingRequest(photo, replace(QUALITY, stars=2), last_written=4))
-    assert outcome.status == "person"
+    assert verdict.inspect(photo, 4).owner == "person"
+    again = RatingRequest(photo, replace(QUALITY, stars=2), last_written=4)
+    outcome = write(again)
     assert outcome.found is not None
-    assert outcome.found.rating == 5
-    assert read_metadata.inspect(photo, 4).owner == "person"
-    assert sidecar.read_bytes() == ours
+    assert (outcome.found.rating, outcome.owner, outcome.rating) == (5, "person", 5)
+    assert xmp_of(sidecar) == ours | {"Xmp.xmp.Rating": "5"}
+    assert prepare(again).status == "person"
 
 
 def test_an_older_embedding_of_ours_beside_a_sidecar_is_nobodys_rating(make_photo: MakePhoto) -> None:
@@ -409,4 +408,4 @@ def test_an_older_embedding_of_ours_beside_a_sidecar_is_nobodys_rating(make_phot
     first = write(RatingRequest(photo, replace(QUALITY, stars=2), last_written=4))
     assert first.target == photo.with_name(photo.name + ".xmp")
     assert write(RatingRequest(photo, replace(QUALITY, stars=5), last_written=2)).rating == 5
-    assert read_metadata.inspect(photo, 5).owner == "maclip"
+    assert verdict.inspect(photo, 5).owner == "maclip"

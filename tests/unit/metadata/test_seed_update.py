@@ -16,7 +16,7 @@ from maclip_daemon.errors import MaclipError
 from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.content import exiv2_tags
 from maclip_daemon.metadata.records import Prepared, RatingRequest
-from maclip_daemon.metadata.sidecars import read_metadata
+from maclip_daemon.metadata.sidecars import verdict
 from maclip_daemon.metadata.writing import commit_write
 from maclip_daemon.metadata.writing.undo_file import undo
 
@@ -86,7 +86,7 @@ def test_exiftool_gives_a_photo_its_first_title(make_photo: MakePhoto) -> None:
     subprocess.run(["exiftool", "-q", "-overwrite_original", "-XMP-dc:Title=New", photo], check=True)
     write(request)
     assert xmp_of(sidecar)[TITLE] == {'lang="x-default"': "New"}
-    found = read_metadata.inspect(photo, None)
+    found = verdict.inspect(photo, None)
     assert found.proof is not None
     assert found.proof.is_whole
 
@@ -107,7 +107,7 @@ def test_another_photo_of_the_same_name_has_nothing_of_the_first_in_its_sidecar(
     }
     assert "Anna" not in sidecar.read_text()
     assert "Lake" not in sidecar.read_text()
-    found = read_metadata.inspect(photo, None)
+    found = verdict.inspect(photo, None)
     assert found.proof is not None
     assert (found.proof.pixel_hash, found.proof.is_whole) == (SECOND, True)
 
@@ -187,7 +187,7 @@ def test_bucket_tags_that_come_later_leave_the_sidecar_wholly_ours(make_photo: M
     photo = make_photo(tags={TAGS: ["Sea"]})
     request, _ = rated(photo)
     write(replace(request, bucket_tags=True))
-    found = read_metadata.inspect(photo, None)
+    found = verdict.inspect(photo, None)
     assert found.proof is not None
     assert found.proof.is_whole
 

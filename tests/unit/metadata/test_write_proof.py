@@ -15,7 +15,7 @@ from maclip_daemon.errors import MaclipError
 from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.content import exiv2_tags
 from maclip_daemon.metadata.records import FoundRating, Mode, Prepared, RatingRequest, WriteProof
-from maclip_daemon.metadata.sidecars import read_metadata, write_proof
+from maclip_daemon.metadata.sidecars import verdict, write_proof
 from maclip_daemon.metadata.writing import commit_write
 
 R, S, P = "Xmp.xmp.Rating", "Xmp.maclip.Stars", "Xmp.maclip.Proof"
@@ -42,7 +42,7 @@ def write(request: RatingRequest) -> Path:
 
 def found(photo: Path) -> FoundRating:
     """Read the rating as a library does that never wrote it."""
-    return read_metadata.inspect(photo, last_written=None)
+    return verdict.inspect(photo, last_written=None)
 
 
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])

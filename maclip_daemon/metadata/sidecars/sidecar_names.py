@@ -1,0 +1,172 @@
+"""Which sidecars belong to a photo by their names.
+
+darktable and Immich write `IMG.jpg.xmp`, Lightroom and Capture One `IMG.xmp`, digiKam either. On another
+system the same name may have come with other letters (`IMG.JPG`, `img.jpg.xmp`) or another form of Unicode
+(macOS takes é apart), so names are compared without both. One listing of a folder serves many photos.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import unicodedata
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from maclip_daemon.files.suffixes import FILM_SUFFIXES, PICTURE_SUFFIXES, RAW_SUFFIXES, suffix_of
+from maclip_daemon.metadata.records import NameKind
+
+SUFFIX = ".xmp"
+_SHARING_SUFFIXES = frozenset({*RAW_SUFFIXES, *PICTURE_SUFFIXES, *FILM_SUFFIXES, ".raw"})
+_FREE_S = 0.0002  # a listing that took less is made anew for each photo
+_WORTH = 20  # a listing stays valid this many times as long as it took: 5 % of the time at most
+_KEPT = 8  # folders
+
+
+@dataclass(frozen=True)
+class NamedSidecar:
+    """A sidecar and the kind of its name: `full` is IMG.jpg.xmp, `stem` is IMG.xmp."""
+
+    path: Path
+    kind: NameKind
+
+
+def is_sidecar(name: str) -> bool:
+    """Return whether a file name is that of a sidecar."""
+    return name[-len(SUFFIX) :].lower() == SUFFIX
+
+
+def key_of(name: str) -> str:
+    """Return a name without the differences that file systems make: case and Unicode normalisation."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
+class FolderListing:
+    """The names in one folder, with the tables that are asked of them."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    @cached_property
+    def _sidecars(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in self._names:
+            if is_sidecar(name):
+                found[key_of(name[: -len(SUFFIX)])].append(name)
+        return found
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in self._names:
+            if suffix_of(name) in _SHARING_SUFFIXES:
+                found[key_of(_stem(name))].append(name)
+        return found
+
+    @cached_property
+    def _present(self) -> frozenset[str]:
+        return frozenset(self._names)
+
+    def sidecars_of(self, photo: str) -> list[tuple[str, NameKind]]:
+        """Return the sidecars of a photo, those that need no comparison of letters first."""
+        found: list[tuple[str, NameKind]] = []
+        for base, kind in _bases(photo):
+            named = self._sidecars.get(key_of(base), [])
+            chosen = [name for name in named if self._is_base_of(base, name[: -len(SUFFIX)], kind)]
+            found.extend((name, kind) for name in sorted(chosen, key=lambda name: _distance(name, base)))
+        return found
+
+    def sharers_of(self, photo: str) -> list[str]:
+        """Return the other photos and films whose `IMG.xmp` would be the same, by name."""
+        return sorted(name for name in self._by_stem.get(key_of(_stem(photo)), []) if name != photo)
+
+    def usual_kind(self, suffix: str) -> NameKind | None:
+        """Return which kind of sidecar most photos with this suffix have here; None without any."""
+        counts = self._kinds[suffix]
+        if not counts:
+            return None
+        return "stem" if counts["stem"] > counts["full"] else "full"
+
+    @cached_property
+    def _kinds(self) -> dict[str, Counter[NameKind]]:
+        counts: dict[str, Counter[NameKind]] = defaultdict(Counter)
+        photos = (
+            {key_of(name) for names in self._by_stem.values() for name in names} if self._sidecars else ()
+        )
+        for key in self._sidecars:
+            if key in photos:
+                counts[suffix_of(key)]["full"] += 1
+            for name in self._by_stem.get(key, ()):
+                counts[suffix_of(name)]["stem"] += 1
+        return counts
+
+    def _is_base_of(self, wanted: str, base: str, kind: NameKind) -> bool:
+        """Return whether no other file has exactly the name that this sidecar names."""
+        if base == wanted:
+            return True
+        if kind == "full":
+            return base not in self._present
+        return all(_stem(name) != base for name in self._by_stem.get(key_of(base), ()))
+
+
+class _Listings:
+    """The listings made last, each for as long as it was worth."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, FolderListing]] = {}
+
+    def of(self, folder: str) -> FolderListing:
+        now = time.monotonic()
+        until, listing = self._known.get(folder, (0.0, None))
+        if listing is not None and now < until:
+            return listing
+        listing = FolderListing(os.listdir(folder))  # noqa: PTH208 - undecodable names
+        taken = time.monotonic() - now
+        self._known.pop(folder, None)
+        if taken >= _FREE_S:
+            while len(self._known) >= _KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[folder] = (now + taken + _WORTH * taken, listing)
+        return listing
+
+
+_listings = _Listings()
+
+
+def listing_of(folder: Path) -> FolderListing:
+    """Return the names in a folder, a moment old at most. Raises `OSError`."""
+    return _listings.of(str(folder))
+
+
+def usual_names(photo: Path) -> tuple[Path, Path]:
+    """Return the two names that a photo's sidecar has where nothing else is known."""
+    return photo.with_name(photo.name + SUFFIX), photo.with_name(_stem(photo.name) + SUFFIX)
+
+
+def find_all(photo: Path) -> list[NamedSidecar]:
+    """Return the photo's sidecars by their names: `IMG.ext.xmp` first, then `IMG.xmp`.
+
+    Files with exactly these names are found at any time, others with the listing. Raises `OSError`.
+    """
+    named = listing_of(photo.parent).sidecars_of(photo.name)
+    for base, _ in _bases(photo.name):
+        exact = base + SUFFIX
+        is_known = any(name == exact for name, _ in named)
+        if is_known != os.path.lexists(photo.with_name(exact)):
+            named = FolderListing(os.listdir(photo.parent)).sidecars_of(photo.name)  # noqa: PTH208
+            break
+    return [NamedSidecar(photo.with_name(name), kind) for name, kind in named]
+
+
+def _bases(photo: str) -> tuple[tuple[str, NameKind], ...]:
+    return (photo, "full"), (_stem(photo), "stem")
+
+
+def _distance(name: str, base: str) -> tuple[bool, bool, str]:
+    return (name[: -len(SUFFIX)] != base, not name.endswith(SUFFIX), name)
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]  # noqa: PTH122 - a string, and many of them
