@@ -43,7 +43,7 @@ def key_of(name: str) -> str:
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
-class FolderListing:
+class NameTable:
     """The names in one folder, with the tables that are asked of them."""
 
     def __init__(self, names: list[str]) -> None:
@@ -115,14 +115,14 @@ class _Listings:
     """The listings made last, each for as long as it was worth."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, FolderListing]] = {}
+        self._known: dict[str, tuple[float, NameTable]] = {}
 
-    def of(self, folder: str) -> FolderListing:
+    def of(self, folder: str) -> NameTable:
         now = time.monotonic()
         until, listing = self._known.get(folder, (0.0, None))
         if listing is not None and now < until:
             return listing
-        listing = FolderListing(os.listdir(folder))  # noqa: PTH208 - undecodable names
+        listing = NameTable(os.listdir(folder))  # noqa: PTH208 - undecodable names
         taken = time.monotonic() - now
         self._known.pop(folder, None)
         if taken >= _FREE_S:
@@ -135,7 +135,7 @@ class _Listings:
 _listings = _Listings()
 
 
-def listing_of(folder: Path) -> FolderListing:
+def listing_of(folder: Path) -> NameTable:
     """Return the names in a folder, a moment old at most. Raises `OSError`."""
     return _listings.of(str(folder))
 
@@ -155,7 +155,7 @@ def find_all(photo: Path) -> list[NamedSidecar]:
         exact = base + SUFFIX
         is_known = any(name == exact for name, _ in named)
         if is_known != os.path.lexists(photo.with_name(exact)):
-            named = FolderListing(os.listdir(photo.parent)).sidecars_of(photo.name)  # noqa: PTH208
+            named = NameTable(os.listdir(photo.parent)).sidecars_of(photo.name)  # noqa: PTH208
             break
     return [NamedSidecar(photo.with_name(name), kind) for name, kind in named]
 
