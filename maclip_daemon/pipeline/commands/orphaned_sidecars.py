@@ -17,7 +17,7 @@ from maclip_daemon.library.results.rating_journal import JournalRow
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
-from maclip_daemon.metadata.sidecars import targets
+from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.metadata.writing.undo_delta import UndoDelta
 from maclip_daemon.pipeline import file_stability
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
@@ -94,7 +94,7 @@ def _sidecars(path: str, probe: FilesystemProbe, stems: dict[str, set[str]]) -> 
 
 def _stems(folder: str) -> set[str]:
     """Return what the sidecars of the files in a folder may be called, without `.xmp`."""
-    names = [name for name in os.listdir(folder) if not targets.is_sidecar(name)]  # noqa: PTH208
+    names = [name for name in os.listdir(folder) if not sidecar_names.is_sidecar(name)]  # noqa: PTH208
     return {*names, *(os.path.splitext(name)[0] for name in names)}  # noqa: PTH122
 
 
