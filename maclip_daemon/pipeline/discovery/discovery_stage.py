@@ -13,7 +13,7 @@ from typing import Protocol
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.scanner import found_file
-from maclip_daemon.library.photos import missing_photos, renames
+from maclip_daemon.library.photos import gone_copies, renames
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
@@ -252,16 +252,14 @@ class DiscoveryStage:
             found = [
                 photo_id for path in paths if (photo_id := photo_paths.find_photo(session, path)) is not None
             ]
-            missing_photos.mark_missing(session, found, self._state.clock())
+            gone_copies.mark_gone(session, found, self._state.clock())
 
     def _mark_folder_missing(self, root: WatchedRoot, folder: str) -> None:
         if os.path.lexists(folder):  # only watchers report this, and they watch local disks
             root.debouncer.touch_folder(folder, time.monotonic())
             return
         with self._library.writing() as session:
-            missing_photos.mark_missing(
-                session, photo_paths.present_under(session, folder), self._state.clock()
-            )
+            gone_copies.mark_gone(session, photo_paths.present_under(session, folder), self._state.clock())
 
     def _is_no_file(self, event: FolderEvent) -> bool:
         """Return whether the path of a changed file holds no file: nothing, a link or a pipe."""

@@ -15,7 +15,7 @@ from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.debounce import FileState, classify
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import FolderListing, FoundFile, scan
-from maclip_daemon.library.photos import missing_photos, photo_records
+from maclip_daemon.library.photos import gone_copies, photo_records
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
@@ -169,7 +169,7 @@ class Reconciliation:
         gone = self._gone - self._moved
         if gone:
             with self._library.writing() as session:
-                self._report.missing = missing_photos.mark_missing(session, gone, self._state.clock())
+                self._report.missing = gone_copies.mark_gone(session, gone, self._state.clock())
 
 
 def record(

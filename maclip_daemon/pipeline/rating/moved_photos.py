@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
-from maclip_daemon.library.photos import photo_succession
+from maclip_daemon.library.photos import gone_copies, photo_succession
 from maclip_daemon.library.photos.photo_succession import FormerPhoto, Successor
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline import file_stability
@@ -39,18 +39,30 @@ def follow(library: Library, probe: FilesystemProbe, photo_ids: Sequence[int]) -
             else:
                 photo_succession.inherit_rating(session, successor, before)
         log.info("recognised by its pixels", photo=successor.path, before=before.path)
+    _forget_originals(library, probe, photo_ids)
+
+
+def _forget_originals(library: Library, probe: FilesystemProbe, photo_ids: Sequence[int]) -> None:
+    """Forget photos that were moved away slowly: first copied, and deleted when the copy had been rated."""
+    with library.reading() as session:
+        found = gone_copies.gone_originals(session, list(photo_ids))
+    moved = [each for each in found if _is_gone(each.path, probe) and _is_on(each.path, each.device, probe)]
+    if moved:
+        with library.writing() as session:
+            for original in moved:
+                gone_copies.forget(session, original)
 
 
 def _chosen(
     successor: Successor, former: Sequence[FormerPhoto], probe: FilesystemProbe
 ) -> FormerPhoto | None:
     """Return the photo that a successor was before; None when none is gone, or several could be meant."""
-    gone = [each for each in former if _is_gone(each, probe)]
+    gone = [each for each in former if _is_gone(each.path, probe)]
     return photo_succession.choose(successor, gone)
 
 
-def _is_gone(former: FormerPhoto, probe: FilesystemProbe) -> bool:
-    return probe.call_or(former.path, functools.partial(file_stability.is_gone, former.path), default=False)
+def _is_gone(path: str, probe: FilesystemProbe) -> bool:
+    return probe.call_or(path, functools.partial(file_stability.is_gone, path), default=False)
 
 
 def _has_moved(successor: Successor, former: FormerPhoto, probe: FilesystemProbe) -> bool:
@@ -58,10 +70,13 @@ def _has_moved(successor: Successor, former: FormerPhoto, probe: FilesystemProbe
 
     Its own file system is there without it, or the file itself (its inode, size and time) is at the new path.
     """
-    if successor.identity == former.identity:
-        return True
-    device = probe.call_or(former.path, functools.partial(_device_of, former.path), None)
-    return device is not None and device == former.device
+    return successor.identity == former.identity or _is_on(former.path, former.device, probe)
+
+
+def _is_on(path: str, device: int | None, probe: FilesystemProbe) -> bool:
+    """Return whether what is left of this path is on the file system of this number."""
+    found = probe.call_or(path, functools.partial(_device_of, path), None)
+    return found is not None and found == device
 
 
 def _device_of(path: str) -> int | None:

@@ -212,3 +212,43 @@ def _known(moving: Moving, name: str) -> int:
         photo = photo_records.record_file(session, root, found, moving.rated.now).photo_id
     moving.rated.write(f"update photos set pixel_hash = 'p' where id = {photo}")
     return photo
+
+
+def test_an_original_that_goes_after_its_copy_was_rated_is_forgotten_with_its_journal(moving: Moving) -> None:
+    before, after = moving.add("x/a.jpg"), moving.add("y/a.jpg")
+    for photo, name in ((before, "x/a.jpg"), (after, "y/a.jpg")):
+        moving.write(photo, name, 3)  # the same bytes
+    moving.follow(after)
+    assert len(moving.journal()) == 2
+    _lose(moving, before, "x/a.jpg")
+    assert [row[:2] for row in moving.rated.jobs()] == [("a.jpg", "rate")]
+    moving.follow(after)
+    assert moving.journal() == [("y/a.jpg.xmp", "written", after)]
+    assert moving.rated.rows("select id from photos") == [(after,)]
+
+
+def test_an_original_with_a_journal_of_its_own_stays_missing(moving: Moving) -> None:
+    before, after = moving.add("x/a.jpg"), moving.add("y/a.jpg")
+    moving.write(before, "x/a.jpg", 3)
+    moving.write(after, "y/a.jpg", 4)
+    _lose(moving, before, "x/a.jpg")
+    moving.follow(after)
+    assert len(moving.journal()) == 2
+
+
+def test_an_original_on_an_offline_disk_stays_missing(moving: Moving) -> None:
+    before, after = moving.add("x/a.jpg"), moving.add("y/a.jpg")
+    for photo, name in ((before, "x/a.jpg"), (after, "y/a.jpg")):
+        moving.write(photo, name, 3)
+    _lose(moving, before, "x/a.jpg")
+    moving.rated.write(f"update photos set device = 12345 where id = {before}")
+    moving.follow(after)
+    assert len(moving.journal()) == 2
+
+
+def _lose(moving: Moving, photo: int, name: str) -> None:
+    from maclip_daemon.library.photos import gone_copies
+
+    (moving.folder / name).unlink()
+    with moving.rated.library.writing() as session:
+        gone_copies.mark_gone(session, [photo], moving.rated.now)
