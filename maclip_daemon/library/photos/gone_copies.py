@@ -1,4 +1,4 @@
-"""Photos that were copied with their sidecars and deleted at their old place later: a slow move between disks.
+"""Photos that were copied with their sidecars and deleted at their old place later: a move between disks.
 
 The copy has the whole journal already, so the original needs none any more.
 """
