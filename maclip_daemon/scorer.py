@@ -16,10 +16,11 @@ from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models import catalogue, loading
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.protocols import Pixels
+from maclip_daemon.photos.colour.conversion import conversion_of
 from maclip_daemon.photos.decode_errors import poison_on_error
 from maclip_daemon.photos.decoder_pool import DecoderPool, default_count
 from maclip_daemon.photos.exif import exif_of, orientation_of
-from maclip_daemon.photos.upright_picture import to_rgb, upright
+from maclip_daemon.photos.upright_picture import as_seen, in_srgb, to_rgb, upright
 from maclip_daemon.scoring.device import be_exact, choose_device, choose_precision
 from maclip_daemon.scoring.engine import Engine
 from maclip_daemon.settings import DecodingSettings, default_data_dir
@@ -52,10 +53,11 @@ class Scorer:
     ) -> None:
         """Load the model. `metric`: a name, or a `Metric` with parameters of your own.
 
-        `decoding`: orientation, reduction and limits; None: the daemon's defaults. For the authors' numbers,
-        `DecodingSettings(exif_rotation=False, two_step_reduction=False)`. `data_dir`: where models are
-        installed. The others are as in the settings. Raises `UsageError` for an unknown name,
-        `ModelUnavailable` for weights that are not installed, `EnvironmentUnfit` for a missing device.
+        `decoding`: orientation, colours, reduction and limits; None: the daemon's defaults. For the authors'
+        numbers, `DecodingSettings(exif_rotation=False, colour_conversion=False, two_step_reduction=False)`.
+        `data_dir`: where models are installed. The others are as in the settings. Raises `UsageError` for an
+        unknown name, `ModelUnavailable` for weights that are not installed, `EnvironmentUnfit` for a missing
+        device.
         """
         data_dir = data_dir or default_data_dir()
         resolved = catalogue.resolve(model, data_dir)
@@ -129,6 +131,11 @@ class Scorer:
     def _pixels(self, image: Image.Image) -> Pixels:
         with poison_on_error("image"):
             image.load()  # a file that Pillow only opened is read now
-            orientation = orientation_of(exif_of(image)) if self._decoding.exif_rotation else None
-            picture = upright(to_rgb(image), orientation)
+            exif = exif_of(image)
+            orientation = orientation_of(exif) if self._decoding.exif_rotation else None
+            if self._decoding.colour_conversion:
+                colours = conversion_of(image, exif)
+                picture = upright(in_srgb(as_seen(image, colours).copy(), colours), orientation)
+            else:
+                picture = upright(to_rgb(image), orientation)
         return np.array(self.protocol.resize(picture, two_steps=self._decoding.two_step_reduction))

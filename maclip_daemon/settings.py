@@ -78,6 +78,8 @@ class DecodingSettings(_Section):
     """Decoded pixels that may wait for scoring, in MiB; a larger photo waits alone."""
     exif_rotation: bool = True
     """Turn photos upright by their EXIF orientation. Off only to compare with the MA-CLIP authors' code."""
+    colour_conversion: bool = True
+    """Show photos in sRGB: colour profiles, HDR, transparency. Off only to compare with the authors' code."""
     two_step_reduction: bool = True
     """Reduce large photos in two steps, which is faster. Off: in one, as the MA-CLIP authors' code does."""
 

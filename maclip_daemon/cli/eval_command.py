@@ -149,10 +149,9 @@ def evaluate(
         precision=precision,
         upright=exif_rotation,
     )
-    # As the authors' code: reduced in one step, and turned only where it is asked for.
-    decoding = settings.decoding.model_copy(
-        update={"exif_rotation": exif_rotation, "two_step_reduction": False}
-    )
+    # As the authors' code: reduced in one step, in stored colours, and turned only where it is asked for.
+    as_the_authors = {"two_step_reduction": False, "colour_conversion": False}
+    decoding = settings.decoding.model_copy(update={"exif_rotation": exif_rotation, **as_the_authors})
     with (
         DecoderPool(decoding, default_count(decoding)) as pool,
         _progress(len(plan.images), quiet=call.verbosity < 0) as on_progress,

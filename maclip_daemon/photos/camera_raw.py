@@ -9,46 +9,52 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
 
 import rawpy
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa.protocols import Protocol
-from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error
-from maclip_daemon.photos.exif import EXIF_ERRORS, exif_of, orientation_of, taken_at
-from maclip_daemon.photos.formats import Family
-from maclip_daemon.photos.stills import Enough, Still, decode_still, identify, wrong_suffix
-from maclip_daemon.photos.upright_picture import UprightPicture, to_rgb, upright, upright_size
+from maclip_daemon.photos.containers.tiff_directories import offsets_in, read_directories
+from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error, unsupported
+from maclip_daemon.photos.exif import EXIF_ERRORS, orientation_of, taken_at
+from maclip_daemon.photos.stills import Enough, Still, decode_still
+from maclip_daemon.photos.upright_picture import UprightPicture, as_seen, to_rgb, upright, upright_size
 
 SMALLEST_SHORT_SIDE = 448  # pixels; below, the default protocol would enlarge it, and score the blur
 _DNG_VERSION = 50706  # the TIFF tag that makes a DNG
 _ORIENTATION_OF_FLIP = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}  # LibRaw's flip → EXIF orientation
-_SUB_DIRECTORIES = 330
 _EXTENTS = ((273, 279), (324, 325), (513, 514))  # offsets and byte counts of strips, tiles, previews
-_MOST_DIRECTORIES = 64  # a loop of directories must end
 
 
-def decode_raw(
-    file: BinaryIO,
-    protocol: Protocol,
-    *,
-    max_megapixels: float,
-    exif_rotation: bool,
-    enough: Enough | None = None,
-) -> UprightPicture:
+class NotRaw(Poison):
+    """LibRaw does not know this file."""
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How pictures are read; see `decoding.decode`."""
+
+    max_megapixels: float
+    exif_rotation: bool
+    colour_conversion: bool
+    enough: Enough | None = None
+    """As for `stills.decode_still`."""
+
+
+def decode_raw(file: BinaryIO, protocol: Protocol, how: ReadingOptions) -> UprightPicture:
     """Return the largest preview of a RAW file if that is large enough, else its development.
 
     Large enough is a short side of 448 pixels, or of the protocol's size if that is more. Half of the RAW's
-    own short side always suffices: a development at half size has no more. `enough` and the errors raised are
-    those of `stills.decode_still`.
+    own short side always suffices: a development at half size has no more. Raises `NotRaw` for a file that
+    LibRaw does not know, else the errors of `stills.decode_still`.
     """
-    held = identify(file)
     file.seek(0)
-    if held not in (None, "TIFF"):
-        raise wrong_suffix(Family.RAW, held)
+    if not file.read(1):
+        raise Poison(f"it is empty (0 bytes). {ADVICE}")
     with poison_on_error("RAW data"):
         container_exif = _container_exif(file)
         missing = missing_bytes(file)
@@ -56,32 +62,43 @@ def decode_raw(
             raise Poison(f"the RAW is cut off: {missing} bytes are missing. {ADVICE}")
         file.seek(0)
         with rawpy.RawPy() as raw:
-            raw.open_buffer(file)
+            _open_buffer(raw, file, missing)
             sizes = raw.sizes
-            check_pixels(sizes.raw_width, sizes.raw_height, max_megapixels)
+            check_pixels(sizes.raw_width, sizes.raw_height, how.max_megapixels)
             if missing != 0:
                 # The container does not tell, or is wrong (cameras count loosely): reading it all decides.
                 raw.unpack()
-            orientation = _ORIENTATION_OF_FLIP.get(sizes.flip, 1) if exif_rotation else 1
+            orientation = _ORIENTATION_OF_FLIP.get(sizes.flip, 1) if how.exif_rotation else 1
             full_size = upright_size(sizes.width, sizes.height, orientation)
             short_side = min(full_size)
             asked = min(min(protocol.target_size(*full_size)), short_side // 2)
             needed = min(short_side, max(SMALLEST_SHORT_SIDE, asked))
-            preview = _preview(raw, max_megapixels, enough)
-            preview_exif = None if preview is None else exif_of(preview.image)
-            jpeg = None
+            preview = _preview(raw, how)
+            moment = taken_at(container_exif)
             if preview is not None and min(preview.width, preview.height) >= needed:
-                jpeg = preview.jpeg
-                if exif_rotation:
-                    orientation = _orientation(preview, orientation_of(preview_exif), orientation, full_size)
-                image = upright(to_rgb(preview.image), orientation)
+                if how.exif_rotation:
+                    own = orientation_of(preview.exif)
+                    orientation = _orientation(preview, own, orientation, full_size)
+                colours = preview.colours if how.colour_conversion else None
+                flat = as_seen(preview.image, colours) if how.colour_conversion else to_rgb(preview.image)
+                image, jpeg = upright(flat, orientation), preview.jpeg
             else:
-                image = _developed(raw, needed, orientation)
-            moment = taken_at(container_exif) or taken_at(preview_exif) or _timestamp(raw)
-    return UprightPicture(image, *full_size, moment, jpeg, orientation)
+                image, jpeg, colours = _developed(raw, needed, orientation), None, None
+            moment = moment or (taken_at(preview.exif) if preview else None) or _timestamp(raw)
+    return UprightPicture(image, *full_size, moment, jpeg, orientation, colours)
 
 
-def _preview(raw: Any, max_megapixels: float, enough: Enough | None) -> Still | None:
+def _open_buffer(raw: Any, file: BinaryIO, missing: int | None) -> None:
+    try:
+        raw.open_buffer(file)
+    except rawpy.LibRawFileUnsupportedError:
+        if missing:
+            raise Poison(f"the RAW is cut off: {missing} bytes are missing. {ADVICE}") from None
+        kind = "a RAW of a camera that LibRaw does not know, or no RAW at all"
+        raise NotRaw(str(unsupported(kind))) from None
+
+
+def _preview(raw: Any, how: ReadingOptions) -> Still | None:
     """Return the largest preview; None when it is missing, damaged or of an unknown kind."""
     try:
         thumbnail = raw.extract_thumb()
@@ -89,7 +106,7 @@ def _preview(raw: Any, max_megapixels: float, enough: Enough | None) -> Still | 
             image = Image.fromarray(thumbnail.data)
             return Still(image, image.width, image.height, None)
         if thumbnail.format == rawpy.ThumbFormat.JPEG:
-            return decode_still(io.BytesIO(thumbnail.data), Family.STILL, max_megapixels, enough)
+            return decode_still(io.BytesIO(thumbnail.data), how.max_megapixels, how.enough)
     except (rawpy.LibRawError, rawpy.NotSupportedError, Poison):
         pass
     return None
@@ -151,7 +168,7 @@ def missing_bytes(file: BinaryIO) -> int | None:
     file.seek(0)
     head = file.read(8)
     if head[:4] in (b"II*\0", b"MM\0*"):
-        end = _end_of_tiff(file, head)
+        end = _end_of_tiff(file)
     elif head[4:8] == b"ftyp":
         end = _end_of_boxes(file, size)
     else:
@@ -160,23 +177,12 @@ def missing_bytes(file: BinaryIO) -> int | None:
     return max(0, end - size)
 
 
-def _end_of_tiff(file: BinaryIO, head: bytes) -> int:
+def _end_of_tiff(file: BinaryIO) -> int:
     end = 0
-    seen: set[int] = set()
-    directory = TiffImagePlugin.ImageFileDirectory_v2(head)
-    waiting: list[int] = [directory.next]
-    while waiting and len(seen) < _MOST_DIRECTORIES:
-        offset = waiting.pop()
-        if not isinstance(offset, int) or offset <= 0 or offset in seen:
-            continue
-        seen.add(offset)
-        file.seek(offset)
-        directory = TiffImagePlugin.ImageFileDirectory_v2(head)
-        directory.load(file)
+    for directory in read_directories(file):
         for offsets, counts in _EXTENTS:
-            pairs = zip(_numbers(directory.get(offsets)), _numbers(directory.get(counts)), strict=False)
-            end = max(end, *(start + count for start, count in pairs), 0)
-        waiting += [directory.next, *_numbers(directory.get(_SUB_DIRECTORIES))]
+            starts, lengths = (offsets_in(directory.tags.get(tag)) for tag in (offsets, counts))
+            end = max(end, *(start + count for start, count in zip(starts, lengths, strict=False)), 0)
     return end
 
 
@@ -192,8 +198,3 @@ def _end_of_boxes(file: BinaryIO, size: int) -> int:
             return position if length == 0 else position + 8
         position += length
     return position
-
-
-def _numbers(value: object) -> list[int]:
-    values = value if isinstance(value, tuple) else (value,)
-    return [number for number in values if isinstance(number, int)]

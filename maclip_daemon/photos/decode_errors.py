@@ -11,6 +11,7 @@ from maclip_daemon import errors
 
 _LONGEST_REASON = 200  # characters of a library's own words
 ADVICE = "Copy it again from the card or a backup."
+READ_KINDS = "maclip reads JPEG, PNG, TIFF, WebP, HEIC, AVIF, JPEG XL and camera RAW"
 
 
 @contextlib.contextmanager
@@ -32,6 +33,14 @@ def poison_on_error(what: str) -> Iterator[None]:
             ) from error
         words = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise errors.Poison(f"the {what} is damaged or cut off ({words}). {ADVICE}") from error
+
+
+def unsupported(kind: str) -> errors.Poison:
+    """Return the error of a file that is whole but of a kind that is not read; never "damaged"."""
+    return errors.Poison(
+        f"this kind of photo is not supported: it is {kind}. The file need not be damaged; {READ_KINDS}. "
+        "Export it as one of these to have it scored."
+    )
 
 
 def check_pixels(width: int, height: int, max_megapixels: float) -> None:

@@ -97,6 +97,7 @@ class Decoder:
                 "max_megapixels": settings.max_megapixels,
                 "exif_rotation": settings.exif_rotation,
                 "two_steps": settings.two_step_reduction,
+                "colour_conversion": settings.colour_conversion,
                 "timeout_s": settings.timeout_s,
             },
             environment=ENVIRONMENT,

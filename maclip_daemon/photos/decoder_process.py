@@ -33,6 +33,7 @@ def main() -> None:
                 max_megapixels=configuration["max_megapixels"],
                 exif_rotation=configuration["exif_rotation"],
                 two_steps=configuration["two_steps"],
+                colour_conversion=configuration["colour_conversion"],
                 former_hash=header["former_hash"],
             )
         image = decoded.image

@@ -12,13 +12,22 @@ from PIL import Image
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa.protocols import Protocol
-from maclip_daemon.photos.camera_raw import decode_raw
+from maclip_daemon.photos.camera_raw import NotRaw, ReadingOptions, decode_raw
+from maclip_daemon.photos.containers.tiff_directories import holds_sensor_data, read_directories
+from maclip_daemon.photos.content_kind import HEAD_BYTES, ContentKind, content_kind
 from maclip_daemon.photos.decode_errors import poison_on_error
-from maclip_daemon.photos.exif import exif_of, orientation_of, taken_at
+from maclip_daemon.photos.exif import orientation_of, taken_at
 from maclip_daemon.photos.formats import Family, family_of
-from maclip_daemon.photos.picture_identity import jpeg_hash, pixel_hash
-from maclip_daemon.photos.stills import Enough, decode_still
-from maclip_daemon.photos.upright_picture import UprightPicture, to_rgb, upright, upright_size
+from maclip_daemon.photos.picture_identity import jpeg_hash, pixel_hash, with_colours
+from maclip_daemon.photos.stills import decode_still
+from maclip_daemon.photos.upright_picture import (
+    UprightPicture,
+    as_seen,
+    in_srgb,
+    to_rgb,
+    upright,
+    upright_size,
+)
 
 
 @dataclass(frozen=True)
@@ -47,36 +56,29 @@ def decode(
     max_megapixels: float,
     exif_rotation: bool = True,
     two_steps: bool = True,
+    colour_conversion: bool = True,
     former_hash: bool = False,
 ) -> Decoded:
-    """Return the first picture in `file`, upright and at the protocol's size.
+    """Return the photo in `file`, upright, in sRGB and at the protocol's size.
 
-    `name`: its name or path; the suffix chooses the family of readers, the content the reader.
+    `name`: its name or path; the content decides how it is read, whatever the suffix says.
     `exif_rotation`: off leaves pixels as stored, as the authors' code does. HEIC and TIFF are turned all the
     same, by their readers. `two_steps`: reduce large photos in two steps, JPEG already while it is decoded;
-    off: in one, as the authors' code does. `former_hash`: also compute a JPEG's hash of earlier versions.
+    off: in one, as the authors' code does. `colour_conversion`: off drops colour profiles, HDR and
+    transparency, as the authors' code does. `former_hash`: also compute a JPEG's hash of earlier versions.
     Raises `Poison` with the reason when this is no whole photo, `Transient` when it cannot be read.
     """
     enough = protocol.smallest_decoded_size if two_steps else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-        family = family_of(name)
-        if family is None:
-            raise Poison("its suffix is not that of a photo.")
-        if family is Family.RAW:
-            picture = decode_raw(
-                file, protocol, max_megapixels=max_megapixels, exif_rotation=exif_rotation, enough=enough
-            )
-        else:
-            picture = _upright_still(file, family, max_megapixels, exif_rotation, enough)
+        how = ReadingOptions(max_megapixels, exif_rotation, colour_conversion, enough)
+        picture = _read(file, name, protocol, how)
         in_blocks = two_steps and picture.jpeg is None  # a JPEG's first step was its decoding
-        if picture.jpeg is None:
-            identity, former = pixel_hash(picture.image), None
-        else:
-            identity = jpeg_hash(picture.jpeg, picture.orientation)
-            former = _former_hash(picture.jpeg, picture.orientation) if former_hash else None
+        identity, former = _identities(picture, with_former=former_hash)
+        with poison_on_error("picture"):
+            image = in_srgb(picture.image, picture.colours)
         return Decoded(
-            image=protocol.resize(picture.image, two_steps=in_blocks),
+            image=protocol.resize(image, two_steps=in_blocks),
             photo_width=picture.width,
             photo_height=picture.height,
             pixel_hash=identity,
@@ -85,16 +87,57 @@ def decode(
         )
 
 
-def _upright_still(
-    file: BinaryIO, family: Family, max_megapixels: float, exif_rotation: bool, enough: Enough | None
-) -> UprightPicture:
-    stored = decode_still(file, family, max_megapixels, enough)
-    exif = exif_of(stored.image)
-    orientation = orientation_of(exif) if exif_rotation else None
+def _read(file: BinaryIO, name: str, protocol: Protocol, how: ReadingOptions) -> UprightPicture:
+    family = family_of(name)
+    if family is None:
+        raise Poison("its suffix is not that of a photo.")
+    if _is_raw(file, family):
+        try:
+            return decode_raw(file, protocol, how)
+        except NotRaw as error:
+            if content_kind(_head(file)) is not ContentKind.TIFF:
+                raise Poison(str(error)) from None
+    return _upright_still(file, how, bitmaps=family is Family.BITMAP)
+
+
+def _is_raw(file: BinaryIO, family: Family) -> bool:
+    """Return whether a file is a camera RAW by its content; the name decides where that does not tell."""
+    kind = content_kind(_head(file))
+    if kind in (None, ContentKind.TIFF) and family is Family.RAW:
+        return True
+    if kind is not ContentKind.TIFF:
+        return kind is ContentKind.RAW
+    with poison_on_error("TIFF data"):
+        return holds_sensor_data(read_directories(file))
+
+
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(HEAD_BYTES)
+
+
+def _upright_still(file: BinaryIO, how: ReadingOptions, *, bitmaps: bool) -> UprightPicture:
+    stored = decode_still(file, how.max_megapixels, how.enough, bitmaps=bitmaps)
+    orientation = orientation_of(stored.exif) if how.exif_rotation else None
     with poison_on_error("picture"):
-        image = upright(to_rgb(stored.image), orientation)
+        colours = stored.colours if how.colour_conversion else None
+        flat = as_seen(stored.image, colours) if how.colour_conversion else to_rgb(stored.image)
+        image = upright(flat, orientation)
     width, height = upright_size(stored.width, stored.height, orientation)
-    return UprightPicture(image, width, height, taken_at(exif), stored.jpeg, orientation)
+    return UprightPicture(image, width, height, taken_at(stored.exif), stored.jpeg, orientation, colours)
+
+
+def _identities(picture: UprightPicture, *, with_former: bool) -> tuple[str, str | None]:
+    """Return the picture's identity, and that of earlier versions where it is asked for.
+
+    A conversion of colours is part of it: the same codes look otherwise with another profile.
+    """
+    key = "" if picture.colours is None else picture.colours.key
+    if picture.jpeg is None:
+        return with_colours(pixel_hash(picture.image), key), None
+    identity = with_colours(jpeg_hash(picture.jpeg, picture.orientation), key)
+    # Scores of earlier versions were those of unconverted colours.
+    return identity, _former_hash(picture.jpeg, picture.orientation) if with_former and not key else None
 
 
 def _former_hash(jpeg: bytes, orientation: int | None) -> str:

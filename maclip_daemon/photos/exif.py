@@ -17,13 +17,32 @@ _DATE = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
 
 
+_XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
+
+
+def forget_xmp(image: Image.Image) -> None:
+    """Drop the XMP of an opened image, so that Pillow does not turn it by an orientation that only XMP has.
+
+    darktable does not either: such an orientation is often left over from before a program turned the pixels.
+    """
+    for key in _XMP_KEYS:
+        image.info.pop(key, None)
+
+
 def exif_of(image: Image.Image) -> Image.Exif | None:
-    """Return the EXIF of an opened image; None when it has none or it is too damaged to read."""
+    """Return the EXIF of an opened image; None when it has none or it is too damaged to read.
+
+    The orientation is EXIF's only; see `forget_xmp`.
+    """
+    xmp = {key: image.info[key] for key in _XMP_KEYS if key in image.info}
+    forget_xmp(image)
     try:
         exif = image.getexif()
         exif.get(ExifTags.Base.Orientation)
     except EXIF_ERRORS:
         return None
+    finally:
+        image.info.update(xmp)
     return exif
 
 

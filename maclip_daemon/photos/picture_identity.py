@@ -10,26 +10,16 @@ decoded pixels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from blake3 import blake3
 from PIL import Image
 
-from maclip_daemon.photos import jpeg_structure
+from maclip_daemon.photos.containers.jpeg_structure import FRAMES, segments
 
 _STRIP_BYTES = 4 << 20  # bytes copied out of the image at a time, so that 24 MP cost no second 72 MB
 PREFIX = "jpeg:"  # tells these hashes from those of decoded pixels, which every JPEG had before
-_EOI, _SOS, _COMMENT, _JFIF, _ADOBE = 0xD9, 0xDA, 0xFE, 0xE0, 0xEE
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_COMMENT, _JFIF, _ADOBE = 0xFE, 0xE0, 0xEE
 _APPLICATION = frozenset(range(0xE0, 0xF0))
-
-
-class JpegSegment(NamedTuple):
-    """A marker segment; a scan's includes the entropy-coded data after its header."""
-
-    marker: int
-    content: memoryview
-    """The bytes after the two bytes of length."""
 
 
 def pixel_hash(image: Image.Image) -> str:
@@ -38,6 +28,18 @@ def pixel_hash(image: Image.Image) -> str:
     for strip in strips(image):
         digest.update(strip)
     return digest.hexdigest()
+
+
+def with_colours(identity: str, conversion: str) -> str:
+    """Return the identity of a picture whose colours are converted; `conversion`: which, '' for none.
+
+    The kind of hash (its prefix) stays.
+    """
+    if not conversion:
+        return identity
+    prefix, _, plain = identity.rpartition(":")
+    digest = blake3(f"{plain} {conversion}".encode()).hexdigest()
+    return f"{prefix}:{digest}" if prefix else digest
 
 
 def strips(image: Image.Image) -> Iterator[bytes]:
@@ -56,7 +58,7 @@ def jpeg_hash(data: bytes, orientation: int | None) -> str:
     frame, jfif, adobe = b"", False, None
     for segment in segments(data):
         content = segment.content
-        if segment.marker in _FRAMES:
+        if segment.marker in FRAMES:
             frame = bytes(content)
         elif segment.marker == _JFIF:
             jfif = jfif or bytes(content[:5]) == b"JFIF\0"
@@ -67,24 +69,6 @@ def jpeg_hash(data: bytes, orientation: int | None) -> str:
             digest.update(content)
     digest.update(f"{_colours(frame, jfif, adobe)} {orientation or 1}\n".encode("ascii"))
     return PREFIX + digest.hexdigest()
-
-
-def segments(data: bytes) -> Iterator[JpegSegment]:
-    """Yield the segments of a whole JPEG from its start to the end marker of its first picture."""
-    whole = memoryview(data)
-    position = 2
-    while (position := data.find(b"\xff", position)) >= 0:
-        marker = data[position + 1]
-        if marker == 0xFF or marker in jpeg_structure.WITHOUT_LENGTH:
-            position += 1 if marker == 0xFF else 2
-            continue
-        if marker == _EOI:
-            return
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker == _SOS:
-            end = jpeg_structure.end_of_scan(data, end)
-        yield JpegSegment(marker, whole[position + 4 : end])
-        position = end
 
 
 def _colours(frame: bytes, jfif: bool, adobe: int | None) -> str:

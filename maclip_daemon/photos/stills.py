@@ -1,35 +1,36 @@
-"""JPEG, PNG, TIFF, WebP, HEIC and AVIF files, opened by their content, not by their suffix."""
+"""JPEG, PNG, TIFF, WebP, HEIC, AVIF and JPEG XL files, opened by their content, not by their suffix."""
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 import pillow_heif
+import pillow_jxl  # noqa: F401 - registers JPEG XL
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from pillow_jxl import JpegXLImagePlugin
 
 from maclip_daemon.errors import Poison
-from maclip_daemon.photos import jpeg_structure
-from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error
-from maclip_daemon.photos.formats import Family
+from maclip_daemon.photos import tiff_reader
+from maclip_daemon.photos.colour import encodings
+from maclip_daemon.photos.colour.conversion import ColourConversion, conversion_of
+from maclip_daemon.photos.colour.encodings import Encoding
+from maclip_daemon.photos.containers import isobmff_boxes, jxl_header, png_chunks
+from maclip_daemon.photos.content_kind import HEAD_BYTES, ContentKind, content_kind, other_kind
+from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error, unsupported
+from maclip_daemon.photos.exif import exif_of, forget_xmp
+from maclip_daemon.photos.jpeg_completeness import whole_jpeg
 
 # Two threads: more win little, and each reserves address space, of which a decoder has a limited amount.
 pillow_heif.options.DECODE_THREADS = 2
+JpegXLImagePlugin.DECODE_THREADS = 2
 pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # the limit is `check_pixels`, from the settings
-
-FAMILIES = {
-    **dict.fromkeys(("JPEG", "MPO", "PNG", "TIFF", "WEBP"), Family.STILL),
-    **dict.fromkeys(("HEIF", "AVIF"), Family.HEIF),
-    "BMP": Family.BITMAP,
-}
-"""The families of Pillow's formats."""
-# Pillow's JPEG reader opens MPO (multi-picture). Photos are never opened as BMP.
-_OPENERS = [name for name in FAMILIES if name not in ("MPO", "BMP")]
-_SIGNATURES = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG", "PNG"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
-_DNG_VERSION = 50706  # the TIFF tag that makes a DNG; its first picture may be a mere thumbnail
 
 Enough = Callable[[int, int], tuple[int, int]]
 """(width, height) of a picture → the smallest (width, height) that it may be decoded at."""
@@ -44,100 +45,123 @@ class Still:
     width: int
     """Pixels of the picture itself."""
     height: int
-    jpeg: bytes | None
+    exif: Image.Exif | None
+    """Its orientation is still to be applied; readers that turn the picture remove it."""
+    jpeg: bytes | None = None
     """The JPEG that it was decoded from; None for other formats."""
+    coded: Encoding | None = None
+    """The colours that the container states, beside an ICC profile."""
+    deep: Callable[[], tuple[NDArray[Any], int]] | None = None
+    """Reads the picture with all its bits, where 8 are too few (HDR)."""
+
+    @property
+    def colours(self) -> ColourConversion | None:
+        """Return how its colours become sRGB."""
+        return conversion_of(self.image, self.exif, self.coded, self.deep)
 
 
 def decode_still(
-    file: BinaryIO, family: Family, max_megapixels: float, enough: Enough | None = None
+    file: BinaryIO, max_megapixels: float, enough: Enough | None = None, *, bitmaps: bool = False
 ) -> Still:
-    """Return the first picture of a file; never one of its thumbnails.
+    """Return the photo in a file; never one of its thumbnails.
 
     `enough`: a JPEG is decoded at the smallest of its 1/1, 1/2, 1/4 and 1/8 that is not below it. That leaves
     out the fine part of its cosine transform: all of the file is read, a third of the work is done. None:
-    at its own size. Raises `Poison` for a file that is damaged, cut off, too large, no photo, or of another
-    family than its suffix, and `Transient` when it cannot be read.
+    at its own size. `bitmaps`: BMP is read, too. Raises `Poison` for a file that is damaged, cut off, too
+    large, no photo, or of a kind that is not supported, and `Transient` when it cannot be read.
     """
-    head = file.read(16)
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
     file.seek(0)
     if not head:
-        raise Poison(f"it is empty. {ADVICE}")
-    jpeg = None
-    with poison_on_error(f"{_kind(head)} data"):
-        if head.startswith(b"\xff\xd8\xff"):
-            jpeg = file.read()
-            check_jpeg(jpeg)
-            file = io.BytesIO(jpeg)
-        image = _open(file, head, family)
-        _check_family(image, family)
-        width, height = image.size
-        check_pixels(width, height, max_megapixels)
-        if image.format == "PNG":
-            image.verify()  # the checksums, which decoding ignores; it uses the image up
-            file.seek(0)
-            image = _open(file, head, family)
-        if jpeg is not None and enough is not None:
-            image.draft(None, enough(width, height))
-        image.load()
-    return Still(image, width, height, jpeg)
+        raise Poison(f"it is empty (0 bytes). {ADVICE}")
+    kind = content_kind(head)
+    if kind is None or (kind is ContentKind.BMP and not bitmaps):
+        other = other_kind(head)
+        if other is not None:
+            raise unsupported(other)
+        raise Poison("it is not a photo: its content is none of the known formats.")
+    reader = _READERS.get(kind, _read_plain)
+    with poison_on_error(f"{kind.value} data"):
+        return reader(file, kind, max_megapixels, enough)
 
 
-def check_jpeg(data: bytes) -> None:
-    """Raise `Poison` when the structure of a JPEG is damaged."""
-    damage = jpeg_structure.damage(data)
-    if damage is not None:
-        raise Poison(f"the JPEG is damaged: {damage}. {ADVICE}")
+def _read_plain(file: BinaryIO, kind: ContentKind, max_megapixels: float, _enough: Enough | None) -> Still:
+    image = _open(file, kind)
+    width, height = image.size
+    check_pixels(width, height, max_megapixels)
+    image.load()
+    return Still(image, width, height, exif_of(image))
 
 
-def identify(head: BinaryIO) -> str | None:
-    """Return Pillow's name of the still format that a file holds, or None."""
-    try:
-        return Image.open(head, formats=_OPENERS).format
-    except (OSError, ValueError):
-        return None
+def _read_jpeg(file: BinaryIO, kind: ContentKind, max_megapixels: float, enough: Enough | None) -> Still:
+    jpeg = whole_jpeg(file.read(), max_megapixels)
+    image = _open(io.BytesIO(jpeg), kind)
+    width, height = image.size
+    check_pixels(width, height, max_megapixels)
+    if enough is not None:
+        image.draft(None, enough(width, height))
+    image.load()
+    return Still(image, width, height, exif_of(image), jpeg)
 
 
-def _open(file: BinaryIO, head: bytes, family: Family) -> Image.Image:
-    """Open with our formats only: every other reader of Pillow is one more door to attack."""
-    try:
-        return Image.open(file, formats=[*_OPENERS, "BMP"] if family is Family.BITMAP else _OPENERS)
-    except UnidentifiedImageError:
-        kind = _kind(head)
-        if kind == "picture":
-            raise Poison("it is not a photo: its content is none of the known formats.") from None
-        raise Poison(f"it begins like a {kind} file but its header is damaged. {ADVICE}") from None
+def _read_png(file: BinaryIO, kind: ContentKind, max_megapixels: float, enough: Enough | None) -> Still:
+    chunks = png_chunks.picture_chunks(file.read())
+    still = _read_plain(io.BytesIO(png_chunks.joined(chunks)), kind, max_megapixels, enough)
+    coded = next((bytes(chunk.content) for chunk in chunks if chunk.kind == b"cICP"), b"")
+    encoding = encodings.of_cicp(coded[0], coded[1]) if len(coded) == 4 else None
+    return Still(still.image, still.width, still.height, still.exif, coded=encoding)
 
 
-def _check_family(image: Image.Image, family: Family) -> None:
-    held = str(image.format)
-    tags = getattr(image, "tag_v2", {})
-    if held == "TIFF" and _DNG_VERSION in tags:
-        raise Poison("it holds a DNG RAW under another name. Rename it to .dng.")
-    if FAMILIES[held] is not family:
-        raise wrong_suffix(family, held)
+def _read_heif(file: BinaryIO, kind: ContentKind, max_megapixels: float, enough: Enough | None) -> Still:
+    data = file.read()
+    still = _read_plain(io.BytesIO(data), kind, max_megapixels, enough)
+    numbers = isobmff_boxes.nclx(data)
+    coded = None if numbers is None else encodings.of_cicp(*numbers)
+    deep = functools.partial(_deep_heif, data) if kind is ContentKind.HEIF else None
+    return Still(still.image, still.width, still.height, still.exif, coded=coded, deep=deep)
 
 
-_SPOKEN = {"MPO": "JPEG", "HEIF": "HEIC", "WEBP": "WebP"}
-_SUFFIX_FOR = {
-    **{"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"},
-    **{"HEIF": ".heic", "AVIF": ".avif", "BMP": ".bmp"},
+def _deep_heif(data: bytes) -> tuple[NDArray[Any], int]:
+    """Return the codes of a HEIC, of which Pillow's images hold only the upper eight bits."""
+    image = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    with poison_on_error("HEIC data"):
+        return np.asarray(image), int(image.info.get("bit_depth", 8))
+
+
+def _read_jxl(file: BinaryIO, kind: ContentKind, max_megapixels: float, enough: Enough | None) -> Still:
+    data = file.read()
+    size = jxl_header.size(data)
+    if size is None:
+        raise Poison(f"the JPEG XL data is cut off. {ADVICE}")
+    check_pixels(*size, max_megapixels)  # before it is opened, which decodes it
+    still = _read_plain(io.BytesIO(data), kind, max_megapixels, enough)
+    if still.exif is not None and not getattr(still.image, "jpeg", False):
+        still.exif.pop(274, None)  # libjxl has turned it
+    return still
+
+
+def _read_tiff(file: BinaryIO, _kind: ContentKind, max_megapixels: float, _enough: Enough | None) -> Still:
+    image, exif = tiff_reader.read_tiff(file, max_megapixels)
+    return Still(image, image.width, image.height, exif)
+
+
+_READERS = {
+    ContentKind.JPEG: _read_jpeg,
+    ContentKind.PNG: _read_png,
+    ContentKind.TIFF: _read_tiff,
+    ContentKind.HEIF: _read_heif,
+    ContentKind.AVIF: _read_heif,
+    ContentKind.JXL: _read_jxl,
 }
+_PILLOW_NAMES = {ContentKind.HEIF: "HEIF", ContentKind.WEBP: "WEBP", ContentKind.JXL: "JXL"}
 
 
-def wrong_suffix(family: Family, held: str) -> Poison:
-    """Return the error of a file with a suffix of `family` that holds another format, by Pillow's name."""
-    return Poison(
-        f"its name says {family.value} but it holds {_SPOKEN.get(held, held)}. "
-        f"Rename it to {_SUFFIX_FOR[held]}."
-    )
-
-
-def _kind(head: bytes) -> str:
-    for signature, kind in _SIGNATURES:
-        if head.startswith(signature):
-            return kind
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WebP"
-    if head[4:8] == b"ftyp":
-        return "AVIF" if head[8:12] in (b"avif", b"avis") else "HEIC"
-    return "picture"
+def _open(file: BinaryIO, kind: ContentKind) -> Image.Image:
+    """Open with the one reader: every other reader of Pillow is one more door to attack."""
+    try:
+        image = Image.open(file, formats=[_PILLOW_NAMES.get(kind, kind.value)])
+    except UnidentifiedImageError:
+        raise Poison(f"it begins like a {kind.value} file but its header is damaged. {ADVICE}") from None
+    forget_xmp(image)
+    return image

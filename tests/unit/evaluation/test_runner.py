@@ -27,7 +27,8 @@ GOLDEN = Path(__file__).parents[3] / "../shared/golden"
 def decode_in_process(path: Path, protocol: Protocol) -> Pixels:
     """Decode as the evaluation does, without a process: as stored, in one step."""
     with regular_file.opened(str(path.resolve())) as file:
-        found = decode(file, path.name, protocol, max_megapixels=100, exif_rotation=False, two_steps=False)
+        as_stored = {"exif_rotation": False, "two_steps": False, "colour_conversion": False}
+        found = decode(file, path.name, protocol, max_megapixels=100, **as_stored)
     return np.array(found.image)
 
 

@@ -59,10 +59,39 @@ def test_every_mode_is_converted_as_pillow_does(mode: str) -> None:
     assert difference(decoded(data, f"a.{suffix}").image, image) == 0
 
 
-def test_transparent_pixels_keep_their_colour_as_in_pillow() -> None:
+def test_transparent_pixels_lie_on_white_whatever_is_under_them() -> None:
     image = picture().convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
-    assert difference(decoded(still_bytes(image, "png"), "a.png").image, image) == 0
+    expected = Image.new("RGBA", image.size, "white")
+    expected.alpha_composite(image)
+    assert difference(decoded(still_bytes(image, "png"), "a.png").image, expected) < 1
+    noise = Image.effect_noise(image.size, 100).convert("RGB")
+    shape = Image.radial_gradient("L").resize(image.size).point(lambda value: 255 * (value > 100))
+    junk, clean = noise.copy(), Image.new("RGB", image.size, "white")
+    for under in (junk, clean):
+        under.paste(picture(), mask=shape)
+    junk.putalpha(shape)
+    for suffix in ("png", "webp", "tif"):
+        options = {"exact": True} if suffix == "webp" else {}
+        assert difference(decoded(still_bytes(junk, suffix, **options), f"a.{suffix}").image, clean) == 0
+
+
+def test_transparency_of_palettes_and_of_grey_counts_and_can_be_switched_off() -> None:
+    half = picture().convert("L")
+    half.putalpha(Image.new("L", half.size, 0))
+    assert decoded(still_bytes(half, "png"), "a.png").image.getextrema() == ((255, 255),) * 3
+    palette = picture().convert("P")
+    data = still_bytes(palette, "png", transparency=palette.getpixel((0, 0)))
+    assert decoded(data, "a.png").image.getpixel((0, 0)) == (255, 255, 255)
+    as_stored = decode(io.BytesIO(data), "a.png", NATIVE, max_megapixels=1, colour_conversion=False)
+    assert difference(as_stored.image, palette) == 0
+
+
+def test_an_opaque_picture_with_an_alpha_channel_keeps_its_identity() -> None:
+    image = picture()
+    plain = decoded(still_bytes(image, "png"), "a.png")
+    image.putalpha(255)
+    assert decoded(still_bytes(image, "png"), "a.png").pixel_hash == plain.pixel_hash
 
 
 @pytest.mark.parametrize(
@@ -133,17 +162,16 @@ def test_a_png_named_jpg_is_read_by_what_it_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "name", "reason"),
+    ("held", "name"),
     [
-        ("jpg", "a.heic", "it holds JPEG. Rename it to .jpg"),
-        ("heic", "a.jpg", "it holds HEIC. Rename it to .heic"),
-        ("jpg", "a.avif", "it holds JPEG"),
-        ("jpg", "a.dng", "camera RAW but it holds JPEG"),
+        *(("jpg", "IMG_1.HEIC"), ("heic", "a.jpg"), ("jpg", "a.avif"), ("jpg", "a.dng"), ("png", "a.cr2")),
+        *(("tif", "a.nef"), ("avif", "a.heic"), ("webp", "a.dng"), ("png", "a.bmp")),
     ],
 )
-def test_a_file_of_another_family_than_its_suffix_is_named(held: str, name: str, reason: str) -> None:
-    with pytest.raises(Poison, match=reason):
-        decoded(still_bytes(picture(), held), name)
+def test_what_a_file_holds_decides_and_not_its_name(held: str, name: str) -> None:
+    result = decoded(still_bytes(picture(), held), name)
+    assert difference(result.image, picture()) < 3
+    assert result.pixel_hash == decoded(still_bytes(picture(), held), f"a.{held}").pixel_hash
 
 
 def test_a_bmp_of_a_dataset_is_decoded_but_is_no_photo() -> None:
@@ -151,10 +179,24 @@ def test_a_bmp_of_a_dataset_is_decoded_but_is_no_photo() -> None:
     picture().save(buffer, format="BMP")
     assert difference(decoded(buffer.getvalue(), "I01.BMP").image, picture()) == 0
     assert not is_photo("I01.BMP")
-    with pytest.raises(Poison, match="it is not a photo"):
+    with pytest.raises(Poison, match="not supported: it is a BMP"):
         decoded(buffer.getvalue(), "a.jpg")
-    with pytest.raises(Poison, match=r"its name says BMP but it holds PNG\. Rename it to \.png"):
-        decoded(still_bytes(picture(), "png"), "a.bmp")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        *((b"GIF89a", "a GIF"), (b"8BPS\0\1", "a Photoshop document"), (b"%PDF-1.4", "a PDF document")),
+        *((b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000"), (b"\0\0\0\x14ftypqt  ", "a film")),
+        *((b"\0\0\0\x18ftypmp42", "a film"), (b"<!DOCTYPE html>", "a web page"), (b"P6\n9 9\n", "a PNM")),
+    ],
+)
+def test_a_kind_that_is_not_supported_is_named_and_never_called_damaged(content: bytes, kind: str) -> None:
+    for name in ("a.jpg", "a.heic"):
+        with pytest.raises(Poison, match=f"not supported: it is {kind}") as caught:
+            decoded(content + bytes(500), name)
+        assert "Copy it again" not in str(caught.value)
+        assert "is damaged" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.heic", "a.avif", "a.tif"])
@@ -164,10 +206,10 @@ def test_a_text_file_is_refused(name: str) -> None:
 
 
 def test_a_text_file_with_a_raw_suffix_and_an_empty_file_are_refused() -> None:
-    with pytest.raises(Poison, match="RAW data is damaged"):
+    with pytest.raises(Poison, match="not supported: it is a RAW of a camera that LibRaw does not know"):
         decoded(b"Dear diary, today I took no photos at all.\n" * 100, "a.nef")
     for name in ("a.jpg", "a.cr2", "a.heic"):
-        with pytest.raises(Poison, match=r"empty|damaged"):
+        with pytest.raises(Poison, match=r"it is empty \(0 bytes\)"):
             decoded(b"", name)
 
 
@@ -177,14 +219,6 @@ def test_a_photo_that_is_cut_off_fails(suffix: str, tenth: int) -> None:
     whole = still_bytes(picture(), suffix)
     with pytest.raises(Poison):
         decoded(whole[: len(whole) * tenth // 10], f"a.{suffix}")
-
-
-@pytest.mark.parametrize("missing", [1, 2, 10])
-@pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_without_its_last_bytes_fails(missing: int, progressive: bool) -> None:
-    whole = still_bytes(picture(), "jpg", progressive=progressive)
-    with pytest.raises(Poison, match="cut off"):
-        decoded(whole[:-missing], "a.jpg")
 
 
 @pytest.mark.parametrize("appended", [b"\0", b"\xff", b"\xff\xd9\xff", b"MotionPhoto" * 100, b"\0" * 5000])

@@ -5,18 +5,27 @@ import sys
 
 import pytest
 
-from maclip_daemon.photos.formats import SUFFIXES, Family, family_of, is_photo, is_raw
+from maclip_daemon.photos.formats import (
+    PASSED_OVER,
+    SUFFIXES,
+    Family,
+    family_of,
+    is_photo,
+    is_raw,
+    passed_over_kind,
+)
 
 
 @pytest.mark.parametrize(
-    "name", ["a.jpg", "A.JPEG", "b.Png", "c.tiff", "d.webp", "e.HEIC", "f.avif", "g.dng", "h.CR3", "i.hif"]
+    "name",
+    ["a.jpg", "A.JPEG", "b.Png", "c.tiff", "d.webp", "e.HEIC", "f.avif", "g.dng", "h.CR3", "i.hif", "x.JXL"],
 )
 def test_photos_are_known_by_suffix_whatever_its_case(name: str) -> None:
     assert is_photo(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["a.jpg.xmp", "a.mp4", "jpg", ".jpg", "a.jpg.tmp", "a", "", "a.gif", "a.jpg/", "b.jpg~", "x.jxl"]
+    "name", ["a.jpg.xmp", "a.mp4", "jpg", ".jpg", "a.jpg.tmp", "a", "", "a.gif", "a.jpg/", "b.jpg~"]
 )
 def test_other_files_are_no_photos(name: str) -> None:
     assert not is_photo(name)
@@ -32,7 +41,14 @@ def test_each_raw_is_a_photo_and_no_still_is_raw() -> None:
         suffix for suffix, family in SUFFIXES.items() if family is Family.RAW
     }
     assert not is_raw("a.jpg")
-    assert family_of("a.avif") is Family.HEIF
+    assert family_of("a.avif") is family_of("a.jpg") is Family.STILL
+
+
+def test_pictures_that_are_not_scored_have_a_kind_and_other_files_none() -> None:
+    kinds = [passed_over_kind(name) for name in ("a.gif", "b.PSD", "c.jp2", "I01.BMP", "d.exr", "e.raw")]
+    assert kinds == ["GIF", "Photoshop", "JPEG 2000", "BMP", "OpenEXR", "other RAW"]
+    assert not any(is_photo(f"a{suffix}") for suffix in PASSED_OVER)
+    assert not any(passed_over_kind(name) for name in ("a.jpg", "a.mov", "a.txt", "gif", ".gif", "a.jxl"))
 
 
 def test_the_parents_side_loads_no_image_library() -> None:

@@ -9,8 +9,9 @@ from make_photos import exif_bytes, picture, still_bytes
 from PIL import Image
 
 from maclip_daemon.iqa.protocols import parse
+from maclip_daemon.photos.containers.jpeg_structure import segments
 from maclip_daemon.photos.decoding import Decoded, decode
-from maclip_daemon.photos.picture_identity import PREFIX, jpeg_hash, pixel_hash, segments, strips
+from maclip_daemon.photos.picture_identity import PREFIX, jpeg_hash, pixel_hash, strips
 
 
 def decoded(data: bytes, protocol: str = "spaq448", **options: bool) -> Decoded:

@@ -14,7 +14,6 @@ from PIL import Image, ImageFilter
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa.protocols import parse
 from maclip_daemon.photos.decoding import Decoded, decode
-from maclip_daemon.photos.formats import Family
 from maclip_daemon.photos.stills import decode_still
 
 PROTOCOLS = ("native", "spaq448", "agiqa224", "long-edge-544", "long-edge-1024")
@@ -71,7 +70,7 @@ def test_a_jpeg_is_decoded_at_a_fraction_that_is_never_below_what_is_enough(
 ) -> None:
     protocol = parse(name)
     data = still_bytes(Image.new("RGB", size, "gray"), "jpg")
-    still = decode_still(io.BytesIO(data), Family.STILL, 100, protocol.smallest_decoded_size)
+    still = decode_still(io.BytesIO(data), 100, protocol.smallest_decoded_size)
     assert (still.width, still.height) == size
     fraction = round(size[0] / still.image.width)
     assert fraction in (1, 2, 4, 8)
@@ -179,9 +178,7 @@ def test_the_limit_of_pixels_is_that_of_the_photo_not_of_what_is_decoded(large_j
 def test_the_preview_of_a_raw_is_reduced_while_it_is_decoded(tmp_path: Path) -> None:
     preview = textured(*LARGE)
     data = write_dng(tmp_path / "a.dng", 3200, 2400, preview=preview).read_bytes()
-    still = decode_still(
-        io.BytesIO(still_bytes(preview, "jpg")), Family.STILL, 100, parse("spaq448").smallest_decoded_size
-    )
+    still = decode_still(io.BytesIO(still_bytes(preview, "jpg")), 100, parse("spaq448").smallest_decoded_size)
     assert still.image.size == (1500, 1000)
     quick = decoded(data, "a.dng", "spaq448", former_hash=True)
     exact = decoded(data, "a.dng", "spaq448", two_steps=False, former_hash=True)

@@ -1,0 +1,1 @@
+"""Stored colours become sRGB, as a photo manager shows them."""
