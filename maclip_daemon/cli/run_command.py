@@ -41,6 +41,8 @@ GpuMemory = Annotated[
     ),
 ]
 
+LIBRARIES_NAMED, EMPTY_NAMED = 3, 5
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -137,8 +139,22 @@ def _report(tally: Tally) -> None:
     parts += [f"{tally.skipped} could not be rated (`maclip status` says why)"] if tally.skipped else []
     parts += [f"{len(tally.failed)} failed"] if tally.failed else []
     output.say(f"{', '.join(parts)}." if parts else "Nothing to do.")
+    _report_passed_over(tally)
     if tally.scored:
         output.say("`maclip worst` lists the shots to cull.")
+
+
+def _report_passed_over(tally: Tally) -> None:
+    from maclip_daemon.cli.printing import passed_over_list
+
+    found = tally.passed_over
+    if sentence := passed_over_list.kinds_sentence(found):
+        output.say(f"Passed over: {sentence}.")
+    if sentence := passed_over_list.libraries_sentence(found, LIBRARIES_NAMED):
+        output.say(f"Left alone: {printable(sentence)}. Their programs manage the photos in them.")
+    if found.empty:
+        paths = passed_over_list.shortened(found.empty, EMPTY_NAMED)
+        output.say(f"Empty (0 bytes): {printable('; '.join(paths))}. {passed_over_list.COPY_AGAIN}")
 
 
 def _print_hints(call: invocation.Invocation, flags: dict[str, Any], began_at: float) -> None:

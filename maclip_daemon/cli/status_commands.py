@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maclip_daemon.cli import invocation
-from maclip_daemon.cli.printing import explanation, output, rating_hints, wait_list
+from maclip_daemon.cli.printing import explanation, output, passed_over_list, rating_hints, wait_list
 from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from maclip_daemon.library.queries.status import Status
     from maclip_daemon.settings import Settings
 
-FAILURES_SHOWN = 10  # in `maclip status`; --failed lists them all
+LINES_SHOWN = 10  # in `maclip status`; --failed lists them all
 BAR_WIDTH = 40  # characters of the longest bar of a histogram
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -72,7 +72,9 @@ def show(
 def status(
     context: typer.Context,
     as_json: AsJson = False,
-    failed: Annotated[bool, typer.Option("--failed", help="List every failed photo.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="List every failed, unrated and empty photo.")
+    ] = False,
 ) -> None:
     """Show progress, folder health and failures."""
     from maclip_daemon.library.queries import rankings
@@ -82,8 +84,8 @@ def status(
     settings = call.settings()
     with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         found = status_of_library(snapshot)
-        failures = list(rankings.failures(snapshot, None if failed or as_json else FAILURES_SHOWN))
-        problems = rankings.rating_problems(snapshot, FAILURES_SHOWN)
+        failures = list(rankings.failures(snapshot, None if failed or as_json else LINES_SHOWN))
+        problems = rankings.rating_problems(snapshot)
         hints = rating_hints.lines(snapshot, found.notes)
         first_stars = rating_hints.as_json(snapshot) if as_json else []
     running = _is_running(settings)
@@ -91,7 +93,12 @@ def status(
         about_ratings = {"first_stars": first_stars, "deleted_sidecars": found.notes.get("deleted_sidecars")}
         output.print_json(_as_json(found, failures, problems, running, settings) | about_ratings)
         return
-    _print_status(found, failures, problems, running, settings)
+    limit = None if failed else LINES_SHOWN
+    _print_status(found, failures, running, settings, limit)
+    for line in passed_over_list.shortened([f"{path}: {reason}" for path, reason in problems], limit):
+        output.say(f"unrated    {printable(line)}")
+    for word, line in passed_over_list.lines(passed_over_list.of_notes(found.notes), limit):
+        output.say(f"{word:<10} {printable(line)}")
     for word, hint in hints:
         output.say(f"{word:<10} {printable(hint)}")
 
@@ -192,16 +199,19 @@ def _as_json(
         "failures": [dataclasses.asdict(failure) for failure in failures],
         "shared_folders": [dataclasses.asdict(shared) for shared in found.shared_folders],
         "rating_problems": [{"path": path, "reason": reason} for path, reason in problems],
+        "passed_over": passed_over_list.of_notes(found.notes).as_json(),
     }
 
 
 def _print_status(
     found: Status,
     failures: list[GivenUpPhoto],
-    problems: list[tuple[str, str]],
     running: bool,
     settings: Settings,
+    limit: int | None,
 ) -> None:
+    from maclip_daemon.folders.passed_over import inside_library_warning
+
     note = found.notes.get("daemon") or {}
     output.say(f"daemon     {'running' if running else 'not running'}")
     if config := found.scoring_config:
@@ -222,12 +232,14 @@ def _print_status(
         now = described.get(root["path"], {})
         events = "" if not now else (", events" if now["events"] else ", scans only")
         output.say(f"folder     {printable(root['path'])} ({root['state']}{events})")
-        for warning in filter(None, [root["reason"], *now.get("warnings", [])]):
+        about = [inside_library_warning(root["path"]), root["reason"], *now.get("warnings", [])]
+        for warning in filter(None, about):
             output.say(f"           ! {printable(warning)}")
     for shared in found.shared_folders:
         output.say(f"shared     {printable(shared.sentence())}")
-    for wait in wait_list.of_status(found, settings.data_dir, is_running=running):
-        output.say(printable(wait_list.line(wait)))
+    waits = wait_list.of_status(found, settings.data_dir, is_running=running)
+    for line in passed_over_list.shortened([wait_list.line(wait) for wait in waits], limit):
+        output.say(printable(line))
     if running:
         for part in note.get("stalled", []):
             output.say(f"stalled    {part} does not respond")
@@ -238,8 +250,6 @@ def _print_status(
         output.say(f"           and {more} more (`maclip status --failed`)")
     if failures:
         output.say("           `maclip retry` queues them again.")
-    for path, reason in problems:
-        output.say(f"unrated    {printable(path)}: {printable(reason)}")
 
 
 def _pauses(found: Status, settings: Settings) -> dict[str, str]:

@@ -267,6 +267,9 @@ def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pi
         try:
             pipeline.start()
             pipeline.run_to_the_end(progress)
+            for root in pipeline.discovery.roots:
+                if root.report is not None:
+                    pipeline.state.tally.passed_over.add(root.report.passed_over)
             pipeline.state.tally.offline = [
                 root.health.reason for root in pipeline.discovery.roots if root.health and root.health.reason
             ]

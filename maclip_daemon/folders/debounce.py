@@ -57,6 +57,8 @@ class Due(NamedTuple):
     """Folders to scan, with everything below them: too much happened in each to follow single files."""
     everything: bool
     """True when the whole root is to be scanned."""
+    empty: tuple[str, ...] = ()
+    """Files that settled with 0 bytes."""
 
 
 class _FirstCheck(NamedTuple):
@@ -73,8 +75,8 @@ class Debouncer:
     """Holds files and folders with events back until they have been quiet for `settle_s`.
 
     `now` is a monotonic clock in seconds; a step backwards only makes the wait longer by that call. Not
-    thread-safe. A file that is empty, gone or not regular at its second check is dropped: when it changes, an
-    event or the next scan finds it.
+    thread-safe. A file that is gone or not regular at its second check is dropped, and an empty one is only
+    named: when it changes, an event or the next scan finds it.
     """
 
     def __init__(
@@ -153,11 +155,8 @@ class Debouncer:
     def due(self, now: float, find_file: FindFile) -> Due:
         """Return what has settled, each once. `find_file` is `scanner.found_file`."""
         now = self._advance(now)
-        whole = [
-            file
-            for file in (self._check_again(path, now, find_file) for path in self._ripe(now))
-            if file is not None
-        ]
+        checked = (self._check_again(path, now, find_file) for path in self._ripe(now))
+        settled = [file for file in checked if file is not None]
         for path in list(self._touched):
             del self._touched[path]
             file = find_file(path)
@@ -169,7 +168,10 @@ class Debouncer:
         for folder in quiet:
             del self._storms[folder]
         return Due(
-            whole, _outermost(folder for folder in quiet if folder != _EVERYTHING), _EVERYTHING in quiet
+            [file for file in settled if file.size],
+            _outermost(folder for folder in quiet if folder != _EVERYTHING),
+            _EVERYTHING in quiet,
+            tuple(file.path for file in settled if not file.size),
         )
 
     def wait_s(self, now: float) -> float | None:
@@ -202,7 +204,7 @@ class Debouncer:
             self._checked[path] = _FirstCheck(file, now)  # still growing, without events
             return None
         self.forget(path)
-        return file if file is not None and file.size else None
+        return file
 
     def _storm_ends(self, storm: _Storm) -> float:
         return min(storm.touched + self.settle_s, storm.began + LONGEST_STORM * self.settle_s)

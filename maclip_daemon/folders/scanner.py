@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 from maclip_daemon.files.paths import relative_to
 from maclip_daemon.files.signature import FileSignature
-from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.exclusion import Exclusion, library_program
+from maclip_daemon.folders.passed_over import PassedOver
 
 PART_FILES = 256  # photos in one listing, however many the folder has: little memory, soon an answer
+PROBLEMS_NAMED = 3  # of one folder
 PART_ENTRIES = 8192  # of any kind, for the same reason
 
 
@@ -56,15 +58,22 @@ class FolderListing(NamedTuple):
     problem: str
     """Why files may be lacking although they exist ('' when none are). Never mark photos of such a folder, or
     of any folder below it, as missing."""
+    passed_over: PassedOver | None = None
+    """What lies in the folder and is left out; on its last part, None when nothing is."""
 
 
 def scan(
-    root: str, exclusion: Exclusion, is_photo: Callable[[str], bool], start: str | None = None
+    root: str,
+    exclusion: Exclusion,
+    is_photo: Callable[[str], bool],
+    start: str | None = None,
+    other_kind: Callable[[str], str | None] | None = None,
 ) -> Iterator[FolderListing]:
     """Walk `root`, or only the folder `start` inside it, and yield each folder's photos, depth first.
 
-    `is_photo` judges the file name. A folder that vanishes during the walk is passed over; a folder that
-    cannot be read is yielded with its `problem`; the first folder is yielded in either case.
+    `is_photo` judges the file name; `other_kind` names the kind of a picture that is only counted. A folder
+    that vanishes during the walk is passed over; a folder that cannot be read is yielded with its `problem`;
+    the first folder is yielded in either case.
     """
     first = start or root
     pending = [first]
@@ -74,6 +83,7 @@ def scan(
         files: list[FoundFile] = []
         subfolders: list[str] = []
         problems: list[str] = []
+        passed_over = PassedOver()
         try:
             with os.scandir(folder) as entries:
                 for number, entry in enumerate(entries, start=1):
@@ -81,6 +91,8 @@ def scan(
                     if entry.is_dir(follow_symlinks=False):
                         if not exclusion.excludes_folder(prefix + entry.name):
                             subfolders.append(entry.path)
+                        elif library_program(entry.name) is not None:
+                            passed_over.libraries.append(entry.path)
                     elif is_photo(entry.name) and not exclusion.excludes_file(prefix + entry.name):
                         try:
                             file = _regular(entry.path, entry.stat(follow_symlinks=False))
@@ -91,6 +103,12 @@ def scan(
                             continue
                         if file is not None:
                             files.append(file)
+                    elif (
+                        other_kind is not None
+                        and (kind := other_kind(entry.name)) is not None
+                        and not exclusion.excludes_file(prefix + entry.name)
+                    ):
+                        passed_over.kinds[kind] += 1
                     if len(files) == PART_FILES or number % PART_ENTRIES == 0:
                         yield FolderListing(folder, files, 0, False, "")
                         files = []
@@ -100,8 +118,14 @@ def scan(
             problems.append(f"{folder}: {error.strerror}")
         except OSError as error:
             problems.append(f"{folder}: {error.strerror}")
-        yield FolderListing(folder, files, len(subfolders), True, "; ".join(problems[:3]))
+        found = passed_over if passed_over.kinds or passed_over.libraries else None
+        yield FolderListing(folder, files, len(subfolders), True, _joined(problems), found)
         pending.extend(sorted(subfolders, reverse=True))
+
+
+def _joined(problems: list[str]) -> str:
+    more = len(problems) - PROBLEMS_NAMED
+    return "; ".join(problems[:PROBLEMS_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def found_file(path: str) -> FoundFile | None:

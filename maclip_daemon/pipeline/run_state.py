@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from maclip_daemon.folders.filesystem_probe import FILESYSTEM_TIMEOUT_S, FilesystemProbe
+from maclip_daemon.folders.passed_over import PassedOver
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.heartbeat import Heartbeat
 from maclip_daemon.pipeline.waits import RETRY_S, Waits
@@ -48,6 +49,7 @@ class Tally:
     shared: list[str] = field(default_factory=list)
     """One sentence for each watched folder in which another library rates photos too."""
     failed: list[FailedPhoto] = field(default_factory=list)
+    passed_over: PassedOver = field(default_factory=PassedOver)
     offline: list[str] = field(default_factory=list)
     """One reason for each watched folder that could not be scanned."""
 

@@ -234,11 +234,11 @@ def failures(
         yield GivenUpPhoto(stored_paths.restored(path), reason, attempts, failed_at)
 
 
-def rating_problems(snapshot: sqlite3.Connection, limit: int) -> list[tuple[str, str]]:
+def rating_problems(snapshot: sqlite3.Connection, limit: int | None = None) -> list[tuple[str, str]]:
     """Return photos whose rating could not be written, with the reasons."""
     rows = snapshot.execute(
         "SELECT f.path, p.file_name, p.rating_problem FROM photos p JOIN folders f ON f.id = p.folder_id"
         " WHERE p.rating_problem IS NOT NULL AND p.state <> 'missing' LIMIT ?",
-        (limit,),
+        (-1 if limit is None else limit,),
     )
     return [(stored_paths.join(folder, name), problem) for folder, name, problem in rows]

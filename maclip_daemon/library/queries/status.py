@@ -14,8 +14,6 @@ from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session  # `maclip status` does without SQLAlchemy
 
-RETRIES_SHOWN = 20  # reasons; each photo may have one of its own
-
 
 @dataclass(frozen=True)
 class Retry:
@@ -85,6 +83,10 @@ def status(snapshot: sqlite3.Connection) -> Status:
     )
 
 
+PASSED_OVER_NOTE = "passed_over:"
+"""Notes with this beginning tell what the last scan of a root passed over (`folders.passed_over`)."""
+
+
 def notes(snapshot: sqlite3.Connection) -> dict[str, Any]:
     """Return the notes of the daemon, by key."""
     rows = snapshot.execute("SELECT key, value FROM notes WHERE key <> 'library'")  # the library's own id
@@ -103,8 +105,7 @@ def put_note(session: Session, key: str, value: Any, now: float) -> None:
 def _retries(snapshot: sqlite3.Connection) -> list[Retry]:
     rows = snapshot.execute(
         "SELECT kind, coalesce(reason, ''), count(*), min(not_before) FROM jobs"
-        " WHERE state = 'ready' AND attempts > 0 GROUP BY kind, reason ORDER BY 3 DESC, 4, 1, 2 LIMIT ?",
-        (RETRIES_SHOWN,),
+        " WHERE state = 'ready' AND attempts > 0 GROUP BY kind, reason ORDER BY 3 DESC, 4, 1, 2"
     )
     return [Retry(kind, reason, number, timestamps.seconds(due)) for kind, reason, number, due in rows]
 

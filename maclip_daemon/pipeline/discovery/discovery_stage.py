@@ -159,6 +159,7 @@ class DiscoveryStage:
                 continue  # all its photos are missing; the scan after its return finds them
             if due.everything:
                 root.next_scan = time.monotonic()
+            root.add_empty(due.empty)
             sightings = record(self._library, self._state, root.root_id, due.files)
             if any(sighting.change == "returned" for sighting in sightings):
                 root.queue_ratings_of_returned()

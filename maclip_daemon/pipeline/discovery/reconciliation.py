@@ -14,12 +14,13 @@ from maclip_daemon.errors import NoAnswer
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.debounce import FileState, classify
 from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.passed_over import PassedOver
 from maclip_daemon.folders.scanner import FolderListing, FoundFile, scan
 from maclip_daemon.library.photos import gone_copies, photo_records
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
-from maclip_daemon.photos.formats import is_photo
+from maclip_daemon.photos.formats import is_photo, passed_over_kind
 from maclip_daemon.pipeline.discovery.rename_detection import RenameDetection
 from maclip_daemon.pipeline.recovery import remove_strays
 from maclip_daemon.pipeline.run_state import RunState
@@ -39,6 +40,7 @@ class ScanReport:
     returned: int = 0
     """Photos that were missing and are as they were."""
     missing: int = 0
+    passed_over: PassedOver = field(default_factory=PassedOver)
     problems: list[str] = field(default_factory=list)
     """Folders that could not be read; their photos are not marked as missing."""
     is_complete: bool = False
@@ -103,7 +105,7 @@ class Reconciliation:
         """Record what is new in each folder, until the end or until the run stops."""
         known: dict[str, photo_paths.KnownFile] = {}
         folder = None
-        listings = scan(self._scope.root, self._scope.exclusion, is_photo, start)
+        listings = scan(self._scope.root, self._scope.exclusion, is_photo, start, passed_over_kind)
         for listing in self._state.probe.iterate(self._scope.root, listings):
             self._state.heartbeat.beat("folders", SCAN_HEARTBEAT_TIMEOUT_S)
             if self._state.stopping.is_set():
@@ -120,6 +122,8 @@ class Reconciliation:
     def _compare(self, listing: FolderListing, known: dict[str, photo_paths.KnownFile]) -> None:
         self._visited.add(listing.folder)
         self._report.files += len(listing.files)
+        if listing.passed_over is not None:
+            self._report.passed_over.add(listing.passed_over)
         if listing.problem:
             self._unreadable.append(listing.folder)
             self._report.problems.append(f"{listing.folder}: {listing.problem}")
@@ -133,6 +137,8 @@ class Reconciliation:
                 self._whole.append(file)
             elif found_state is FileState.SETTLING:
                 self._on_settling(file.path)
+            else:
+                self._report.passed_over.empty.append(file.path)
         if listing.is_complete and not listing.problem:
             self._gone.update(before.photo_id for before in known.values() if before.state != "missing")
 

@@ -11,6 +11,7 @@ from maclip_daemon.folders import root_health
 from maclip_daemon.folders.debounce import Debouncer
 from maclip_daemon.folders.events import FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.passed_over import PassedOver, inside_library_warning
 from maclip_daemon.folders.root_health import (
     Root,
     RootFacts,
@@ -19,6 +20,7 @@ from maclip_daemon.folders.root_health import (
 )
 from maclip_daemon.library.photos import missing_photos
 from maclip_daemon.library.photos import root_records as library_roots
+from maclip_daemon.library.queries.status import PASSED_OVER_NOTE, put_note
 from maclip_daemon.library.queue import rating_queue
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
@@ -32,6 +34,7 @@ from maclip_daemon.settings import FolderSettings
 SERVER_CLOCK_SLACK_S = 60.0
 MISSING_PER_TRANSACTION = 5000  # a million at once would hold the database for many seconds
 OFFLINE_CHECK_S = 10.0  # checking a folder that does not exist costs nothing
+PROBLEMS_SHOWN = 5
 HEARTBEAT_MARGIN_S = 60.0  # beyond the time-out of a folder
 
 
@@ -58,6 +61,9 @@ class WatchedRoot:
         self.is_doubted = False
         """Whether reading a photo failed lately; the next check reads some photos. Set by decoder threads."""
         self._recorded: tuple[library_roots.RootStatus, RootHealth] | None = None
+        self._noted: dict[str, Any] | None = None
+        if (warning := inside_library_warning(root.path)) is not None:
+            log.warning("folder of another program", folder=root.path, warning=warning)
         with library.writing() as session:
             self.root_id = library_roots.root_for(session, root.path, state.clock())
             known = self._known(session)
@@ -148,8 +154,24 @@ class WatchedRoot:
             self.report = report
             with self._library.writing() as session:
                 library_roots.record_scan(session, self.root_id, self._state.clock())
+            self._note_passed_over(report.passed_over)
             self._watcher.update_coverage()
         return report
+
+    def add_empty(self, paths: tuple[str, ...]) -> None:
+        """Name files that settled with 0 bytes since the last scan."""
+        if paths and self.report is not None:
+            known = self.report.passed_over.empty
+            known += [path for path in paths if path not in known]
+            self._note_passed_over(self.report.passed_over)
+
+    def _note_passed_over(self, found: PassedOver) -> None:
+        """Store what was passed over, for `maclip status`, when it changed."""
+        note = found.as_json()
+        if note != self._noted:
+            with self._library.writing() as session:
+                put_note(session, f"{PASSED_OVER_NOTE}{self.root_id}", note, self._state.clock())
+            self._noted = note
 
     def queue_ratings_of_returned(self) -> None:
         """Queue ratings again. Missing photos lost theirs, and missed calibrations."""
@@ -201,7 +223,9 @@ class WatchedRoot:
         """Return what `maclip status` prints about this root."""
         health, coverage = self.health, self._watcher.coverage
         warnings = self._watcher.warnings()
-        warnings += self._problems[:5]
+        warnings += self._problems[:PROBLEMS_SHOWN]
+        if (more := len(self._problems) - PROBLEMS_SHOWN) > 0:
+            warnings.append(f"and {more} more folders that cannot be read (the log names them)")
         return {
             "path": self.path,
             "state": str(health.state) if health else "new",
