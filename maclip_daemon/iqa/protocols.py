@@ -71,6 +71,15 @@ class Protocol:
         target = self.target_size(width, height)
         return min(width, _FRACTION_OF_TARGET * target[0]), min(height, _FRACTION_OF_TARGET * target[1])
 
+    def in_blocks(self, image: Image.Image) -> Image.Image:
+        """Return means of blocks of the photo, never below three times its target size: a first step."""
+        target = self.target_size(*image.size)
+        factors = [
+            max(1, int(have / want / _BLOCKS_OF_TARGET))
+            for have, want in zip(image.size, target, strict=True)
+        ]
+        return image if max(factors) == 1 else image.reduce((factors[0], factors[1]))
+
     def resize(self, image: Image.Image, *, two_steps: bool = False) -> Image.Image:
         """Return the photo as RGB at its target size, by Pillow's antialiased bicubic, as the authors do.
 

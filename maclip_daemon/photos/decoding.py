@@ -76,7 +76,8 @@ def decode(
         in_blocks = two_steps and picture.jpeg is None  # a JPEG's first step was its decoding
         identity, former = _identities(picture, with_former=former_hash)
         with poison_on_error("picture"):
-            image = in_srgb(picture.image, picture.colours)
+            is_early = in_blocks and picture.colours is not None and not picture.colours.needs_full_size
+            image = in_srgb(protocol.in_blocks(picture.image) if is_early else picture.image, picture.colours)
         return Decoded(
             image=protocol.resize(image, two_steps=in_blocks),
             photo_width=picture.width,

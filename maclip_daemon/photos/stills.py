@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,20 +112,28 @@ def _read_png(file: BinaryIO, kind: ContentKind, max_megapixels: float, enough: 
     return Still(still.image, still.width, still.height, still.exif, coded=encoding)
 
 
-def _read_heif(file: BinaryIO, kind: ContentKind, max_megapixels: float, enough: Enough | None) -> Still:
+def _read_heif(file: BinaryIO, kind: ContentKind, max_megapixels: float, _enough: Enough | None) -> Still:
     data = file.read()
-    still = _read_plain(io.BytesIO(data), kind, max_megapixels, enough)
     numbers = isobmff_boxes.nclx(data)
     coded = None if numbers is None else encodings.of_cicp(*numbers)
-    deep = functools.partial(_deep_heif, data) if kind is ContentKind.HEIF else None
-    return Still(still.image, still.width, still.height, still.exif, coded=coded, deep=deep)
+    if kind is ContentKind.HEIF and coded is not None and coded.is_hdr:
+        return _read_deep_heif(data, coded, max_megapixels)
+    still = _read_plain(io.BytesIO(data), kind, max_megapixels, None)
+    return Still(still.image, still.width, still.height, still.exif, coded=coded)
 
 
-def _deep_heif(data: bytes) -> tuple[NDArray[Any], int]:
-    """Return the codes of a HEIC, of which Pillow's images hold only the upper eight bits."""
-    image = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
-    with poison_on_error("HEIC data"):
-        return np.asarray(image), int(image.info.get("bit_depth", 8))
+def _read_deep_heif(data: bytes, coded: Encoding, max_megapixels: float) -> Still:
+    """Return an HDR picture; Pillow's images hold only the upper eight bits of its codes."""
+    opened = _open(io.BytesIO(data), ContentKind.HEIF)
+    check_pixels(*opened.size, max_megapixels)
+    deep = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    codes, bits = np.asarray(deep), int(deep.info.get("bit_depth", 8))
+    if codes.ndim == 2:
+        codes = np.repeat(codes[..., None], 3, axis=2)
+    codes = codes[: opened.height, : opened.width, :3]
+    image = Image.fromarray((codes >> (bits - 8)).astype(np.uint8))
+    exif = exif_of(opened)
+    return Still(image, image.width, image.height, exif, coded=coded, deep=lambda: (codes, bits))
 
 
 def _read_jxl(file: BinaryIO, kind: ContentKind, max_megapixels: float, enough: Enough | None) -> Still:

@@ -33,6 +33,10 @@ class ColourConversion(Protocol):
     def key(self) -> str:
         """Return a text that differs between conversions: part of the identity of a picture."""
 
+    @property
+    def needs_full_size(self) -> bool:
+        """Return whether the picture must not be reduced before."""
+
     def apply(self, image: Image.Image) -> Image.Image:
         """Return the image in sRGB; the given one may be changed."""
 
@@ -50,6 +54,11 @@ class EncodingConversion:
     def key(self) -> str:
         """Return the encoding in words."""
         return f"encoding {self.encoding.curve} {self.encoding.primaries}"
+
+    @property
+    def needs_full_size(self) -> bool:
+        """Return whether the codes are read apart from the image."""
+        return self.deep is not None
 
     def apply(self, image: Image.Image) -> Image.Image:
         """Return the picture in sRGB."""

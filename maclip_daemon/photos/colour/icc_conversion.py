@@ -27,6 +27,7 @@ class IccConversion(NamedTuple):
     key: str
     """The same for equal profiles only."""
     transform: ImageCms.ImageCmsTransform
+    needs_full_size: bool = False
 
     def apply(self, image: Image.Image) -> Image.Image:
         """Return the image in sRGB. An RGB image is changed in place."""
