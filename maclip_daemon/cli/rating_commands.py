@@ -30,7 +30,8 @@ def rate(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]…", help="With --over-first-stars: only these photos, or those in these folders."
+            metavar="[PATH]…",
+            help="With --over-first-stars or --again: only these photos, or those in these folders.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -44,22 +45,36 @@ def rate(
             "imports. A ★ that you pressed looks the same and is replaced too; `maclip undo` brings it back.",
         ),
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Write stars again to photos from which you took maclip's stars away (key 0)."
+        ),
+    ] = False,
 ) -> None:
     """Recompute the stars from all current scores, and write those that change.
 
-    Photos whose stars you removed with `maclip undo` get stars again. Your own ratings stay. Ends with exit
+    Photos whose stars you removed with `maclip undo` get stars again. Your own ratings stay, and so do photos
+    from which you took the stars away, until you ask with --again. Ends with exit
     code 3 when a disk was full or a server did not respond; the next run writes the stars of those photos.
     """
     from maclip_daemon.daemon import lock
     from maclip_daemon.errors import UsageError
     from maclip_daemon.pipeline.commands import rerate
 
-    if paths and not over_first_stars:
-        raise UsageError("`maclip rate` rates all photos. It takes a PATH only with --over-first-stars.")
+    if paths and not (over_first_stars or again):
+        raise UsageError(
+            "`maclip rate` rates all photos. It takes a PATH only with --over-first-stars or --again."
+        )
+    if over_first_stars and again:
+        raise UsageError("Use --over-first-stars and --again one after the other.")
     call = invocation.from_context(context)
     settings = call.settings()
+    under = [invocation.resolve_path(path) for path in paths or []]
+    if again:
+        _rate_again(call, settings, under, dry_run)
+        return
     if over_first_stars:
-        under = [invocation.resolve_path(path) for path in paths or []]
         _rate_over_first_stars(call, settings, under, dry_run)
         return
     with contextlib.closing(call.open_writable(settings)) as library:
@@ -92,6 +107,31 @@ def _write(library: Library, settings: Settings) -> None:
         output.say(f"shared: {printable(shared)}", error=True)
     if tally.offline:
         raise EnvironmentUnfit("\n".join(tally.offline))
+
+
+def _rate_again(call: invocation.Invocation, settings: Settings, under: list[str], dry_run: bool) -> None:
+    from maclip_daemon.daemon import lock
+    from maclip_daemon.errors import EnvironmentUnfit
+    from maclip_daemon.pipeline.commands import ask_again
+
+    if settings.rating.mode == "off":
+        raise EnvironmentUnfit("rating.mode is off, so nothing is written. Change it to have photos rated.")
+    with contextlib.closing(call.open_writable(settings)) as library:
+        chosen = ask_again.photos(library, under)
+        photos = output.count(len(chosen), "photo")
+        if dry_run:
+            for _, path in chosen:
+                output.say(printable(path))
+            output.say(f"{photos} would get stars again.", error=True)
+            return
+        ask_again.allow(library, [photo_id for photo_id, _ in chosen], time.time())
+        output.say(f"{photos} without stars may have them again.")
+        if not chosen:
+            return
+        if lock.is_running(settings.data_dir):
+            output.say("The running daemon rates them.")
+        else:
+            _write(library, settings)
 
 
 def _rate_over_first_stars(

@@ -16,6 +16,7 @@ NameKind = Literal["full", "stem"]
 """The name of a sidecar: `full` is IMG.jpg.xmp, `stem` is IMG.xmp."""
 UndoStatus = Literal["restored", "removed", "taken_out", "gone", "already", "changed"]
 
+NO_STARS = "no_stars"  # of `may_replace`: stars may be written where the person took ours away
 REJECTED = -1  # xmp:Rating of a rejected photo in darktable and Lightroom; digiKam reads it as unrated
 
 
@@ -74,7 +75,7 @@ class RatingRequest:
     partners: tuple[Partner, ...] = ()
     """The other files of this shot."""
     may_replace: str | None = None
-    """Which rating of a person the person allowed to replace: `no_stars` where they took ours away."""
+    """Which rating of a person the person allowed to replace, as `photos.may_replace` has it."""
 
     @property
     def rating(self) -> int:

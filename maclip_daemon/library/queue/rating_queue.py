@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, or_, select, text, update
+from sqlalchemy import CursorResult, and_, func, or_, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
@@ -72,6 +72,28 @@ def replaceable(
         ReplaceablePhoto(row[0], stored_paths.join(row[1], row[2]), row[3], row[4] == problem)
         for row in session.execute(chosen)
     ]
+
+
+def without_stars(session: Session, under: Sequence[str]) -> list[tuple[int, str]]:
+    """Return id and path of the photos (below `under`, or all) from which a person took the stars away.
+
+    Those whose stars were undone are among them.
+    """
+    chosen = (
+        select(PHOTOS.c.id, FOLDERS.c.path, PHOTOS.c.file_name)
+        .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+        .where(
+            PHOTOS.c.state == "scored",
+            or_(
+                and_(PHOTOS.c.rating_owner == "person", func.coalesce(PHOTOS.c.rating_in_file, 0) == 0),
+                PHOTOS.c.rating_undone_at.is_not(None),
+            ),
+        )
+        .order_by(FOLDERS.c.path, PHOTOS.c.file_name)
+    )
+    if under:
+        chosen = chosen.where(or_(*(PHOTOS.c.id.in_(ids_at(path)) for path in under)))
+    return [(row.id, stored_paths.join(row.path, row.file_name)) for row in session.execute(chosen)]
 
 
 def allow_replacing(session: Session, photo_ids: Sequence[int], which: str, now: float) -> None:

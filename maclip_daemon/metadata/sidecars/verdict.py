@@ -14,7 +14,7 @@ from pathlib import Path
 from maclip_daemon.errors import MaclipError, Poison, WriteRefused
 from maclip_daemon.files import safe_writer, symlinks
 from maclip_daemon.metadata.content.second_reader import SecondReadingNeeded
-from maclip_daemon.metadata.records import FoundRating, NameKind, RatingRequest
+from maclip_daemon.metadata.records import NO_STARS, FoundRating, NameKind, RatingRequest
 from maclip_daemon.metadata.sidecars import (
     first_star,
     ownership,
@@ -26,8 +26,6 @@ from maclip_daemon.metadata.sidecars import (
 )
 from maclip_daemon.metadata.sidecars.read_metadata import PhotoMetadata
 from maclip_daemon.metadata.sidecars.sidecar_names import NamedSidecar
-
-NO_STARS = "no_stars"  # `RatingRequest.may_replace`: stars may be written where the person took ours away
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,8 @@ def _ratings_of(request: RatingRequest) -> Iterator[FoundRating]:
             raise
         except (MaclipError, OSError):
             continue
-        if found.owner == "person" and not first_star.may_replace(found, request):
+        is_allowed = not found.rating and request.may_replace == NO_STARS
+        if found.owner == "person" and not is_allowed and not first_star.may_replace(found, request):
             yield found
 
 

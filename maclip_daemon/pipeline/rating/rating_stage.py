@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -139,10 +140,13 @@ class RatingStage:
     ) -> tuple[PreparedJobs, FullDisks]:
         """Prepare the files of these jobs, and end the jobs that write nothing."""
         partners = self._jobs.partners([subject.photo_id for subject in subjects])
+        sidecar_name = sidecar_naming.asked_name(self._settings.sidecar_name)
+        requests = [
+            replace(self._request(each, partners.get(each.photo_id, [])), sidecar_name=sidecar_name)
+            for each in subjects
+        ]
         results = self._darktable.apply(
-            self._writer.prepare_many(
-                [self._request(subject, partners.get(subject.photo_id, [])) for subject in subjects]
-            ),
+            self._writer.prepare_many(requests),
             [
                 CheckedPhoto(each.photo_id, each.stars_written, _may_replace_first_star(each))
                 for each in subjects
@@ -221,7 +225,6 @@ class RatingStage:
             first_star=subject.rating_in_file if _may_replace_first_star(subject) else None,
             pixel_hash=subject.pixel_hash,
             library_id=self._library_id,
-            sidecar_name=sidecar_naming.asked_name(self._settings.sidecar_name),
             partners=tuple(Partner(Path(each.path), each.stars_written) for each in partners),
             may_replace=subject.may_replace,
         )

@@ -15,8 +15,8 @@ def asked_name(
 ) -> NameKind | None:
     """Return how new sidecars are called, by `rating.sidecar_name`; None: as most in the folder are.
 
-    digiKam reads exactly one of the two names; darktable reads both. So a digiKam that reads sidecars decides,
-    `IMG.xmp` before the other. `digikams`: None reads their files.
+    digiKam reads exactly one of the two names, darktable both. So a digiKam that reads sidecars decides.
+    `digikams`: None reads their files.
     """
     if setting != "auto":
         return setting

@@ -112,3 +112,35 @@ def test_the_jpeg_of_a_raw_that_is_forgotten_gets_a_look_at_its_stars(
     missing_photos.mark_missing(session, [raw, other], NOW)
     assert missing_photos.purge_missing(session, NOW) == 2
     assert [job.photo_id for job in leases.lease(session, "rate", "w", NOW, 9, 9)] == [jpeg]
+
+
+def test_the_other_files_of_a_shot_are_known_from_both_sides(session: Session, add_photo: AddPhoto) -> None:
+    raw, jpeg, other = (add_photo(f"/photos/x.{suffix}", 0.5) for suffix in ("dng", "jpg", "JPG"))
+    alone = add_photo("/photos/y.jpg", 0.5)
+    raw_jpeg_pairs.link_all(session, role_of)
+    session.execute(text(f"UPDATE photos SET stars_written = 3, rating_owner = 'maclip' WHERE id = {raw}"))
+    found = raw_jpeg_pairs.partners(session, [raw, jpeg, alone])
+    assert {each.photo_id for each in found[raw]} == {jpeg, other}
+    assert [(each.path, each.stars_written, each.rating_owner) for each in found[jpeg]] == [
+        ("/photos/x.dng", 3, "maclip")
+    ]
+    assert alone not in found
+    missing_photos.mark_missing(session, [raw], NOW)
+    assert jpeg not in raw_jpeg_pairs.partners(session, [jpeg])
+
+
+def test_photos_without_the_persons_stars_are_found_for_rating_again(
+    session: Session, add_photo: AddPhoto
+) -> None:
+    away, five, undone, ours = (add_photo(f"/photos/a/{number}.jpg", 0.5) for number in range(4))
+    for photo, owner, rating in ((away, "person", 0), (five, "person", 5), (ours, "maclip", 3)):
+        session.execute(
+            text(f"UPDATE photos SET rating_owner = '{owner}', rating_in_file = {rating} WHERE id = {photo}")
+        )
+    session.execute(text(f"UPDATE photos SET rating_undone_at = '2026' WHERE id = {undone}"))
+    assert rating_queue.without_stars(session, []) == [
+        (away, "/photos/a/0.jpg"),
+        (undone, "/photos/a/2.jpg"),
+    ]
+    assert rating_queue.without_stars(session, ["/photos/a/0.jpg"]) == [(away, "/photos/a/0.jpg")]
+    assert rating_queue.without_stars(session, ["/photos/b"]) == []
