@@ -6,6 +6,9 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+IMPORTED_S = 1_795_895_123
+IMPORTED = (IMPORTED_S + 62_135_596_800) * 1_000_000  # microseconds since the year 1
+
 
 class DarktableHome:
     """A configuration folder of darktable, whose libraries hold what the test says."""
@@ -25,7 +28,8 @@ class DarktableHome:
             with contextlib.closing(sqlite3.connect(path)) as connection:
                 connection.executescript(
                     "create table film_rolls (id, folder);"
-                    "create table images (id integer primary key, film_id, filename, version, flags);"
+                    "create table images (id integer primary key, film_id, filename, version, flags,"
+                    " import_timestamp, write_timestamp);"
                     "create table history (imgid);"
                 )
                 if not is_old:
@@ -36,15 +40,28 @@ class DarktableHome:
                 connection.commit()
         return path
 
-    def add(self, name: str, flags: int, history: str | None = None, library: Path | None = None) -> None:
-        """Record a photo; `history`: the hash of its history."""
+    def add(
+        self,
+        name: str,
+        flags: int,
+        history: str | None = None,
+        library: Path | None = None,
+        *,
+        touched_s: float | None = None,
+    ) -> None:
+        """Record a photo.
+
+        `history`: the hash of its history. `touched_s`: seconds from the import to the last change, as
+        darktable 5 records them.
+        """
         path = library or self.library()
         with contextlib.closing(sqlite3.connect(path)) as connection:
             versions = "select count(*) from images where filename = ?"
             (version,) = connection.execute(versions, (name,)).fetchone()
             added = connection.execute(
-                "insert into images (film_id, filename, version, flags) values (1, ?, ?, ?)",
-                (name, version, flags),
+                "insert into images (film_id, filename, version, flags, import_timestamp, write_timestamp)"
+                " values (1, ?, ?, ?, ?, ?)",
+                (name, version, flags, IMPORTED, None if touched_s is None else IMPORTED_S + touched_s),
             )
             if history is not None:
                 connection.execute("insert into history values (?)", (added.lastrowid,))

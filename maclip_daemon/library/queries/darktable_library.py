@@ -22,9 +22,12 @@ _STARS, _REJECTED = 7, 8  # bits of images.flags
 _MOST_STARS = 5
 _OLD_REJECTED = 6  # stars of a rejected photo before darktable 2.8
 _IMAGES = """
-SELECT i.id, i.flags FROM film_rolls f CROSS JOIN images i ON i.film_id = f.id
+SELECT i.id, i.flags, {timestamps} FROM film_rolls f CROSS JOIN images i ON i.film_id = f.id
 WHERE f.folder = ? AND i.filename = ? ORDER BY i.version, i.id
 """
+_SECONDS_AT_MOST = 100_000_000_000  # larger timestamps are microseconds since the year 1
+_SECONDS_BEFORE_1970 = 62_135_596_800
+_IMPORT_S = 1.5  # between the import of a photo and the write that belongs to it
 _FOLDERS_ENDING = "SELECT folder FROM film_rolls WHERE substr(folder, -length(:ending)) = :ending"
 # An image is edited when its history is not the one that darktable gives every new photo: the
 # same comparison of hashes as in its own mark for altered images.
@@ -45,6 +48,8 @@ class DarktablePhoto:
     """-1 (rejected) to 5; 0 without stars. Of the photo itself: duplicates have sidecars of their own."""
     is_edited: bool
     """Whether the photo or a duplicate of it has edits."""
+    is_untouched: bool
+    """Whether nobody changed the photo since darktable imported it, which darktable 5 records."""
 
 
 def find_libraries(configured: Sequence[str], folders: Sequence[Path]) -> list[Path]:
@@ -109,15 +114,20 @@ class _OpenLibrary:
         self._connection = connection
         self._is_same_folder = is_same_folder
         self._names: dict[str, list[str]] = {}
+        columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(images)")}
+        has_timestamps = {"import_timestamp", "write_timestamp"} <= columns
+        timestamps = "i.import_timestamp, i.write_timestamp" if has_timestamps else "NULL, NULL"
+        self._images = _IMAGES.format(timestamps=timestamps)
 
     def find(self, photo: str) -> DarktablePhoto | None:
         """Return what the library holds of a photo, by whichever path darktable knows its folder."""
         folder, name = stored_paths.split(photo)
         for known in self._folder_names(folder):
-            images = self._connection.execute(_IMAGES, (known, _text(name))).fetchall()
+            images = self._connection.execute(self._images, (known, _text(name))).fetchall()
             if images:
-                is_edited = any(_is_edited(self._connection, number) for number, _ in images)
-                return DarktablePhoto(self._path, _rating(images[0][1]), is_edited)
+                is_edited = any(_is_edited(self._connection, each[0]) for each in images)
+                _, flags, imported, written = images[0]
+                return DarktablePhoto(self._path, _rating(flags), is_edited, _is_untouched(imported, written))
         return None
 
     def _folder_names(self, folder: str) -> list[str]:
@@ -144,6 +154,20 @@ def _is_edited(connection: sqlite3.Connection, image: int) -> bool:
 def _rating(flags: int) -> int:
     stars = flags & _STARS
     return -1 if flags & _REJECTED or stars == _OLD_REJECTED else min(stars, _MOST_STARS)
+
+
+def _is_untouched(imported: int | None, written: int | None) -> bool:
+    """Return whether darktable's last write of a photo was the one of its import.
+
+    It updates `write_timestamp` (Unix seconds) with each star, also where it writes no sidecar.
+    """
+    if not imported or not written:
+        return False
+    if imported > _SECONDS_AT_MOST:
+        imported_at = imported / 1e6 - _SECONDS_BEFORE_1970
+    else:
+        imported_at = float(imported)  # of darktable before 4.2
+    return abs(written - imported_at) <= _IMPORT_S
 
 
 def _has_content(path: Path) -> bool:

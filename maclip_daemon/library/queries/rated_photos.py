@@ -19,7 +19,8 @@ class RatedPhoto:
     rating_owner: str
     """`none`, `maclip` or `person`."""
     written: tuple[int, ...]
-    """The ratings that maclip wrote at any time. A photo manager may still show one of them."""
+    """The ratings that maclip wrote at any time, and those that it replaced because the person said so. A
+    photo manager may still show one of them."""
 
 
 def rated_photos(snapshot: sqlite3.Connection, under: str | None = None) -> list[RatedPhoto]:
@@ -27,8 +28,9 @@ def rated_photos(snapshot: sqlite3.Connection, under: str | None = None) -> list
     condition, values = ("1", []) if under is None else is_under("f.path", under)
     rows = snapshot.execute(
         "SELECT f.path, p.file_name, p.rating_in_file, p.rating_owner,"
-        " (SELECT group_concat(DISTINCT j.stars_written) FROM rating_journal j"
-        "  WHERE j.photo_id = p.id AND j.state <> 'abandoned')"
+        " (SELECT group_concat(j.stars_written || ',' ||"
+        "   CASE WHEN j.state = 'written' THEN coalesce(j.stars_before, 0) ELSE 0 END) FROM rating_journal j"
+        "  WHERE j.photo_id = p.id AND j.state <> 'abandoned' AND j.stars_written IS NOT NULL)"
         f" FROM folders f JOIN photos p ON p.folder_id = f.id WHERE p.state <> 'missing' AND {condition}"
         " ORDER BY f.path, p.file_name",
         values,
@@ -38,7 +40,7 @@ def rated_photos(snapshot: sqlite3.Connection, under: str | None = None) -> list
             stored_paths.join(folder, name),
             rating,
             owner,
-            tuple(sorted(int(stars) for stars in written.split(","))) if written else (),
+            tuple(sorted({int(stars) for stars in (written or "0").split(",")} - {0})),
         )
         for folder, name, rating, owner, written in rows
     ]

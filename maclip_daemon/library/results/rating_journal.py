@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import stored_paths, timestamps
@@ -255,15 +255,22 @@ _LAST_WRITES = (
 
 
 def ratings_written(session: Session, photo_ids: Sequence[int]) -> dict[int, set[int]]:
-    """Return every rating that maclip wrote for these photos, undone ones included."""
+    """Return every rating that maclip wrote for these photos, undone ones included.
+
+    With the ratings that it replaced: darktable's first star, because the person said so.
+    """
     written: dict[int, set[int]] = {}
-    for photo_id, stars in session.execute(_RATINGS_WRITTEN, {"photo_ids": list(photo_ids)}):
-        written.setdefault(photo_id, set()).add(stars)
+    for photo_id, stars, replaced in session.execute(_RATINGS_WRITTEN, {"photo_ids": list(photo_ids)}):
+        written.setdefault(photo_id, set()).update({stars, replaced} - {None})
     return written
 
 
 _RATINGS_WRITTEN = (
-    select(JOURNAL.c.photo_id, JOURNAL.c.stars_written)
+    select(
+        JOURNAL.c.photo_id,
+        JOURNAL.c.stars_written,
+        case((JOURNAL.c.state == "written", JOURNAL.c.stars_before)),
+    )
     .where(
         JOURNAL.c.photo_id.in_(bindparam("photo_ids", expanding=True)),
         JOURNAL.c.state != "abandoned",

@@ -34,6 +34,14 @@ class DarktableSettings:
     """Whether it ignores the ratings in photos and in sidecars when it imports."""
 
     @property
+    def first_star(self) -> int:
+        """Return the stars that darktable may have given by itself, 1 to 5.
+
+        Where it gives none now, it gave its default before somebody changed that.
+        """
+        return self.initial_rating or DEFAULT_INITIAL_RATING
+
+    @property
     def keeps_sidecars_current(self) -> bool:
         """Return whether darktable goes on writing the sidecars that it wrote once."""
         return self.write_sidecar_files != "never"
@@ -70,11 +78,10 @@ def settings_of(library: Path) -> DarktableSettings:
     return DarktableSettings(library.parent / "darktablerc")
 
 
-def initial_ratings() -> frozenset[int]:
-    """Return the stars that darktable may have given by itself, in any workspace; never 0."""
+def first_stars() -> frozenset[int]:
+    """Return the stars that darktable may have given by itself, in any workspace."""
     found = [each for folder in configuration_folders() for each in workspaces(folder)]
-    ratings = {each.initial_rating for each in found} if found else {DEFAULT_INITIAL_RATING}
-    return frozenset(ratings - {0})
+    return frozenset(each.first_star for each in found) or frozenset({DEFAULT_INITIAL_RATING})
 
 
 def _settings(folder: Path, name: str) -> DarktableSettings:

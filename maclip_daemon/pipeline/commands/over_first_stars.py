@@ -38,7 +38,7 @@ def photos(
 
     Their file is read anew: a photo that a person has rated since is not among them.
     """
-    ratings = darktablerc.initial_ratings()
+    ratings = darktablerc.first_stars()
     with library.reading() as session:
         found = rating_queue.replaceable(session, ratings, FIRST_STAR, under)
     for photo in found:

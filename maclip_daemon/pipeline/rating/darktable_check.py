@@ -28,7 +28,7 @@ EDITED = (
     "the photo in darktable, use 'write sidecar files', then run `maclip rate`."
 )
 FIRST_STAR = (
-    "In darktable it has the rating that darktable itself gives to new photos, and no file tells whether "
+    "In darktable it has the rating that darktable itself gives to new photos, and nothing tells whether "
     "it is yours. To have it rated: `maclip rate --over-first-stars`."
 )
 
@@ -121,14 +121,14 @@ def is_persons(rating: int, settings: DarktableSettings, ours: Collection[int]) 
 
     `ours`: the ratings that maclip has written for this photo. darktable may have read one of them.
     """
-    return rating not in {0, settings.initial_rating, *ours}
+    return rating not in {0, settings.first_star, *ours}
 
 
 def _is_persons(
     known: DarktablePhoto, settings: DarktableSettings, result: Prepared, photo: CheckedPhoto, ours: set[int]
 ) -> bool:
     if result.found is not None and result.found.owner == "person":  # darktable's first star, to be replaced
-        return known.rating not in {settings.initial_rating, *ours}
+        return known.rating not in {settings.first_star, *ours}
     if _is_in_file(settings, result):
         return False
     # darktable removes the sidecar of a photo without edits whose stars a person takes away.
@@ -139,11 +139,14 @@ def _is_persons(
 def _may_be_first_star(
     known: DarktablePhoto, settings: DarktableSettings, result: Prepared, ours: set[int]
 ) -> bool:
-    """Return whether this may be darktable's own first star, on a photo that nothing else rates."""
-    if _is_in_file(settings, result) or known.rating in {0, *ours}:
+    """Return whether a person may have given darktable's own first star, on a photo that nothing else rates.
+
+    Nobody did where nothing happened to the photo since its import.
+    """
+    if known.is_untouched or _is_in_file(settings, result) or known.rating in {0, *ours}:
         return False
     is_unrated = result.found is None or result.found.owner == "none"
-    return is_unrated and known.rating == settings.initial_rating
+    return is_unrated and known.rating == settings.first_star
 
 
 def _is_in_file(settings: DarktableSettings, result: Prepared) -> bool:

@@ -53,7 +53,7 @@ def survey(snapshot: Snapshot, ratings: Collection[int] | None = None) -> list[F
 
     `ratings`: the initial ratings of darktable; None reads them from its settings.
     """
-    initial = darktablerc.initial_ratings() if ratings is None else ratings
+    initial = darktablerc.first_stars() if ratings is None else ratings
     unrated = rating_counts.with_problem(snapshot, FIRST_STAR)
     found = []
     for counted in rating_counts.persons_ratings(snapshot, initial):

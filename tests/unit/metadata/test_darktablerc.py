@@ -46,7 +46,13 @@ def test_a_folder_without_settings_has_darktables_defaults(home: Path) -> None:
 @pytest.mark.parametrize(("text", "stars"), [("0", 0), ("3", 3), ("6", 1), ("-1", 1), ("x", 1), ("", 1)])
 def test_the_initial_rating_is_read_as_darktable_does(home: Path, text: str, stars: int) -> None:
     folder_in(home, ".config", f"ui_last/import_initial_rating={text}\n")
-    assert darktablerc.initial_ratings() == frozenset({stars} - {0})
+    (found,) = darktablerc.workspaces(home / ".config" / "darktable")
+    assert found.initial_rating == stars
+    assert darktablerc.first_stars() == {stars or 1}
+
+
+def test_without_darktable_its_default_counts(home: Path) -> None:
+    assert darktablerc.first_stars() == {1}
 
 
 def test_a_workspace_overrides_what_all_have_in_common(home: Path) -> None:

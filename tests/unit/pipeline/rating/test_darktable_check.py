@@ -82,7 +82,27 @@ def test_the_first_star_is_the_one_that_darktable_is_set_to(
     darktable.set("ui_last/import_initial_rating=3")
     assert (verdict(rated, "a.jpg"), verdict(rated, "b.jpg")) == ("person's 1", "skipped")
     darktable.set("ui_last/import_initial_rating=0")
-    assert (verdict(rated, "a.jpg"), verdict(rated, "b.jpg")) == ("person's 1", "person's 3")
+    assert (verdict(rated, "a.jpg"), verdict(rated, "b.jpg")) == ("skipped", "person's 3"), (
+        "it gave one before"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stars", "touched_s", "expected"),
+    [
+        (1, 0, "prepared"),
+        (1, 1, "prepared"),
+        (1, 2, "skipped"),
+        (1, None, "skipped"),
+        (4, 0, "person's 4"),
+        (4, 60, "person's 4"),
+    ],
+)
+def test_darktable_5_tells_a_first_star_that_nobody_pressed(
+    rated: RatedLibrary, darktable: DarktableHome, stars: int, touched_s: float | None, expected: str
+) -> None:
+    darktable.add("a.jpg", stars, touched_s=touched_s)
+    assert verdict(rated, "a.jpg") == expected
 
 
 def test_the_first_star_is_replaced_once_the_person_allows_it(
@@ -166,6 +186,21 @@ def test_stars_that_maclip_wrote_and_darktable_read_are_maclips(
         (found,) = check(rated, prepare(rated, "a.jpg"), photo_id=photo_id)
         assert isinstance(found, Prepared)
         assert found.status == expected, stars
+
+
+def test_a_first_star_that_maclip_replaced_stays_replaced(
+    rated: RatedLibrary, darktable: DarktableHome
+) -> None:
+    darktable.set("ui_last/import_initial_rating=0")
+    darktable.add("a.jpg", 3)
+    photo_id = rated.add("a.jpg")
+    rated.write(
+        "insert into rating_journal (photo_id, target_path, kind, state, after_hash, stars_before,"
+        f" stars_written, intended_at) values ({photo_id}, '/a', 'sidecar', 'written', 'x', 3, 5, '2026')"
+    )
+    (found,) = check(rated, prepare(rated, "a.jpg"), photo_id=photo_id)
+    assert isinstance(found, Prepared)
+    assert found.status == "prepared"
 
 
 def test_a_file_with_maclips_stars_gives_way_to_a_person_in_darktable(

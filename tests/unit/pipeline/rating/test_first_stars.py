@@ -65,6 +65,8 @@ def test_the_star_is_the_one_that_darktable_is_set_to(rated: RatedLibrary, home:
     assert survey(rated) == [(3, 5, True)]
     (home / "darktablerc").write_text("ui_last/import_initial_rating=0\n")
     assert survey(rated) == []
+    rated.write("update photos set rating_in_file = 1")
+    assert survey(rated) == [(1, 5, True)], "its default before somebody changed it"
 
 
 def test_photos_whose_star_is_only_in_darktables_library_count_too(rated: RatedLibrary) -> None:
