@@ -94,16 +94,20 @@ def test_darktables_first_star_in_its_library_is_nobodys_until_the_person_says_s
     try:
         darktable.add(home.photos, 6)
         in_workspace(home, darktable)
+        darktable.lua("darktable.control.sleep(2500)")
         darktable.press_stars(photos[0], 4)
+        darktable.press_stars(photos[1], 1)
+        # darktable 5 records which photos nobody touched since their import.
+        unsure = photos[1:2] if installation.is_today else photos[1:]
         output = home.maclip("run", "--once", home.photos).stdout
         assert "maclip rate --over-first-stars" in output
-        assert "5 photos" in output
-        assert not list(home.photos.glob("*.xmp"))
+        assert f"{len(unsure)} photo" in output
+        assert len(list(home.photos.glob("*.xmp"))) == 5 - len(unsure)
         assert "over-first-stars" in home.maclip("status").stdout
         listed = home.maclip("rate", "--over-first-stars", "--dry-run", home.photos).stdout.splitlines()
-        assert listed == [str(photo) for photo in photos[1:]]
-        assert not list(home.photos.glob("*.xmp"))
-        assert "5 rated" in home.maclip("rate", "--over-first-stars", home.photos).stdout
+        assert listed == [str(photo) for photo in unsure]
+        assert len(list(home.photos.glob("*.xmp"))) == 5 - len(unsure)
+        assert f"{len(unsure)} rated" in home.maclip("rate", "--over-first-stars", home.photos).stdout
         assert {path.stem for path in home.photos.glob("*.xmp")} == {photo.name for photo in photos[1:]}
         assert "over-first-stars" not in home.maclip("status").stdout
         home.maclip("undo")

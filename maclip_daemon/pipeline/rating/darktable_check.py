@@ -127,7 +127,7 @@ def is_persons(rating: int, settings: DarktableSettings, ours: Collection[int]) 
 def _is_persons(
     known: DarktablePhoto, settings: DarktableSettings, result: Prepared, photo: CheckedPhoto, ours: set[int]
 ) -> bool:
-    if result.found is not None and result.found.owner == "person":  # darktable's first star, to be replaced
+    if photo.may_replace_first_star and result.found is not None and result.found.is_first_star:
         return known.rating not in {settings.first_star, *ours}
     if _is_in_file(settings, result):
         return False
