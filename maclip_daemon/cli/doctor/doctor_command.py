@@ -63,7 +63,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _watches()
     yield from _watching(settings)
     yield from _disk(settings)
-    yield from photo_manager_checks.check()
+    yield from photo_manager_checks.check(settings.rating.sidecar_name)
     yield from _ratings(settings)
 
 

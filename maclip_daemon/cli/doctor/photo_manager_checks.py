@@ -19,12 +19,27 @@ _WRITE_MODES = {
     f"vanish. {_ON_IMPORT}",
 }
 
+_NAMES = {"full": "IMG.jpg.xmp", "stem": "IMG.xmp"}
 
-def check() -> Iterator[Finding]:
-    """Yield what the settings of every digiKam and darktable of this user mean for stars."""
+
+def check(sidecar_name: str = "auto") -> Iterator[Finding]:
+    """Yield what the settings of every digiKam and darktable of this user mean for stars.
+
+    `sidecar_name`: the setting `rating.sidecar_name`.
+    """
     digikams = digikamrc.find()
     for digikam in digikams:
-        yield _digikam(digikam, f" ({digikam.file})" if len(digikams) > 1 else "")
+        where = f" ({digikam.file})" if len(digikams) > 1 else ""
+        yield _digikam(digikam, where)
+        name = "stem" if digikam.compatible_file_name else "full"
+        if digikam.reads_sidecars and sidecar_name not in ("auto", name):
+            yield Finding(
+                "digiKam",
+                "note",
+                f"looks for sidecars named {_NAMES[name]} and for no others, but rating.sidecar_name is "
+                f'"{sidecar_name}". Set that to "auto", or change \'Use a compatible file name\' in its '
+                f"settings, page Metadata, Sidecars{where}",
+            )
     found = [
         each for folder in darktablerc.configuration_folders() for each in darktablerc.workspaces(folder)
     ]
@@ -52,7 +67,7 @@ def _digikam(settings: DigikamSettings, where: str) -> Finding:
         return Finding(
             "digiKam", "note", f"switch on in its settings, page Metadata: {'; '.join(missing)}{where}"
         )
-    name = "IMG.xmp" if settings.compatible_file_name else "IMG.jpg.xmp"
+    name = _NAMES["stem" if settings.compatible_file_name else "full"]
     return Finding("digiKam", "good", f"reads and writes sidecars (named {name}), and detects changes{where}")
 
 

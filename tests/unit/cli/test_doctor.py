@@ -71,6 +71,25 @@ def test_the_name_that_digikam_gives_sidecars_is_named(configuration: Path) -> N
     assert "IMG.xmp" in about("digiKam")
 
 
+@pytest.mark.parametrize(
+    ("compatible", "sidecar_name", "states"),
+    [
+        ("false", "auto", ["good"]),
+        ("true", "auto", ["good"]),
+        ("false", "stem", ["good", "note"]),
+        ("true", "full", ["good", "note"]),
+        ("true", "stem", ["good"]),
+    ],
+)
+def test_sidecars_need_the_one_name_that_digikam_looks_for(
+    configuration: Path, compatible: str, sidecar_name: str, states: list[str]
+) -> None:
+    (configuration / "digikamrc").write_text(GOOD + f"Use Compatible File Name={compatible}\n")
+    found = list(photo_manager_checks.check(sidecar_name))
+    assert [each.state for each in found] == states
+    assert ("rating.sidecar_name" in found[-1].says) == (len(states) == 2)
+
+
 def test_digikam_and_darktable_from_flatpak_are_checked_too(configuration: Path, tmp_path: Path) -> None:
     applications = tmp_path / "home" / ".var" / "app"
     (applications / "org.kde.digikam" / "config").mkdir(parents=True)
