@@ -143,7 +143,7 @@ class FakeWriter(MetadataWriter):
     def undo(self, entry: UndoEntry, *, dry_run: bool = False) -> UndoOutcome:
         content = entry.target.read_bytes() if entry.target.exists() else None
         present = None if content is None else blake3.blake3(content).hexdigest()
-        if content is None and entry.before_hash is None:
+        if content is None and (entry.before_hash is None or entry.is_created):
             return UndoOutcome("gone")
         if present == entry.before_hash:
             return UndoOutcome("already")

@@ -175,6 +175,8 @@ class UndoEntry:
     """None: we created the file."""
     after_hash: str
     restore: bytes
+    is_created: bool = False
+    """Whether we created the file by this write, or by an older one that is not undone either."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ namespace.
 from __future__ import annotations
 
 import contextlib
-import io
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
+from xml.parsers import expat
 
 from maclip_daemon.errors import WriteRefused
 
@@ -35,7 +35,7 @@ def parts(document: bytes) -> list[Part]:
     try:
         _keep_prefixes(document)
         return list(_parts(ElementTree.fromstring(document)))
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, expat.ExpatError) as error:
         raise WriteRefused(f"exiv2 made no well-formed XML of it ({error})") from None
 
 
@@ -77,6 +77,12 @@ def _parts(root: ElementTree.Element) -> Iterator[Part]:
 
 def _keep_prefixes(document: bytes) -> None:
     """Register exiv2's prefixes with ElementTree; exiv2 fails on two prefixes for one namespace."""
-    for _, (prefix, namespace) in ElementTree.iterparse(io.BytesIO(document), events=("start-ns",)):
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartNamespaceDeclHandler = _keep_prefix
+    parser.Parse(document, True)
+
+
+def _keep_prefix(prefix: str | None, namespace: str | None) -> None:
+    if prefix is not None and namespace is not None:
         with contextlib.suppress(ValueError):  # a name like ns1 is reserved, and what ElementTree makes up
             ElementTree.register_namespace(prefix, namespace)

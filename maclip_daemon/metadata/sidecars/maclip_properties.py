@@ -16,11 +16,10 @@ _WHERE_PROVEN = frozenset({write_proof.PROOF_KEY, write_proof.LIBRARY_KEY, f"Xmp
 _NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def wanted(request: RatingRequest, present: ownership.Values, copied: list[str] | None = None) -> Wanted:
+def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
     """Return the values by exiv2 key for a file that holds `present`; None removes a property.
 
-    They include xmp:Rating, the file's other rating fields, and the bucket tags. `copied`: the value of
-    `maclip:Seed`; empty removes it, None leaves it as it is.
+    They include xmp:Rating, the file's other rating fields, the bucket tags, and the proof.
     """
     quality = request.quality
     texts: dict[str, str | None] = {
@@ -39,8 +38,6 @@ def wanted(request: RatingRequest, present: ownership.Values, copied: list[str] 
     values.update(ownership.synchronized_fields(present, request.rating))
     bucket = bucket_tags.bucket_of(quality.percentile) if request.bucket_tags else None
     values.update(bucket_tags.wanted_lists(present, bucket))
-    if copied is not None:
-        values[seed.SEED_KEY] = copied or None
     values[write_proof.PROOF_KEY] = write_proof.digest_of({**present, **values})
     return values
 
@@ -51,6 +48,13 @@ def following(rating: int, present: ownership.Values) -> Wanted:
     Our score stays beside it: that the two differ shows later whose rating it is.
     """
     return {ownership.RATING_KEY: str(rating), **ownership.synchronized_fields(present, rating)}
+
+
+def with_seed(values: Wanted, present: ownership.Values, items: list[str]) -> Wanted:
+    """Return the wanted values with these items of `maclip:Seed`; without any, the property is removed."""
+    changed: Wanted = {**values, seed.SEED_KEY: items or None}
+    changed[write_proof.PROOF_KEY] = write_proof.digest_of({**present, **changed})
+    return changed
 
 
 def is_up_to_date(present: ownership.Values, values: Wanted) -> bool:

@@ -6,6 +6,7 @@ done, and develop the photo twice. Photo managers show and search none of these 
 
 from __future__ import annotations
 
+import functools
 import re
 
 # Programs, by a word of their namespace, and last the words by which unknown ones name their edits.
@@ -44,6 +45,7 @@ _PROPERTIES = {
 }
 
 
+@functools.lru_cache(maxsize=4096)
 def is_processing_state(namespace: str, name: str) -> bool:
     """Return whether a top-level property stays in the photo, by its namespace and name."""
     if (namespace, name) == _LABELS:

@@ -18,6 +18,7 @@ SEED_KEY = f"Xmp.{xmp_text.PREFIX}.Seed"
 _PHOTO = "photo"  # the name of the first item, whose digest is that of the photo's metadata as a whole
 _DIGEST_DIGITS = 16
 _PREFIXES = {namespace: prefix for prefix, namespace in xmp_text.NAMESPACES.items()}
+_OURS = f"/{xmp_text.NAMESPACE} "
 _RATINGS = frozenset({"xmp:Rating", "MicrosoftPhoto:Rating", "acdsee:rating"})
 
 
@@ -50,11 +51,18 @@ class Seed:
         """Return whether all that is not ours in a sidecar is as it was copied."""
         return all(self.copied.get(name) == digest for name, digest in digests(leaves).items())
 
-    def with_tag_lists(self, before: xmp_text.Leaves, after: xmp_text.Leaves) -> Seed:
-        """Return the seed with the tag lists that our write of the bucket tags made of others."""
-        had, has = digests(before), digests(after)
-        made = {name: has[name] for name in bucket_tags.LIST_NAMES if name in has and name not in had}
-        return Seed(self.photo, self.copied | made)
+    def with_tag_lists(self, before: xmp_text.Leaves, wanted: xmp_text.Wanted) -> Seed:
+        """Return the seed with the tag lists that our write of the bucket tags makes of others.
+
+        `before`: the sidecar. `wanted`: what is to be written into it.
+        """
+        made = {}
+        for key, name in zip(bucket_tags.LIST_KEYS, bucket_tags.LIST_NAMES, strict=True):
+            items = wanted.get(key)
+            theirs = [] if items is None else [each for each in items if not bucket_tags.is_ours(each)]
+            if theirs and name not in digests(before):
+                made[name] = _digest((f"[{number}]", tag) for number, tag in enumerate(theirs, start=1))
+        return Seed(self.photo, self.copied | made) if made else self
 
     def follow(self, present: xmp_text.Leaves, fresh: Seed) -> SeedChange:
         """Return how a sidecar that holds `present` follows its photo, whose seed is `fresh` today.
@@ -88,14 +96,14 @@ def digests(leaves: xmp_text.Leaves) -> dict[str, str]:
     """
     values: dict[str, list[tuple[str, str]]] = {}
     for path, text in leaves.items():
+        if path.startswith(_OURS):
+            continue
         namespace, local, rest = xmp_text.top_level(path)
         name = name_of(namespace, local)
         is_tag = name in bucket_tags.LIST_NAMES and bucket_tags.is_ours(text)
-        if namespace != xmp_text.NAMESPACE and name not in _RATINGS and not is_tag:
+        if name not in _RATINGS and not is_tag:
             values.setdefault(name, []).append((rest, text))
-    return {
-        name: short_digest(text for pair in sorted(value) for text in pair) for name, value in values.items()
-    }
+    return {name: _digest(value) for name, value in values.items()}
 
 
 def name_of(namespace: str, local: str) -> str:
@@ -111,6 +119,11 @@ def is_whole(leaves: xmp_text.Leaves, value: object) -> bool:
     """
     recorded = Seed.parse(value)
     return recorded is not None and recorded.is_all_of(leaves)
+
+
+def _digest(value: Iterable[tuple[str, str]]) -> str:
+    """Return the digest of a property: of the texts in it, with their paths within it."""
+    return short_digest(text for pair in sorted(value) for text in pair)
 
 
 def short_digest(texts: Iterable[str]) -> str:

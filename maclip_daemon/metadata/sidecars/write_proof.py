@@ -51,7 +51,7 @@ def holds(values: Mapping[str, object]) -> bool:
 
 
 def find(values: Mapping[str, object], leaves: xmp_text.Leaves | None) -> WriteProof | None:
-    """Return what the file proves; None without a proof that fits.
+    """Return what a file of ours proves; None without a proof that fits.
 
     `leaves`: a sidecar's content as `xmp_text` reads it; None for a photo.
     """

@@ -127,7 +127,9 @@ def _is_up_to_date(request: RatingRequest, present: read_metadata.PhotoMetadata)
 
 def _is_of_another_photo(found: FoundRating, request: RatingRequest) -> bool:
     """Return whether an export or a copy carried another photo's rating into this one."""
-    return found.proof is not None and found.proof.pixel_hash not in (None, request.pixel_hash)
+    if found.proof is None or request.pixel_hash is None:
+        return False
+    return found.proof.pixel_hash not in (None, request.pixel_hash)
 
 
 def _is_of_another_library(request: RatingRequest, result: Prepared) -> bool:
@@ -150,8 +152,9 @@ def _update(
     assert base.leaves is not None
     wanted = maclip_properties.wanted(request, base.values)
     if followed is not None:
-        copied = followed.seed.with_tag_lists(base.leaves, verification.applied(base.leaves, wanted))
-        wanted = maclip_properties.wanted(request, base.values, copied.items())
+        copied = followed.seed.with_tag_lists(base.leaves, wanted).items()
+        if copied != base.values.get(seed.SEED_KEY):
+            wanted = maclip_properties.with_seed(wanted, base.values, copied)
     return _change(request, present, base, wanted, result)
 
 
@@ -179,7 +182,9 @@ def _embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result:
         if exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values:
             request = replace(request, bucket_tags=False)  # tags in XMP would hide the IPTC keywords
     # A seed belongs to a sidecar; an export may have carried one into the photo.
-    wanted = maclip_properties.wanted(request, present.values, [])
+    wanted = maclip_properties.with_seed(
+        maclip_properties.wanted(request, present.values), present.values, []
+    )
     new = exiv2_tags.change_photo(data, wanted)
     verification.verify_photo(request.photo, data, new, present.values, wanted)
     return _prepared(request, result, request.photo, data, new, status)
@@ -199,8 +204,8 @@ def _create(
     leaves = xmp_text.read(document)
     wanted = maclip_properties.wanted(request, seeded)
     stamp = seed_update.stamp_of(result.photo_signature)
-    copied = seed.Seed.of(stamp, verification.applied(leaves, wanted))
-    wanted = maclip_properties.wanted(request, seeded, copied.items())
+    copied = seed.Seed.of(stamp, leaves).with_tag_lists(leaves, wanted)
+    wanted = maclip_properties.with_seed(wanted, seeded, copied.items())
     new = exiv2_tags.change_sidecar(document, wanted)
     verification.verify_sidecar(target.path, seeded, leaves, new, wanted)
     temporary = safe_writer.write_temporary(target.path, new, like=request.photo)

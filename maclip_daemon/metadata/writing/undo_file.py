@@ -111,7 +111,7 @@ def _decide(entry: UndoEntry, present: _Present) -> _Step:
     delta = _delta_of(entry)
     takes_out = delta is not None and delta.takes_out
     if present.data is None:
-        if entry.before_hash is None or takes_out:
+        if entry.before_hash is None or entry.is_created or takes_out:
             return _Step(UndoOutcome("gone", f"{target} was removed before."))
         return _left_alone(f"{target} was removed since; nothing is left to restore.")
     digest = safe_writer.digest(present.data)
@@ -144,7 +144,8 @@ def _decide_to_take_out(entry: UndoEntry, present: _Present) -> _Step:
     assert present.data is not None
     target = entry.target
     try:
-        left = take_out.remainder(target, present.data, is_created=entry.before_hash is None)
+        is_created = entry.is_created or entry.before_hash is None
+        left = take_out.remainder(target, present.data, is_created=is_created)
     except WriteRefused as refusal:
         return _left_alone(
             f"{target} was changed by another program since; maclip's part cannot be removed, for {refusal}."

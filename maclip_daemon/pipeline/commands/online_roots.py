@@ -27,12 +27,15 @@ class OnlineRoots:
             self._roots = library_roots.known_roots(session)
         self._reasons: dict[str, str] = {}
 
-    def entry_now(self, entry: rating_journal.JournalRow) -> UndoEntry:
-        """Return the entry with the file's path of today. Raises `NoAnswer`."""
+    def entry_now(self, entry: rating_journal.JournalRow, *, is_created: bool) -> UndoEntry:
+        """Return the entry with the file's path of today. Raises `NoAnswer`.
+
+        `is_created`: whether this write or an older one made the file.
+        """
         path = entry.target_path
         self.probe.ping(path)
         target = self.probe.call(path, functools.partial(current_target, entry))
-        return UndoEntry(target, entry.before_hash, entry.after_hash, entry.restore)
+        return UndoEntry(target, entry.before_hash, entry.after_hash, entry.restore, is_created)
 
     def require_online_for(self, entry: rating_journal.JournalRow, outcome: UndoOutcome) -> None:
         """Raise `RootOffline` when a file only seems to be as before, for its root is offline."""

@@ -154,6 +154,17 @@ def test_a_sidecar_that_the_user_deleted_counts_as_undone(rated: RatedLibrary) -
     assert rated.rows("select distinct state from rating_journal") == [("undone",)]
 
 
+def test_a_deleted_sidecar_that_we_made_and_updated_counts_as_undone(rated: RatedLibrary) -> None:
+    photo_id = rated.add("a.jpg", score=0.1)
+    rate(rated, photo_id)
+    rated.add("a.jpg", score=0.9)
+    rate(rated, photo_id)
+    sidecar_of(rated.folder / "a.jpg").unlink()
+    assert [result.outcome for result in undo(rated, dry_run=True)] == ["gone"]
+    assert [result.outcome for result in undo(rated)] == ["gone"]
+    assert rated.rows("select state from rating_journal") == [("undone",)] * 2
+
+
 def test_a_sidecar_that_did_not_follow_its_renamed_photo_is_undone_where_it_is(rated: RatedLibrary) -> None:
     photo_id = rated.add("a.jpg")
     rate(rated, photo_id)
