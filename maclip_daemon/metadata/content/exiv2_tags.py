@@ -146,7 +146,13 @@ def read_packet(image: pyexiv2.Image) -> bytes:
 
 def change_sidecar(data: bytes, values: xmp_text.Wanted) -> bytes:
     """Set (or with None remove) properties in a sidecar's bytes."""
-    with open_bytes(data) as image, _as_refusal("exiv2 cannot write it"):
+    with open_bytes(data) as image:
+        return changed_sidecar(image, values)
+
+
+def changed_sidecar(image: pyexiv2.ImageData, values: xmp_text.Wanted) -> bytes:
+    """Return an open sidecar's bytes with these properties set, or with None removed."""
+    with _as_refusal("exiv2 cannot write it"):
         # exiv2 mirrors XMP into EXIF and IPTC and would write the old values back from there.
         image.clear_exif()
         image.clear_iptc()

@@ -199,14 +199,14 @@ def _create(
     assert result.photo_signature is not None
     if FileSignature.of(request.photo.lstat()) != result.photo_signature:
         raise FileChanged(f"{request.photo} changed while it was read.")
+    leaves = xmp_text.read(document)
+    stamp = seed_update.stamp_of(result.photo_signature)
     with exiv2_tags.open_bytes(document) as image:
         seeded = exiv2_tags.read_xmp(image)
-    leaves = xmp_text.read(document)
-    wanted = maclip_properties.wanted(request, seeded)
-    stamp = seed_update.stamp_of(result.photo_signature)
-    copied = seed.Seed.of(stamp, leaves).with_tag_lists(leaves, wanted)
-    wanted = maclip_properties.with_seed(wanted, seeded, copied.items())
-    new = exiv2_tags.change_sidecar(document, wanted)
+        wanted = maclip_properties.wanted(request, seeded)
+        copied = seed.Seed.of(stamp, leaves).with_tag_lists(leaves, wanted)
+        wanted = maclip_properties.with_seed(wanted, seeded, copied.items())
+        new = exiv2_tags.changed_sidecar(image, wanted)
     verification.verify_sidecar(target.path, seeded, leaves, new, wanted)
     temporary = safe_writer.write_temporary(target.path, new, like=request.photo)
     return replace(
