@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from maclip_daemon import errors
 from maclip_daemon.files.paths import is_below
@@ -27,11 +28,11 @@ class OnlineRoots:
             self._roots = library_roots.known_roots(session)
         self._reasons: dict[str, str] = {}
 
-    def entry_now(self, entry: rating_journal.JournalRow, *, is_created: bool) -> UndoEntry:
-        """Return the entry with the file's path of today. Raises `NoAnswer`.
-
-        `is_created`: whether this write or an older one made the file.
-        """
+    def entry_now(
+        self, entry: rating_journal.JournalRow, chain: Sequence[rating_journal.JournalRow]
+    ) -> UndoEntry:
+        """Return one of the writes in `chain`, all to one file, with its path of today. Raises `NoAnswer`."""
+        is_created = any(each.before_hash is None for each in chain)
         path = entry.target_path
         self.probe.ping(path)
         target = self.probe.call(path, functools.partial(current_target, entry))

@@ -106,7 +106,7 @@ def _chain(library: Library, sidecar: str) -> list[JournalRow]:
 def _entries(chain: list[JournalRow], roots: OnlineRoots, sidecar: str) -> list[UndoEntry]:
     """Return the journal's entries; for a file that it does not know, one that takes out what is ours."""
     if chain:
-        return [roots.entry_now(entry) for entry in chain]
+        return [roots.entry_now(entry, chain) for entry in chain]
     return [UndoEntry(Path(sidecar), None, "", UndoDelta.taking_out().encode())]
 
 

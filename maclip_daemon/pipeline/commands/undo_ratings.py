@@ -102,10 +102,9 @@ def _carried_out(
     writer: MetadataWriter, roots: OnlineRoots, chain: list[rating_journal.JournalRow]
 ) -> Iterator[UndoOutcome | errors.MaclipError]:
     """Undo these writes to one file as the outcomes are asked for."""
-    is_created = any(entry.before_hash is None for entry in chain)
     for entry in chain:
         try:
-            outcome = writer.undo(roots.entry_now(entry, is_created=is_created))
+            outcome = writer.undo(roots.entry_now(entry, chain))
             roots.require_online_for(entry, outcome)
         except errors.MaclipError as error:
             yield roots.reason_offline(entry) or error
@@ -118,8 +117,7 @@ def _previewed(
 ) -> Iterator[UndoOutcome | errors.MaclipError]:
     """Yield the outcomes that undo of these writes to one file would have."""
     try:
-        is_created = any(entry.before_hash is None for entry in chain)
-        entries = [roots.entry_now(entry, is_created=is_created) for entry in chain]
+        entries = [roots.entry_now(entry, chain) for entry in chain]
         for entry, outcome in zip(chain, writer.preview_undo(entries), strict=False):
             if isinstance(outcome, UndoOutcome):
                 roots.require_online_for(entry, outcome)
