@@ -64,13 +64,28 @@ def _follow(request: RatingRequest, verdict: Verdict, result: Prepared) -> Prepa
     """Bring a sidecar of ours in step with a person's rating found elsewhere; it would hide that one."""
     ours = verdict.contradicting
     if ours is None:
-        return replace(result, reason="a person rated this photo")
+        return _follow_photo(request, verdict, result)
     safe_writer.require_writable(ours.metadata.source)
     rating = verdict.found.rating or 0
     wanted = maclip_properties.following(rating, ours.metadata.values)
     return replace(
         _change(request, ours.metadata, ours.metadata, wanted, result), rating=rating, owner="person"
     )
+
+
+def _follow_photo(request: RatingRequest, verdict: Verdict, result: Prepared) -> Prepared:
+    """Renew what a sidecar that a person rated copied from the photo; it would hide the photo's new title."""
+    assert result.photo_signature is not None
+    left = replace(result, reason="a person rated this photo")
+    for sidecar in verdict.sidecars:
+        present = sidecar.metadata
+        followed = seed_update.follow(present, request.photo, verdict.embedded, result.photo_signature)
+        if followed is not None and followed.has_changed:
+            safe_writer.require_writable(present.source)
+            wanted: Wanted = {seed.SEED_KEY: list(followed.seed.items())}
+            changed = _change(request, present, followed.content, wanted, left)
+            return replace(changed, rating=verdict.found.rating or 0, owner="person")
+    return left
 
 
 def _keep_in_step(request: RatingRequest, verdict: Verdict, result: Prepared) -> Prepared:

@@ -8,7 +8,7 @@ from pathlib import Path
 from maclip_daemon.errors import FileChanged, WriteRefused
 from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_text
-from maclip_daemon.metadata.sidecars import new_sidecar, seed
+from maclip_daemon.metadata.sidecars import new_sidecar, read_metadata, seed
 from maclip_daemon.metadata.sidecars.read_metadata import PhotoMetadata
 from maclip_daemon.metadata.sidecars.seed import Seed, SeedChange
 
@@ -29,11 +29,12 @@ def stamp_of(signature: FileSignature) -> str:
 
 
 def follow(
-    present: PhotoMetadata, photo: Path, embedded: PhotoMetadata, signature: FileSignature
+    present: PhotoMetadata, photo: Path, embedded: PhotoMetadata | None, signature: FileSignature
 ) -> FollowedSidecar | None:
     """Return the sidecar with the photo's own metadata of today; None where its copy is not ours to renew.
 
-    `embedded`, `signature`: the photo's. Raises `FileChanged` when it changes meanwhile.
+    `embedded`, `signature`: the photo's; without `embedded` it is read. Raises `FileChanged` when it changes
+    meanwhile.
     """
     recorded = Seed.parse(present.values.get(seed.SEED_KEY))
     if recorded is None or present.leaves is None:
@@ -42,7 +43,7 @@ def follow(
     if recorded.photo == stamp:
         return FollowedSidecar(present, recorded, has_changed=False)
     try:
-        document, notes = new_sidecar.build(photo, embedded)
+        document, notes = new_sidecar.build(photo, embedded or read_metadata.read_photo(photo))
     except WriteRefused:
         return None
     if FileSignature.of(photo.lstat()) != signature:

@@ -183,7 +183,10 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
     person = model.sidecars.get(path, Sidecar())
     rated = person.rating if person.rating is not None else photo.embedded
     if person.frozen is not None and _bytes_of(path) != person.frozen:
-        yield f"its sidecar with a person's {person.rating} stars was changed: {_bytes_of(path)!r}"
+        # What maclip copied follows the photo; the rating stays.
+        is_following = b"maclip:Seed" in person.frozen
+        if not is_following or (read_sidecar(path) or {}).get("xmp:Rating") != str(person.rating):
+            yield f"its sidecar with a person's {person.rating} stars was changed: {_bytes_of(path)!r}"
     is_paired = any(photo in pair for pair in model.pairs)
     # A separated pair is noticed only at the next calibration, by name.
     is_uncertain = (

@@ -223,3 +223,27 @@ def test_a_photo_whose_metadata_can_no_longer_be_read_takes_nothing_out(make_pho
     if result.status == "prepared":
         commit_write.commit_many([result])
     assert xmp_of(sidecar)[CREATOR] == ["Anna"]
+
+
+@pytest.mark.parametrize("stars", ["5", "0"])
+def test_a_sidecar_that_a_person_rated_does_not_hide_the_photos_new_title(
+    make_photo: MakePhoto, stars: str
+) -> None:
+    photo = make_photo(tags=OF_ANNA)
+    request, sidecar = rated(photo)
+    edit(sidecar, {"Xmp.xmp.Rating": stars, "Xmp.photoshop.Instructions": "Theirs"})
+    theirs = xmp_of(sidecar)
+    as_rated = sidecar.read_bytes()
+    assert prepare(request).status == "person"
+    retag(photo, {TITLE: {'lang="x-default"': "New"}})
+    prepared = write(request)
+    assert (prepared.owner, prepared.rating) == ("person", int(stars))
+    values = xmp_of(sidecar)
+    changed = {key for key in theirs.keys() | values.keys() if theirs.get(key) != values.get(key)}
+    assert changed == {TITLE, "Xmp.maclip.Seed"}
+    assert values[TITLE] == {'lang="x-default"': "New"}
+    found = verdict.inspect(photo, None)
+    assert (found.owner, found.rating) == ("person", int(stars))
+    assert prepare(request).status == "person"
+    assert undo(prepared.undo_entry).status == "restored"
+    assert sidecar.read_bytes() == as_rated
