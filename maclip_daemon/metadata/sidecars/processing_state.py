@@ -11,12 +11,12 @@ import re
 
 # Programs, by a word of their namespace, and last the words by which unknown ones name their edits.
 _PROGRAMS = re.compile(
-    r"""darktable | ansel | vkdt
-    | ns\.adobe\.com/(camera-raw|lightroom-?settings)  # Camera Raw and Lightroom: crs, crss, crd, crlcp
-    | captureone | phaseone | rawtherapee | pixls\.us | dxo\. | on1\.com | bibblelabs | aftershot
-    | alienskin | exposure\.software | skylum | macphun | luminar | silkypix | isl\.co\.jp | topazlabs
-    | affinity | gimp\.org | polarr | vsco | snapseed | cyberlink
-    | apple\.com/adjustment | nikon\.com/(asteroid|nine|sdc)  # Apple Photos, NX Studio and ViewNX
+    r"""\b(darktable | ansel | vkdt | captureone | phaseone | rawtherapee | dxo | bibblelabs | aftershot
+    | alienskin | skylum | macphun | luminar | silkypix | topazlabs | affinity | polarr | vsco | snapseed
+    | cyberlink | on1\.com | pixls\.us | exposure\.software | isl\.co\.jp | gimp\.org
+    | ns\.adobe\.com/(camera-raw(-[a-z-]+)? | lightroom-?settings)  # crs, crss, crd, crlcp
+    | apple\.com/adjustment-settings | nikon\.com/(asteroid | nine | sdc)  # Photos; NX Studio and ViewNX
+    )\b
     | [/.\#-](edit|develop|processing|adjustment|raw)-?(s|history|settings|params|state)([/.\#-]|$)
     """,
     re.IGNORECASE | re.VERBOSE,

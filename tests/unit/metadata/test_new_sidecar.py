@@ -195,9 +195,13 @@ def test_the_labels_that_a_person_gave_in_darktable_are_copied(make_photo: MakeP
         f'<darktable:colorlabels xmlns:darktable="http://darktable.sf.net/">{labels}</darktable:colorlabels>',
         f'<darktable:history xmlns:darktable="http://darktable.sf.net/">{HISTORY}</darktable:history>',
         '<m:mine xmlns:m="http://example.org/my/history-of-art/">Klimt</m:mine>',
+        '<w:words xmlns:w="http://anselm.example/editorial/">by me</w:words>',
     )
     photo.write_bytes(with_packet(photo.read_bytes(), packet))
     sidecar, _ = create(photo)
     assert sidecar["Xmp.darktable.colorlabels"] == ["0", "3"]
-    assert [value for key, value in sidecar.items() if key.endswith(".mine")] == ["Klimt"]
+    assert [value for key, value in sidecar.items() if key.endswith((".mine", ".words"))] == [
+        "Klimt",
+        "by me",
+    ]
     assert not [key for key in sidecar if "history" in key]
