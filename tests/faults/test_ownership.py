@@ -243,18 +243,17 @@ def test_the_same_files_through_a_second_mount_are_maclips_too(
     home: Home, mode: str, figures: Figures
 ) -> None:
     options = {"MACLIP_RATING__MODE": mode}
-    before = photos_of(home.photos)
-    point = home.folder / "again"
+    disk, point = home.folder / "disk", home.folder / "again"
     point.mkdir()
-    with mounts.unmounted_at_the_end(point):
-        mounts.attach(home.photos, point)
-        run(home, **options)
-        run(home, home.photos, point, **options)
+    with mounts.removable_disk(disk, point):
+        before = photos_of(disk)
+        run(home, disk, **options)
+        run(home, disk, point, **options)
         assert_all_maclips(home, 2 * PHOTOS)
         home.maclip("rate", **options, **OTHER_SHARES)
-        run(home, home.photos, point, **options, **OTHER_SHARES)
+        run(home, disk, point, **options, **OTHER_SHARES)
         assert_all_maclips(home, 2 * PHOTOS)
-        assert_undone(home, before)
+        assert_undone(home, before, disk)
     figures(rounds=1, files=PHOTOS, faults=1, note=f"a bind mount ({mode})")
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.storage.tables import PHOTOS, SCORES
+from maclip_daemon.library.storage.tables import JOURNAL, PHOTOS, SCORES
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,13 @@ def set_photo_info(session: Session, found: Mapping[int, PhotoInfo]) -> set[int]
     ]
     if other:
         session.execute(delete(SCORES).where(SCORES.c.photo_id.in_(other)))
+    changed = [
+        {"key": number, "pixel_hash": info.pixel_hash}
+        for number, info in found.items()
+        if before.get(number) not in (None, info.pixel_hash)
+    ]
+    if changed:  # the journal is found by the pixels of its photo after a purge
+        session.execute(_JOURNAL_FOLLOWS, changed)
     return {*other, *(number for number in found if before.get(number) is None)}
 
 
@@ -68,6 +75,9 @@ _HASHES = select(PHOTOS.c.id, PHOTOS.c.pixel_hash).where(
     PHOTOS.c.id.in_(bindparam("numbers", expanding=True))
 )
 _PIXEL_HASH = select(PHOTOS.c.pixel_hash).where(PHOTOS.c.id == bindparam("key"))
+_JOURNAL_FOLLOWS = (
+    update(JOURNAL).where(JOURNAL.c.photo_id == bindparam("key")).values(pixel_hash=bindparam("pixel_hash"))
+)
 _UPDATE = (
     update(PHOTOS)
     .where(PHOTOS.c.id == bindparam("key"))

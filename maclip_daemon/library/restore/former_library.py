@@ -18,7 +18,7 @@ from maclip_daemon.library.storage.open_readonly import uri
 from maclip_daemon.library.storage.stored_paths import StoredPath
 
 BATCH = 500  # rows read together; one by one where a page is broken
-MAX_ID = 1 << 40  # a larger number is damage
+MAX_ID = 50_000_000  # entries of a million photos over a lifetime; a larger number is damage
 
 JOURNAL_COLUMNS = (
     "id",
@@ -118,8 +118,9 @@ class FormerLibrary:
         except sqlite3.DatabaseError:
             self._note_unreadable(table, 1)
             return
-        for first in range(1, min(last or 0, MAX_ID) + 1, BATCH):
-            rows = self._range(table, columns, first, min(first + BATCH - 1, last))
+        end = min(last, MAX_ID) if isinstance(last, int) else 0
+        for first in range(1, end + 1, BATCH):
+            rows = self._range(table, columns, first, min(first + BATCH - 1, end))
             yield [dict.fromkeys(wanted) | row for row in rows]
 
     def _range(self, table: str, columns: Sequence[str], first: int, last: int) -> list[Row]:

@@ -110,7 +110,8 @@ def _go_on(new: sqlite3.Connection, known: Row, entry: Row) -> bool:
         new.execute(
             "UPDATE rating_journal SET target_path = ?, origin_path = ? WHERE id = ?", (*paths, known["id"])
         )
-    if entry["state"] == known["state"] or (entry["settled_at"] or "") < (known["settled_at"] or ""):
+    is_older = str(entry["settled_at"] or "") < str(known["settled_at"] or "")
+    if entry["state"] == known["state"] or entry["state"] not in (*_STATES, "abandoned") or is_older:
         return False
     new.execute(
         "UPDATE rating_journal SET state = ?, settled_at = ?, restore_data = ? WHERE id = ?",

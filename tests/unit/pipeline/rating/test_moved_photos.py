@@ -252,3 +252,18 @@ def _lose(moving: Moving, photo: int, name: str) -> None:
     (moving.folder / name).unlink()
     with moving.rated.library.writing() as session:
         gone_copies.mark_gone(session, [photo], moving.rated.now)
+
+
+def test_the_journal_of_an_edited_photo_is_found_by_its_pixels_of_today(moving: Moving) -> None:
+    from maclip_daemon.library.photos import photo_info
+
+    before = moving.add("x/a.jpg")
+    moving.write(before, "x/a.jpg", 2)
+    with moving.rated.library.writing() as session:
+        photo_info.set_photo_info(session, {before: photo_info.PhotoInfo(6, 4, None, "edited")})
+    moving.write(before, "x/a.jpg", 3)
+    moving.rated.write("delete from photos")
+    (moving.folder / "x/a.jpg").unlink()
+    after = moving.add("y/a.jpg", "edited")
+    moving.follow(after)
+    assert [(target, photo) for target, _, photo in moving.journal()] == [("y/a.jpg.xmp", after)] * 2
