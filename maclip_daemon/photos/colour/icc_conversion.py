@@ -16,7 +16,7 @@ _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 # Levels of 255. Variants of sRGB (rounded curves, scaled blacks) differ by less, and stay as they are.
 _SAME = 2
 _PROFILES_KEPT = 16
-_LARGEST_PROFILE = 16 << 20  # bytes
+_LARGEST_PROFILE = 4 << 20  # bytes; CMYK profiles are the largest
 
 
 class IccConversion(NamedTuple):

@@ -28,6 +28,7 @@ _UNSIGNED, _FLOAT = 1, 3
 _HORIZONTAL, _FLOATING = 2, 3  # predictors
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # extra samples
 _MOST_SAMPLES = 8
+_LEAST_TILE_LIMIT = 1 << 20  # pixels
 _FLOAT_RANGES = ((16.0, 1.0), (255.0, 255.0), (65535.0, 65535.0))  # typical value up to: white
 
 
@@ -154,6 +155,7 @@ def _layout(directory: TiffDirectory) -> _Layout | None:
         and compression in _COMPRESSIONS_OF_BYTES
         and tags.get(266, 1) == 1  # order of bits in a byte
         and all(isinstance(side, int) and side > 0 for side in block)
+        and block[0] * block[1] <= 4 * max(width * height, _LEAST_TILE_LIMIT)  # else a bomb
     )
     if not fits:
         return None
