@@ -5,18 +5,14 @@ The clocks are arguments and jump both ways; the folders, the database and its t
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import itertools
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,7 +20,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from maclip_daemon.folders.debounce import Debouncer
@@ -40,44 +35,12 @@ from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation, ScanScope
 from maclip_daemon.pipeline.run_state import RunState
 from tests.faults.conftest import Figures
+from tests.faults.random_walks import TEMPORARY, empty_library, walk, walked
 
 NOW = 1_780_000_000.0
 SETTLE_S = 2.0
 LEASE_S = 100.0
 POLICY = RetryPolicy(max_attempts=3, retry_base_s=4)
-
-# In memory where possible: the disk has tests of its own.
-TEMPORARY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-
-walked: Counter[str] = Counter()
-"""Figures of the current test's state machines."""
-
-
-def walk(machine: type[RuleBasedStateMachine], examples: int, steps: int, *, full: bool) -> None:
-    """Try random walks through a machine; shrink failures only in the long form.
-
-    Shrinking takes minutes, and a walk of a few dozen steps is readable as it is.
-    """
-    walked.clear()
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            phases=list(Phase) if full else [Phase.reuse, Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
-@functools.cache
-def empty_library() -> Path:
-    """Return a new library file to copy, because creating one takes a fifth of a second."""
-    folder = Path(tempfile.mkdtemp(prefix="maclip-empty-", dir=TEMPORARY))
-    atexit.register(shutil.rmtree, folder)
-    Library.open(folder / "library.db").close()
-    return folder / "library.db"
 
 
 class QueueMachine(RuleBasedStateMachine):

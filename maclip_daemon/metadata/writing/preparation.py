@@ -68,9 +68,10 @@ def _follow(request: RatingRequest, verdict: Verdict, result: Prepared) -> Prepa
     safe_writer.require_writable(ours.metadata.source)
     rating = verdict.found.rating or 0
     wanted = maclip_properties.following(rating, ours.metadata.values)
-    return replace(
-        _change(request, ours.metadata, ours.metadata, wanted, result), rating=rating, owner="person"
-    )
+    # Whether undo can go back to the sidecar's earlier bytes depends on whose stars the sidecar held.
+    of_sidecar = replace(result, found=ours.found, target=ours.metadata.source)
+    changed = _change(request, ours.metadata, ours.metadata, wanted, of_sidecar)
+    return replace(changed, rating=rating, owner="person", found=verdict.found)
 
 
 def _follow_photo(request: RatingRequest, verdict: Verdict, result: Prepared) -> Prepared:

@@ -1,0 +1,44 @@
+"""Whose rating is it? A model that knows only who did what, and in which file.
+
+A person's rating is whatever another program wrote that maclip did not write before it, also when it takes
+maclip's stars away. Pressing the star that maclip gave changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+By = Literal["nobody", "maclip", "person"]
+
+
+@dataclass
+class Slot:
+    """The rating in one file."""
+
+    rating: int | None = None
+    by: By = "nobody"
+    stars: int | None = None
+    """maclip:Stars, which tells that maclip rated this photo here."""
+    is_last_written_by_maclip: bool = False
+
+    def press(self, rating: int | None, *others: str | None) -> None:
+        """Record what another program wrote. `others`: the same in other fields."""
+        self.rating = rating
+        if rating and rating == self.stars and {*others} <= {None, str(rating)}:
+            self.by = "maclip"
+        else:
+            self.by = "person" if rating or self.stars else "nobody"
+
+
+@dataclass
+class OwnershipModel:
+    """What is known of one photo: `slots` by file name, in the order in which darktable looks."""
+
+    slots: dict[str, Slot] = field(default_factory=dict)
+    is_undone: bool = False
+    """After `maclip undo` nothing is written until `maclip rate`."""
+
+    def persons(self) -> dict[str, int]:
+        """Return the ratings that persons gave, by file: 0 where they took maclip's stars away."""
+        return {name: slot.rating or 0 for name, slot in self.slots.items() if slot.by == "person"}
