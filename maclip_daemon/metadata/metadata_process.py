@@ -15,7 +15,7 @@ from maclip_daemon.files import safe_writer
 from maclip_daemon.metadata.content import exiv2_tags, second_reader
 from maclip_daemon.metadata.messages import pack, unpack
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry
-from maclip_daemon.metadata.sidecars import verdict
+from maclip_daemon.metadata.sidecars import sidecar_names, verdict
 from maclip_daemon.metadata.writing import commit_write, preparation, undo_file
 from maclip_daemon.processes import child_server, limits
 from maclip_daemon.processes.frames import Header
@@ -33,11 +33,12 @@ def prepare_many(requests: Sequence[RatingRequest]) -> list[Prepared | errors.Ma
     Stops early when this process is tainted: the next one does the rest.
     """
     results: list[Prepared | errors.MaclipError] = []
-    for request in requests:
-        results.append(_prepare(request))
-        if exiv2_tags.is_tainted():
-            break
-    _prepare_with_exiftool(requests, results)
+    with sidecar_names.one_listing():
+        for request in requests:
+            results.append(_prepare(request))
+            if exiv2_tags.is_tainted():
+                break
+        _prepare_with_exiftool(requests, results)
     with ThreadPoolExecutor(FLUSHES_TOGETHER) as pool:
         return list(pool.map(_flush, results))
 

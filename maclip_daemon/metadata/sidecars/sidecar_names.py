@@ -2,15 +2,16 @@
 
 darktable and Immich write `IMG.jpg.xmp`, Lightroom and Capture One `IMG.xmp`, digiKam either. On another
 system the same name may have come with other letters (`IMG.JPG`, `img.jpg.xmp`) or another form of Unicode
-(macOS takes é apart), so names are compared without both. One listing of a folder serves many photos.
+(macOS takes é apart), so names are compared without both.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import time
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +21,6 @@ from maclip_daemon.metadata.records import NameKind
 
 SUFFIX = ".xmp"
 _SHARING_SUFFIXES = frozenset({*RAW_SUFFIXES, *PICTURE_SUFFIXES, *FILM_SUFFIXES, ".raw"})
-_FREE_S = 0.0002  # a listing that took less is made anew for each photo
-_WORTH = 20  # a listing stays valid this many times as long as it took: 5 % of the time at most
-_KEPT = 8  # folders
 
 
 @dataclass(frozen=True)
@@ -111,33 +109,32 @@ class NameTable:
         return all(_stem(name) != base for name in self._by_stem.get(key_of(base), ()))
 
 
-class _Listings:
-    """The listings made last, each for as long as it was worth."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[float, NameTable]] = {}
-
-    def of(self, folder: str) -> NameTable:
-        now = time.monotonic()
-        until, listing = self._known.get(folder, (0.0, None))
-        if listing is not None and now < until:
-            return listing
-        listing = NameTable(os.listdir(folder))  # noqa: PTH208 - undecodable names
-        taken = time.monotonic() - now
-        self._known.pop(folder, None)
-        if taken >= _FREE_S:
-            while len(self._known) >= _KEPT:
-                del self._known[next(iter(self._known))]
-            self._known[folder] = (now + taken + _WORTH * taken, listing)
-        return listing
+_kept: dict[str, NameTable] | None = None
 
 
-_listings = _Listings()
+@contextlib.contextmanager
+def one_listing() -> Iterator[None]:
+    """List each folder once while a batch of photos is worked on.
+
+    Sidecars with exactly the usual names are looked for at any time all the same.
+    """
+    global _kept
+    _kept = {}
+    try:
+        yield
+    finally:
+        _kept = None
 
 
 def listing_of(folder: Path) -> NameTable:
-    """Return the names in a folder, a moment old at most. Raises `OSError`."""
-    return _listings.of(str(folder))
+    """Return the names in a folder. Raises `OSError`."""
+    key = str(folder)
+    if _kept is not None and key in _kept:
+        return _kept[key]
+    listing = NameTable(os.listdir(folder))  # noqa: PTH208 - undecodable names
+    if _kept is not None:
+        _kept[key] = listing
+    return listing
 
 
 def usual_names(photo: Path) -> tuple[Path, Path]:

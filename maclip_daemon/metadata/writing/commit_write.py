@@ -56,15 +56,16 @@ def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
     """Commit several, then flush each of their folders once."""
     results: list[MaclipError | None] = []
     waiting: dict[Path, list[int]] = {}
-    for index, prepared in enumerate(batch):
-        try:
-            folder = commit(prepared)
-        except MaclipError as error:
-            results.append(error)
-        else:
-            results.append(None)
-            if folder is not None:
-                waiting.setdefault(folder, []).append(index)
+    with sidecar_names.one_listing():
+        for index, prepared in enumerate(batch):
+            try:
+                folder = commit(prepared)
+            except MaclipError as error:
+                results.append(error)
+            else:
+                results.append(None)
+                if folder is not None:
+                    waiting.setdefault(folder, []).append(index)
     for folder, indices in waiting.items():
         try:
             with safe_writer.translate_errors(folder / "."):
