@@ -21,6 +21,18 @@ _MARKS = (  # the longer ones first: UTF-32's begins like UTF-16's
 _DECLARATION = re.compile(r"(?P<before>^\s*<\?xml\b[^>]*?)\s+encoding\s*=\s*([\"'])(?P<name>[\w.:-]+)\2")
 
 
+# exiftool 12 writes this namespace without its last slash, also into the files of others.
+_ALIASES = {b"http://ns.microsoft.com/photo/1.0": b"http://ns.microsoft.com/photo/1.0/"}
+
+
+def with_usual_namespaces(document: bytes) -> bytes:
+    """Return a document in UTF-8 with the usual spelling of namespaces that some program spells otherwise."""
+    for alias, usual in _ALIASES.items():
+        for quote in (b'"', b"'"):
+            document = document.replace(quote + alias + quote, quote + usual + quote)
+    return document
+
+
 def to_utf8(data: bytes) -> bytes:
     """Return an XMP document in UTF-8; the same bytes when it is already.
 

@@ -46,7 +46,7 @@ def read_sidecar(sidecar: Path) -> PhotoMetadata:
     try:
         if not data.strip(b"\0 \r\n\t"):
             raise WriteRefused("it is empty")
-        document = xmp_encoding.to_utf8(data)
+        document = xmp_encoding.with_usual_namespaces(xmp_encoding.to_utf8(data))
         leaves = xmp_text.read(document)
         with exiv2_tags.open_bytes(document) as image:
             values = exiv2_tags.read_xmp(image)

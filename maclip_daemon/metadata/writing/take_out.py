@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import WriteRefused
-from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_text
+from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_encoding, xmp_text
 from maclip_daemon.metadata.content.xmp_text import Wanted
 from maclip_daemon.metadata.records import REJECTED
 from maclip_daemon.metadata.sidecars import bucket_tags, ownership, seed, sidecar_names, write_proof
@@ -47,6 +47,7 @@ def remainder(target: Path, data: bytes, *, is_created: bool) -> Remainder | Non
 
 
 def _of_sidecar(target: Path, data: bytes, *, is_created: bool) -> Remainder | None:
+    data = xmp_encoding.with_usual_namespaces(xmp_encoding.to_utf8(data))
     leaves = xmp_text.read(data)
     with exiv2_tags.open_bytes(data) as image:
         values = exiv2_tags.read_xmp(image)

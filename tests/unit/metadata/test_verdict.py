@@ -242,6 +242,20 @@ def test_a_sidecar_with_other_letters_is_that_of_the_photo_whose_name_it_has(
     assert prepare(RatingRequest(upper, QUALITY)).target == tmp_path / "IMG_1.JPG.xmp"
 
 
+def test_a_sidecar_with_exiftools_spelling_of_a_namespace_is_read_and_kept(
+    make_photo: MakePhoto, tmp_path: Path
+) -> None:
+    photo = make_photo()
+    target = tmp_path / "IMG_1.jpg.xmp"
+    microsoft = "xmlns:MicrosoftPhoto='http://ns.microsoft.com/photo/1.0' MicrosoftPhoto:Rating"
+    target.write_bytes(sidecar(f"{microsoft}='75'"))
+    assert verdict.inspect(photo, None).rating == 4
+    target.write_bytes(sidecar(f"{microsoft}='0'", LABEL))
+    write(RatingRequest(photo, QUALITY))
+    assert xmp_of(target)["Xmp.MicrosoftPhoto.Rating"] == "75"
+    assert xmp_of(target)["Xmp.xmp.Label"] == "Red"
+
+
 DECLARED = '<?xml version="1.0" encoding="{}"?>\n'
 
 
