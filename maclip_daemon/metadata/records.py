@@ -190,4 +190,4 @@ class UndoOutcome:
     """
     reason: str = ""
     persons_rating: int | None = None
-    """The rating that stays in a file of the status `taken_out`, because a person gave it."""
+    """The rating that a person gave to a file that was written since; 0: the person took our stars away."""

@@ -11,26 +11,19 @@ import pytest
 from PIL import Image, ImageChops
 
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from tests.photo_managers.applications import (
-    DIGIKAM_OPTIONS,
-    TIMEOUT_S,
-    Darktable,
-    DigiKam,
-    Screen,
-    develop,
-    find,
-    need,
-    until,
-)
+from tests.photo_managers.applications import TIMEOUT_S, Installation, Screen, until
 from tests.photo_managers.conftest import DESCRIBED, Rate, make_photo, sidecar_of
+from tests.photo_managers.darktable_application import Darktable, develop, find
+from tests.photo_managers.digikam_application import DIGIKAM_OPTIONS, DigiKam
 from tests.photo_managers.test_darktable import HISTORY
 from tests.photo_managers.test_digikam import WRITING, known
 
 
 @pytest.fixture
-def own_darktable(tmp_path: Path, screen: Screen) -> Iterator[Darktable]:
-    need("darktable")
-    darktable = Darktable(tmp_path / "darktable", screen)
+def own_darktable(tmp_path: Path, screen: Screen, installation: Installation) -> Iterator[Darktable]:
+    installation.require("darktable")
+    on_import = "write_sidecar_files=on import"
+    darktable = Darktable(tmp_path / "darktable", screen, on_import, installation=installation)
     yield darktable
     darktable.close()
 
@@ -78,7 +71,6 @@ def test_darktable_keeps_the_proof_and_undo_leaves_darktables_work(
 def test_digikam_keeps_the_proof_and_undo_leaves_a_persons_star(
     tmp_path: Path, open_digikam: Callable[..., DigiKam], rate: Rate, writer: MetadataWriter
 ) -> None:
-    need("xdotool")
     photo = make_photo(tmp_path / "album" / "a.jpg", 81, DESCRIBED)
     sidecar = sidecar_of(photo)
     entry = rate(photo, 2).undo_entry
@@ -100,18 +92,18 @@ def test_digikam_keeps_the_proof_and_undo_leaves_a_persons_star(
 
 
 def test_an_exported_photo_with_its_history_inside_looks_the_same_with_our_sidecar(
-    tmp_path: Path, rate: Rate
+    tmp_path: Path, installation: Installation, rate: Rate
 ) -> None:
-    need("darktable-cli")
+    installation.require("darktable-cli")
     original = make_photo(tmp_path / "album" / "original.jpg", 82)
     sidecar_of(original).write_text(HISTORY, "utf-8")
     export = tmp_path / "exports" / "export.jpg"
     export.parent.mkdir()
-    develop(tmp_path / "cli", original, export, sidecar_of(original))
+    develop(installation, tmp_path / "cli", original, export, sidecar_of(original))
     assert any("darktable.history" in key for key in xmp_of(export)), "the export carries no history"
 
     def developed(name: str, *sidecar: Path) -> Image.Image:
-        develop(tmp_path / "cli", export, tmp_path / name, *sidecar)
+        develop(installation, tmp_path / "cli", export, tmp_path / name, *sidecar)
         with Image.open(tmp_path / name) as image:
             return image.convert("RGB")
 

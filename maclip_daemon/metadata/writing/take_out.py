@@ -24,7 +24,7 @@ class Remainder:
     data: bytes | None
     """The new bytes; None where nothing of others' is left in a sidecar that maclip made."""
     persons_rating: int | None
-    """The rating that stays, because a person gave it."""
+    """The rating that a person gave, which stays; 0 where the person took our stars away."""
 
 
 def remainder(target: Path, data: bytes, *, is_created: bool) -> Remainder | None:
@@ -56,17 +56,18 @@ def _of_sidecar(target: Path, data: bytes, *, is_created: bool) -> Remainder | N
         return None
     if xmp_text.has_comments(data):
         raise WriteRefused("it has comments, which exiv2 would not keep")
-    if not persons_rating and seed.is_whole(leaves, values.get(seed.SEED_KEY)):
+    if persons_rating is None and seed.is_whole(leaves, values.get(seed.SEED_KEY)):
         return Remainder(None, None)
     if not verification.applied(leaves, wanted):
-        return Remainder(None if is_created or seed.SEED_KEY in values else xmp_document.EMPTY, None)
+        is_created = is_created or seed.SEED_KEY in values
+        return Remainder(None if is_created else xmp_document.EMPTY, persons_rating)
     new = exiv2_tags.change_sidecar(data, wanted)
     verification.verify_sidecar(target, values, leaves, new, wanted)
     return Remainder(new, persons_rating)
 
 
 def _changes(values: exiv2_tags.Values) -> tuple[Wanted, int | None]:
-    """Return what to take out, and a person's rating that stays."""
+    """Return what to take out, and the rating that a person gave."""
     wanted: Wanted = {key: None for key in values if key.startswith(write_proof.OWN_KEYS)}
     wanted.update(bucket_tags.wanted_lists(values, None))
     _, _, stars = ownership.owner_of(values, None)

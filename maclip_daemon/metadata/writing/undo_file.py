@@ -153,20 +153,20 @@ def _decide_to_take_out(entry: UndoEntry, present: _Present) -> _Step:
     if left is None:
         return _Step(UndoOutcome("already", f"{target} holds nothing of maclip's."))
     if left.data is None:
-        return _removed(target)
+        return _removed(target, left.persons_rating)
     if present.links > 1:
         return _left_alone(f"{target} got a second name (hard link) since; it is left alone.")
     safe_writer.require_writable(target)
     return _Step(UndoOutcome("taken_out", persons_rating=left.persons_rating), left.data)
 
 
-def _removed(target: Path) -> _Step:
+def _removed(target: Path, persons_rating: int | None = None) -> _Step:
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise WriteRefused(
             f"{target} cannot be removed, for its folder may not be written. Change the permissions of the "
             "folder, then run `maclip undo` again."
         )
-    return _Step(UndoOutcome("removed"))
+    return _Step(UndoOutcome("removed", persons_rating=persons_rating))
 
 
 def _left_alone(reason: str) -> _Step:

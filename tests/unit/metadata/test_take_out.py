@@ -103,6 +103,17 @@ def test_a_persons_star_stays_and_is_reported(make_photo: MakePhoto) -> None:
     assert xmp_of(entry.target) == {RATING: "5"}
 
 
+def test_stars_that_a_person_took_away_stay_away(make_photo: MakePhoto) -> None:
+    photo = make_photo(tags={CREATOR: ["Anna"]})
+    entry = rate(photo)
+    edit(entry.target, {RATING: "0"})
+    assert undo(entry) == UndoOutcome("taken_out", persons_rating=0)
+    assert xmp_of(entry.target) == {RATING: "0", CREATOR: ["Anna"]}
+    entry = rate(make_photo("b.jpg"))
+    edit(entry.target, {RATING: None})
+    assert undo(entry) == UndoOutcome("removed", persons_rating=0)  # nothing at all is left in it
+
+
 def test_copies_of_our_star_in_other_fields_go_and_a_persons_stays(make_photo: MakePhoto) -> None:
     photo = make_photo()
     entry = rate(photo)
