@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pillow_heif
+import pillow_jxl  # noqa: F401 - registers JPEG XL
 from PIL import ExifTags, Image
 
 pillow_heif.register_heif_opener()
@@ -17,6 +18,7 @@ STILL_FORMATS = {
     "webp": {"format": "WEBP", "lossless": True},
     "heic": {"format": "HEIF", "quality": 90},
     "avif": {"format": "AVIF", "quality": 90},
+    "jxl": {"format": "JXL", "lossless": True},
 }
 
 
