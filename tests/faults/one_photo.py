@@ -100,10 +100,9 @@ class OnePhoto:
         self._write_stars()
 
     def rate(self, stars: int) -> None:
-        """Do what `maclip rate` does, after the edges moved so that this photo has these stars."""
+        """Do what `maclip rate` does after a run, with edges by which this photo has these stars."""
+        self.run()
         self.stars = stars
-        self._scan()
-        self._score()
         rating = self.settings.model_copy(update={"edges": self._edges()})
         settings = Settings(data_dir=self._path.parent, rating=rating)
         rerate.calibrate(self._library, settings, self.now())

@@ -75,8 +75,9 @@ class Packet:
 
     @property
     def rating(self) -> int | None:
-        text = self.text("xmp:Rating")
-        return None if text is None else int(text)
+        """Return xmp:Rating, or digiKam's and ACDSee's field where that has none."""
+        texts = [text for key in ("xmp:Rating", "acdsee:rating") if (text := self.text(key)) is not None]
+        return next((int(text) for text in texts if int(text)), 0 if texts else None)
 
     @property
     def stars(self) -> int | None:

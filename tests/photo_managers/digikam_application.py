@@ -140,7 +140,7 @@ class DigiKam:
     def _run(self, condition: str, read: Callable[[], Result]) -> Result:
         """Run digiKam until a condition holds and two readings are equal; return the last."""
         with self._running() as process:
-            until(lambda: process.poll() is not None or self._holds(condition), condition, self._log)
+            until(lambda: process.poll() is not None or self.holds(condition), condition, self._log)
             assert process.poll() is None, self._log.read_text("utf-8", "replace")[-3000:]
             # digiKam writes one photo in several transactions.
             return until_stable(read, self._log)
@@ -166,7 +166,8 @@ class DigiKam:
                 os.killpg(process.pid, 9)
                 process.wait()
 
-    def _holds(self, condition: str) -> bool:
+    def holds(self, condition: str) -> bool:
+        """Return whether an SQL condition holds in digiKam's database."""
         try:
             connection = sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True, timeout=5)
             try:
@@ -190,6 +191,7 @@ class Window:
         self._album, self._first = (
             (("93", "106"), ("528", "186")) if is_today else (("95", "120"), ("430", "160"))
         )
+        self._apply = ("979", "862") if is_today else ("791", "430")
 
     def rate_first(self, stars: int, written: Callable[[], bool]) -> None:
         """Rate the first photo, as soon as the window reacts."""
@@ -217,8 +219,12 @@ class Window:
         self._do("key", "alt+shift+t")
         self._do("key", "ctrl+a")
         self._do("type", title)
-        self._do("mousemove", "979", "862", "click", "1")  # Apply
+        self._do("mousemove", *self._apply, "click", "1")
         until(done, title, self._log)
+
+    def rest(self) -> None:
+        """Let digiKam write the last change."""
+        time.sleep(2)
 
     def _do(self, *arguments: str) -> None:
         subprocess.run(["xdotool", *arguments], env=self._environment, check=True)
