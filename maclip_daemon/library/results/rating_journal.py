@@ -114,6 +114,7 @@ _SUPERSEDE = (
     update(JOURNAL)
     .where(
         JOURNAL.c.target_path == bindparam("path"),
+        JOURNAL.c.origin_path.is_(None),  # else its file may lie where the photo was before
         JOURNAL.c.id < bindparam("entry"),
         JOURNAL.c.state == "written",
     )

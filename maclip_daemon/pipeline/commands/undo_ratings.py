@@ -69,7 +69,9 @@ def undo(
             chain = rating_journal.undo_chain(session, path)
         outcomes = _previewed(writer, roots, chain) if dry_run else _carried_out(writer, roots, chain)
         steps = zip(chain, outcomes, strict=False)
-        yield _undo_file(None if dry_run else library, roots, path, steps, now)
+        # Of a photo that moved without its sidecar, an older write made another file.
+        has_one_file = all(entry.origin_path is None for entry in chain)
+        yield _undo_file(None if dry_run else library, roots, path, steps, now, has_one_file=has_one_file)
 
 
 def summary(counts: Counter[Outcome], *, dry_run: bool = False) -> str:
@@ -134,6 +136,8 @@ def _undo_file(
     path: str,
     steps: Iterable[tuple[rating_journal.JournalRow, UndoOutcome | errors.MaclipError]],
     now: float,
+    *,
+    has_one_file: bool,
 ) -> UndoResult:
     """Follow the steps of one file, newest write first; record them in the library, if one is given."""
     outcome: Outcome = "already"
@@ -142,8 +146,11 @@ def _undo_file(
             return UndoResult(Path(path), "failed", str(result))
         if result.status == "changed":
             return UndoResult(Path(path), "changed", result.reason)
-        outcome = result.status
-        is_last = outcome in ("removed", "taken_out", "gone")  # nothing of an older write is left either
+        outcome = (
+            result.status if result.status not in ("already", "gone") or outcome == "already" else outcome
+        )
+        # Nothing of an older write is left in the same file either.
+        is_last = has_one_file and outcome in ("removed", "taken_out", "gone")
         if library is not None:
             _record(library, roots, path, entry, result, now, with_older=is_last)
         if is_last:
