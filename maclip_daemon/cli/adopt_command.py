@@ -15,7 +15,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
-from maclip_daemon.files.paths import printable
+from maclip_daemon.files.paths import printable, with_path
 
 if TYPE_CHECKING:
     from maclip_daemon.pipeline.commands.adopt_ratings import Adopted, AdoptResult
@@ -74,7 +74,7 @@ def adopt(
             if as_json:
                 output.print_json(asdict(result))
             elif result.reason and result.outcome != "person":
-                output.say(f"left alone: {printable(_sentence(result))}", error=True)
+                output.say(f"left alone: {printable(with_path(result.path, result.reason))}", error=True)
             elif dry_run and result.outcome == "adopted":
                 output.say(f"{printable(result.path)}: {output.stars(result.stars)}")
     if not photo_ids:
@@ -83,10 +83,6 @@ def adopt(
         output.say(adopt_ratings.summary(counts, dry_run=dry_run), error=as_json)
     if counts["failed"]:
         raise typer.Exit(1)
-
-
-def _sentence(result: AdoptResult) -> str:
-    return result.reason if result.path in result.reason else f"{result.path}: {result.reason}"
 
 
 def _with_progress(results: Iterator[AdoptResult], total: int) -> Iterator[AdoptResult]:

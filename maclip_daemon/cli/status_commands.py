@@ -10,7 +10,7 @@ import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import explanation, output, passed_over_list, rating_hints, wait_list
-from maclip_daemon.files.paths import printable
+from maclip_daemon.files.paths import printable, with_path
 
 if TYPE_CHECKING:
     from maclip_daemon.library.queries.rankings import GivenUpPhoto
@@ -95,7 +95,7 @@ def status(
         return
     limit = None if failed else LINES_SHOWN
     _print_status(found, failures, running, settings, limit)
-    for line in passed_over_list.shortened([f"{path}: {reason}" for path, reason in problems], limit):
+    for line in passed_over_list.shortened([with_path(*problem) for problem in problems], limit):
         output.say(f"unrated    {printable(line)}")
     for word, line in passed_over_list.lines(passed_over_list.of_notes(found.notes), limit):
         output.say(f"{word:<10} {printable(line)}")

@@ -43,3 +43,8 @@ def printable_utf8(path: str | os.PathLike[str]) -> str:
 
 def _is_surrogate(character: str) -> bool:
     return "\udc80" <= character <= "\udcff"
+
+
+def with_path(path: str | os.PathLike[str], reason: str) -> str:
+    """Return a sentence about a file that names its path once."""
+    return reason if os.fspath(path) in reason else f"{os.fspath(path)}: {reason}"

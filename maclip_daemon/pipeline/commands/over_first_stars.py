@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon import errors
+from maclip_daemon.files.paths import with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queue import rating_queue
 from maclip_daemon.library.queue.rating_queue import ReplaceablePhoto
@@ -28,7 +29,7 @@ class LeftAlone:
 
     def sentence(self) -> str:
         """Return the photo and the reason, its path once."""
-        return self.reason if self.path in self.reason else f"{self.path}: {self.reason}"
+        return with_path(self.path, self.reason)
 
 
 def photos(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
+from maclip_daemon.files.paths import with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.results import rating_journal
@@ -37,7 +38,7 @@ class UndoResult:
 
     def sentence(self) -> str:
         """Return the file and why it was left alone, its path once."""
-        return self.reason if str(self.path) in self.reason else f"{self.path}: {self.reason}"
+        return with_path(self.path, self.reason)
 
 
 def targets(library: Library, under: list[str] | None = None) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.files.paths import expanded, is_below, printable, printable_utf8, relative_to
+from maclip_daemon.files.paths import expanded, is_below, printable, printable_utf8, relative_to, with_path
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,9 @@ def test_a_leading_tilde_that_is_nobodys_home_is_part_of_a_name(monkeypatch: pyt
     monkeypatch.setenv("HOME", "/home/me")
     assert expanded("~/photos") == Path("/home/me/photos")
     assert expanded("~nobody-has-this-name.jpg") == Path("~nobody-has-this-name.jpg")
+
+
+def test_a_sentence_about_a_file_names_its_path_once() -> None:
+    assert with_path("/p/a.jpg", "it is empty.") == "/p/a.jpg: it is empty."
+    assert with_path("/p/a.jpg", "/p/a.jpg.xmp is empty.") == "/p/a.jpg.xmp is empty."
+    assert with_path(Path("/p/a.jpg"), "/p/a.jpg is empty.") == "/p/a.jpg is empty."
