@@ -19,6 +19,7 @@ from maclip_daemon.library.restore import restore_database
 from maclip_daemon.library.results import calibration, scores
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata import metadata_process
+from maclip_daemon.metadata.content import exiv2_tags
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.pipeline.commands import rerate, undo_ratings
 from maclip_daemon.pipeline.commands.undo_ratings import UndoResult
@@ -50,6 +51,7 @@ class OnePhoto:
     """A folder with one photo. Time passes only between the steps of a walk."""
 
     def __init__(self) -> None:
+        exiv2_tags._tainted = False  # by another test in this process
         self._temporary = tempfile.TemporaryDirectory(dir=TEMPORARY)
         self.root = Path(self._temporary.name, "Pictures")
         self.root.mkdir()

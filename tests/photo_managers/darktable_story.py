@@ -31,6 +31,8 @@ class DarktableStory:
 
     def __init__(self, home: Home, screen: Screen, installation: Installation, setting: str) -> None:
         self.home = home
+        # darktable 5.4 with *never* shows no title of some imports, of photos without a sidecar either.
+        self.titles = {TITLE, ""} if installation.is_today and setting == "never" else {TITLE}
         names = ("fresh", "pressed", "cleared", "edited", "titled", "deleted", "moved")
         self.photos = {
             name: make_photo(home.photos / f"{name}.jpg", 300 + seed, None if name in BARE else DESCRIBED)
@@ -96,9 +98,10 @@ class DarktableStory:
 
     def fresh_import(self) -> str:
         seen = self.imported["fresh.jpg"]
-        assert (seen.rating, seen.title, seen.tags) == (FIRST, TITLE, TAGS)
+        assert (seen.rating, seen.tags) == (FIRST, TAGS)
+        assert seen.title in self.titles
         assert self._is_maclips("fresh")
-        return "maclip's stars, title, tags"
+        return "maclip's stars, title, tags" if self.titles == {TITLE} else "maclip's stars, tags"
 
     def star_pressed(self) -> str:
         assert self.seen["pressed.jpg"].rating == 5

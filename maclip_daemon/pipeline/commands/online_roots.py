@@ -58,12 +58,15 @@ class OnlineRoots:
         return None
 
     def _check(self, known: library_roots.KnownRoot) -> str:
-        """Return why the root is offline; empty when it is not."""
+        """Return why the root is offline, or does not answer; empty when it is there."""
         root = Root(known.path)
         facts = None if known.device is None else RootFacts(known.device)
         with self._library.reading() as session:
             sample = known_roots.sample_photos(session, known.path, known.device)
-        health = self.probe.call_below(
-            known.path, lambda: root_health.check(root, facts, known.photo_count, sample)
-        )
+        try:
+            health = self.probe.call_below(
+                known.path, lambda: root_health.check(root, facts, known.photo_count, sample)
+            )
+        except errors.NoAnswer as silent:
+            return str(silent)
         return health.reason

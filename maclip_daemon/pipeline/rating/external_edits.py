@@ -31,7 +31,8 @@ from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
 from maclip_daemon.pipeline.run_state import RunState
 
 FILES_PER_HEARTBEAT = 2000  # one stat each
-TIMESTAMP_SLACK_S = 1.0  # a file's time may be taken a moment after the journal's
+TIMESTAMP_SLACK_S = 1.0  # a server's clock may be ahead; a file that is newer by less is compared by content
+CLOCK_TICK_S = 0.05  # the time of a file is no more exact
 HEARTBEAT_TIMEOUT_S = 300.0  # a sleeping network disk takes its time
 MAX_RECHECKS = 4  # each after twice as long: a minute in all
 DEBOUNCE_S = 2.0  # without a further event: some programs write a sidecar in pieces
@@ -113,17 +114,28 @@ class SidecarMonitor:
                 break
             after = writes[-1].photo_id
             changed_at = {write.path: self._changed_at(write) for write in writes}
-            newer = [
-                write.photo_id
-                for write in writes
-                if (changed_at[write.path] or 0.0) > write.written_at + TIMESTAMP_SLACK_S
-            ]
+            newer = self._newer(writes, changed_at)
             if newer:
                 with self._library.writing() as session:
                     jobs.enqueue(session, newer, "rate", self._state.clock())
             missing = [write for write in writes if changed_at[write.path] is None]
             queued += len(newer) + len(self._deleted.queue(missing))
         return queued
+
+    def _newer(
+        self, writes: list[rating_journal.WrittenFile], changed_at: dict[str, float | None]
+    ) -> list[int]:
+        """Return the ids of the photos whose file is newer than our last write to it."""
+        age_s = {write.path: (changed_at[write.path] or 0.0) - write.written_at for write in writes}
+        just_after = [path for path, age in age_s.items() if CLOCK_TICK_S < age <= TIMESTAMP_SLACK_S]
+        with self._library.reading() as session:
+            ours = rating_journal.hashes_written(session, just_after)
+        changed = {path for path in just_after if _is_changed(path, ours.get(path))}
+        return [
+            write.photo_id
+            for write in writes
+            if age_s[write.path] > TIMESTAMP_SLACK_S or write.path in changed
+        ]
 
     def _changed_at(self, write: rating_journal.WrittenFile) -> float | None:
         """Return when a rating file changed (Unix seconds); None: it is gone, 0: it cannot be read now."""

@@ -122,8 +122,19 @@ def _row_mismatches(model: Model, rows: list[Row]) -> Iterator[Mismatch]:
     for number, path in model.rows.items():
         if number in numbers or (model.has_purged and path not in model.photos):
             continue
+        if _has_successor(model, path):
+            continue
         if not _possible_paths(model, path) & paths:
             yield Mismatch(path, f"its row {number} was deleted")
+
+
+def _has_successor(model: Model, path: str) -> bool:
+    """Return whether a photo of the same picture may have taken over a deleted row, by its pixels."""
+    gone = model.gone.get(path)
+    others = (*model.photos.values(), *model.gone.values())
+    return gone is not None and any(
+        photo is not gone and photo.content.name == gone.content.name for photo in others
+    )
 
 
 def _possible_paths(model: Model, path: str) -> set[str]:

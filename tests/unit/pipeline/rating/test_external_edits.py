@@ -168,3 +168,18 @@ def test_a_full_check_queues_the_photos_whose_files_are_newer_than_our_last_writ
     monitor.request_full_check()
     assert check_after(0, monitor, rated, monotonic) == 1
     assert check_after(0, monitor, rated, monotonic) == 0, "once for each request"
+
+
+@pytest.mark.parametrize("is_edited", [True, False])
+def test_a_file_that_changed_just_after_our_write_is_compared_by_its_content(
+    rated: RatedLibrary, monitor: SidecarMonitor, is_edited: bool
+) -> None:
+    rated.calibrate()
+    rated.queue(rated.add("a.jpg"))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    if is_edited:
+        sidecar.write_bytes(sidecar.read_bytes() + b" ")
+    os.utime(sidecar, (rated.now + 0.7, rated.now + 0.7))
+    assert monitor.check_all() == is_edited
