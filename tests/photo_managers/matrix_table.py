@@ -36,6 +36,10 @@ DARKTABLE = [
     for version in ("installed", "today")
     for setting in ("never", "after edit", "on import")
 ]
+DIGIKAM = [
+    *(Row("digiKam", version, f"mode {mode}") for version in ("installed", "today") for mode in range(3)),
+    Row("digiKam", "today", "mode 1 compatible"),
+]
 
 
 def cells() -> dict[tuple[str, str], str]:
@@ -43,7 +47,8 @@ def cells() -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     lines = PAGE.read_text("utf-8").partition("## The matrix")[2].partition("\n## ")[0].splitlines()
     for line in lines:
-        words = [word.strip().strip("`") for word in line.strip("|").split("|")]
+        words = [word.strip() for word in line.strip("|").split("|")]
+        words[0] = words[0].strip("`")
         if line.startswith("| `") and len(words) == len(SITUATIONS) + 1:
             found.update({(words[0], name): cell for name, cell in zip(SITUATIONS, words[1:], strict=True)})
     return found

@@ -14,23 +14,29 @@ import pytest
 from tests.homes import Home
 from tests.photo_managers.applications import Installation, Screen
 from tests.photo_managers.darktable_story import DarktableStory
-from tests.photo_managers.matrix_table import DARKTABLE, SITUATIONS, Row, cells
+from tests.photo_managers.digikam_story import DigiKamStory
+from tests.photo_managers.matrix_table import DARKTABLE, DIGIKAM, SITUATIONS, Row, cells
+
+Story = DarktableStory | DigiKamStory
 
 
 @pytest.fixture(scope="session")
 def tell(
     tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, screen: Screen
-) -> Callable[[Row], DarktableStory]:
+) -> Callable[[Row], Story]:
     """Return a function that tells a row's story, or returns it when it was told before."""
-    told: dict[Row, DarktableStory | BaseException] = {}
+    told: dict[Row, Story | BaseException] = {}
 
-    def tell(row: Row) -> DarktableStory:
+    def tell(row: Row) -> Story:
         installation = Installation(is_today=row.version == "today")
         installation.require(row.program.lower())
         if row not in told:
             home = Home(tmp_path_factory.mktemp("matrix"), checkpoint)
             try:
-                told[row] = DarktableStory(home, screen, installation, row.setting)
+                if row.program == "darktable":
+                    told[row] = DarktableStory(home, screen, installation, row.setting)
+                else:
+                    told[row] = DigiKamStory(home, screen, installation, row.setting)
             except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  # each cell of the row fails with it
                 told[row] = error
         story = told[row]
@@ -42,7 +48,7 @@ def tell(
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-@pytest.mark.parametrize("row", DARKTABLE, ids=lambda row: row.name)
-def test_cell(row: Row, situation: str, tell: Callable[[Row], DarktableStory]) -> None:
+@pytest.mark.parametrize("row", [*DARKTABLE, *DIGIKAM], ids=lambda row: row.name)
+def test_cell(row: Row, situation: str, tell: Callable[[Row], Story]) -> None:
     seen = getattr(tell(row), situation.replace(" ", "_"))()
     assert seen == cells().get((row.name, situation))
