@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class FileSignature(NamedTuple):
@@ -24,3 +24,23 @@ class FileSignature(NamedTuple):
     def of(cls, status: os.stat_result) -> FileSignature:
         """Return the signature of a file from its `os.stat_result`."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
+
+
+class HasSignature(Protocol):
+    """Anything that carries the four parts of a signature."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def mtime_ns(self) -> int:
+        """Nanoseconds since 1970."""
+
+    @property
+    def inode(self) -> int:
+        """`st_ino`."""
+
+    @property
+    def device(self) -> int:
+        """`st_dev`."""

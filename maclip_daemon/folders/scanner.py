@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from maclip_daemon.files.paths import relative_to
-from maclip_daemon.files.signature import FileSignature
 from maclip_daemon.folders.exclusion import Exclusion, library_program
 from maclip_daemon.folders.passed_over import PassedOver
 
@@ -33,11 +32,6 @@ class FoundFile(NamedTuple):
     device: int
     ctime_ns: int
     """Last change of the inode by the file system's own clock; copying tools cannot set it."""
-
-    @property
-    def signature(self) -> FileSignature:
-        """Return what differs once the file was changed or replaced."""
-        return FileSignature(self.size, self.mtime_ns, self.inode, self.device)
 
     @property
     def name(self) -> str:
@@ -167,4 +161,4 @@ def _relative_prefix(root: str, folder: str) -> str:
 def _regular(path: str, facts: os.stat_result) -> FoundFile | None:
     if not stat.S_ISREG(facts.st_mode):
         return None
-    return FoundFile(path, *FileSignature.of(facts), facts.st_ctime_ns)
+    return FoundFile(path, facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev, facts.st_ctime_ns)

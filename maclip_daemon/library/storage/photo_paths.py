@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.files.signature import HasSignature
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, PHOTOS
 
@@ -39,10 +39,14 @@ class KnownFile:
     inode: int
     device: int
 
-    @property
-    def signature(self) -> FileSignature:
-        """Return what differs once the file was changed or replaced."""
-        return FileSignature(self.size, self.mtime_ns, self.inode, self.device)
+    def is_same(self, found: HasSignature) -> bool:
+        """Return whether a file has the recorded signature; field by field, for the millions of a scan."""
+        return (
+            self.mtime_ns == found.mtime_ns
+            and self.size == found.size
+            and self.inode == found.inode
+            and self.device == found.device
+        )
 
 
 def known_in_folder(session: Session, folder: str) -> dict[str, KnownFile]:

@@ -130,7 +130,7 @@ class Reconciliation:
         now_ns = time.time_ns()
         for file in listing.files:
             before = known.pop(file.name, None)
-            if before is not None and before.state != "missing" and before.signature == file.signature:
+            if before is not None and before.state != "missing" and before.is_same(file):
                 continue
             found_state = classify(file, now_ns, self._scope.settle_s)
             if found_state is FileState.WHOLE:
