@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from sqlalchemy import bindparam, insert, select, true, update
 from sqlalchemy.orm import Session
 
+from maclip_daemon.files.signature import HasSignature
 from maclip_daemon.library.photos.renames import move_photo
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import PhotoState, folder_for, photo_at
@@ -21,28 +22,12 @@ from maclip_daemon.library.storage.tables import FOLDERS, JOBS, PHOTOS, SCORES, 
 FileChange = Literal["new", "changed", "same", "returned", "moved"]
 
 
-class FileOnDisk(Protocol):
+class FileOnDisk(HasSignature, Protocol):
     """A file as a scan or an event found it."""
 
     @property
     def path(self) -> str | os.PathLike[str]:
         """The full path."""
-
-    @property
-    def device(self) -> int:
-        """`st_dev`."""
-
-    @property
-    def inode(self) -> int:
-        """`st_ino`."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    @property
-    def mtime_ns(self) -> int:
-        """Nanoseconds since 1970."""
 
 
 @dataclass(frozen=True)

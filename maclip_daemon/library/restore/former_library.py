@@ -37,6 +37,15 @@ JOURNAL_COLUMNS = (
     "pixel_hash",
     "adopted_from",
 )
+RATING_COLUMNS = (
+    "rating_in_file",
+    "rating_owner",
+    "stars_written",
+    "rating_undone_at",
+    "rating_problem",
+    "other_library",
+    "may_replace",
+)
 PHOTO_COLUMNS = (
     "id",
     "file_name",
@@ -45,13 +54,7 @@ PHOTO_COLUMNS = (
     "size",
     "mtime_ns",
     "pixel_hash",
-    "rating_in_file",
-    "rating_owner",
-    "stars_written",
-    "rating_undone_at",
-    "rating_problem",
-    "other_library",
-    "may_replace",
+    *RATING_COLUMNS,
 )
 
 Row = dict[str, Any]

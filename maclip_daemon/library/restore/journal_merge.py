@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from maclip_daemon.library.restore.former_library import (
     JOURNAL_COLUMNS,
+    RATING_COLUMNS,
     FormerLibrary,
     PhotoKey,
     Row,
@@ -18,15 +19,6 @@ from maclip_daemon.library.restore.former_library import (
 
 _ADDED = tuple(name for name in JOURNAL_COLUMNS if name != "id")
 _STATES = ("intended", "written", "undone")  # an abandoned write left its file as it was
-_RATING = (
-    "rating_in_file",
-    "rating_owner",
-    "stars_written",
-    "rating_undone_at",
-    "rating_problem",
-    "other_library",
-    "may_replace",
-)
 
 
 @dataclass
@@ -141,13 +133,13 @@ def _merge_rating(new: sqlite3.Connection, row: Row, key: PhotoKey) -> bool:
     if photo_id is None:
         return False
     present = new.execute(
-        f"SELECT {', '.join(_RATING)} FROM photos WHERE id = ?",
+        f"SELECT {', '.join(RATING_COLUMNS)} FROM photos WHERE id = ?",
         (photo_id,),
     ).fetchone()
-    found = tuple(row[name] for name in _RATING)
+    found = tuple(row[name] for name in RATING_COLUMNS)
     if present == found:
         return False
-    assignments = ", ".join(f"{name} = ?" for name in _RATING)
+    assignments = ", ".join(f"{name} = ?" for name in RATING_COLUMNS)
     try:
         new.execute(f"UPDATE photos SET {assignments} WHERE id = ?", (*found, photo_id))
     except sqlite3.IntegrityError:
