@@ -110,7 +110,6 @@ def _write(library: Library, settings: Settings) -> None:
 
 
 def _rate_again(call: invocation.Invocation, settings: Settings, under: list[str], dry_run: bool) -> None:
-    from maclip_daemon.daemon import lock
     from maclip_daemon.errors import EnvironmentUnfit
     from maclip_daemon.pipeline.commands import ask_again
 
@@ -128,16 +127,21 @@ def _rate_again(call: invocation.Invocation, settings: Settings, under: list[str
         output.say(f"{photos} without stars may have them again.")
         if not chosen:
             return
-        if lock.is_running(settings.data_dir):
-            output.say("The running daemon rates them.")
-        else:
-            _write(library, settings)
+        _rate_now_or_by_daemon(library, settings)
+
+
+def _rate_now_or_by_daemon(library: Library, settings: Settings) -> None:
+    from maclip_daemon.daemon import lock
+
+    if lock.is_running(settings.data_dir):
+        output.say("The running daemon rates them.")
+    else:
+        _write(library, settings)
 
 
 def _rate_over_first_stars(
     call: invocation.Invocation, settings: Settings, under: list[str], dry_run: bool
 ) -> None:
-    from maclip_daemon.daemon import lock
     from maclip_daemon.errors import EnvironmentUnfit
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
@@ -166,10 +170,7 @@ def _rate_over_first_stars(
         output.say(f"{photos} with darktable's first star and no other rating.")
         if not chosen:
             return
-        if lock.is_running(settings.data_dir):
-            output.say("The running daemon rates them.")
-        else:
-            _write(library, settings)
+        _rate_now_or_by_daemon(library, settings)
     output.say(
         "To see them in darktable, select the photos and press 'take over MA-CLIP stars' or 'load sidecar "
         "file'. `maclip undo` brings its star back."
