@@ -148,13 +148,25 @@ def _possible_paths(model: Model, path: str) -> set[str]:
 def _may_have_another_row(model: Model, photo: Photo) -> bool:
     """Return whether the photo may have another photo's row, so that the owner of its stars is uncertain.
 
-    While the daemon was interrupted, it took or lost a path, or was moved and changed.
+    While it was away, a new photo of the same picture may have taken its row, by its pixels. Or it took or
+    lost a path, or was moved and changed, while the daemon was interrupted.
     """
+    if photo.kept and photo.previous_path != photo.path and _has_new_twin(model, photo):
+        return True
     if not model.interruptions:
         return False
     names = _possible_paths(model, photo.previous_path) if photo.previous_path else set()
     was_taken = any(model.taken.get(name, set()) - {photo} for name in names - {photo.path})
     return photo.has_replaced_another or was_taken or (photo.has_moved and photo.kept is None)
+
+
+def _has_new_twin(model: Model, photo: Photo) -> bool:
+    """Return whether a photo of the same picture arrived in this round."""
+    others = (*model.photos.values(), *model.gone.values())
+    return any(
+        other is not photo and other.kept is None and other.content.name == photo.content.name
+        for other in others
+    )
 
 
 def _pair_mismatches(model: Model, rows: dict[str, Row]) -> Iterator[Mismatch]:

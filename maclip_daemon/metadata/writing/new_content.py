@@ -1,0 +1,139 @@
+"""The new content of a file that gets a rating: made, verified, and written beside its target."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from maclip_daemon.errors import FileChanged, WriteRefused
+from maclip_daemon.files import safe_writer
+from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
+from maclip_daemon.metadata.content.xmp_text import Wanted
+from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.sidecars import (
+    bucket_tags,
+    maclip_properties,
+    new_sidecar,
+    read_metadata,
+    seed,
+    targets,
+)
+from maclip_daemon.metadata.writing import seed_update, undo_delta, verification
+
+
+def update(
+    request: RatingRequest,
+    present: read_metadata.PhotoMetadata,
+    followed: seed_update.FollowedSidecar | None,
+    result: Prepared,
+) -> Prepared:
+    """Prepare the update of a sidecar; where maclip made it, its copied parts follow the photo."""
+    safe_writer.require_writable(present.source)
+    base = followed.content if followed is not None else present
+    assert base.leaves is not None
+    wanted = maclip_properties.wanted(request, base.values)
+    if followed is not None:
+        copied = followed.seed.with_tag_lists(base.leaves, wanted).items()
+        if copied != base.values.get(seed.SEED_KEY):
+            wanted = maclip_properties.with_seed(wanted, base.values, copied)
+    return change(request, present, base, wanted, result)
+
+
+def change(
+    request: RatingRequest,
+    present: read_metadata.PhotoMetadata,
+    base: read_metadata.PhotoMetadata,
+    wanted: Wanted,
+    result: Prepared,
+) -> Prepared:
+    """Prepare a sidecar that holds what is in `base`, with the values in `wanted` set."""
+    assert present.data is not None
+    assert base.document is not None
+    assert base.leaves is not None
+    new = exiv2_tags.change_sidecar(base.document, wanted)
+    verification.verify_sidecar(present.source, base.values, base.leaves, new, wanted)
+    return _prepared(request, result, present.source, present.data, new, present.status)
+
+
+def embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
+    """Prepare the photo itself with the rating inside. Raises `WriteRefused` if its container forbids it."""
+    safe_writer.require_writable(request.photo)
+    data, status = safe_writer.read_regular(request.photo)
+    containers.require_embeddable(data)
+    with exiv2_tags.open_bytes(data) as image:
+        if exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values:
+            request = replace(request, bucket_tags=False)  # tags in XMP would hide the IPTC keywords
+    # A seed belongs to a sidecar; an export may have carried one into the photo.
+    wanted = maclip_properties.with_seed(
+        maclip_properties.wanted(request, present.values), present.values, []
+    )
+    new = exiv2_tags.change_photo(data, wanted)
+    verification.verify_photo(request.photo, data, new, present.values, wanted)
+    return _prepared(request, result, request.photo, data, new, status)
+
+
+def create(
+    request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared, target: targets.Target
+) -> Prepared:
+    """Prepare a new sidecar, seeded with what the photo itself says. Raises `FileChanged`."""
+    document, notes = new_sidecar.build(request.photo, present)
+    if target.note:
+        notes = (*notes, target.note)
+    assert result.photo_signature is not None
+    if FileSignature.of(request.photo.lstat()) != result.photo_signature:
+        raise FileChanged(f"{request.photo} changed while it was read.")
+    leaves = xmp_text.read(document)
+    stamp = seed_update.stamp_of(result.photo_signature)
+    with exiv2_tags.open_bytes(document) as image:
+        seeded = exiv2_tags.read_xmp(image)
+        wanted = maclip_properties.wanted(request, seeded)
+        copied = seed.Seed.of(stamp, leaves).with_tag_lists(leaves, wanted)
+        wanted = maclip_properties.with_seed(wanted, seeded, copied.items())
+        new = exiv2_tags.changed_sidecar(image, wanted)
+    verification.verify_sidecar(target.path, seeded, leaves, new, wanted)
+    temporary = safe_writer.write_temporary(target.path, new, like=request.photo)
+    return replace(
+        result,
+        status="prepared",
+        notes=notes,
+        target=target.path,
+        temporary=temporary,
+        created=True,
+        after_hash=safe_writer.digest(new),
+        restore=undo_delta.UndoDelta(created=True).encode(),
+    )
+
+
+def _prepared(
+    request: RatingRequest,
+    result: Prepared,
+    target: Path,
+    old: bytes,
+    new: bytes,
+    status: os.stat_result | None,
+) -> Prepared:
+    assert status is not None
+    delta = undo_delta.between(old, new, mode=status.st_mode & 0o7777, mtime_ns=status.st_mtime_ns)
+    if _is_of_another_library(request, result):
+        delta = undo_delta.UndoDelta.taking_out()  # its stars are no earlier state to return to
+    elif delta.apply(new) != old:
+        raise WriteRefused(f"{target} is left alone: undo could not restore its present content.")
+    return replace(
+        result,
+        status="prepared",
+        target=target,
+        temporary=safe_writer.write_temporary(target, new, like=target),
+        before_hash=safe_writer.digest(old),
+        after_hash=safe_writer.digest(new),
+        restore=delta.encode(),
+    )
+
+
+def _is_of_another_library(request: RatingRequest, result: Prepared) -> bool:
+    """Return whether the file's rating was written for this photo by a library whose journal is not ours."""
+    proof = result.found.proof if result.found is not None else None
+    if proof is None or request.last_written is not None:
+        return False
+    return result.target != request.photo or proof.pixel_hash in (None, request.pixel_hash)
