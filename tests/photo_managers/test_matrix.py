@@ -15,7 +15,7 @@ from tests.homes import Home
 from tests.photo_managers.applications import Installation, Screen
 from tests.photo_managers.darktable_story import DarktableStory
 from tests.photo_managers.digikam_story import DigiKamStory
-from tests.photo_managers.matrix_table import DARKTABLE, DIGIKAM, SITUATIONS, Row, cells
+from tests.photo_managers.matrix_table import DARKTABLE, DIGIKAM, LONG, SITUATIONS, Row, cells
 
 Story = DarktableStory | DigiKamStory
 
@@ -48,7 +48,9 @@ def tell(
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-@pytest.mark.parametrize("row", [*DARKTABLE, *DIGIKAM], ids=lambda row: row.name)
-def test_cell(row: Row, situation: str, tell: Callable[[Row], Story]) -> None:
+@pytest.mark.parametrize("row", [*DARKTABLE, *DIGIKAM, *LONG], ids=lambda row: row.name)
+def test_cell(row: Row, situation: str, tell: Callable[[Row], Story], request: pytest.FixtureRequest) -> None:
+    if row in LONG and not request.config.getoption("--full"):
+        pytest.skip("a row of the long form: scripts/test tests/photo_managers/test_matrix.py --full")
     seen = getattr(tell(row), situation.replace(" ", "_"))()
     assert seen == cells().get((row.name, situation))
