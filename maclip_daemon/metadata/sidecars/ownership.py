@@ -43,7 +43,7 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
         return "person", REJECTED, stars
     others = [rating for rating in _other_ratings(values) if rating]
     if main:
-        in_step = main == stars and all(rating == main for rating in others)
+        in_step = main == stars and all(rating == main for rating in others) and not _has_empty_field(values)
         ours = in_step and (main == last_written or write_proof.holds(values))
         return ("maclip" if ours else "person"), main, stars
     if others:
@@ -93,6 +93,12 @@ def _other_ratings(values: Values) -> Iterator[int]:
     for key, value in values.items():
         if _MAKER_NOTE.fullmatch(key):
             yield _stars(value) or 0
+
+
+def _has_empty_field(values: Values) -> bool:
+    """Return whether a field that our writes keep in step says "no stars": somebody took them away there."""
+    present = [values[key] for key in (*PLAIN_KEYS, *PERCENT_KEYS) if key in values]
+    return any(_number(value) == 0 for value in present)
 
 
 def _stars_of_percent(percent: float) -> int:

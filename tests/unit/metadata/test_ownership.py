@@ -64,6 +64,13 @@ def test_a_rating_in_another_field_is_a_persons_too(key: str, value: str, rating
     assert owner_of({key: value, R: "0"}, None)[:2] == ("person", rating)
 
 
+def test_our_star_beside_a_field_that_says_none_is_a_persons() -> None:
+    """digiKam took the stars away, and darktable pressed ours again."""
+    assert owner_of({R: "3", S: "3", "Xmp.acdsee.rating": "0"}, 3) == ("person", 3, 3)
+    assert owner_of({R: "3", S: "3", "Exif.Image.RatingPercent": "0"}, 3) == ("person", 3, 3)
+    assert owner_of({R: "3", S: "3", "Exif.Fujifilm.Rating": "0"}, 3) == ("maclip", 3, 3)
+
+
 def test_a_person_who_changed_only_another_field_owns_the_rating() -> None:
     assert owner_of({R: "3", S: "3", "Xmp.MicrosoftPhoto.Rating": "50"}, 3)[0] == "maclip"
     assert owner_of({R: "3", S: "3", "Xmp.MicrosoftPhoto.Rating": "99"}, 3)[0] == "person"
