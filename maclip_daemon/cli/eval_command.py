@@ -67,7 +67,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="native, spaq448, agiqa224, long-edge-N, or auto, the model's own; repeat it for several.",
+            help="native, spaq448, agiqa224, long-edge-N, or auto, the model's own; repeat it for several. "
+            "Default: the published one of the --dataset, else auto.",
             show_default=False,
         ),
     ] = None,
@@ -116,7 +117,8 @@ def evaluate(
 
     For every metric, model and protocol: SRCC and KRCC (do scores and people put the images in the same
     order?), PLCC and RMSE (after the five-parameter logistic fit), with bootstrap intervals, for all images
-    and for each subset. One run compares several of each; every view is encoded once:
+    and for each subset. "SRCC, fitted" is computed after the fit, as in MA-CLIP's code. One
+    run compares several of each; every view is encoded once:
 
     `maclip eval photos --mos mos.csv --model builtin --model rn50-openai --report out`
 
@@ -141,7 +143,9 @@ def evaluate(
         images=rated if limit is None else sample(rated, limit, seed),
         metrics=metric or [settings.scoring.metric],
         models=model or [settings.scoring.model],
-        protocols=protocol or [settings.scoring.protocol],
+        protocols=protocol
+        or _published_protocol(dataset, quiet=call.verbosity < 0)
+        or [settings.scoring.protocol],
         with_ablations=ablations,
         resamples=bootstrap,
         seed=seed,
@@ -183,6 +187,22 @@ def _rated_images(images: Path, mos: Path | None, dataset: str | None) -> tuple[
     if known is None:
         raise UsageError("Human scores are needed: give --mos FILE, or --dataset NAME.")
     return datasets.load(known.name, images), images
+
+
+def _published_protocol(dataset: str | None, *, quiet: bool) -> list[str]:
+    """Return the protocol at which a dataset is judged in the paper, and say so; nothing without one."""
+    from maclip_daemon.evaluation import datasets
+
+    known = None if dataset is None else datasets.find(dataset)
+    if known is None or known.protocol is None:
+        return []
+    if not quiet:
+        output.say(
+            f"{known.title} is judged at {known.protocol}, as published; "
+            "--protocol auto takes the model's own.",
+            error=True,
+        )
+    return [known.protocol]
 
 
 @contextlib.contextmanager

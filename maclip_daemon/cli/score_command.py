@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +27,13 @@ def score(
     metric: Metric = None,
     protocol: Protocol = None,
     gpu_memory: GpuMemory = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"] | None,
+        typer.Option(
+            help="Number format of the encoder. Published figures use fp32.",
+            show_default="as in `maclip run`",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each photo.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
@@ -39,7 +46,9 @@ def score(
 
     if as_json and as_csv:
         raise UsageError("Give --json or --csv, not both.")
-    chosen = invocation.typed_flags(model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory)
+    chosen = invocation.typed_flags(
+        model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory, precision=precision
+    )
     flags = {"scoring": chosen}
     settings = invocation.from_context(context).settings(flags)
     files = score_photos.collect(paths, settings)

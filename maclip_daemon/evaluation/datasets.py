@@ -10,7 +10,7 @@
 | csiq | Larson and Chandler 2010, `csiq.DMOS.xlsx` | DMOS, 0 is best: read as 1 − DMOS |
 | agiqa-1k | Zhang et al. 2023, `AIGC_MOS_Zscore.xlsx` | MOS |
 | agiqa-3k | Li et al. 2023, `data.csv`, `mos_quality` | MOS, 0 to 5 |
-| pipal | Gu et al. 2020, `Train_Label/*.txt` | Elo rating, more is better |
+| pipal | Gu et al. 2020, `Train_Label/*.txt`, `Val_Label/*.txt` | Elo rating, more is better |
 | biq2021 | Ahmed and Asif 2022, `Train` and `Test (Images and MOS).csv` | MOS, 0 to 1 |
 """
 
@@ -27,8 +27,6 @@ from maclip_daemon.evaluation import opinions, score_files
 from maclip_daemon.evaluation.opinions import Opinion
 from maclip_daemon.evaluation.rated_images import RatedImage, locate
 
-_CLIVE_TRAINING_IMAGES = 7  # the first rows were shown to train the viewers, and are never evaluated
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -44,8 +42,12 @@ class Dataset:
     """Score files of one pattern → opinions."""
     subset_of: Callable[[str], str]
     """Name of an image → its subset, for opinions without a subset of their own."""
+    protocol: str | None = None
+    """The size at which MA-CLIP's authors judge it; None where they did not evaluate it."""
     lower_is_better: bool = False
     """True when a file of scores for it (`--mos`) holds DMOS; `from_file` then negates them."""
+    may_repeat: bool = False
+    """True when the authors' own list has an image twice; both opinions count, as in their evaluation."""
 
 
 def load(name: str, root: Path) -> list[RatedImage]:
@@ -59,7 +61,8 @@ def load(name: str, root: Path) -> list[RatedImage]:
             found = sorted(candidate.glob(pattern))
             if found:
                 folders = _image_folders(dataset, candidate)
-                return locate(dataset.read(found), folders, found[0], dataset.subset_of)
+                rows = dataset.read(found)
+                return locate(rows, folders, found[0], dataset.subset_of, may_repeat=dataset.may_repeat)
     raise UsageError(
         f"{root} is not a folder of {dataset.title}: it has no {' and no '.join(dataset.score_files)}. "
         "Name the folder into which the dataset was unpacked, or the file of scores with --mos."
@@ -125,8 +128,13 @@ def _csiq_distortion(name: str) -> str:
 
 
 def _generator(name: str) -> str:
-    """Return the generator, after which AGIQA names images: `midjourney_normal_012.jpg`."""
+    """Return the generator, after which AGIQA-3k names images: `midjourney_normal_012.jpg`."""
     return re.sub(r"_?\d+$", "", Path(name).stem)
+
+
+def _agiqa_1k_generator(name: str) -> str:
+    """Return the generator: `deepai` or `dreamStudio`. Four numbers follow it, `deepai_0_12_1_0.jpg`."""
+    return Path(name).name.partition("_")[0]
 
 
 def _table(files: Sequence[Path], mos_columns: Sequence[str] = opinions.MOS_COLUMNS) -> list[Opinion]:
@@ -139,7 +147,7 @@ def _tables(files: Sequence[Path]) -> list[Opinion]:
 
 def _clive(files: Sequence[Path]) -> list[Opinion]:
     names, scores = (files[0].with_name(f"All{part}_release.mat") for part in ("Images", "MOS"))
-    return score_files.read_matlab(names, scores)[_CLIVE_TRAINING_IMAGES:]
+    return score_files.read_matlab(names, scores)
 
 
 def _csiq(files: Sequence[Path]) -> list[Opinion]:
@@ -150,8 +158,6 @@ def _csiq(files: Sequence[Path]) -> list[Opinion]:
     return [replace(opinion, mos=1 - opinion.mos) for opinion in published]
 
 
-_dmos_table = partial(_table, mos_columns=("dmos",))
-_scores_first = partial(score_files.read_pairs, score_first=True)
 _SPAQ_SCORES = "MOS and Image attribute scores"
 _BIQ_IMAGES = ("Images", "images")
 DATASETS = (
@@ -162,6 +168,7 @@ DATASETS = (
         ("1024x768", "512x384", "images"),
         _table,
         _no_subset,
+        protocol="native",
     ),
     Dataset(
         "spaq",
@@ -170,6 +177,7 @@ DATASETS = (
         ("TestImage", "images"),
         _table,
         _no_subset,
+        protocol="spaq448",
     ),
     Dataset(
         "clive",
@@ -178,6 +186,7 @@ DATASETS = (
         ("Images", "ChallengeDB_release/Images"),
         _clive,
         _no_subset,
+        protocol="native",
     ),
     Dataset(
         "kadid-10k",
@@ -186,6 +195,7 @@ DATASETS = (
         ("images", "distorted_images"),
         partial(_table, mos_columns=("dmos",)),
         _distortion(1),
+        protocol="native",
     ),
     Dataset(
         "tid2013",
@@ -194,6 +204,7 @@ DATASETS = (
         ("distorted_images",),
         partial(score_files.read_pairs, score_first=True),
         _distortion(1),
+        protocol="native",
     ),
     Dataset(
         "csiq",
@@ -202,17 +213,36 @@ DATASETS = (
         ("dst_imgs", "dst_imgs_all"),
         _csiq,
         _csiq_distortion,
+        protocol="native",
         lower_is_better=True,
     ),
-    Dataset("agiqa-1k", "AGIQA-1k", ("AIGC_MOS_Zscore.xlsx",), ("file", "images"), _table, _generator),
-    Dataset("agiqa-3k", "AGIQA-3k", ("data.csv",), ("images", "image", "file"), _table, _generator),
+    Dataset(
+        "agiqa-1k",
+        "AGIQA-1k",
+        ("AIGC_MOS_Zscore.xlsx",),
+        ("file", "images"),
+        _table,
+        _agiqa_1k_generator,
+        protocol="agiqa224",
+        may_repeat=True,  # dreamStudio_8_9_1_1.jpg
+    ),
+    Dataset(
+        "agiqa-3k",
+        "AGIQA-3k",
+        ("data.csv",),
+        ("images", "image", "file"),
+        _table,
+        _generator,
+        protocol="native",
+    ),
     Dataset(
         "pipal",
         "PIPAL",
-        ("Train_Label/*.txt", "Train_Label/Train_Label/*.txt"),
-        ("Train_Dist", "Distortion*", "train_dis*"),
+        ("*_Label/*.txt", "*_Label/*_Label/*.txt"),  # Train_ and, where it was fetched too, Val_
+        ("Train_Dist", "Val_Dist", "Distortion*", "train_dis*", "val_dis*"),
         score_files.read_pairs,
         _distortion(1),
+        protocol="native",
     ),
     Dataset("biq2021", "BIQ2021", ("* (Images and MOS).csv", "mos.csv"), _BIQ_IMAGES, _tables, _biq_source),
     Dataset("biq2021-train", "BIQ2021", ("Train (Images and MOS).csv",), _BIQ_IMAGES, _tables, _biq_source),

@@ -34,14 +34,17 @@ def locate(
     folders: Sequence[Path],
     source: Path,
     subset_of: Callable[[str], str] | None = None,
+    *,
+    may_repeat: bool = False,
 ) -> list[RatedImage]:
     """Return the image file of every opinion, from the first folder that has it.
 
     An image is searched by its path as given, then by its bare file name in any case. `subset_of`: name of an
     image → its subset; None: the subset column, else the folder, else a prefix that ends in `_`. Raises
-    `UsageError` for images that are missing, ambiguous, listed twice or too few, and for equal scores.
+    `UsageError` for images that are missing, ambiguous, too few, or listed twice without `may_repeat`, and
+    for equal scores.
     """
-    check(opinions, source)
+    check(opinions, source, may_repeat=may_repeat)
     names = _FileNames(folders)
     found = [(opinion, names.paths_of(opinion.image)) for opinion in opinions]
     missing = [opinion for opinion, paths in found if not paths]
@@ -57,7 +60,8 @@ def locate(
             f"{source}: {_counted(ambiguous, 'name fits', 'names fit')} several files: "
             f"{_examples(ambiguous)}. Write the folder before the name."
         )
-    _refuse_repeats([(str(paths[0]), opinion) for opinion, paths in found], source)
+    if not may_repeat:
+        _refuse_repeats([(str(paths[0]), opinion) for opinion, paths in found], source)
     subsets = _subsets(opinions, subset_of)
     return [
         RatedImage(paths[0], opinion.mos, subset)
@@ -73,9 +77,10 @@ def sample(images: Sequence[RatedImage], limit: int, seed: int) -> list[RatedIma
     return [images[index] for index in chosen]
 
 
-def check(opinions: Sequence[Opinion], source: Path) -> None:
-    """Raise `UsageError` when the opinions are too few, equal, or name an image twice."""
-    _refuse_repeats([(_key(opinion.image), opinion) for opinion in opinions], source)
+def check(opinions: Sequence[Opinion], source: Path, *, may_repeat: bool = False) -> None:
+    """Raise `UsageError` for too few or equal opinions, or an image named twice without `may_repeat`."""
+    if not may_repeat:
+        _refuse_repeats([(_key(opinion.image), opinion) for opinion in opinions], source)
     if len(opinions) < MINIMUM_IMAGES:
         raise UsageError(
             f"{source} has {len(opinions)} rated images; correlations need at least {MINIMUM_IMAGES}. "

@@ -87,7 +87,8 @@ def page(title: str, facts: Mapping[str, str], summary: Summary, sections: Seque
 
 
 _METHOD = """<p class="soft">SRCC (Spearman) and KRCC (Kendall τ-b) compare the order of the scores with the
-order of the opinions. PLCC (Pearson) and RMSE are taken after the five-parameter logistic of Sheikh, Sabir
+order of the opinions. "SRCC, fitted" is taken after the fit, as MA-CLIP's code does.
+PLCC (Pearson) and RMSE are taken after the five-parameter logistic of Sheikh, Sabir
 and Bovik (2006) has mapped scores to the scale of the opinions, which is also the scale of RMSE. The row
 with the highest SRCC is marked. Small figures under a number are its 95 % bootstrap interval over the
 images; the fitted curve is held. For an ablation the interval belongs to the difference in SRCC to MA-CLIP
@@ -111,7 +112,7 @@ def _agreement_table(rows: Sequence[AgreementRow], *, with_subset: bool) -> str:
         figures = _figures(row.agreement)
         marked = ' class="best"' if row.candidate in best else ""
         lines.append(f"<tr{marked}>{cells}{_number(str(row.agreement.images))}{figures}</tr>")
-    return _rows(heads, ("N", "SRCC", "KRCC", "PLCC", "RMSE"), lines)
+    return _rows(heads, ("N", "SRCC", "SRCC, fitted", "KRCC", "PLCC", "RMSE"), lines)
 
 
 def _ablation_table(rows: Sequence[AblationRow]) -> str:
@@ -146,8 +147,8 @@ def _section(section: Section) -> str:
 
 def _figures(agreement: Agreement) -> str:
     return "".join(
-        _number(_shown(getattr(agreement, name)), getattr(agreement, f"{name}_interval"))
-        for name in ("srcc", "krcc", "plcc", "rmse")
+        _number(_shown(getattr(agreement, name)), getattr(agreement, f"{name}_interval", None))
+        for name in ("srcc", "srcc_fitted", "krcc", "plcc", "rmse")
     )
 
 

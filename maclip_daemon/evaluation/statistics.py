@@ -64,6 +64,8 @@ class Agreement:
     """Root of the mean squared difference of the fitted scores to opinion, on the scale of the opinions."""
     fit: LogisticFit | None
     """None when the scores are constant and nothing can be fitted."""
+    srcc_fitted: float = math.nan
+    """Spearman's rank correlation after the fit, as MA-CLIP's code has it; higher where the curve turns."""
     srcc_interval: Interval | None = None
     krcc_interval: Interval | None = None
     plcc_interval: Interval | None = None
@@ -116,13 +118,14 @@ def agreement(scores: Vector, opinions: Vector, *, resamples: int = 0, seed: int
     fitted = fit.predict(scores)
     measured = _measure(scores, fitted, opinions)
     if resamples == 0:
-        return Agreement(count, *measured, fit)
+        return Agreement(count, *measured, fit, srcc(fitted, opinions))
     drawn = np.empty((resamples, 4))
     done = 0
     for indices in _resampled_indices(count, resamples, seed):
         drawn[done : done + len(indices)] = _measure_resamples(scores, fitted, opinions, indices)
         done += len(indices)
-    return Agreement(count, *measured, fit, *(interval(column) for column in drawn.T))
+    intervals = (interval(column) for column in drawn.T)
+    return Agreement(count, *measured, fit, srcc(fitted, opinions), *intervals)
 
 
 def srcc(scores: Vector, opinions: Vector) -> float:

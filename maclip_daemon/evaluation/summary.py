@@ -171,6 +171,7 @@ def _figures(agreement: Agreement) -> dict[str, Any]:
     for name in ("srcc", "krcc", "plcc", "rmse"):
         figures[name] = _plain(getattr(agreement, name))
         figures[f"{name}_interval"] = _bounds(getattr(agreement, f"{name}_interval"))
+    figures["srcc_fitted"] = _plain(agreement.srcc_fitted)
     fit = agreement.fit
     figures["fit"] = (
         None

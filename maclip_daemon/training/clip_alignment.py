@@ -17,13 +17,13 @@ from open_clip.modified_resnet import ModifiedResNet
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from maclip_daemon.errors import UsageError
+from maclip_daemon.errors import ModelUnavailable, UsageError
 from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.architecture import build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import PROMPTS_FEATURES, Checkpoint
 from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
-from maclip_daemon.iqa.prompts import MACLIP_PAIRS, texts
+from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, texts
 from maclip_daemon.training.aligned_model import AlignedModel
 from maclip_daemon.training.alignment import AlignmentWeights, align
 from maclip_daemon.training.degradations import Pixels
@@ -71,7 +71,7 @@ def align_checkpoint(
         weights=_WEIGHTS,
         report=report,
     )
-    _write(aligned, prompts, checkpoint, target)
+    _write(aligned, _all_prompts(checkpoint), checkpoint, target)
 
 
 def _trainable_tower(checkpoint: Checkpoint) -> nn.Module:
@@ -89,14 +89,27 @@ def _trainable_tower(checkpoint: Checkpoint) -> nn.Module:
     return tower
 
 
-def _write(aligned: AlignedModel, prompts: Tensor, checkpoint: Checkpoint, target: Path) -> None:
+def _all_prompts(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Return the features of every metric's prompts that the checkpoint knows, by prompt."""
+    known: dict[str, Tensor] = {}
+    for pairs in (MACLIP_PAIRS, CLIPIQA_PAIRS, QUALICLIP_PAIRS):
+        try:
+            features = prompt_features(checkpoint, pairs)
+        except ModelUnavailable:  # it has no text tower, and does not store these
+            continue
+        assert features is not None
+        known.update(zip(texts(pairs), features, strict=True))
+    return known
+
+
+def _write(aligned: AlignedModel, prompts: dict[str, Tensor], checkpoint: Checkpoint, target: Path) -> None:
     """Write the aligned tower with the prompt features and logit scale of the CLIP it was made from."""
     tensors = {
         f"visual.{name}": value.cpu().contiguous() for name, value in aligned.visual.state_dict().items()
     }
-    tensors[PROMPTS_FEATURES] = prompts.contiguous()
+    tensors[PROMPTS_FEATURES] = torch.stack([*prompts.values()])
     tensors["logit_scale"] = torch.tensor(checkpoint.logit_scale)
-    metadata = {"prompts": json.dumps(texts(MACLIP_PAIRS))}
+    metadata = {"prompts": json.dumps([*prompts])}
     if isinstance(checkpoint.architecture, TimmTower):
         metadata[timm_tower.METADATA_KEY] = checkpoint.architecture.as_json()
     save_file(tensors, target, metadata)

@@ -59,7 +59,19 @@ def test_output_to_a_pipe_is_plain_aligned_text_with_a_report(folder: Path) -> N
     done = _run(folder, "images", "--mos", "mos.csv", "--ablations", "--report", "out", "--metric", "clipiqa")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["metric", "model", "protocol", "subset", "N", "SRCC", "KRCC", "PLCC", "RMSE"]
+    assert lines[0].split() == [
+        "metric",
+        "model",
+        "protocol",
+        "subset",
+        "N",
+        "SRCC",
+        "SRCC,",
+        "fitted",
+        "KRCC",
+        "PLCC",
+        "RMSE",
+    ]
     assert [line.split()[0] for line in lines[1:7]] == ["maclip"] * 3 + ["clipiqa"] * 3
     assert [line.split()[3] for line in lines[1:4]] == ["all", "s0", "s1"]
     assert any(line.startswith("λ = 0.7") for line in lines)
@@ -68,6 +80,23 @@ def test_output_to_a_pipe_is_plain_aligned_text_with_a_report(folder: Path) -> N
     assert (folder / "out" / "report.html").is_file()
     with (folder / "out" / "scores.csv").open() as stream:
         assert len(list(csv.reader(stream))) == COUNT + 1
+
+
+def test_a_dataset_is_judged_at_its_published_size_and_says_so(folder: Path) -> None:
+    (folder / "Annotations").mkdir()
+    (folder / "images").rename(folder / "TestImage")
+    rated = (folder / "mos.csv").read_text().replace("image,mos", "Image name,MOS")
+    (folder / "Annotations" / "MOS and Image attribute scores.csv").write_text(rated)
+    arguments = (".", "--dataset", "spaq", "--json", "--limit", "10")
+    environment = os.environ | {"XDG_CONFIG_HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    command = [word for word in _command(folder, *arguments) if word not in ("--protocol", "native")]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["agreement"][0]["protocol"] == "spaq448"
+    assert "SPAQ is judged at spaq448, as published" in done.stderr
+    own = _run(folder, *arguments)
+    assert json.loads(own.stdout)["agreement"][0]["protocol"] == "native"
+    assert "as published" not in own.stderr
 
 
 def test_json_is_one_object_and_a_limit_samples_images(folder: Path) -> None:

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 _MOST_SUBSET_ROWS = 24  # more would hide the totals; the report has all
 _PLACE = {"model": "left", "protocol": "left"}
-_FIGURES = {"N": "right", "SRCC": "right", "KRCC": "right", "PLCC": "right", "RMSE": "right"}
+_FIGURES = {
+    "N": "right",
+    "SRCC": "right",
+    "SRCC, fitted": "right",
+    "KRCC": "right",
+    "PLCC": "right",
+    "RMSE": "right",
+}
 
 
 def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
@@ -55,6 +62,7 @@ def _print_agreement(rows: Sequence[AgreementRow]) -> None:
                 row.subset,
                 row.agreement.images,
                 _figure(row.agreement.srcc, row.agreement.srcc_interval),
+                _figure(row.agreement.srcc_fitted),
                 _figure(row.agreement.krcc),
                 _figure(row.agreement.plcc, row.agreement.plcc_interval),
                 _figure(row.agreement.rmse),

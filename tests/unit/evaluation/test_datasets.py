@@ -68,7 +68,23 @@ def test_spaq_also_reads_its_sheet_saved_as_csv(tmp_path: Path) -> None:
     assert len(datasets.load("spaq", tmp_path)) == COUNT
 
 
-def test_clive_leaves_the_seven_training_images_out(tmp_path: Path) -> None:
+def test_agiqa_1k_has_two_generators_and_keeps_the_image_that_its_authors_list_twice(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="the published scores are an Excel workbook")
+    workbook = openpyxl.Workbook()
+    workbook.active.append(("Image", "Prompt", "MOS"))
+    names = [
+        f"{generator}_0_{number}_1_1.jpg" for generator in ("deepai", "dreamStudio") for number in range(6)
+    ]
+    for number, name in enumerate([*names, names[-1]]):
+        _touch(tmp_path / "file" / name)
+        workbook.active.append((name, "bird, driving bike, city, anime style", number / 4))
+    workbook.save(tmp_path / "AIGC_MOS_Zscore.xlsx")
+    images = datasets.load("agiqa-1k", tmp_path)
+    assert {image.subset for image in images} == {"deepai", "dreamStudio"}
+    assert [(image.path.name, image.mos) for image in images[-2:]] == [(names[-1], 2.75), (names[-1], 3.0)]
+
+
+def test_clive_has_the_seven_training_images_too_as_in_the_authors_list(tmp_path: Path) -> None:
     names = [f"t{number}.bmp" for number in range(1, 8)] + [f"{number}.bmp" for number in range(3, 15)]
     for number, name in enumerate(names):
         _touch(tmp_path / "Images" / ("trainingImages" if number < 7 else "") / name)
@@ -79,8 +95,9 @@ def test_clive_leaves_the_seven_training_images_out(tmp_path: Path) -> None:
     scores = np.arange(len(names), dtype=float)[None]
     scipy.io.savemat(tmp_path / "Data" / "AllMOS_release.mat", {"AllMOS_release": scores})
     images = datasets.load("clive", tmp_path)
-    assert len(images) == 12
-    assert (images[0].path.name, images[0].mos) == ("3.bmp", 7.0)
+    assert len(images) == 19
+    assert (images[0].path.name, images[0].mos) == ("t1.bmp", 0.0)
+    assert (images[7].path.name, images[7].mos) == ("3.bmp", 7.0)
 
 
 def test_kadid_scores_count_upwards_although_the_file_calls_them_dmos(tmp_path: Path) -> None:
@@ -147,10 +164,12 @@ def test_pipal_joins_its_label_files_and_distortion_folders(tmp_path: Path) -> N
             name = f"A000{reference}_0{number}_00.bmp"
             _touch(tmp_path / f"Distortion_{1 + reference % 2}" / name)
             lines.append(f"{name},{1400 + 10 * reference + number}.5")
-        (tmp_path / "Train_Label").mkdir(exist_ok=True)
-        (tmp_path / "Train_Label" / f"A000{reference}.txt").write_text("\n".join(lines))
+        labels = tmp_path / ("Val_Label" if reference == 4 else "Train_Label")
+        labels.mkdir(exist_ok=True)
+        (labels / f"A000{reference}.txt").write_text("\n".join(lines))
     images = _by_name(datasets.load("pipal", tmp_path))
     assert len(images) == 12
+    assert images["A0004_02_00.bmp"].mos == 1442.5
     assert (images["A0002_01_00.bmp"].mos, images["A0002_01_00.bmp"].subset) == (1421.5, "distortion 01")
 
 

@@ -27,6 +27,7 @@ def test_the_fit_takes_scores_whose_sign_is_turned_around() -> None:
     turned = statistics.agreement(-scores, opinions)
     assert turned.srcc == pytest.approx(-1)
     assert turned.plcc == pytest.approx(1, abs=1e-9)
+    assert turned.srcc_fitted == pytest.approx(1)
 
 
 def test_figures_equal_those_of_scipy() -> None:
@@ -38,6 +39,8 @@ def test_figures_equal_those_of_scipy() -> None:
     assert measured.krcc == pytest.approx(scipy.stats.kendalltau(scores, opinions).statistic, abs=1e-12)
     assert measured.fit is not None
     fitted = measured.fit.predict(scores)
+    after = scipy.stats.spearmanr(fitted, opinions).statistic
+    assert measured.srcc_fitted == pytest.approx(after, abs=1e-12)
     assert measured.plcc == pytest.approx(scipy.stats.pearsonr(fitted, opinions).statistic, abs=1e-12)
     assert measured.rmse == pytest.approx(math.sqrt(np.mean((fitted - opinions) ** 2)))
 

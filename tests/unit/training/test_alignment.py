@@ -14,7 +14,7 @@ from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
 from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
-from maclip_daemon.iqa.prompts import MACLIP_PAIRS
+from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS
 from maclip_daemon.training.aligned_model import AlignedModel, Averaged
 from maclip_daemon.training.alignment import (
     AlignmentWeights,
@@ -138,6 +138,8 @@ def test_a_clip_is_aligned_and_still_loads_with_its_prompts(seeded_path: Path, t
     assert first is not None
     assert second is not None
     torch.testing.assert_close(first, second)
+    for pairs in (CLIPIQA_PAIRS, QUALICLIP_PAIRS):
+        torch.testing.assert_close(prompt_features(aligned, pairs), prompt_features(checkpoint, pairs))
     assert aligned.architecture.embedding == checkpoint.architecture.embedding
     moved = [
         name
