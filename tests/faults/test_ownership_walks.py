@@ -93,8 +93,13 @@ class OwnershipMachine(WritersMachine):
             assert seen == self.world.stars, f"{seen} in place of maclip's {self.world.stars}"
 
     def _check_row(self) -> None:
-        """Check what the library says after a run; `maclip rate` does not look at files without need."""
+        """Check what the library says after a run; `maclip rate` does not look at files without need.
+
+        A person's star in the photo that is the same as maclip's in the sidecar counts once others are due.
+        """
         persons = self.model.persons()
+        if persons == {"photo": self.visible().rating} and self.slot(self.source()).by == "maclip":
+            return
         owner, problem = self.world.row()
         if persons and not problem and not self.model.is_undone:
             assert owner == "person", f"the library says {owner} of the person's {persons}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.photo_managers.matrix_table import DARKTABLE, DIGIKAM, SITUATIONS, cells
+from tests.photo_managers.matrix_table import DARKTABLE, DIGIKAM, LONG, SITUATIONS, cells
 
 TEST = Path(__file__).parents[1] / "photo_managers" / "test_matrix.py"
 STORIES = ("darktable_story.py", "digikam_story.py")
 
 
 def test_each_cell_of_the_page_has_a_test_and_each_test_a_cell() -> None:
-    tests = {(row.name, situation) for row in (*DARKTABLE, *DIGIKAM) for situation in SITUATIONS}
+    tests = {(row.name, situation) for row in (*DARKTABLE, *DIGIKAM, *LONG) for situation in SITUATIONS}
     assert cells().keys() == tests
     assert "def test_cell(row: Row, situation: str" in TEST.read_text("utf-8")
     for story in STORIES:
