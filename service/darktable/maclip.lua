@@ -380,7 +380,8 @@ plugin.count = darktable.new_widget("slider") {
 plugin.buttons = {
   take_over = button(
     "take over MA-CLIP stars",
-    "give the selected photos the stars that maclip wrote; your own ratings stay, in darktable's library too",
+    "give the selected photos the stars that maclip wrote; your own ratings stay, "
+      .. "except the one star that darktable itself gives at import",
     plugin.take_over
   ),
   select_worst = button(
