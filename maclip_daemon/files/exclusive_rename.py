@@ -2,59 +2,46 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 from pathlib import Path
 
-_AT_FDCWD = -100
+from maclip_daemon.files import linux_calls
+from maclip_daemon.files.open_folder import OpenFolder
+
 _CLAIM_MAY_BE_ANOTHERS_S = 60.0
-_NOREPLACE = 1
+_NOREPLACE = linux_calls.NOREPLACE
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-_NO_SUCH_RENAME = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
-def create_exclusively(temporary: Path, target: Path) -> None:
+def create_exclusively(folder: OpenFolder, temporary: str, target: str) -> None:
     """Rename the temporary file to `target` unless that exists. Raises `FileExistsError`.
 
-    A hard link works nearly everywhere. FAT and exFAT have none; there Linux renames without replacing. Where
-    neither is known (some FUSE shares) an empty file claims the name first, and after a kill `remove_claim`
-    removes it.
+    Linux renames without replacing. Where the file system does not know that (NFS), a hard link does the
+    same. Where neither is known (some FUSE shares) an empty file claims the name first, and after a kill
+    `remove_claim` removes it.
     """
+    if folder.rename_new(temporary, target, _NOREPLACE):
+        return
     try:
-        os.link(temporary, target)
+        folder.link(temporary, target)
     except FileExistsError:
         raise
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if not _rename_without_replacing(temporary, target):
-            _claim_and_replace(temporary, target)
+        _claim_and_replace(folder, temporary, target)
     else:
-        temporary.unlink()
+        folder.unlink(temporary)
 
 
-def _rename_without_replacing(temporary: Path, target: Path) -> bool:
-    """Rename in one step; return False where the system or the file system does not know how."""
+def _claim_and_replace(folder: OpenFolder, temporary: str, target: str) -> None:
+    os.close(folder.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):  # not Linux, or an old C library
-        return False
-    if rename(_AT_FDCWD, os.fsencode(temporary), _AT_FDCWD, os.fsencode(target), _NOREPLACE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _NO_SUCH_RENAME:
-        return False
-    raise OSError(number, os.strerror(number), str(target))
-
-
-def _claim_and_replace(temporary: Path, target: Path) -> None:
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-    try:
-        temporary.replace(target)
+        folder.rename(temporary, target)
     except OSError:
-        target.unlink()  # our empty claim is no sidecar
+        folder.unlink(target)  # our empty claim is no sidecar
         raise
 
 

@@ -26,6 +26,25 @@ class FileSignature(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev)
 
 
+class ExactSignature(NamedTuple):
+    """A signature with the time of the inode's change: permissions and new names change it too.
+
+    No program can set that time back, so a file that has it still was not written.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+    ctime_ns: int
+    """Last change of the inode, in nanoseconds since 1970."""
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> ExactSignature:
+        """Return the signature of a file from its `os.stat_result`."""
+        return cls(*FileSignature.of(status), status.st_ctime_ns)
+
+
 class HasSignature(Protocol):
     """Anything that carries the four parts of a signature."""
 

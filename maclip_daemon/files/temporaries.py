@@ -8,8 +8,12 @@ import secrets
 import stat
 from pathlib import Path
 
+from blake3 import blake3
+
 _AHEAD_S = 3600.0  # beyond any file server's clock: our own was set back since the file was written
 _PATTERN = re.compile(r"\.maclip-[0-9a-f]{16}\.tmp")
+_ASIDE = re.compile(r"\.maclip-[0-9a-f]{8}\.(?P<target>.+)\.swap", re.DOTALL)
+_LONGEST_NAME = 140  # bytes; of eCryptfs, which allows the fewest
 
 
 def new_path(folder: Path) -> Path:
@@ -20,6 +24,31 @@ def new_path(folder: Path) -> Path:
 def is_temporary(name: str) -> bool:
     """Return whether a file name is one of ours."""
     return _PATTERN.fullmatch(name) is not None
+
+
+def new_aside(target: str) -> str:
+    """Return an unused name beside the file `target`, under which it is exchanged with its new content.
+
+    It tells whose it is, so that after a kill the next start can put a person's edit back (`exchange`).
+    """
+    number = secrets.token_hex(4)
+    name = f".maclip-{number}.{target}.swap"
+    return name if len(os.fsencode(name)) <= _LONGEST_NAME else f".maclip-{number}.{_short(target)}.swap"
+
+
+def is_aside(name: str) -> bool:
+    """Return whether a file name is one of `new_aside`."""
+    return _ASIDE.fullmatch(name) is not None
+
+
+def is_aside_of(name: str, target: str) -> bool:
+    """Return whether a file name is one of `new_aside` for the file `target`."""
+    found = _ASIDE.fullmatch(name)
+    return found is not None and found["target"] in (target, _short(target))
+
+
+def _short(target: str) -> str:
+    return blake3(os.fsencode(target)).hexdigest()[:16]
 
 
 def remove_strays(folder: Path, *, older_than: float) -> list[Path]:

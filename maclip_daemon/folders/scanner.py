@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from maclip_daemon.files import temporaries
 from maclip_daemon.files.paths import relative_to
 from maclip_daemon.folders.exclusion import Exclusion, library_program
 from maclip_daemon.folders.passed_over import PassedOver
@@ -54,6 +55,8 @@ class FolderListing(NamedTuple):
     of any folder below it, as missing."""
     passed_over: PassedOver | None = None
     """What lies in the folder and is left out; on its last part, None when nothing is."""
+    has_asides: bool = False
+    """Whether an interrupted write may have left an edit aside (`temporaries.is_aside`)."""
 
 
 def scan(
@@ -78,6 +81,7 @@ def scan(
         subfolders: list[str] = []
         problems: list[str] = []
         passed_over = PassedOver()
+        has_asides = False
         try:
             with os.scandir(folder) as entries:
                 for number, entry in enumerate(entries, start=1):
@@ -97,6 +101,8 @@ def scan(
                             continue
                         if file is not None:
                             files.append(file)
+                    elif entry.name.startswith(".maclip-"):
+                        has_asides = has_asides or temporaries.is_aside(entry.name)
                     elif (
                         other_kind is not None
                         and (kind := other_kind(entry.name)) is not None
@@ -113,7 +119,7 @@ def scan(
         except OSError as error:
             problems.append(f"{folder}: {error.strerror}")
         found = passed_over if passed_over.kinds or passed_over.libraries else None
-        yield FolderListing(folder, files, len(subfolders), True, _joined(problems), found)
+        yield FolderListing(folder, files, len(subfolders), True, _joined(problems), found, has_asides)
         pending.extend(sorted(subfolders, reverse=True))
 
 

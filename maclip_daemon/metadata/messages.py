@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from maclip_daemon import errors
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.processes.frames import Header
 
 Record = TypeVar("Record")
@@ -71,8 +71,8 @@ def _field(kind: Any, value: Any, payload: BytesIO) -> Any:
         return unpack(typing.cast("type[Any]", kind), value, payload)
     if kind is datetime:
         return datetime.fromisoformat(value)
-    if kind is FileSignature:
-        return FileSignature(*value)
+    if kind is ExactSignature:
+        return ExactSignature(*value)
     if typing.get_origin(kind) is tuple:
         return tuple(_field(typing.get_args(kind)[0], item, payload) for item in value)
     return Path(value) if kind is Path else value

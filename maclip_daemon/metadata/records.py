@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.files.signature import ExactSignature
 
 Mode = Literal["sidecar", "embed"]
 Owner = Literal["none", "maclip", "person"]
@@ -147,8 +147,11 @@ class Prepared:
     """BLAKE3 of the target before, in hex; None for a new sidecar."""
     after_hash: str | None = None
     """BLAKE3 of the target after the commit, in hex."""
-    photo_signature: FileSignature | None = None
+    photo_signature: ExactSignature | None = None
     """That of the photo when it was read."""
+    before_signature: ExactSignature | None = None
+    """That of the target when it was read; None for a new sidecar."""
+    temporary_signature: ExactSignature | None = None
     owner: Owner = "maclip"
     """Whose the rating in the file is after the commit; `person` where it follows a person's."""
     has_more: bool = False

@@ -10,19 +10,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from maclip_daemon.errors import FileChanged, Poison, Transient
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.files import nofollow
+from maclip_daemon.files.signature import ExactSignature
 
-# NONBLOCK: a FIFO named x.jpg must not hang. NOFOLLOW: a link must not lead out of the watched folder.
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 _GONE = "it is gone. The next scan looks for it again."
-# Linux: a folder opened so need not be readable, and a link in its place is an error.
-_FOLDER_FLAGS = getattr(os, "O_PATH", 0) and os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextlib.contextmanager
@@ -37,7 +28,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
     try:
         # Checked before it is opened: opening a device can already have an effect.
         _check_regular(os.lstat(path).st_mode)
-        descriptor = _open_without_links(path)
+        descriptor = nofollow.open_nofollow(path)
     except OSError as error:
         raise _as_failure(error) from None
     with os.fdopen(descriptor, "rb") as file:
@@ -50,27 +41,6 @@ def opened(path: str) -> Iterator[BinaryIO]:
             _check_unchanged(descriptor, path, before)
             raise
         _check_unchanged(descriptor, path, before)
-
-
-def _open_without_links(path: str) -> int:
-    absolute = os.path.abspath(path)
-    if not hasattr(os, "O_NOFOLLOW"):  # Windows
-        return os.open(absolute, _FLAGS)
-    if not _FOLDER_FLAGS:
-        parent = os.path.dirname(absolute)  # noqa: PTH120 - a string of any bytes
-        if os.path.realpath(parent) != parent:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        return os.open(absolute, _FLAGS)
-    *folders, name = absolute.lstrip("/").split("/")
-    folder = os.open("/", _FOLDER_FLAGS)
-    try:
-        for part in folders:
-            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(name, _FLAGS, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 def _check_regular(mode: int) -> None:
@@ -96,7 +66,7 @@ def _check_unchanged(descriptor: int, path: str, before: os.stat_result) -> None
     except OSError as error:
         raise _as_failure(error) from None
     for now in (os.fstat(descriptor), named):
-        if FileSignature.of(now) != FileSignature.of(before):
+        if ExactSignature.of(now) != ExactSignature.of(before):
             raise FileChanged("it changed while it was read. It is tried again.")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from maclip_daemon.errors import MaclipError
-from maclip_daemon.files import exclusive_rename, temporaries
+from maclip_daemon.files import exchange, exclusive_rename, temporaries
 from maclip_daemon.files.safe_writer import digest_of
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queue import leases
@@ -83,10 +84,14 @@ def finish_interrupted(
 ) -> bool | None:
     """Return whether a file was replaced as its journal entry intended; None: not known yet.
 
-    Not known while its disk is offline. An empty file that only claimed the name is removed.
+    Not known while its disk is offline. An empty file that only claimed the name is removed, and an edit of
+    another program that the interrupted write had taken out is put back.
     """
 
     def finish() -> bool | None:
+        if target.parent.is_dir():
+            known = {hash_ for hash_ in (before_hash, after_hash) if hash_ is not None}
+            _report(exchange.recover(target, known, now, is_dead=True))
         present = digest_of(target)
         if present == after_hash:
             return True
@@ -98,6 +103,27 @@ def finish_interrupted(
         return probe.call(str(target), finish)
     except (OSError, MaclipError):
         return None
+
+
+def put_back_edits(library: Library, probe: FilesystemProbe, folder: str, now: float) -> None:
+    """Put back the edits that an interrupted write or undo left aside in this folder a minute ago or more."""
+    with library.reading() as session:
+        journalled = rating_journal.hashes_beside(session, folder)
+
+    def put_back() -> None:
+        names = os.listdir(folder)  # noqa: PTH208 - undecodable names
+        asides = [name for name in names if temporaries.is_aside(name)]
+        for name in {*names, *journalled} - set(asides):
+            if any(temporaries.is_aside_of(aside, name) for aside in asides):
+                _report(exchange.recover(Path(folder, name), journalled.get(name, set()), now))
+
+    with contextlib.suppress(OSError, MaclipError):
+        probe.call(folder, put_back)
+
+
+def _report(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        log.warning("an edit was put back", what=sentence)
 
 
 def settle(session: Session, entry_id: int, is_written: bool | None, now: float) -> None:

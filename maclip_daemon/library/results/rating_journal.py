@@ -6,6 +6,7 @@ entries between, and the hash of the file tells what happened.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -279,6 +280,20 @@ _RATINGS_WRITTEN = (
     )
     .distinct()
 )
+
+
+def hashes_beside(session: Session, folder: str) -> dict[str, set[str]]:
+    """Return all hashes that the journal knows of the files directly in a folder, by file name."""
+    known: dict[str, set[str]] = {}
+    rows = session.execute(
+        select(JOURNAL.c.target_path, JOURNAL.c.before_hash, JOURNAL.c.after_hash).where(
+            or_(*is_under(JOURNAL.c.target_path, folder))
+        )
+    )
+    for path, before, after in rows:
+        if os.path.dirname(path) == folder:  # noqa: PTH120 - surrogates
+            known.setdefault(os.path.basename(path), set()).update({before, after} - {None})  # noqa: PTH119
+    return known
 
 
 def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:

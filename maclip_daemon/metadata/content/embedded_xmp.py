@@ -6,9 +6,9 @@ For a sound photo this costs one look at its first kilobytes.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from maclip_daemon.metadata.content import exiv2_tags, xmp_packets
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 
 # What a person writes; the extended XMP of phones holds depth maps and second pictures alone.
 _WRITTEN_BY_PEOPLE = re.compile(
@@ -24,7 +24,7 @@ _ANY_METADATA = re.compile(rb"Exif\0\0|<x:xmpmeta|<rdf:RDF|W5M0MpCehiHzreSzNTczk
 _EXIF_RATING_KEYS = ("Exif.Image.Rating", "Exif.Image.RatingPercent")
 
 
-def doubt(photo: Path, image: exiv2_tags.OpenedPhoto, values: exiv2_tags.Values) -> str:
+def doubt(photo: PhotoFile, image: exiv2_tags.OpenedPhoto, values: exiv2_tags.Values) -> str:
     """Return why there may be more than the `values` that exiv2 read; '' when it has read all.
 
     The reason is half a sentence ("its …"). Raises `OSError`.
@@ -45,22 +45,22 @@ def doubt(photo: Path, image: exiv2_tags.OpenedPhoto, values: exiv2_tags.Values)
     return ""
 
 
-def has_further_packets(photo: Path) -> bool:
+def has_further_packets(photo: PhotoFile) -> bool:
     """Return whether a JPEG holds XMP beside its first packet. Raises `OSError`."""
     found = xmp_packets.find(photo, only_jpeg=True)
     return found.count > 1 or _WRITTEN_BY_PEOPLE.search(found.extension) is not None
 
 
-def holds_any(photo: Path) -> bool:
+def holds_any(photo: PhotoFile) -> bool:
     """Return whether a photo that exiv2 cannot open may hold any metadata. Raises `OSError`."""
     if xmp_packets.find(photo).count:
         return True
-    with photo.open("rb") as file:
+    with photo.opened() as file:
         return _ANY_METADATA.search(file.read(_HEAD)) is not None
 
 
-def _has_unread_exif_rating(photo: Path, values: exiv2_tags.Values) -> bool:
+def _has_unread_exif_rating(photo: PhotoFile, values: exiv2_tags.Values) -> bool:
     if any(key in values for key in _EXIF_RATING_KEYS):
         return False
-    with photo.open("rb") as file:
+    with photo.opened() as file:
         return _EXIF_RATING.search(file.read(_HEAD)) is not None

@@ -6,16 +6,16 @@ pyexiv2 is not thread-safe and its own writing truncates the file first. Only th
 from __future__ import annotations
 
 import codecs
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyexiv2
 
 from maclip_daemon.errors import WriteRefused
+from maclip_daemon.files import safe_writer
 from maclip_daemon.metadata.content import xmp_text
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 
 Values = dict[str, object]
 
@@ -70,28 +70,43 @@ class OpenedPhoto(pyexiv2.Image):  # type: ignore[misc]  # pyexiv2 has no types
     checked = CheckedPacket()
 
 
-@contextmanager
-def open_photo(path: Path) -> Iterator[OpenedPhoto]:
+class _PhotoInMemory(pyexiv2.ImageData, OpenedPhoto):  # type: ignore[misc]
+    """A photo opened where no path leads to a descriptor."""
+
+
+_images: dict[PhotoFile, OpenedPhoto] = {}
+
+
+def open_photo(file: PhotoFile) -> OpenedPhoto:
     """Open a photo for reading only; of damaged metadata, exiv2 reads what it can, as in photo managers.
 
-    Raises `WriteRefused` when exiv2 cannot read it, `ForeignPrefix` when this taints the process.
+    It is read once, and stays open as long as the file. Raises `WriteRefused` when exiv2 cannot read it,
+    `ForeignPrefix` when this taints the process.
     """
-    # Latin-1 carries any path's bytes through pyexiv2 unchanged; an absolute path is never taken for a URL.
-    name = os.fsencode(os.path.abspath(path)).decode("latin-1")
+    if file in _images:
+        return _images[file]
     _forget_old_errors()
-    with _as_refusal("exiv2 cannot read it"):
+    with _as_refusal("exiv2 cannot read it", file):
         try:
-            image = OpenedPhoto(name, encoding="latin-1")
+            image = _opened(file)
         except RuntimeError:
             # One bad entry of EXIF must not hide the title, or the stars that a person gave.
             with _complaints_ignored():
-                image = OpenedPhoto(name, encoding="latin-1")
+                image = _opened(file)
             image.has_complaints = True
-    try:
-        image.checked = check_prefixes(image)
-        yield image
-    finally:
-        _close(image)
+    file.until_closed.callback(_close, image)
+    image.checked = check_prefixes(image)
+    _images[file] = image
+    file.until_closed.callback(_images.pop, file)
+    return image
+
+
+def _opened(file: PhotoFile) -> OpenedPhoto:
+    # exiv2 opens a name itself, more than once; this one leads to the file that was checked.
+    name = file.name_of_descriptor
+    if name is not None:
+        return OpenedPhoto(name)
+    return _PhotoInMemory(safe_writer.read_opened(file.descriptor, file.path)[0])
 
 
 @contextmanager
@@ -215,8 +230,13 @@ def _close(image: pyexiv2.Image) -> None:
 
 
 @contextmanager
-def _as_refusal(what: str) -> Iterator[None]:
+def _as_refusal(what: str, file: PhotoFile | None = None) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, UnicodeError) as error:  # all that pyexiv2 raises; UnicodeError for its messages
-        raise WriteRefused(f"{what} ({' '.join(str(error).split())[:_LONGEST_REASON]})") from None
+        words = " ".join(str(error).split())
+        if file is not None and file.name_of_descriptor is not None:
+            words = words.replace(f"{file.name_of_descriptor}: ", "").replace(
+                file.name_of_descriptor, file.path.name
+            )
+        raise WriteRefused(f"{what} ({words[:_LONGEST_REASON]})") from None

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon.errors import FileChanged, WriteRefused
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.files.suffixes import suffix_of
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.processes import limits
 
 PROGRAM = "exiftool"
@@ -69,7 +70,7 @@ class SecondReading:
     """What exiftool could not read."""
 
 
-_readings: dict[Path, tuple[FileSignature, SecondReading]] = {}
+_readings: dict[Path, tuple[ExactSignature, SecondReading]] = {}
 
 
 def is_available() -> bool:
@@ -77,31 +78,34 @@ def is_available() -> bool:
     return shutil.which(PROGRAM) is not None
 
 
-def reading_of(photo: Path) -> SecondReading | None:
+def reading_of(photo: PhotoFile) -> SecondReading | None:
     """Return what exiftool read of this photo; None where it is not installed.
 
     Raises `SecondReadingNeeded` before `read_many`, `FileChanged` when the photo changed since.
     """
-    known = _readings.get(photo)
+    known = _readings.get(photo.path)
     if known is None:
         if not is_available():
             return None
-        raise SecondReadingNeeded(photo)
-    if known[0] != FileSignature.of(photo.lstat()):
-        raise FileChanged(f"{photo} changed while it was read.")
+        raise SecondReadingNeeded(photo.path)
+    if known[0] != photo.signature:
+        raise FileChanged(f"{photo.path} changed while it was read.")
     return known[1]
 
 
 def read_many(photos: Sequence[Path]) -> None:
     """Let exiftool read these photos, for `reading_of`; one that keeps it busy too long stays unread."""
-    for photo in photos:
-        with contextlib.suppress(OSError):
-            unread = SecondReading(warning=f"{PROGRAM} does not read it")
-            _readings[photo] = (FileSignature.of(photo.lstat()), unread)
-    present = [photo for photo in photos if photo in _readings]
-    if not _read_together(present) and len(present) > 1:
-        for photo in present:
-            _read_together([photo])
+    with contextlib.ExitStack() as opened:
+        files: list[PhotoFile] = []
+        for photo in photos:
+            with contextlib.suppress(OSError, FileChanged):
+                file = opened.enter_context(PhotoFile(photo))
+                unread = SecondReading(warning=f"{PROGRAM} does not read it")
+                _readings[photo] = (file.signature, unread)
+                files.append(file)
+        if not _read_together(files) and len(files) > 1:
+            for file in files:
+                _read_together([file])
 
 
 def forget() -> None:
@@ -109,24 +113,34 @@ def forget() -> None:
     _readings.clear()
 
 
-def _read_together(photos: Sequence[Path]) -> bool:
+def _read_together(photos: Sequence[PhotoFile]) -> bool:
     """Read photos with one process; return whether it came to its end."""
     try:
         with tempfile.TemporaryDirectory(prefix="maclip-exiftool-", ignore_cleanup_errors=True) as place:
             folder = Path(place)
-            for number, photo in enumerate(photos):
-                (folder / _link_name(number, photo)).symlink_to(photo)
-            output = _run(folder, [_link_name(number, photo) for number, photo in enumerate(photos)])
+            names = [_link_name(number, photo.path) for number, photo in enumerate(photos)]
+            for name, photo in zip(names, photos, strict=True):
+                _show(photo, folder / name)
+            output = _run(folder, names, [photo.descriptor for photo in photos])
             if output is None:
                 return False
             seen = dict(_found(output))
             for number, photo in enumerate(photos):
-                name = _link_name(number, photo)
-                reading = _reading(folder, number, seen.get(name, {}))
-                _readings[photo] = (_readings[photo][0], reading)
+                reading = _reading(folder, number, seen.get(names[number], {}))
+                _readings[photo.path] = (photo.signature, reading)
     except OSError:  # no room, or no links on this file system
         return True
     return True
+
+
+def _show(photo: PhotoFile, name: Path) -> None:
+    """Let a name lead to the file that was opened, whatever has its path by now."""
+    descriptor = photo.name_of_descriptor
+    if descriptor is not None:
+        name.symlink_to(descriptor)
+        return
+    with photo.opened() as source, name.open("xb") as copy:
+        shutil.copyfileobj(source, copy)
 
 
 def _link_name(number: int, photo: Path) -> str:
@@ -134,7 +148,7 @@ def _link_name(number: int, photo: Path) -> str:
     return f"{number}{suffix}" if suffix[1:].isalnum() and suffix.isascii() else f"{number}"
 
 
-def _run(folder: Path, names: Sequence[str]) -> str | None:
+def _run(folder: Path, names: Sequence[str], descriptors: Sequence[int]) -> str | None:
     """Run exiftool in `folder`; return what it printed, None when it had to be ended."""
     lines: list[str] = []
     for number, name in enumerate(names):
@@ -146,7 +160,12 @@ def _run(folder: Path, names: Sequence[str]) -> str | None:
     # The first option keeps a configuration file of this name, which is a program, from being run.
     command = [PROGRAM, "-config", "", "-@", "arguments"]
     process = subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=descriptors,
     )
     limits.limit_child(process.pid, _MEMORY_MIB)
     try:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
+
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 
 _HEAD = 96 << 10  # bytes read at once: the metadata of most JPEGs
 _EXTENSION_LIMIT = 64 << 20  # bytes of extended XMP; depth maps have some
@@ -38,12 +39,12 @@ class FoundPackets:
     """The extended XMP of a JPEG, which does not fit into one segment."""
 
 
-def find(photo: Path, *, only_jpeg: bool = False) -> FoundPackets:
+def find(photo: PhotoFile, *, only_jpeg: bool = False) -> FoundPackets:
     """Return the XMP packets of a JPEG, PNG, WebP, HEIC, AVIF, CR3 or JPEG XL; none for other formats.
 
     `only_jpeg`: look into JPEGs alone. Raises `OSError`.
     """
-    with photo.open("rb", buffering=_HEAD) as file:
+    with photo.opened(_HEAD) as file:
         head = file.read(16)
         if head.startswith(b"\xff\xd8"):
             return _in_jpeg(file)

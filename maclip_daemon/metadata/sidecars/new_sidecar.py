@@ -11,12 +11,12 @@ import contextlib
 import copy
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyexiv2
 
 from maclip_daemon.errors import WriteRefused
 from maclip_daemon.metadata.content import exif_apart, exiv2_tags, xmp_document, xmp_text
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.metadata.content.xmp_document import Part
 from maclip_daemon.metadata.sidecars.processing_state import is_processing_state
 from maclip_daemon.metadata.sidecars.read_metadata import PhotoMetadata
@@ -39,18 +39,17 @@ _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 
 
-def build(photo: Path, own: PhotoMetadata) -> tuple[bytes, tuple[str, ...]]:
+def build(file: PhotoFile, own: PhotoMetadata) -> tuple[bytes, tuple[str, ...]]:
     """Return a sidecar with the photo's own metadata, and notes on what could not be carried over.
 
     `own`: what was read of the photo. Edits that other programs keep in the photo stay there
     (`processing_state`). Raises `WriteRefused` when exiv2 can no longer read the photo.
     """
     if own.is_whole_document and not own.document:
-        return xmp_document.EMPTY, (f"no metadata of {photo} is carried over: exiv2 cannot read it",)
+        return xmp_document.EMPTY, (f"no metadata of {file.path} is carried over: exiv2 cannot read it",)
     if own.is_whole_document:
         return _without_edits(own.document or b"")[0], ()
-    with exiv2_tags.open_photo(photo) as image:
-        return _of_image(image, own)
+    return _of_image(exiv2_tags.open_photo(file), own)
 
 
 def _of_image(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> tuple[bytes, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from maclip_daemon.metadata.content import (
     xmp_repair,
     xmp_text,
 )
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.metadata.sidecars import first_star, ownership, write_proof
 
@@ -59,7 +60,7 @@ def read_sidecar(sidecar: Path) -> PhotoMetadata:
         ) from None
 
 
-def read_photo(photo: Path) -> PhotoMetadata:
+def read_photo(file: PhotoFile) -> PhotoMetadata:
     """Read a photo's embedded metadata, with exiftool where exiv2 cannot read it all.
 
     Raises `WriteRefused` when a rating may be there that neither reads, `SecondReadingNeeded`, `OSError`: a
@@ -67,26 +68,26 @@ def read_photo(photo: Path) -> PhotoMetadata:
     """
     exif: exiv2_tags.Values = {}
     is_odd = False
-    with photo.open("rb") as file:
-        file.read(1)
+    photo = file.path
+    os.pread(file.descriptor, 1, 0)
     try:
-        with exiv2_tags.open_photo(photo) as image:
-            exif, is_odd = _exif_of(image)
-            xmp = exiv2_tags.read_xmp(image)
-            if not (doubt := embedded_xmp.doubt(photo, image, exif | xmp)):
-                return PhotoMetadata(photo, exif | xmp, has_odd_exif=is_odd)
-            packet, is_read = b"" if xmp else image.checked.packet, True
+        image = exiv2_tags.open_photo(file)
+        exif, is_odd = _exif_of(image)
+        xmp = exiv2_tags.read_xmp(image)
+        if not (doubt := embedded_xmp.doubt(file, image, exif | xmp)):
+            return PhotoMetadata(photo, exif | xmp, has_odd_exif=is_odd)
+        packet, is_read = b"" if xmp else image.checked.packet, True
     except xmp_text.ForeignPrefix as refusal:
         raise WriteRefused(
             f"{photo} is left alone: in its embedded XMP, {refusal}. Repair its metadata."
         ) from None
     except WriteRefused as refusal:
         doubt, packet, is_read = str(refusal), b"", False
-    if packet and not embedded_xmp.has_further_packets(photo):
+    if packet and not embedded_xmp.has_further_packets(file):
         document = xmp_repair.mended(packet)
         if document is not None and (values := _values_of(document)):
             return PhotoMetadata(photo, exif | values, document=document, has_odd_exif=is_odd)
-    return _read_again(photo, exif, doubt, is_read)
+    return _read_again(file, exif, doubt, is_read)
 
 
 def _exif_of(image: exiv2_tags.OpenedPhoto) -> tuple[exiv2_tags.Values, bool]:
@@ -98,11 +99,12 @@ def _exif_of(image: exiv2_tags.OpenedPhoto) -> tuple[exiv2_tags.Values, bool]:
             return exiv2_tags.read_exif(apart.image), True
 
 
-def _read_again(photo: Path, exif: exiv2_tags.Values, doubt: str, is_read: bool) -> PhotoMetadata:
+def _read_again(file: PhotoFile, exif: exiv2_tags.Values, doubt: str, is_read: bool) -> PhotoMetadata:
     """Read with exiftool; `is_read`: whether exiv2 has read the EXIF and IPTC of the photo."""
-    reading = second_reader.reading_of(photo)
+    photo = file.path
+    reading = second_reader.reading_of(file)
     is_unread = reading is None or bool(reading.warning)
-    if is_unread and not is_read and not embedded_xmp.holds_any(photo):
+    if is_unread and not is_read and not embedded_xmp.holds_any(file):
         return PhotoMetadata(photo, {}, document=b"", is_whole_document=True)
     if reading is None:
         raise WriteRefused(

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maclip_daemon.errors import MaclipError, Poison, WriteRefused
-from maclip_daemon.files import safe_writer, symlinks
+from maclip_daemon.files import safe_writer
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.metadata.content.second_reader import SecondReadingNeeded
 from maclip_daemon.metadata.records import NO_STARS, FoundRating, NameKind, RatingRequest
 from maclip_daemon.metadata.sidecars import (
@@ -67,13 +68,13 @@ class Verdict:
         return next((each for each in ours if each.found.rating != wanted), None)
 
 
-def judge(photo: Path, last_written: int | None, request: RatingRequest | None = None) -> Verdict:
+def judge(file: PhotoFile, last_written: int | None, request: RatingRequest | None = None) -> Verdict:
     """Return who rated a photo, by all files that can tell.
 
     `request`: what is about to be written; None where the question is only who rated it. Raises
     `WriteRefused` for a file that cannot be read, `FileChanged`, `OSError`.
     """
-    symlinks.require_regular_photo(photo)
+    photo = file.path
     named = sidecar_names.find_all(photo)
     sidecars, refusal = _read_all(photo, named, last_written)
     if request is not None:
@@ -82,7 +83,7 @@ def judge(photo: Path, last_written: int | None, request: RatingRequest | None =
     persons = [each.found for each in sidecars if each.found.owner == "person"]
     if pressed := [each for each in persons if not each.is_first_star]:
         return Verdict(sidecars, None, pressed[0], refusal, names)
-    embedded = read_metadata.read_photo(photo)
+    embedded = read_metadata.read_photo(file)
     found = next(iter([*persons, *(each.found for each in sidecars)]), None)
     inside = _embedded_rating(embedded, last_written, found, request)
     if found is None or inside.owner == "person":
@@ -95,8 +96,8 @@ def judge(photo: Path, last_written: int | None, request: RatingRequest | None =
 def inspect(photo: Path, last_written: int | None) -> FoundRating:
     """Return the rating of a photo. Raises `FileChanged` when it is gone, `Poison` for a bad sidecar."""
     try:
-        with safe_writer.translate_errors(photo):
-            return judge(photo, last_written).found
+        with safe_writer.translate_errors(photo), PhotoFile(photo) as file:
+            return judge(file, last_written).found
     except SecondReadingNeeded:
         raise
     except WriteRefused as refusal:
@@ -178,7 +179,8 @@ def _ratings_of(request: RatingRequest) -> Iterator[FoundRating]:
     """Yield a person's ratings of the other files of the same shot; a file that cannot be read has none."""
     for partner in request.partners:
         try:
-            found = judge(partner.photo, partner.last_written).found
+            with PhotoFile(partner.photo) as file:
+                found = judge(file, partner.last_written).found
         except SecondReadingNeeded:
             raise
         except (MaclipError, OSError):

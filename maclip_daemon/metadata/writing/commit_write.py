@@ -6,8 +6,9 @@ import contextlib
 from pathlib import Path
 
 from maclip_daemon.errors import FileChanged, MaclipError, Transient, WriteRefused
-from maclip_daemon.files import exclusive_rename, safe_writer, symlinks, temporaries
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.files import exchange, exclusive_rename, safe_writer, temporaries
+from maclip_daemon.files.open_folder import OpenFolder
+from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.metadata.sidecars import sidecar_names
 
@@ -19,24 +20,24 @@ def commit(prepared: Prepared) -> Path | None:
     then the temporary file is removed and everything else left alone.
     """
     target, temporary = prepared.target, prepared.temporary
-    if prepared.status != "prepared" or target is None or temporary is None:
+    if prepared.status != "prepared" or target is None or temporary is None or prepared.after_hash is None:
         raise ValueError(f"nothing was prepared for {prepared.photo}")
     try:
-        with safe_writer.translate_errors(target):
-            symlinks.require_no_links(target.parent)
-            if safe_writer.digest_of(target) == prepared.after_hash:  # an earlier commit, whose process died
-                discard(prepared)
-                return target.parent
-            _refuse_changes(target, prepared)
-            if safe_writer.digest_of(temporary) != prepared.after_hash:
-                raise FileChanged(f"The prepared file for {prepared.photo} is gone; it is prepared again.")
-            if not prepared.created:
-                temporary.replace(target)
-                return target.parent
-            try:
-                exclusive_rename.create_exclusively(temporary, target)
-            except FileExistsError:
-                raise FileChanged(f"Another program created {target}; it is left alone.") from None
+        with safe_writer.translate_errors(target), OpenFolder(target.parent) as folder:
+            if not _is_whole(folder, temporary, prepared):
+                _require_done(target, prepared)
+            elif prepared.created:
+                _create(folder, temporary.name, target.name, prepared)
+            else:
+                _require_unchanged(folder, target, prepared)
+                assert prepared.before_hash is not None
+                exchange.replace(
+                    folder,
+                    temporary.name,
+                    target.name,
+                    expected=prepared.before_hash,
+                    new=prepared.after_hash,
+                )
     except MaclipError as error:
         discard(prepared)  # on a full disk too: it would take the room that is missing
         if isinstance(error, WriteRefused):  # a permission taken away since; the next `prepare` will say it
@@ -78,13 +79,41 @@ def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
     return results
 
 
-def _refuse_changes(target: Path, prepared: Prepared) -> None:
-    if prepared.created:
-        if any(each.path.name not in prepared.beside for each in sidecar_names.find_all(prepared.photo)):
-            raise FileChanged(f"Another program created a sidecar for {prepared.photo}; it is left alone.")
-        if FileSignature.of(prepared.photo.lstat()) != prepared.photo_signature:
-            raise FileChanged(f"{prepared.photo} changed while its sidecar was prepared.")
-    elif safe_writer.digest_of(target) != prepared.before_hash:
-        raise FileChanged(f"{target} was changed by another program; it is left alone.")
-    elif target == prepared.photo and target.lstat().st_nlink > 1:
+def _is_whole(folder: OpenFolder, temporary: Path, prepared: Prepared) -> bool:
+    """Return whether the prepared file is there; an earlier commit, whose process died, may have used it."""
+    try:
+        found = folder.stat(temporary.name)
+    except FileNotFoundError:
+        return False
+    if ExactSignature.of(found) == prepared.temporary_signature:
+        return True
+    return safe_writer.digest_of(temporary) == prepared.after_hash  # a server set its time
+
+
+def _require_done(target: Path, prepared: Prepared) -> None:
+    known = [each for each in (prepared.before_hash, prepared.after_hash) if each is not None]
+    exchange.recover(target, known, 0.0, is_dead=True)
+    if safe_writer.digest_of(target) != prepared.after_hash:
+        raise FileChanged(f"The prepared file for {prepared.photo} is gone; it is prepared again.")
+
+
+def _create(folder: OpenFolder, temporary: str, target: str, prepared: Prepared) -> None:
+    if any(each.path.name not in prepared.beside for each in sidecar_names.find_all(prepared.photo)):
+        raise FileChanged(f"Another program created a sidecar for {prepared.photo}; it is left alone.")
+    if ExactSignature.of(folder.stat(prepared.photo.name)) != prepared.photo_signature:
+        raise FileChanged(f"{prepared.photo} changed while its sidecar was prepared.")
+    try:
+        exclusive_rename.create_exclusively(folder, temporary, target)
+    except FileExistsError:
+        raise FileChanged(f"Another program created {folder.path / target}; it is left alone.") from None
+
+
+def _require_unchanged(folder: OpenFolder, target: Path, prepared: Prepared) -> None:
+    """Look before the exchange: a change that is seen now need not come out and be put back."""
+    found = folder.stat(target.name)
+    if target == prepared.photo and found.st_nlink > 1:
         raise FileChanged(f"{target} got a second name (hard link); it is left alone.")
+    if ExactSignature.of(found) == prepared.before_signature:
+        return
+    if safe_writer.digest_of(target) != prepared.before_hash:
+        raise FileChanged(f"{target} was changed by another program; it is left alone.")

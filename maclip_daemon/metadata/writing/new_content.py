@@ -6,10 +6,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from maclip_daemon.errors import FileChanged, WriteRefused
-from maclip_daemon.files import safe_writer
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.errors import WriteRefused
+from maclip_daemon.files import attributes, safe_writer
+from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.metadata.content.xmp_text import Wanted
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import (
@@ -25,6 +26,7 @@ from maclip_daemon.metadata.writing import seed_update, undo_delta, verification
 
 def update(
     request: RatingRequest,
+    file: PhotoFile,
     present: read_metadata.PhotoMetadata,
     followed: seed_update.FollowedSidecar | None,
     result: Prepared,
@@ -38,11 +40,12 @@ def update(
         copied = followed.seed.with_tag_lists(base.leaves, wanted).items()
         if copied != base.values.get(seed.SEED_KEY):
             wanted = maclip_properties.with_seed(wanted, base.values, copied)
-    return change(request, present, base, wanted, result)
+    return change(request, file, present, base, wanted, result)
 
 
 def change(
     request: RatingRequest,
+    file: PhotoFile,
     present: read_metadata.PhotoMetadata,
     base: read_metadata.PhotoMetadata,
     wanted: Wanted,
@@ -54,13 +57,19 @@ def change(
     assert base.leaves is not None
     new = exiv2_tags.change_sidecar(base.document, wanted)
     verification.verify_sidecar(present.source, base.values, base.leaves, new, wanted)
-    return _prepared(request, result, present.source, present.data, new, present.status)
+    assert present.status is not None
+    mode = present.status.st_mode & 0o7777
+    if seed.SEED_KEY in present.values:  # it holds what the photo holds, which may be private by now
+        mode = attributes.as_readable_as(mode, file.status)
+    return _prepared(request, result, present.source, present.data, new, (present.status, mode))
 
 
-def embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared) -> Prepared:
+def embed(
+    request: RatingRequest, file: PhotoFile, present: read_metadata.PhotoMetadata, result: Prepared
+) -> Prepared:
     """Prepare the photo itself with the rating inside. Raises `WriteRefused` if its container forbids it."""
     safe_writer.require_writable(request.photo)
-    data, status = safe_writer.read_regular(request.photo)
+    data, status = safe_writer.read_opened(file.descriptor, request.photo)
     containers.require_embeddable(data)
     with exiv2_tags.open_bytes(data) as image:
         if exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values:
@@ -71,21 +80,23 @@ def embed(request: RatingRequest, present: read_metadata.PhotoMetadata, result: 
     )
     new = exiv2_tags.change_photo(data, wanted)
     verification.verify_photo(request.photo, data, new, present.values, wanted)
-    return _prepared(request, result, request.photo, data, new, status)
+    return _prepared(request, result, request.photo, data, new, (status, status.st_mode & 0o7777))
 
 
 def create(
-    request: RatingRequest, present: read_metadata.PhotoMetadata, result: Prepared, target: targets.Target
+    request: RatingRequest,
+    file: PhotoFile,
+    present: read_metadata.PhotoMetadata,
+    result: Prepared,
+    target: targets.Target,
 ) -> Prepared:
     """Prepare a new sidecar, seeded with what the photo itself says. Raises `FileChanged`."""
-    document, notes = new_sidecar.build(request.photo, present)
+    document, notes = new_sidecar.build(file, present)
     if target.note:
         notes = (*notes, target.note)
-    assert result.photo_signature is not None
-    if FileSignature.of(request.photo.lstat()) != result.photo_signature:
-        raise FileChanged(f"{request.photo} changed while it was read.")
+    file.require_unchanged()
     leaves = xmp_text.read(document)
-    stamp = seed_update.stamp_of(result.photo_signature)
+    stamp = seed_update.stamp_of(file.signature)
     with exiv2_tags.open_bytes(document) as image:
         seeded = exiv2_tags.read_xmp(image)
         wanted = maclip_properties.wanted(request, seeded)
@@ -93,13 +104,14 @@ def create(
         wanted = maclip_properties.with_seed(wanted, seeded, copied.items())
         new = exiv2_tags.changed_sidecar(image, wanted)
     verification.verify_sidecar(target.path, seeded, leaves, new, wanted)
-    temporary = safe_writer.write_temporary(target.path, new, like=request.photo)
+    temporary = safe_writer.write_temporary(target.path, new, like=file.descriptor)
     return replace(
         result,
         status="prepared",
         notes=notes,
         target=target.path,
         temporary=temporary,
+        temporary_signature=ExactSignature.of(temporary.lstat()),
         created=True,
         after_hash=safe_writer.digest(new),
         restore=undo_delta.UndoDelta(created=True).encode(),
@@ -112,19 +124,24 @@ def _prepared(
     target: Path,
     old: bytes,
     new: bytes,
-    status: os.stat_result | None,
+    wanted: tuple[os.stat_result, int],
 ) -> Prepared:
-    assert status is not None
+    """Prepare the update of a file; `wanted`: its status when it was read, and its new permission bits."""
+    status, mode = wanted
     delta = undo_delta.between(old, new, mode=status.st_mode & 0o7777, mtime_ns=status.st_mtime_ns)
     if _is_of_another_library(request, result):
         delta = undo_delta.UndoDelta.taking_out()  # its stars are no earlier state to return to
     elif delta.apply(new) != old:
         raise WriteRefused(f"{target} is left alone: undo could not restore its present content.")
+    signature = ExactSignature.of(status)
+    temporary = safe_writer.write_temporary(target, new, like=target, mode=mode, unchanged=signature)
     return replace(
         result,
         status="prepared",
         target=target,
-        temporary=safe_writer.write_temporary(target, new, like=target),
+        temporary=temporary,
+        before_signature=signature,
+        temporary_signature=ExactSignature.of(temporary.lstat()),
         before_hash=safe_writer.digest(old),
         after_hash=safe_writer.digest(new),
         restore=delta.encode(),

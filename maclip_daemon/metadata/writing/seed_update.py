@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from maclip_daemon.errors import FileChanged, WriteRefused
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.errors import WriteRefused
+from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.metadata.content import exiv2_tags, xmp_document, xmp_text
+from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.metadata.sidecars import new_sidecar, read_metadata, seed
 from maclip_daemon.metadata.sidecars.read_metadata import PhotoMetadata
 from maclip_daemon.metadata.sidecars.seed import Seed, SeedChange
@@ -23,31 +23,30 @@ class FollowedSidecar:
     has_changed: bool
 
 
-def stamp_of(signature: FileSignature) -> str:
+def stamp_of(signature: ExactSignature) -> str:
     """Return the digest by which a seed knows the photo's file: a changed file has another size or time."""
     return seed.short_digest((str(signature.size), str(signature.mtime_ns)))
 
 
 def follow(
-    present: PhotoMetadata, photo: Path, embedded: PhotoMetadata | None, signature: FileSignature
+    present: PhotoMetadata, photo: PhotoFile, embedded: PhotoMetadata | None
 ) -> FollowedSidecar | None:
     """Return the sidecar with the photo's own metadata of today; None where its copy is not ours to renew.
 
-    `embedded`, `signature`: the photo's; without `embedded` it is read. Raises `FileChanged` when it changes
+    `embedded`: the photo's metadata; without it, they are read. Raises `FileChanged` when the photo changes
     meanwhile.
     """
     recorded = Seed.parse(present.values.get(seed.SEED_KEY))
     if recorded is None or present.leaves is None:
         return None
-    stamp = stamp_of(signature)
+    stamp = stamp_of(photo.signature)
     if recorded.photo == stamp:
         return FollowedSidecar(present, recorded, has_changed=False)
     try:
         document, notes = new_sidecar.build(photo, embedded or read_metadata.read_photo(photo))
     except WriteRefused:
         return None
-    if FileSignature.of(photo.lstat()) != signature:
-        raise FileChanged(f"{photo} changed while it was read.")
+    photo.require_unchanged()
     if notes:
         return None  # what could not be read must not take out what was read before
     change = recorded.follow(present.leaves, Seed.of(stamp, xmp_text.read(document)))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit, FileChanged, MaclipError, Transient, WriteRefused
-from maclip_daemon.files import safe_writer, symlinks
+from maclip_daemon.files import exchange, safe_writer
+from maclip_daemon.files.open_folder import OpenFolder
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
 from maclip_daemon.metadata.sidecars import targets
 from maclip_daemon.metadata.writing import take_out, undo_delta
@@ -93,8 +94,9 @@ def _read(target: Path) -> _Present | _Step:
         raise Transient(
             f"{target} is away, for its folder is not there. Run `maclip undo` again once it is back."
         )
-    symlinks.require_no_links(target.parent)
     try:
+        with OpenFolder(target.parent):
+            pass  # a link in its place is refused by name
         data, status = safe_writer.read_regular(target)
     except FileNotFoundError:
         return _Present(None)
@@ -174,24 +176,36 @@ def _left_alone(reason: str) -> _Step:
 
 
 def _carry_out(target: Path, present: _Present, step: _Step) -> None:
+    assert present.data is not None
+    expected = safe_writer.digest(present.data)
     if step.data is None:
-        _require_unchanged(target, present)
-        target.unlink()
+        with OpenFolder(target.parent) as folder:
+            exchange.remove(folder, target.name, expected=expected)
         safe_writer.flush(target.parent)
         return
     mode = None if step.delta is None else step.delta.mode
     temporary = safe_writer.write_temporary(target, step.data, like=target, mode=mode)
     try:
-        if step.delta is not None:
-            os.utime(temporary, ns=(step.delta.mtime_ns, step.delta.mtime_ns))
-        safe_writer.flush(temporary)
-        _require_unchanged(target, present)
-        temporary.replace(target)
+        with OpenFolder(target.parent) as folder:
+            if step.delta is not None:
+                _set_time(folder, temporary.name, step.delta.mtime_ns)
+            safe_writer.flush(temporary)
+            _require_unchanged(target, present)
+            new = safe_writer.digest(step.data)
+            exchange.replace(folder, temporary.name, target.name, expected=expected, new=new)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     safe_writer.flush(target.parent)
+
+
+def _set_time(folder: OpenFolder, name: str, mtime_ns: int) -> None:
+    descriptor = folder.open(name)
+    try:
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+    finally:
+        os.close(descriptor)
 
 
 def _require_unchanged(target: Path, present: _Present) -> None:

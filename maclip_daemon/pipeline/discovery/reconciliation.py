@@ -22,7 +22,7 @@ from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.photos.formats import is_photo, passed_over_kind
 from maclip_daemon.pipeline.discovery.rename_detection import RenameDetection
-from maclip_daemon.pipeline.recovery import remove_strays
+from maclip_daemon.pipeline.recovery import put_back_edits, remove_strays
 from maclip_daemon.pipeline.run_state import RunState
 
 SIGHTINGS_PER_TRANSACTION = 500  # short enough that other writers hardly wait
@@ -114,6 +114,8 @@ class Reconciliation:
                 folder = listing.folder
                 with self._library.reading() as session:
                     known = photo_paths.known_in_folder(session, folder)
+            if listing.has_asides:
+                put_back_edits(self._library, self._state.probe, folder, self._state.clock())
             self._compare(listing, known)
             if len(self._whole) >= SIGHTINGS_PER_TRANSACTION:
                 self._record()

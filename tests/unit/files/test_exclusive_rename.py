@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.files import exclusive_rename
+from maclip_daemon.files.open_folder import OpenFolder
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object, **__: object) -> None:
     raise OSError(errno.EPERM, "Operation not permitted")
 
 
-@pytest.fixture(params=["hard links", "rename without replacing", "claimed names"])
+@pytest.fixture(params=["rename without replacing", "hard links", "claimed names"])
 def _file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param != "hard links":  # as on FAT and exFAT
-        monkeypatch.setattr(os, "link", refuse)
-    if request.param == "claimed names":  # as on some FUSE shares
+    if request.param != "rename without replacing":  # as on NFS
         monkeypatch.setattr(exclusive_rename, "_NOREPLACE", 1 << 20)  # no such flag: EINVAL
+    if request.param == "claimed names":  # as on some FUSE shares
+        monkeypatch.setattr(os, "link", refuse)
 
 
 @pytest.mark.usefixtures("_file_system")
@@ -28,12 +29,13 @@ def test_a_new_file_never_replaces_one_that_appeared_meanwhile(tmp_path: Path) -
     temporary, target = tmp_path / "temporary", tmp_path / "a.xmp"
     temporary.write_bytes(b"ours")
     target.write_bytes(b"theirs")
-    with pytest.raises(FileExistsError):
-        exclusive_rename.create_exclusively(temporary, target)
+    with pytest.raises(FileExistsError), OpenFolder(tmp_path) as folder:
+        exclusive_rename.create_exclusively(folder, temporary.name, target.name)
     assert target.read_bytes() == b"theirs"
     assert temporary.read_bytes() == b"ours"
     target.unlink()
-    exclusive_rename.create_exclusively(temporary, target)
+    with OpenFolder(tmp_path) as folder:
+        exclusive_rename.create_exclusively(folder, temporary.name, target.name)
     assert target.read_bytes() == b"ours"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -42,9 +44,10 @@ def test_without_hard_links_no_name_is_ever_claimed_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(os, "open", refuse)
     (tmp_path / "temporary").write_bytes(b"ours")
-    exclusive_rename.create_exclusively(tmp_path / "temporary", tmp_path / "a.xmp")
+    with OpenFolder(tmp_path) as folder:
+        monkeypatch.setattr(os, "open", refuse)
+        exclusive_rename.create_exclusively(folder, "temporary", "a.xmp")
     assert (tmp_path / "a.xmp").read_bytes() == b"ours"
 
 

@@ -62,7 +62,7 @@ def test_a_share_without_extended_attributes_is_written(
 
 @pytest.mark.parametrize(
     ("photo_mode", "folder_mode", "expected"),
-    [(0o644, 0o2775, 0o664), (0o644, 0o2755, 0o644), (0o600, 0o2775, 0o600), (0o640, 0o2775, 0o640)],
+    [(0o644, 0o2775, 0o664), (0o644, 0o2755, 0o644), (0o600, 0o2775, 0o600), (0o640, 0o2775, 0o600)],
 )
 def test_in_a_group_folder_the_group_may_write_a_sidecar_whose_owner_cannot_be_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_mode: int, folder_mode: int, expected: int

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 from maclip_daemon.errors import NoSpace
-from maclip_daemon.files.signature import FileSignature
+from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.metadata.messages import pack, unpack, unpack_error
 from maclip_daemon.metadata.records import (
     FoundRating,
@@ -25,7 +25,7 @@ PREPARED = Prepared(
     found=FOUND,
     notes=("a note",),
     target=PHOTO.with_suffix(".xmp"),
-    photo_signature=FileSignature(1, 2, 3, 4),
+    photo_signature=ExactSignature(1, 2, 3, 4, 5),
     restore=b"\0old",
 )
 
