@@ -71,6 +71,10 @@ class ChildTimedOut(Transient):
     """A child process exceeded its time limit and was killed."""
 
 
+class OutsideSandbox(Transient):
+    """A child process may not open a folder. It is started again, with that folder allowed."""
+
+
 class Poison(MaclipError):
     """The photo cannot be processed as it is. It fails at once and is not tried again until it changes."""
 

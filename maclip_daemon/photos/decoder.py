@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.photos import spool as spools
-from maclip_daemon.processes.child import Child, Reply
+from maclip_daemon.processes.child import Reply
+from maclip_daemon.processes.sandboxed_child import SandboxedChild
 from maclip_daemon.settings import DecodingSettings
 
 if TYPE_CHECKING:
@@ -85,13 +87,18 @@ class Decoder:
         spool: Path,
         *,
         module: str = CHILD_MODULE,
+        roots: Sequence[Path] = (),
     ) -> None:
-        """`protocol`: a name that `iqa.protocols.parse` knows. `spool`: an existing folder, see `spool`."""
+        """`protocol`: a name that `iqa.protocols.parse` knows. `spool`: an existing folder, see `spool`.
+
+        `roots`: the watched folders, which the decoder may read; of other photos it may read the folder.
+        """
         self._settings = settings
         self._spool = spool
-        self._child = Child(
+        self._child = SandboxedChild(
             module,
             {
+                "spool": os.path.abspath(spool),
                 "protocol": protocol,
                 "memory_mb": settings.memory_mb,
                 "max_megapixels": settings.max_megapixels,
@@ -100,6 +107,7 @@ class Decoder:
                 "colour_conversion": settings.colour_conversion,
                 "timeout_s": settings.timeout_s,
             },
+            roots,
             environment=ENVIRONMENT,
         )
 
@@ -119,14 +127,16 @@ class Decoder:
         """
         spooled = spools.new_path(self._spool)
         timeout_s = self._settings.timeout_s + (0.0 if self._child.running else _START_S)
+        opened = os.path.realpath(path) if follow_link else os.path.abspath(path)
         try:
             reply = self._child.request(
                 {
-                    "path": os.path.realpath(path) if follow_link else os.fspath(path),
+                    "path": opened,
                     "name": path.name,
                     "spool_path": os.fspath(spooled),
                     "former_hash": known_hash is not None and ":" not in known_hash,
                 },
+                folders=[Path(opened).parent],
                 timeout_s=timeout_s,
             )
             return _photo(reply, spooled)

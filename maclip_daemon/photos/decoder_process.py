@@ -1,11 +1,12 @@
-"""The decoder process: reads hostile files under limits of memory and processor time."""
+"""The decoder process: reads hostile files in a sandbox, under limits of memory and processor time."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from maclip_daemon.processes import child_server
+from maclip_daemon.processes import child_server, landlock, sandbox
 from maclip_daemon.processes.frames import Header
 from maclip_daemon.processes.limits import limit_memory, limit_processor_time, limit_threads
 
@@ -16,13 +17,19 @@ def main() -> None:
     limit_threads()
     limit_memory(configuration["memory_mb"])
     # Imported under the limits, and after the thread counts are set: libraries read those when they load.
+    from PIL import Image
+
     from maclip_daemon.iqa import protocols
     from maclip_daemon.photos import decoding, regular_file, spool
     from maclip_daemon.photos.picture_identity import strips
 
+    Image.init()  # loads its readers: from within the sandbox it could not keep them compiled
     protocol = protocols.parse(configuration["protocol"])
+    allowed = dict.fromkeys(configuration["folders"], landlock.READ)
+    sandbox.enter({**allowed, configuration["spool"]: landlock.CREATE})
 
     def handle(header: Header, _payload: bytes) -> tuple[Header, bytes]:
+        sandbox.require_reach(os.path.dirname(header["path"]))  # noqa: PTH120 - a string of any bytes
         # Twice its time on two cores: a backstop for a parent that is gone or stopped.
         limit_processor_time(4 * configuration["timeout_s"])
         with regular_file.opened(header["path"]) as file:

@@ -78,7 +78,10 @@ class Pipeline:
         watched_roots = [WatchedRoot(library, self.state, settings.folders, root) for root in roots]
         self.discovery = DiscoveryStage(library, self.state, watched_roots, self._sidecar_monitor, once=once)
         count = worker_count.decoders(settings.decoding, worker_count.cores())
-        decoders = [Decoder(settings.decoding, identity.protocol, self._spool) for _ in range(count)]
+        paths = [Path(root.path) for root in roots]
+        decoders = [
+            Decoder(settings.decoding, identity.protocol, self._spool, roots=paths) for _ in range(count)
+        ]
         score_jobs = ScoreJobs(self._context, self.discovery, 2 * count)
         self.scoring = ScoringStage(score_jobs, self.state, settings, self.client, decoders)
         self.writer = MetadataWriter()

@@ -26,10 +26,11 @@ _MALLOC_ARENAS = -8  # M_ARENA_MAX of glibc's mallopt(3)
 def limit_threads() -> None:
     """Limit the threads of numeric libraries, each of which reserves address space.
 
-    Call it before they are imported.
+    Call it before they are imported. OpenBLAS starts its threads at once, before `sandbox.enter` could limit
+    them; products with 3×3 matrices need none.
     """
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(variable, "2")
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # not glibc
             ctypes.CDLL(None).mallopt(_MALLOC_ARENAS, 2)

@@ -37,8 +37,8 @@ def doctor(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each finding.")] = False,
 ) -> None:
-    """Check what maclip needs: Python, torch and its device, the model, the database, the folders, the limits
-    of file watching, the disk. Ends with exit code 3 when something must be repaired.
+    """Check what maclip needs: Python, torch and its device, the model, the database, the folders, the
+    sandbox, the limits of file watching, the disk. Ends with exit code 3 when something must be repaired.
     """
     call = invocation.from_context(context)
     bad = 0
@@ -60,6 +60,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _database(settings)
     yield from _shared_folders(settings)
     yield from _folders(settings)
+    yield from _sandbox()
     yield from _watches()
     yield from _watching(settings)
     yield from _disk(settings)
@@ -171,6 +172,16 @@ def _folder(path: Path, mode: str) -> Finding:
         note = f"{root.path} is on {health.file_system}: no file events there, scans find new photos"
         return Finding("folder", "note", note)
     return Finding("folder", "good", f"{root.path} ({health.file_system})")
+
+
+def _sandbox() -> Iterator[Finding]:
+    from maclip_daemon.processes import sandbox
+
+    missing = sandbox.missing()
+    for lack in missing:
+        yield Finding("sandbox", "note", f"what reads your photos is isolated less well without {lack}")
+    if not missing:
+        yield Finding("sandbox", "good", "what reads your photos has no network and opens no other files")
 
 
 def _watches() -> Iterator[Finding]:

@@ -1,0 +1,132 @@
+"""The sandbox of the child processes: a reader that an attacker took over gets nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from maclip_daemon.errors import Poison
+from maclip_daemon.photos import spool
+from maclip_daemon.photos.decoder import Decoder
+from maclip_daemon.processes import sandbox
+from maclip_daemon.settings import DecodingSettings
+from tests.faults import hostile_reader
+from tests.faults.conftest import Figures
+
+pytestmark = pytest.mark.skipif(
+    bool(sandbox.missing()), reason=f"this machine has no whole sandbox: {sandbox.missing()}"
+)
+
+
+@pytest.fixture
+def bait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a home folder with a key, photos and a hostile reader that its children will load."""
+    home = tmp_path / "home"
+    (home / "Pictures").mkdir(parents=True)
+    photo = home / "Pictures" / "hostile.jxl"
+    photo.write_bytes(hostile_reader.jxl())
+    Image.effect_noise((64, 48), 60).convert("RGB").save(home / "Pictures" / "a.jpg")
+    for name, value in hostile_reader.prepare(tmp_path / "double", home, photo).items():
+        monkeypatch.setenv(name, value)
+    return home
+
+
+@pytest.fixture
+def received() -> Iterator[list[int]]:
+    """Return the signals that this process, the parent of the children, receives."""
+    numbers: list[int] = []
+    former = signal.signal(signal.SIGUSR1, lambda number, _frame: numbers.append(number))
+    yield numbers
+    signal.signal(signal.SIGUSR1, former)
+
+
+def contents(folder: Path) -> dict[Path, tuple[bytes, int, int]]:
+    return {
+        path: (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def locks_of(process_id: int) -> list[tuple[str, str]]:
+    """Return for each thread of a process whether new privileges are off, and its mode of seccomp."""
+    found = []
+    for thread in Path(f"/proc/{process_id}/task").iterdir():
+        lines = dict(
+            line.split(":\t", 1) for line in (thread / "status").read_text().splitlines() if ":\t" in line
+        )
+        found.append((lines["NoNewPrivs"], lines["Seccomp"]))
+    return found
+
+
+def test_a_hostile_decoder_gets_nothing_and_fails_one_photo(
+    bait: Path, received: list[int], figures: Figures
+) -> None:
+    pixels = bait / "spool"
+    spool.clean(pixels)
+    before = contents(bait)
+    decoder = Decoder(DecodingSettings(), "native", pixels, roots=[bait / "Pictures"])
+    try:
+        with pytest.raises(Poison, match=r"hostile\.jxl: it got nothing\."):
+            decoder.decode(bait / "Pictures" / "hostile.jxl")
+        process_id = decoder.pid
+        decoder.decode(bait / "Pictures" / "a.jpg").discard()
+        assert decoder.pid == process_id, "the same process goes on"
+        assert process_id is not None
+        assert set(locks_of(process_id)) == {("1", "2")}
+    finally:
+        decoder.close()
+    assert received == []
+    assert contents(bait) == before
+    assert not Path(f"/tmp/maclip-owned-{process_id}").exists()
+
+
+def test_a_photo_of_another_folder_or_a_remounted_disk_starts_another_decoder(
+    bait: Path, tmp_path: Path
+) -> None:
+    pixels = bait / "spool"
+    spool.clean(pixels)
+    photo = bait / "Pictures" / "a.jpg"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "b.jpg").write_bytes(photo.read_bytes())
+    decoder = Decoder(DecodingSettings(), "native", pixels, roots=[bait / "Pictures"])
+    try:
+        decoder.decode(photo).discard()
+        first = decoder.pid
+        decoder.decode(elsewhere / "b.jpg").discard()
+        second = decoder.pid
+        assert second != first
+        for path in (photo, elsewhere / "b.jpg"):
+            decoder.decode(path).discard()
+        assert decoder.pid == second, "both folders are allowed now"
+        (bait / "Pictures").rename(bait / "former")
+        (bait / "Pictures").mkdir()
+        photo.write_bytes((bait / "former" / "a.jpg").read_bytes())
+        decoder.decode(photo).discard()
+        assert decoder.pid != second
+    finally:
+        decoder.close()
+
+
+def test_a_folder_that_may_not_be_read_fails_its_photos_without_another_decoder(bait: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    pixels = bait / "spool"
+    spool.clean(pixels)
+    decoder = Decoder(DecodingSettings(), "native", pixels, roots=[bait / "Pictures"])
+    try:
+        decoder.decode(bait / "Pictures" / "a.jpg").discard()
+        process_id = decoder.pid
+        (bait / "Pictures").chmod(0)
+        with pytest.raises(Exception, match="may not be read"):
+            decoder.decode(bait / "Pictures" / "a.jpg")
+        assert decoder.pid == process_id
+    finally:
+        (bait / "Pictures").chmod(0o755)
+        decoder.close()
