@@ -42,3 +42,9 @@ class OwnershipModel:
     def persons(self) -> dict[str, int]:
         """Return the ratings that persons gave, by file: 0 where they took maclip's stars away."""
         return {name: slot.rating or 0 for name, slot in self.slots.items() if slot.by == "person"}
+
+    def forget_what_only_the_library_knew(self) -> None:
+        """Forget "no stars" in files from which `maclip undo` took the stars that a person had taken away."""
+        for slot in self.slots.values():
+            if slot.by == "person" and not slot.rating and slot.stars is None:
+                slot.by = "nobody"

@@ -54,6 +54,8 @@ class OwnershipMachine(WritersMachine):
     @rule(how=st.sampled_from(["lost", "begun anew", "backed up", "restored"]))
     def library_is(self, how: str) -> None:
         walked["faults"] += how != "backed up"
+        if how in ("lost", "begun anew"):
+            self.model.forget_what_only_the_library_knew()
         if how == "lost":
             self.world.lose_the_library()
             self.model.is_undone = False
