@@ -46,7 +46,7 @@ class ExactSignature(NamedTuple):
 
 
 class HasSignature(Protocol):
-    """Anything that carries the four parts of a signature."""
+    """Anything that carries the parts of a signature."""
 
     @property
     def size(self) -> int:
@@ -63,3 +63,7 @@ class HasSignature(Protocol):
     @property
     def device(self) -> int:
         """`st_dev`."""
+
+    @property
+    def ctime_ns(self) -> int:
+        """`st_ctime_ns`: no program can set it."""

@@ -21,6 +21,8 @@ _REMOTE = frozenset({
 })
 # fmt: on
 
+_WITHOUT_INODES = frozenset({"vfat", "msdos", "exfat", "fuseblk"})
+
 _OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")  # blank, tab, newline and backslash in mountinfo, proc(5)
 
 
@@ -41,6 +43,15 @@ def is_polled(file_system: str) -> bool:
     """
     name = file_system.lower()
     return name in _REMOTE or name == "fuse" or name.startswith("fuse.")
+
+
+def keeps_inodes(file_system: str) -> bool:
+    """Return whether a file keeps its inode number as long as it exists, and has a time of change of its own.
+
+    FAT and exFAT store neither, and FUSE invents numbers when a share is mounted.
+    """
+    name = file_system.lower()
+    return name in ("nfs", "nfs4") or not (name in _WITHOUT_INODES or is_polled(name))
 
 
 def polled_folders(root: str) -> list[str]:

@@ -13,7 +13,7 @@ from maclip_daemon.files import exchange, exclusive_rename, temporaries
 from maclip_daemon.files.safe_writer import digest_of
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queue import leases
-from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.results import journal_hashes, rating_journal
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.photos import spool
 from maclip_daemon.pipeline.run_state import log
@@ -108,7 +108,7 @@ def finish_interrupted(
 def put_back_edits(library: Library, probe: FilesystemProbe, folder: str, now: float) -> None:
     """Put back the edits that an interrupted write or undo left aside in this folder a minute ago or more."""
     with library.reading() as session:
-        journalled = rating_journal.hashes_beside(session, folder)
+        journalled = journal_hashes.hashes_beside(session, folder)
 
     def put_back() -> None:
         names = os.listdir(folder)  # noqa: PTH208 - undecodable names

@@ -396,11 +396,14 @@ class ScannerMachine(RuleBasedStateMachine):
                 if (path := Path(job.path)).is_file():
                     assert jobs.finish(session, [job], "a") == {job.id}
                     content = int(path.read_bytes())
+                    # A photo whose file was touched is read again, and keeps its score.
+                    is_other = photo_info.pixel_hash_of(session, job.photo_id) != str(content)
                     info = photo_info.PhotoInfo(1, 1, None, str(content))
                     photo_info.set_photo_info(session, {job.photo_id: info})
                     row = scores.ScoreRow(float(content))
                     scores.record(session, self.config, [(job.photo_id, row)], self.now)
-                    scored.add(content)
+                    if is_other:
+                        scored.add(content)
         return scored
 
     def _present(self) -> set[Path]:

@@ -6,6 +6,7 @@ Nothing here touches the file system: the caller knows which files exist.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -16,10 +17,15 @@ from sqlalchemy.orm import Session
 from maclip_daemon.files.signature import HasSignature
 from maclip_daemon.library.photos.renames import move_photo
 from maclip_daemon.library.storage import stored_paths, timestamps
-from maclip_daemon.library.storage.photo_paths import PhotoState, folder_for, photo_at
+from maclip_daemon.library.storage.photo_paths import (
+    HasRecordedSignature,
+    PhotoState,
+    folder_for,
+    photo_at,
+)
 from maclip_daemon.library.storage.tables import FOLDERS, JOBS, PHOTOS, SCORES, SCORING_CONFIGS
 
-FileChange = Literal["new", "changed", "same", "returned", "moved"]
+FileChange = Literal["new", "changed", "same", "doubtful", "returned", "moved"]
 
 
 class FileOnDisk(HasSignature, Protocol):
@@ -28,6 +34,10 @@ class FileOnDisk(HasSignature, Protocol):
     @property
     def path(self) -> str | os.PathLike[str]:
         """The full path."""
+
+
+MayBeReplaced = Callable[[Session, HasRecordedSignature, FileOnDisk], bool]
+"""Whether a file of the recorded size and mtime may have another content."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ def record_file(
     now: float,
     is_gone: Callable[[str], bool] | None = None,
     is_there: Callable[[str, FileOnDisk], bool] | None = None,
+    may_be_replaced: MayBeReplaced | None = None,
 ) -> RecordedFile:
     """Record a file that exists; return what that means for its photo.
 
@@ -56,6 +67,9 @@ def record_file(
     the same signature and has left its old path: it keeps its scores, journal and number. The caller checks
     the old path: `is_gone(path)` of a present photo, `is_there(path, file)` of a missing one (a photo that is
     at both paths has a new hard link).
+
+    A known path of the same size and mtime is `doubtful` where `may_be_replaced` says so: it keeps its state
+    and is read again. Without that check, where its inode or ctime differ.
     """
     folder, name = stored_paths.split(found.path)
     known = photo_at(session, folder, name)
@@ -65,13 +79,40 @@ def record_file(
     if (known.size, known.mtime_ns) != (found.size, found.mtime_ns):
         session.execute(_UPDATE, {"key": known.id, **identity, "state": "waiting", "missing_since": None})
         return RecordedFile(known.id, "changed", needs_score=True)
+    is_doubtful = (may_be_replaced or _has_another_inode)(session, known, found)
     if known.state == "missing":
         state = _state_when_back(session, known.id)
         session.execute(_UPDATE, {"key": known.id, **identity, "state": state, "missing_since": None})
-        return RecordedFile(known.id, "returned", needs_score=state == "waiting")
-    if (known.device, known.inode) != (found.device, found.inode):  # copied back, or mounted elsewhere
+        is_doubtful = is_doubtful and count_alike(session, [found]).total() > 1
+        return RecordedFile(known.id, "returned", needs_score=state == "waiting" or is_doubtful)
+    if is_doubtful or (known.device, known.inode, known.ctime_ns) != (
+        found.device,
+        found.inode,
+        found.ctime_ns,
+    ):
         session.execute(_UPDATE, {"key": known.id, **identity, "state": known.state, "missing_since": None})
-    return RecordedFile(known.id, "same", needs_score=False)
+    return RecordedFile(known.id, "doubtful" if is_doubtful else "same", needs_score=is_doubtful)
+
+
+def _has_another_inode(_session: Session, known: HasRecordedSignature, found: FileOnDisk) -> bool:
+    is_other = known.inode != found.inode or known.ctime_ns not in (None, found.ctime_ns)
+    return known.device == found.device and is_other
+
+
+def count_alike(session: Session, files: Sequence[FileOnDisk]) -> Counter[tuple[int, int]]:
+    """Count the photos that have the size and mtime (ns) of one of these files (a thousand at most)."""
+    asked = {(found.size, found.mtime_ns) for found in files}
+    times = {mtime_ns for _, mtime_ns in asked}
+    rows = session.execute(select(PHOTOS.c.size, PHOTOS.c.mtime_ns).where(PHOTOS.c.mtime_ns.in_(times)))
+    return Counter((size, mtime_ns) for size, mtime_ns in rows if (size, mtime_ns) in asked)
+
+
+def record_rename(session: Session, photo_id: int, found: FileOnDisk) -> None:
+    """Record the ctime of a file whose rename was reported: on many file systems a rename changes it."""
+    signature = _identity(found)
+    ctime_ns = signature.pop("ctime_ns")
+    is_same = [PHOTOS.c[name] == value for name, value in signature.items()]
+    session.execute(update(PHOTOS).where(PHOTOS.c.id == photo_id, *is_same).values(ctime_ns=ctime_ns))
 
 
 def record_rewrite(session: Session, photo_id: int, found: FileOnDisk) -> None:
@@ -95,13 +136,16 @@ def _record_new(
             has_moved = is_gone is not None and is_gone(before)
         if has_moved:
             move_photo(session, twin.id, os.fspath(found.path), root_id)
-            state = twin.state
-            if state == "missing":
-                state = _state_when_back(session, twin.id)
-                session.execute(
-                    _UPDATE, {"key": twin.id, **_identity(found), "state": state, "missing_since": None}
-                )
-            return RecordedFile(twin.id, "moved", needs_score=state == "waiting", moved_from=before)
+            state = twin.state if twin.state != "missing" else _state_when_back(session, twin.id)
+            session.execute(
+                _UPDATE, {"key": twin.id, **_identity(found), "state": state, "missing_since": None}
+            )
+            # A rename changes the ctime on many file systems. A new photo of the same burst may have the
+            # number of a deleted one.
+            is_other = (
+                twin.ctime_ns not in (None, found.ctime_ns) and count_alike(session, [found]).total() > 1
+            )
+            return RecordedFile(twin.id, "moved", state == "waiting" or is_other, moved_from=before)
     folder, name = stored_paths.split(found.path)
     photo_id = session.execute(
         _INSERT,
@@ -130,6 +174,7 @@ def _identity(found: FileOnDisk) -> dict[str, int]:
         "inode": found.inode,
         "size": found.size,
         "mtime_ns": found.mtime_ns,
+        "ctime_ns": found.ctime_ns,
     }
 
 
@@ -138,11 +183,14 @@ _UPDATE = (
     update(PHOTOS)
     .where(PHOTOS.c.id == bindparam("key"))
     .values(
-        {name: bindparam(name) for name in ("device", "inode", "size", "mtime_ns", "state", "missing_since")}
+        {
+            name: bindparam(name)
+            for name in ("device", "inode", "size", "mtime_ns", "ctime_ns", "state", "missing_since")
+        }
     )
 )
 _TWINS = (
-    select(PHOTOS.c.id, PHOTOS.c.state, FOLDERS.c.path, PHOTOS.c.file_name)
+    select(PHOTOS.c.id, PHOTOS.c.state, PHOTOS.c.ctime_ns, FOLDERS.c.path, PHOTOS.c.file_name)
     .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
     .where(*(PHOTOS.c[name] == bindparam(name) for name in ("device", "inode", "size", "mtime_ns")))
 )
@@ -161,6 +209,16 @@ def _state_when_back(session: Session, photo_id: int) -> PhotoState:
         .where(SCORES.c.photo_id == photo_id, SCORING_CONFIGS.c.active == true())
     )
     return "waiting" if session.execute(scored).first() is None else "scored"
+
+
+def mark_checked(session: Session, photo_ids: Sequence[int], began: float) -> None:
+    """Record that the rating files of photos held nothing new at `began` (Unix seconds)."""
+    if photo_ids:
+        moment = timestamps.text(began)
+        session.execute(_CHECKED, [{"key": photo_id, "moment": moment} for photo_id in photo_ids])
+
+
+_CHECKED = update(PHOTOS).where(PHOTOS.c.id == bindparam("key")).values(rating_checked_at=bindparam("moment"))
 
 
 def set_rating(

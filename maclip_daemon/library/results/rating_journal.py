@@ -6,7 +6,6 @@ entries between, and the hash of the file tells what happened.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -220,8 +219,8 @@ class WrittenFile:
     photo_id: int
     path: str
     photo_path: str
-    written_at: float
-    """Unix seconds."""
+    checked_at: float
+    """Unix seconds of the write, or of the last check that found the file as we wrote it."""
 
 
 def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
@@ -238,12 +237,18 @@ def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[Writte
 
 def _written_file(row: Any) -> WrittenFile:
     photo = stored_paths.join(row.path, row.file_name)
-    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(row.settled_at))
+    checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)))
+    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(checked_at))
 
 
 _LAST_WRITE = (
     select(
-        JOURNAL.c.photo_id, JOURNAL.c.target_path, JOURNAL.c.settled_at, FOLDERS.c.path, PHOTOS.c.file_name
+        JOURNAL.c.photo_id,
+        JOURNAL.c.target_path,
+        JOURNAL.c.settled_at,
+        PHOTOS.c.rating_checked_at,
+        FOLDERS.c.path,
+        PHOTOS.c.file_name,
     )
     .join(PHOTOS, PHOTOS.c.id == JOURNAL.c.photo_id)
     .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
@@ -280,20 +285,6 @@ _RATINGS_WRITTEN = (
     )
     .distinct()
 )
-
-
-def hashes_beside(session: Session, folder: str) -> dict[str, set[str]]:
-    """Return all hashes that the journal knows of the files directly in a folder, by file name."""
-    known: dict[str, set[str]] = {}
-    rows = session.execute(
-        select(JOURNAL.c.target_path, JOURNAL.c.before_hash, JOURNAL.c.after_hash).where(
-            or_(*is_under(JOURNAL.c.target_path, folder))
-        )
-    )
-    for path, before, after in rows:
-        if os.path.dirname(path) == folder:  # noqa: PTH120 - surrogates
-            known.setdefault(os.path.basename(path), set()).update({before, after} - {None})  # noqa: PTH119
-    return known
 
 
 def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:

@@ -155,6 +155,28 @@ _SCORED = (
 )
 
 
+def keep(session: Session, scoring_config_id: int, pictures: Mapping[int, str]) -> set[int]:
+    """Return the photos whose score in this configuration is that of their picture; they are `scored`.
+
+    `pictures`: the pixel hashes of photos that were decoded, by id. Call it before these are recorded.
+    """
+    rows = session.execute(_WITH_SCORE, {"ids": list(pictures), "config": scoring_config_id})
+    kept = {photo_id for photo_id, pixel_hash in rows if pictures[photo_id] == pixel_hash}
+    if kept:
+        session.execute(_SCORED, [{"key": photo_id, "config": scoring_config_id} for photo_id in kept])
+    return kept
+
+
+_WITH_SCORE = (
+    select(PHOTOS.c.id, PHOTOS.c.pixel_hash)
+    .join(SCORES, SCORES.c.photo_id == PHOTOS.c.id)
+    .where(
+        PHOTOS.c.id.in_(bindparam("ids", expanding=True)),
+        SCORES.c.scoring_config_id == bindparam("config"),
+    )
+)
+
+
 def find_by_pixel_hash(session: Session, pixel_hash: str, scoring_config_id: int) -> ScoreRow | None:
     """Return the score in this configuration of any photo with the same pixels.
 

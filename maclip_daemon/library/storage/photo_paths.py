@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from sqlalchemy import (
     ColumnElement,
@@ -28,6 +28,30 @@ from maclip_daemon.library.storage.tables import FOLDERS, PHOTOS
 PhotoState = Literal["waiting", "scored", "failed", "missing"]
 
 
+class HasRecordedSignature(Protocol):
+    """A row of a photo, with the signature of its file."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def mtime_ns(self) -> int:
+        """Nanoseconds since 1970."""
+
+    @property
+    def inode(self) -> int:
+        """`st_ino`."""
+
+    @property
+    def device(self) -> int:
+        """`st_dev`."""
+
+    @property
+    def ctime_ns(self) -> int | None:
+        """`st_ctime_ns`; None: not recorded."""
+
+
 @dataclass(frozen=True)
 class KnownFile:
     """What the library recorded of a file: enough to see that nothing changed."""
@@ -38,6 +62,7 @@ class KnownFile:
     mtime_ns: int
     inode: int
     device: int
+    ctime_ns: int | None
 
     def is_same(self, found: HasSignature) -> bool:
         """Return whether a file has the recorded signature; field by field, for the millions of a scan."""
@@ -46,6 +71,7 @@ class KnownFile:
             and self.size == found.size
             and self.inode == found.inode
             and self.device == found.device
+            and self.ctime_ns == found.ctime_ns
         )
 
 
@@ -64,6 +90,7 @@ _KNOWN = (
         PHOTOS.c.mtime_ns,
         PHOTOS.c.inode,
         PHOTOS.c.device,
+        PHOTOS.c.ctime_ns,
     )
     .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
     .where(FOLDERS.c.path == bindparam("folder"))
@@ -150,14 +177,24 @@ def locations_of(session: Session, photo_ids: Sequence[int]) -> dict[int, FileLo
 
 
 _AT = (
-    select(PHOTOS.c.id, PHOTOS.c.state, PHOTOS.c.size, PHOTOS.c.mtime_ns, PHOTOS.c.inode, PHOTOS.c.device)
+    select(
+        PHOTOS.c.id,
+        PHOTOS.c.state,
+        PHOTOS.c.size,
+        PHOTOS.c.mtime_ns,
+        PHOTOS.c.inode,
+        PHOTOS.c.device,
+        PHOTOS.c.ctime_ns,
+    )
     .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
     .where(FOLDERS.c.path == bindparam("folder"), PHOTOS.c.file_name == bindparam("name"))
 )
 
 
-def photo_at(session: Session, folder: str, name: str) -> Row[int, str, int, int, int, int] | None:
-    """Return id, state, size, mtime_ns, inode and device of the photo with this folder and name."""
+def photo_at(
+    session: Session, folder: str, name: str
+) -> Row[int, str, int, int, int, int, int | None] | None:
+    """Return id, state and the signature of the photo with this folder and name."""
     return session.execute(_AT, {"folder": folder, "name": name}).first()
 
 

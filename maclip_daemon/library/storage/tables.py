@@ -101,6 +101,8 @@ class PhotoColumns(Table):
     other_library: Mapped[str | None]  # the id of another library that rewrote the stars of this one
     # A rating of a person that maclip may replace: "no_stars" (taken away), "first_stars" (of darktable).
     may_replace: Mapped[str | None]
+    ctime_ns: Mapped[int | None] = mapped_column(BigInteger)  # None: recorded before there was this column
+    rating_checked_at: Mapped[str | None]  # the rating files were last seen to hold nothing new
 
 
 class PhotoPairColumns(Table):

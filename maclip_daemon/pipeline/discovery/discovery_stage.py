@@ -13,7 +13,7 @@ from typing import Protocol
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.scanner import found_file
-from maclip_daemon.library.photos import gone_copies, renames
+from maclip_daemon.library.photos import gone_copies, photo_records, renames
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
@@ -146,6 +146,7 @@ class DiscoveryStage:
                     folder=root.path,
                     photos=report.files,
                     queued=report.queued,
+                    checked=report.checked,
                     moved=report.moved,
                     missing=report.missing,
                 )
@@ -160,7 +161,7 @@ class DiscoveryStage:
             if due.everything:
                 root.next_scan = time.monotonic()
             root.add_empty(due.empty)
-            sightings = record(self._library, self._state, root.root_id, due.files)
+            sightings = record(self._library, self._state, root.root_id, due.files, were_written=True)
             if any(sighting.change == "returned" for sighting in sightings):
                 root.queue_ratings_of_returned()
             for folder in due.folders:
@@ -237,10 +238,13 @@ class DiscoveryStage:
                 root.next_scan = min(root.next_scan, now + RESCAN_AFTER_ERROR_S)
 
     def _rename(self, root: WatchedRoot, old: str, new: str) -> None:
+        found = find_file(self._state.probe, new)
         with self._library.writing() as session:
             photo_id = photo_paths.find_photo(session, old)
             if photo_id is not None:
                 renames.move_photo(session, photo_id, new, root.root_id)
+                if found is not None:
+                    photo_records.record_rename(session, photo_id, found)
                 # Later: programs that rename photos rename their sidecars a moment afterwards.
                 jobs.enqueue(session, [photo_id], "rate", self._state.clock() + SIDECAR_RENAME_S)
 

@@ -22,6 +22,7 @@ from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.photos.formats import is_photo, passed_over_kind
 from maclip_daemon.pipeline.discovery.rename_detection import RenameDetection
+from maclip_daemon.pipeline.discovery.replaced_files import ReplacedFiles
 from maclip_daemon.pipeline.recovery import put_back_edits, remove_strays
 from maclip_daemon.pipeline.run_state import RunState
 
@@ -36,6 +37,8 @@ class ScanReport:
     files: int = 0
     queued: int = 0
     """Photos that must be scored."""
+    checked: int = 0
+    """Photos of the recorded size and time that are read again, and scored if their picture is another."""
     moved: int = 0
     returned: int = 0
     """Photos that were missing and are as they were."""
@@ -159,7 +162,9 @@ class Reconciliation:
             remove_strays(self._state.probe, set(moved.values()), self._state.began_at)
             self._report.moved += len(moved)
             self._report.returned += sum(sighting.change == "returned" for sighting in sightings)
-            self._report.queued += sum(sighting.needs_score for sighting in sightings)
+            checked = sum(sighting.change == "doubtful" for sighting in sightings)
+            self._report.checked += checked
+            self._report.queued += sum(sighting.needs_score for sighting in sightings) - checked
 
     def _find_vanished_folders(self, top: str) -> None:
         with self._library.reading() as session:
@@ -181,17 +186,27 @@ class Reconciliation:
 
 
 def record(
-    library: Library, state: RunState, root_id: int, files: list[FoundFile]
+    library: Library, state: RunState, root_id: int, files: list[FoundFile], *, were_written: bool = False
 ) -> list[photo_records.RecordedFile]:
-    """Record whole files in one transaction, and queue what needs a score or new stars."""
+    """Record whole files in one transaction, and queue what needs a score or new stars.
+
+    `were_written`: the file system reported that they were written.
+    """
     if not files:
         return []
     now = state.clock()
     former = RenameDetection(library, state.probe, files)
+    replaced = ReplacedFiles(files, were_written=were_written)
     with library.writing() as session:
         sightings = [
             photo_records.record_file(
-                session, root_id, file, now, is_gone=former.is_gone, is_there=former.is_there
+                session,
+                root_id,
+                file,
+                now,
+                is_gone=former.is_gone,
+                is_there=former.is_there,
+                may_be_replaced=replaced.may_be_replaced,
             )
             for file in files
         ]

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.files import safe_writer
 from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
@@ -45,6 +46,17 @@ class _PendingCheck(NamedTuple):
     """The monotonic time of the check; a further event postpones it."""
     rechecks: int = 0
     """Checks that found no sidecar or no photo: one of them may be being renamed."""
+
+
+class _Times(NamedTuple):
+    """When files last changed, in Unix seconds; 0 for none."""
+
+    written: float
+    """The content of the file that we wrote last; other programs may set this time."""
+    touched: float
+    """That file in any way."""
+    beside: float
+    """Another sidecar of the same photo, in any way."""
 
 
 class SidecarMonitor:
@@ -100,7 +112,7 @@ class SidecarMonitor:
         return found
 
     def check_all(self) -> int:
-        """Queue every photo whose file is newer than our last write to it, or was deleted; return the count.
+        """Queue every photo whose file was changed since our last write to it, or deleted; return the count.
 
         Costs one stat a rated photo: for a start, and after lost events.
         """
@@ -113,38 +125,49 @@ class SidecarMonitor:
             if not writes:
                 break
             after = writes[-1].photo_id
-            changed_at = {write.path: self._changed_at(write) for write in writes}
-            newer = self._newer(writes, changed_at)
-            if newer:
+            began = self._state.clock()
+            times = {write.path: self._times_of(write) for write in writes}
+            newer, unchanged = self._newer(writes, times)
+            if newer or unchanged:
                 with self._library.writing() as session:
                     jobs.enqueue(session, newer, "rate", self._state.clock())
-            missing = [write for write in writes if changed_at[write.path] is None]
+                    photo_records.mark_checked(session, unchanged, began)
+            missing = [write for write in writes if times[write.path] is None]
             queued += len(newer) + len(self._deleted.queue(missing))
         return queued
 
     def _newer(
-        self, writes: list[rating_journal.WrittenFile], changed_at: dict[str, float | None]
-    ) -> list[int]:
-        """Return the ids of the photos whose file is newer than our last write to it."""
-        age_s = {write.path: (changed_at[write.path] or 0.0) - write.written_at for write in writes}
-        just_after = [path for path, age in age_s.items() if CLOCK_TICK_S < age <= TIMESTAMP_SLACK_S]
-        with self._library.reading() as session:
-            ours = rating_journal.hashes_written(session, just_after)
-        changed = {path for path in just_after if _is_changed(path, ours.get(path))}
-        return [
-            write.photo_id
-            for write in writes
-            if age_s[write.path] > TIMESTAMP_SLACK_S or write.path in changed
-        ]
+        self, writes: list[rating_journal.WrittenFile], times: dict[str, _Times | None]
+    ) -> tuple[list[int], list[int]]:
+        """Return the photos whose files were changed since our last write, and those that only look so.
 
-    def _changed_at(self, write: rating_journal.WrittenFile) -> float | None:
-        """Return when a rating file changed (Unix seconds); None: it is gone, 0: it cannot be read now."""
+        An edit may have brought an older time along (`rsync -t`, Syncthing), and a backup program may have
+        touched every file: the time of the inode's change makes us look, and the content decides.
+        """
+        ages_s = {
+            write.path: _Times(*(each - write.checked_at for each in found))
+            for write in writes
+            if (found := times[write.path]) is not None
+        }
+        changed = {path for path, age in ages_s.items() if max(age.written, age.beside) > TIMESTAMP_SLACK_S}
+        touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S} - changed
+        with self._library.reading() as session:
+            ours = rating_journal.hashes_written(session, list(touched))
+        unchanged = {path for path in touched if not _is_changed(path, ours.get(path))}
+        changed |= touched - unchanged
+        return (
+            [write.photo_id for write in writes if write.path in changed],
+            [write.photo_id for write in writes if write.path in unchanged],
+        )
+
+    def _times_of(self, write: rating_journal.WrittenFile) -> _Times | None:
+        """Return when the rating files of a photo changed; None: its own is gone, 0: not readable now."""
         try:
-            return self._state.probe.call(write.path, lambda: _newest_time(write))
+            return self._state.probe.call(write.path, lambda: _times_of(write))
         except FileNotFoundError:
             return None
         except (OSError, NoAnswer):
-            return 0.0
+            return _Times(0.0, 0.0, 0.0)
 
     def _check_batch(self, due: dict[str, _PendingCheck], writer: MetadataWriter) -> int:
         with self._library.reading() as session:
@@ -205,13 +228,19 @@ class SidecarMonitor:
         return taken
 
 
-def _newest_time(write: rating_journal.WrittenFile) -> float:
-    """Return when a rating file, or the other sidecar of its photo, last changed. Raises `OSError`."""
-    newest = os.lstat(write.path).st_mtime
+def _times_of(write: rating_journal.WrittenFile) -> _Times:
+    """Return when a rating file, and the other sidecars of its photo, last changed. Raises `OSError`."""
+    own = os.lstat(write.path)
+    beside = 0.0
     for other in sidecar_names.usual_names(Path(write.photo_path)):
-        with contextlib.suppress(FileNotFoundError):
-            newest = max(newest, other.lstat().st_mtime)
-    return newest
+        if os.fspath(other) != write.path:
+            with contextlib.suppress(FileNotFoundError):
+                beside = max(beside, _changed_at(other.lstat()))
+    return _Times(own.st_mtime, _changed_at(own), beside)
+
+
+def _changed_at(found: os.stat_result) -> float:
+    return max(found.st_mtime, found.st_ctime)
 
 
 def _is_changed(path: str, ours: str | None) -> bool:

@@ -89,10 +89,13 @@ class ScoreJobs:
             current = jobs.finish(session, [job for job, _, _ in scored], self._worker)
             # Where the file changed meanwhile, the job is queued again.
             finished = [each for each in scored if each[0].id in current]
+            pictures = {job.photo_id: photo.pixel_hash for job, photo, _ in finished}
+            # The file was read again, and its picture is the one that was scored then.
+            kept = scores.keep(session, self._scoring_config_id, pictures)
             photo_info.set_photo_info(
                 session, {job.photo_id: _photo_info(photo) for job, photo, _ in finished}
             )
-            rows = [(job.photo_id, row) for job, _, row in finished]
+            rows = [(job.photo_id, row) for job, _, row in finished if job.photo_id not in kept]
             scores.record(session, self._scoring_config_id, rows, now)
             to_rate = pairing.add(session, self._settings.rating, [job.photo_id for job, _, _ in finished])
             if self._state.is_calibrated and self._settings.rating.mode != "off":

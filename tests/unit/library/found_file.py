@@ -12,3 +12,4 @@ class Found:
     inode: int = 7
     size: int = 1000
     mtime_ns: int = 10**18
+    ctime_ns: int = 10**18

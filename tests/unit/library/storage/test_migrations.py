@@ -56,8 +56,8 @@ def test_a_library_from_before_scoring_configs_keeps_every_row_and_the_view_its_
     assert (key, len(json.loads(str(identity))["id"])) == ("library", 8)
     after["notes"] = before["notes"]
     # The new columns are the last ones.
-    assert {row[-2:] for row in after["photos"]} == {(None, None)}
-    after["photos"] = [row[:-2] for row in after["photos"]]
+    assert {row[-4:] for row in after["photos"]} == {(None, None, None, None)}
+    after["photos"] = [row[:-4] for row in after["photos"]]
     (entry,) = after["rating_journal"]
     assert entry[-2:] == ("hash 1", None)
     after["rating_journal"] = [entry[:-2]]
