@@ -15,6 +15,7 @@ from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
+    from maclip_daemon.folders.filesystem_probe import FilesystemProbe
     from maclip_daemon.library.storage.database import Library
     from maclip_daemon.settings import Settings
 
@@ -191,15 +192,13 @@ def undo(
 
     A file that you or another program changed since keeps these changes: only maclip's stars, tags and
     properties are taken out of it. Files on a disconnected disk are left alone and named. The scores stay
-    in the database, and these photos get no new stars until `maclip rate`. Ends with exit code 1 when a
-    file was left alone.
+    in the database. No photo in these folders gets new stars until `maclip rate`, whatever a running daemon
+    has in its queue. Photos that arrive later do. Ends with exit code 1 when a file was left alone.
     """
-    from maclip_daemon.daemon import lock
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
     from maclip_daemon.pipeline import known_roots
     from maclip_daemon.pipeline.commands import undo_ratings
-    from maclip_daemon.pipeline.recovery import recover
 
     call = invocation.from_context(context)
     settings = call.settings()
@@ -209,9 +208,7 @@ def undo(
     probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
     with contextlib.closing(call.open_writable(settings)) as library:
         known_roots.refresh_mounts(library, probe)
-        if not lock.is_running(settings.data_dir):
-            with lock.locked(settings.data_dir):  # finish the writes of a killed run first
-                recover(library, probe, settings.data_dir / "spool", time.time())
+        unrated = _hold(library, settings, probe, chosen, dry_run)
         files = undo_ratings.targets(library, chosen)
         with MetadataWriter() as writer:
             for undone in undo_ratings.undo(library, writer, probe, files, time.time(), dry_run=dry_run):
@@ -221,6 +218,29 @@ def undo(
                     output.say(f"left alone: {printable(undone.sentence())}", error=True)
                 elif dry_run:
                     output.say(printable(str(undone.path)))
-    output.say(undo_ratings.summary(counts, dry_run=dry_run), error=dry_run)
+    output.say(undo_ratings.summary(counts, dry_run=dry_run, unrated=unrated), error=dry_run)
     if not is_done:
         raise typer.Exit(1)
+
+
+def _hold(
+    library: Library, settings: Settings, probe: FilesystemProbe, chosen: list[str], dry_run: bool
+) -> int:
+    """Keep a daemon from these photos' files; return how many of the photos have no stars yet."""
+    from maclip_daemon.daemon import lock
+    from maclip_daemon.pipeline.commands import undo_ratings
+    from maclip_daemon.pipeline.recovery import recover
+
+    def finish_writes_of_killed_run() -> bool:
+        if lock.is_running(settings.data_dir):
+            return False
+        with lock.locked(settings.data_dir):
+            recover(library, probe, settings.data_dir / "spool", time.time())
+        return True
+
+    finish_writes_of_killed_run()
+    if dry_run:
+        return 0
+    unrated = undo_ratings.hold(library, chosen, time.time())
+    undo_ratings.await_writes(library, chosen, finish_writes_of_killed_run)
+    return unrated

@@ -162,7 +162,7 @@ def _print_hints(call: invocation.Invocation, flags: dict[str, Any], began_at: f
     from maclip_daemon.library.queries.status import notes
 
     with call.open_readonly(call.settings(flags)) as library, library.snapshot() as snapshot:
-        for _, hint in rating_hints.lines(snapshot, notes(snapshot), began_at):
+        for _, hint in rating_hints.lines(rating_hints.survey(snapshot), notes(snapshot), began_at):
             output.say(printable(hint))
 
 

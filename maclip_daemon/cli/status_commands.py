@@ -86,20 +86,24 @@ def status(
         found = status_of_library(snapshot)
         failures = list(rankings.failures(snapshot, None if failed or as_json else LINES_SHOWN))
         problems = rankings.rating_problems(snapshot)
-        hints = rating_hints.lines(snapshot, found.notes)
-        first_stars = rating_hints.as_json(snapshot) if as_json else []
+        first_stars = rating_hints.survey(snapshot)
     running = _is_running(settings)
     if as_json:
-        about_ratings = {"first_stars": first_stars, "deleted_sidecars": found.notes.get("deleted_sidecars")}
+        about_ratings = {
+            "first_stars": [dataclasses.asdict(each) for each in first_stars],
+            "deleted_sidecars": found.notes.get("deleted_sidecars"),
+        }
         output.print_json(_as_json(found, failures, problems, running, settings) | about_ratings)
         return
     limit = None if failed else LINES_SHOWN
     _print_status(found, failures, running, settings, limit)
-    for line in passed_over_list.shortened([with_path(*problem) for problem in problems], limit):
+    # The hint below names the number of first stars; ten equal lines tell nothing more.
+    listed = problems if failed else rating_hints.without_first_stars(problems, first_stars)
+    for line in passed_over_list.shortened([with_path(*problem) for problem in listed], limit):
         output.say(f"unrated    {printable(line)}")
     for word, line in passed_over_list.lines(passed_over_list.of_notes(found.notes), limit):
         output.say(f"{word:<10} {printable(line)}")
-    for word, hint in hints:
+    for word, hint in rating_hints.lines(first_stars, found.notes):
         output.say(f"{word:<10} {printable(hint)}")
 
 

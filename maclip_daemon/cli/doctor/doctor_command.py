@@ -235,7 +235,7 @@ def _ratings(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with open_readonly(settings.database_path) as library, library.snapshot() as snapshot:
-            hints = rating_hints.lines(snapshot, notes(snapshot))
+            hints = rating_hints.lines(rating_hints.survey(snapshot), notes(snapshot))
     except MaclipError:
         return  # _database reports it
     for word, hint in hints:

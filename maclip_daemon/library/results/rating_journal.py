@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, case, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.storage import stored_paths, timestamps
+from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at, is_under
-from maclip_daemon.library.storage.tables import FOLDERS, JOBS, JOURNAL, PHOTOS
+from maclip_daemon.library.storage.tables import JOBS, JOURNAL, PHOTOS
 
 TargetKind = Literal["sidecar", "embed"]
 EntryState = Literal["intended", "written", "abandoned", "undone"]
@@ -87,8 +87,8 @@ def confirm(session: Session, entry_id: int, now: float) -> None:
     if settled is None or settled.photo_id is None:
         return
     values: dict[str, object] = {
+        # Not `rating_undone_at`: `maclip undo` may have come after this write was intended.
         "stars_written": settled.stars_written,
-        "rating_undone_at": None,
         "rating_problem": None,
         "other_library": None,
         "may_replace": None,
@@ -129,20 +129,37 @@ def unconfirmed(session: Session) -> list[JournalRow]:
 
 
 def undo_targets(session: Session, under: str | None = None) -> list[str]:
-    """Return the files with changes that were not undone.
+    """Return the files with changes that were not undone, or that are about to be made.
 
     `under`: only that file, the files below that folder, and those of the photo at that path.
     """
-    chosen = select(JOURNAL.c.target_path).where(JOURNAL.c.state == "written").distinct()
+    return _targets(session, is_open(), under)
+
+
+def is_being_written(session: Session, since: float, under: str | None = None) -> bool:
+    """Return whether a change that was intended since then is neither confirmed nor abandoned.
+
+    `under` as in `undo_targets`.
+    """
+    unsettled = (JOURNAL.c.state == "intended") & (JOURNAL.c.intended_at >= timestamps.text(since))
+    return bool(_targets(session, unsettled, under))
+
+
+def _targets(session: Session, state: ColumnElement[bool], under: str | None) -> list[str]:
+    chosen = select(JOURNAL.c.target_path).where(state).distinct()
     if under is not None:
-        chosen = chosen.where(
-            or_(
-                JOURNAL.c.target_path == under,
-                JOURNAL.c.photo_id.in_(ids_at(under)),
-                *is_under(JOURNAL.c.target_path, under),
-            )
-        )
+        chosen = chosen.where(or_(is_at(under), JOURNAL.c.photo_id.in_(ids_at(under))))
     return sorted(path for (path,) in session.execute(chosen))
+
+
+def is_open() -> ColumnElement[bool]:
+    """Return the condition for an entry that undo must deal with: written, or about to be."""
+    return JOURNAL.c.state.in_(("intended", "written"))
+
+
+def is_at(path: str) -> ColumnElement[bool]:
+    """Return the condition for an entry of the file at `path`, or of a file below that folder."""
+    return or_(JOURNAL.c.target_path == path, *is_under(JOURNAL.c.target_path, path))
 
 
 def undo_chain(session: Session, target_path: str) -> list[JournalRow]:
@@ -153,6 +170,14 @@ def undo_chain(session: Session, target_path: str) -> list[JournalRow]:
         .order_by(JOURNAL.c.id.desc())
     )
     return [_entry(row) for row in rows]
+
+
+def unfinished_write(session: Session, target_path: str) -> JournalRow | None:
+    """Return the change of a file that is neither confirmed nor abandoned, if there is one."""
+    rows = session.execute(
+        select(JOURNAL).where(JOURNAL.c.target_path == target_path, JOURNAL.c.state == "intended").limit(1)
+    )
+    return next((_entry(row) for row in rows), None)
 
 
 def _entry(row: Row[Any]) -> JournalRow:
@@ -203,64 +228,6 @@ def forget_writes(session: Session, entry_ids: Sequence[int], now: float) -> Non
     session.execute(update(JOURNAL).where(JOURNAL.c.id.in_(entry_ids)).values(**gone))
 
 
-_NEWER = JOURNAL.alias("newer")
-_NEWEST_ENTRY = (
-    select(func.max(_NEWER.c.id))
-    .where(_NEWER.c.photo_id == JOURNAL.c.photo_id, _NEWER.c.state == "written")
-    .correlate(JOURNAL)
-    .scalar_subquery()
-)
-
-
-@dataclass(frozen=True)
-class WrittenFile:
-    """The last write to a photo's rating file that was not undone."""
-
-    photo_id: int
-    path: str
-    photo_path: str
-    checked_at: float
-    """Unix seconds of the write, or of the last check that found the file as we wrote it."""
-
-
-def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
-    """Return the last writes of photos with ids above `after` whose rating is maclip's, by id."""
-    rows = session.execute(_LAST_WRITES, {"after": after, "limit": limit})
-    return [_written_file(row) for row in rows]
-
-
-def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[WrittenFile]:
-    """Return the last writes of photos whose rating is maclip's and is in one of these files."""
-    rows = session.execute(_LAST_WRITE.where(JOURNAL.c.target_path.in_(target_paths)))
-    return [_written_file(row) for row in rows]
-
-
-def _written_file(row: Any) -> WrittenFile:
-    photo = stored_paths.join(row.path, row.file_name)
-    checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)))
-    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(checked_at))
-
-
-_LAST_WRITE = (
-    select(
-        JOURNAL.c.photo_id,
-        JOURNAL.c.target_path,
-        JOURNAL.c.settled_at,
-        PHOTOS.c.rating_checked_at,
-        FOLDERS.c.path,
-        PHOTOS.c.file_name,
-    )
-    .join(PHOTOS, PHOTOS.c.id == JOURNAL.c.photo_id)
-    .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
-    .where(JOURNAL.c.id == _NEWEST_ENTRY, PHOTOS.c.rating_owner == "maclip", PHOTOS.c.state != "missing")
-)
-_LAST_WRITES = (
-    _LAST_WRITE.where(JOURNAL.c.photo_id > bindparam("after"))
-    .order_by(JOURNAL.c.photo_id)
-    .limit(bindparam("limit"))
-)
-
-
 def ratings_written(session: Session, photo_ids: Sequence[int]) -> dict[int, set[int]]:
     """Return every rating that maclip wrote for these photos, undone ones included.
 
@@ -285,13 +252,3 @@ _RATINGS_WRITTEN = (
     )
     .distinct()
 )
-
-
-def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
-    """Return the hashes of the last writes to these files, unconfirmed ones included."""
-    rows = session.execute(
-        select(JOURNAL.c.target_path, JOURNAL.c.after_hash)
-        .where(JOURNAL.c.target_path.in_(target_paths), JOURNAL.c.state.in_(("intended", "written")))
-        .order_by(JOURNAL.c.id)
-    )
-    return {path: after_hash for path, after_hash in rows}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,12 +13,17 @@ from maclip_daemon import errors
 from maclip_daemon.files.paths import with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.queue import rating_holds
 from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoOutcome
 from maclip_daemon.pipeline import file_stability
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
+
+WRITES_TIMEOUT_S = 60.0  # a daemon writes 32 files together, the flush of a slow disk included
+POLL_S = 0.1
+BEING_WRITTEN = "The daemon is writing this file at present. Run `maclip undo` again."
 
 Outcome = Literal["restored", "removed", "taken_out", "gone", "already", "changed", "failed"]
 
@@ -41,7 +47,39 @@ class UndoResult:
         return with_path(self.path, self.reason)
 
 
-def targets(library: Library, under: list[str] | None = None) -> list[str]:
+def hold(library: Library, under: Sequence[str], now: float) -> int:
+    """Hold the photos at or below these paths (none: all): nothing is written for them until `maclip rate`.
+
+    Call it before `targets`. Return how many of them have no stars of maclip's yet.
+    """
+    with library.writing() as session:
+        return rating_holds.hold(session, under, now)
+
+
+def await_writes(
+    library: Library,
+    under: Sequence[str],
+    recover: Callable[[], bool],
+    timeout_s: float = WRITES_TIMEOUT_S,
+) -> None:
+    """Wait until the writes that a daemon had begun before the hold are done.
+
+    `recover`: called again and again; it settles what a killed daemon left, and returns whether it could.
+    A daemon that hangs keeps its files: `undo` leaves them alone, with the reason.
+    """
+    deadline = time.monotonic() + timeout_s
+    since = time.time() - timeout_s  # an older write waits for its disk, and may wait for long
+    places: list[str | None] = [*under] if under else [None]
+    while time.monotonic() < deadline:
+        with library.reading() as session:
+            if not any(rating_journal.is_being_written(session, since, path) for path in places):
+                return
+        if recover():
+            return
+        time.sleep(POLL_S)
+
+
+def targets(library: Library, under: Sequence[str] | None = None) -> list[str]:
     """Return the files that undo would change: all, or those at or below the given paths."""
     with library.reading() as session:
         if not under:
@@ -68,6 +106,11 @@ def undo(
     for path in paths:
         with library.reading() as session:
             chain = rating_journal.undo_chain(session, path)
+            unfinished = rating_journal.unfinished_write(session, path)
+        if unfinished is not None:
+            reason = str(roots.reason_offline(unfinished) or BEING_WRITTEN)
+            yield UndoResult(Path(path), "failed", reason)
+            continue
         outcomes = _previewed(writer, roots, chain) if dry_run else _carried_out(writer, roots, chain)
         steps = zip(chain, outcomes, strict=False)
         # Of a photo that moved without its sidecar, an older write made another file.
@@ -75,8 +118,19 @@ def undo(
         yield _undo_file(None if dry_run else library, roots, path, steps, now, has_one_file=has_one_file)
 
 
-def summary(counts: Counter[Outcome], *, dry_run: bool = False) -> str:
-    """Return in one sentence how many files came to each outcome, or would."""
+def summary(counts: Counter[Outcome], *, dry_run: bool = False, unrated: int = 0) -> str:
+    """Return in one sentence how many files came to each outcome, or would.
+
+    `unrated`: held photos without stars of maclip's, which a second sentence counts.
+    """
+    sentence = _summary(counts, dry_run=dry_run)
+    if not unrated:
+        return sentence
+    photos = "1 photo without stars gets" if unrated == 1 else f"{unrated} photos without stars get"
+    return f"{sentence} {photos} none until `maclip rate`."
+
+
+def _summary(counts: Counter[Outcome], *, dry_run: bool) -> str:
     parts = []
     for outcome, (one, many) in _DONE.items():
         if count := counts[outcome]:

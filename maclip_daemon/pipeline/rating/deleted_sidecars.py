@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from maclip_daemon.errors import NoAnswer
+from maclip_daemon.files.suffixes import FILM_SUFFIXES, suffix_of
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.results import rating_journal
-from maclip_daemon.library.results.rating_journal import WrittenFile
+from maclip_daemon.library.results import written_files
+from maclip_daemon.library.results.written_files import WrittenFile
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.sidecars import sidecar_names
@@ -74,7 +75,7 @@ def find_all(library: Library, probe: FilesystemProbe) -> list[WrittenFile]:
     after = 0
     while True:
         with library.reading() as session:
-            writes = rating_journal.last_writes(session, after, PAGE)
+            writes = written_files.last_writes(session, after, PAGE)
         if not writes:
             return found
         after = writes[-1].photo_id
@@ -103,6 +104,15 @@ def is_missing(probe: FilesystemProbe, path: str) -> bool:
 
 def _has_lost_its_sidecar(probe: FilesystemProbe, photo: str) -> bool:
     try:
-        return probe.call(photo, lambda: os.path.lexists(photo) and not sidecar_names.find_all(Path(photo)))
+        return probe.call(photo, lambda: os.path.lexists(photo) and not _has_sidecar(Path(photo)))
     except (OSError, NoAnswer):
         return False
+
+
+def _has_sidecar(photo: Path) -> bool:
+    """Return whether a photo has a sidecar; the `IMG.xmp` of a film beside it may be the film's."""
+    kinds = {each.kind for each in sidecar_names.find_all(photo)}
+    if kinds != {"stem"}:
+        return bool(kinds)
+    sharers = sidecar_names.listing_of(photo.parent).sharers_of(photo.name)
+    return not any(suffix_of(name) in FILM_SUFFIXES for name in sharers)

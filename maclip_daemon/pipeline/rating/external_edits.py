@@ -21,7 +21,7 @@ from maclip_daemon.files import safe_writer
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.results import written_files
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
@@ -121,7 +121,7 @@ class SidecarMonitor:
         while not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
             with self._library.reading() as session:
-                writes = rating_journal.last_writes(session, after, FILES_PER_HEARTBEAT)
+                writes = written_files.last_writes(session, after, FILES_PER_HEARTBEAT)
             if not writes:
                 break
             after = writes[-1].photo_id
@@ -137,7 +137,7 @@ class SidecarMonitor:
         return queued
 
     def _newer(
-        self, writes: list[rating_journal.WrittenFile], times: dict[str, _Times | None]
+        self, writes: list[written_files.WrittenFile], times: dict[str, _Times | None]
     ) -> tuple[list[int], list[int]]:
         """Return the photos whose files were changed since our last write, and those that only look so.
 
@@ -152,7 +152,7 @@ class SidecarMonitor:
         changed = {path for path, age in ages_s.items() if max(age.written, age.beside) > TIMESTAMP_SLACK_S}
         touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S} - changed
         with self._library.reading() as session:
-            ours = rating_journal.hashes_written(session, list(touched))
+            ours = written_files.hashes_written(session, list(touched))
         unchanged = {path for path in touched if not _is_changed(path, ours.get(path))}
         changed |= touched - unchanged
         return (
@@ -160,7 +160,7 @@ class SidecarMonitor:
             [write.photo_id for write in writes if write.path in unchanged],
         )
 
-    def _times_of(self, write: rating_journal.WrittenFile) -> _Times | None:
+    def _times_of(self, write: written_files.WrittenFile) -> _Times | None:
         """Return when the rating files of a photo changed; None: its own is gone, 0: not readable now."""
         try:
             return self._state.probe.call(write.path, lambda: _times_of(write))
@@ -171,7 +171,7 @@ class SidecarMonitor:
 
     def _check_batch(self, due: dict[str, _PendingCheck], writer: MetadataWriter) -> int:
         with self._library.reading() as session:
-            ours = rating_journal.hashes_written(session, list(due))
+            ours = written_files.hashes_written(session, list(due))
         present = [path for path in due if os.path.lexists(path)]
         changed = [path for path in present if _is_changed(path, ours.get(path))]
         with self._library.reading() as session:
@@ -193,7 +193,7 @@ class SidecarMonitor:
         if not away:
             return set()
         with self._library.reading() as session:
-            writes = rating_journal.last_writes_to(session, away)
+            writes = written_files.last_writes_to(session, away)
         return {write.path for write in self._deleted.queue(writes)}
 
     def _schedule(self, path: str) -> None:
@@ -228,7 +228,7 @@ class SidecarMonitor:
         return taken
 
 
-def _times_of(write: rating_journal.WrittenFile) -> _Times:
+def _times_of(write: written_files.WrittenFile) -> _Times:
     """Return when a rating file, and the other sidecars of its photo, last changed. Raises `OSError`."""
     own = os.lstat(write.path)
     beside = 0.0

@@ -12,7 +12,7 @@ from maclip_daemon import errors
 from maclip_daemon.folders.scanner import FoundFile
 from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
 from maclip_daemon.library.photos.raw_jpeg_pairs import PairedPhoto
-from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.queue import jobs, leases, rating_holds
 from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import journal_adoption, rating_journal
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
@@ -141,27 +141,34 @@ class RateJobs:
         if found is not None and adoption.take(session, found, now):
             self._state.count(adopted=1)
 
-    def intend_all(self, prepared: PreparedJobs) -> list[int]:
-        """Write into the journal what will be done to each file; return the entries' ids."""
+    def intend_all(self, prepared: PreparedJobs) -> list[int | None]:
+        """Write into the journal what will be done to each file; return the entries' ids.
+
+        None for a photo that `maclip undo` holds since it was prepared: its job ends, and nothing is written.
+        """
         now = self._state.clock()
         with self._library.writing() as session:
-            for job, _ in prepared:
-                self._adopt(session, job.photo_id, now)
+            held = rating_holds.held(session, [job.photo_id for job, _ in prepared])
+            jobs.finish(session, [job for job, _ in prepared if job.photo_id in held], self._worker)
             return [
-                rating_journal.intend(
-                    session,
-                    job.photo_id,
-                    str(result.undo_entry.target),
-                    "embed" if result.target == result.photo else "sidecar",
-                    before_hash=result.before_hash,
-                    after_hash=result.undo_entry.after_hash,
-                    restore=result.restore,
-                    stars_before=result.found.rating if result.found else None,
-                    stars_written=result.rating if result.owner == "maclip" else None,
-                    now=now,
-                )
+                None if job.photo_id in held else self._intend(session, job, result, now)
                 for job, result in prepared
             ]
+
+    def _intend(self, session: Session, job: LeasedJob, result: Prepared, now: float) -> int:
+        self._adopt(session, job.photo_id, now)
+        return rating_journal.intend(
+            session,
+            job.photo_id,
+            str(result.undo_entry.target),
+            "embed" if result.target == result.photo else "sidecar",
+            before_hash=result.before_hash,
+            after_hash=result.undo_entry.after_hash,
+            restore=result.restore,
+            stars_before=result.found.rating if result.found else None,
+            stars_written=result.rating if result.owner == "maclip" else None,
+            now=now,
+        )
 
     def settle_all(
         self, prepared: PreparedJobs, entries: Sequence[int], outcomes: Sequence[errors.MaclipError | None]

@@ -180,11 +180,18 @@ class RatingStage:
         if not prepared:
             return []
         try:
-            entries = self._jobs.intend_all(prepared)
+            intended = self._jobs.intend_all(prepared)
         except errors.Transient:
             for _, result in prepared:
                 self._writer.discard(result)
             raise
+        for (_, result), entry in zip(prepared, intended, strict=True):
+            if entry is None:
+                self._writer.discard(result)
+        prepared = [each for each, entry in zip(prepared, intended, strict=True) if entry is not None]
+        entries = [entry for entry in intended if entry is not None]
+        if not prepared:
+            return []
         try:
             outcomes = self._writer.commit_many([result for _, result in prepared])
         except errors.MaclipError as lost:

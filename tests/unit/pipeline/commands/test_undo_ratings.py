@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from maclip_daemon.errors import NoAnswer
+from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import renames
+from maclip_daemon.library.storage import timestamps
+from maclip_daemon.metadata.records import Prepared, RatingRequest
 from maclip_daemon.pipeline.commands import undo_ratings
 from maclip_daemon.pipeline.commands.undo_ratings import UndoResult
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
@@ -216,3 +219,89 @@ def test_the_summary_counts_what_was_done_and_what_was_left_alone(
     counts: dict[undo_ratings.Outcome, int], sentence: str
 ) -> None:
     assert undo_ratings.summary(Counter(counts)) == sentence
+
+
+def hold(rated: RatedLibrary, *under: str) -> int:
+    return undo_ratings.hold(rated.library, under, rated.now)
+
+
+def test_what_waits_in_the_queue_is_not_written_after_undo(rated: RatedLibrary) -> None:
+    ids = [rated.add(name) for name in ("in/a.jpg", "in/b.jpg", "out/c.jpg")]
+    rate(rated, ids[0])
+    rated.queue(*ids)
+    assert hold(rated, str(rated.folder / "in")) == 1
+    assert rated.jobs() == [("c.jpg", "rate", "ready", 0)]
+    assert [result.outcome for result in undo(rated)] == ["removed"]
+    rate(rated, *ids)  # whatever queues them: undone photos have no stars
+    assert [path.name for path in rated.folder.rglob("*.xmp")] == ["c.jpg.xmp"]
+
+
+def test_a_hold_takes_photos_sidecars_and_folders(rated: RatedLibrary) -> None:
+    names = ("a.jpg", "b.jpg", "c.raf", "d/e.jpg")
+    for name in names:
+        rated.add(name)
+    undone = "select file_name from photos where rating_undone_at is not null order by 1"
+    assert hold(rated, str(rated.folder / "a.jpg")) == 1
+    assert hold(rated, str(rated.folder / "b.jpg.xmp")) == 1
+    assert hold(rated, str(rated.folder / "c.xmp")) == 1
+    assert rated.rows(undone) == [("a.jpg",), ("b.jpg",), ("c.raf",)]
+    assert hold(rated) == 1
+    assert rated.rows(undone) == [("a.jpg",), ("b.jpg",), ("c.raf",), ("e.jpg",)]
+
+
+def test_a_persons_rating_is_held_only_where_maclip_wrote_to_the_file(rated: RatedLibrary) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        rated.add(name)
+    rate(rated, 1)
+    rated.write("update photos set rating_owner = 'person'")
+    assert hold(rated) == 0
+    assert rated.rows("select rating_undone_at is not null from photos order by id") == [(1,), (0,)]
+
+
+def test_what_was_prepared_before_the_hold_is_thrown_away(rated: RatedLibrary) -> None:
+    prepare_many = rated.writer.prepare_many
+
+    def prepare_many_and_hold(requests: Sequence[RatingRequest]) -> list[Prepared | MaclipError]:
+        prepared = prepare_many(requests)
+        hold(rated, str(rated.folder / "a.jpg"))
+        rated.queue(1)  # by a score that came meanwhile
+        return prepared
+
+    rated.writer.prepare_many = prepare_many_and_hold  # type: ignore[method-assign]
+    rate(rated, rated.add("a.jpg"), rated.add("b.jpg"))
+    assert sorted(path.name for path in rated.folder.iterdir()) == ["a.jpg", "b.jpg", "b.jpg.xmp"]
+    assert rated.jobs() == []
+    assert [Path(path).name for (path,) in rated.rows("select target_path from rating_journal")] == [
+        "b.jpg.xmp"
+    ]
+
+
+def test_a_write_that_began_before_the_hold_is_awaited_and_undone(rated: RatedLibrary) -> None:
+    commit_many = rated.writer.commit_many
+    waited: list[bool] = []
+
+    def hold_and_commit_many(prepared: Sequence[Prepared]) -> list[MaclipError | None]:
+        hold(rated)
+        assert undo_ratings.targets(rated.library) == [str(sidecar_of(rated.folder / "a.jpg"))]
+        assert [result.reason for result in undo(rated)] == [undo_ratings.BEING_WRITTEN]
+        rated.write(f"update rating_journal set intended_at = '{timestamps.text(time.time())}'")
+        undo_ratings.await_writes(rated.library, [], lambda: waited.append(True) is not None, timeout_s=0.2)
+        return commit_many(prepared)
+
+    rated.writer.commit_many = hold_and_commit_many  # type: ignore[method-assign]
+    rate(rated, rated.add("a.jpg"))
+    assert waited
+    undo_ratings.await_writes(rated.library, [], lambda: pytest.fail("nothing is being written"))
+    assert [result.outcome for result in undo(rated)] == ["removed"]
+    assert rated.rows("select rating_owner, rating_undone_at is not null from photos") == [("none", 1)]
+    rate(rated, 1)
+    assert not sidecar_of(rated.folder / "a.jpg").exists()
+
+
+def test_the_summary_counts_photos_that_are_held_without_stars() -> None:
+    assert undo_ratings.summary(Counter(removed=33), unrated=567) == (
+        "33 sidecars removed. 567 photos without stars get none until `maclip rate`."
+    )
+    assert undo_ratings.summary(Counter(), unrated=1) == (
+        "Nothing to undo. 1 photo without stars gets none until `maclip rate`."
+    )

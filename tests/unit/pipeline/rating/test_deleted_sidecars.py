@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.library.queue import rating_holds
 from maclip_daemon.pipeline.rating import deleted_sidecars
 from maclip_daemon.pipeline.rating.deleted_sidecars import AGAIN_AFTER_S
 from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMonitor
@@ -145,3 +146,22 @@ def test_all_deleted_sidecars_of_a_library_are_found_for_rate(run: Run) -> None:
         run.delete(name)
     found = deleted_sidecars.find_all(run.rated.library, run.rated.state.probe)
     assert [Path(each.path).name for each in found] == ["a.jpg.xmp", "c.jpg.xmp"]
+
+
+def test_the_sidecar_of_a_film_with_the_same_name_is_not_the_photos(run: Run) -> None:
+    (run.rated.folder / "a.mp4").write_bytes(b"a film")
+    (run.rated.folder / "a.xmp").write_bytes(b"its title")
+    run.delete("a.jpg")
+    run.check(DEBOUNCE_S)
+    assert run.check(2 * DEBOUNCE_S) == 1
+    assert Run(run.rated).monitor.check_all() == 1
+
+
+def test_a_photo_that_maclip_undo_holds_has_lost_nothing(run: Run) -> None:
+    with run.rated.library.writing() as session:
+        rating_holds.hold(session, [], run.rated.now)
+    run.delete("a.jpg")
+    for _ in range(10):
+        assert run.check(60) == 0
+    assert run.monitor.check_all() == 0
+    assert run.rated.rows("select * from notes where key = 'deleted_sidecars'") == []

@@ -1,0 +1,87 @@
+"""The files that hold maclip's ratings, as the journal has them: what checks of the files start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library.storage import stored_paths, timestamps
+from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """The last write to a photo's rating file that was not undone."""
+
+    photo_id: int
+    path: str
+    photo_path: str
+    checked_at: float
+    """Unix seconds of the write, or of the last check that found the file as we wrote it."""
+
+
+def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
+    """Return the hashes of the last writes to these files, unconfirmed ones included."""
+    rows = session.execute(
+        select(JOURNAL.c.target_path, JOURNAL.c.after_hash)
+        .where(JOURNAL.c.target_path.in_(target_paths), JOURNAL.c.state.in_(("intended", "written")))
+        .order_by(JOURNAL.c.id)
+    )
+    return {path: after_hash for path, after_hash in rows}
+
+
+def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
+    """Return the last writes of photos with ids above `after` whose rating is maclip's, by id.
+
+    Without photos that `maclip undo` holds: it is changing their files itself.
+    """
+    rows = session.execute(_LAST_WRITES, {"after": after, "limit": limit})
+    return [_written_file(row) for row in rows]
+
+
+def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[WrittenFile]:
+    """Return the last writes of photos whose rating is maclip's and is in one of these files; see above."""
+    rows = session.execute(_LAST_WRITE.where(JOURNAL.c.target_path.in_(target_paths)))
+    return [_written_file(row) for row in rows]
+
+
+def _written_file(row: Any) -> WrittenFile:
+    photo = stored_paths.join(row.path, row.file_name)
+    checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)))
+    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(checked_at))
+
+
+_NEWER = JOURNAL.alias("newer")
+_NEWEST_ENTRY = (
+    select(func.max(_NEWER.c.id))
+    .where(_NEWER.c.photo_id == JOURNAL.c.photo_id, _NEWER.c.state == "written")
+    .correlate(JOURNAL)
+    .scalar_subquery()
+)
+_LAST_WRITE = (
+    select(
+        JOURNAL.c.photo_id,
+        JOURNAL.c.target_path,
+        JOURNAL.c.settled_at,
+        PHOTOS.c.rating_checked_at,
+        FOLDERS.c.path,
+        PHOTOS.c.file_name,
+    )
+    .join(PHOTOS, PHOTOS.c.id == JOURNAL.c.photo_id)
+    .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+    .where(
+        JOURNAL.c.id == _NEWEST_ENTRY,
+        PHOTOS.c.rating_owner == "maclip",
+        PHOTOS.c.rating_undone_at.is_(None),
+        PHOTOS.c.state != "missing",
+    )
+)
+_LAST_WRITES = (
+    _LAST_WRITE.where(JOURNAL.c.photo_id > bindparam("after"))
+    .order_by(JOURNAL.c.photo_id)
+    .limit(bindparam("limit"))
+)

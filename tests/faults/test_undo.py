@@ -1,0 +1,118 @@
+"""`maclip undo` has the last word: beside a running daemon, and whatever the journal has grown to."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Figures
+from tests.homes import TIMEOUT_S, Home, contents, make_photo, until
+
+SEED = 19
+TITLE = (
+    "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+    "<rdf:Description rdf:about='' xmlns:dc='http://purl.org/dc/elements/1.1/' dc:source='a scan'/>"
+    "</rdf:RDF></x:xmpmeta>"
+)
+HELD = "select 1 from photos where rating_undone_at is not null limit 1"
+MOMENT_S = 0.4  # in which a frozen daemon's queue would have been written
+
+
+def photos_of(folder: Path, count: int) -> dict[Path, bytes]:
+    """Make small photos, every fifth with a sidecar of a person; return all files with their bytes."""
+    for number in range(count):
+        photo = make_photo(folder / f"IMG_{number:04d}.jpg", number, size=(64, 48))
+        if number % 5 == 0:
+            Path(f"{photo}.xmp").write_text(TITLE, encoding="utf-8")
+    return contents(folder)
+
+
+def ours(folder: Path) -> list[Path]:
+    """Return the sidecars with stars of maclip's."""
+    return [path for path in folder.rglob("*.xmp") if b"maclip:Stars" in path.read_bytes()]
+
+
+def undo_beside(home: Home, daemon: subprocess.Popen[str], *, frozen_s: float, under: Path) -> str:
+    """Undo while the daemon stands still for a while, and return what undo printed."""
+    if frozen_s:
+        daemon.send_signal(signal.SIGSTOP)
+    undo = subprocess.Popen(
+        [sys.executable, "-m", "maclip_daemon", "undo", str(under)],
+        env=home.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if frozen_s:
+        time.sleep(frozen_s)  # undo cancels what is queued; what is half written is awaited
+        daemon.send_signal(signal.SIGCONT)
+    output, _ = undo.communicate(timeout=TIMEOUT_S)
+    assert undo.returncode == 0, output
+    return output
+
+
+def test_a_running_daemon_writes_nothing_again_after_undo(home: Home, full: bool, figures: Figures) -> None:
+    count, rounds = (400, 6) if full else (70, 1)
+    mine, others = home.photos / "mine", home.photos / "others"
+    before = photos_of(mine, count)
+    photos_of(others, 5)
+    home.maclip("run", "--once", home.photos, MACLIP_RATING__MODE="off")  # all scored, none rated
+    chance = random.Random(SEED)
+    for number in range(rounds):
+        daemon = home.daemon()
+        until(lambda: ours(home.photos), "first stars")
+        time.sleep(chance.uniform(0, 1) if number else 0)
+        said = undo_beside(home, daemon, frozen_s=2.0 if number % 2 == 0 else 0.0, under=mine)
+        assert "other programs changed" not in said, "its own write was called another program's"
+        assert "left alone" not in said
+        late = home.sql("select count(*) from photos where id not in (select photo_id from rating_journal)")
+        assert number or late[0][0] > 0, "the daemon was faster; nothing was left in its queue"
+        assert " without stars get" in said or number
+        until(lambda: len(ours(others)) == 5 and not home.sql("select 1 from jobs"), "the other folder")
+        time.sleep(MOMENT_S)
+        assert ours(mine) == []
+        home.stop(daemon)
+        home.maclip("run", "--once", home.photos)
+        assert contents(mine) == before, "the next start wrote them again"
+        if full:
+            home.maclip("rate", MACLIP_RATING__MODE="off")  # queues them for the next round
+    if full:
+        home.maclip("run", "--once", home.photos)
+        assert len(ours(mine)) == count, "`maclip rate` brings them back"
+    figures(rounds=rounds, files=count, faults=rounds, note="undone with ratings in a daemon's queue")
+
+
+@pytest.mark.parametrize("victim", ["undo", "daemon"])
+def test_a_killed_undo_or_daemon_leaves_nothing_half_undone(
+    home: Home, victim: str, full: bool, figures: Figures
+) -> None:
+    if not full and victim == "daemon":
+        pytest.skip("the long form kills the daemon, too")
+    count, rounds = (200, 8) if full else (30, 1)
+    before = photos_of(home.photos, count)
+    chance = random.Random(SEED)
+    for _ in range(rounds):
+        daemon = home.daemon()
+        until(lambda: ours(home.photos), "first stars")
+        undo = subprocess.Popen(
+            [sys.executable, "-m", "maclip_daemon", "undo"],
+            env=home.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until(lambda: home.sql(HELD), "the hold")
+        time.sleep(chance.uniform(0, 0.3))
+        (undo if victim == "undo" else daemon).kill()
+        undo.wait(timeout=TIMEOUT_S)
+        home.stop(daemon)
+        home.maclip("undo")
+        assert contents(home.photos) == before
+        if full:
+            home.maclip("rate", MACLIP_RATING__MODE="off")
+    figures(rounds=rounds, files=count, faults=rounds, note=f"{victim} killed")
