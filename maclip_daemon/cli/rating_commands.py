@@ -205,6 +205,7 @@ def undo(
     chosen = [invocation.resolve_path(path) for path in paths or []]
     counts: Counter[undo_ratings.Outcome] = Counter()
     is_done = True
+    copied = 0
     probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
     with contextlib.closing(call.open_writable(settings)) as library:
         known_roots.refresh_mounts(library, probe)
@@ -213,12 +214,15 @@ def undo(
         with MetadataWriter() as writer:
             for undone in undo_ratings.undo(library, writer, probe, files, time.time(), dry_run=dry_run):
                 counts[undone.outcome] += 1
+                copied += undone.is_copied_into_photo
                 if not undone.is_done:
                     is_done = False
                     output.say(f"left alone: {printable(undone.sentence())}", error=True)
                 elif dry_run:
                     output.say(printable(str(undone.path)))
     output.say(undo_ratings.summary(counts, dry_run=dry_run, unrated=unrated), error=dry_run)
+    if copied:
+        output.say(undo_ratings.copies_left(copied), error=dry_run)
     if not is_done:
         raise typer.Exit(1)
 

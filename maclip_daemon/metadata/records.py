@@ -194,3 +194,5 @@ class UndoOutcome:
     reason: str = ""
     persons_rating: int | None = None
     """The rating that a person gave to a file that was written since; 0: the person took our stars away."""
+    is_copied_into_photo: bool = False
+    """Another program copied what was in our sidecar into the photo, where it stays."""

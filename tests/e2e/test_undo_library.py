@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from tests.faults.program_writes import Packet, embed
 from tests.homes import Home, contents
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
@@ -21,6 +24,7 @@ SIDECAR = """<?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>
 </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end='w'?>"""
+LABELLED = b"<rdf:Description xmlns:digiKam='http://www.digikam.org/ns/1.0/' digiKam:ColorLabel='4' "
 SUFFIXES = ("jpg", "png", "webp", "heic", "avif", "tif", "dng")
 
 
@@ -83,3 +87,28 @@ def test_undo_names_each_file_that_was_changed_since_and_restores_all_others(hom
     after = contents(home.photos)
     assert after.pop(mine) == theirs
     assert after == before
+
+
+def test_copies_inside_photos_are_counted_and_taken_out_after_adopting_them(home: Home) -> None:
+    """digiKam, writing into photos, copies all that it read from the sidecar."""
+    photos = [home.photos / f"{number}.jpg" for number in range(3)]
+    for seed, photo in enumerate(photos):
+        photo.write_bytes(still_bytes(picture(seed=seed + 1), "jpg"))
+    home.maclip("run", "--once", home.photos, MACLIP_RATING__EDGES="[0.2,0.4,0.6,0.8]")
+    untouched = photos[2].read_bytes()
+    for photo in photos[:2]:
+        sidecar = Path(f"{photo}.xmp").read_bytes()
+        photo.write_bytes(embed(photo.read_bytes(), sidecar.replace(b"<rdf:Description ", LABELLED, 1)))
+    copied = [photo.read_bytes() for photo in photos]
+    said = home.maclip("undo").stdout
+    assert "2 photos hold copies of maclip's stars" in said
+    assert [photo.read_bytes() for photo in photos] == copied
+    assert [Packet.of(photo).stars for photo in photos[:2]] != [None, None]
+    home.maclip("adopt", home.photos)
+    home.maclip("undo")
+    for photo, with_copy in zip(photos[:2], copied, strict=False):
+        packet = Packet.of(photo)
+        assert (packet.stars, packet.rating, packet.text("digiKam:ColorLabel")) == (None, None, "4")
+        assert Image.open(photo).tobytes() == Image.open(BytesIO(with_copy)).tobytes()
+    assert photos[2].read_bytes() == untouched
+    assert not list(home.photos.glob("*.xmp"))

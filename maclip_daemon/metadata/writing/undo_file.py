@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit, FileChanged, MaclipError, Transient, WriteRefused
 from maclip_daemon.files import exchange, safe_writer
 from maclip_daemon.files.open_folder import OpenFolder
+from maclip_daemon.metadata.content.xmp_text import NAMESPACE
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
-from maclip_daemon.metadata.sidecars import targets
+from maclip_daemon.metadata.sidecars import sidecar_names, targets
 from maclip_daemon.metadata.writing import take_out, undo_delta
+
+_COPY_WITHIN = 1 << 18  # bytes of a photo in which programs put XMP
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def undo(entry: UndoEntry) -> UndoOutcome:
         if step.outcome.status in ("restored", "removed", "taken_out"):
             assert isinstance(present, _Present)
             _carry_out(entry.target, present, step)
-        return step.outcome
+        return _with_copy(entry.target, step.outcome)
 
 
 def preview(entries: Sequence[UndoEntry]) -> list[UndoOutcome | MaclipError]:
@@ -69,7 +72,7 @@ def preview(entries: Sequence[UndoEntry]) -> list[UndoOutcome | MaclipError]:
                 step = present if isinstance(present, _Step) else _decide(entry, present)
         except MaclipError as error:
             return [*outcomes, error]
-        outcomes.append(step.outcome)
+        outcomes.append(_with_copy(entry.target, step.outcome))
         if step.outcome.status == "changed" or isinstance(present, _Step):
             break
         if step.outcome.status in ("restored", "removed", "taken_out"):
@@ -198,6 +201,19 @@ def _carry_out(target: Path, present: _Present, step: _Step) -> None:
             temporary.unlink()
         raise
     safe_writer.flush(target.parent)
+
+
+def _with_copy(target: Path, outcome: UndoOutcome) -> UndoOutcome:
+    """Return the outcome of a sidecar with whether its photo holds a copy of maclip's properties."""
+    photo = target.with_suffix("")
+    if not sidecar_names.is_sidecar(target.name) or not targets.is_rating_file(photo):
+        return outcome
+    try:
+        with OpenFolder(photo.parent) as folder, os.fdopen(folder.open(photo.name), "rb") as file:
+            is_copied = NAMESPACE.encode() in file.read(_COPY_WITHIN)
+    except (MaclipError, OSError):  # no photo there, or none that may be read: nothing is known of it
+        return outcome
+    return replace(outcome, is_copied_into_photo=is_copied)
 
 
 def _set_time(folder: OpenFolder, name: str, mtime_ns: int) -> None:

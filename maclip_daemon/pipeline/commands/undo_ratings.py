@@ -36,6 +36,8 @@ class UndoResult:
     outcome: Outcome
     reason: str = ""
     """Why it was left alone, for `changed` and `failed`."""
+    is_copied_into_photo: bool = False
+    """Another program copied maclip's stars from this sidecar into its photo, where they stay."""
 
     @property
     def is_done(self) -> bool:
@@ -143,6 +145,15 @@ def _summary(counts: Counter[Outcome], *, dry_run: bool) -> str:
     return ("This would be the result: " if dry_run else "") + "; ".join(done) + "."
 
 
+def copies_left(copied: int) -> str:
+    """Return what becomes of copies that other programs made of maclip's stars inside photos."""
+    holds = "1 photo holds a copy" if copied == 1 else f"{copied} photos hold copies"
+    return (
+        f"{holds} of maclip's stars that another program wrote into the picture file. They stay, because "
+        "maclip did not write them. To take them out: `maclip adopt`, then `maclip undo`."
+    )
+
+
 _DONE: dict[Outcome, tuple[str, str]] = {
     "removed": ("sidecar removed", "sidecars removed"),
     "restored": ("file restored", "files restored"),
@@ -196,6 +207,7 @@ def _undo_file(
 ) -> UndoResult:
     """Follow the steps of one file, newest write first; record them in the library, if one is given."""
     outcome: Outcome = "already"
+    is_copied = False
     for entry, result in steps:
         if isinstance(result, errors.MaclipError):
             return UndoResult(Path(path), "failed", str(result))
@@ -204,13 +216,14 @@ def _undo_file(
         outcome = (
             result.status if result.status not in ("already", "gone") or outcome == "already" else outcome
         )
+        is_copied = result.is_copied_into_photo
         # Nothing of an older write is left in the same file either.
         is_last = has_one_file and outcome in ("removed", "taken_out", "gone")
         if library is not None:
             _record(library, roots, path, entry, result, now, with_older=is_last)
         if is_last:
             break
-    return UndoResult(Path(path), outcome)
+    return UndoResult(Path(path), outcome, is_copied_into_photo=is_copied)
 
 
 def _record(
