@@ -31,7 +31,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # here, where a closed pipe is still handled
     except MaclipError as error:
-        print(f"maclip: {error}", file=sys.stderr)
+        _report(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
@@ -41,6 +41,16 @@ def main() -> None:
         if isinstance(end.__context__, BrokenPipeError):
             _end_quietly(end)
         raise
+
+
+def _report(error: str) -> None:
+    """Print an error as one line; the journal of systemd gets it as an error, without our name."""
+    from maclip_daemon.daemon import journal
+
+    if journal.is_connected(sys.stderr):
+        print(journal.with_priority(error, "error"), file=sys.stderr)
+    else:
+        print(f"maclip: {error}", file=sys.stderr)
 
 
 def _encode_otherwise(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -43,6 +43,12 @@ class RootOffline(EnvironmentUnfit):
     """A watched folder is gone, unmounted or suddenly empty. Its photos wait and their scores stay."""
 
 
+class ProgramReplaced(MaclipError):
+    """The program was updated while it ran. A service manager starts the new version at once."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+
 class Transient(MaclipError):
     """The work may succeed later. It is tried again, with growing pauses."""
 

@@ -22,7 +22,7 @@ COMMANDS_HEAD = """# Commands
 Every command has `--help` with the text below. `scripts/reference` writes this page from the program.
 
 Exit codes: 0 done · 1 some photos failed, each is named · 2 wrong command · 3 the machine needs a
-repair first, and the message says which.
+repair first, and the message says which · 75 maclip was updated meanwhile; start it again.
 """
 
 CONFIGURATION_HEAD = """# Configuration

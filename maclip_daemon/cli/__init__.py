@@ -34,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 some photos failed (each is named), 2 wrong command, 3 this machine needs "
-    "a repair first (the message says which).",
+    "a repair first (the message says which), 75 maclip was updated meanwhile (start it again).",
 )
 
 

@@ -13,6 +13,7 @@ from maclip_daemon.cli.printing import explanation, output, passed_over_list, ra
 from maclip_daemon.files.paths import printable, with_path
 
 if TYPE_CHECKING:
+    from maclip_daemon.daemon.stop_reason import StopReason
     from maclip_daemon.library.queries.rankings import GivenUpPhoto
     from maclip_daemon.library.queries.status import Status
     from maclip_daemon.settings import Settings
@@ -77,25 +78,34 @@ def status(
     ] = False,
 ) -> None:
     """Show progress, folder health and failures."""
+    from maclip_daemon.errors import MaclipError
     from maclip_daemon.library.queries import rankings
     from maclip_daemon.library.queries.status import status as status_of_library
 
     call = invocation.from_context(context)
     settings = call.settings()
-    with call.open_readonly(settings) as library, library.snapshot() as snapshot:
+    running, stopped = _daemon_state(settings)
+    try:
+        opened = call.open_readonly(settings)
+    except MaclipError:
+        if stopped is not None:
+            output.say(_daemon_line(running, stopped), error=True)
+        raise
+    with opened as library, library.snapshot() as snapshot:
         found = status_of_library(snapshot)
         failures = list(rankings.failures(snapshot, None if failed or as_json else LINES_SHOWN))
         problems = rankings.rating_problems(snapshot)
         first_stars = rating_hints.survey(snapshot)
-    running = _is_running(settings)
     if as_json:
         about_ratings = {
             "first_stars": [dataclasses.asdict(each) for each in first_stars],
             "deleted_sidecars": found.notes.get("deleted_sidecars"),
+            "stopped": dataclasses.asdict(stopped) if stopped else None,
         }
         output.print_json(_as_json(found, failures, problems, running, settings) | about_ratings)
         return
     limit = None if failed else LINES_SHOWN
+    output.say(_daemon_line(running, stopped))
     _print_status(found, failures, running, settings, limit)
     # The hint below names the number of first stars; ten equal lines tell nothing more.
     listed = problems if failed else rating_hints.without_first_stars(problems, first_stars)
@@ -171,10 +181,18 @@ def stats(
     )
 
 
-def _is_running(settings: Settings) -> bool:
+def _daemon_state(settings: Settings) -> tuple[bool, StopReason | None]:
+    """Return whether a daemon runs; where none does, why the last one ended without being asked to."""
+    from maclip_daemon.daemon import stop_reason
     from maclip_daemon.daemon.lock import is_running
 
-    return is_running(settings.data_dir)
+    running = is_running(settings.data_dir)
+    return running, None if running else stop_reason.read(settings.data_dir)
+
+
+def _daemon_line(running: bool, stopped: StopReason | None) -> str:
+    why = f": {printable(stopped.sentence())}" if stopped else ""
+    return f"daemon     {'running' if running else 'not running'}{why}"
 
 
 def _as_json(
@@ -217,7 +235,6 @@ def _print_status(
     from maclip_daemon.folders.passed_over import inside_library_warning
 
     note = found.notes.get("daemon") or {}
-    output.say(f"daemon     {'running' if running else 'not running'}")
     if config := found.scoring_config:
         output.say(f"model      {config['model']} · {config['metric']} · {config['protocol']}")
     photos, jobs = found.photos, found.jobs

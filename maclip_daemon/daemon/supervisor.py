@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import queue
 import signal
 import time
@@ -14,9 +13,10 @@ from typing import Any
 
 import structlog
 
-from maclip_daemon.daemon import database_notice, systemd_notify
+from maclip_daemon.daemon import crash_report, database_notice, stop_reason, systemd_notify
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.daemon.log_format import configure_logging
+from maclip_daemon.daemon.update_check import UpdateCheck
 from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.queries.other_libraries import shared_folders
 from maclip_daemon.library.storage.database import Library
@@ -56,20 +56,34 @@ class Daemon:
         self._noted: dict[str, Any] | None = None
         self._waits = Waits(clock=clock)
         self._was_ready = False
+        self._rejected = ""  # why the last reload was refused
+        self._updates = UpdateCheck(clock)
 
     def run(self) -> None:
         """Work in the foreground until SIGTERM or SIGINT.
 
         Raises `AlreadyRunning`, `UsageError`, `ModelUnavailable`, `DatabaseUnfit` and the like.
         """
-        faulthandler.enable()  # when the service manager's watchdog ends it, the journal shows where it hung
         # From the first moment: an early reload must not end the program.
         with _handling(SIGHUP=self.reload):
-            settings = self._load()
-            configure_logging(settings.log)
-            folders_to_watch(settings, self._folders)
-            with locked(settings.data_dir), _handling(SIGTERM=self.stop, SIGINT=self.stop):
-                self.supervise(settings)
+            try:
+                self._run()
+            except MaclipError as error:
+                systemd_notify.status(f"stopped: {error}")
+                raise
+
+    def _run(self) -> None:
+        settings = self._load()
+        configure_logging(settings.log)
+        folders_to_watch(settings, self._folders)
+        data_dir = settings.data_dir
+        with (
+            locked(data_dir),
+            _handling(SIGTERM=self.stop, SIGINT=self.stop),
+            stop_reason.recorded(data_dir),
+            crash_report.kept(data_dir),
+        ):
+            self.supervise(settings)
 
     def stop(self) -> None:
         """Ask the daemon to end soon. Safe in a signal handler."""
@@ -127,6 +141,7 @@ class Daemon:
                 self._pause(fatal, pipeline.settings)
                 pipeline = self._successor(pipeline, library)
                 continue
+            self._updates.require_same_program()
             now = self._clock()
             restarts = [*(moment for moment in restarts if now - moment < RESTART_WINDOW_S), now]
             if isinstance(fatal, MaclipError) or len(restarts) > MAX_RESTARTS:
@@ -182,7 +197,7 @@ class Daemon:
         self._resume(pipeline.settings)
         log.info(
             "watching",
-            folders=[root.path for root in pipeline.discovery.roots],
+            folders=len(pipeline.discovery.roots),  # the log has named each of them
             model=pipeline.identity.model,
         )
         systemd_notify.ready("watching")
@@ -195,6 +210,7 @@ class Daemon:
             self._wait(interval_s)
             if self._must_reload and (successor := self._reloaded(pipeline, library)) is not None:
                 return successor
+            self._updates.check()
             pipeline.run_maintenance()
             stalled = pipeline.state.heartbeat.stalled()
             if stalled:
@@ -223,8 +239,10 @@ class Daemon:
             return None
         except MaclipError as error:
             log.error("configuration rejected", reason=str(error))
-            systemd_notify.ready(f"configuration rejected, the old one stays: {error}")
+            self._rejected = f"configuration rejected, the old one stays: {error}"
+            systemd_notify.ready(self._rejected)
             return None
+        self._rejected = ""
         configure_logging(settings.log)
         log.info("configuration reloaded")
         return successor
@@ -234,8 +252,8 @@ class Daemon:
         description = pipeline.description()
         if description != self._noted:
             self._noted = description if pipeline.remember(description) else None
-            pauses = "; ".join(f"paused: {reason}" for reason in pipeline.state.waits.reasons().values())
-            systemd_notify.status(pauses or "watching")
+            pauses = [f"paused: {reason}" for reason in pipeline.state.waits.reasons().values()]
+            systemd_notify.status("; ".join(filter(None, [self._rejected, *pauses])) or "watching")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from maclip_daemon import errors
-from maclip_daemon.processes import priority
+from maclip_daemon.processes import priority, program_files
 from maclip_daemon.processes.frames import Header, Reply, read_frame, write_frame
 
 __all__ = ["Child", "Header", "Reply"]
@@ -31,6 +31,7 @@ _POLL_S = 1.0  # poll interval; bounds the time-out lost to a suspend
 _STDERR_LINES_KEPT = 20  # enough to show why a child died
 _STDERR_TIMEOUT_S = 1.0  # the thread that reads standard error may end after the process
 _LINE_LIMIT = 4096  # bytes; a library may print a photo's whole text without a line end
+_KILL = 9  # SIGKILL, which Windows does not have
 _END = None
 
 
@@ -48,6 +49,7 @@ class Child:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`environment`: defaults for variables that the parent's environment does not set."""
+        program_files.at_start()
         self.module = module
         self._environment = {**(environment or {}), **os.environ}
         self._configuration = dict(configuration or {})
@@ -110,6 +112,8 @@ class Child:
 
     def _start(self) -> None:
         self._forget()
+        if program_files.are_replaced():
+            raise errors.EnvironmentUnfit(f"{program_files.REPLACED}.")
         # -P: a module in the current folder must never be taken for one of ours.
         command = [sys.executable, "-P", "-m", self.module, json.dumps(self._configuration)]
         try:
@@ -163,7 +167,7 @@ class Child:
 
     @property
     def _name(self) -> str:
-        return f"the process {self.module.removeprefix('maclip_daemon.')}"
+        return f"the {self.module.rpartition('.')[2].replace('_', ' ')}"
 
     def _cause_of_death(self) -> str:
         process = self._process
@@ -174,6 +178,8 @@ class Child:
             self.kill()
             code = -9
         cause = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if code == -_KILL:
+            cause = "was killed, as systems do when memory runs out"
         if self._stderr_reader is not None:
             self._stderr_reader.join(_STDERR_TIMEOUT_S)
         last = next((line for line in reversed(self._stderr_lines) if line.strip()), "")
