@@ -2,7 +2,7 @@
 
 `scripts/faults` runs the quick form, `scripts/faults --full` the long one: its figures replace those of the
 same promises in the table. `scripts/faults --mutations` makes each change of `tests/faults/mutations` in a
-copy of the program, and demands that the test named with it fails.
+copy of the program, and demands that the test named with it fails. `scripts/faults --fuzz` takes ten minutes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import fuzzing
 import mutations
 import typer
 from mutations import Mutation
@@ -39,8 +40,12 @@ def main(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="every round, and the table of figures")] = False,
     mutate: Annotated[bool, typer.Option("--mutations", help="show that each test can fail")] = False,
+    fuzz: Annotated[bool, typer.Option("--fuzz", help="fuzz the readers of strangers' data instead")] = False,
+    minutes: Annotated[float, typer.Option("--minutes", help="for all targets of --fuzz together")] = 10.0,
 ) -> None:
-    """Run the fault suite, or try its mutations."""
+    """Run the fault suite, or try its mutations, or fuzz."""
+    if fuzz:
+        raise typer.Exit(fuzzing.run_all(round(60 * minutes)))
     chosen = promises or []
     known = {path.stem.removeprefix("test_") for path in SUITE.glob("test_*.py")}
     if unknown := sorted(set(chosen) - known):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import expanded, printable
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.storage.open_readonly import ReadOnlyLibrary
+    from maclip_daemon.settings import Settings
 
 LOST_SHOWN = 20  # files; the whole list may be as long as the library
 
@@ -53,21 +58,74 @@ def backup(
 
 
 @app.command()
-def check(context: typer.Context) -> None:
-    """Check the whole database for damage."""
+def check(
+    context: typer.Context,
+    sidecars: Annotated[
+        bool,
+        typer.Option("--sidecars", help="Also compare the library with every sidecar and photo it knows."),
+    ] = False,
+    pixels: Annotated[
+        bool,
+        typer.Option(
+            "--pixels/--no-pixels",
+            help="With --sidecars: also decode each photo, to see whether it is the one that was scored.",
+            show_default=False,
+        ),
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check the whole database for damage; with --sidecars, also whether the files say the same.
+
+    Nothing is changed, and a daemon may run meanwhile. With --sidecars, each disagreement of library,
+    journal, sidecars and photos is named with what mends it, and the exit code is 1 when there is one.
+    """
     from maclip_daemon.errors import DatabaseUnfit
     from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
     call = invocation.from_context(context)
     settings = call.settings()
-    with call.open_readonly(settings, any_version=True) as library:
+    with call.open_readonly(settings, any_version=not sidecars) as library:
         problems = library.check()
-    if problems:
-        raise DatabaseUnfit(
-            f"The library {settings.database_path} is damaged ({problems[0]}; {len(problems)} in all). "
-            f"{damaged_hint(settings.database_path)}"
-        )
-    output.say(f"{settings.database_path}: no problem found.")
+        if problems:
+            raise DatabaseUnfit(
+                f"The library {settings.database_path} is damaged ({problems[0]}; {len(problems)} in all). "
+                f"{damaged_hint(settings.database_path)}"
+            )
+        if sidecars:
+            _check_files(settings, library, with_pixels=pixels, as_json=as_json)
+            return
+    if as_json:
+        output.print_json({"database": str(settings.database_path), "problems": []})
+    else:
+        output.say(f"{settings.database_path}: no problem found.")
+
+
+def _check_files(settings: Settings, library: ReadOnlyLibrary, *, with_pixels: bool, as_json: bool) -> None:
+    from maclip_daemon.cli.printing import disagreement_list
+    from maclip_daemon.daemon.lock import is_running
+    from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+    from maclip_daemon.metadata.metadata_writer import MetadataWriter
+    from maclip_daemon.photos.decoder_pool import DecoderPool, default_count
+    from maclip_daemon.pipeline import known_roots
+    from maclip_daemon.pipeline.commands.check_files import FileCheck
+    from maclip_daemon.pipeline.commands.rating_comparison import Rules
+
+    probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
+    known_roots.refresh_mounts(library, probe)
+    rules = Rules(settings.rating.mode != "off", bool(settings.rating.darktable_libraries))
+    with contextlib.ExitStack() as open_things:
+        writer = open_things.enter_context(MetadataWriter())
+        pool = DecoderPool(settings.decoding, default_count(settings.decoding)) if with_pixels else None
+        if pool is not None:
+            open_things.enter_context(pool)
+        check = FileCheck(library, writer, probe, rules, is_running=is_running(settings.data_dir))
+        report = check.run(pool)
+    if as_json:
+        output.print_json(disagreement_list.as_json(settings.database_path, report))
+    else:
+        disagreement_list.show(settings.database_path, report)
+    if report.disagreements:
+        raise typer.Exit(1)
 
 
 @app.command()

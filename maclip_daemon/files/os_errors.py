@@ -7,6 +7,13 @@ import errno
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """No space, or the user's quota is used up."""
 
+
+def shortage(number: int | None, folder: object) -> str:
+    """Return which room has run out, as the beginning of a sentence: the disk's, or a quota's."""
+    what = f"The quota of {folder} is used up"
+    return what if number == errno.EDQUOT else f"The disk of {folder} is full"
+
+
 # Not ENOENT or EACCES: they concern one file. Some systems lack some of these names.
 # fmt: off
 DEVICE_LOST = frozenset(

@@ -18,7 +18,7 @@ import blake3
 from maclip_daemon.errors import FileChanged, NoSpace, ReadOnly, Transient, WriteRefused
 from maclip_daemon.files import attributes, nofollow, temporaries
 from maclip_daemon.files.open_folder import OpenFolder
-from maclip_daemon.files.os_errors import DISK_FULL
+from maclip_daemon.files.os_errors import DISK_FULL, shortage
 from maclip_daemon.files.signature import ExactSignature
 
 PHOTO_LIMIT = 512 << 20  # bytes; three copies of a photo are in memory while it is embedded
@@ -40,7 +40,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
-            raise NoSpace(f"The disk of {path.parent} is full. Free some space.") from None
+            raise NoSpace(f"{shortage(error.errno, path.parent)}. Free some space.") from None
         if error.errno == errno.EROFS:
             raise _read_only(path) from None
         if error.errno in _FORBIDDEN:
@@ -94,8 +94,19 @@ def require_writable(path: Path) -> None:
     """Raise `WriteRefused` for a write-protected file, even as root; `ReadOnly` for a read-only disk."""
     if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
         raise _read_only(path)
-    if not path.lstat().st_mode & _ANY_WRITE or not os.access(path, os.W_OK):
+    if not path.lstat().st_mode & _ANY_WRITE or not _may_write(path):
         raise WriteRefused(f"{path} is read-only and is left alone. Make it writable to have it rated.")
+
+
+def _may_write(path: Path) -> bool:
+    """Return whether the permissions allow it. Raises `OSError` when the disk, not a permission, refuses."""
+    if os.access(path, os.W_OK):
+        return True
+    try:
+        os.close(os.open(path, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)))
+    except PermissionError:
+        return False
+    return True
 
 
 def _read_only(path: Path) -> ReadOnly:
@@ -103,6 +114,16 @@ def _read_only(path: Path) -> ReadOnly:
         f"The disk of {path.parent} is mounted read-only; ratings there wait until it can be written. "
         "If it never will be, set rating.mode to off."
     )
+
+
+def signature_of_temporary(path: Path) -> ExactSignature:
+    """Return the signature of a temporary file; where that fails, remove the file and raise `OSError`."""
+    try:
+        return ExactSignature.of(path.lstat())
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 def write_temporary(

@@ -117,6 +117,8 @@ class FoundRating:
     """Set when the file proves that its rating is an unedited write of a maclip."""
     by_darktable: bool = False
     """Whether the source is a sidecar that darktable wrote: it holds the stars of then."""
+    score: float | None = None
+    """Our own maclip:Score, if it is there."""
     is_first_star: bool = False
     """Whether nothing but darktable may have given this rating, when it imported the photo."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit, NoSpace
-from maclip_daemon.files.os_errors import DISK_FULL
+from maclip_daemon.files.os_errors import DISK_FULL, shortage
 
 LARGEST_IN_PIPE = 256 << 10  # bytes; larger ones are spooled: some fifty blocks wait in the parent at once
 _NAME = re.compile(r"pixels-[0-9a-f]{32}\.rgb")
@@ -34,7 +34,7 @@ def write(path: Path, blocks: Iterable[bytes]) -> None:
         discard(path)
         if error.errno in DISK_FULL:
             raise NoSpace(
-                f"The disk of {path.parent} is full: there is no room for decoded photos. Free some space."
+                f"{shortage(error.errno, path.parent)}: there is no room for decoded photos. Free some space."
             ) from None
         raise
 
@@ -56,7 +56,8 @@ def clean(spool: Path) -> int:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise NoSpace(
-                f"The disk of {spool.parent} is full: there is no room for decoded photos. Free some space."
+                f"{shortage(error.errno, spool.parent)}: there is no room for decoded photos. Free some"
+                " space."
             ) from None
         raise EnvironmentUnfit(
             f"The folder {spool} for decoded pixels cannot be used: {error.strerror}."

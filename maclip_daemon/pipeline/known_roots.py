@@ -17,6 +17,7 @@ from maclip_daemon.library.photos import root_records as library_roots
 from maclip_daemon.library.photos.root_records import KnownRoot
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.library.storage.open_readonly import ReadableLibrary
 from maclip_daemon.settings import Settings
 
 START_TIMEOUT_S = 5.0  # for a known folder to respond at the start; later checks wait longer
@@ -35,7 +36,7 @@ def open_all(
     return root_health.merge(opened, Exclusion(settings.folders.exclude))
 
 
-def refresh_mounts(library: Library, probe: FilesystemProbe) -> list[KnownRoot]:
+def refresh_mounts(library: ReadableLibrary, probe: FilesystemProbe) -> list[KnownRoot]:
     """Let `probe` learn the file systems of all roots that were ever watched; return these roots."""
     with library.reading() as session:
         known = library_roots.known_roots(session)

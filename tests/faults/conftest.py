@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +46,17 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
         kept |= {"seconds": round(time.monotonic() - started), "full": request.config.getoption("--full")}
         name = node.partition("::")[2].replace("/", "_")[:150]
         (Path(folder) / f"{kept['promise']}-{name}.json").write_text(json.dumps(kept), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def nth_call(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the compiled `nth_call.c`, which lets file operations fail, or skip the test."""
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        pytest.skip("needs Linux and a C compiler (the Debian packages gcc and libc6-dev)")
+    library = tmp_path_factory.mktemp("nth") / "nth_call.so"
+    source = Path(__file__).with_name("nth_call.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    return library
 
 
 @pytest.fixture

@@ -148,6 +148,33 @@ def failing_disk(image: Path, point: Path) -> Iterator[FailingDisk]:
         yield FailingDisk(image, point)
 
 
+@contextlib.contextmanager
+def exfat_disk(image: Path, point: Path) -> Iterator[None]:
+    """Mount a new exFAT in a file, with the kernel's or FUSE's, or skip the test where that cannot be."""
+    if os.geteuid() != 0 or shutil.which("mkfs.exfat") is None:
+        pytest.skip("needs root and the Debian package exfatprogs")
+    image.touch()
+    os.truncate(image, 16 << 20)
+    subprocess.run(["mkfs.exfat", image], check=True, capture_output=True)
+    found = subprocess.run(["losetup", "-f", "--show", image], check=False, capture_output=True, text=True)
+    device = found.stdout.strip()
+    if not device:
+        pytest.skip(f"no loop device: {found.stderr}")
+    ways = (["mount", "-t", "exfat", device, point], ["mount.exfat-fuse", device, point])
+    try:
+        if not any(_succeeds(way) for way in ways):
+            pytest.skip("exFAT cannot be mounted: needs the kernel's or the Debian package exfat-fuse")
+        with unmounted_at_the_end(point):
+            yield
+    finally:
+        subprocess.run(["losetup", "-d", device], check=False)
+
+
+def _succeeds(command: Sequence[str | Path]) -> bool:
+    is_there = shutil.which(command[0]) is not None
+    return is_there and not subprocess.run(command, check=False, capture_output=True).returncode
+
+
 def last_on_disk(files: Sequence[Path]) -> Path:
     """Return the file stored last on the disk."""
     _flush(files[0])

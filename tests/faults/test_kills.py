@@ -17,6 +17,7 @@ import blake3
 import psutil
 import pytest
 
+from tests.faults import power_cut
 from tests.faults.conftest import Figures
 from tests.homes import TIMEOUT_S, Home, contents, make_photo, until
 
@@ -334,3 +335,32 @@ def attributes(sidecar: Path) -> dict[str, str]:
     ):
         found |= description.attrib
     return found
+
+
+def test_a_power_cut_at_any_moment_loses_nothing(home: Home, full: bool, figures: Figures) -> None:
+    """The library and the photos are on disks in files; what was not flushed is not in them."""
+    if not full:
+        pytest.skip("only in the long form: half a minute a round")
+    rounds, chance = 8, random.Random(SEED)
+    for number in range(rounds):
+        with power_cut.powered_disks(home.folder, home.data, home.photos) as disks:
+            photos = [make_photo(home.photos / f"{each:03d}.jpg", each, (64, 48)) for each in range(120)]
+            for photo in photos[::3]:
+                photo.with_name(f"{photo.name}.xmp").write_text(SIDECAR.format(rating=""), "utf-8")
+            before = contents(home.photos)
+            subprocess.run(["sync"], check=True)
+            daemon = home.daemon()
+            until(lambda: len(list(home.photos.glob("*.xmp"))) > 45, "sidecars")
+            time.sleep(chance.uniform(0, 4))
+            disks.cut_power(psutil.Process(daemon.pid))
+            daemon.communicate()
+            home.maclip("run", "--once", home.photos)
+            assert home.sql("select rating_owner, count(*) from photos group by 1") == [("maclip", 120)], (
+                number
+            )
+            assert home.sql("pragma integrity_check") == [("ok",)]
+            assert all(path.stat().st_size for path in home.photos.glob("*.xmp"))
+            home.maclip("db", "check", "--sidecars")
+            home.maclip("undo")
+            assert contents(home.photos) == before
+    figures(rounds=rounds, files=160 * rounds, faults=rounds, note=f"{rounds} power cuts")

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-import shutil
 import socket
 import stat
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import mounts
 from tests.faults.conftest import Figures
 from tests.homes import Home, contents, make_photo, until
 
@@ -227,25 +227,9 @@ def special_files(folder: Path) -> list[Path]:
 @pytest.fixture
 def exfat(home: Home) -> Iterator[None]:
     """Put the photos on a case-preserving, case-insensitive file system."""
-    if os.geteuid() != 0 or not all(map(shutil.which, ("losetup", "mkfs.exfat", "mount.exfat-fuse"))):
-        pytest.skip("needs root and the Debian packages exfat-fuse and exfatprogs")
-    image = home.folder / "exfat.img"
-    image.touch()
-    os.truncate(image, 16 << 20)
-    subprocess.run(["mkfs.exfat", image], check=True, capture_output=True)
-    found = subprocess.run(["losetup", "-f", "--show", image], check=False, capture_output=True, text=True)
-    device = found.stdout.strip()
-    if not device:
-        pytest.skip(f"no loop device: {found.stderr}")
-    try:
-        mounting = ["mount.exfat-fuse", device, home.photos]
-        if (mounted := subprocess.run(mounting, check=False, capture_output=True, text=True)).returncode:
-            pytest.skip(f"exFAT cannot be mounted: {mounted.stderr}")
+    with mounts.exfat_disk(home.folder / "exfat.img", home.photos):
         yield
         home.kill_daemons()
-        subprocess.run(["umount", "--lazy", home.photos], check=True)
-    finally:
-        subprocess.run(["losetup", "-d", device], check=True)
 
 
 @pytest.mark.usefixtures("exfat")

@@ -106,6 +106,7 @@ def test_after_each_round_of_random_actions_and_faults_the_library_equals_the_mo
     daemon.stop(signal.SIGTERM)
     assert "no problem found" in home.maclip("db", "check").stdout
     assert find_mismatches(model, home) == []
+    assert_files_agree(home)
     life = max(samples_by_process(samples), key=len)
     grown = growth(life) if len(life) > 1 else {}
     figures(
@@ -123,6 +124,13 @@ def test_after_each_round_of_random_actions_and_faults_the_library_equals_the_mo
             f" open files {grown.get('files', 0):+.0f}"
         ),
     )
+
+
+def assert_files_agree(home: Home) -> None:
+    """End with `maclip db check --sidecars`, after the sidecars of deleted photos were removed."""
+    home.maclip("purge", "--yes")
+    checked = home.maclip("db", "check", "--sidecars", expect=None)
+    assert checked.returncode == 0, checked.stdout
 
 
 def faults_of(number: int, passed: float, full: bool) -> tuple[str, ...]:

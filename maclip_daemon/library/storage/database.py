@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as Session  # what the library's functions take
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, Transient
+from maclip_daemon.files import shared_memory
 from maclip_daemon.library.storage import (
     clean_shutdown,
     maintenance,
@@ -29,7 +30,13 @@ from maclip_daemon.library.storage.connections import (
     engine_for,
 )
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, require_free_space, translated
-from maclip_daemon.library.storage.file_guard import DatabaseFileChanged, FileGuard, refuse_foreign_files
+from maclip_daemon.library.storage.file_guard import (
+    DatabaseFileChanged,
+    FileGuard,
+    is_in_log_mode,
+    refuse_foreign_files,
+)
+from maclip_daemon.library.storage.open_readonly import uri
 from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
 
@@ -64,23 +71,44 @@ class Library:
         library = cls(path, _guarded(path), busy_timeout_s)
         try:
             with library._translating():
-                library._fit(is_sound=is_in_use or clean_shutdown.is_clean(path))
+                is_sound = is_in_use or clean_shutdown.is_clean(path)
+                uses_log = _may_use_log(path)
+                if not uses_log and not is_in_use and is_in_log_mode(path):
+                    library._leave_log(is_sound)
+                library._fit(is_sound, uses_log)
         except BaseException:
             library.close()
             raise
         return library
 
-    def _fit(self, is_sound: bool) -> None:
+    def _leave_log(self, is_sound: bool) -> None:
+        """Take a library that came here from another disk out of write-ahead mode.
+
+        Raises `DatabaseBusy` while another program has it open.
+        """
+        address = f"{uri(self.path)}?mode=rw"
+        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as alone:
+            alone.execute(maintenance.ALONE)
+            alone.execute("PRAGMA trusted_schema = OFF")
+            self._require_fit(alone, is_sound)
+            alone.execute("PRAGMA journal_mode = DELETE")
+
+    def _require_fit(self, connection: sqlite3.Connection, is_sound: bool) -> schema.Version:
+        """Return the version; raise `DatabaseUnfit` for a newer one and for a damaged library."""
+        version = schema.version_of(connection, self.path)
+        if version is schema.Version.NEWER:
+            raise schema.newer_version(self.path)
+        if version is not schema.Version.EMPTY and not is_sound:
+            ((verdict, *_),) = connection.execute("PRAGMA quick_check(1)").fetchall()
+            if verdict != "ok":
+                raise DatabaseUnfit(
+                    f"The library {self.path} is damaged ({verdict}). {damaged_hint(self.path)}"
+                )
+        return version
+
+    def _fit(self, is_sound: bool, uses_log: bool) -> None:
         with self.snapshot() as snapshot:
-            version = schema.version_of(snapshot, self.path)
-            if version is schema.Version.NEWER:
-                raise schema.newer_version(self.path)
-            if version is not schema.Version.EMPTY and not is_sound:
-                ((verdict, *_),) = snapshot.execute("PRAGMA quick_check(1)").fetchall()
-                if verdict != "ok":
-                    raise DatabaseUnfit(
-                        f"The library {self.path} is damaged ({verdict}). {damaged_hint(self.path)}"
-                    )
+            version = self._require_fit(snapshot, is_sound)
             if version is schema.Version.OLDER:
                 stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
                 maintenance.backup(
@@ -88,7 +116,8 @@ class Library:
                 )
         with self._writers.connect() as connection:
             # Neither can be changed inside a transaction. A restored backup is not in WAL mode yet.
-            ((mode,),) = driver_of(connection).execute("PRAGMA journal_mode = WAL").fetchall()
+            asked = "PRAGMA journal_mode = WAL" if uses_log else "PRAGMA journal_mode"
+            ((mode,),) = driver_of(connection).execute(asked).fetchall()
             if version is not schema.Version.PRESENT:
                 driver_of(connection).execute("PRAGMA foreign_keys = OFF")  # a migration may rebuild tables
                 try:
@@ -199,6 +228,14 @@ class Library:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _may_use_log(path: Path) -> bool:
+    """Return whether the library's folder can hold a write-ahead log (see `shared_memory`)."""
+    try:
+        return shared_memory.is_safe(path.absolute().parent)
+    except OSError as error:
+        raise translated(error, path) or error from error
 
 
 def _guarded(path: Path) -> FileGuard:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, MaclipError, NoSpace, Transient
-from maclip_daemon.files.os_errors import DISK_FULL
+from maclip_daemon.files.os_errors import DISK_FULL, shortage
 from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
 FREE_SPACE = 4 << 20  # bytes that the write-ahead log may grow by between two checkpoints
 _BLOCK = 1 << 20
-_DISK_CODES = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP}
+# SQLite does not tell a used-up quota from a broken disk: after these a file is written to see.
+_NOT_WRITTEN = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+}
 
 
 class DatabaseBusy(EnvironmentUnfit, Transient):
@@ -20,14 +29,18 @@ class DatabaseBusy(EnvironmentUnfit, Transient):
 
 
 class DatabaseFull(NoSpace):
-    """The disk of the database is full. Nothing can be recorded, so all work waits."""
+    """The disk of the database is full, or a quota. Nothing can be recorded, so all work waits."""
+
+
+class DiskFaltered(Transient):
+    """The disk of the database refused a write, and takes others now."""
 
 
 def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None:
     """Return what `error` on the database at `path` means to a user; None: a defect of this program."""
     if isinstance(error, OSError):
         if error.errno in DISK_FULL:
-            return no_space(path)
+            return no_space(path, error.errno)
         return EnvironmentUnfit(f"{path} cannot be used: {error.strerror}. Check the folder's permissions.")
     extended = getattr(error, "sqlite_errorcode", None)
     if extended is None:
@@ -49,29 +62,53 @@ def translated(error: sqlite3.Error | OSError, path: Path) -> MaclipError | None
                 f"The library {path} cannot be written. Check the permissions of the file and its folder."
             )
         case sqlite3.SQLITE_CANTOPEN:
+            # Its journal may be what could not be opened: a full disk has no room for a new file.
+            if isinstance(full := _space_error(path), DatabaseFull):
+                return full
             return EnvironmentUnfit(
                 f"The library {path} cannot be opened. Check that its folder exists and is yours."
             )
         case sqlite3.SQLITE_IOERR:
-            if extended in _DISK_CODES:
-                return no_space(path)
-            return EnvironmentUnfit(
-                f"The disk failed while the library {path} was in use ({error}). Check the disk."
-            )
+            return _disk_error(extended, path)
         case _:
             return None
 
 
-def no_space(path: Path) -> DatabaseFull:
-    """Return the error for a full disk of the database."""
+def _disk_error(extended: int, path: Path) -> MaclipError:
+    failed = f"The disk failed while the library {path} was in use. "
+    if extended == sqlite3.SQLITE_IOERR_SHMMAP:
+        return EnvironmentUnfit(
+            f"The folder {path.parent} is on a file system that maps no files into memory, which the library"
+            " uses elsewhere. Start the daemon again: it then works without. Or choose another data folder"
+            " with --data-dir."
+        )
+    if extended not in _NOT_WRITTEN:
+        return EnvironmentUnfit(f"{failed}Check the disk.")
+    error = _space_error(path)
+    if error is None:  # room was made meanwhile, or the disk has recovered
+        return DiskFaltered(f"{failed}It can be written again now; the work is tried again.")
+    return error if isinstance(error, DatabaseFull) else EnvironmentUnfit(f"{failed}Check the disk.")
+
+
+def no_space(path: Path, number: int | None = None) -> DatabaseFull:
+    """Return the error for a full disk of the database; for a used-up quota where `number` says so."""
+    if number == errno.EDQUOT:
+        quota = shortage(number, path.parent)
+        return DatabaseFull(f"{quota}. Free some space there or have it raised; work then goes on.")
     return DatabaseFull(f"The disk that holds {path} is full. Free some space; work then goes on.")
 
 
 def require_free_space(library: Path) -> None:
     """Raise `DatabaseFull` unless some MiB can be written beside the database.
 
-    They are really written: that finds quotas, and file systems that promise more than they have.
+    They are really written and flushed: that finds quotas, and file systems that promise more than they have.
     """
+    if (error := _space_error(library)) is not None:
+        raise error
+
+
+def _space_error(library: Path) -> MaclipError | None:
+    """Return why some MiB cannot be written beside the database; None when they can."""
     probe = library.with_name(f".{library.name}.room")
     try:
         try:
@@ -81,7 +118,9 @@ def require_free_space(library: Path) -> None:
                     rest = memoryview(os.urandom(_BLOCK))  # zeros may cost a file system nothing
                     while rest:
                         rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())  # some network shares check the quota here
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        raise translated(error, library) or error from error
+        return translated(error, library)
+    return None

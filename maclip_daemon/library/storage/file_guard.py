@@ -40,8 +40,8 @@ class FileGuard:
         self.is_open = True
         self._size = 0
         self._log: tuple[int, int] | None = None
-        self.has_log = False
-        """True while the library is in write-ahead mode."""
+        self.has_log: bool | None = None
+        """Whether the library is in write-ahead mode; None until it was opened."""
 
     def verify_name(self) -> None:
         """Raise `DatabaseFileChanged` when another file, or none, has the library's name."""
@@ -56,13 +56,16 @@ class FileGuard:
     def verify(self) -> None:
         """Raise `DatabaseFileChanged` when the file or its log was exchanged. Call it in a transaction."""
         self.verify_name()
-        if not self.has_log or not hasattr(os, "pread"):
+        if self.has_log is None or not hasattr(os, "pread"):
             return
         header = os.pread(self._descriptor, 20, 0)
         size = os.fstat(self._descriptor).st_size
-        if header[:16] != MAGIC or header[_VERSIONS] != _WITH_LOG or size < self._size:
+        has_log = header[_VERSIONS] == _WITH_LOG
+        if header[:16] != MAGIC or has_log != self.has_log or size < self._size:
             raise DatabaseFileChanged("was overwritten", is_intact=False)
         self._size = size
+        if not has_log:
+            return
         try:
             found = _log_of(self._library).stat()
         except FileNotFoundError:
@@ -99,6 +102,15 @@ def refuse_foreign_files(library: Path) -> None:
             header = file.read(20)
         if header[:16] == MAGIC and header[_VERSIONS] != _WITH_LOG:
             raise DatabaseUnfit(_stray_log(library, "the library was replaced, perhaps by a backup"))
+
+
+def is_in_log_mode(library: Path) -> bool:
+    """Return whether SQLite will use a write-ahead log for this file. Call it before the first connection."""
+    try:
+        with library.open("rb") as file:
+            return file.read(20)[_VERSIONS] == _WITH_LOG
+    except OSError:
+        return False  # opening it raises the error
 
 
 def _stray_log(library: Path, why: str) -> str:

@@ -15,6 +15,8 @@ from maclip_daemon.library.storage.recovery_hints import damaged_hint
 PAGES_A_STEP = 4096  # 16 MiB, then other connections get a turn
 PRIVATE = 0o600  # paths and dates of private photos
 MAXIMUM_FINDINGS = 50
+# The first statement of a connection that needs no shared memory for a write-ahead log: nobody else has it.
+ALONE = "PRAGMA locking_mode = EXCLUSIVE"
 
 
 def backup(source: sqlite3.Connection, source_path: Path, destination: Path) -> None:
@@ -33,6 +35,7 @@ def backup(source: sqlite3.Connection, source_path: Path, destination: Path) -> 
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
         with closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
+            copy.execute(ALONE)
             source.backup(copy, pages=PAGES_A_STEP)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log
             problems = check(copy)
@@ -58,8 +61,8 @@ def _not_written(error: sqlite3.Error | OSError, destination: Path) -> Exception
     known = translated(error, destination)
     if isinstance(known, NoSpace):
         return NoSpace(
-            f"The disk is full, so {destination} was not written. Free some space there, or name another"
-            " place for the backup."
+            f"{destination} was not written, because its disk is full or a quota there is used up. Free some"
+            " space there, or name another place for the backup."
         )
     return known or error
 

@@ -8,14 +8,33 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
+from maclip_daemon.files import shared_memory
 from maclip_daemon.library.storage import maintenance, schema
 from maclip_daemon.library.storage.database_errors import translated
-from maclip_daemon.library.storage.file_guard import refuse_foreign_files
+from maclip_daemon.library.storage.file_guard import is_in_log_mode, refuse_foreign_files
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+class ReadableLibrary(Protocol):
+    """A library that can be read, whether it may be written or not."""
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """Yield a session in one read transaction."""
+
+    def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Yield a connection in one read transaction."""
 
 
 class ReadOnlyLibrary:
@@ -36,6 +55,22 @@ class ReadOnlyLibrary:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise translated(error, self.path) or error from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a session in one read transaction, for the functions that take one."""
+        from sqlalchemy import StaticPool, create_engine
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.orm import Session
+
+        engine = create_engine("sqlite://", creator=lambda: self._connection, poolclass=StaticPool)
+        try:
+            with Session(engine) as session:
+                session.connection().exec_driver_sql("BEGIN")
+                yield session
+        except DBAPIError as error:
+            known = translated(error.orig, self.path) if isinstance(error.orig, sqlite3.Error) else None
+            raise known or error from error
 
     def backup(self, destination: Path) -> None:
         """Copy the library to `destination` (see `maintenance.backup`)."""
@@ -94,6 +129,13 @@ def uri(path: Path) -> str:
     return f"file:{quote(os.fsencode(path.absolute()))}"
 
 
+def _maps_files(folder: Path) -> bool:
+    try:
+        return shared_memory.maps_files(folder)
+    except OSError:  # the disk is full, or may not be written
+        return True
+
+
 def connect_readonly(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """Connect so that nothing can be written, and no file is left behind.
 
@@ -107,9 +149,13 @@ def connect_readonly(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         mode = "?mode=ro"
     else:
         mode = "?mode=ro&immutable=1"
+    # The daemon uses no log there; this library came from another disk, or a backup restored it.
+    needs_to_be_alone = is_in_log_mode(path) and not _maps_files(path.absolute().parent)
     connection = sqlite3.connect(
         uri(path) + mode, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )
+    if needs_to_be_alone:
+        connection.execute(maintenance.ALONE)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")  # views and indexes of a hostile library call no code
     return connection

@@ -137,6 +137,8 @@ def read(data: bytes) -> Leaves:
         parser.Parse(data, True)
     except expat.ExpatError as error:
         raise WriteRefused(f"it is not well-formed XML ({error})") from None
+    except (LookupError, ValueError):  # of Python, which expat asks for encodings that it does not know
+        raise WriteRefused("it declares an encoding that is not known") from None
     if not reader.has_rdf:
         raise WriteRefused("it holds no RDF and so is not XMP")
     return reader.leaves

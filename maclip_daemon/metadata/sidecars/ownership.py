@@ -23,6 +23,7 @@ Values = Mapping[str, object]
 
 PERCENT_OF_STARS = {0: 0, 1: 1, 2: 25, 3: 50, 4: 75, 5: 99}  # what Windows Explorer writes for its stars
 STARS_KEY = "Xmp.maclip.Stars"
+SCORE_KEY = "Xmp.maclip.Score"
 PERCENT_KEYS = ("Xmp.MicrosoftPhoto.Rating", "Exif.Image.RatingPercent")
 PLAIN_KEYS = ("Xmp.acdsee.rating", "Exif.Image.Rating")
 PICK_LABEL_KEY = "Xmp.digiKam.PickLabel"
@@ -53,6 +54,11 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
     if are_stars_taken_away(values):
         return "person", 0, stars
     return "none", main, stars
+
+
+def score_of(values: Values) -> float | None:
+    """Return the score that maclip wrote beside its stars; None without one."""
+    return _number(values.get(SCORE_KEY))
 
 
 def others_agree(values: Values, rating: int | None) -> bool:

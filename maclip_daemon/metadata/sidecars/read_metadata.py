@@ -152,5 +152,6 @@ def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
         digest,
         proof,
         by_darktable=by_darktable,
+        score=ownership.score_of(metadata.values),
         is_first_star=is_first_star,
     )

@@ -12,7 +12,7 @@ from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.folders.root_health import Root, RootFacts
 from maclip_daemon.library.photos import root_records as library_roots
 from maclip_daemon.library.results import rating_journal
-from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.open_readonly import ReadableLibrary
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
 from maclip_daemon.pipeline import known_roots
 from maclip_daemon.pipeline.recovery import current_target
@@ -21,7 +21,7 @@ from maclip_daemon.pipeline.recovery import current_target
 class OnlineRoots:
     """The watched folders, each checked once."""
 
-    def __init__(self, library: Library, probe: FilesystemProbe) -> None:
+    def __init__(self, library: ReadableLibrary, probe: FilesystemProbe) -> None:
         self.probe = probe
         self._library = library
         with library.reading() as session:
@@ -56,6 +56,11 @@ class OnlineRoots:
                 if self._reasons[root.path]:
                     return errors.RootOffline(self._reasons[root.path])
         return None
+
+    def root_of(self, path: str) -> str | None:
+        """Return the watched folder that holds this path; None when none does."""
+        around = [root.path for root in self._roots if is_below(path, root.path)]
+        return max(around, key=len, default=None)
 
     def _check(self, known: library_roots.KnownRoot) -> str:
         """Return why the root is offline, or does not answer; empty when it is there."""

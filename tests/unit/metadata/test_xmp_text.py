@@ -76,3 +76,9 @@ def test_a_single_text_may_become_a_list_of_one() -> None:
     assert xmp_text.lost({"/dc title": "a"}, {"/dc title[x-default]": "a"}, frozenset()) == []
     assert xmp_text.lost({"/dc title": "a"}, {"/dc title[x-default]": "b"}, frozenset()) == ["/dc title"]
     assert xmp_text.lost({"/xmp Rating": "1"}, {}, frozenset({"/xmp Rating"})) == []
+
+
+@pytest.mark.parametrize("name", ["iso-8859-", "no-such-encoding", "utf-7", "shift_jis"])
+def test_an_encoding_that_cannot_be_read_is_refused(name: str) -> None:
+    with pytest.raises(WriteRefused, match="encoding"):
+        xmp_text.read(f"<?xml version='1.0' encoding='{name}'?><a/>".encode())
