@@ -1,11 +1,10 @@
-"""A real daemon's notifications over a real socket, and the service under a real systemd."""
+"""A real daemon's notifications over a real socket; `tests/systemd` has the service under a real systemd."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import user_manager
 from tests.e2e.stopped_threads import stopped_threads
-from tests.e2e.user_manager import UserManager
 from tests.faults.logged_daemon import running
 from tests.homes import Home, make_photo, make_photos, until
 
@@ -128,46 +125,3 @@ def becomes_true(condition: Callable[[], object], timeout_s: float = 20.0) -> bo
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
     return bool(condition())
-
-
-@pytest.fixture
-def systemd(home: Home) -> Iterator[UserManager]:
-    if reason := user_manager.unavailable_reason():
-        pytest.skip(reason)
-    manager = UserManager(home.folder, home.environment)
-    try:
-        manager.start()
-        yield manager
-    finally:
-        manager.close()
-
-
-def test_systemd_starts_watches_reloads_and_stops_the_installed_service(
-    home: Home, systemd: UserManager
-) -> None:
-    maclip = (sys.executable, "-m", "maclip_daemon")
-    make_photos(home.photos, 5)
-    output = systemd.call(*maclip, "service", "install", home.photos)
-    assert "maclip runs, and starts at each log-in" in output
-    assert (systemd.property("ActiveState"), systemd.property("StatusText")) == ("active", "watching")
-    until(lambda: len(list(home.photos.glob("*.xmp"))) == 5, "five ratings under the unit's restrictions")
-    assert "ActiveState=active" in systemd.call(*maclip, "service", "status")
-    systemd.call("systemctl", "--user", "reload", "maclip")
-    until(lambda: systemd.property("SubState") == "running", "the end of the reload")
-    assert systemd.property("NRestarts") == "0"
-    # A daemon that hangs is ended by the manager's watchdog and started again.
-    drop_in = home.folder / ".config" / "systemd" / "user" / "maclip.service.d" / "soon.conf"
-    drop_in.parent.mkdir()
-    drop_in.write_text("[Service]\nWatchdogSec=30\nRestartSec=1\n")
-    systemd.call("systemctl", "--user", "daemon-reload")
-    systemd.call("systemctl", "--user", "restart", "maclip")
-    os.kill(int(systemd.property("MainPID")), signal.SIGSTOP)
-    until(lambda: systemd.property("NRestarts") == "1", "the watchdog")
-    make_photo(home.photos / "after.jpg", 9)
-    until(lambda: "after.jpg" in home.scored(), "work afterwards")
-    systemd.call("systemctl", "--user", "stop", "maclip")
-    assert (systemd.property("ActiveState"), systemd.property("Result")) == ("inactive", "success")
-    assert home.sql("select count(*) from jobs where state = 'leased'") == [(0,)]
-    assert "Removed" in systemd.call(*maclip, "service", "uninstall")
-    assert systemd.property("LoadState") == "not-found"
-    assert len(home.scored()) == 6

@@ -73,7 +73,7 @@ for controller in memory pids cpu io; do
 done 2>/dev/null
 echo $$ >"$group/cgroup.procs"
 shift
-exec systemd-nspawn "$@"
+exec setpriv --pdeathsig KILL systemd-nspawn "$@" # so that no container outlives killed tests
 """
 )
 REMOVE = CONTROL_GROUPS + '[ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} ";"'

@@ -55,18 +55,19 @@ class Service:
         self.write(HOME / ".config" / "maclip" / "config.toml", tomlkit.dumps(settings))
 
     def install(self, **drop_in: str) -> None:
-        """Install the service as its user does, and start it; `drop_in`: lines of its [Service]."""
+        """Install the service as its user does, and start it; `drop_in`: see `add_drop_in`."""
         if drop_in:
             self.add_drop_in(**drop_in)
         printed = self.maclip("service", "install", PHOTOS)
         assert "maclip runs, and starts at each log-in" in printed
 
     def add_drop_in(self, **lines: str) -> None:
-        """Write a drop-in; it counts from the next start."""
-        text = "".join(f"{name}={value}\n" for name, value in lines.items())
-        self.write(self.drop_ins / "test.conf", f"[Service]\n{text}")
-        if self.attempt("is-enabled"):
-            self.control("daemon-reload")
+        """Write a drop-in of [Service], limits of starts of [Unit]; it counts from the next start."""
+        text = ""
+        for name, value in lines.items():
+            text += f"[{'Unit' if name.startswith('StartLimit') else 'Service'}]\n{name}={value}\n"
+        self.write(self.drop_ins / "test.conf", text)
+        self.control("daemon-reload")
 
     def write(self, path: Path, text: str) -> None:
         """Write a file; what is in the user's home is the user's."""
@@ -139,10 +140,6 @@ class Service:
         """Change properties of the running service."""
         self.control("set-property", "--runtime", after=assignments)
 
-    def attempt(self, verb: str) -> bool:
-        """Return whether the service manager could do something with the service."""
-        return self.container.attempt(*self._control, verb, self.unit, user=self._user).returncode == 0
-
     def property(self, name: str) -> str:
         """Return a property of the service from its manager."""
         show = (*self._control, "show", self.unit, "--value", f"--property={name}")
@@ -167,11 +164,11 @@ class Service:
         return [line for line in self.journal() if words in line[1]]
 
     def remove(self) -> None:
-        """Stop the service and forget everything about it; keep the journal for `journal_faults`."""
+        """Stop the service and remove what the test changed; its library stays for the next test."""
         self.control("stop", expect=None)
         self.control("reset-failed", expect=None)
         self.container.outside(self.drop_ins / "test.conf").unlink(missing_ok=True)
-        self.maclip("service", "uninstall")
+        self.control("daemon-reload")
 
     def _own(self, path: Path) -> Path:
         os.chown(path, UID, UID)

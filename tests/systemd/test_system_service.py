@@ -20,12 +20,7 @@ def test_the_template_rates_photos_and_refuses_everything_else(system_service: S
     service.rates_a_new_photo()
     service.control("stop")
     assert (service.property("ActiveState"), service.property("Result")) == ("inactive", "success")
-
-
-def test_a_lasting_failure_of_the_template_is_not_repeated(system_service: SystemService) -> None:
-    service = system_service
-    service.install(RestartSec="0.1")
-    service.control("stop")
+    # A lasting failure is not repeated.
     service.configure(scoring={"model": "file:/home/alice/gone.safetensors"})
     service.control("start", expect=1)
     assert (service.property("ActiveState"), service.property("ExecMainStatus")) == ("failed", "3")
