@@ -175,7 +175,10 @@ class OwnershipMachine(WritersMachine):
             packet = Packet.of(file)
             ours = [name for name in packet.values() if name.startswith(OURS)]
             assert not ours or (was.values() == packet.values() and not self.model.is_undone), ours
-            assert _others(packet) == _others(was), f"undo changed what others wrote into {kind}"
+            others, copied = _others(packet), self.seeded.get(kind, {})
+            kept = {name: text for name, text in _others(was).items() if text != copied.get(name)}
+            assert kept.items() <= others.items(), f"undo changed what others wrote into {kind}"
+            assert others.items() <= _others(was).items(), f"undo added to {kind}"
             if slot.by == "person" and slot.rating:
                 assert packet.rating == slot.rating, f"undo changed a person's rating in {kind}"
             elif slot.by == "maclip" and self.model.is_undone:
