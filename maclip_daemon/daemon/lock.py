@@ -10,6 +10,7 @@ import filelock
 
 from maclip_daemon.daemon import database_notice
 from maclip_daemon.errors import AlreadyRunning, EnvironmentUnfit
+from maclip_daemon.files.os_errors import DISK_FULL, shortage
 
 LOCK_TIMEOUT_S = 1.0  # `maclip status` holds the lock for a moment to see whether a daemon runs
 
@@ -27,6 +28,11 @@ def locked(data_dir: Path) -> Iterator[None]:
             "Stop it first, or choose another data folder with --data-dir."
         ) from None
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise EnvironmentUnfit(
+                f"{shortage(error.errno, data_dir)}. Free some space there, or choose another data folder "
+                "with --data-dir."
+            ) from None
         raise EnvironmentUnfit(
             f"The data folder {data_dir} cannot be used: {error.strerror}. "
             "Check its permissions and its disk, or choose another with --data-dir."

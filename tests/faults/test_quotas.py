@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from maclip_daemon.library.storage.database import Library
 from tests.faults import mounts
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import running
@@ -145,29 +146,24 @@ def test_a_data_folder_without_shared_memory_is_worked_with(home: Home, figures:
             until(lambda: "watching" in daemon.log_text(), "the start, which gives up the log")
             until(lambda: len(home.scored()) == 10 and home.is_at_rest(), "all work")
             assert "10 scored" in home.maclip("status").stdout
-            home.maclip("rate")
             home.maclip("db", "backup", home.data / "copy.db")
             daemon.stop()
             assert daemon.process.returncode == 0
         assert "paused" not in daemon.log_text()
         assert home.maclip("undo").stdout == "10 sidecars removed.\n"
         home.maclip("db", "restore", home.data / "copy.db", "--yes")
-        home.maclip("run", "--once", home.photos)
         assert "no problem found" in home.maclip("db", "check").stdout
         assert not list(home.data.glob("library.db-shm"))
     figures(rounds=1, files=10, faults=1, note="a data folder without shared memory")
 
 
 def test_a_new_library_without_shared_memory_takes_a_rollback_journal(home: Home, figures: Figures) -> None:
-    make_photos(home.photos, 5)
     (home.folder / "server").mkdir(mode=0o700)
     (home.folder / "nas").mkdir()
     with mounts.share(home.folder / "server", home.folder / "nas", "-o", "direct_io"):
-        home.data = home.folder / "nas" / "data"
-        home.environment["MACLIP_DATA_DIR"] = str(home.data)
-        home.maclip("run", "--once", home.photos)
-        assert len(home.scored()) == 5
-        with sqlite3.connect(home.data / "library.db") as connection:
-            assert connection.execute("pragma journal_mode").fetchone() == ("delete",)
-        connection.close()
-    figures(rounds=1, files=5, faults=1)
+        path = home.folder / "nas" / "library.db"
+        for _ in range(2):
+            with contextlib.closing(Library.open(path)) as library, library.reading() as session:
+                assert session.connection().exec_driver_sql("pragma journal_mode").scalar() == "delete"
+        assert [each.name for each in path.parent.iterdir() if each.name.endswith(("-wal", "-shm"))] == []
+    figures(rounds=1, files=0, faults=1)
