@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from maclip_daemon.cli.service import darktable_plugin, service_definition, service_manager
+from maclip_daemon.cli.service import darktable_plugin, isolation, service_definition, service_manager
 from maclip_daemon.cli.service.service_manager import Command, ServiceManager
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.files.paths import expanded
@@ -182,7 +182,14 @@ def _definition_for(platform: DefinitionKind, context: typer.Context, folders: l
     if platform is DefinitionKind.WINDOWS:
         user = f"{os.environ.get('USERDOMAIN', '.')}\\{os.environ.get('USERNAME', '')}"
         return service_definition.windows_task(command, user)
-    return service_definition.user_unit(command)
+    from maclip_daemon import settings
+
+    unit = service_definition.user_unit(command)
+    obstacle = isolation.obstacle(unit, folders, config or settings.default_config_path())
+    if not obstacle:
+        return unit
+    typer.echo(f"Less isolated than it could be: {obstacle} (docs/service.md, Hardening).", err=True)
+    return service_definition.user_unit(command, in_namespace=False)
 
 
 def _checked(folders: list[Path] | None, context: typer.Context) -> list[Path]:

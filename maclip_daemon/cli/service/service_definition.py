@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from xml.sax import saxutils
 
+from maclip_daemon.cli.service import isolation
 from maclip_daemon.errors import UsageError
 
 _UNSEALED = "sha256:" + "0" * 64
@@ -43,9 +44,10 @@ def service_command(
     return [*command, "run", *(os.fspath(folder) for folder in folders)]
 
 
-def user_unit(command: Sequence[str]) -> str:
-    """Render the systemd unit of one user."""
-    return _seal(_template("maclip.service").substitute(seal=_UNSEALED_LINE, command=_exec_line(command)))
+def user_unit(command: Sequence[str], *, in_namespace: bool = True) -> str:
+    """Render the systemd unit of one user; `in_namespace`: with what needs a user namespace."""
+    unit = _template("maclip.service").substitute(seal=_UNSEALED_LINE, command=_exec_line(command))
+    return _seal(unit if in_namespace else isolation.without_namespace(unit))
 
 
 def system_unit(command: Sequence[str], writable: Sequence[Path]) -> str:
