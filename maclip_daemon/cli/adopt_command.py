@@ -62,7 +62,10 @@ def adopt(
     chosen = [invocation.resolve_path(path) for path in paths or []]
     counts: Counter[Adopted] = Counter()
     probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
-    with contextlib.closing(call.open_writable(settings)) as library, MetadataWriter() as writer:
+    with (
+        contextlib.closing(call.open_writable(settings)) as library,
+        MetadataWriter(known_roots.paths(library)) as writer,
+    ):
         known_roots.refresh_mounts(library, probe)
         with library.reading() as session:
             photo_ids = known_ratings.present_photos(session, chosen)

@@ -114,8 +114,10 @@ def _check_files(settings: Settings, library: ReadOnlyLibrary, *, with_pixels: b
     known_roots.refresh_mounts(library, probe)
     rules = Rules(settings.rating.mode != "off", bool(settings.rating.darktable_libraries))
     with contextlib.ExitStack() as open_things:
-        writer = open_things.enter_context(MetadataWriter())
-        pool = DecoderPool(settings.decoding, default_count(settings.decoding)) if with_pixels else None
+        roots = known_roots.paths(library)
+        writer = open_things.enter_context(MetadataWriter(roots))
+        count = default_count(settings.decoding)
+        pool = DecoderPool(settings.decoding, count, roots) if with_pixels else None
         if pool is not None:
             open_things.enter_context(pool)
         check = FileCheck(library, writer, probe, rules, is_running=is_running(settings.data_dir))

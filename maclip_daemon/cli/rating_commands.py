@@ -155,7 +155,7 @@ def _rate_over_first_stars(
     chosen = []
     with contextlib.closing(call.open_writable(settings)) as library:
         known_roots.refresh_mounts(library, probe)
-        with MetadataWriter() as writer:
+        with MetadataWriter(known_roots.paths(library)) as writer:
             for photo in over_first_stars.photos(library, writer, probe, under):
                 if isinstance(photo, over_first_stars.LeftAlone):
                     output.say(f"left alone: {printable(photo.sentence())}", error=True)
@@ -211,7 +211,7 @@ def undo(
         known_roots.refresh_mounts(library, probe)
         unrated = _hold(library, settings, probe, chosen, dry_run)
         files = undo_ratings.targets(library, chosen)
-        with MetadataWriter() as writer:
+        with MetadataWriter(known_roots.paths(library)) as writer:
             for undone in undo_ratings.undo(library, writer, probe, files, time.time(), dry_run=dry_run):
                 counts[undone.outcome] += 1
                 copied += undone.is_copied_into_photo

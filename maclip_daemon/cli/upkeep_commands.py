@@ -62,7 +62,10 @@ def purge(
     settings = call.settings()
     folder = None if under is None else invocation.resolve_path(under)
     probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
-    with contextlib.closing(call.open_writable(settings)) as library, MetadataWriter() as writer:
+    with (
+        contextlib.closing(call.open_writable(settings)) as library,
+        MetadataWriter(known_roots.paths(library)) as writer,
+    ):
         with library.reading() as session:
             count = missing_photos.count_missing(session, folder)
         if not count:

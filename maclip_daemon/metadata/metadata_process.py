@@ -13,11 +13,12 @@ from maclip_daemon import errors
 from maclip_daemon.errors import WriteRefused
 from maclip_daemon.files import safe_writer
 from maclip_daemon.metadata.content import exiv2_tags, second_reader
+from maclip_daemon.metadata.content.second_reader_process import SecondReaderProcess
 from maclip_daemon.metadata.messages import pack, unpack
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry
 from maclip_daemon.metadata.sidecars import sidecar_names, verdict
 from maclip_daemon.metadata.writing import commit_write, preparation, undo_file
-from maclip_daemon.processes import child_server, limits
+from maclip_daemon.processes import child_server, landlock, limits, sandbox, syscall_filter
 from maclip_daemon.processes.frames import Header
 
 FLUSHES_TOGETHER = 8  # the file system answers flushes that wait together with one write of its journal
@@ -99,6 +100,8 @@ def _flush(prepared: Prepared | errors.MaclipError) -> Prepared | errors.MaclipE
 
 def handle(header: Header, payload: bytes) -> tuple[Header, bytes]:
     """Answer one request of the parent; `last` tells that this process must end after it."""
+    for folder in header["folders"]:
+        sandbox.require_reach(folder)
     parts: list[bytes] = []
     reply = _answer(header, BytesIO(payload), parts)
     return reply | {"last": exiv2_tags.is_tainted()}, b"".join(parts)
@@ -136,10 +139,15 @@ def _answer(header: Header, payload: BytesIO, parts: list[bytes]) -> Header:
 def main() -> None:
     """Serve the parent's requests under limits of memory and of processor time."""
     global _processor_s
-    _processor_s = child_server.configuration()["processor_s"]
-    limits.limit_memory(MEMORY_MIB)
+    configuration = child_server.configuration()
+    _processor_s = configuration["processor_s"]
+    folders = configuration["folders"]
     with contextlib.suppress(OSError):
         os.chdir("/")  # must not keep a folder busy that is to be unmounted
+    if hasattr(os, "fork") and configuration["scratch"] and second_reader.is_available():
+        second_reader.let_read(SecondReaderProcess(folders, configuration["scratch"]).read_many)
+    limits.limit_memory(MEMORY_MIB)
+    sandbox.enter(dict.fromkeys(folders, landlock.REPLACE), syscall_filter.REPLACING_FILES)
     child_server.serve(handle)
 
 

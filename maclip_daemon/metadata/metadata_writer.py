@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -13,7 +14,8 @@ from typing import Self
 from maclip_daemon import errors
 from maclip_daemon.metadata.messages import pack, unpack, unpack_error
 from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry, UndoOutcome
-from maclip_daemon.processes.child import Child, Header, Reply
+from maclip_daemon.processes.child import Header, Reply
+from maclip_daemon.processes.sandboxed_child import SandboxedChild
 
 # Of processor time for one photo, so that a sleeping network disk does not count. A safe write takes 2 to
 # 30 ms; an honest list of 200 000 keywords took 14 s.
@@ -29,12 +31,21 @@ class MetadataWriter:
     `commit` and `discard` work with a new child too. Not thread-safe.
     """
 
-    def __init__(self, *, timeout_s: float = TIMEOUT_S, processor_s: float = PROCESSOR_S) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Path] = (),
+        *,
+        timeout_s: float = TIMEOUT_S,
+        processor_s: float = PROCESSOR_S,
+    ) -> None:
         """Start no child yet. `timeout_s`, `processor_s`: one photo's limits of time and processor time.
 
         A batch has more: `TIMEOUT_SIDECAR_S` for each further sidecar, `timeout_s` for a photo itself.
+        `roots`: the watched folders, in which the child may write; of other files in their folder.
         """
-        self._child = Child("maclip_daemon.metadata.metadata_process", {"processor_s": processor_s})
+        self._configuration = {"processor_s": processor_s, "scratch": ""}
+        self._child = SandboxedChild("maclip_daemon.metadata.metadata_process", self._configuration, roots)
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._timeout_s = timeout_s
 
     def prepare(self, request: RatingRequest) -> Prepared:
@@ -55,11 +66,13 @@ class MetadataWriter:
         while rest := requests[len(results) :]:
             absolute = [replace(each, photo=Path(os.path.abspath(each.photo))) for each in rest]
             message = {"operation": "prepare", "requests": pack(absolute, [])}
+            photos = [each.photo for each in absolute]
             if len(rest) == 1:
                 with _naming(rest[0].photo):
-                    reply = self._request(message)
+                    reply = self._request(message, photos)
             else:
-                reply = self._request(message, timeout_s=self._time_for([each.mode for each in rest]))
+                timeout_s = self._time_for([each.mode for each in rest])
+                reply = self._request(message, photos, timeout_s=timeout_s)
             payload = BytesIO(reply.payload)
             results.extend(
                 unpack_error(result) or unpack(Prepared, result, payload)
@@ -81,6 +94,7 @@ class MetadataWriter:
         """Commit many photos and flush each folder once; None where a commit succeeded."""
         reply = self._request(
             {"operation": "commit", "prepared": [_without_restore(each) for each in prepared]},
+            [each.target or each.photo for each in prepared],
             timeout_s=self._time_for(
                 ["embed" if each.target == each.photo else "sidecar" for each in prepared]
             ),
@@ -89,7 +103,8 @@ class MetadataWriter:
 
     def discard(self, prepared: Prepared) -> None:
         """Remove the temporary file of a prepared write."""
-        self._request({"operation": "discard", "prepared": _without_restore(prepared)})
+        message = {"operation": "discard", "prepared": _without_restore(prepared)}
+        self._request(message, [prepared.target or prepared.photo])
 
     def undo(self, entry: UndoEntry, *, dry_run: bool = False) -> UndoOutcome:
         """Undo one write: restore the bytes, permissions and time of before, or remove our sidecar.
@@ -105,7 +120,7 @@ class MetadataWriter:
             return outcome
         parts: list[bytes] = []
         message = {"operation": "undo", "entry": pack(entry, parts)}
-        reply = self._request(message, b"".join(parts))
+        reply = self._request(message, [entry.target], b"".join(parts))
         return unpack(UndoOutcome, reply.header["outcome"], BytesIO())
 
     def preview_undo(self, entries: Sequence[UndoEntry]) -> list[UndoOutcome | errors.MaclipError]:
@@ -115,7 +130,8 @@ class MetadataWriter:
         """
         parts: list[bytes] = []
         message = {"operation": "preview undo", "entries": pack(list(entries), parts)}
-        outcomes = self._request(message, b"".join(parts)).header["outcomes"]
+        targets = [entry.target for entry in entries]
+        outcomes = self._request(message, targets, b"".join(parts)).header["outcomes"]
         return [unpack_error(outcome) or unpack(UndoOutcome, outcome, BytesIO()) for outcome in outcomes]
 
     def inspect(self, photo: Path, last_written: int | None = None) -> FoundRating:
@@ -125,7 +141,7 @@ class MetadataWriter:
         """
         message = {"operation": "inspect", "photo": os.path.abspath(photo), "last_written": last_written}
         with _naming(photo):
-            found = self._request(message).header["found"]
+            found = self._request(message, [photo]).header["found"]
         if error := unpack_error(found):
             raise error
         return unpack(FoundRating, found, BytesIO())
@@ -133,6 +149,9 @@ class MetadataWriter:
     def close(self) -> None:
         """End the child."""
         self._child.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        self._scratch = None
 
     @property
     def pid(self) -> int | None:
@@ -144,8 +163,24 @@ class MetadataWriter:
         each = sorted(self._timeout_s if mode == "embed" else TIMEOUT_SIDECAR_S for mode in modes)
         return self._timeout_s + sum(each[:-1])
 
-    def _request(self, header: Header, payload: bytes = b"", *, timeout_s: float | None = None) -> Reply:
-        reply = self._child.request(header, payload, timeout_s=timeout_s or self._timeout_s)
+    def _request(
+        self, header: Header, files: Sequence[Path], payload: bytes = b"", *, timeout_s: float | None = None
+    ) -> Reply:
+        """Send a request about `files`, in whose folders the child may write."""
+        if self._scratch is None:
+            # For exiftool. Whoever may write only below it cannot remove it, so it is the parent's.
+            with contextlib.suppress(OSError):  # no room: exiftool is not asked
+                self._scratch = tempfile.TemporaryDirectory(
+                    prefix="maclip-exiftool-", ignore_cleanup_errors=True
+                )
+            self._configuration["scratch"] = self._scratch.name if self._scratch else ""
+        folders = {Path(os.path.abspath(file)).parent for file in files}
+        reply = self._child.request(
+            header | {"folders": sorted(map(os.fspath, folders))},
+            payload,
+            folders=folders,
+            timeout_s=timeout_s or self._timeout_s,
+        )
         if reply.header["last"]:
             self._child.close()  # a photo has spoilt exiv2's prefixes: the next request needs a new child
         return reply

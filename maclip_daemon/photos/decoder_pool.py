@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -16,9 +17,13 @@ from maclip_daemon.settings import DecodingSettings
 class DecoderPool:
     """Decodes photos in up to `count` processes, which start with the first photos. A context manager."""
 
-    def __init__(self, settings: DecodingSettings, count: int) -> None:
-        """Make a spool folder of its own, which `close` removes. Raises `NoSpace`, `EnvironmentUnfit`."""
+    def __init__(self, settings: DecodingSettings, count: int, roots: Sequence[Path] = ()) -> None:
+        """Make a spool folder of its own, which `close` removes. Raises `NoSpace`, `EnvironmentUnfit`.
+
+        `roots`: as for `Decoder`.
+        """
         self._settings = settings
+        self._roots = roots
         self._folder = tempfile.TemporaryDirectory(prefix="maclip-spool-")
         self._spool = Path(self._folder.name)
         spool.clean(self._spool)
@@ -51,7 +56,7 @@ class DecoderPool:
         try:
             decoder = idle.pop()
         except IndexError:
-            decoder = Decoder(self._settings, protocol, self._spool)
+            decoder = Decoder(self._settings, protocol, self._spool, roots=self._roots)
             self._decoders.append(decoder)
         try:
             return decoder.decode(path, follow_link=follow_link)

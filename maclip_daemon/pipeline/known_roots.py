@@ -45,6 +45,12 @@ def refresh_mounts(library: ReadableLibrary, probe: FilesystemProbe) -> list[Kno
     return known
 
 
+def paths(library: ReadableLibrary) -> list[Path]:
+    """Return the roots that were ever watched: where a command may write ratings."""
+    with library.reading() as session:
+        return [Path(root.path) for root in library_roots.known_roots(session)]
+
+
 def sample_photos(session: Session, root: str, device: int | None) -> list[str]:
     """Return a few photos that should be below `root`; missing ones only where all are missing.
 

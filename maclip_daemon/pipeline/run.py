@@ -84,7 +84,7 @@ class Pipeline:
         ]
         score_jobs = ScoreJobs(self._context, self.discovery, 2 * count)
         self.scoring = ScoringStage(score_jobs, self.state, settings, self.client, decoders)
-        self.writer = MetadataWriter()
+        self.writer = MetadataWriter(paths)
         rate_jobs = RateJobs(library, self.state, settings.jobs, self._worker, self.discovery)
         self.rating = RatingStage(rate_jobs, self.state, settings.rating, self.writer)
         self.calibration = CalibrationStage(library, self.state, settings.rating, config.id, identity.edges)

@@ -31,7 +31,6 @@ _SYSTEM = (
     "/gnu/store",
     "/etc/ld.so.cache",
     "/etc/localtime",
-    "/dev/null",
     "/dev/urandom",
     "/proc/cpuinfo",
     "/proc/meminfo",
@@ -50,6 +49,7 @@ def enter(allowed: Mapping[str, Access], calls: frozenset[str] = frozenset(), *,
     those of a reader. Threads that run already are not limited in their files; there must be none.
     """
     rules = dict.fromkeys((*_SYSTEM, *(_code() if code else ())), READ)
+    rules[os.devnull] = READ | Access.WRITE_FILE
     for path, access in allowed.items():
         rules[path] = rules.get(path, Access(0)) | access
     with contextlib.suppress(OSError):  # this machine has no such lock; `missing` says so

@@ -12,6 +12,7 @@ from typing import Any
 from maclip_daemon.errors import ChildDied, ChildTimedOut, OutsideSandbox, Transient
 from maclip_daemon.processes.child import Child, Header, Reply
 
+_MANY_FOLDERS = 8  # of more, a tree is allowed: each further one would cost another start
 _ANSWERS_WITHIN_S = 2.0  # a folder that does not is left out: opening it would hang the child's start
 
 
@@ -61,7 +62,7 @@ class SandboxedChild:
                 return self._child.request(header, payload, timeout_s=timeout_s)
             except OutsideSandbox:
                 self._child.close()
-                self._renew(self._allowed | needed)
+                self._renew(_merged(self._allowed | needed))
             try:
                 return self._child.request(header, payload, timeout_s=timeout_s)
             except OutsideSandbox:  # the file system permits it in one way and refuses it in another
@@ -88,6 +89,15 @@ class SandboxedChild:
     def _root_of(self, folder: Path) -> str:
         path = os.path.abspath(folder)
         return next((root for root in self._roots if Path(path).is_relative_to(root)), path)
+
+
+def _merged(folders: set[str]) -> set[str]:
+    """Return the folder above many folders, unless keys and settings of the user lie below it too."""
+    if len(folders) <= _MANY_FOLDERS:
+        return folders
+    common = os.path.commonpath(folders)
+    home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111 - may be unset
+    return folders if os.path.commonpath((common, home)) == common else {common}
 
 
 def _answers(folder: str) -> bool:

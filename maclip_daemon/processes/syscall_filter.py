@@ -51,6 +51,10 @@ _REPLACING = (
     "fsync fdatasync ftruncate ftruncate64 fallocate copy_file_range sendfile sendfile64 getxattr lgetxattr "
     "fgetxattr listxattr llistxattr flistxattr"
 )
+_STARTING_A_PROGRAM = (
+    "clone fork vfork execve wait4 waitid waitpid kill chdir fchdir mkdir mkdirat rmdir unlink unlinkat "
+    "symlink symlinkat rename renameat fchmod umask setsid"
+)
 # Refused as "not permitted", which tells a person more than "not implemented".
 _NOT_PERMITTED = (
     "socket socketpair connect bind listen accept accept4 execve execveat fork vfork tkill ptrace "
@@ -67,6 +71,8 @@ def _words(*texts: str) -> frozenset[str]:
 READING = _words(_MEMORY, _THREADS, _SIGNALS, _TIME, _DESCRIPTORS, _FILES, _IDENTITY)
 # Changes of owner, permissions and time by descriptor only: Landlock does not limit those by path.
 REPLACING_FILES = _words(_REPLACING)
+# Whoever may start a program may signal it; Landlock keeps signals from others, since Linux 6.12.
+READING_BY_A_PROGRAM = _words(_STARTING_A_PROGRAM)
 # Of fcntl(2): copies, flags, locks and the size of a pipe; not F_SETOWN, by which a pipe sends signals.
 _DESCRIPTOR_COMMANDS = (*range(8), *range(36, 39), *range(1030, 1033))
 _LEASES = (1024, 1025)  # F_SETLEASE, F_GETLEASE
@@ -113,7 +119,8 @@ def load(allowed: frozenset[str]) -> None:
         for call in sorted(allowed):
             _add(library, handle, _ALLOW, call)
         for rule in _about_itself(replaces=allowed >= REPLACING_FILES):
-            _add(library, handle, _ALLOW, rule.call, rule)
+            if rule.call not in allowed:
+                _add(library, handle, _ALLOW, rule.call, rule)
         for call in sorted(_words(_NOT_PERMITTED) - allowed):
             _add(library, handle, _REFUSE | errno.EPERM, call)
         _check(library.seccomp_load(handle))

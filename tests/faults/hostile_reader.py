@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import pillow_jxl  # noqa: F401 - registers JPEG XL
@@ -58,7 +59,8 @@ def key_by_descriptor():
 
 def attempts(photo):
     folder = os.path.dirname(photo)
-    spool = json.loads(sys.argv[1]).get("spool")
+    configuration = json.loads(sys.argv[1]) if sys.argv[1:2] and sys.argv[1].startswith("{") else {}
+    spool = configuration.get("spool")
     yield "an internet socket", lambda: socket.socket()
     yield "a UDP socket", lambda: socket.socket(type=socket.SOCK_DGRAM)
     yield "a local socket", lambda: socket.socket(socket.AF_UNIX)
@@ -86,7 +88,6 @@ def attempts(photo):
     yield "a signal by a thread", lambda: called(LIBC.syscall(234, PARENT, PARENT, int(signal.SIGUSR1)))
     yield "a signal by number", lambda: signal.pidfd_send_signal(os.pidfd_open(PARENT), signal.SIGUSR1)
     yield "a signal by a pipe", signal_by_descriptor
-    yield "a shell", lambda: os.execv("/bin/sh", ["sh", "-c", "true"])
     yield "a program", lambda: subprocess.run(["/bin/true"], check=True)
     yield "a spawned program", lambda: os.posix_spawn("/bin/true", ["true"], {})
     yield "a copy of itself", lambda: os.fork() or os._exit(0)
@@ -96,8 +97,10 @@ def attempts(photo):
     yield "the parent's limits", lambda: resource.prlimit(PARENT, resource.RLIMIT_NOFILE, (64, 64))
     yield "the parent's priority", lambda: os.setpriority(os.PRIO_PROCESS, PARENT, 19)
     yield "the parent's processors", lambda: os.sched_setaffinity(PARENT, {0})
+    yield "the first process's environment", lambda: open("/proc/1/environ", "rb").read()
     yield "another name space", lambda: called(LIBC.unshare(0x10000000))
     yield "the passwords", lambda: open("/etc/passwd").read()
+    yield "a shell", lambda: subprocess.run(["/bin/sh", "-c", "true"], check=True)
     if spool is not None:
         yield "the photo", lambda: open(photo, "r+b")
         yield "a file beside the photo", lambda: write(os.path.join(folder, "owned.jpg"))
@@ -107,7 +110,8 @@ def attempts(photo):
 
 def of_no_use(photo):
     got = []
-    if len(os.listdir("/proc/self/task")) > 2:  # the main one, and the one that reads requests
+    is_child = "maclip_daemon" in " ".join(sys.orig_argv)
+    if is_child and len(os.listdir("/proc/self/task")) > 2:  # the main one, and the one that reads requests
         got.append("a thread from before the sandbox")
 
     def attempt():
@@ -174,8 +178,11 @@ def take(name, module):
     works = module.Image.__init__
 
     def opened(self, filename, *arguments, **options):
-        if os.path.basename(filename).startswith("hostile"):
-            report(filename)
+        path = os.path.realpath(filename)  # of a descriptor
+        if os.path.basename(path).startswith("hostile"):
+            report(path)
+        if os.path.basename(path).startswith("unreadable"):
+            raise RuntimeError("exiv2 does not know it")
         return works(self, filename, *arguments, **options)
 
     module.Image.__init__ = opened
@@ -197,6 +204,23 @@ def prepare(folder: Path, home: Path, photo: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(filter(None, found)),
         "HOSTILE_PHOTO": str(photo),
     }
+
+
+_PROGRAM = """#!{python}
+import json, os, sys
+sys.path.insert(0, {folder!r})
+import hostile_attempts
+hostile_attempts.PARENT = {parent}
+of_programs = {{"a copy of itself"}}
+got = [what for what in hostile_attempts.of_no_use({photo!r}) if what not in of_programs]
+warning = "XMP: it got " + (", ".join(got) or "nothing") + "."
+print(json.dumps([{{"SourceFile": "0.jpg", "X:Warning": warning}}]))
+"""
+
+
+def program(photo: Path, folder: Path) -> str:
+    """Return a program in exiftool's place, for a parent that is this process."""
+    return _PROGRAM.format(python=sys.executable, folder=str(folder), parent=os.getpid(), photo=str(photo))
 
 
 def jxl() -> bytes:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
 from maclip_daemon.errors import Poison
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
+from maclip_daemon.metadata.records import QualityProperties, RatingRequest
 from maclip_daemon.photos import spool
 from maclip_daemon.photos.decoder import Decoder
 from maclip_daemon.processes import sandbox
@@ -21,6 +28,8 @@ from tests.faults.conftest import Figures
 pytestmark = pytest.mark.skipif(
     bool(sandbox.missing()), reason=f"this machine has no whole sandbox: {sandbox.missing()}"
 )
+
+QUALITY = QualityProperties(0.7, 55.5, 4, "maclip", "builtin", "spaq448", datetime(2026, 1, 2, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -84,6 +93,66 @@ def test_a_hostile_decoder_gets_nothing_and_fails_one_photo(
     assert received == []
     assert contents(bait) == before
     assert not Path(f"/tmp/maclip-owned-{process_id}").exists()
+
+
+def test_a_hostile_metadata_process_gets_nothing_and_fails_one_photo(
+    bait: Path, received: list[int], figures: Figures
+) -> None:
+    before = contents(bait)
+    with MetadataWriter([bait / "Pictures"]) as writer:
+        with pytest.raises(Poison, match=r"it got nothing\."):
+            writer.prepare(RatingRequest(bait / "Pictures" / "hostile.jxl", QUALITY))
+        process_id = writer.pid
+        prepared = writer.prepare(RatingRequest(bait / "Pictures" / "a.jpg", QUALITY))
+        writer.commit(prepared)
+        assert writer.undo(prepared.undo_entry).status == "removed"
+        assert writer.pid == process_id, "the same process goes on"
+        assert process_id is not None
+        assert set(locks_of(process_id)) == {("1", "2")}
+        (reader,) = psutil.Process(process_id).children()
+        assert set(locks_of(reader.pid)) == {("1", "2")}
+    assert received == []
+    assert contents(bait) == before
+    figures(rounds=1, files=2, faults=36, note="a metadata process taken over by a photo")
+
+
+@pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
+def test_exiftool_reads_what_exiv2_does_not_in_a_process_of_its_own(bait: Path, figures: Figures) -> None:
+    photo = bait / "Pictures" / "unreadable.jpg"
+    photo.write_bytes((bait / "Pictures" / "a.jpg").read_bytes())
+    arguments = ["-XMP-dc:Title=A title of a person", "-EXIF:Artist=Anna", "-overwrite_original"]
+    subprocess.run(["exiftool", *arguments, str(photo)], check=True, capture_output=True)
+    with MetadataWriter([bait / "Pictures"]) as writer:
+        prepared = writer.prepare(RatingRequest(photo, QUALITY))
+        writer.commit(prepared)
+    assert prepared.target is not None
+    written = prepared.target.read_text()
+    assert "A title of a person" in written
+    assert "Anna" in written
+    assert list(Path(tempfile.gettempdir()).glob("maclip-exiftool-*/maclip-exiftool-*")) == []
+    figures(rounds=1, files=1, faults=1, note="metadata that exiv2 does not read")
+
+
+@pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
+def test_a_program_in_exiftools_place_gets_nothing(
+    bait: Path, tmp_path: Path, received: list[int], monkeypatch: pytest.MonkeyPatch, figures: Figures
+) -> None:
+    photo = bait / "Pictures" / "unreadable.jpg"
+    photo.write_bytes((bait / "Pictures" / "a.jpg").read_bytes())
+    subprocess.run(["exiftool", "-EXIF:Artist=Anna", "-overwrite_original", str(photo)], check=True)
+    program = tmp_path / "bin" / "exiftool"
+    program.parent.mkdir()
+    program.write_text(hostile_reader.program(photo, tmp_path / "double"))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    before = contents(bait)
+    with MetadataWriter([bait / "Pictures"]) as writer:
+        prepared = writer.prepare(RatingRequest(photo, QUALITY))
+    assert prepared.status == "skipped"
+    assert "it got nothing." in prepared.reason
+    assert received == []
+    assert contents(bait) == before
+    figures(rounds=1, files=1, faults=36, note="a program in exiftool's place")
 
 
 def test_a_photo_of_another_folder_or_a_remounted_disk_starts_another_decoder(

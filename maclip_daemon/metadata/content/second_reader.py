@@ -11,7 +11,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ PROGRAM = "exiftool"
 _START_S = 20.0  # exiftool's start, on a busy machine
 _PHOTO_S = 2.0  # for each photo; 0.02 to 0.3 s are usual
 _SIZE_LIMIT = 16 << 20  # bytes of XMP
-_MEMORY_MIB = 1024
+MEMORY_MIB = 1024
 # What photo managers read from EXIF and IPTC where there is no XMP. A later line wins over an earlier one.
 _FROM_OTHERS = (
     "-XMP-dc:Creator<EXIF:Artist",
@@ -70,7 +70,10 @@ class SecondReading:
     """What exiftool could not read."""
 
 
-_readings: dict[Path, tuple[ExactSignature, SecondReading]] = {}
+Readings = dict[Path, tuple[ExactSignature, SecondReading]]
+
+_readings: Readings = {}
+_read: Callable[[Sequence[Path]], Readings] | None = None
 
 
 def is_available() -> bool:
@@ -93,19 +96,32 @@ def reading_of(photo: PhotoFile) -> SecondReading | None:
     return known[1]
 
 
+def let_read(read: Callable[[Sequence[Path]], Readings]) -> None:
+    """Let another process run exiftool, for a process that may start no program."""
+    global _read
+    _read = read
+
+
 def read_many(photos: Sequence[Path]) -> None:
     """Let exiftool read these photos, for `reading_of`; one that keeps it busy too long stays unread."""
+    _readings.update((_read or read_here)(photos))
+
+
+def read_here(photos: Sequence[Path]) -> Readings:
+    """Return what exiftool reads of these photos, started by this process."""
+    readings: Readings = {}
     with contextlib.ExitStack() as opened:
         files: list[PhotoFile] = []
         for photo in photos:
             with contextlib.suppress(OSError, FileChanged):
                 file = opened.enter_context(PhotoFile(photo))
                 unread = SecondReading(warning=f"{PROGRAM} does not read it")
-                _readings[photo] = (file.signature, unread)
+                readings[photo] = (file.signature, unread)
                 files.append(file)
-        if not _read_together(files) and len(files) > 1:
-            for file in files:
-                _read_together([file])
+        together = _read_together(files)
+        for alone in [[file] for file in files] if together is None and len(files) > 1 else []:
+            readings |= _read_together(alone) or {}
+    return readings | (together or {})
 
 
 def forget() -> None:
@@ -113,8 +129,9 @@ def forget() -> None:
     _readings.clear()
 
 
-def _read_together(photos: Sequence[PhotoFile]) -> bool:
-    """Read photos with one process; return whether it came to its end."""
+def _read_together(photos: Sequence[PhotoFile]) -> Readings | None:
+    """Read photos with one process; return None when it did not come to its end."""
+    readings: Readings = {}
     try:
         with tempfile.TemporaryDirectory(prefix="maclip-exiftool-", ignore_cleanup_errors=True) as place:
             folder = Path(place)
@@ -123,14 +140,14 @@ def _read_together(photos: Sequence[PhotoFile]) -> bool:
                 _show(photo, folder / name)
             output = _run(folder, names, [photo.descriptor for photo in photos])
             if output is None:
-                return False
+                return None
             seen = dict(_found(output))
             for number, photo in enumerate(photos):
                 reading = _reading(folder, number, seen.get(names[number], {}))
-                _readings[photo.path] = (photo.signature, reading)
+                readings[photo.path] = (photo.signature, reading)
     except OSError:  # no room, or no links on this file system
-        return True
-    return True
+        pass
+    return readings
 
 
 def _show(photo: PhotoFile, name: Path) -> None:
@@ -167,7 +184,7 @@ def _run(folder: Path, names: Sequence[str], descriptors: Sequence[int]) -> str 
         stderr=subprocess.DEVNULL,
         pass_fds=descriptors,
     )
-    limits.limit_child(process.pid, _MEMORY_MIB)
+    limits.limit_child(process.pid, MEMORY_MIB)
     try:
         output, _ = process.communicate(timeout=_START_S + _PHOTO_S * len(names))
     except subprocess.TimeoutExpired:

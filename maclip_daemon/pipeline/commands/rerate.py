@@ -107,7 +107,7 @@ def write(library: Library, settings: Settings) -> Tally:
         if roots.is_offline(path):
             roots.check_root_soon(path)
             state.waits.begin(Resource("offline disk", device), f"The disk of {path} cannot be read.")
-    with MetadataWriter() as writer:
+    with MetadataWriter(known_roots.paths(library)) as writer:
         rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", roots)
         rating = RatingStage(rate_jobs, state, settings.rating, writer)
         while rating.work() and not state.waits.reasons(disks=False):

@@ -22,7 +22,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(autouse=True)
 def _fake_writer(rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rerate, "MetadataWriter", lambda: rated.writer)
+    monkeypatch.setattr(rerate, "MetadataWriter", lambda _roots: rated.writer)
 
 
 def test_without_a_score_the_next_command_is_named(rated: RatedLibrary, settings: Settings) -> None:
