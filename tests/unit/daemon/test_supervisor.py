@@ -266,6 +266,34 @@ def test_a_wrong_configuration_is_reported_and_the_old_pipeline_goes_on(
     ]
 
 
+def test_a_refused_configuration_stays_in_the_status_until_a_good_one_is_read(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = runs.daemon._load
+
+    def refuse() -> Settings:
+        raise UsageError("scorring is no section.")
+
+    def reload_with(how: Callable[[], Settings]) -> Event:
+        def reload() -> None:
+            monkeypatch.setattr(runs.daemon, "_load", how)
+            runs.daemon.reload()
+
+        return reload
+
+    def news() -> None:
+        runs.messages.clear()
+        description = {"pid": 2 + len(seen)}
+        monkeypatch.setattr(runs.started[-1], "description", lambda: description)
+
+    refused = "STATUS=configuration rejected, the old one stays: scorring is no section."
+    seen: list[bool] = []
+    record = (news, lambda: seen.append(refused in runs.messages))
+    runs.play(reload_with(refuse), *record, reload_with(load), *record)
+    assert seen == [True, False]
+    assert "STATUS=watching" in runs.messages
+
+
 def test_a_reload_cannot_move_the_data_folder(runs: Runs, tmp_path: Path) -> None:
     runs.play(runs.change_settings(data_dir=tmp_path / "other"))
     assert len(runs.started) == 1
