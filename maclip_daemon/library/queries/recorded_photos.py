@@ -32,6 +32,8 @@ class RecordedPhoto:
     """The score that decides its stars: of a JPEG that of the RAW of its shot."""
     is_waiting: bool
     """Whether a job of it is not done yet."""
+    is_contested: bool
+    """Whether another library rewrites its stars too."""
     partner_rating: int | None
     """A person's rating of another file of the same shot."""
 
@@ -95,7 +97,7 @@ def protocol(snapshot: sqlite3.Connection) -> str | None:
 _PHOTOS = f"""
 SELECT p.id, f.path, p.file_name, p.state, p.rating_owner, p.rating_in_file, p.stars_written, p.size,
   p.mtime_ns, p.pixel_hash, {DECIDING_SCORE},
-  EXISTS (SELECT 1 FROM jobs j WHERE j.photo_id = p.id AND j.state <> 'dead'),
+  EXISTS (SELECT 1 FROM jobs j WHERE j.photo_id = p.id AND j.state <> 'dead'), p.other_library IS NOT NULL,
   (SELECT other.rating_in_file FROM photo_pairs shot JOIN photos other
     ON other.id IN (shot.photo_id, shot.raw_id) AND other.id <> p.id
     WHERE p.id IN (shot.photo_id, shot.raw_id) AND other.rating_owner = 'person' LIMIT 1)

@@ -28,7 +28,7 @@ from maclip_daemon.pipeline.commands.disagreement import Cures, FileDisagreement
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 
 STILL_AT_WORK_S = 600.0  # a temporary file of a running daemon may be that old
-SECOND_LOOKS = 6  # beside a daemon, which finishes what it has in hand meanwhile
+SECOND_LOOKS = 9  # beside a daemon, which finishes what it has in hand meanwhile
 BETWEEN_LOOKS_S = 5.0
 DECODED_AHEAD = 16  # photos whose pixels wait to be compared
 

@@ -26,6 +26,8 @@ def compare(
     photo: RecordedPhoto, found: FoundRating, rules: Rules, cures: Cures, root: str | None
 ) -> Iterator[FileDisagreement]:
     """Yield how the files of a photo differ from the library, which has no work to do on it."""
+    if photo.is_contested:
+        return  # `maclip status` names the other library
     file = str(found.source)
     if _is_another_owner(photo, found, rules):
         what = (
