@@ -26,6 +26,8 @@ from maclip_daemon.metadata.records import (
     UndoOutcome,
     WriteProof,
 )
+from maclip_daemon.metadata.writing import undo_delta
+from maclip_daemon.metadata.writing.undo_delta import UndoDelta
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import RatingSettings
 
@@ -103,7 +105,9 @@ class FakeWriter(MetadataWriter):
             created=old is None,
             before_hash=None if old is None else blake3.blake3(old).hexdigest(),
             after_hash=blake3.blake3(new).hexdigest(),
-            restore=old or b"",
+            restore=UndoDelta(created=True).encode()
+            if old is None
+            else undo_delta.between(old, new, mode=0o644, mtime_ns=0).encode(),
         )
 
     def commit_many(self, prepared: Sequence[Prepared]) -> list[MaclipError | None]:
@@ -158,7 +162,8 @@ class FakeWriter(MetadataWriter):
                 entry.target.unlink()
             return UndoOutcome("removed")
         if not dry_run:
-            entry.target.write_bytes(entry.restore)
+            assert content is not None
+            entry.target.write_bytes(UndoDelta.decode(entry.restore).apply(content))
         return UndoOutcome("restored")
 
     def preview_undo(self, entries: Sequence[UndoEntry]) -> list[UndoOutcome | MaclipError]:

@@ -16,6 +16,7 @@ from maclip_daemon.library.queue import leases
 from maclip_daemon.library.results import journal_hashes, rating_journal
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.photos import spool
+from maclip_daemon.pipeline import journal_compaction
 from maclip_daemon.pipeline.run_state import log
 
 
@@ -129,6 +130,6 @@ def _report(sentences: Iterable[str]) -> None:
 def settle(session: Session, entry_id: int, is_written: bool | None, now: float) -> None:
     """Confirm or abandon a journal entry; None leaves it unconfirmed for the next run."""
     if is_written:
-        rating_journal.confirm(session, entry_id, now)
+        journal_compaction.confirm(session, entry_id, now)
     elif is_written is not None:
         rating_journal.abandon(session, entry_id, now)

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.pipeline import journal_compaction
+from maclip_daemon.pipeline.commands import rerate
+from maclip_daemon.settings import load
 from tests.faults.conftest import Figures
 from tests.homes import TIMEOUT_S, Home, contents, make_photo, until
 
@@ -116,3 +121,41 @@ def test_a_killed_undo_or_daemon_leaves_nothing_half_undone(
         if full:
             home.maclip("rate", MACLIP_RATING__MODE="off")
     figures(rounds=rounds, files=count, faults=rounds, note=f"{victim} killed")
+
+
+def rate_again_and_again(home: Home, times: int, mode: str, patch: pytest.MonkeyPatch) -> None:
+    """Change the stars, as often as a person who tries the settings, or a library that grows for years."""
+    for name, value in home.environment.items():
+        patch.setenv(name, value)
+    for number in range(times):
+        shares = [96, 1, 1, 1, 1] if number % 2 == 0 else [1, 1, 1, 1, 96]
+        settings = load(flags={"rating": {"shares": shares, "mode": mode}})
+        with Library.open(settings.database_path) as library:
+            assert rerate.calibrate(library, settings, time.time()).to_rate
+            rerate.write(library, settings)
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "embed"])
+@pytest.mark.parametrize("is_old", [False, True], ids=["new", "of an earlier version"])
+def test_the_journal_stays_short_and_leads_back_to_the_first_bytes(
+    home: Home, mode: str, is_old: bool, full: bool, figures: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not full and is_old == (mode == "sidecar"):
+        pytest.skip("the long form tries every mode with every library")
+    count, times = (34, 40) if full else (6, 6)
+    before = photos_of(home.photos, count)
+    home.maclip("run", "--once", home.photos, MACLIP_RATING__MODE=mode)
+    with monkeypatch.context() as patch:
+        if is_old:  # which joined nothing
+            patch.setattr(journal_compaction, "confirm", rating_journal.confirm)
+        rate_again_and_again(home, times, mode, patch)
+    per_file = "select max(n) from (select count(*) as n from rating_journal group by target_path)"
+    expected = times + 1 if is_old else 1
+    assert abs(home.sql(per_file)[0][0] - expected) <= is_old
+    if is_old:
+        home.maclip("run", "--once", home.photos, MACLIP_RATING__MODE="off")
+        assert home.sql(per_file) == [(1,)]
+    assert "restored" in home.maclip("undo").stdout
+    assert contents(home.photos) == before
+    assert home.sql(per_file) == [(1,)]
+    figures(rounds=times, files=count, faults=times, note="stars changed again and again")

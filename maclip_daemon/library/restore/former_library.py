@@ -36,6 +36,7 @@ JOURNAL_COLUMNS = (
     "restore_data",
     "pixel_hash",
     "adopted_from",
+    "former_stars",
 )
 RATING_COLUMNS = (
     "rating_in_file",

@@ -123,7 +123,6 @@ def _copy_equal(session: Session, found: FoundWrite, now: float) -> bool:
     ).first()
     if equal is None:
         return False
-    same = ("kind", "state", "before_hash", "after_hash", "stars_before", "stars_written", "restore_data")
     chain = (
         select(
             literal(found.photo_id),
@@ -131,7 +130,7 @@ def _copy_equal(session: Session, found: FoundWrite, now: float) -> bool:
             literal(timestamps.text(now)),
             literal(timestamps.text(now)),
             _pixel_hash(found.photo_id),
-            *(JOURNAL.c[name] for name in same),
+            *(JOURNAL.c[name] for name in _SAME),
         )
         .where(
             JOURNAL.c.target_path == equal.target_path,
@@ -140,9 +139,21 @@ def _copy_equal(session: Session, found: FoundWrite, now: float) -> bool:
         )
         .order_by(JOURNAL.c.id)
     )
-    columns = ["photo_id", "target_path", "intended_at", "settled_at", "pixel_hash", *same]
+    columns = ["photo_id", "target_path", "intended_at", "settled_at", "pixel_hash", *_SAME]
     session.execute(insert(JOURNAL).from_select(columns, chain, include_defaults=False))
     return True
+
+
+_SAME = (
+    "kind",
+    "state",
+    "before_hash",
+    "after_hash",
+    "stars_before",
+    "stars_written",
+    "former_stars",
+    "restore_data",
+)
 
 
 def _pixel_hash(photo_id: int):  # type: ignore[no-untyped-def]

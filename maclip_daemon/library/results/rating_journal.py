@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.results.ended_entries import join_ended
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at, is_under
 from maclip_daemon.library.storage.tables import JOBS, JOURNAL, PHOTOS
@@ -40,6 +41,8 @@ class JournalRow:
     """The path at the time of writing, if the photo was renamed since and the file perhaps was not."""
     stars_before: int | None
     stars_written: int | None
+    former_stars: int
+    """The ratings of earlier writes that this entry stands for, as `bit_of` has them."""
     intended_at: str
 
 
@@ -72,8 +75,11 @@ def intend(
     return int(session.execute(added.returning(JOURNAL.c.id)).scalar_one())
 
 
-def confirm(session: Session, entry_id: int, now: float) -> None:
-    """Record that the file was replaced: the entry is `written`, and the rating in the file is maclip's."""
+def confirm(session: Session, entry_id: int, now: float) -> str | None:
+    """Record that the file was replaced: the entry is `written`, and the rating in the file is maclip's.
+
+    Return the file where earlier writes to it may be joined with this one.
+    """
     settled = session.execute(
         _SETTLE.returning(
             JOURNAL.c.photo_id, JOURNAL.c.stars_written, JOURNAL.c.before_hash, JOURNAL.c.target_path
@@ -84,8 +90,12 @@ def confirm(session: Session, entry_id: int, now: float) -> None:
         # Another program had deleted the file: nothing is left that the entries before could restore.
         earlier = {"entry": entry_id, "path": settled.target_path, "moment": timestamps.text(now)}
         session.execute(_SUPERSEDE, earlier)
-    if settled is None or settled.photo_id is None:
-        return
+        join_ended(session, settled.target_path)
+    if settled is None:
+        return None
+    had_file = settled.before_hash is not None
+    if settled.photo_id is None:
+        return settled.target_path if had_file else None
     values: dict[str, object] = {
         # Not `rating_undone_at`: `maclip undo` may have come after this write was intended.
         "stars_written": settled.stars_written,
@@ -96,11 +106,17 @@ def confirm(session: Session, entry_id: int, now: float) -> None:
     if settled.stars_written is not None:
         values |= {"rating_in_file": settled.stars_written, "rating_owner": "maclip"}
     session.execute(update(PHOTOS).where(PHOTOS.c.id == settled.photo_id).values(**values))
+    return settled.target_path if had_file else None
 
 
 def abandon(session: Session, entry_id: int, now: float) -> None:
     """Record that the file was left as it was."""
-    session.execute(_SETTLE, {"key": entry_id, "becomes": "abandoned", "moment": timestamps.text(now)})
+    settled = session.execute(
+        _SETTLE.returning(JOURNAL.c.target_path),
+        {"key": entry_id, "becomes": "abandoned", "moment": timestamps.text(now)},
+    ).first()
+    if settled is not None:
+        join_ended(session, settled.target_path)
 
 
 _SETTLE = (
@@ -180,6 +196,22 @@ def unfinished_write(session: Session, target_path: str) -> JournalRow | None:
     return next((_entry(row) for row in rows), None)
 
 
+def replace_chain(session: Session, chain: Sequence[JournalRow], kept: Sequence[JournalRow]) -> None:
+    """Replace the changes of a file by fewer, some of them changed, that lead to the same bytes."""
+    known = {entry.id: entry for entry in chain}
+    dropped = known.keys() - {entry.id for entry in kept}
+    session.execute(delete(JOURNAL).where(JOURNAL.c.id.in_(dropped), JOURNAL.c.state == "written"))
+    for entry in kept:
+        if entry != known[entry.id]:
+            values = {
+                "before_hash": entry.before_hash,
+                "restore_data": entry.restore,
+                "stars_before": entry.stars_before,
+                "former_stars": entry.former_stars or None,
+            }
+            session.execute(update(JOURNAL).where(JOURNAL.c.id == entry.id).values(**values))
+
+
 def _entry(row: Row[Any]) -> JournalRow:
     return JournalRow(
         id=row.id,
@@ -193,6 +225,7 @@ def _entry(row: Row[Any]) -> JournalRow:
         origin_path=row.origin_path,
         stars_before=row.stars_before,
         stars_written=row.stars_written,
+        former_stars=row.former_stars or 0,
         intended_at=row.intended_at,
     )
 
@@ -203,13 +236,16 @@ def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
     The restore data is deleted. Their photos get no stars until `maclip rate`.
     """
     moment = timestamps.text(now)
+    targets: set[str] = set()
     for entry_id in entry_ids:
         undone = session.execute(
             update(JOURNAL)
             .where(JOURNAL.c.id == entry_id, JOURNAL.c.state == "written")
             .values(state="undone", settled_at=moment, restore_data=None)
-            .returning(JOURNAL.c.photo_id, JOURNAL.c.stars_before)
+            .returning(JOURNAL.c.photo_id, JOURNAL.c.stars_before, JOURNAL.c.target_path)
         ).first()
+        if undone is not None:
+            targets.add(undone.target_path)
         if undone is not None and undone.photo_id is not None:
             values = {
                 "rating_in_file": undone.stars_before,
@@ -220,35 +256,11 @@ def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
             }
             session.execute(update(PHOTOS).where(PHOTOS.c.id == undone.photo_id).values(**values))
             session.execute(delete(JOBS).filter_by(photo_id=undone.photo_id, kind="rate"))
+    for target in targets:
+        join_ended(session, target)
 
 
 def forget_writes(session: Session, entry_ids: Sequence[int], now: float) -> None:
     """Record that nothing is left of these writes, nor anything to undo: their file went with its photo."""
     gone = {"state": "abandoned", "settled_at": timestamps.text(now), "restore_data": None}
     session.execute(update(JOURNAL).where(JOURNAL.c.id.in_(entry_ids)).values(**gone))
-
-
-def ratings_written(session: Session, photo_ids: Sequence[int]) -> dict[int, set[int]]:
-    """Return every rating that maclip wrote for these photos, undone ones included.
-
-    With the ratings that it replaced: darktable's first star, because the person said so.
-    """
-    written: dict[int, set[int]] = {}
-    for photo_id, stars, replaced in session.execute(_RATINGS_WRITTEN, {"photo_ids": list(photo_ids)}):
-        written.setdefault(photo_id, set()).update({stars, replaced} - {None})
-    return written
-
-
-_RATINGS_WRITTEN = (
-    select(
-        JOURNAL.c.photo_id,
-        JOURNAL.c.stars_written,
-        case((JOURNAL.c.state == "written", JOURNAL.c.stars_before)),
-    )
-    .where(
-        JOURNAL.c.photo_id.in_(bindparam("photo_ids", expanding=True)),
-        JOURNAL.c.state != "abandoned",
-        JOURNAL.c.stars_written.is_not(None),
-    )
-    .distinct()
-)

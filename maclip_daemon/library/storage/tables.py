@@ -259,6 +259,8 @@ class JournalEntryColumns(Table):
     restore_data: Mapped[bytes | None]
     pixel_hash: Mapped[str | None]  # of the photo, which a purge forgets
     adopted_from: Mapped[str | None]  # the id of the library that wrote the file, where it was not this one
+    # The ratings that earlier writes gave, which this entry stands for: bit 0 is −1, bit 1 is 0, bit 6 is 5.
+    former_stars: Mapped[int | None]
 
 
 class NoteColumns(Table):

@@ -78,6 +78,59 @@ class UndoDelta:
         return b"".join(parts)
 
 
+def joined(older: UndoDelta, newer: UndoDelta) -> UndoDelta:
+    """Return the delta that leads back over both of two successive writes, without the bytes between them.
+
+    Raises `ValueError` when the deltas cannot belong together, or one of them does not restore bytes.
+    """
+    if newer.created or newer.takes_out or older.takes_out:
+        raise ValueError("only deltas that restore bytes can be joined")
+    if older.created:
+        return older
+    found: list[tuple[int, int, bytes]] = []
+    taken = 0
+    for offset, length in older.pieces:
+        if offset < 0:
+            _append(found, -1, length, older.carried[taken : taken + length])
+            taken += length
+        else:
+            for source, size, carried in _part(newer, offset, length):
+                _append(found, source, size, carried)
+    pieces = tuple((offset, length) for offset, length, _ in found)
+    return UndoDelta(False, older.mode, older.mtime_ns, pieces, b"".join(carried for _, _, carried in found))
+
+
+def _part(delta: UndoDelta, start: int, length: int) -> Iterator[tuple[int, int, bytes]]:
+    """Cut `length` of the bytes that a delta makes, from `start` on, into (offset or -1, length, carried)."""
+    end = start + length
+    begins = taken = 0
+    for offset, size in delta.pieces:
+        first, last = max(start, begins), min(end, begins + size)
+        if first < last:
+            if offset < 0:
+                carried = delta.carried[taken + first - begins : taken + last - begins]
+                yield -1, last - first, carried
+            else:
+                yield offset + first - begins, last - first, b""
+        begins += size
+        taken += size if offset < 0 else 0
+    if begins < end:
+        raise ValueError("the older delta copies bytes that the newer one does not make")
+
+
+def _append(found: list[tuple[int, int, bytes]], offset: int, length: int, carried: bytes) -> None:
+    """Add a piece, or lengthen the last one where the new one goes on from it."""
+    if found:
+        last_offset, last_length, last_carried = found[-1]
+        if offset < 0 and last_offset < 0:
+            found[-1] = (-1, last_length + length, last_carried + carried)
+            return
+        if last_offset >= 0 and last_offset + last_length == offset:
+            found[-1] = (last_offset, last_length + length, b"")
+            return
+    found.append((offset, length, carried))
+
+
 def between(old: bytes, new: bytes, *, mode: int, mtime_ns: int) -> UndoDelta:
     """Return the delta that makes `old` out of `new`."""
     pieces: list[tuple[int, int]] = []

@@ -19,7 +19,7 @@ from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
 from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.metadata.writing.undo_delta import UndoDelta
-from maclip_daemon.pipeline import file_stability
+from maclip_daemon.pipeline import file_stability, journal_compaction
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 
 
@@ -106,7 +106,7 @@ def _chain(library: Library, sidecar: str) -> list[JournalRow]:
 def _entries(chain: list[JournalRow], roots: OnlineRoots, sidecar: str) -> list[UndoEntry]:
     """Return the journal's entries; for a file that it does not know, one that takes out what is ours."""
     if chain:
-        return [roots.entry_now(entry, chain) for entry in chain]
+        return [roots.entry_now(entry, chain) for entry in journal_compaction.reduced(chain)]
     return [UndoEntry(Path(sidecar), None, "", UndoDelta.taking_out().encode())]
 
 

@@ -18,7 +18,7 @@ from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoOutcome
-from maclip_daemon.pipeline import file_stability
+from maclip_daemon.pipeline import file_stability, journal_compaction
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 
 WRITES_TIMEOUT_S = 60.0  # a daemon writes 32 files together, the flush of a slow disk included
@@ -106,8 +106,8 @@ def undo(
     """
     roots = OnlineRoots(library, probe)
     for path in paths:
+        chain = _chain(library, path, dry_run=dry_run)
         with library.reading() as session:
-            chain = rating_journal.undo_chain(session, path)
             unfinished = rating_journal.unfinished_write(session, path)
         if unfinished is not None:
             reason = str(roots.reason_offline(unfinished) or BEING_WRITTEN)
@@ -118,6 +118,19 @@ def undo(
         # Of a photo that moved without its sidecar, an older write made another file.
         has_one_file = all(entry.origin_path is None for entry in chain)
         yield _undo_file(None if dry_run else library, roots, path, steps, now, has_one_file=has_one_file)
+
+
+def _chain(library: Library, path: str, *, dry_run: bool) -> list[rating_journal.JournalRow]:
+    """Return the writes to a file, as few as lead to the same bytes, newest first."""
+    with library.reading() as session:
+        chain = rating_journal.undo_chain(session, path)
+    if len(chain) < 2:
+        return chain
+    if dry_run:
+        return journal_compaction.reduced(chain)
+    with library.writing() as session:
+        journal_compaction.compact(session, path)
+        return rating_journal.undo_chain(session, path)
 
 
 def summary(counts: Counter[Outcome], *, dry_run: bool = False, unrated: int = 0) -> str:

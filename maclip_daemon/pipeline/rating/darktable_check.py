@@ -13,7 +13,7 @@ from pathlib import Path
 from maclip_daemon import errors
 from maclip_daemon.library.queries import darktable_library
 from maclip_daemon.library.queries.darktable_library import DarktablePhoto
-from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.results import written_ratings
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.managers import darktablerc
 from maclip_daemon.metadata.managers.darktablerc import DarktableSettings
@@ -76,7 +76,7 @@ class DarktableCheck:
             return list(results)
         settings = {library: darktablerc.settings_of(library) for library in libraries}
         with self._library.reading() as session:
-            written = rating_journal.ratings_written(session, [photo.photo_id for photo in photos])
+            written = written_ratings.ratings_written(session, [photo.photo_id for photo in photos])
         return [
             self._checked(result, photo, known.get(str(result.photo), []), settings, written)
             if isinstance(result, Prepared) and _writes(result)

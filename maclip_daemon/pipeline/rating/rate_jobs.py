@@ -19,7 +19,7 @@ from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.library.storage.library_identity import library_ids
 from maclip_daemon.metadata.records import Prepared
-from maclip_daemon.pipeline import file_stability, recovery
+from maclip_daemon.pipeline import file_stability, journal_compaction, recovery
 from maclip_daemon.pipeline.rating import adoption, moved_photos
 from maclip_daemon.pipeline.rating.adoption import Adoptable, RatedFile
 from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, RunState, log
@@ -193,7 +193,7 @@ class RateJobs:
                 if error is not None:
                     recovery.settle(session, entry, written[entry], now)
                     continue
-                rating_journal.confirm(session, entry, now)
+                journal_compaction.confirm(session, entry, now)
                 if result.owner == "person":
                     self._record_person(session, job, result.rating)
                 if entry in embedded:  # discovery must not take our own write for a change

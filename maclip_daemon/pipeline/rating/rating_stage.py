@@ -19,7 +19,7 @@ from maclip_daemon.library.results.rating_subjects import RatingSubject
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Partner, QualityProperties, RatingRequest
-from maclip_daemon.pipeline import file_stability
+from maclip_daemon.pipeline import file_stability, journal_compaction
 from maclip_daemon.pipeline.rating import sidecar_naming
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.pipeline.rating.darktable_check import OVER_FIRST_STARS, CheckedPhoto, DarktableCheck
@@ -64,6 +64,7 @@ class RatingStage:
         last_worked = time.monotonic()
         if not is_off:
             sidecar_monitor.check_all()
+        journal_compaction.compact_all(self._jobs.library, self._state.stopping.is_set)
         self.has_checked_files = True
         try:
             while not self._state.stopping.is_set():

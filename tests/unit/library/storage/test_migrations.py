@@ -59,8 +59,8 @@ def test_a_library_from_before_scoring_configs_keeps_every_row_and_the_view_its_
     assert {row[-4:] for row in after["photos"]} == {(None, None, None, None)}
     after["photos"] = [row[:-4] for row in after["photos"]]
     (entry,) = after["rating_journal"]
-    assert entry[-2:] == ("hash 1", None)
-    after["rating_journal"] = [entry[:-2]]
+    assert entry[-3:] == ("hash 1", None, None)
+    after["rating_journal"] = [entry[:-3]]
     assert after == before
     assert len(after["photo_quality"]) == 33
     with closing(sqlite3.connect(old_library)) as connection:

@@ -10,6 +10,7 @@ import pytest
 
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.library.queue import rating_holds
+from maclip_daemon.metadata.writing.undo_delta import UndoDelta
 from maclip_daemon.pipeline.rating import deleted_sidecars
 from maclip_daemon.pipeline.rating.deleted_sidecars import AGAIN_AFTER_S
 from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMonitor
@@ -136,7 +137,7 @@ def test_undo_needs_only_the_last_writing(run: Run) -> None:
     assert run.monitor.check_all() == 1
     run.stage.work()
     states = "select state, restore_data from rating_journal where target_path like '%a.jpg.xmp' order by id"
-    assert run.rated.rows(states) == [("undone", None), ("written", b"")]
+    assert run.rated.rows(states) == [("undone", None), ("written", UndoDelta(created=True).encode())]
     owners = run.rated.rows("select distinct rating_owner, stars_written from photos")
     assert owners == [("maclip", 3)], "the photo itself was not undone"
 
