@@ -106,13 +106,13 @@ def undo(
     """
     roots = OnlineRoots(library, probe)
     for path in paths:
-        chain = _chain(library, path, dry_run=dry_run)
         with library.reading() as session:
             unfinished = rating_journal.unfinished_write(session, path)
         if unfinished is not None:
             reason = str(roots.reason_offline(unfinished) or BEING_WRITTEN)
             yield UndoResult(Path(path), "failed", reason)
             continue
+        chain = _chain(library, path, dry_run=dry_run)
         outcomes = _previewed(writer, roots, chain) if dry_run else _carried_out(writer, roots, chain)
         steps = zip(chain, outcomes, strict=False)
         # Of a photo that moved without its sidecar, an older write made another file.
