@@ -180,12 +180,14 @@ def is_at(path: str) -> ColumnElement[bool]:
 
 def undo_chain(session: Session, target_path: str) -> list[JournalRow]:
     """Return the changes of one file that were not undone, newest first."""
-    rows = session.execute(
-        select(JOURNAL)
-        .where(JOURNAL.c.target_path == target_path, JOURNAL.c.state == "written")
-        .order_by(JOURNAL.c.id.desc())
-    )
-    return [_entry(row) for row in rows]
+    return [_entry(row) for row in session.execute(_CHAIN, {"path": target_path})]
+
+
+_CHAIN = (
+    select(JOURNAL)
+    .where(JOURNAL.c.target_path == bindparam("path"), JOURNAL.c.state == "written")
+    .order_by(JOURNAL.c.id.desc())
+)
 
 
 def unfinished_write(session: Session, target_path: str) -> JournalRow | None:
@@ -199,17 +201,30 @@ def unfinished_write(session: Session, target_path: str) -> JournalRow | None:
 def replace_chain(session: Session, chain: Sequence[JournalRow], kept: Sequence[JournalRow]) -> None:
     """Replace the changes of a file by fewer, some of them changed, that lead to the same bytes."""
     known = {entry.id: entry for entry in chain}
-    dropped = known.keys() - {entry.id for entry in kept}
-    session.execute(delete(JOURNAL).where(JOURNAL.c.id.in_(dropped), JOURNAL.c.state == "written"))
+    session.execute(_DROP, {"ids": list(known.keys() - {entry.id for entry in kept})})
     for entry in kept:
         if entry != known[entry.id]:
             values = {
-                "before_hash": entry.before_hash,
-                "restore_data": entry.restore,
-                "stars_before": entry.stars_before,
-                "former_stars": entry.former_stars or None,
+                "key": entry.id,
+                "before": entry.before_hash,
+                "restore": entry.restore,
+                "stars": entry.stars_before,
+                "former": entry.former_stars or None,
             }
-            session.execute(update(JOURNAL).where(JOURNAL.c.id == entry.id).values(**values))
+            session.execute(_CHANGE, values)
+
+
+_DROP = delete(JOURNAL).where(JOURNAL.c.id.in_(bindparam("ids", expanding=True)))
+_CHANGE = (
+    update(JOURNAL)
+    .where(JOURNAL.c.id == bindparam("key"))
+    .values(
+        before_hash=bindparam("before"),
+        restore_data=bindparam("restore"),
+        stars_before=bindparam("stars"),
+        former_stars=bindparam("former"),
+    )
+)
 
 
 def _entry(row: Row[Any]) -> JournalRow:
