@@ -9,6 +9,7 @@ import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyexiv2
 
@@ -109,12 +110,43 @@ def _opened(file: PhotoFile) -> OpenedPhoto:
     return _PhotoInMemory(safe_writer.read_opened(file.descriptor, file.path)[0])
 
 
+class _ReadBefore(NamedTuple):
+    """The sidecar that was read last: to change it, exiv2 need not parse it again."""
+
+    data: bytes
+    image: pyexiv2.ImageData
+
+
+_read_before: list[_ReadBefore] = []
+
+
+def read_sidecar(data: bytes) -> Values:
+    """Return the XMP properties of a sidecar's bytes, by exiv2 key; `change_sidecar` may follow."""
+    _forget_sidecar()
+    image = _image_of(data)
+    _read_before.append(_ReadBefore(data, image))
+    return read_xmp(image)
+
+
+def _forget_sidecar() -> None:
+    while _read_before:
+        _close(_read_before.pop().image)
+
+
 @contextmanager
 def open_bytes(data: bytes) -> Iterator[pyexiv2.ImageData]:
     """Open the bytes of a sidecar that `xmp_text` has read, or of a photo opened before.
 
     Raises `WriteRefused` when exiv2 cannot read them.
     """
+    image = _image_of(data)
+    try:
+        yield image
+    finally:
+        _close(image)
+
+
+def _image_of(data: bytes) -> pyexiv2.ImageData:
     image = pyexiv2.ImageData.__new__(pyexiv2.ImageData)
     _forget_old_errors()
     try:
@@ -123,10 +155,7 @@ def open_bytes(data: bytes) -> Iterator[pyexiv2.ImageData]:
     except WriteRefused:
         image.buffer.destroy()  # its copy of the data, which nobody else would free
         raise
-    try:
-        yield image
-    finally:
-        _close(image)
+    return image
 
 
 def read_xmp(image: pyexiv2.Image) -> Values:
@@ -161,6 +190,12 @@ def read_packet(image: pyexiv2.Image) -> bytes:
 
 def change_sidecar(data: bytes, values: xmp_text.Wanted) -> bytes:
     """Set (or with None remove) properties in a sidecar's bytes."""
+    if _read_before and _read_before[-1].data is data:
+        _forget_old_errors()
+        try:
+            return changed_sidecar(_read_before[-1].image, values)
+        finally:
+            _forget_sidecar()  # it is another one now
     with open_bytes(data) as image:
         return changed_sidecar(image, values)
 

@@ -49,8 +49,7 @@ def read_sidecar(sidecar: Path) -> PhotoMetadata:
             raise WriteRefused("it is empty")
         document = xmp_encoding.with_usual_namespaces(xmp_encoding.to_utf8(data))
         leaves = xmp_text.read(document)
-        with exiv2_tags.open_bytes(document) as image:
-            values = exiv2_tags.read_xmp(image)
+        values = exiv2_tags.read_sidecar(document)
         if leaves and not values:
             raise WriteRefused("exiv2 cannot read it")
         return PhotoMetadata(sidecar, values, data, leaves, status, document)
