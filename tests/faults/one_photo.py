@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -41,8 +42,10 @@ LEASE_S = 600.0
 class DirectWriter(MetadataWriter):
     """The metadata writer without its process: two thousand walks need no protection from exiv2."""
 
-    def _request(self, header: Header, payload: bytes = b"", *, timeout_s: float | None = None) -> Reply:
-        answer, data = metadata_process.handle(header, payload)
+    def _request(
+        self, header: Header, files: Sequence[Path], payload: bytes = b"", *, timeout_s: float | None = None
+    ) -> Reply:
+        answer, data = metadata_process.handle(header | {"folders": []}, payload)
         assert not answer["last"], "a file has spoilt exiv2's prefixes"
         return Reply(answer, data)
 
