@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from maclip_daemon.errors import MaclipError
 from maclip_daemon.folders.filesystem_probe import FILESYSTEM_TIMEOUT_S, FilesystemProbe
 from maclip_daemon.folders.passed_over import PassedOver
 from maclip_daemon.library.storage.database import Library
@@ -148,6 +149,8 @@ def in_thread(state: RunState, name: str, work: Callable[[], None]) -> threading
     def guarded() -> None:
         try:
             work()
+        except MaclipError as error:
+            state.stop(error)  # the supervisor says what it is
         except Exception as error:
             log.exception("stopped by an unexpected error", part=name)
             state.stop(error)

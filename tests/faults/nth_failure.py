@@ -36,6 +36,15 @@ FOREIGN = (
     'xmlns:dc="http://purl.org/dc/elements/1.1/" dc:format="image/jpeg"/></rdf:RDF></x:xmpmeta>'
     '<?xpacket end="w"?>'
 )
+REMOVING = {
+    "open",
+    "opendir",
+    "fdopendir",
+    "lstat64",
+    "fstatat64",
+    "unlink",
+    "unlinkat",
+}  # of a temporary file
 LAST = 5000  # no action has so many operations
 
 
@@ -90,6 +99,11 @@ class FailingMachine(one_photo.OnePhoto):
         stray.write_bytes(b"half")
         self.touch(stray)
         self.time_passes()
+
+    def remove_temporaries(self) -> None:
+        for path in self.root.iterdir():
+            if temporaries.is_temporary(path.name):
+                path.unlink()
 
     def recover(self) -> None:
         spool = self._path.parent / "spool"
@@ -212,14 +226,17 @@ def _try(name: str, nth: int, number: int, found: list[str]) -> str | None:
         failed = os.fsdecode(calls.nth_failed())
         where = f"{name}, {os.strerror(number)} of call {nth} ({failed}), {outcome}"
         try:
-            found += [f"{where}: {what}" for what in _afterwards(name, machine)] if failed else []
+            found += [f"{where}: {what}" for what in _afterwards(name, machine, failed)] if failed else []
         except Exception as error:  # noqa: BLE001 - reported with what led to it
             found.append(f"{where}: the next run: {type(error).__name__}: {error}")
     return failed or None
 
 
-def _afterwards(name: str, machine: FailingMachine) -> Iterator[str]:
+def _afterwards(name: str, machine: FailingMachine, failed: str) -> Iterator[str]:
     machine.start_again()
+    if name == "recover" and failed.split()[0] in REMOVING:
+        # Nothing looks there again; `db check --sidecars` names what stays, with the command that removes it.
+        machine.remove_temporaries()
     if not name.startswith("undo"):
         if name == "other stars":
             machine.rate_with_five()  # the person types it again

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 
+import structlog
+
+from maclip_daemon.library.storage.database_errors import DatabaseFull
 from maclip_daemon.pipeline.heartbeat import Heartbeat
 from maclip_daemon.pipeline.run_state import RunState, in_thread
 
@@ -33,6 +36,19 @@ def test_an_error_that_a_thread_does_not_handle_stops_the_run_and_is_kept() -> N
     assert state.stopping.is_set()
     assert isinstance(state.fatal, ZeroDivisionError)
     assert state.heartbeat.stalled() == []
+
+
+def test_a_full_disk_stops_the_run_without_a_traceback_in_the_log() -> None:
+    state = RunState()
+    full = DatabaseFull("The disk is full.")
+
+    def work() -> None:
+        raise full
+
+    with structlog.testing.capture_logs() as logged:
+        in_thread(state, "worker", work).join(10)
+    assert state.fatal is full
+    assert logged == []
 
 
 def test_a_stop_wakes_whoever_waits_for_work() -> None:
