@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -165,3 +166,15 @@ def test_the_user_unit_refuses_what_the_daemon_never_does(service: Service) -> N
     assert found["photos"] == "allowed"
     refused = {"network", "netlink", "namespace", "program"}
     assert {name for name in refused if found[name] == "allowed"} == set()
+    isolation = {"PrivateUsers": "yes", "PrivateNetwork": "yes", "ProtectSystem": "full"}
+    assert {name: service.property(name) for name in isolation} == isolation
+    assert found_exposure(service) < 3
+
+
+def found_exposure(service: Service) -> float:
+    """Return what systemd says of the running unit: 0 is best, 10 is worst."""
+    analyze = ("systemd-analyze", "--user", "security", "--no-pager", service.unit)
+    printed = service.container.run(*analyze, user=USER, expect=None)
+    found = re.search(r"Overall exposure level for .*: ([0-9.]+)", printed)
+    assert found is not None, printed
+    return float(found[1])
