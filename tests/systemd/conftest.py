@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.systemd import container
-from tests.systemd.container import USER, Container
+from tests.systemd.container import UID, USER, Container
 from tests.systemd.service import Service, SystemService, journal_faults
 
 
@@ -27,6 +27,7 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
 def service(booted: Container) -> Iterator[Service]:
     """Yield the service of a user who is always there (linger); not installed yet."""
     booted.run("loginctl", "enable-linger", USER)
+    booted.run("systemctl", "start", f"user@{UID}.service")  # linger does not wait for it
     service = Service(booted)
     before = len(service.journal())
     yield service
