@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from maclip_daemon.daemon import lock
 from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline import journal_compaction
 from maclip_daemon.pipeline.commands import rerate
@@ -91,6 +95,32 @@ def test_a_running_daemon_writes_nothing_again_after_undo(home: Home, full: bool
         home.maclip("run", "--once", home.photos)
         assert len(ours(mine)) == count, "`maclip rate` brings them back"
     figures(rounds=rounds, files=count, faults=rounds, note="undone with ratings in a daemon's queue")
+
+
+def test_a_write_that_a_daemon_has_begun_is_awaited(home: Home, figures: Figures) -> None:
+    before = photos_of(home.photos, 6)
+    home.maclip("run", "--once", home.photos)
+    first = "update rating_journal set state = ?, intended_at = ? where target_path like '%IMG_0000.jpg.xmp'"
+    with lock.locked(home.data):  # the test is the daemon
+        with contextlib.closing(sqlite3.connect(home.data / "library.db")) as library:
+            library.execute(first, ("intended", timestamps.text(time.time())))
+            library.commit()
+            undo = subprocess.Popen(
+                [sys.executable, "-m", "maclip_daemon", "undo"],
+                env=home.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            until(lambda: home.sql(HELD), "the hold")
+            time.sleep(MOMENT_S)
+            assert len(ours(home.photos)) == 6
+            library.execute(first, ("written", timestamps.text(time.time())))
+            library.commit()
+        output, _ = undo.communicate(timeout=TIMEOUT_S)
+    assert undo.returncode == 0, output
+    assert contents(home.photos) == before
+    figures(rounds=1, files=6, faults=1)
 
 
 @pytest.mark.parametrize("victim", ["undo", "daemon"])

@@ -291,6 +291,7 @@ def test_a_write_that_began_before_the_hold_is_awaited_and_undone(rated: RatedLi
     rated.writer.commit_many = hold_and_commit_many  # type: ignore[method-assign]
     rate(rated, rated.add("a.jpg"))
     assert waited
+    assert rated.rows("select rating_undone_at is not null from photos") == [(1,)], "the hold was lifted"
     undo_ratings.await_writes(rated.library, [], lambda: pytest.fail("nothing is being written"))
     assert [result.outcome for result in undo(rated)] == ["removed"]
     assert rated.rows("select rating_owner, rating_undone_at is not null from photos") == [("none", 1)]
