@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -51,9 +51,11 @@ LAST = 5000  # no action has so many operations
 class ServedWriter(one_photo.DirectWriter):
     """The metadata process in this one, with the errors that its parent would get."""
 
-    def _request(self, header: Header, payload: bytes = b"", *, timeout_s: float | None = None) -> Reply:
+    def _request(
+        self, header: Header, files: Sequence[Path], payload: bytes = b"", *, timeout_s: float | None = None
+    ) -> Reply:
         try:
-            return super()._request(header, payload)
+            return super()._request(header, files, payload)
         except OSError as error:  # as `child_server.serve` does
             raise Transient(f"{type(error).__name__}: {error}") from None
 
