@@ -91,7 +91,7 @@ def attempts(photo):
     yield "a program", lambda: subprocess.run(["/bin/true"], check=True)
     yield "a spawned program", lambda: os.posix_spawn("/bin/true", ["true"], {})
     yield "a copy of itself", lambda: os.fork() or os._exit(0)
-    yield "the parent's memory by ptrace", lambda: called(LIBC.ptrace(16, PARENT, None, None))
+    yield "the parent's memory by ptrace", lambda: called(LIBC.ptrace(0x4206, PARENT, None, None))
     yield "the parent's memory", lambda: open(f"/proc/{PARENT}/mem", "rb").read(1)
     yield "the parent's environment", lambda: open(f"/proc/{PARENT}/environ", "rb").read()
     yield "the parent's limits", lambda: resource.prlimit(PARENT, resource.RLIMIT_NOFILE, (64, 64))

@@ -24,6 +24,8 @@ from maclip_daemon.processes import sandbox
 from maclip_daemon.settings import DecodingSettings
 from tests.faults import hostile_reader
 from tests.faults.conftest import Figures
+from tests.faults.logged_daemon import running
+from tests.homes import Home, make_photos, until
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.missing()), reason=f"this machine has no whole sandbox: {sandbox.missing()}"
@@ -93,6 +95,25 @@ def test_a_hostile_decoder_gets_nothing_and_fails_one_photo(
     assert received == []
     assert contents(bait) == before
     assert not Path(f"/tmp/maclip-owned-{process_id}").exists()
+    figures(rounds=1, files=2, faults=40, note="a decoder taken over by a photo")
+
+
+def test_a_daemon_goes_on_when_a_photo_takes_its_decoder_over(home: Home, figures: Figures) -> None:
+    make_photos(home.photos, 3)
+    photo = home.photos / "hostile.jxl"
+    photo.write_bytes(hostile_reader.jxl())
+    environment = hostile_reader.prepare(home.folder / "double", home.folder, photo)
+    with running(home, **environment) as daemon:
+        until(lambda: len(home.scored()) == 3, "the other photos scored")
+        until(lambda: home.sql("select 1 from photos where state = 'failed'"), "the hostile photo to fail")
+        assert daemon.process.poll() is None
+        daemon.stop()
+    assert daemon.process.returncode == 0
+    ((reason,),) = home.sql("select reason from photo_failures")
+    assert "it got nothing." in reason
+    assert (home.folder / ".ssh" / "id_ed25519").read_text() == hostile_reader.SECRET
+    assert list(home.folder.rglob("owned*")) == []
+    figures(rounds=1, files=4, faults=40, note="a daemon whose decoder was taken over")
 
 
 def test_a_hostile_metadata_process_gets_nothing_and_fails_one_photo(
