@@ -6,9 +6,8 @@ import contextlib
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import structlog
@@ -16,6 +15,7 @@ import structlog
 from maclip_daemon.daemon import crash_report, database_notice, stop_reason, systemd_notify
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.daemon.log_format import configure_logging
+from maclip_daemon.daemon.signal_handlers import handling
 from maclip_daemon.daemon.update_check import UpdateCheck
 from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.queries.other_libraries import shared_folders
@@ -65,7 +65,7 @@ class Daemon:
         Raises `AlreadyRunning`, `UsageError`, `ModelUnavailable`, `DatabaseUnfit` and the like.
         """
         # From the first moment: an early reload must not end the program.
-        with _handling(SIGHUP=self.reload):
+        with handling(SIGHUP=self.reload):
             try:
                 self._run()
             except MaclipError as error:
@@ -79,7 +79,7 @@ class Daemon:
         data_dir = settings.data_dir
         with (
             locked(data_dir),
-            _handling(SIGTERM=self.stop, SIGINT=self.stop),
+            handling(SIGTERM=self.stop, SIGINT=self.stop),
             stop_reason.recorded(data_dir),
             crash_report.kept(data_dir),
         ):
@@ -254,22 +254,6 @@ class Daemon:
             self._noted = description if pipeline.remember(description) else None
             pauses = [f"paused: {reason}" for reason in pipeline.state.waits.reasons().values()]
             systemd_notify.status("; ".join(filter(None, [self._rejected, *pauses])) or "watching")
-
-
-@contextlib.contextmanager
-def _handling(**handlers: Callable[[], None]) -> Iterator[None]:
-    """Handle these signals, as far as the platform has them."""
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        numbers[number]()
-
-    numbers = {int(getattr(signal, name)): each for name, each in handlers.items() if hasattr(signal, name)}
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pipeline], None]) -> Tally:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.systemd import container
-from tests.systemd.container import UID, USER, Container
+from tests.systemd.container import Container
+from tests.systemd.container_root import UID, USER
 from tests.systemd.service import Service, SystemService, journal_faults
 
 

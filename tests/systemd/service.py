@@ -15,7 +15,8 @@ import pytest
 import tomlkit
 
 from tests.homes import make_photo, until
-from tests.systemd.container import INSTALLATION, PYTHON, UID, USER, Container
+from tests.systemd.container import INSTALLATION, PYTHON, Container
+from tests.systemd.container_root import UID, USER
 
 HOME = Path("/home", USER)
 PHOTOS = HOME / "Pictures"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.homes import until
 from tests.systemd import container
-from tests.systemd.container import USER
+from tests.systemd.container_root import USER
 from tests.systemd.memory_limit import memory_limit
 from tests.systemd.service import Service
 
