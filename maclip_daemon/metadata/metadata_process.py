@@ -144,10 +144,13 @@ def main() -> None:
     folders = configuration["folders"]
     with contextlib.suppress(OSError):
         os.chdir("/")  # must not keep a folder busy that is to be unmounted
-    if hasattr(os, "fork") and configuration["scratch"] and second_reader.is_available():
+    has_reader = hasattr(os, "fork") and bool(configuration["scratch"]) and second_reader.is_available()
+    if has_reader:
         second_reader.let_read(SecondReaderProcess(folders, configuration["scratch"]).read_many)
     limits.limit_memory(MEMORY_MIB)
-    sandbox.enter(dict.fromkeys(folders, landlock.REPLACE), syscall_filter.REPLACING_FILES)
+    writable = dict.fromkeys(folders, landlock.REPLACE)
+    # The reader dies with this process, stopped or not; the filter of system calls refuses other signals.
+    sandbox.enter(writable, syscall_filter.REPLACING_FILES, may_signal=has_reader)
     child_server.serve(handle)
 
 

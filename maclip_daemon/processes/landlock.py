@@ -20,7 +20,7 @@ _RULE_PATH_BENEATH = 1
 _ALL_THREADS = 1 << 3  # since version 8 of the interface
 _SET_NO_NEW_PRIVILEGES = 38  # of prctl(2)
 _NO_TCP = 0b11  # neither bind nor connect; since version 4
-_NO_SIGNALS_NO_ABSTRACT_SOCKETS = 0b11  # to processes outside; since version 6
+_NO_ABSTRACT_SOCKETS, _NO_SIGNALS = 0b01, 0b10  # to processes outside; since version 6
 
 
 class Access(enum.IntFlag):
@@ -69,17 +69,17 @@ def version() -> int:
     return 0
 
 
-def restrict(allowed: Mapping[str, Access]) -> None:
+def restrict(allowed: Mapping[str, Access], *, may_signal: bool = False) -> None:
     """Allow this thread, and what it starts later, nothing with files but what is `allowed` below each path.
 
     TCP, signals to other processes and abstract sockets are denied too, as far as the kernel knows how. A
-    path that is missing is left out. Raises `OSError` where there is no Landlock.
+    path that is missing is left out. `may_signal`: for a process with a child outside, which the kernel
+    kills when this one ends, in its name. Raises `OSError` where there is no Landlock.
     """
     known = version()
     handled = Access(sum(each for each in Access if _SINCE.get(each, 1) <= known))
-    ruleset = _Ruleset(
-        handled, _NO_TCP if known >= 4 else 0, _NO_SIGNALS_NO_ABSTRACT_SOCKETS if known >= 6 else 0
-    )
+    scope = _NO_ABSTRACT_SOCKETS if may_signal else _NO_ABSTRACT_SOCKETS | _NO_SIGNALS
+    ruleset = _Ruleset(handled, _NO_TCP if known >= 4 else 0, scope if known >= 6 else 0)
     descriptor = _call(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.sizeof(ruleset), 0)
     try:
         for path, access in allowed.items():

@@ -42,18 +42,25 @@ _SYSTEM = (
 )
 
 
-def enter(allowed: Mapping[str, Access], calls: frozenset[str] = frozenset(), *, code: bool = True) -> None:
+def enter(
+    allowed: Mapping[str, Access],
+    calls: frozenset[str] = frozenset(),
+    *,
+    code: bool = True,
+    may_signal: bool = False,
+) -> None:
     """Lock this process in, for good. Call it after the imports, before a stranger's first byte.
 
     `allowed`: what it may do below each path, besides reading its own code. `calls`: system calls besides
-    those of a reader. Threads that run already are not limited in their files; there must be none.
+    those of a reader. `may_signal`: as for `landlock.restrict`. Threads that run already are not
+    limited in their files; there must be none.
     """
     rules = dict.fromkeys((*_SYSTEM, *(_code() if code else ())), READ)
     rules[os.devnull] = READ | Access.WRITE_FILE
     for path, access in allowed.items():
         rules[path] = rules.get(path, Access(0)) | access
     with contextlib.suppress(OSError):  # this machine has no such lock; `missing` says so
-        landlock.restrict(rules)
+        landlock.restrict(rules, may_signal=may_signal)
     with contextlib.suppress(OSError):
         syscall_filter.load(syscall_filter.READING | calls)
 

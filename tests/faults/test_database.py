@@ -179,6 +179,12 @@ def empty(library: Path) -> None:
     os.truncate(library, 0)
 
 
+def data_of(home: Home) -> dict[Path, bytes]:
+    """Return the files of the data folder, without those in which the daemon says how it fares."""
+    told = {home.data / f"daemon.{name}" for name in ("notice", "stopped", "crash")}
+    return {path: data for path, data in contents(home.data).items() if path not in told}
+
+
 @pytest.mark.parametrize("damage", [overwrite_header, overwrite_a_page, cut_in_half, empty])
 def test_a_damaged_library_is_refused_unchanged_and_the_printed_repair_works(
     finished: Home, damage: object, figures: Figures
@@ -188,8 +194,7 @@ def test_a_damaged_library_is_refused_unchanged_and_the_printed_repair_works(
         finished.maclip("db", "backup")
     assert callable(damage)
     damage(library)
-    before = contents(finished.data)
-    del before[finished.data / "daemon.notice"]
+    before = data_of(finished)
     refusals = [
         finished.maclip(*words, expect=3).stderr
         for words in (
@@ -199,8 +204,7 @@ def test_a_damaged_library_is_refused_unchanged_and_the_printed_repair_works(
             ("db", "backup"),
         )
     ]
-    after = contents(finished.data)
-    del after[finished.data / "daemon.notice"]
+    after = data_of(finished)
     assert after == before
     for refusal in refusals:
         assert str(library) in refusal
@@ -241,13 +245,13 @@ def test_a_library_of_a_newer_version_is_refused_without_copies_and_the_printed_
     with contextlib.closing(sqlite3.connect(library)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'f00d'")
         connection.commit()
-    before = contents(finished.data)
+    before = data_of(finished)
     refusals = [finished.maclip(*words, expect=3).stderr for words in (("run", finished.photos), ("status",))]
     for refusal in refusals:
         assert "newer version" in refusal
         assert "Upgrade maclip-daemon" in refusal
         assert str(library) in refusal
-    assert contents(finished.data).keys() - before.keys() == set()
+    assert data_of(finished).keys() - before.keys() == set()
     assert library.read_bytes() == before[library]
     assert "no problem found" in finished.maclip("db", "check").stdout  # the newer library is intact
     finished.maclip("db", "backup", finished.folder / "newer.db")
@@ -277,11 +281,11 @@ def test_a_backup_copied_over_a_library_that_was_killed_is_not_mixed_with_its_lo
         daemon.process.wait()
         psutil.wait_procs(children, timeout=20)
     shutil.copyfile(backup, library)
-    before = contents(finished.data)
+    before = data_of(finished)
     for words in (("run", finished.photos), ("status",), ("db", "check")):
         refusal = finished.maclip(*words, expect=3).stderr
         assert "another library" in refusal
-        assert contents(finished.data) == before | {finished.data / "daemon.notice": b" " * 4096}
+        assert data_of(finished) == before
     run_printed(finished, printed_commands(refusal)[0])
     finished.maclip("run", "--once", finished.photos)
     assert_healthy(finished, PHOTOS)

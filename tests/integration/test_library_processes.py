@@ -58,6 +58,7 @@ class Found(NamedTuple):
     device: int = 1
     size: int = 1
     mtime_ns: int = 1
+    ctime_ns: int = 1
 
 
 def start(path: Path, name: str, pause_after: int = 0, wait_after: int = 0) -> subprocess.Popen[str]:

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from maclip_daemon.library.queries.rankings import is_under
+from maclip_daemon.library.results.written_ratings import ratings_of
 from maclip_daemon.library.storage import stored_paths
 
 
@@ -28,9 +29,10 @@ def rated_photos(snapshot: sqlite3.Connection, under: str | None = None) -> list
     condition, values = ("1", []) if under is None else is_under("f.path", under)
     rows = snapshot.execute(
         "SELECT f.path, p.file_name, p.rating_in_file, p.rating_owner,"
-        " (SELECT group_concat(j.stars_written || ',' ||"
-        "   CASE WHEN j.state = 'written' THEN coalesce(j.stars_before, 0) ELSE 0 END) FROM rating_journal j"
-        "  WHERE j.photo_id = p.id AND j.state <> 'abandoned' AND j.stars_written IS NOT NULL)"
+        " (SELECT group_concat(coalesce(j.stars_written, 0) || ',' || coalesce(j.former_stars, 0) || ',' ||"
+        "   CASE WHEN j.state = 'written' THEN coalesce(j.stars_before, 0) ELSE 0 END, ';')"
+        "  FROM rating_journal j WHERE j.photo_id = p.id AND j.state <> 'abandoned'"
+        "  AND (j.stars_written IS NOT NULL OR j.former_stars IS NOT NULL))"
         f" FROM folders f JOIN photos p ON p.folder_id = f.id WHERE p.state <> 'missing' AND {condition}"
         " ORDER BY f.path, p.file_name",
         values,
@@ -40,7 +42,16 @@ def rated_photos(snapshot: sqlite3.Connection, under: str | None = None) -> list
             stored_paths.join(folder, name),
             rating,
             owner,
-            tuple(sorted({int(stars) for stars in (written or "0").split(",")} - {0})),
+            tuple(sorted(_ratings(written or "") - {0})),
         )
         for folder, name, rating, owner, written in rows
     ]
+
+
+def _ratings(written: str) -> set[int]:
+    """Return the ratings of a photo's journal: entries of stars, former stars as bits, and stars before."""
+    ratings: set[int] = set()
+    for entry in filter(None, written.split(";")):
+        stars, former, before = (int(number) for number in entry.split(","))
+        ratings |= {stars, before, *ratings_of(former)}
+    return ratings

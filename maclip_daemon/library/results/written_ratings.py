@@ -17,6 +17,11 @@ def bit_of(rating: int | None) -> int:
     return 1 << rating + 1 if rating is not None and rating in RATINGS else 0
 
 
+def ratings_of(bits: int) -> set[int]:
+    """Return the ratings of `former_stars`."""
+    return {rating for rating in RATINGS if bits & bit_of(rating)}
+
+
 def ratings_written(session: Session, photo_ids: Sequence[int]) -> dict[int, set[int]]:
     """Return every rating that maclip wrote for these photos, undone ones included.
 
@@ -26,8 +31,7 @@ def ratings_written(session: Session, photo_ids: Sequence[int]) -> dict[int, set
     for photo_id, stars, replaced, former in session.execute(
         _RATINGS_WRITTEN, {"photo_ids": list(photo_ids)}
     ):
-        given = {rating for rating in RATINGS if (former or 0) & bit_of(rating)}
-        written.setdefault(photo_id, set()).update({stars, replaced} - {None}, given)
+        written.setdefault(photo_id, set()).update({stars, replaced} - {None}, ratings_of(former or 0))
     return written
 
 

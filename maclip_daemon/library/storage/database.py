@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ from maclip_daemon.library.storage.file_guard import (
 )
 from maclip_daemon.library.storage.open_readonly import uri
 from maclip_daemon.library.storage.recovery_hints import damaged_hint
+
+_ASK_AGAIN_S = 0.05
 
 
 class Library:
@@ -117,7 +120,7 @@ class Library:
         with self._writers.connect() as connection:
             # Neither can be changed inside a transaction. A restored backup is not in WAL mode yet.
             asked = "PRAGMA journal_mode = WAL" if uses_log else "PRAGMA journal_mode"
-            ((mode,),) = driver_of(connection).execute(asked).fetchall()
+            mode = self._ask_while_locked(driver_of(connection), asked)
             if version is not schema.Version.PRESENT:
                 driver_of(connection).execute("PRAGMA foreign_keys = OFF")  # a migration may rebuild tables
                 try:
@@ -127,6 +130,18 @@ class Library:
                     driver_of(connection).execute("PRAGMA foreign_keys = ON")
         self._guard.has_log = mode == "wal"
         self._is_sound = True
+
+    def _ask_while_locked(self, connection: sqlite3.Connection, statement: str) -> str:
+        """Return the answer of a pragma for which SQLite itself does not wait, while others have the lock."""
+        deadline = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                ((answer,),) = connection.execute(statement).fetchall()
+                return str(answer)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(_ASK_AGAIN_S)
 
     def _migrate(self, connection: Connection) -> None:
         """Migrate, unless another process did it while this one waited for the lock."""

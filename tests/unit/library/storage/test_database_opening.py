@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,18 @@ def test_a_new_library_locked_by_another_program_is_said_to_be_locked(tmp_path: 
             Library.open(path, busy_timeout_s=0.05)
     finally:
         other.close()
+
+
+def test_a_library_that_another_program_creates_at_the_same_moment_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself does not wait for a lock when it changes the way of journalling."""
+    place = tmp_path / "library.db"
+    other = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, other.close)
+    release.start()
+    with Library.open(place) as library:
+        assert library.check() == []
+    release.join()
 
 
 def test_a_full_disk_is_named_and_nothing_is_half_written(library: Library) -> None:
