@@ -58,7 +58,7 @@ class Container:
         options = ["--quiet", f"--directory={self.root}", f"--machine={self.name}", "--boot", "--register=no"]
         options += ["--keep-unit", "--private-network", "--resolv-conf=off", "--timezone=off"]
         options += [f"--system-call-filter={calls}", "--link-journal=no", "--bind-ro=/usr"]
-        outside = {Path(os.path.realpath(sys.base_prefix)), _libraries()}
+        outside = {Path(os.path.realpath(sys.base_prefix)), libraries()}
         options += [f"--bind-ro={path}" for path in sorted(outside) if not path.is_relative_to("/usr")]
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
@@ -192,7 +192,7 @@ def install(root: Path, *, version: str | None = None) -> None:
     if version is not None:
         start = package / "__init__.py"
         start.write_text(start.read_text("utf-8").replace(maclip_daemon.__version__, version), "utf-8")
-    (library / "others.pth").write_text(f"{_libraries()}\n", "utf-8")
+    (library / "others.pth").write_text(f"{libraries()}\n", "utf-8")
     python = Path(os.path.realpath(sys.executable))
     programs = library.parents[2] / "bin"
     if not programs.exists():
@@ -223,7 +223,8 @@ def unavailable_reason() -> str:
     return ""
 
 
-def _libraries() -> Path:
+def libraries() -> Path:
+    """Return the folder of this Python environment's packages."""
     return Path(os.path.realpath(sysconfig.get_path("purelib")))
 
 
