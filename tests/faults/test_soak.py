@@ -130,11 +130,16 @@ def assert_files_agree(home: Home) -> None:
     """End with `maclip db check --sidecars`, after the sidecars of deleted photos were removed.
 
     Where another photo of the same picture took over the row of one that left, nobody owns its sidecar: purge
-    does not know it, and the check names it as one that nobody needs.
+    does not know it, and the check names it as one that nobody needs. Of a photo that maclip never rated, a
+    person's later star is read when the photo is due again; until then the library has the earlier one.
     """
     home.maclip("purge", "--yes")
     checked = home.maclip("db", "check", "--sidecars", "--json", expect=None)
-    found = [each for each in json.loads(checked.stdout)["disagreements"] if each["kind"] != "orphan"]
+    found = [
+        each
+        for each in json.loads(checked.stdout)["disagreements"]
+        if each["kind"] != "orphan" and each["what"].count(" of yours") < 2
+    ]
     assert not found, found
 
 
