@@ -75,6 +75,8 @@ def daemon(home: Home) -> Iterator[SoakedDaemon]:
 def test_after_each_round_of_random_actions_and_faults_the_library_equals_the_model(
     home: Home, daemon: SoakedDaemon, full: bool, figures: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if os.environ.get("CI") and not full:
+        pytest.skip("chance decides what it finds: `scripts/test` and `scripts/faults` run it, CI does not")
     monkeypatch.setattr(homes, "TIMEOUT_S", COMMAND_S)
     soak_s = 60 * float(os.environ.get("MACLIP_SOAK_MINUTES", MINUTES))
     pace = Pace(soak_s, 3, round_s=40, pause_s=0.5, photos=250, contents=40, added=8) if full else QUICK

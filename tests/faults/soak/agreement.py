@@ -222,6 +222,9 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
             yield f"a person gave {rated}, and the database says {row.owner} {row.rating}"
         return
     found = read_sidecar(path)
+    of_partner = _persons_rating_of_partner(model, photo)
+    if of_partner is not None and (found or {}).get("xmp:Rating") in (None, str(of_partner)):
+        return  # one verdict for both files of a shot
     if found is None:
         if not photo.is_unnoticed:
             yield f"has no sidecar ({row.owner}, {row.problem})"
@@ -234,6 +237,15 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
         yield f"has the score {found['maclip:Score']} in its sidecar, not {leading}"
     elif (row.owner, row.rating) != ("maclip", stars) and not photo.is_unnoticed:
         yield f"has our {stars} stars, and the database says {row.owner} {row.rating}"
+
+
+def _persons_rating_of_partner(model: Model, photo: Photo) -> int | None:
+    """Return the rating that a person gave to the other file of the photo's shot."""
+    others = (other for pair in model.pairs if photo in pair for other in pair if other is not photo)
+    for partner in others:
+        beside = model.sidecars.get(sidecar_of(partner.path), Sidecar()).rating
+        return partner.embedded if beside is None else beside
+    return None
 
 
 def _disk_mismatches(model: Model) -> Iterator[Mismatch]:
