@@ -144,7 +144,7 @@ def _give_back(folder: OpenFolder, aside: str, target: str, *, ours: str) -> Pat
 
 
 def _put_back(folder: OpenFolder, aside: str, target: str) -> Path | None:
-    """Return its name to a file; where another file has it by now, keep it beside and return its path."""
+    """Return its name to a file; where another file has taken it, keep it beside and return its path."""
     try:
         create_exclusively(folder, aside, target)
     except FileExistsError:

@@ -45,8 +45,8 @@ class ExactSignature(NamedTuple):
         return cls(*FileSignature.of(status), status.st_ctime_ns)
 
 
-class HasSignature(Protocol):
-    """Anything that carries the parts of a signature."""
+class HasRecordedSignature(Protocol):
+    """Anything that carries the parts of a signature, as the library recorded them."""
 
     @property
     def size(self) -> int:
@@ -63,6 +63,14 @@ class HasSignature(Protocol):
     @property
     def device(self) -> int:
         """`st_dev`."""
+
+    @property
+    def ctime_ns(self) -> int | None:
+        """`st_ctime_ns`; None: not recorded."""
+
+
+class HasSignature(HasRecordedSignature, Protocol):
+    """Anything that carries the parts of a present file's signature."""
 
     @property
     def ctime_ns(self) -> int:

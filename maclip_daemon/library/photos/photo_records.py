@@ -14,11 +14,10 @@ from typing import Literal, Protocol
 from sqlalchemy import bindparam, insert, select, true, update
 from sqlalchemy.orm import Session
 
-from maclip_daemon.files.signature import HasSignature
+from maclip_daemon.files.signature import HasRecordedSignature, HasSignature
 from maclip_daemon.library.photos.renames import move_photo
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import (
-    HasRecordedSignature,
     PhotoState,
     folder_for,
     photo_at,

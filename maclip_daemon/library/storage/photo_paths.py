@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,30 +26,6 @@ from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, PHOTOS
 
 PhotoState = Literal["waiting", "scored", "failed", "missing"]
-
-
-class HasRecordedSignature(Protocol):
-    """A row of a photo, with the signature of its file."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    @property
-    def mtime_ns(self) -> int:
-        """Nanoseconds since 1970."""
-
-    @property
-    def inode(self) -> int:
-        """`st_ino`."""
-
-    @property
-    def device(self) -> int:
-        """`st_dev`."""
-
-    @property
-    def ctime_ns(self) -> int | None:
-        """`st_ctime_ns`; None: not recorded."""
 
 
 @dataclass(frozen=True)

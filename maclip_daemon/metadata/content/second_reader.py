@@ -151,7 +151,7 @@ def _read_together(photos: Sequence[PhotoFile]) -> Readings | None:
 
 
 def _show(photo: PhotoFile, name: Path) -> None:
-    """Let a name lead to the file that was opened, whatever has its path by now."""
+    """Let a name lead to the file that was opened, whatever took its path since."""
     descriptor = photo.name_of_descriptor
     if descriptor is not None:
         name.symlink_to(descriptor)

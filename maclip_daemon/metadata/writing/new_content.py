@@ -59,7 +59,7 @@ def change(
     verification.verify_sidecar(present.source, base.values, base.leaves, new, wanted)
     assert present.status is not None
     mode = present.status.st_mode & 0o7777
-    if seed.SEED_KEY in present.values:  # it holds what the photo holds, which may be private by now
+    if seed.SEED_KEY in present.values:  # it holds what the photo holds, which may have become private
         mode = attributes.as_readable_as(mode, file.status)
     return _prepared(request, result, present.source, present.data, new, (present.status, mode))
 

@@ -11,12 +11,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
+from maclip_daemon.files.signature import HasRecordedSignature
 from maclip_daemon.folders.file_systems import file_system_of, keeps_inodes
 from maclip_daemon.folders.scanner import FoundFile
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.photos.photo_records import FileOnDisk
 from maclip_daemon.library.storage.database import Session
-from maclip_daemon.library.storage.photo_paths import HasRecordedSignature
 
 
 class ReplacedFiles:
@@ -48,7 +48,6 @@ class ReplacedFiles:
 
     def _keeps_inodes(self, found: FileOnDisk) -> bool:
         folder = os.path.dirname(found.path)  # noqa: PTH120 - surrogates
-        folder = os.fspath(folder)
         if folder not in self._is_kept:
             self._is_kept[folder] = keeps_inodes(file_system_of(folder))
         return self._is_kept[folder]
