@@ -4,6 +4,9 @@ Between a last look and a rename, another program can still write. So the new fi
 exchanged in one step, and what came out is looked at: if it is not what was expected, it is put back. The
 name under which it lies meanwhile tells whose it is (`temporaries.new_aside`), for `recover` after a kill.
 
+An editor may have found the old file by its name before the exchange, and open it only after that look. So
+the old file keeps its hidden name until `settle` has looked again, a moment later.
+
 File systems without an exchange (exFAT, NFS, some FUSE shares): a second name keeps the old file while the
 new one is renamed over it. That shows edits in place. An edit that another program renames into place in the
 same moment is seen only if it came before the second name. Without hard links, the last look decides.
@@ -15,7 +18,9 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import blake3
@@ -26,16 +31,31 @@ from maclip_daemon.files.exclusive_rename import create_exclusively
 from maclip_daemon.files.open_folder import OpenFolder
 
 _BLOCK = 1 << 20  # bytes read at a time
+# Opening takes microseconds from a name to the lock; where a processor is taken away meanwhile, some ms.
+SETTLE_S = 0.01
 # A running exchange takes less than a millisecond. On a file server it may take seconds.
 _MAY_BE_RUNNING_S = 60.0
 
 
-def replace(folder: OpenFolder, temporary: str, target: str, *, expected: str, new: str) -> None:
+@dataclass(frozen=True)
+class Displaced:
+    """An old file under its hidden name, until a last look shows that nobody wrote into it (`settle`)."""
+
+    aside: str
+    target: str
+    expected: str
+    """BLAKE3 of its content, in hex."""
+    ours: str | None
+    """BLAKE3 of what has its name now, in hex; None when it was to be removed."""
+    since: float = field(default_factory=time.monotonic)
+
+
+def replace(folder: OpenFolder, temporary: str, target: str, *, expected: str, new: str) -> Displaced | None:
     """Put the file `temporary` in the place of `target`, which must hold what is expected.
 
-    `expected`, `new`: BLAKE3 of the target and of the temporary file, in hex. Raises `FileChanged` when
-    another program changed the target: its change stays, or is put back. Raises `OSError`. In either case
-    the temporary file is gone.
+    `expected`, `new`: BLAKE3 of the target and of the temporary file, in hex. Return what `settle` must be
+    told; None where the file system keeps no second name. Raises `FileChanged` when another program changed
+    the target: its change stays, or is put back. Raises `OSError`. In either case the temporary file is gone.
     """
     aside = temporaries.new_aside(target)
     try:
@@ -47,26 +67,46 @@ def replace(folder: OpenFolder, temporary: str, target: str, *, expected: str, n
             raise FileChanged(f"{folder.path / target} was removed by another program.") from None
         raise
     if not is_exchanged:
-        _replace_by_second_name(folder, aside, target, expected=expected, new=new)
-    elif _is_as_expected(folder, aside, expected):
-        _remove(folder, aside)
-    else:
-        _give_back(folder, aside, target, ours=new)
-        raise _changed(folder, target)
+        former = _replace_by_second_name(folder, aside, target, expected=expected)
+        if former is None:
+            return None
+        aside = former
+    displaced = Displaced(aside, target, expected, new)
+    _require_unwritten(folder, displaced)
+    return displaced
 
 
-def remove(folder: OpenFolder, target: str, *, expected: str) -> None:
-    """Remove `target`, which must hold what is expected (BLAKE3 in hex).
+def remove(folder: OpenFolder, target: str, *, expected: str) -> Displaced:
+    """Take its name from `target`, which must hold what is expected (BLAKE3 in hex); `settle` removes it.
 
     Raises `FileChanged` when another program changed it: then it is put back. `OSError`.
     """
     aside = temporaries.new_aside(target)
     folder.rename(target, aside)
-    if _is_as_expected(folder, aside, expected):
-        _remove(folder, aside)
+    displaced = Displaced(aside, target, expected, None)
+    _require_unwritten(folder, displaced)
+    return displaced
+
+
+def settle(folder: OpenFolder, displaced: Displaced) -> None:
+    """Look again at an old file, a moment after its displacement, and remove it.
+
+    Waits until that moment has passed. Raises `FileChanged` when another program has written into it: its
+    change is put back. `OSError`.
+    """
+    time.sleep(max(0.0, displaced.since + SETTLE_S - time.monotonic()))
+    _require_unwritten(folder, displaced)
+    _remove(folder, displaced.aside)
+
+
+def _require_unwritten(folder: OpenFolder, displaced: Displaced) -> None:
+    if _is_as_expected(folder, displaced.aside, displaced.expected):
         return
-    _put_back(folder, aside, target)
-    raise _changed(folder, target)
+    if displaced.ours is None:
+        _put_back(folder, displaced.aside, displaced.target)
+    else:
+        _give_back(folder, displaced.aside, displaced.target, ours=displaced.ours)
+    raise _changed(folder, displaced.target)
 
 
 def recover(target: Path, known: Collection[str], now: float, *, is_dead: bool = False) -> list[str]:
@@ -101,9 +141,8 @@ def _recover_one(folder: OpenFolder, aside: str, target: str, known: Collection[
     return [f"an edit of {path} that an interrupted write had taken out is kept as {kept}"]
 
 
-def _replace_by_second_name(
-    folder: OpenFolder, temporary: str, target: str, *, expected: str, new: str
-) -> None:
+def _replace_by_second_name(folder: OpenFolder, temporary: str, target: str, *, expected: str) -> str | None:
+    """Rename over the target; return the second name that keeps the old file, None without hard links."""
     former = temporaries.new_aside(target)
     if not _is_as_expected(folder, target, expected):
         _remove(folder, temporary)
@@ -112,16 +151,9 @@ def _replace_by_second_name(
         folder.link(target, former)
     except OSError:
         folder.rename(temporary, target)
-        return
+        return None
     folder.rename(temporary, target)
-    if _is_as_expected(folder, former, expected):
-        _remove(folder, former)
-        return
-    if _is_as_expected(folder, target, new):
-        folder.rename(former, target)
-    else:
-        _keep(folder, former, target)
-    raise _changed(folder, target)
+    return former
 
 
 def _give_back(folder: OpenFolder, aside: str, target: str, *, ours: str) -> Path | None:
@@ -132,6 +164,8 @@ def _give_back(folder: OpenFolder, aside: str, target: str, *, ours: str) -> Pat
     """
     try:
         if not folder.exchange(aside, target):
+            if not _is_as_expected(folder, target, ours):
+                return _put_back(folder, aside, target)
             folder.rename(aside, target)
             return None
     except FileNotFoundError:  # ours was removed meanwhile

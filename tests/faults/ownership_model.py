@@ -23,7 +23,10 @@ class Slot:
     is_last_written_by_maclip: bool = False
 
     def press(self, rating: int | None, *others: str | None) -> None:
-        """Record what another program wrote. `others`: the same in other fields."""
+        """Record what another program wrote.
+
+        `others`: the texts of single fields; an empty one was taken away, None means no such field.
+        """
         self.rating = rating
         if rating and rating == self.stars and {*others} <= {None, str(rating)}:
             self.by = "maclip"
@@ -38,6 +41,8 @@ class OwnershipModel:
     slots: dict[str, Slot] = field(default_factory=dict)
     is_undone: bool = False
     """After `maclip undo` nothing is written until `maclip rate`."""
+    is_last_entry_undone: bool = False
+    """What the journal tells a new library: `maclip rate` that finds a person's star writes no entry."""
 
     def persons(self) -> dict[str, int]:
         """Return the ratings that persons gave, by file: 0 where they took maclip's stars away."""

@@ -64,9 +64,12 @@ for name in ("rename", "exchange", "rename_new", "open", "unlink"):
 with OpenFolder(Path(target).parent) as folder:
     try:
         if operation == "replace":
-            exchange.replace(folder, Path(temporary).name, Path(target).name, expected=expected, new=new)
+            former = exchange.replace(
+                folder, Path(temporary).name, Path(target).name, expected=expected, new=new
+            )
         else:
-            exchange.remove(folder, Path(target).name, expected=expected)
+            former = exchange.remove(folder, Path(target).name, expected=expected)
+        exchange.settle(folder, former)
     except Exception:
         pass
 """

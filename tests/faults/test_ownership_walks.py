@@ -50,6 +50,7 @@ class OwnershipMachine(WritersMachine):
         # Of a sidecar that somebody deleted, nothing of maclip's is left, and nothing to restore either.
         assert all(result.is_done or not result.path.exists() for result in results), results
         self.model.is_undone = self.model.is_undone or bool(results)
+        self.model.is_last_entry_undone = self.model.is_last_entry_undone or bool(results)
         self._check_undone(before)
 
     @rule(how=st.sampled_from(["lost", "begun anew", "backed up", "restored"]))
@@ -59,10 +60,11 @@ class OwnershipMachine(WritersMachine):
             self.model.forget_what_only_the_library_knew()
         if how == "lost":
             self.world.lose_the_library()
-            self.model.is_undone = False
+            self.model.is_undone = self.model.is_last_entry_undone = False
             self.pristine.clear()
         elif how == "begun anew":
             self.world.restore(new=True)
+            self.model.is_undone = self.model.is_last_entry_undone
         elif how == "backed up":
             self.world.back_up()
         elif self.world.has_backup:
@@ -135,6 +137,7 @@ class OwnershipMachine(WritersMachine):
             else:
                 slot.rating, slot.by = packet.rating, "maclip"
             slot.stars, slot.is_last_written_by_maclip = packet.stars, True
+            self.model.is_last_entry_undone = False
             if kind not in before:
                 self.seeded[kind] = _others(packet)
 

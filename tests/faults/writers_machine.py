@@ -85,7 +85,7 @@ class WritersMachine(RuleBasedStateMachine):
         slot, packet = self.slot(file), Packet.of(file)
         slot.stars = packet.stars
         slot.is_last_written_by_maclip = False
-        slot.press(packet.rating, packet.text("acdsee:rating"))
+        slot.press(packet.rating, packet.text("xmp:Rating") or "", packet.text("acdsee:rating"))
         self.pristine.pop(self.kind(file), None)
 
     # darktable

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from maclip_daemon.errors import FileChanged, MaclipError, Transient, WriteRefused
 from maclip_daemon.files import exchange, exclusive_rename, safe_writer, temporaries
+from maclip_daemon.files.exchange import Displaced
 from maclip_daemon.files.open_folder import OpenFolder
 from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.metadata.sidecars import sidecar_names
 
 
-def commit(prepared: Prepared) -> Path | None:
-    """Replace or create the target; return the folder to flush.
+def commit(prepared: Prepared) -> Displaced | None:
+    """Replace or create the target; return the old file, on which `commit_many` has a last look.
 
     Any process can commit. Raises `FileChanged` when the target or (for a new sidecar) the photo changed:
     then the temporary file is removed and everything else left alone.
@@ -31,7 +32,7 @@ def commit(prepared: Prepared) -> Path | None:
             else:
                 _require_unchanged(folder, target, prepared)
                 assert prepared.before_hash is not None
-                exchange.replace(
+                return exchange.replace(
                     folder,
                     temporary.name,
                     target.name,
@@ -43,7 +44,7 @@ def commit(prepared: Prepared) -> Path | None:
         if isinstance(error, WriteRefused):  # a permission taken away since; the next `prepare` will say it
             raise Transient(str(error)) from None
         raise
-    return target.parent
+    return None
 
 
 def discard(prepared: Prepared) -> None:
@@ -54,20 +55,23 @@ def discard(prepared: Prepared) -> None:
 
 
 def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
-    """Commit several, then flush each of their folders once."""
+    """Commit several, flush each of their folders once, then look again at the files that were replaced."""
     results: list[MaclipError | None] = []
-    waiting: dict[Path, list[int]] = {}
+    folders: dict[Path, list[int]] = {}
+    displaced: list[tuple[int, Path, Displaced]] = []
     with sidecar_names.one_listing():
         for index, prepared in enumerate(batch):
             try:
-                folder = commit(prepared)
+                former = commit(prepared)
             except MaclipError as error:
                 results.append(error)
-            else:
-                results.append(None)
-                if folder is not None:
-                    waiting.setdefault(folder, []).append(index)
-    for folder, indices in waiting.items():
+                continue
+            results.append(None)
+            assert prepared.target is not None
+            folders.setdefault(prepared.target.parent, []).append(index)
+            if former is not None:
+                displaced.append((index, prepared.target.parent, former))
+    for folder, indices in folders.items():
         try:
             with safe_writer.translate_errors(folder / "."):
                 safe_writer.flush(folder)
@@ -76,7 +80,20 @@ def commit_many(batch: list[Prepared]) -> list[MaclipError | None]:
         except MaclipError as error:
             for index in indices:
                 results[index] = error
+    for index, folder, former in displaced:
+        try:
+            _settle(folder, former)
+        except MaclipError as error:
+            results[index] = results[index] or error
     return results
+
+
+def _settle(path: Path, former: Displaced) -> None:
+    try:
+        with safe_writer.translate_errors(path / former.target), OpenFolder(path) as folder:
+            exchange.settle(folder, former)
+    except WriteRefused as refusal:
+        raise Transient(str(refusal)) from None
 
 
 def _is_whole(folder: OpenFolder, temporary: Path, prepared: Prepared) -> bool:

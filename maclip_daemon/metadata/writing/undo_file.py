@@ -183,8 +183,9 @@ def _carry_out(target: Path, present: _Present, step: _Step) -> None:
     expected = safe_writer.digest(present.data)
     if step.data is None:
         with OpenFolder(target.parent) as folder:
-            exchange.remove(folder, target.name, expected=expected)
-        safe_writer.flush(target.parent)
+            removed = exchange.remove(folder, target.name, expected=expected)
+            safe_writer.flush(target.parent)
+            exchange.settle(folder, removed)
         return
     mode = None if step.delta is None else step.delta.mode
     temporary = safe_writer.write_temporary(target, step.data, like=target, mode=mode)
@@ -195,12 +196,14 @@ def _carry_out(target: Path, present: _Present, step: _Step) -> None:
             safe_writer.flush(temporary)
             _require_unchanged(target, present)
             new = safe_writer.digest(step.data)
-            exchange.replace(folder, temporary.name, target.name, expected=expected, new=new)
+            former = exchange.replace(folder, temporary.name, target.name, expected=expected, new=new)
+            safe_writer.flush(target.parent)
+            if former is not None:
+                exchange.settle(folder, former)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    safe_writer.flush(target.parent)
 
 
 def _with_copy(target: Path, outcome: UndoOutcome) -> UndoOutcome:

@@ -39,9 +39,12 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "IMG.jpg.xmp"
 
 
-def replace(target: Path) -> None:
+def replace(target: Path, meanwhile: Callable[[], object] = lambda: None) -> None:
     with OpenFolder(target.parent) as folder:
-        exchange.replace(folder, "temporary", target.name, expected=digest(OLD), new=digest(NEW))
+        former = exchange.replace(folder, "temporary", target.name, expected=digest(OLD), new=digest(NEW))
+        if former is not None:
+            meanwhile()
+            exchange.settle(folder, former)
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
@@ -150,8 +153,46 @@ def test_a_file_that_was_edited_is_not_removed(target: Path, monkeypatch: pytest
     assert everything_in(target.parent) == {target.name: EDIT}
     monkeypatch.undo()
     with OpenFolder(target.parent) as folder:
-        exchange.remove(folder, target.name, expected=digest(EDIT))
+        exchange.settle(folder, exchange.remove(folder, target.name, expected=digest(EDIT)))
     assert everything_in(target.parent) == {}
+
+
+class SlowEditor:
+    """Has found a file by its name, and opens it only when it is told to."""
+
+    def __init__(self, path: Path) -> None:
+        self.found = os.open(path, os.O_PATH)
+
+    def write(self) -> None:
+        Path(f"/proc/self/fd/{self.found}").write_bytes(EDIT)
+        os.close(self.found)
+
+
+needs_path_descriptors = pytest.mark.skipif(
+    not hasattr(os, "O_PATH"), reason="only Linux opens a file for its name alone (O_PATH)"
+)
+
+
+@needs_path_descriptors
+@pytest.mark.parametrize("kind", ["exchange", "second names"], indirect=True)
+def test_an_editor_that_found_the_old_file_and_opens_it_after_the_exchange_loses_nothing(
+    target: Path, kind: str
+) -> None:
+    with pytest.raises(FileChanged):
+        replace(target, SlowEditor(target).write)
+    assert everything_in(target.parent) == {target.name: EDIT}, kind
+
+
+@needs_path_descriptors
+def test_an_editor_that_opens_the_file_only_after_it_lost_its_name_loses_nothing(target: Path) -> None:
+    target.with_name("temporary").unlink()
+    slow = SlowEditor(target)
+    with OpenFolder(target.parent) as folder:
+        former = exchange.remove(folder, target.name, expected=digest(OLD))
+        slow.write()
+        with pytest.raises(FileChanged):
+            exchange.settle(folder, former)
+    assert everything_in(target.parent) == {target.name: EDIT}
 
 
 @pytest.fixture(params=["IMG.jpg.xmp", "x" * 240 + ".jpg.xmp"], ids=["short name", "long name"])
