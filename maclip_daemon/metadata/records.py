@@ -121,6 +121,10 @@ class FoundRating:
     """Our own maclip:Score, if it is there."""
     is_first_star: bool = False
     """Whether nothing but darktable may have given this rating, when it imported the photo."""
+    is_copy: bool = False
+    """Whether maclip copied this person's rating into its sidecar from another file, which it follows."""
+    is_copy_of_photo: bool = False
+    """Whether that other file was the photo."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
         "ScoredAt": quality.scored_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "PixelHash": request.pixel_hash,
         "Library": request.library_id,
+        "Followed": None,
     }
     values: Wanted = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
     values[ownership.RATING_KEY] = str(request.rating)
@@ -42,12 +43,17 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
     return values
 
 
-def following(rating: int, present: ownership.Values) -> Wanted:
-    """Return the values by exiv2 key that bring a file of ours in step with a person's rating.
+def following(rating: int, present: ownership.Values, *, is_in_photo: bool) -> Wanted:
+    """Return the values by exiv2 key that bring a file of ours in step with a person's rating elsewhere.
 
-    Our score stays beside it: that the two differ shows later whose rating it is.
+    Our score stays beside it: that the two differ shows later whose rating it is. `maclip:Followed` tells
+    that the rating is a copy, so that it follows the person's next change. `is_in_photo`: from the photo.
     """
-    return {ownership.RATING_KEY: str(rating), **ownership.synchronized_fields(present, rating)}
+    return {
+        ownership.RATING_KEY: str(rating),
+        ownership.FOLLOWED_KEY: ownership.followed_text(rating, is_in_photo=is_in_photo),
+        **ownership.synchronized_fields(present, rating),
+    }
 
 
 def with_seed(values: Wanted, present: ownership.Values, items: list[str]) -> Wanted:

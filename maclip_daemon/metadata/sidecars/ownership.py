@@ -24,10 +24,12 @@ Values = Mapping[str, object]
 PERCENT_OF_STARS = {0: 0, 1: 1, 2: 25, 3: 50, 4: 75, 5: 99}  # what Windows Explorer writes for its stars
 STARS_KEY = "Xmp.maclip.Stars"
 SCORE_KEY = "Xmp.maclip.Score"
+FOLLOWED_KEY = "Xmp.maclip.Followed"
 PERCENT_KEYS = ("Xmp.MicrosoftPhoto.Rating", "Exif.Image.RatingPercent")
 PLAIN_KEYS = ("Xmp.acdsee.rating", "Exif.Image.Rating")
 PICK_LABEL_KEY = "Xmp.digiKam.PickLabel"
 PICK_KEY, GOOD_KEY = "Xmp.xmpDM.pick", "Xmp.xmpDM.good"
+_FROM_PHOTO, _FROM_FILE = "photo", "file"
 _DIGIKAM_REJECTED = 1  # 0 none, 2 pending, 3 accepted
 _MAKER_NOTE = re.compile(r"Exif\.(?!Image|Photo)\w+\.Rating")
 
@@ -59,6 +61,18 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
 def score_of(values: Values) -> float | None:
     """Return the score that maclip wrote beside its stars; None without one."""
     return _number(values.get(SCORE_KEY))
+
+
+def followed_text(rating: int, *, is_in_photo: bool) -> str:
+    """Return `maclip:Followed`: a person's rating that we copied into a sidecar, and from where."""
+    return f"{rating} {_FROM_PHOTO if is_in_photo else _FROM_FILE}"
+
+
+def is_copy(values: Values, rating: int | None, *, of_photo: bool = False) -> bool:
+    """Return whether a person's rating in a sidecar is, unchanged since, what we copied from another file."""
+    sources = {True} if of_photo else {True, False}
+    copies = {followed_text(rating or 0, is_in_photo=source) for source in sources}
+    return values.get(FOLLOWED_KEY) in copies and others_agree(values, rating or 0)
 
 
 def others_agree(values: Values, rating: int | None) -> bool:

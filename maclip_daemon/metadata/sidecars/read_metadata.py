@@ -143,6 +143,7 @@ def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
     by_darktable = metadata.data is not None and first_star.DARKTABLE_KEY in metadata.values
     is_first_star = by_darktable and owner == "person" and first_star.may_be(metadata.values, rating, stars)
     proof = write_proof.find(metadata.values, metadata.leaves) if owner == "maclip" else None
+    may_be_copy = metadata.data is not None and owner == "person"
     return FoundRating(
         owner,
         rating,
@@ -153,4 +154,6 @@ def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
         by_darktable=by_darktable,
         score=ownership.score_of(metadata.values),
         is_first_star=is_first_star,
+        is_copy=may_be_copy and ownership.is_copy(metadata.values, rating),
+        is_copy_of_photo=may_be_copy and ownership.is_copy(metadata.values, rating, of_photo=True),
     )

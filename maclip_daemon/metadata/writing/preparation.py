@@ -62,7 +62,8 @@ def _follow(request: RatingRequest, file: PhotoFile, verdict: Verdict, result: P
         return _follow_photo(request, file, verdict, result)
     safe_writer.require_writable(ours.metadata.source)
     rating = verdict.found.rating or 0
-    wanted = maclip_properties.following(rating, ours.metadata.values)
+    is_in_photo = verdict.found.source == request.photo
+    wanted = maclip_properties.following(rating, ours.metadata.values, is_in_photo=is_in_photo)
     # Whether undo can go back to the sidecar's earlier bytes depends on whose stars the sidecar held.
     of_sidecar = replace(result, found=ours.found, target=ours.metadata.source)
     changed = new_content.change(request, file, ours.metadata, ours.metadata, wanted, of_sidecar)

@@ -397,7 +397,7 @@ def test_our_sidecar_follows_stars_that_a_person_gave_in_the_photo(make_photo: M
     outcome = write(again)
     assert outcome.found is not None
     assert (outcome.found.rating, outcome.owner, outcome.rating) == (5, "person", 5)
-    assert xmp_of(sidecar) == ours | {"Xmp.xmp.Rating": "5"}
+    assert xmp_of(sidecar) == ours | {"Xmp.xmp.Rating": "5", "Xmp.maclip.Followed": "5 photo"}
     assert prepare(again).status == "person"
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
+import pyexiv2
 import pytest
 from metadata_samples import QUALITY, MakePhoto, files_in, xmp_of
 
@@ -73,6 +74,55 @@ def test_our_sidecar_follows_a_persons_rating_in_the_other_one_and_undo_restores
     assert prepare(RatingRequest(photo, QUALITY)).status == "person"
     assert undo_file.undo(outcome.undo_entry).status == "restored"
     assert ours.read_bytes() == before
+
+
+def rate_in_photo(photo: Path, rating: str | None) -> None:
+    with pyexiv2.ImageData(photo.read_bytes()) as image:
+        image.modify_xmp({"Xmp.xmp.Rating": rating})
+        photo.write_bytes(image.get_bytes())
+
+
+def test_our_copy_of_a_persons_rating_in_the_photo_follows_each_change_there(make_photo: MakePhoto) -> None:
+    photo = make_photo()
+    write(RatingRequest(photo, QUALITY))
+    ours = photo.with_name("IMG_1.jpg.xmp")
+    for rating in ("2", "5", "-1", "0"):  # as digiKam and Lightroom do that write into photos only
+        rate_in_photo(photo, rating)
+        assert write(RatingRequest(photo, QUALITY, last_written=4)).owner == "person"
+        assert xmp_of(ours)["Xmp.xmp.Rating"] == rating
+        assert prepare(RatingRequest(photo, QUALITY, last_written=4)).status == "person"
+    rate_in_photo(photo, "3")
+    write(RatingRequest(photo, QUALITY, last_written=4))
+    rate_in_photo(photo, None)  # written anew by a program that drops metadata: nobody took a star back
+    prepare(RatingRequest(photo, QUALITY, last_written=4))
+    assert xmp_of(ours)["Xmp.xmp.Rating"] == "3"
+
+
+def test_a_star_that_a_person_gives_over_our_copy_stays(make_photo: MakePhoto) -> None:
+    photo = make_photo()
+    write(RatingRequest(photo, QUALITY))
+    ours = photo.with_name("IMG_1.jpg.xmp")
+    rate_in_photo(photo, "2")
+    write(RatingRequest(photo, QUALITY, last_written=4))
+    ours.write_bytes(
+        ours.read_bytes().replace(b"<xmp:Rating>2", b"<xmp:Rating>1").replace(b'g="2"', b'g="1"')
+    )
+    rate_in_photo(photo, "5")
+    outcome = prepare(RatingRequest(photo, QUALITY, last_written=4))
+    assert (outcome.status, outcome.found and outcome.found.rating) == ("person", 1)
+
+
+def test_a_copy_from_a_sidecar_that_is_gone_stays(make_photo: MakePhoto, tmp_path: Path) -> None:
+    photo = make_photo()
+    rate_in_photo(photo, "0")  # as a Canon R6 writes into every photo
+    write(RatingRequest(photo, QUALITY))
+    (tmp_path / "IMG_1.xmp").write_bytes(sidecar(FIVE))
+    write(RatingRequest(photo, QUALITY, last_written=4))
+    (tmp_path / "IMG_1.xmp").write_bytes(sidecar('xmp:Rating="2"'))
+    write(RatingRequest(photo, QUALITY, last_written=4))
+    (tmp_path / "IMG_1.xmp").unlink()
+    outcome = prepare(RatingRequest(photo, QUALITY, last_written=4))
+    assert (outcome.status, outcome.found and outcome.found.rating) == ("person", 2)
 
 
 def test_both_sidecars_are_kept_in_step_where_both_are_ours(make_photo: MakePhoto, tmp_path: Path) -> None:
