@@ -155,6 +155,18 @@ class RatingSettings(_Section):
         return edges
 
 
+class ReviewSettings(_Section):
+    """The review page (`maclip review`)."""
+
+    port: int = Field(default=8737, ge=0, le=65535)
+    """Port of the page; 0, or one that is taken: any free one."""
+    pick: Literal["flags", "label", "library"] = "flags"
+    """What a pick is written as. `flags`: digiKam's accepted and Lightroom's flag; a reject beside its -1,
+    too. `label`: a green label, as darktable and Lightroom show it. `library`: only the database knows it."""
+    cache_mib: int = Field(default=2048, ge=16)
+    """Disk space for previews, in MiB; the least recently seen leave first."""
+
+
 class JobSettings(_Section):
     """How often failed work is tried again."""
 
@@ -205,6 +217,7 @@ class Settings(BaseSettings):
     decoding: DecodingSettings = DecodingSettings()
     scoring: ScoringSettings = ScoringSettings()
     rating: RatingSettings = RatingSettings()
+    review: ReviewSettings = ReviewSettings()
     jobs: JobSettings = JobSettings()
     background: BackgroundSettings = BackgroundSettings()
     log: LogSettings = LogSettings()

@@ -18,6 +18,7 @@ from maclip_daemon.cli import (
     models_commands,
     ranking_commands,
     rating_commands,
+    review_command,
     run_command,
     score_command,
     status_commands,
@@ -73,6 +74,7 @@ def main(
 run_command.register(app)
 score_command.register(app)
 ranking_commands.register(app)
+review_command.register(app)
 status_commands.register(app)
 rating_commands.register(app)
 adopt_command.register(app)

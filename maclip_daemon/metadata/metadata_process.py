@@ -15,9 +15,9 @@ from maclip_daemon.files import safe_writer
 from maclip_daemon.metadata.content import exiv2_tags, second_reader
 from maclip_daemon.metadata.content.second_reader_process import SecondReaderProcess
 from maclip_daemon.metadata.messages import pack, unpack
-from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry
+from maclip_daemon.metadata.records import DecisionRequest, FoundRating, Prepared, RatingRequest, UndoEntry
 from maclip_daemon.metadata.sidecars import sidecar_names, verdict
-from maclip_daemon.metadata.writing import commit_write, preparation, undo_file
+from maclip_daemon.metadata.writing import commit_write, decision_write, preparation, undo_file
 from maclip_daemon.processes import child_server, landlock, limits, sandbox, syscall_filter
 from maclip_daemon.processes.frames import Header
 
@@ -59,6 +59,28 @@ def _prepare_with_exiftool(
                 results[index] = _prepare(requests[index])
     finally:
         second_reader.forget()
+
+
+def prepare_decision(request: DecisionRequest) -> Prepared | errors.MaclipError:
+    """Prepare one file of a decision, and flush it."""
+    try:
+        while True:
+            try:
+                with sidecar_names.one_listing(), limits.processor_timer(_processor_s):
+                    return _flush(decision_write.prepare(request))
+            except second_reader.SecondReadingNeeded as needed:
+                second_reader.read_many([needed.photo])
+    except errors.MaclipError as error:
+        return error
+    finally:
+        second_reader.forget()
+
+
+def _prepare_return(entry: UndoEntry) -> Prepared | errors.MaclipError:
+    try:
+        return _flush(decision_write.prepare_return(entry))
+    except errors.MaclipError as error:
+        return error
 
 
 def _inspect(photo: Path, last_written: int | None) -> FoundRating:
@@ -112,6 +134,12 @@ def _answer(header: Header, payload: BytesIO, parts: list[bytes]) -> Header:
         case "prepare":
             requests = [unpack(RatingRequest, message, payload) for message in header["requests"]]
             return {"results": pack(prepare_many(requests), parts)}
+        case "prepare decision":
+            request = unpack(DecisionRequest, header["request"], payload)
+            return {"result": pack(prepare_decision(request), parts)}
+        case "prepare return":
+            entry = unpack(UndoEntry, header["entry"], payload)
+            return {"result": pack(_prepare_return(entry), parts)}
         case "commit":
             batch = [unpack(Prepared, message, payload) for message in header["prepared"]]
             return {"results": pack(commit_write.commit_many(batch), parts)}

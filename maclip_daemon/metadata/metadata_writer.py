@@ -13,7 +13,14 @@ from typing import Self
 
 from maclip_daemon import errors
 from maclip_daemon.metadata.messages import pack, unpack, unpack_error
-from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest, UndoEntry, UndoOutcome
+from maclip_daemon.metadata.records import (
+    DecisionRequest,
+    FoundRating,
+    Prepared,
+    RatingRequest,
+    UndoEntry,
+    UndoOutcome,
+)
 from maclip_daemon.processes.child import Header, Reply
 from maclip_daemon.processes.sandboxed_child import SandboxedChild
 
@@ -79,6 +86,23 @@ class MetadataWriter:
                 for result in reply.header["results"]
             )
         return results
+
+    def prepare_decision(self, request: DecisionRequest) -> Prepared:
+        """Prepare one file of a person's decision, as `prepare` does for maclip's stars.
+
+        `person`: another program gave a rating that the person has not seen. `has_more`: prepare again after
+        the commit, for another file of the photo.
+        """
+        absolute = replace(request, photo=Path(os.path.abspath(request.photo)))
+        message = {"operation": "prepare decision", "request": pack(absolute, [])}
+        with _naming(request.photo):
+            return _prepared_of(self._request(message, [request.photo]))
+
+    def prepare_return(self, entry: UndoEntry) -> Prepared:
+        """Prepare the bytes of before a write of ours; `skipped` where the file was changed since."""
+        parts: list[bytes] = []
+        message = {"operation": "prepare return", "entry": pack(entry, parts)}
+        return _prepared_of(self._request(message, [entry.target], b"".join(parts)))
 
     def commit(self, prepared: Prepared) -> None:
         """Replace the target by the prepared file and flush it to the disk.
@@ -190,6 +214,13 @@ class MetadataWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _prepared_of(reply: Reply) -> Prepared:
+    result = reply.header["result"]
+    if error := unpack_error(result):
+        raise error
+    return unpack(Prepared, result, BytesIO(reply.payload))
 
 
 def _without_restore(prepared: Prepared) -> Header:

@@ -14,6 +14,8 @@ Owner = Literal["none", "maclip", "person"]
 PreparedStatus = Literal["prepared", "unchanged", "person", "skipped"]
 NameKind = Literal["full", "stem"]
 """The name of a sidecar: `full` is IMG.jpg.xmp, `stem` is IMG.xmp."""
+PickMarks = Literal["flags", "label", "library"]
+"""`flags`: the fields of digiKam and Lightroom. `label`: a green label. `library`: nothing in the file."""
 UndoStatus = Literal["restored", "removed", "taken_out", "gone", "already", "changed"]
 
 NO_STARS = "no_stars"  # of `may_replace`: stars may be written where the person took ours away
@@ -81,6 +83,26 @@ class RatingRequest:
     def rating(self) -> int:
         """Return the integer for xmp:Rating and maclip:Stars."""
         return REJECTED if self.reject else self.quality.stars
+
+
+@dataclass(frozen=True)
+class DecisionRequest:
+    """A person's decision about one photo, as it is to be written into the photo's rating file."""
+
+    photo: Path
+    rating: int | None
+    """1 to 5, 0 for no stars, or -1 to reject; None leaves the rating as it is."""
+    seen: int | None = None
+    """The person's rating of before, as it was shown to them; None: none was shown."""
+    pick: bool | None = None
+    """Set or clear the flags of a picked photo; None leaves them as they are."""
+    pick_marks: PickMarks = "flags"
+    """What a pick, and a reject beside its rating, is written as."""
+    mode: Mode = "sidecar"
+    last_written: int | None = None
+    """As in `RatingRequest`."""
+    sidecar_name: NameKind | None = None
+    """As in `RatingRequest`."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +208,8 @@ class UndoEntry:
     restore: bytes
     is_created: bool = False
     """Whether we created the file by this write, or by an older one that is not undone either."""
+    is_exact: bool = False
+    """Leave a file alone that another program wrote since, instead of taking out what is ours."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,9 @@ class PhotoRow:
     state: str
     rating_in_file: int | None
     rating_owner: str
+    my_stars: int | None
+    """-1 to 5 where a person rated the photo; None where nobody did."""
+    is_picked: bool
 
 
 @dataclass(frozen=True)

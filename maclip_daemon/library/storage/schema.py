@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 APPLICATION_ID = 0x4D41434C  # "MACL", in bytes 68 to 71 of the file
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")  # every migration; a test compares them
+# Every migration; a test compares them.
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD = REVISIONS[-1]
 
 MIGRATIONS = Path(__file__).parent / "migrations"

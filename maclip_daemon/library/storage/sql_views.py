@@ -59,7 +59,9 @@ SELECT
   s.scored_at AS scored_at,
   p.state AS state,
   p.rating_in_file AS rating_in_file,
-  p.rating_owner AS rating_owner
+  p.rating_owner AS rating_owner,
+  CASE WHEN p.rating_owner = 'person' THEN coalesce(p.rating_in_file, 0) END AS my_stars,
+  p.is_picked AS is_picked
 FROM scores s
 JOIN photos p ON p.id = s.photo_id
 JOIN folders f ON f.id = s.folder_id

@@ -103,6 +103,7 @@ class PhotoColumns(Table):
     may_replace: Mapped[str | None]
     ctime_ns: Mapped[int | None] = mapped_column(BigInteger)  # None: recorded before there was this column
     rating_checked_at: Mapped[str | None]  # the rating files were last seen to hold nothing new
+    is_picked: Mapped[bool] = mapped_column(server_default=text("0"))  # by a person, in the review page
 
 
 class PhotoPairColumns(Table):
@@ -263,6 +264,43 @@ class JournalEntryColumns(Table):
     former_stars: Mapped[int | None]
 
 
+class DecisionColumns(Table):
+    """A person's decision about one photo in the review page, written down before any file is touched."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        CheckConstraint("state in ('waiting', 'written', 'refused', 'undone', 'replaced')", "state_known"),
+        CheckConstraint("rating BETWEEN -1 AND 5", "rating_known"),
+        Index("decisions_waiting", "state", sqlite_where=text("state = 'waiting'")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+    review: Mapped[str]  # the run of the page that it was made in
+    press: Mapped[int] = mapped_column(index=True)  # the id of the first decision of one key press
+    rating: Mapped[int | None]
+    pick: Mapped[bool | None]
+    seen: Mapped[int | None]  # the person's rating of before that was shown to them
+    before: Mapped[Any] = mapped_column(JSON)  # the photo's columns of before, for undo
+    state: Mapped[str] = mapped_column(server_default="waiting")
+    reason: Mapped[str | None] = mapped_column(ReadableText)
+    decided_at: Mapped[str]
+    settled_at: Mapped[str | None]
+
+
+class DecisionFileColumns(Table):
+    """One file that a decision changed, and how to return to its bytes of before."""
+
+    __tablename__ = "decision_files"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decisions.id", ondelete="CASCADE"), index=True)
+    target_path: Mapped[str] = mapped_column(PathText)
+    before_hash: Mapped[str | None]
+    after_hash: Mapped[str]
+    restore_data: Mapped[bytes]
+
+
 class NoteColumns(Table):
     """What `maclip status` shows of the daemon: its state, warnings and their cures."""
 
@@ -281,3 +319,4 @@ SCORING_CONFIGS, SCORES, JOBS = (
 CALIBRATIONS, QUANTILES = (Table.metadata.tables[name] for name in ("calibrations", "quantiles"))
 JOURNAL, NOTES = (Table.metadata.tables[name] for name in ("rating_journal", "notes"))
 PAIRS = Table.metadata.tables["photo_pairs"]
+DECISIONS, DECISION_FILES = (Table.metadata.tables[name] for name in ("decisions", "decision_files"))

@@ -33,6 +33,7 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
         "PixelHash": request.pixel_hash,
         "Library": request.library_id,
         "Followed": None,
+        "Decision": None,
     }
     values: Wanted = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
     values[ownership.RATING_KEY] = str(request.rating)
@@ -57,9 +58,13 @@ def following(rating: int, present: ownership.Values, *, is_in_photo: bool) -> W
 
 
 def with_seed(values: Wanted, present: ownership.Values, items: list[str]) -> Wanted:
-    """Return the wanted values with these items of `maclip:Seed`; without any, the property is removed."""
+    """Return the wanted values with these items of `maclip:Seed`; without any, the property is removed.
+
+    Values with a proof get the one that fits.
+    """
     changed: Wanted = {**values, seed.SEED_KEY: items or None}
-    changed[write_proof.PROOF_KEY] = write_proof.digest_of({**present, **changed})
+    if values.get(write_proof.PROOF_KEY, write_proof.holds(present)):
+        changed[write_proof.PROOF_KEY] = write_proof.digest_of({**present, **changed})
     return changed
 
 

@@ -6,7 +6,7 @@ our stars away. Ours is an xmp:Rating that the file itself proves to be an unedi
 our own maclip:Stars in the file. Anything else is a person's, also when it is only in another field: Windows'
 MicrosoftPhoto:Rating and EXIF RatingPercent, ACDSee's, EXIF Rating, or the maker note of a camera with a
 rating button (Fujifilm). darktable and digiKam do not read the maker note, but whoever pressed that button
-meant it.
+meant it. A decision of the review page says so itself (`maclip:Decision`), also where it confirms our stars.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SCORE_KEY = "Xmp.maclip.Score"
 FOLLOWED_KEY = "Xmp.maclip.Followed"
 PERCENT_KEYS = ("Xmp.MicrosoftPhoto.Rating", "Exif.Image.RatingPercent")
 PLAIN_KEYS = ("Xmp.acdsee.rating", "Exif.Image.Rating")
+DECISION_KEY = "Xmp.maclip.Decision"
 PICK_LABEL_KEY = "Xmp.digiKam.PickLabel"
 PICK_KEY, GOOD_KEY = "Xmp.xmpDM.pick", "Xmp.xmpDM.good"
 _FROM_PHOTO, _FROM_FILE = "photo", "file"
@@ -45,6 +46,8 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
     if is_rejected(values):
         return "person", REJECTED, stars
     others = [rating for rating in _other_ratings(values) if rating]
+    if DECISION_KEY in values:  # a person decided in the review page, whatever stars maclip had given
+        return "person", main or next(iter(others), 0), stars
     if main:
         in_step = main == stars and all(rating == main for rating in others) and not _has_empty_field(values)
         ours = in_step and (main == last_written or write_proof.holds(values))

@@ -12,9 +12,10 @@ from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.metadata.content import containers, exiv2_tags, xmp_text
 from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.metadata.content.xmp_text import Wanted
-from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.records import DecisionRequest, Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import (
     bucket_tags,
+    decision_properties,
     maclip_properties,
     new_sidecar,
     read_metadata,
@@ -23,9 +24,11 @@ from maclip_daemon.metadata.sidecars import (
 )
 from maclip_daemon.metadata.writing import seed_update, undo_delta, verification
 
+Request = RatingRequest | DecisionRequest
+
 
 def update(
-    request: RatingRequest,
+    request: Request,
     file: PhotoFile,
     present: read_metadata.PhotoMetadata,
     followed: seed_update.FollowedSidecar | None,
@@ -35,7 +38,7 @@ def update(
     safe_writer.require_writable(present.source)
     base = followed.content if followed is not None else present
     assert base.leaves is not None
-    wanted = maclip_properties.wanted(request, base.values)
+    wanted = _wanted(request, base.values)
     if followed is not None:
         copied = followed.seed.with_tag_lists(base.leaves, wanted).items()
         if copied != base.values.get(seed.SEED_KEY):
@@ -44,7 +47,7 @@ def update(
 
 
 def change(
-    request: RatingRequest,
+    request: Request,
     file: PhotoFile,
     present: read_metadata.PhotoMetadata,
     base: read_metadata.PhotoMetadata,
@@ -65,26 +68,25 @@ def change(
 
 
 def embed(
-    request: RatingRequest, file: PhotoFile, present: read_metadata.PhotoMetadata, result: Prepared
+    request: Request, file: PhotoFile, present: read_metadata.PhotoMetadata, result: Prepared
 ) -> Prepared:
     """Prepare the photo itself with the rating inside. Raises `WriteRefused` if its container forbids it."""
     safe_writer.require_writable(request.photo)
     data, status = safe_writer.read_opened(file.descriptor, request.photo)
     containers.require_embeddable(data)
     with exiv2_tags.open_bytes(data) as image:
-        if exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values:
+        has_keywords = exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values
+        if isinstance(request, RatingRequest) and has_keywords:
             request = replace(request, bucket_tags=False)  # tags in XMP would hide the IPTC keywords
     # A seed belongs to a sidecar; an export may have carried one into the photo.
-    wanted = maclip_properties.with_seed(
-        maclip_properties.wanted(request, present.values), present.values, []
-    )
+    wanted = maclip_properties.with_seed(_wanted(request, present.values), present.values, [])
     new = exiv2_tags.change_photo(data, wanted)
     verification.verify_photo(request.photo, data, new, present.values, wanted)
     return _prepared(request, result, request.photo, data, new, (status, status.st_mode & 0o7777))
 
 
 def create(
-    request: RatingRequest,
+    request: Request,
     file: PhotoFile,
     present: read_metadata.PhotoMetadata,
     result: Prepared,
@@ -99,7 +101,7 @@ def create(
     stamp = seed_update.stamp_of(file.signature)
     with exiv2_tags.open_bytes(document) as image:
         seeded = exiv2_tags.read_xmp(image)
-        wanted = maclip_properties.wanted(request, seeded)
+        wanted = _wanted(request, seeded)
         copied = seed.Seed.of(stamp, leaves).with_tag_lists(leaves, wanted)
         wanted = maclip_properties.with_seed(wanted, seeded, copied.items())
         new = exiv2_tags.changed_sidecar(image, wanted)
@@ -118,8 +120,14 @@ def create(
     )
 
 
+def _wanted(request: Request, present: exiv2_tags.Values) -> Wanted:
+    if isinstance(request, DecisionRequest):
+        return decision_properties.wanted(request, present)
+    return maclip_properties.wanted(request, present)
+
+
 def _prepared(
-    request: RatingRequest,
+    request: Request,
     result: Prepared,
     target: Path,
     old: bytes,
@@ -148,9 +156,9 @@ def _prepared(
     )
 
 
-def _is_of_another_library(request: RatingRequest, result: Prepared) -> bool:
+def _is_of_another_library(request: Request, result: Prepared) -> bool:
     """Return whether the file's rating was written for this photo by a library whose journal is not ours."""
     proof = result.found.proof if result.found is not None else None
-    if proof is None or request.last_written is not None:
+    if proof is None or request.last_written is not None or isinstance(request, DecisionRequest):
         return False
     return result.target != request.photo or proof.pixel_hash in (None, request.pixel_hash)

@@ -124,6 +124,8 @@ def _decide(entry: UndoEntry, present: _Present) -> _Step:
         return _decide_to_take_out(entry, present)
     if digest == entry.before_hash:
         return _Step(UndoOutcome("already", f"{target} is as it was before."))
+    if digest != entry.after_hash and entry.is_exact:
+        return _left_alone(f"{target} was changed by another program since; it is left alone.")
     if digest != entry.after_hash:
         return _decide_to_take_out(entry, present)
     if entry.before_hash is None:

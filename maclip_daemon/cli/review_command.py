@@ -1,0 +1,79 @@
+"""`maclip review`: the page on which a person decides about photos."""
+
+from __future__ import annotations
+
+import contextlib
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlencode
+
+import typer
+
+from maclip_daemon.cli import invocation
+from maclip_daemon.cli.printing import output
+
+if TYPE_CHECKING:
+    from maclip_daemon.web.review_server import Links
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(review)
+
+
+def review(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]…", help="Folders or photos. Default: the whole library."),
+    ] = None,
+    worst: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the photos with the lowest scores, so many.", show_default=False),
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser/--browser", help="Only print the link; start no browser.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="The page's port.", show_default="the setting review.port"),
+    ] = None,
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="An address of this machine, for a tablet in your network. Others there can then see that "
+            "the page exists, and whoever has its link can see and rate your photos.",
+            show_default="127.0.0.1, this machine alone",
+        ),
+    ] = "",
+) -> None:
+    """Look at your photos in the browser, and decide with one key each: 1 to 5, X rejects, P picks, U undoes.
+
+    Each decision is written at once as your own rating into the photo's sidecar. Nothing is deleted. The page
+    works beside a running daemon and without one; Ctrl-C ends it. What is decided can be undone: the last
+    decision, those of this run, or everything with `maclip undo`.
+    """
+    from maclip_daemon.web import review_server
+    from maclip_daemon.web.review_server import LOOPBACK, ReviewOptions
+
+    call = invocation.from_context(context)
+    settings = call.settings()
+    chosen = tuple(invocation.resolve_path(path) for path in paths or [])
+    options = ReviewOptions(chosen, worst, urlencode({}), listen or LOOPBACK, port)
+
+    def tell(links: Links) -> None:
+        if listen and listen != LOOPBACK:
+            output.say(
+                f"The page listens on {listen}: any device in that network can try to open it. The link is "
+                "the key; the connection is not encrypted, so use it in a network that you trust."
+            )
+        output.say(f"Review your photos at {links.printed}")
+        output.say("Ctrl-C ends the page; your decisions are written already.")
+        if not no_browser:
+            webbrowser.open(links.once)
+
+    with contextlib.closing(call.open_writable(settings)) as library:
+        review_server.serve(library, settings, options, tell)
+    output.say("The review page has ended.")

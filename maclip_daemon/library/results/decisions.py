@@ -1,0 +1,205 @@
+"""A person's decisions in the review page: what is to be written, what was, and what was before.
+
+A decision is stored before any file is touched. It waits until its files are written, however often the
+program is killed or the disk is full meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.orm import Session
+
+from maclip_daemon.library.storage import timestamps
+from maclip_daemon.library.storage.tables import DECISION_FILES, DECISIONS, PHOTOS
+
+DecisionState = Literal["waiting", "written", "refused", "undone", "replaced"]
+"""`replaced`: a later decision about the photo came before this one was written."""
+
+_KEPT = (
+    *("rating_in_file", "rating_owner", "stars_written", "rating_problem", "may_replace"),
+    *("rating_undone_at", "is_picked"),
+)
+
+
+@dataclass(frozen=True)
+class NewDecision:
+    """What a person decided about one photo."""
+
+    photo_id: int
+    rating: int | None
+    """1 to 5, 0 for no stars, -1 to reject; None leaves the rating."""
+    pick: bool | None = None
+    """None leaves the pick."""
+    seen: int | None = None
+    """The person's rating of before that the page showed; None without one."""
+
+
+@dataclass(frozen=True)
+class StoredDecision:
+    """A decision as the library keeps it."""
+
+    id: int
+    photo_id: int
+    review: str
+    press: int
+    """The same for all decisions of one key press."""
+    rating: int | None
+    pick: bool | None
+    seen: int | None
+    before: dict[str, Any]
+    """The photo's columns of before."""
+    state: DecisionState
+    reason: str | None
+    decided_at: str
+
+
+@dataclass(frozen=True)
+class DecidedFile:
+    """One file that a decision changed."""
+
+    target_path: str
+    before_hash: str | None
+    """None: the decision made the file."""
+    after_hash: str
+    restore: bytes
+
+
+def add(session: Session, decided: Sequence[NewDecision], review: str, now: float) -> list[StoredDecision]:
+    """Store the decisions of one key press, to be written; return them.
+
+    Decisions about the same photos that still wait are replaced: what was before them stays what was before.
+    """
+    stored: list[StoredDecision] = []
+    press: int | None = None
+    for each in decided:
+        before = _replace_waiting(session, each.photo_id, now)
+        values: dict[str, Any] = {
+            "photo_id": each.photo_id,
+            "review": review,
+            "press": press or 0,
+            "rating": each.rating,
+            "pick": each.pick,
+            "seen": each.seen,
+            "before": before,
+            "decided_at": timestamps.text(now),
+        }
+        added = insert(DECISIONS).values(**values).returning(DECISIONS.c.id)
+        number = int(session.execute(added).scalar_one())
+        if press is None:
+            press = values["press"] = number
+            session.execute(update(DECISIONS).where(DECISIONS.c.id == number).values(press=press))
+        stored.append(StoredDecision(number, state="waiting", reason=None, **values))
+    return stored
+
+
+def _replace_waiting(session: Session, photo_id: int, now: float) -> dict[str, Any]:
+    """End the decisions about a photo that wait; return the photo's columns of before them."""
+    waits = (DECISIONS.c.photo_id == photo_id) & (DECISIONS.c.state == "waiting")
+    oldest = select(DECISIONS.c.before).where(waits).order_by(DECISIONS.c.id).limit(1)
+    first = session.execute(oldest).scalar()
+    if first is not None:
+        ended = {"state": "replaced", "settled_at": timestamps.text(now)}
+        session.execute(update(DECISIONS).where(waits).values(**ended))
+        return dict(first)
+    row = session.execute(select(*(PHOTOS.c[name] for name in _KEPT)).where(PHOTOS.c.id == photo_id)).one()
+    return dict(row._mapping)
+
+
+def record_file(session: Session, decision_id: int, file: DecidedFile) -> None:
+    """Record a file that is about to be changed. A repeated attempt replaces what it recorded before."""
+    session.execute(
+        DECISION_FILES.delete().where(
+            DECISION_FILES.c.decision_id == decision_id, DECISION_FILES.c.target_path == file.target_path
+        )
+    )
+    session.execute(
+        insert(DECISION_FILES).values(
+            decision_id=decision_id,
+            target_path=file.target_path,
+            before_hash=file.before_hash,
+            after_hash=file.after_hash,
+            restore_data=file.restore,
+        )
+    )
+
+
+def files_of(session: Session, decision_id: int) -> list[DecidedFile]:
+    """Return the files that a decision changed, the last one first."""
+    rows = session.execute(
+        select(
+            DECISION_FILES.c.target_path,
+            DECISION_FILES.c.before_hash,
+            DECISION_FILES.c.after_hash,
+            DECISION_FILES.c.restore_data,
+        )
+        .where(DECISION_FILES.c.decision_id == decision_id)
+        .order_by(DECISION_FILES.c.id.desc())
+    )
+    return [DecidedFile(*row) for row in rows]
+
+
+def settle(session: Session, decision_id: int, state: DecisionState, reason: str | None, now: float) -> None:
+    """Record what became of a decision; one that waits keeps the reason."""
+    values: dict[str, Any] = {"state": state, "reason": reason}
+    if state != "waiting":
+        values["settled_at"] = timestamps.text(now)
+    session.execute(update(DECISIONS).where(DECISIONS.c.id == decision_id).values(**values))
+
+
+def record_written(session: Session, decision: StoredDecision) -> None:
+    """Record in the photo's row what its files hold now."""
+    values: dict[str, Any] = {}
+    if decision.rating is not None:
+        values |= {"rating_in_file": decision.rating, "rating_owner": "person", "stars_written": None}
+        values |= {"rating_problem": None, "may_replace": None}
+    if decision.pick is not None:
+        values["is_picked"] = decision.pick
+    elif decision.rating == -1:
+        values["is_picked"] = False
+    if values:
+        session.execute(update(PHOTOS).where(PHOTOS.c.id == decision.photo_id).values(**values))
+
+
+def record_rating(session: Session, photo_id: int, rating: int) -> None:
+    """Record a rating that another program gave."""
+    values = {"rating_in_file": rating, "rating_owner": "person", "rating_problem": None}
+    session.execute(update(PHOTOS).where(PHOTOS.c.id == photo_id).values(**values))
+
+
+def restore_photo(session: Session, decision: StoredDecision) -> bool:
+    """Put the photo's columns back; return whether maclip may rate it again."""
+    known = {name: decision.before[name] for name in _KEPT if name in decision.before}
+    session.execute(update(PHOTOS).where(PHOTOS.c.id == decision.photo_id).values(**known))
+    return known.get("rating_owner") == "none" and known.get("rating_undone_at") is None
+
+
+def waiting(session: Session) -> list[StoredDecision]:
+    """Return the decisions that are not written yet, oldest first."""
+    rows = session.execute(select(DECISIONS).where(DECISIONS.c.state == "waiting").order_by(DECISIONS.c.id))
+    return [_stored(row) for row in rows]
+
+
+def last_press(session: Session, review: str, before: int | None = None) -> list[StoredDecision]:
+    """Return the decisions of the last key press of a review that count, the last one first.
+
+    `before`: only of presses before this one. Empty when there is none.
+    """
+    counts = DECISIONS.c.state.in_(("written", "waiting"))
+    chosen = select(DECISIONS.c.press).where(DECISIONS.c.review == review, counts)
+    if before is not None:
+        chosen = chosen.where(DECISIONS.c.press < before)
+    press = session.execute(chosen.order_by(DECISIONS.c.press.desc()).limit(1)).scalar()
+    if press is None:
+        return []
+    rows = session.execute(
+        select(DECISIONS).where(DECISIONS.c.press == press, counts).order_by(DECISIONS.c.id.desc())
+    )
+    return [_stored(row) for row in rows]
+
+
+def _stored(row: Row[Any]) -> StoredDecision:
+    return StoredDecision(**{name: getattr(row, name) for name in StoredDecision.__dataclass_fields__})

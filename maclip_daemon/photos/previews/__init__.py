@@ -1,0 +1,1 @@
+"""Previews: a photo as a JPEG of the size at which a person looks at it."""

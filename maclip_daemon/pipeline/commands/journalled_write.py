@@ -1,0 +1,102 @@
+"""One prepared file, written as the rating stage writes: first into the journal, then into its place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from maclip_daemon import errors
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
+from maclip_daemon.metadata.records import Prepared
+from maclip_daemon.pipeline import file_stability, journal_compaction, recovery
+
+Record = Callable[[Session], None]
+
+
+@dataclass(frozen=True)
+class PhotoWrite:
+    """A prepared file of one photo."""
+
+    photo_id: int
+    path: str
+    """The photo's."""
+    prepared: Prepared
+    stars_written: int | None
+    """maclip's stars in the file afterwards; None where the rating there is a person's or nobody's."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Return whether the photo itself is rewritten."""
+        return self.prepared.target is not None and str(self.prepared.target) == self.path
+
+
+class JournalledWrites:
+    """Commits prepared files for commands of a person. Not thread-safe."""
+
+    def __init__(
+        self,
+        library: Library,
+        writer: MetadataWriter,
+        probe: FilesystemProbe,
+        clock: Callable[[], float],
+    ) -> None:
+        self.library, self.writer, self.probe, self.clock = library, writer, probe, clock
+
+    def commit(self, write: PhotoWrite, before: Record, after: Record) -> None:
+        """Journal the write together with `before`, replace the file, confirm it together with `after`.
+
+        Raises `NoSpace`, `FileChanged`, `Transient`; then the file is as it was, or the journal tells that it
+        was replaced all the same.
+        """
+        prepared = write.prepared
+        try:
+            with self.library.writing() as session:
+                entry = rating_journal.intend(
+                    session,
+                    write.photo_id,
+                    str(prepared.undo_entry.target),
+                    "embed" if write.is_embedded else "sidecar",
+                    before_hash=prepared.before_hash,
+                    after_hash=prepared.undo_entry.after_hash,
+                    restore=prepared.restore,
+                    stars_before=prepared.found.rating if prepared.found else None,
+                    stars_written=write.stars_written,
+                    now=self.clock(),
+                )
+                before(session)
+        except errors.MaclipError:
+            with contextlib.suppress(errors.MaclipError):
+                self.writer.discard(prepared)
+            raise
+        try:
+            self.writer.commit(prepared)
+        except errors.MaclipError:
+            if not self._is_written_all_the_same(entry, prepared):
+                raise
+        self._confirm(entry, write, after)
+
+    def _is_written_all_the_same(self, entry: int, prepared: Prepared) -> bool:
+        """Settle the journal after a failed commit: a lost process may have replaced the file before."""
+        undo_entry = prepared.undo_entry
+        now = self.clock()
+        written = recovery.finish_interrupted(
+            self.probe, undo_entry.target, undo_entry.before_hash, undo_entry.after_hash, now
+        )
+        if written:
+            return True
+        with self.library.writing() as session:
+            recovery.settle(session, entry, written, now)
+        return False
+
+    def _confirm(self, entry: int, write: PhotoWrite, after: Record) -> None:
+        found = file_stability.find_file(self.probe, write.path) if write.is_embedded else None
+        with self.library.writing() as session:
+            journal_compaction.confirm(session, entry, self.clock())
+            if found is not None:  # discovery must not take our own write for a change
+                photo_records.record_rewrite(session, write.photo_id, found)
+            after(session)

@@ -1,0 +1,101 @@
+"""Undo of a key press in the review page: the files' bytes of before, and what the library knew of before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from maclip_daemon import errors
+from maclip_daemon.files.paths import with_path
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.results import decisions, rating_journal
+from maclip_daemon.library.results.decided_photos import DecidedPhoto, decided_photo
+from maclip_daemon.library.results.decisions import DecidedFile, StoredDecision
+from maclip_daemon.library.storage.database import Session
+from maclip_daemon.metadata.records import UndoEntry
+from maclip_daemon.pipeline.commands.decide import Decider
+from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
+
+
+@dataclass(frozen=True)
+class UndoneDecision:
+    """What became of one decision that was to be undone."""
+
+    photo_id: int
+    is_done: bool
+    reason: str = ""
+    """Why the decision stays."""
+
+
+class DecisionUndo:
+    """Undoes decisions, one key press at a time. Shares the lock of `Decider`."""
+
+    def __init__(self, writes: JournalledWrites, decider: Decider) -> None:
+        self._writes = writes
+        self._decider = decider
+
+    def undo_last(self, review: str) -> list[UndoneDecision]:
+        """Undo the last key press of a review; empty when nothing is left to undo."""
+        with self._decider.lock:
+            with self._writes.library.reading() as session:
+                press = decisions.last_press(session, review)
+            return [self._undo(each) for each in press]
+
+    def undo_review(self, review: str) -> Iterator[UndoneDecision]:
+        """Undo all key presses of a review, the last one first; yield what became of each decision."""
+        before: int | None = None
+        while True:
+            with self._decider.lock:
+                with self._writes.library.reading() as session:
+                    press = decisions.last_press(session, review, before)
+                if not press:
+                    return
+                before = press[0].press
+                results = [self._undo(each) for each in press]
+            yield from results
+
+    def _undo(self, decision: StoredDecision) -> UndoneDecision:
+        with self._writes.library.reading() as session:
+            photo = decided_photo(session, decision.photo_id)
+            files = decisions.files_of(session, decision.id)
+        if photo is None:
+            return UndoneDecision(decision.photo_id, False, "The photo is no longer in the library.")
+        try:
+            self._writes.probe.ping(photo.path)
+            if decision.state == "written":
+                for file in files:
+                    self._return_to(decision, photo, file)
+        except errors.MaclipError as error:
+            return UndoneDecision(decision.photo_id, False, with_path(photo.path, str(error)))
+        with self._writes.library.writing() as session:
+            if decisions.restore_photo(session, decision):
+                jobs.enqueue(session, [decision.photo_id], "rate", self._writes.clock())
+            decisions.settle(session, decision.id, "undone", None, self._writes.clock())
+        return UndoneDecision(decision.photo_id, True)
+
+    def _return_to(self, decision: StoredDecision, photo: DecidedPhoto, file: DecidedFile) -> None:
+        """Put one file back. Raises why it stays."""
+        entry = UndoEntry(Path(file.target_path), file.before_hash, file.after_hash, file.restore)
+        if file.before_hash is None:
+            self._remove(file, entry)
+            return
+        prepared = self._writes.writer.prepare_return(entry)
+        if prepared.status != "prepared":
+            raise errors.WriteRefused(prepared.reason)
+        stars = decision.before.get("stars_written")
+        write = PhotoWrite(photo.photo_id, photo.path, prepared, stars)
+        self._writes.commit(write, _nothing, _nothing)
+
+    def _remove(self, file: DecidedFile, entry: UndoEntry) -> None:
+        """Remove a sidecar that the decision made, unless another program wrote to it since."""
+        outcome = self._writes.writer.undo(replace(entry, is_exact=True))
+        if outcome.status == "changed":
+            raise errors.WriteRefused(outcome.reason)
+        with self._writes.library.writing() as session:
+            chain: Sequence[rating_journal.JournalRow] = rating_journal.undo_chain(session, file.target_path)
+            rating_journal.mark_undone(session, [each.id for each in chain], self._writes.clock())
+
+
+def _nothing(_session: Session) -> None:
+    pass

@@ -1,0 +1,124 @@
+"""Who may use the page: a link with a token, then a cookie; the right Host and Origin; nothing else.
+
+Other pages in the same browser, other users of the machine and names that are pointed at this machine (DNS
+rebinding) are refused. The answers forbid everything that is not the page's own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPEN_PATH = "/open"
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_OWN_SITES = frozenset({"same-origin", "none"})
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+NO_ACCESS = "Open the link that `maclip review` printed in its terminal: it is the key to this page."
+# A redirect would lose the cookie where the link was opened from another site; this is a step of our own.
+_OPENED = (
+    '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'
+    '<title>maclip review</title><p><a href="/">Open the review page</a></p>'
+)
+
+
+class Keys:
+    """The secrets of a running page: the cookie, the token of the printed link, tokens for one use."""
+
+    def __init__(self, cookie: str, port: int) -> None:
+        self.cookie = cookie
+        self.cookie_name = f"maclip_review_{port}"  # cookies do not know ports
+        self.token = secrets.token_urlsafe(24)
+        self._once: set[str] = set()
+
+    def for_one_use(self) -> str:
+        """Return a token for the browser that is started: its command line can be read by other users."""
+        token = secrets.token_urlsafe(24)
+        self._once.add(token)
+        return token
+
+    def opens(self, token: str) -> bool:
+        """Return whether a token is right; one for a single use is spent by it."""
+        found = next((known for known in self._once if _are_equal(known, token)), None)
+        self._once.discard(found or "")
+        return found is not None or _are_equal(self.token, token)
+
+    def fits(self, cookies: str) -> bool:
+        """Return whether a Cookie header holds the cookie."""
+        try:
+            morsel = SimpleCookie(cookies).get(self.cookie_name)
+        except CookieError:
+            return False
+        return morsel is not None and _are_equal(self.cookie, morsel.value)
+
+
+def _are_equal(secret: str, given: str) -> bool:
+    return secrets.compare_digest(secret.encode(), given.encode("utf-8", "replace"))
+
+
+class Access:
+    """ASGI middleware around the whole page."""
+
+    def __init__(self, app: ASGIApp, keys: Keys, hosts: frozenset[str]) -> None:
+        """`hosts`: the values of the Host header that are this page, such as `127.0.0.1:8737`."""
+        self._app = app
+        self._keys = keys
+        self._hosts = hosts
+        self._origins = frozenset(f"http://{host}" for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on what may pass."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        answer = self._refusal(scope) or self._opening(scope)
+        await (answer or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if headers.get("host", "").lower() not in self._hosts or len(headers.getlist("host")) != 1:
+            return PlainTextResponse("This is not an address of the review page.", 421)
+        if scope["path"] == OPEN_PATH:
+            return None
+        if headers.get("sec-fetch-site", "none") not in _OWN_SITES:
+            return PlainTextResponse("Other pages may not use this one.", 403)
+        if scope["method"] not in _SAFE_METHODS and headers.get("origin") not in self._origins:
+            return PlainTextResponse("Other pages may not use this one.", 403)
+        if not self._keys.fits(headers.get("cookie", "")):
+            return PlainTextResponse(NO_ACCESS, 401)
+        return None
+
+    def _opening(self, scope: Scope) -> Response | None:
+        """Return the answer to the link with a token; None for every other address."""
+        if scope["path"] != OPEN_PATH:
+            return None
+        token = QueryParams(scope["query_string"]).get("token", "")
+        if scope["method"] not in _SAFE_METHODS or not self._keys.opens(token):
+            return PlainTextResponse(NO_ACCESS, 401)
+        answer = HTMLResponse(_OPENED)
+        answer.set_cookie(self._keys.cookie_name, self._keys.cookie, httponly=True, samesite="strict")
+        return answer

@@ -1,0 +1,55 @@
+"""Answers of the page as JSON. Names and metadata are text; a photo is known by its id, never by its path."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from blake3 import blake3
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from maclip_daemon import errors
+from maclip_daemon.files.paths import printable_utf8
+from maclip_daemon.library.queries.review_photos import ReviewPhoto
+
+_STATUS: tuple[tuple[type[errors.MaclipError], int], ...] = (
+    (errors.UsageError, 400),
+    (errors.Poison, 422),
+    (errors.FileChanged, 404),
+    (errors.Transient, 503),
+)
+
+
+def photo(row: ReviewPhoto) -> dict[str, Any]:
+    """Return a photo as the page's scripts know it."""
+    folder, name = os.path.split(row.path)
+    return {
+        "id": row.id,
+        "name": printable_utf8(name),
+        "folder": printable_utf8(folder),
+        "version": version(row),
+        "state": row.state,
+        "width": row.width,
+        "height": row.height,
+        "taken": row.taken_at,
+        "mine": (row.rating or 0) if row.owner == "person" else None,
+        "waiting": row.waiting,
+        "picked": bool(row.is_picked),
+        "score": row.score,
+        "percentile": row.percentile,
+        "stars": row.stars,
+        "files": 1 + row.partners,
+    }
+
+
+def version(row: ReviewPhoto) -> str:
+    """Return a text that changes whenever the photo's file does."""
+    return blake3(f"{row.size} {row.mtime_ns}".encode()).hexdigest()[:12]
+
+
+async def problem(_request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to an error that has a sentence for people."""
+    assert isinstance(error, errors.MaclipError)
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    return JSONResponse({"error": printable_utf8(str(error))}, status)

@@ -1,0 +1,83 @@
+"""Ordered sets of photos: the first page comes at once, the whole order of a million follows in a thread."""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from maclip_daemon.library.queries import review_photos
+from maclip_daemon.library.queries.review_photos import PhotoFilter
+from maclip_daemon.library.storage.database import Library
+
+FIRST_PAGE = 500  # photos that are looked up at once
+AT_ONCE_S = 0.1  # a set that is whole within this time needs no first page
+KEPT_SETS = 4  # of the filters used last; a million ids take 8 MB
+
+
+@dataclass
+class PhotoSet:
+    """The photos of one filter, in its order, as they were when it was first used."""
+
+    chosen: PhotoFilter
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    rated: set[int] = field(default_factory=set)
+    """Those that the person has rated."""
+    is_whole: threading.Event = field(default_factory=threading.Event)
+    problem: BaseException | None = None
+
+
+class PhotoSets:
+    """The sets of the last filters. Thread-safe."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._sets: OrderedDict[PhotoFilter, PhotoSet] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, chosen: PhotoFilter, *, renew: bool = False) -> PhotoSet:
+        """Return the set of a filter, which may not be whole yet. `renew`: look again."""
+        with self._lock:
+            found = None if renew else self._sets.get(chosen)
+            if found is None:
+                found = PhotoSet(chosen)
+                self._sets[chosen] = found
+                threading.Thread(target=self._fill, args=(found,), name="photo set", daemon=True).start()
+            self._sets.move_to_end(chosen)
+            while len(self._sets) > KEPT_SETS:
+                self._sets.popitem(last=False)
+        found.is_whole.wait(AT_ONCE_S)
+        if found.problem is not None:
+            with self._lock:
+                self._sets.pop(chosen, None)
+            raise found.problem
+        return found
+
+    def page(self, found: PhotoSet, offset: int, count: int) -> Sequence[int]:
+        """Return the ids from `offset` on; waits for the whole set unless it is the first page."""
+        if not found.is_whole.is_set() and offset + count <= FIRST_PAGE:
+            with self._library.snapshot() as snapshot:
+                first, rated = review_photos.ids(snapshot, found.chosen, offset + count)
+            found.rated |= rated
+            return first[offset:]
+        found.is_whole.wait()
+        return found.ids[offset : offset + count]
+
+    def record(self, photo_id: int, *, is_rated: bool) -> None:
+        """Let the sets know what was decided, for their progress."""
+        with self._lock:
+            for each in self._sets.values():
+                (each.rated.add if is_rated else each.rated.discard)(photo_id)
+
+    def _fill(self, found: PhotoSet) -> None:
+        try:
+            with self._library.snapshot() as snapshot:
+                ids, rated = review_photos.ids(snapshot, found.chosen)
+            found.ids = ids
+            found.rated = rated
+        except Exception as error:  # noqa: BLE001 - raised again by whoever asks for the set
+            found.problem = error
+        finally:
+            found.is_whole.set()

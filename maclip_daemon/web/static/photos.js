@@ -1,0 +1,111 @@
+// The chosen photos: how many there are, and the rows of those that were looked at.
+
+import { get } from '/static/api.js';
+
+const PAGE = 100;
+const KEPT_PAGES = 60; // a hundred photos each: memory stays flat however far one scrolls
+const ASK_AGAIN_MS = 400;
+
+export class Photos extends EventTarget {
+  total = 0;
+  rated = 0;
+  pace = 0;
+  isWhole = false;
+  #query = '';
+  #pages = new Map();
+  #asked = new Map();
+  #indexes = new Map();
+
+  get query() { return this.#query; }
+
+  // Choose other photos. Resolves when the first page is there.
+  async choose(query) {
+    this.#query = query;
+    this.#pages.clear();
+    this.#asked.clear();
+    this.#indexes.clear();
+    this.total = 0;
+    this.isWhole = false;
+    await this.#load(0, true);
+  }
+
+  at(index) {
+    if (index < 0 || index >= this.total) return null;
+    const number = Math.floor(index / PAGE);
+    const page = this.#pages.get(number);
+    if (!page) {
+      this.#load(number);
+      return null;
+    }
+    this.#pages.delete(number); // the one used last is kept longest
+    this.#pages.set(number, page);
+    return page[index % PAGE] ?? null;
+  }
+
+  // Resolve with the photo at an index, once it is there.
+  async wait(index) {
+    const number = Math.floor(index / PAGE);
+    if (!this.#pages.has(number)) await this.#load(number);
+    return this.at(index);
+  }
+
+  indexOf(id) { return this.#indexes.get(id) ?? -1; }
+
+  // Take over rows that the server sent.
+  update(rows) {
+    for (const row of rows) {
+      const index = this.#indexes.get(row.id);
+      if (index === undefined) continue;
+      const page = this.#pages.get(Math.floor(index / PAGE));
+      if (page) page[index % PAGE] = row;
+    }
+    this.dispatchEvent(new Event('change'));
+  }
+
+  async refreshCounts() {
+    const found = await get(`/api/photos?${this.#query}&offset=0&count=0`);
+    this.#count(found);
+    this.dispatchEvent(new Event('count'));
+  }
+
+  #count(found) {
+    this.rated = found.rated;
+    this.pace = found.pace;
+    if (found.total !== null) {
+      this.total = found.total;
+      this.isWhole = true;
+    }
+  }
+
+  #load(number, renew = false) {
+    if (this.#asked.has(number)) return this.#asked.get(number);
+    const query = this.#query;
+    const loading = (async () => {
+      const found = await get(
+        `/api/photos?${query}&offset=${number * PAGE}&count=${PAGE}${renew ? '&renew=1' : ''}`);
+      if (query !== this.#query) return;
+      this.#pages.set(number, found.photos);
+      found.photos.forEach((row, place) => this.#indexes.set(row.id, number * PAGE + place));
+      this.#count(found);
+      if (!this.isWhole) {
+        this.total = Math.max(this.total, number * PAGE + found.photos.length);
+        setTimeout(() => this.refreshCounts().catch(() => {}), ASK_AGAIN_MS);
+      }
+      this.#forget();
+      this.dispatchEvent(new Event('change'));
+    })();
+    this.#asked.set(number, loading);
+    const done = () => { if (this.#asked.get(number) === loading) this.#asked.delete(number); };
+    loading.then(done, done);
+    loading.catch(() => {});
+    return loading;
+  }
+
+  #forget() {
+    while (this.#pages.size > KEPT_PAGES) {
+      const [number, page] = this.#pages.entries().next().value;
+      this.#pages.delete(number);
+      page.forEach((row) => this.#indexes.delete(row.id));
+    }
+  }
+}

@@ -1,0 +1,323 @@
+// The review page: it joins the photos, the views, the keys and the decisions.
+
+import { get } from '/static/api.js';
+import { Decisions } from '/static/decisions.js';
+import { Grid } from '/static/grid.js';
+import { KEYS, listen } from '/static/keys.js';
+import { Pane, View } from '/static/pane.js';
+import { Photos } from '/static/photos.js';
+import { Pictures } from '/static/pictures.js';
+import { element, maclipsInWords, mineInWords, mineOf, sentence } from '/static/words.js';
+
+const LOOK_MS = 1500;
+const MOST_COMPARED = 4;
+const $ = (selector) => document.querySelector(selector);
+
+const photos = new Photos();
+const pictures = new Pictures();
+const grid = new Grid($('#grid'), photos, () => show('loupe'), selected);
+const loupe = new Pane($('#loupe'), new View(), pictures);
+let compared = [];
+const compareView = new View();
+let panes = [];
+let active = 0;
+let mode = 'grid';
+let goesOn = true;
+let trouble = '';
+let noticeTimer = 0;
+
+const decisions = new Decisions(photos, say);
+
+function say(text, { stays = false, isTrouble = false } = {}) {
+  const box = $('#notice');
+  box.firstElementChild.textContent = text;
+  box.hidden = !text;
+  box.classList.toggle('trouble', isTrouble);
+  trouble = isTrouble ? text : '';
+  clearTimeout(noticeTimer);
+  if (text && !stays && !isTrouble) noticeTimer = setTimeout(() => say(''), 6000);
+}
+
+function current() {
+  if (mode === 'compare' && compared.length) return compared[active];
+  return photos.at(grid.selected);
+}
+
+function selected() {
+  describe();
+  if (mode === 'loupe') showInLoupe();
+  else pictures.prepare(photos, grid.selected);
+  remember();
+}
+
+async function showInLoupe() {
+  const index = grid.selected;
+  const photo = await photos.wait(index);
+  if (!photo || index !== grid.selected || mode !== 'loupe') return;
+  loupe.view.isWhole = true;
+  await loupe.show(photo);
+  describe();
+  if (index === grid.selected) pictures.prepare(photos, index);
+}
+
+function describe() {
+  const photo = current();
+  const about = $('#about');
+  if (!photo) {
+    about.textContent = '';
+    return;
+  }
+  const index = photos.indexOf(photo.id);
+  const lines = [element('strong', '', photo.name), element('span', '', mineInWords(photo)),
+    element('span', '', maclipsInWords(photo))];
+  if (photo.taken) lines.push(element('span', 'more', photo.taken.replace('T', ' ')));
+  if (photo.width) lines.push(element('span', 'more', `${photo.width} × ${photo.height}`));
+  if (photo.files > 1) lines.push(element('span', 'more', 'RAW and JPEG'));
+  lines.push(element('span', 'more folder', photo.folder));
+  about.replaceChildren(...lines);
+  about.setAttribute('aria-label', sentence(photo, index < 0 ? grid.selected : index, photos.total));
+  for (const button of document.querySelectorAll('#decide [data-rating]')) {
+    button.setAttribute('aria-pressed', String(mineOf(photo)) === button.dataset.rating);
+  }
+  $('#decide [data-pick]').setAttribute('aria-pressed', photo.picked);
+}
+
+function count() {
+  const pace = photos.pace ? `, ${Math.round(photos.pace)} a minute` : '';
+  const total = photos.isWhole ? photos.total.toLocaleString('en') : 'many';
+  $('#progress').textContent = `${photos.rated.toLocaleString('en')} of ${total} decided${pace}`;
+  $('#nothing').hidden = photos.total > 0 || !photos.isWhole;
+}
+
+function show(next) {
+  if (next !== 'grid' && !photos.total) return;
+  mode = next;
+  for (const name of ['grid', 'loupe', 'compare']) {
+    $(`#${name}`).hidden = name !== mode;
+    $(`#show-${name}`).setAttribute('aria-pressed', name === mode);
+  }
+  if (mode === 'grid') {
+    grid.reveal();
+    grid.draw();
+    $('#grid').focus({ preventScroll: true });
+  } else if (document.activeElement === $('#grid')) $('#photos').focus({ preventScroll: true });
+  if (mode === 'loupe') showInLoupe();
+  describe();
+}
+
+async function compare() {
+  const wanted = [];
+  for (let step = 0; step < 2 && grid.selected + step < photos.total; step += 1) {
+    wanted.push(await photos.wait(grid.selected + step));
+  }
+  compared = wanted.filter(Boolean);
+  if (compared.length < 2) {
+    say('There is no second photo to compare with.');
+    return;
+  }
+  active = 0;
+  mode = 'compare';
+  drawCompared();
+  show('compare');
+}
+
+function drawCompared() {
+  const root = $('#compare');
+  root.replaceChildren();
+  compareView.isWhole = true;
+  panes = compared.map((photo, place) => {
+    const box = element('div', 'pane');
+    box.tabIndex = -1;
+    box.addEventListener('pointerdown', () => { active = place; markActive(); });
+    root.append(box);
+    const pane = new Pane(box, compareView, pictures);
+    box.append(element('p', 'caption'));
+    pane.show(photo);
+    return pane;
+  });
+  root.dataset.count = compared.length;
+  markActive();
+}
+
+function markActive() {
+  compared = compared.map((photo) => photos.at(photos.indexOf(photo.id)) ?? photo);
+  panes.forEach((pane, place) => {
+    pane.root.classList.toggle('active', place === active);
+    pane.root.classList.toggle('rejected', mineOf(compared[place]) === -1);
+    pane.root.querySelector('.caption').textContent = `${compared[place].name}: ${mineInWords(compared[place])}, ${maclipsInWords(compared[place])}`;
+  });
+  describe();
+}
+
+async function compareMore() {
+  if (compared.length >= MOST_COMPARED) return;
+  const last = photos.indexOf(compared.at(-1).id);
+  const next = await photos.wait(last + 1);
+  if (!next || compared.some((photo) => photo.id === next.id)) return;
+  compared.push(next);
+  drawCompared();
+}
+
+function compareFewer() {
+  if (compared.length <= 2) return;
+  compared.pop();
+  active = Math.min(active, compared.length - 1);
+  drawCompared();
+}
+
+function decide(decision) {
+  const photo = current();
+  if (!photo) return;
+  const pick = decision.pick === undefined ? undefined : !photo.picked;
+  decisions.decide([[photo, pick === undefined ? decision : { pick }]]);
+  if (mode === 'compare') {
+    if (goesOn) active = (active + 1) % compared.length;
+    markActive();
+  } else if (goesOn && pick === undefined && grid.selected < photos.total - 1) grid.select(grid.selected + 1);
+  describe();
+}
+
+decisions.addEventListener('settled', ({ detail: { request, answer } }) => {
+  if (request.path.startsWith('/api/undo')) {
+    const index = photos.indexOf(answer.results[0]?.id);
+    if (index >= 0) grid.select(index);
+  } else {
+    const first = answer.results.find((each) => each.outcome === 'changed' || each.outcome === 'refused');
+    const index = first ? photos.indexOf(first.id) : -1;
+    if (index >= 0 && mode !== 'compare') grid.select(index); // shown, so that it can be decided again
+  }
+  if (mode === 'compare') markActive();
+  photos.refreshCounts().catch(() => {});
+});
+photos.addEventListener('change', () => { count(); describe(); });
+photos.addEventListener('count', count);
+
+function step(by) {
+  if (mode === 'compare') {
+    active = (active + Math.sign(by) + compared.length) % compared.length;
+    markActive();
+  } else grid.select(grid.selected + by);
+}
+
+const view = () => (mode === 'compare' ? compareView : loupe.view);
+const pan = (x, y) => { if (mode !== 'grid') view().move(view().x + x, view().y + y); };
+const zoom = (factor) => {
+  if (mode === 'grid') show('loupe');
+  else view().zoom(factor);
+};
+
+const actions = {
+  left: () => step(-1),
+  right: () => step(1),
+  up: () => step(mode === 'grid' ? -grid.columns : -1),
+  down: () => step(mode === 'grid' ? grid.columns : 1),
+  pageup: () => grid.select(grid.selected - grid.columns * 4),
+  pagedown: () => grid.select(grid.selected + grid.columns * 4),
+  home: () => grid.select(0),
+  end: () => grid.select(photos.total - 1),
+  space: () => show(mode === 'grid' ? 'loupe' : 'grid'),
+  enter: () => { if (mode === 'grid') show('loupe'); },
+  escape: () => show('grid'),
+  g: () => show('grid'),
+  c: () => (mode === 'compare' ? compareMore() : compare()),
+  'shift+c': compareFewer,
+  z: () => { if (mode === 'grid') show('loupe'); else view().toggle(); },
+  '+': () => zoom(1.25),
+  '=': () => zoom(1.25),
+  '-': () => zoom(0.8),
+  'shift+left': () => pan(-0.1, 0),
+  'shift+right': () => pan(0.1, 0),
+  'shift+up': () => pan(0, -0.1),
+  'shift+down': () => pan(0, 0.1),
+  x: () => decide({ rating: -1 }),
+  p: () => decide({ pick: true }),
+  u: () => decisions.undo(),
+  a: () => {
+    goesOn = !goesOn;
+    say(goesOn ? 'After each decision the next photo comes.' : 'After each decision this photo stays.');
+  },
+  '/': () => $('#filters [name=name]').focus(),
+  '?': () => $('#help').showModal(),
+};
+for (const rating of [0, 1, 2, 3, 4, 5]) actions[rating] = () => decide({ rating });
+listen(actions);
+
+$('#decide').addEventListener('click', ({ target }) => {
+  if (target.dataset.rating !== undefined) decide({ rating: Number(target.dataset.rating) });
+  else if (target.dataset.pick) decide({ pick: true });
+  else if (target.id === 'undo') decisions.undo();
+});
+for (const name of ['grid', 'loupe']) $(`#show-${name}`).addEventListener('click', () => show(name));
+$('#show-compare').addEventListener('click', compare);
+$('#show-help').addEventListener('click', actions['?']);
+$('#notice button').addEventListener('click', () => say(''));
+$('#help dl').append(...KEYS.flatMap(([key, does]) => [element('dt', '', key), element('dd', '', does)]));
+
+// Filters, and where the person was: both are in the address, so that a reload comes back to the same place.
+const form = $('#filters');
+
+function queryOfForm() {
+  const query = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) if (value) query.set(name, value);
+  return query;
+}
+
+let typing = 0;
+form.addEventListener('input', () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => choose(queryOfForm(), 0), 250);
+});
+form.addEventListener('submit', (event) => event.preventDefault());
+
+async function choose(query, index) {
+  try {
+    await photos.choose(query.toString());
+    count();
+    if (photos.total) grid.select(Math.min(index, photos.total - 1));
+    else show('grid');
+  } catch (error) {
+    say(error.message, { stays: true, isTrouble: true });
+  }
+  grid.draw();
+}
+
+function remember() {
+  const query = new URLSearchParams(photos.query);
+  query.set('at', grid.selected);
+  history.replaceState(null, '', `#${query}`);
+}
+
+// Other windows, and what waits for a disk: looked for while the page is visible.
+let serial = 0;
+async function look() {
+  try {
+    const found = await get(`/api/changes?after=${serial}`);
+    const isNew = found.serial < serial;
+    serial = found.serial;
+    if (found.photos.length) {
+      photos.update(found.photos);
+      if (mode === 'compare') markActive();
+    }
+    if (isNew || found.photos.length) photos.refreshCounts().catch(() => {});
+    if (found.waiting) {
+      const many = found.waiting === 1 ? '1 decision is' : `${found.waiting} decisions are`;
+      say(`${many} not written yet, and tried again: ${found.reason}`, { isTrouble: true });
+    } else if (trouble) say('All decisions are written.');
+  } catch (error) {
+    if (!decisions.unsent) say(error.message, { stays: true, isTrouble: true });
+  }
+  setTimeout(look, document.hidden ? LOOK_MS * 4 : LOOK_MS);
+}
+
+async function begin() {
+  const query = new URLSearchParams(location.hash.slice(1));
+  const index = Number(query.get('at') ?? 0);
+  query.delete('at');
+  for (const [name, value] of query) if (form.elements[name]) form.elements[name].value = value;
+  serial = (await get('/api/changes?after=0').catch(() => ({ serial: 0 }))).serial;
+  await choose(queryOfForm(), index);
+  $('#grid').focus({ preventScroll: true });
+  look();
+}
+
+begin();

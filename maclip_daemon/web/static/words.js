@@ -1,0 +1,41 @@
+// What is said about a photo, in words and stars.
+
+export const stars = (count) => '★'.repeat(count);
+
+// The person's rating as they gave it: what waits to be written counts already.
+export const mineOf = (photo) => photo.waiting ?? photo.mine;
+
+export function mineInSigns(photo) {
+  const mine = mineOf(photo);
+  const pick = photo.picked ? '⚑ ' : '';
+  if (mine === null || mine === undefined) return pick.trim();
+  if (mine === -1) return `${pick}✕`;
+  return mine === 0 ? `${pick}–` : pick + stars(mine);
+}
+
+export function mineInWords(photo) {
+  const mine = mineOf(photo);
+  const pick = photo.picked ? ', picked' : '';
+  if (mine === null || mine === undefined) return `not decided${pick}`;
+  if (mine === -1) return `rejected${pick}`;
+  if (mine === 0) return `no stars from you${pick}`;
+  return `${mine} ${mine === 1 ? 'star' : 'stars'} from you${pick}`;
+}
+
+export function maclipsInWords(photo) {
+  if (photo.stars === null) return photo.score === null ? 'not scored yet' : 'no stars from maclip yet';
+  const place = photo.percentile === null ? '' : `, better than ${Math.round(photo.percentile)} % of your photos`;
+  return `maclip: ${photo.stars} ${photo.stars === 1 ? 'star' : 'stars'}${place}`;
+}
+
+export function sentence(photo, index, total) {
+  const place = `${(index + 1).toLocaleString('en')} of ${total.toLocaleString('en')}`;
+  return `${photo.name}, ${mineInWords(photo)}, ${maclipsInWords(photo)}, photo ${place}`;
+}
+
+export const element = (name, className, text) => {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text; // text, never markup
+  return made;
+};

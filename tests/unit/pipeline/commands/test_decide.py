@@ -1,0 +1,315 @@
+"""A person's decisions in real files, through the real metadata process."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from maclip_daemon import errors
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+from maclip_daemon.library.photos import raw_jpeg_pairs
+from maclip_daemon.library.results.decisions import NewDecision
+from maclip_daemon.metadata.content import exiv2_tags
+from maclip_daemon.metadata.metadata_writer import MetadataWriter
+from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.pipeline.commands.decide import Decider, DecisionResult
+from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
+from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
+from maclip_daemon.settings import RatingSettings, ReviewSettings, Settings
+from tests.rated_library import RatedLibrary
+from tests.unit.metadata.metadata_samples import DARKTABLE_SIDECAR, QUALITY, pixels
+
+RATING, DECISION, PICK_LABEL = "Xmp.xmp.Rating", "Xmp.maclip.Decision", "Xmp.digiKam.PickLabel"
+
+
+class OneProcessWriter(MetadataWriter):
+    """The real writer; `problem` is what the next commit runs into, in place of doing its work."""
+
+    problem: errors.MaclipError | None = None
+
+    def commit(self, prepared: Prepared) -> None:
+        if self.problem is not None:
+            problem, self.problem = self.problem, None
+            self.discard(prepared)
+            raise problem
+        super().commit(prepared)
+
+
+@dataclass
+class Desk:
+    """A library of real photos, and a person who decides."""
+
+    rated: RatedLibrary
+    writer: OneProcessWriter
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        probe = FilesystemProbe(5)
+        self.writes = JournalledWrites(self.rated.library, self.writer, probe, lambda: self.rated.now)
+        self.decider = Decider(self.writes, self.settings)
+        self.undo = DecisionUndo(self.writes, self.decider)
+
+    def photo(self, name: str = "IMG_1.jpg") -> int:
+        """Add a photo with a score, as the daemon found it."""
+        source = self.rated.folder / "source.jpg"
+        pixels(1).save(source, "JPEG")
+        data = source.read_bytes()
+        source.unlink()
+        (self.rated.folder / name).write_bytes(data)
+        original = Path.write_bytes
+        Path.write_bytes = lambda *_: 0  # type: ignore[method-assign, assignment]  # `add` would empty it
+        try:
+            return self.rated.add(name)
+        finally:
+            Path.write_bytes = original  # type: ignore[method-assign]
+
+    def sidecar(self, name: str = "IMG_1.jpg") -> Path:
+        return self.rated.folder / f"{name}.xmp"
+
+    def stars_by_maclip(self, photo_id: int, name: str = "IMG_1.jpg") -> bytes:
+        """Rate a photo as the daemon does; return the bytes of its sidecar."""
+        prepared = self.writer.prepare(RatingRequest(self.rated.folder / name, QUALITY))
+        write = PhotoWrite(photo_id, str(self.rated.folder / name), prepared, QUALITY.stars)
+        self.writes.commit(write, lambda session: None, lambda session: None)
+        return self.sidecar(name).read_bytes()
+
+    def decide(
+        self, photo_id: int, rating: int | None, seen: int | None = None, pick: bool | None = None
+    ) -> DecisionResult:
+        (result,) = self.decider.decide([NewDecision(photo_id, rating, pick, seen)], "today")
+        return result
+
+    def values(self, name: str = "IMG_1.jpg") -> dict[str, object]:
+        return exiv2_tags.read_sidecar(self.sidecar(name).read_bytes())
+
+    def row(self, photo_id: int) -> tuple[object, ...]:
+        columns = "rating_owner, rating_in_file, stars_written, is_picked"
+        return self.rated.rows(f"select {columns} from photos where id = {photo_id}")[0]
+
+    def states(self) -> list[str]:
+        return [state for (state,) in self.rated.rows("select state from decisions order by id")]
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneProcessWriter]:
+    with OneProcessWriter([tmp_path_factory.getbasetemp()]) as writer:
+        yield writer
+
+
+@pytest.fixture
+def desk(rated: RatedLibrary, writer: OneProcessWriter, tmp_path: Path) -> Desk:
+    settings = Settings(
+        data_dir=tmp_path / "data", rating=RatingSettings(darktable_library="off", sidecar_name="full")
+    )
+    return Desk(rated, writer, settings)
+
+
+def test_a_decision_is_a_persons_rating_in_a_new_sidecar(desk: Desk) -> None:
+    photo = desk.photo()
+    assert desk.decide(photo, 4) == DecisionResult(photo, "written", 4)
+    assert desk.values()[RATING] == "4"
+    found = desk.writer.inspect(desk.rated.folder / "IMG_1.jpg")
+    assert (found.owner, found.rating) == ("person", 4)
+    assert desk.row(photo) == ("person", 4, None, 0)
+    assert desk.states() == ["written"]
+    assert desk.rated.rows("select state, stars_written from rating_journal") == [("written", None)]
+
+
+def test_a_decision_that_confirms_maclips_stars_is_a_persons(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.stars_by_maclip(photo)
+    desk.decide(photo, QUALITY.stars)
+    found = desk.writer.inspect(desk.rated.folder / "IMG_1.jpg", QUALITY.stars)
+    assert (found.owner, found.rating, found.stars) == ("person", 4, 4)
+    left = desk.writer.prepare(RatingRequest(desk.rated.folder / "IMG_1.jpg", QUALITY, last_written=4))
+    assert left.status == "person"
+
+
+def test_no_stars_keeps_maclip_from_giving_some(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.decide(photo, 0)
+    left = desk.writer.prepare(RatingRequest(desk.rated.folder / "IMG_1.jpg", QUALITY))
+    assert left.status == "person"
+    assert desk.row(photo) == ("person", 0, None, 0)
+
+
+def test_a_reject_and_a_pick_are_what_other_programs_read(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.decide(photo, -1)
+    values = desk.values()
+    assert (values[RATING], values[PICK_LABEL], values["Xmp.xmpDM.pick"]) == ("-1", "1", "-1")
+    desk.decide(photo, 5, seen=-1)
+    values = desk.values()
+    assert (values[RATING], values[PICK_LABEL], values["Xmp.xmpDM.pick"]) == ("5", "0", "0")
+    desk.decide(photo, None, pick=True)
+    values = desk.values()
+    assert (values[RATING], values[PICK_LABEL], values["Xmp.xmpDM.pick"]) == ("5", "3", "1")
+    assert desk.row(photo) == ("person", 5, None, 1)
+
+
+@pytest.mark.parametrize(("marks", "label"), [("label", "Green"), ("library", None)])
+def test_what_a_pick_is_written_as_is_a_setting(desk: Desk, marks: str, label: str | None) -> None:
+    settings = desk.settings.model_copy(update={"review": ReviewSettings.model_validate({"pick": marks})})
+    desk = Desk(desk.rated, desk.writer, settings)
+    photo = desk.photo()
+    desk.decide(photo, 3, pick=True)
+    values = desk.values()
+    assert values.get("Xmp.xmp.Label") == label
+    assert PICK_LABEL not in values
+    assert desk.row(photo) == ("person", 3, None, 1)
+
+
+def test_a_pick_alone_leaves_the_stars_maclips(desk: Desk) -> None:
+    photo = desk.photo()
+    before = desk.stars_by_maclip(photo)
+    desk.decide(photo, None, pick=True)
+    found = desk.writer.inspect(desk.rated.folder / "IMG_1.jpg")
+    assert (found.owner, found.rating) == ("maclip", 4)
+    assert found.proof is not None
+    assert desk.row(photo) == ("maclip", 4, 4, 1)
+    desk.undo.undo_last("today")
+    assert desk.sidecar().read_bytes() == before
+    assert desk.row(photo) == ("maclip", 4, 4, 0)
+
+
+def test_what_another_program_rated_meanwhile_is_shown_and_not_overwritten(desk: Desk) -> None:
+    photo = desk.photo()
+    theirs = DARKTABLE_SIDECAR.replace(b'xmp:Rating="0"', b'xmp:Rating="2"')
+    desk.sidecar().write_bytes(theirs)
+    result = desk.decide(photo, 5)
+    assert (result.outcome, result.rating) == ("changed", 2)
+    assert desk.sidecar().read_bytes() == theirs
+    assert desk.row(photo) == ("person", 2, None, 0)
+    assert desk.decide(photo, 5, seen=2).outcome == "written"  # the person has seen it now
+    assert desk.values()[RATING] == "5"
+    assert b"darktable:operation" in desk.sidecar().read_bytes()
+
+
+def test_both_sidecars_and_both_files_of_a_shot_say_the_same(desk: Desk) -> None:
+    jpeg, raw = desk.photo("IMG_1.jpg"), desk.photo("IMG_1.dng")
+    desk.stars_by_maclip(jpeg)
+    with desk.rated.library.writing() as session:
+        raw_jpeg_pairs.link_all(session, lambda name: "raw" if name.endswith(".dng") else "developed")
+    stem = desk.rated.folder / "IMG_1.xmp"
+    assert desk.decide(raw, 2).outcome == "written"
+    assert desk.values("IMG_1.jpg")[RATING] == desk.values("IMG_1.dng")[RATING] == "2"
+    assert desk.row(jpeg) == desk.row(raw) == ("person", 2, None, 0)
+    shutil.copy(desk.sidecar("IMG_1.dng"), stem)
+    desk.decide(raw, 3, seen=2)
+    assert exiv2_tags.read_sidecar(stem.read_bytes())[RATING] == "3"
+    assert desk.values("IMG_1.dng")[RATING] == "3"
+
+
+def test_undo_of_one_returns_to_the_very_bytes_of_before(desk: Desk) -> None:
+    photo = desk.photo()
+    before = desk.stars_by_maclip(photo)
+    desk.decide(photo, 5)
+    middle = desk.sidecar().read_bytes()
+    desk.decide(photo, -1, seen=5)
+    assert [each.is_done for each in desk.undo.undo_last("today")] == [True]
+    assert desk.sidecar().read_bytes() == middle
+    assert desk.row(photo) == ("person", 5, None, 0)
+    desk.undo.undo_last("today")
+    assert desk.sidecar().read_bytes() == before
+    assert desk.row(photo) == ("maclip", 4, 4, 0)
+    assert desk.undo.undo_last("today") == []
+    assert desk.states() == ["undone", "undone"]
+
+
+def test_undo_of_the_first_decision_removes_the_sidecar_that_it_made(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.decide(photo, 5)
+    desk.undo.undo_last("today")
+    assert not desk.sidecar().exists()
+    assert desk.row(photo) == ("none", None, None, 0)
+    assert desk.rated.jobs() == [("IMG_1.jpg", "rate", "ready", 0)]  # maclip's stars may come
+
+
+def test_undo_leaves_a_file_alone_that_another_program_wrote_since(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.decide(photo, 5)
+    theirs = desk.sidecar().read_bytes().replace(b'"5"', b'"1"')
+    desk.sidecar().write_bytes(theirs)
+    (left,) = desk.undo.undo_last("today")
+    assert not left.is_done
+    assert "changed by another program" in left.reason
+    assert desk.sidecar().read_bytes() == theirs
+
+
+def test_undo_of_a_review_undoes_all_its_key_presses_and_no_others(desk: Desk) -> None:
+    first, second = desk.photo("a.jpg"), desk.photo("b.jpg")
+    desk.decider.decide([NewDecision(first, 2)], "yesterday")
+    desk.decider.decide([NewDecision(first, 3, seen=2), NewDecision(second, -1)], "today")
+    desk.decider.decide([NewDecision(second, 4, seen=-1)], "today")
+    assert [each.is_done for each in desk.undo.undo_review("today")] == [True, True, True]
+    assert desk.values("a.jpg")[RATING] == "2"
+    assert not desk.sidecar("b.jpg").exists()
+
+
+def test_a_full_disk_keeps_the_decision_which_is_written_later(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.writer.problem = errors.NoSpace("The disk is full. Free some space.")
+    result = desk.decide(photo, 4)
+    assert (result.outcome, desk.states()) == ("waiting", ["waiting"])
+    assert "The disk is full" in result.reason
+    assert not desk.sidecar().exists()
+    assert desk.decider.retry() == [DecisionResult(photo, "written", 4)]
+    assert desk.values()[RATING] == "4"
+    assert desk.decider.retry() == []
+
+
+def test_an_absent_drive_keeps_the_decision_and_says_so(desk: Desk) -> None:
+    photo = desk.photo()
+    away = desk.rated.folder.with_name("away")
+    desk.rated.folder.rename(away)
+    result = desk.decide(photo, 4)
+    assert result.outcome == "waiting"
+    assert str(desk.rated.folder) in result.reason
+    away.rename(desk.rated.folder)
+    assert desk.decider.retry() == [DecisionResult(photo, "written", 4)]
+
+
+def test_a_decision_that_was_killed_before_its_end_is_finished_at_the_next_start(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = desk.photo()
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(JournalledWrites, "_confirm", die)
+    with pytest.raises(Killed):
+        desk.decide(photo, 4)
+    monkeypatch.undo()
+    assert desk.sidecar().exists()
+    assert desk.states() == ["waiting"]
+    assert desk.decider.retry() == [DecisionResult(photo, "written", 4)]
+    assert desk.row(photo) == ("person", 4, None, 0)
+    desk.undo.undo_last("today")
+    assert not desk.sidecar().exists()
+
+
+def test_a_newer_decision_replaces_one_that_waits(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.writer.problem = errors.NoSpace("full")
+    desk.decide(photo, 1)
+    desk.decide(photo, 5)
+    assert desk.states() == ["replaced", "written"]
+    desk.undo.undo_last("today")
+    assert desk.row(photo) == ("none", None, None, 0)
+
+
+def test_a_photo_that_left_the_library_takes_its_decisions_along(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.decide(photo, 4)
+    with desk.rated.library.writing() as session:
+        session.execute(text("delete from photos"))
+    assert desk.states() == []
