@@ -70,7 +70,7 @@ def _are_equal(secret: str, given: str) -> bool:
     return secrets.compare_digest(secret.encode(), given.encode("utf-8", "replace"))
 
 
-class Access:
+class AccessGuard:
     """ASGI middleware around the whole page."""
 
     def __init__(self, app: ASGIApp, keys: Keys, hosts: frozenset[str]) -> None:

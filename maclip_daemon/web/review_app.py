@@ -110,7 +110,7 @@ class ReviewPages:
 
 
 def application(review: Review, under: tuple[str, ...] = (), worst: int | None = None) -> Starlette:
-    """Return the application for one run of the page; `access.Access` goes around it."""
+    """Return the application for one run of the page; `access.AccessGuard` goes around it."""
     pages = ReviewPages(review, under, worst)
     return Starlette(
         routes=[

@@ -29,7 +29,7 @@ from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.settings import APPLICATION, Settings
 from maclip_daemon.web import preview_queue, review_app
-from maclip_daemon.web.access import OPEN_PATH, Access, Keys
+from maclip_daemon.web.access import OPEN_PATH, AccessGuard, Keys
 from maclip_daemon.web.preview_cache import PreviewCache
 from maclip_daemon.web.review import Review
 
@@ -94,7 +94,7 @@ def _run(
     host, port = listener.getsockname()[:2]
     keys = Keys(_secret(settings.data_dir), port)
     hosts = _hosts(host, port)
-    app = Access(review_app.application(review, options.under, options.worst), keys, hosts)
+    app = AccessGuard(review_app.application(review, options.under, options.worst), keys, hosts)
     config = uvicorn.Config(
         app,
         log_config=None,

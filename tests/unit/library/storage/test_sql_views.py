@@ -44,6 +44,8 @@ PHOTO_QUALITY = [
     "state",
     "rating_in_file",
     "rating_owner",
+    "my_stars",
+    "is_picked",
 ]
 
 
