@@ -21,8 +21,10 @@ def wanted(request: DecisionRequest, present: ownership.Values) -> Wanted:
         values[ownership.RATING_KEY] = str(request.rating)
         values.update(ownership.synchronized_fields(present, request.rating))
         is_persons = ownership.owner_of(present, request.last_written)[0] == "person"
-        if not is_persons or ownership.DECISION_KEY in present:
+        is_ours = ownership.DECISION_KEY in present or ownership.FOLLOWED_KEY in present
+        if not is_persons or is_ours:
             values[ownership.DECISION_KEY] = str(request.rating)
+            values[ownership.FOLLOWED_KEY] = None
             values[write_proof.PROOF_KEY] = None
     values.update(_flags(request, present))
     return values
