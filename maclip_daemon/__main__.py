@@ -11,6 +11,7 @@ from typing import NoReturn
 from maclip_daemon.errors import MaclipError
 
 _NO_HOME = "/nonexistent"  # as Debian writes it for accounts without one
+_PLAIN = {"★": "*", "–": "-", "…": "...", "·": "|", "█": "#", "→": "->", "×": "x", "\N{NO-BREAK SPACE}": " "}
 _INTERRUPTED = 130  # the shell's convention for a program ended by Ctrl-C
 
 
@@ -54,9 +55,14 @@ def _report(error: str) -> None:
 
 
 def _encode_otherwise(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Print the bytes of a name that is not valid UTF-8 as they are, and escape what a terminal lacks."""
+    """Print the bytes of a name that is not valid UTF-8 as they are; replace what a terminal lacks.
+
+    Our own signs have plain ones in their place; a letter of a name is escaped.
+    """
     assert isinstance(error, UnicodeEncodeError)
     character = error.object[error.start]
+    if plain := _PLAIN.get(character):
+        return plain, error.start + 1
     is_byte = "\udc80" <= character <= "\udcff"
     shown = os.fsencode(character) if is_byte else character.encode("ascii", "backslashreplace")
     return shown, error.start + 1

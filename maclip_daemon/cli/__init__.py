@@ -12,6 +12,7 @@ import typer
 
 from maclip_daemon.cli import (
     adopt_command,
+    completion_command,
     config_commands,
     database_commands,
     eval_command,
@@ -80,6 +81,7 @@ rating_commands.register(app)
 adopt_command.register(app)
 upkeep_commands.register(app)
 eval_command.register(app)
+completion_command.register(app)
 doctor_command.register(app)
 app.add_typer(models_commands.app, name="models")
 app.add_typer(service_commands.app, name="service")

@@ -87,9 +87,23 @@ def run(
             flags["log"] = {"level": "error"}
         _run_once(call, flags, chosen)
         return
-    from maclip_daemon.daemon.supervisor import Daemon
+    if not _shows_progress(call):
+        from maclip_daemon.daemon.supervisor import Daemon
 
-    Daemon(lambda: call.settings(flags), chosen).run()
+        Daemon(lambda: call.settings(flags), chosen).run()
+        return
+    from maclip_daemon.cli.printing.live_view import LiveView
+
+    flags["log"] = {"level": "warning"}  # the view tells the rest
+    with LiveView() as view:
+        from maclip_daemon.daemon.supervisor import Daemon
+
+        Daemon(lambda: call.settings(flags), chosen, view=view).run()
+
+
+def _shows_progress(call: invocation.Invocation) -> bool:
+    """Return whether a person looks on, who has not asked for log lines or for silence."""
+    return sys.stderr.isatty() and not call.verbosity
 
 
 def _folder(typed: str) -> Path:
@@ -105,6 +119,8 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
     from maclip_daemon.daemon.supervisor import run_once
 
     began_at = time.time()
+    from maclip_daemon.cli.printing import tally_sentence
+
     progress = TerminalProgress() if sys.stderr.isatty() and call.verbosity >= 0 else None
     try:
         tally = run_once(call.settings(flags), folders, progress or _silent)
@@ -115,7 +131,10 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
         if progress is not None:
             progress.close()
     if call.verbosity >= 0:
-        _report(tally)
+        output.say(tally_sentence.sentence(tally))
+        _report_passed_over(tally)
+        if tally.scored:
+            output.say("`maclip worst` lists the shots to cull.")
         _print_hints(call, flags, began_at)
     for failed in tally.failed:
         output.say(f"failed: {printable(failed.reason)}", error=True)
@@ -127,21 +146,6 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
         raise typer.Exit(1)
     if tally.offline:
         raise typer.Exit(3)
-
-
-def _report(tally: Tally) -> None:
-    parts = [f"{tally.scored} scored"] if tally.scored else []
-    parts += [f"{tally.copied} of them copies of scored photos"] if tally.copied else []
-    parts += [f"{tally.rated} rated"] if tally.rated else []
-    parts += [f"{tally.kept} left alone with your own rating"] if tally.kept else []
-    parts += [f"{tally.adopted} rated by another maclip library and taken over"] if tally.adopted else []
-    parts += [f"{tally.contested} left to another maclip library"] if tally.contested else []
-    parts += [f"{tally.skipped} could not be rated (`maclip status` says why)"] if tally.skipped else []
-    parts += [f"{len(tally.failed)} failed"] if tally.failed else []
-    output.say(f"{', '.join(parts)}." if parts else "Nothing to do.")
-    _report_passed_over(tally)
-    if tally.scored:
-        output.say("`maclip worst` lists the shots to cull.")
 
 
 def _report_passed_over(tally: Tally) -> None:

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -17,6 +17,7 @@ from maclip_daemon.daemon.lock import locked
 from maclip_daemon.daemon.log_format import configure_logging
 from maclip_daemon.daemon.signal_handlers import handling
 from maclip_daemon.daemon.update_check import UpdateCheck
+from maclip_daemon.daemon.work_spells import WorkSpell, WorkSpells
 from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.queries.other_libraries import shared_folders
 from maclip_daemon.library.storage.database import Library
@@ -26,12 +27,23 @@ from maclip_daemon.pipeline.waits import DATABASE, Waits
 from maclip_daemon.processes import priority
 from maclip_daemon.settings import Settings
 
+VIEW_S = 0.5  # between two looks of a person's view
 TICK_S = 2.0  # between checks of pauses, heartbeats and leases
 MAX_RESTARTS = 5  # after unexpected errors within RESTART_WINDOW_S; then the daemon gives up
 RESTART_WINDOW_S = 600.0
 DATABASE_TIMEOUT_S = 120.0  # two time-outs of a locked database, which the service manager must allow for
 
 log = structlog.get_logger("maclip")
+
+
+class RunView(Protocol):
+    """What shows a running daemon to a person."""
+
+    def update(self, pipeline: Pipeline) -> None:
+        """Show the present state of a run."""
+
+    def finished(self, spell: WorkSpell) -> None:
+        """Tell what a spell of work did."""
 
 
 class Daemon:
@@ -43,12 +55,18 @@ class Daemon:
         folders: Sequence[Path],
         *,
         build: Callable[[Settings, Library, Sequence[Path]], Pipeline] = Pipeline,
+        view: RunView | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read the settings with `load`, also at every reload; `folders` override `folders.paths`."""
+        """Read the settings with `load`, also at every reload; `folders` override `folders.paths`.
+
+        `view`: what shows the run to a person who looks on.
+        """
         self._load = load
         self._folders = folders
         self._build = build
+        self._view = view
+        self._spells = WorkSpells(clock)
         self._clock = clock
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # safe to use from a signal handler
         self._must_stop = False
@@ -206,6 +224,8 @@ class Daemon:
     def _monitor(self, pipeline: Pipeline, library: Library) -> Pipeline | None:
         """Monitor a running pipeline until it has to end; return its successor after a reload."""
         interval_s = min(TICK_S, systemd_notify.watchdog_interval_s() or TICK_S)
+        if self._view is not None:
+            interval_s = min(interval_s, VIEW_S)
         while not self._must_stop and not pipeline.state.stopping.is_set():
             self._wait(interval_s)
             if self._must_reload and (successor := self._reloaded(pipeline, library)) is not None:
@@ -218,6 +238,7 @@ class Daemon:
             else:
                 systemd_notify.watchdog()
             self._note(pipeline)
+            self._report(pipeline)
         if self._must_stop:
             log.info("stopping: finishing the current work")
             systemd_notify.stopping("finishing the current work")
@@ -246,6 +267,14 @@ class Daemon:
         configure_logging(settings.log)
         log.info("configuration reloaded")
         return successor
+
+    def _report(self, pipeline: Pipeline) -> None:
+        """Tell of the work that is done, in the log and to a person who looks on."""
+        if self._view is not None:
+            self._view.update(pipeline)
+        spell = self._spells.update(pipeline)
+        if spell is not None and self._view is not None:
+            self._view.finished(spell)
 
     def _note(self, pipeline: Pipeline) -> None:
         """Store what `maclip status` prints, if it changed."""

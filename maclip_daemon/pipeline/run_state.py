@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from maclip_daemon.pipeline.heartbeat import Heartbeat
 from maclip_daemon.pipeline.waits import RETRY_S, Waits
 from maclip_daemon.settings import Settings
 
+RATED_KEPT = 500  # rated photos, between two looks at them
 ROOT_CHECK_S = 2.0  # until the folders thread has checked a root that seems to be offline
 log = structlog.get_logger("maclip")
 
@@ -29,6 +31,14 @@ class FailedPhoto:
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True)
+class WrittenStars:
+    """A photo whose stars were written a moment ago."""
+
+    path: str
+    stars: int
 
 
 @dataclass
@@ -83,6 +93,7 @@ class RunState:
         self.waits = Waits(pause_s)
         self.heartbeat = Heartbeat()
         self.tally = Tally()
+        self._rated: deque[WrittenStars] = deque(maxlen=RATED_KEPT)
         self.fatal: BaseException | None = None
         self.is_calibrated = False
         """Whether new scores have stars at once; set by the rating thread."""
@@ -111,6 +122,18 @@ class RunState:
             self.tally.skipped += skipped
             self.tally.adopted += adopted
             self.tally.contested += contested
+
+    def note_rated(self, photo: WrittenStars) -> None:
+        """Remember a rated photo for whoever shows it."""
+        with self._lock:
+            self._rated.append(photo)
+
+    def take_rated(self) -> list[WrittenStars]:
+        """Return the photos that were rated since the last call, the latest few hundred at most."""
+        with self._lock:
+            rated = list(self._rated)
+            self._rated.clear()
+        return rated
 
     def stop(self, because: BaseException | None = None) -> None:
         """Ask every thread to end; `because` is the error that ends the run, if any."""

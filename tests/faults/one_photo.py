@@ -153,6 +153,12 @@ class OnePhoto:
     def has_backup(self) -> bool:
         return self._backup is not None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the library knows the photo, which a new one does only after a scan."""
+        with self._library.reading() as session:
+            return session.execute(scores.text("select 1 from photos")).first() is not None
+
     def row(self) -> tuple[str, str | None]:
         """Return whose rating it is for the library, and why the photo has no stars."""
         with self._library.reading() as session:

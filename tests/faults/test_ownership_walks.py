@@ -189,6 +189,8 @@ class OwnershipMachine(WritersMachine):
                 assert packet.rating == slot.rating, f"undo changed a person's rating in {kind}"
             elif slot.by == "maclip" and self.model.is_undone:
                 slot.rating, slot.by = packet.rating, "nobody"
+            elif not self.world.is_known:
+                slot.by = "nobody"  # nothing is left that tells of the stars that a person took away
             slot.stars = packet.stars
 
 

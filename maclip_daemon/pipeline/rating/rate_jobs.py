@@ -22,7 +22,7 @@ from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.pipeline import file_stability, journal_compaction, recovery
 from maclip_daemon.pipeline.rating import adoption, moved_photos
 from maclip_daemon.pipeline.rating.adoption import Adoptable, RatedFile
-from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, RunState, log
+from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, WrittenStars, Roots, RunState, log
 from maclip_daemon.pipeline.waits import Resource, retry_policy
 from maclip_daemon.settings import JobSettings
 
@@ -205,6 +205,7 @@ class RateJobs:
                     self._state.count(kept=1)
                 else:
                     self._state.count(rated=1)
+                    self._state.note_rated(WrittenStars(job.path, result.rating))
 
     def finish_unwritten(self, job: LeasedJob, result: Prepared) -> None:
         """Finish a job that writes nothing; record whose rating the file holds, and why it was skipped."""
