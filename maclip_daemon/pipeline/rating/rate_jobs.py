@@ -22,7 +22,7 @@ from maclip_daemon.metadata.records import Prepared
 from maclip_daemon.pipeline import file_stability, journal_compaction, recovery
 from maclip_daemon.pipeline.rating import adoption, moved_photos
 from maclip_daemon.pipeline.rating.adoption import Adoptable, RatedFile
-from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, WrittenStars, Roots, RunState, log
+from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, RunState, WrittenStars, log
 from maclip_daemon.pipeline.waits import Resource, retry_policy
 from maclip_daemon.settings import JobSettings
 
