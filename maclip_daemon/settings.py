@@ -129,6 +129,10 @@ class RatingSettings(_Section):
     """`one`: a RAW and its JPEG are one photo and both get the RAW's stars. `separate`: each has its own."""
     bucket_tags: bool = False
     """Also tag photos with their percentile in steps of ten, such as `quality|80-89`: finer than stars."""
+    bursts: Literal["off", "lift-best"] = "off"
+    """`lift-best`: the best frame of a burst gets at least one star more than the others. Never fewer."""
+    burst_tags: bool = False
+    """Also tag the best frame of each burst with `maclip|burst|best`, so that digiKam can filter."""
     darktable_library: str | tuple[str, ...] = "auto"
     """darktable's libraries, asked for your stars and edits that are in no file. `auto`: each `library*.db`
     in its configuration folders. Or files, or folders as for darktable's --configdir, also in a list.

@@ -12,6 +12,7 @@ import typer
 
 from maclip_daemon.cli import (
     adopt_command,
+    burst_commands,
     completion_command,
     config_commands,
     database_commands,
@@ -76,6 +77,7 @@ run_command.register(app)
 score_command.register(app)
 ranking_commands.register(app)
 review_command.register(app)
+burst_commands.register(app)
 status_commands.register(app)
 rating_commands.register(app)
 adopt_command.register(app)

@@ -30,6 +30,7 @@ class ListFormat(enum.StrEnum):
 
 Count = Annotated[int, typer.Option("--number", "-n", min=1, help="How many photos.")]
 Under = Annotated[Path | None, typer.Option(help="Only photos in this folder and below.", show_default=False)]
+Each = Annotated[bool, typer.Option("--all", help="Show every photo of a burst, not one row for each burst.")]
 Layout = Annotated[
     ListFormat,
     typer.Option(
@@ -48,21 +49,30 @@ def register(app: typer.Typer) -> None:
 
 
 def worst(
-    context: typer.Context, number: Count = 20, under: Under = None, layout: Layout = ListFormat.TABLE
+    context: typer.Context,
+    number: Count = 20,
+    under: Under = None,
+    layout: Layout = ListFormat.TABLE,
+    each: Each = False,
 ) -> None:
     """List the photos with the lowest scores: the candidates for culling.
 
-    maclip never deletes a photo. To copy the fifty worst into one folder:
+    Of a burst only its weakest frame is shown; brackets, panoramas, focus stacks and time lapses are kept
+    whole and left out. maclip never deletes a photo. To copy the fifty worst into one folder:
     `maclip worst -n 50 --format paths0 | xargs -0 cp -t ~/cull`
     """
-    _list(context, "worst", number, under, layout)
+    _list(context, "worst", number, under, layout, each=each)
 
 
 def best(
-    context: typer.Context, number: Count = 20, under: Under = None, layout: Layout = ListFormat.TABLE
+    context: typer.Context,
+    number: Count = 20,
+    under: Under = None,
+    layout: Layout = ListFormat.TABLE,
+    each: Each = False,
 ) -> None:
-    """List the photos with the highest scores: the keepers."""
-    _list(context, "best", number, under, layout)
+    """List the photos with the highest scores: the keepers. Of one moment only the best is shown."""
+    _list(context, "best", number, under, layout, each=each)
 
 
 def ratings(
@@ -96,13 +106,17 @@ def ratings(
 _WHOSE = {"person": "yours", "maclip": "maclip's", "none": "nobody's"}
 
 
-def _list(context: typer.Context, which: str, number: int, under: Path | None, layout: ListFormat) -> None:
+def _list(
+    context: typer.Context, which: str, number: int, under: Path | None, layout: ListFormat, *, each: bool
+) -> None:
     from maclip_daemon.library.queries import rankings
 
     call = invocation.from_context(context)
     with call.open_readonly(call.settings()) as library, library.snapshot() as snapshot:
         folder = None if under is None else invocation.resolve_folder(under)
-        rows = (rankings.worst if which == "worst" else rankings.best)(snapshot, number, folder)
+        rows = (rankings.worst if which == "worst" else rankings.best)(
+            snapshot, number, folder, one_a_burst=not each
+        )
     match layout:
         case ListFormat.TABLE:
             _print_table(which, rows)

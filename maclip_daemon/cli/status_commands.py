@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maclip_daemon.cli import invocation
-from maclip_daemon.cli.printing import explanation, output, passed_over_list, rating_hints, wait_list
+from maclip_daemon.cli.printing import (
+    burst_sentence,
+    explanation,
+    output,
+    passed_over_list,
+    rating_hints,
+    wait_list,
+)
 from maclip_daemon.files.paths import printable, with_path
 
 if TYPE_CHECKING:
@@ -44,25 +51,29 @@ def show(
     ] = None,
 ) -> None:
     """Explain the score of a photo: percentile, both cues, the qualities in words, the weakest and the
-    strongest part of the picture, its rating and whether it is yours.
+    strongest part of the picture, its rating and whether it is yours, its place in a burst.
     """
     from maclip_daemon.errors import UsageError
-    from maclip_daemon.library.queries import rankings
+    from maclip_daemon.library.queries import burst_list, rankings
 
     call = invocation.from_context(context)
     settings = call.settings()
     path = invocation.resolve_path(photo)
     with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         detail = rankings.show(snapshot, path)
+        burst = burst_list.burst_at(snapshot, path)
     if detail is None:
         raise UsageError(
             f"{photo} is not in the library. `maclip status` lists the watched folders; is it in one of them?"
         )
     if as_json:
-        output.print_json(dataclasses.asdict(detail))
+        about_burst = dataclasses.asdict(burst) if burst else None
+        output.print_json({**dataclasses.asdict(detail), "burst": about_burst})
     else:
         for line in explanation.lines(detail):
             output.say(line)
+        if burst is not None:
+            output.say(f"  moment     {burst_sentence.sentence(burst, path)}")
     if heatmap is not None:
         from maclip_daemon.cli.printing.heatmap import draw
 

@@ -56,6 +56,8 @@ def purge(
     from maclip_daemon.library.photos import missing_photos
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
     from maclip_daemon.pipeline import known_roots
+    from maclip_daemon.pipeline.bursts import regrouping
+    from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD
     from maclip_daemon.pipeline.commands import orphaned_sidecars
 
     call = invocation.from_context(context)
@@ -92,6 +94,7 @@ def purge(
                 output.say(f"left alone: {printable(line)}", error=True)
         with library.writing() as session:
             count = missing_photos.purge_missing(session, time.time(), folder)
+        regrouping.regroup_all(library, FRAMING_SPREAD)
     and_removed = f", {output.count(removed, 'sidecar')} removed" if removed else ""
     output.say(f"{output.count(count, 'photo')} forgotten{and_removed}. {_kept(len(found.others))}".rstrip())
 

@@ -76,6 +76,12 @@ class RatingRequest:
     """How new sidecars are called; None: as most sidecars in the folder are."""
     partners: tuple[Partner, ...] = ()
     """The other files of this shot."""
+    burst_id: str | None = None
+    """The group of photos of one moment that it is in; None: it is alone."""
+    burst_rank: int | None = None
+    """Its place in that group, 1 the best; None where no frame is better."""
+    is_tagged_best: bool = False
+    """Also write the tag `maclip|burst|best`."""
     may_replace: str | None = None
     """Which rating of a person the person allowed to replace, as `photos.may_replace` has it."""
 

@@ -21,6 +21,7 @@ from maclip_daemon.iqa.protocols import Protocol
 from maclip_daemon.photos.containers.tiff_directories import offsets_in, read_directories
 from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error, unsupported
 from maclip_daemon.photos.exif import EXIF_ERRORS, orientation_of, taken_at
+from maclip_daemon.photos.shots.shot_exif import shot_info_from
 from maclip_daemon.photos.stills import Enough, Still, decode_still
 from maclip_daemon.photos.upright_picture import UprightPicture, as_seen, to_rgb, upright, upright_size
 
@@ -85,7 +86,8 @@ def decode_raw(file: BinaryIO, protocol: Protocol, how: ReadingOptions) -> Uprig
             else:
                 image, jpeg, colours = _developed(raw, needed, orientation), None, None
             moment = moment or (taken_at(preview.exif) if preview else None) or _timestamp(raw)
-    return UprightPicture(image, *full_size, moment, jpeg, orientation, colours)
+            shot = shot_info_from(container_exif, preview.exif if preview else None)
+    return UprightPicture(image, *full_size, moment, jpeg, orientation, colours, shot)
 
 
 def _open_buffer(raw: Any, file: BinaryIO, missing: int | None) -> None:

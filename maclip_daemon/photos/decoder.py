@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.photos import spool as spools
+from maclip_daemon.photos.shots.descriptor_layout import is_descriptor
+from maclip_daemon.photos.shots.shot_info import NO_SHOT, ShotInfo, shot_info_of
 from maclip_daemon.processes.child import Reply
 from maclip_daemon.processes.sandboxed_child import SandboxedChild
 from maclip_daemon.settings import DecodingSettings
@@ -43,6 +45,10 @@ class DecodedPhoto:
     """The `pixel_hash` of earlier versions, when the known hash is one of theirs."""
     taken_at: datetime | None
     """EXIF DateTimeOriginal; without time zone where the camera recorded none."""
+    shot: ShotInfo = NO_SHOT
+    """What the camera noted of the shot."""
+    descriptor: bytes | None = None
+    """How the picture looks (`shots/descriptor_layout`); None when it was not computed."""
 
     @property
     def size(self) -> int:
@@ -173,6 +179,10 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         in_file = bool(header["spooled"])
         taken_at = datetime.fromisoformat(header["taken_at"]) if header["taken_at"] else None
         pixel_hash, former_hash = str(header["pixel_hash"]), header.get("former_hash")
+        shot = shot_info_of(header.get("shot", {}))
+        descriptor = bytes.fromhex(header["descriptor"]) if header.get("descriptor") else None
+        if descriptor is not None and not is_descriptor(descriptor):
+            raise ValueError("the descriptor is invalid")
         length = spooled.stat().st_size if in_file else len(reply.payload)
         if width <= 0 or height <= 0 or length != width * height * 3:
             raise ValueError(f"{length} bytes for {width}×{height} pixels")
@@ -188,4 +198,6 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         pixel_hash=pixel_hash,
         former_hash=None if former_hash is None else str(former_hash),
         taken_at=taken_at,
+        shot=shot,
+        descriptor=descriptor,
     )

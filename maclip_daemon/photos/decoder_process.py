@@ -52,6 +52,8 @@ def main() -> None:
             "pixel_hash": decoded.pixel_hash,
             "former_hash": decoded.former_hash,
             "taken_at": decoded.taken_at.isoformat() if decoded.taken_at else None,
+            "shot": decoded.shot.as_json(),
+            "descriptor": decoded.descriptor.hex(),
         }
         if image.width * image.height * 3 <= spool.LARGEST_IN_PIPE:
             return {**answer, "spooled": False}, image.tobytes()

@@ -19,6 +19,9 @@ from maclip_daemon.photos.decode_errors import poison_on_error
 from maclip_daemon.photos.exif import orientation_of, taken_at
 from maclip_daemon.photos.formats import Family, family_of
 from maclip_daemon.photos.picture_identity import jpeg_hash, pixel_hash, with_colours
+from maclip_daemon.photos.shots.picture_descriptor import describe
+from maclip_daemon.photos.shots.shot_exif import shot_info_from
+from maclip_daemon.photos.shots.shot_info import ShotInfo
 from maclip_daemon.photos.stills import decode_still
 from maclip_daemon.photos.upright_picture import (
     UprightPicture,
@@ -46,6 +49,10 @@ class Decoded:
     former_hash: str | None
     """The `pixel_hash` of earlier versions; None when it is the same or was not asked for."""
     taken_at: datetime | None
+    shot: ShotInfo
+    """What the camera noted."""
+    descriptor: bytes
+    """How the picture looks, for comparing it with its neighbours (`shots/descriptor_layout`)."""
 
 
 def decode(
@@ -85,6 +92,8 @@ def decode(
             pixel_hash=identity,
             former_hash=former,
             taken_at=picture.taken_at,
+            shot=picture.shot,
+            descriptor=describe(image),
         )
 
 
@@ -125,7 +134,8 @@ def _upright_still(file: BinaryIO, how: ReadingOptions, *, bitmaps: bool) -> Upr
         flat = as_seen(stored.image, colours) if how.colour_conversion else to_rgb(stored.image)
         image = upright(flat, orientation)
     width, height = upright_size(stored.width, stored.height, orientation)
-    return UprightPicture(image, width, height, taken_at(stored.exif), stored.jpeg, orientation, colours)
+    taken, shot = taken_at(stored.exif), shot_info_from(stored.exif)
+    return UprightPicture(image, width, height, taken, stored.jpeg, orientation, colours, shot)
 
 
 def _identities(picture: UprightPicture, *, with_former: bool) -> tuple[str, str | None]:

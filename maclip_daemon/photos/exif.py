@@ -67,7 +67,7 @@ def taken_at(exif: Image.Exif | None) -> datetime | None:
         directory = exif.get_ifd(ExifTags.IFD.Exif)
     except EXIF_ERRORS:
         return None
-    found = _DATE.match(_text(directory.get(ExifTags.Base.DateTimeOriginal)))
+    found = _DATE.match(text_of(directory.get(ExifTags.Base.DateTimeOriginal)))
     if found is None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in found.groups())
@@ -76,17 +76,18 @@ def taken_at(exif: Image.Exif | None) -> datetime | None:
         moment = datetime(year, month, day, hour, minute, min(second, 59))
     except ValueError:
         return None
-    fraction = _text(directory.get(ExifTags.Base.SubsecTimeOriginal)).strip()
+    fraction = text_of(directory.get(ExifTags.Base.SubsecTimeOriginal)).strip()
     if fraction.isascii() and fraction.isdigit():
         moment = moment.replace(microsecond=int(fraction[:6].ljust(6, "0")))
-    offset = _OFFSET.fullmatch(_text(directory.get(ExifTags.Base.OffsetTimeOriginal)).strip())
+    offset = _OFFSET.fullmatch(text_of(directory.get(ExifTags.Base.OffsetTimeOriginal)).strip())
     if offset is not None and int(offset[2]) <= 14 and int(offset[3]) < 60:
         distance = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
         moment = moment.replace(tzinfo=timezone(-distance if offset[1] == "-" else distance))
     return moment
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return a tag's text without its final zeros; '' for what is no text."""
     if isinstance(value, bytes):
         value = value.decode("ascii", "replace")
     return value.strip("\0") if isinstance(value, str) else ""

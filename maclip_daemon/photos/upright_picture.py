@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 from maclip_daemon.photos.colour.conversion import ColourConversion
 from maclip_daemon.photos.containers.tiff_samples import scaled_floats
+from maclip_daemon.photos.shots.shot_info import NO_SHOT, ShotInfo
 
 _EIGHT_BIT, _SIXTEEN_BIT = 255.0, 65535.0
 _OPAQUE = 255
@@ -41,6 +42,8 @@ class UprightPicture:
     """The EXIF orientation by which the picture was turned."""
     colours: ColourConversion | None = None
     """How the image becomes sRGB; None when it is, or when colours stay as stored."""
+    shot: ShotInfo = NO_SHOT
+    """What the camera noted of the shot."""
 
 
 def upright(image: Image.Image, orientation: int | None) -> Image.Image:

@@ -22,6 +22,7 @@ from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.photos.decoder import Decoder
 from maclip_daemon.pipeline import known_roots, worker_count
+from maclip_daemon.pipeline.bursts.burst_stage import BurstStage
 from maclip_daemon.pipeline.discovery.discovery_stage import DiscoveryStage
 from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
@@ -87,6 +88,7 @@ class Pipeline:
         self.writer = MetadataWriter(paths)
         rate_jobs = RateJobs(library, self.state, settings.jobs, self._worker, self.discovery)
         self.rating = RatingStage(rate_jobs, self.state, settings.rating, self.writer)
+        self.bursts = BurstStage(library, self.state, settings.rating)
         self.calibration = CalibrationStage(library, self.state, settings.rating, config.id, identity.edges)
 
     def start(self) -> None:
@@ -98,6 +100,7 @@ class Pipeline:
         with self._library.writing() as session:
             scores.activate(session, self._context.scoring_config_id)
             queued = scores.enqueue_unscored(session, now)
+        self.bursts.begin()
         if queued:
             log.info("scoring with another model", photos=queued, model=self.identity.model)
         rate = functools.partial(self.rating.run, self.calibration, self._sidecar_monitor)
@@ -130,7 +133,7 @@ class Pipeline:
         """Return whether no work is left, now or after a retry. That of full disks waits for the next run."""
         scored = self.state.tally.scored
         settled = self.rating.has_checked_files and self.calibration.is_settled
-        if not self.discovery.is_idle or not settled:
+        if not self.discovery.is_idle or not settled or not self.bursts.is_settled():
             return False
         waiting = self.waiting()
         rating = waiting["rate"] and self.settings.rating.mode != "off"
@@ -153,6 +156,7 @@ class Pipeline:
         """
         if self._power is not None:
             self._power.check()
+        self.bursts.run_maintenance()
         now, clock = time.monotonic(), self.state.clock()
         step_s, self._clock_ahead = clock - now - self._clock_ahead, clock - now
         was_set = abs(step_s) > leases.CLOCK_SLACK_S

@@ -1,4 +1,4 @@
---[[ MA-CLIP in darktable's lighttable: explain a photo's score, take over stars, find the worst of a collection.
+--[[ MA-CLIP in darktable's lighttable: explain a photo's score, take over stars, find the worst, group bursts.
 
 For darktable 4.2 and later on Linux and macOS. `maclip service install --darktable` puts this file into
 darktable's configuration folder, as lua/maclip.lua, with the path of the installed program in the line below.
@@ -7,7 +7,7 @@ Switch it on with a line in the file luarc of the same folder:
     require "maclip"
 
 It calls `maclip … --json`; the daemon need not run. It writes only the ratings that you take over with its
-button, and never over a rating of your own.
+button, and never over a rating of your own. It groups bursts, and never changes a group that you made.
 
 $seal
 ]]
@@ -181,7 +181,7 @@ end
 
 -- Return the scored photos among the images, lowest first.
 local function scored(images)
-  local found, problem = rows_for(images, { "worst", "--format", "json", "--number", EVERYTHING, "--under" })
+  local found, problem = rows_for(images, { "worst", "--all", "--format", "json", "--number", EVERYTHING, "--under" })
   if not found then return nil, problem end
   table.sort(found, function(one, other) return one.score < other.score end)
   return found
@@ -333,6 +333,131 @@ function plugin.select_worst()
     "Press X to see them side by side (culling).")
 end
 
+-- Bursts ------------------------------------------------------------------------------------------------------
+
+-- The groups that this panel made, one a line, as sorted image numbers: any other group is a person's.
+local GROUPS_FILE = darktable.configuration.config_dir .. "/maclip-groups"
+
+local function name_of(images)
+  local numbers = {}
+  for index, image in ipairs(images) do numbers[index] = image.id end
+  table.sort(numbers)
+  return table.concat(numbers, " ")
+end
+
+local function read_groups()
+  local made = {}
+  for line in (read_file(GROUPS_FILE) or ""):gmatch("[^\n]+") do made[line] = true end
+  return made
+end
+
+local function remember_groups(names)
+  if #names == 0 then return end
+  local file = io.open(GROUPS_FILE, "ab")
+  if not file then return end
+  file:write(table.concat(names, "\n"), "\n")
+  file:close()
+end
+
+local function stem_of(image)
+  return image.path .. "/" .. (image.filename:match("^(.*)%.[^.]*$") or image.filename)
+end
+
+-- Return whether a group holds one image, or is darktable's own: a RAW and its JPEG, an image and its duplicates.
+local function is_one_shot(images)
+  for _, image in ipairs(images) do
+    if stem_of(image) ~= stem_of(images[1]) then return false end
+  end
+  return true
+end
+
+-- Return the images of a burst with all that is grouped with them; nil when some are in a group of a person's.
+local function members_of(row, by_path, made)
+  local members, leader, seen = {}, nil, {}
+  for _, frame in ipairs(row.frames) do
+    for _, image in ipairs(by_path[frame.path] or {}) do
+      if frame.path == row.best and (not leader or image.duplicate_index < leader.duplicate_index) then
+        leader = image
+      end
+      local group = image:get_group_members()
+      if not is_one_shot(group) and not made[name_of(group)] then return nil end
+      for _, member in ipairs(group) do
+        if not seen[member.id] then
+          seen[member.id] = true
+          members[#members + 1] = member
+        end
+      end
+    end
+  end
+  return members, leader or members[1]
+end
+
+-- Group the bursts among these images, the best frame as leader. Return the counts, or nil and the problem.
+local function group_bursts(images)
+  local by_path, folders = {}, {}
+  for _, image in ipairs(images) do
+    if not folders[image.path] then folders[image.path] = real_folder(image.path) end
+    local path = folders[image.path] .. "/" .. image.filename
+    by_path[path] = by_path[path] or {}
+    table.insert(by_path[path], image)
+  end
+  local counts, names, made, seen = { grouped = 0, same = 0, person = 0 }, {}, read_groups(), {}
+  for _, folder in pairs(folders) do
+    local printed, problem = maclip { "bursts", "--json", "--kind", "burst", "--under", folder }
+    if not printed then return nil, problem end
+    for _, row in ipairs(rows_of(printed)) do
+      if not seen[row.burst_id] then
+        seen[row.burst_id] = true
+        local members, leader = members_of(row, by_path, made)
+        if not members then
+          counts.person = counts.person + 1
+        elseif #members > 1 and not is_one_shot(members) then
+          if name_of(leader:get_group_members()) == name_of(members) and leader.group_leader.id == leader.id then
+            counts.same = counts.same + 1
+          else
+            for _, member in ipairs(members) do
+              if member.id ~= leader.id then member:group_with(leader) end
+            end
+            leader:make_group_leader()
+            names[#names + 1] = name_of(members)
+            made[names[#names]] = true
+            counts.grouped = counts.grouped + 1
+          end
+        end
+      end
+    end
+  end
+  remember_groups(names)
+  return counts
+end
+
+function plugin.group_bursts()
+  new_request()
+  local images = {}
+  for _, image in ipairs(darktable.collection) do images[#images + 1] = image end
+  local counts, problem = group_bursts(images)
+  if not counts then return show(problem) end
+  show(
+    counts.grouped .. (counts.grouped == 1 and " burst grouped, " or " bursts grouped, ")
+      .. counts.same .. " were grouped already,",
+    counts.person .. " left alone, because some of their photos are in a group of yours"
+  )
+end
+
+local imported = {} -- images since the last look
+
+-- Group the bursts of the film rolls that images were imported into.
+function plugin.group_imported()
+  if #imported == 0 then return end
+  local films, images = {}, {}
+  for _, image in ipairs(imported) do films[image.path] = image.film end
+  imported = {}
+  for _, film in pairs(films) do
+    for index = 1, #film do images[#images + 1] = film[index] end
+  end
+  group_bursts(images) -- a photo that maclip does not know yet is in no burst
+end
+
 function plugin.score()
   local images = darktable.gui.selection()
   if #images == 0 then return show("Select the photos to score.") end
@@ -387,6 +512,11 @@ plugin.buttons = {
   select_worst = button(
     "select the worst of this collection", "select the photos with the lowest scores", plugin.select_worst
   ),
+  group_bursts = button(
+    "group bursts of this collection",
+    "put the frames of each burst into one group, the best frame in front; groups of your own stay",
+    plugin.group_bursts
+  ),
   score = button("score now", "score the selected photos; nothing is written", plugin.score),
 }
 
@@ -403,6 +533,7 @@ darktable.register_lib(
     plugin.buttons.score,
     plugin.count,
     plugin.buttons.select_worst,
+    plugin.buttons.group_bursts,
   }
 )
 
@@ -411,6 +542,20 @@ if darktable.configuration.running_os == "windows" then
 else
   darktable.register_event("maclip", "selection-changed", function()
     darktable.control.dispatch(plugin.explain)
+  end)
+  darktable.preferences.register(
+    "maclip", "group_at_import", "bool", "MA-CLIP: group bursts at import",
+    "put the frames of a burst that maclip knows into one group when they are imported", true
+  )
+  darktable.register_event("maclip", "post-import-image", function(_, image)
+    imported[#imported + 1] = image
+  end)
+  darktable.register_event("maclip", "post-import-film", function()
+    if not darktable.preferences.read("maclip", "group_at_import", "bool") then
+      imported = {}
+      return
+    end
+    darktable.control.dispatch(function() pcall(plugin.group_imported) end)
   end)
 end
 

@@ -10,6 +10,7 @@ import pytest
 
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from tests.homes import Home, contents, make_photos
+from tests.moments import take
 from tests.photo_managers.applications import Installation, Screen, until
 from tests.photo_managers.conftest import sidecar_of
 from tests.photo_managers.darktable_application import Darktable, quoted
@@ -196,3 +197,70 @@ def test_a_missing_program_is_explained_and_uninstall_removes_only_the_plugin(
     assert others.exists()
     assert luarc.read_text() == 'require "maclip"\n'
     assert "not installed" in home.maclip("service", "uninstall", "--darktable").stdout
+
+
+def groups_in(darktable: Darktable, folder: Path) -> dict[str, list[str]]:
+    """Return the groups of more than one image of a folder, by their leaders' names."""
+    rows = darktable.lua(
+        f"""
+        local rows = {{}}
+        for _, image in ipairs(darktable.database) do
+          if image.path == {quoted(folder)} then
+            rows[#rows + 1] = {{ name = image.filename, leader = image.group_leader.filename }}
+          end
+        end
+        return rows
+        """
+    )
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row["leader"], []).append(row["name"])
+    return {leader: sorted(names) for leader, names in groups.items() if len(names) > 1}
+
+
+def test_bursts_are_grouped_with_the_best_in_front_and_a_persons_groups_stay(
+    home: Home, folder: Path, panel: Panel
+) -> None:
+    first, second, third = (
+        [take(folder / f"IMG_{scene}{n}.jpg", scene, 60 * scene + n * 0.3, shift=3 * n) for n in range(3)]
+        for scene in (1, 2, 3)
+    )
+    home.maclip("run", "--once", home.photos)
+    best = {Path(path).name for path in home.maclip("bursts", "--best").stdout.splitlines()}
+    assert len(best) == 3
+    darktable = panel.darktable
+    darktable.lua("darktable.preferences.write('maclip', 'group_at_import', 'bool', false)")
+    darktable.add(folder, 9)
+    assert groups_in(darktable, folder) == {}
+    find = (
+        "local function find(name) for _, image in ipairs(darktable.database) do"
+        " if image.filename == name then return image end end end "
+    )
+    darktable.lua(f"{find} find('{second[0].name}'):group_with(find('{third[0].name}'))")
+    theirs = groups_in(darktable, folder)
+    panel.press("group_bursts", "1 burst grouped")
+    assert "2 left alone" in panel.text
+    groups = groups_in(darktable, folder)
+    (leader,) = best & {path.name for path in first}
+    assert groups.pop(leader) == sorted(path.name for path in first)
+    assert groups == theirs
+
+    # Later frames join a group that the panel made; one that a person changed stays as it is.
+    late = take(folder / "IMG_19.jpg", 1, 61.1, shift=10)
+    home.maclip("run", "--once", home.photos)
+    darktable.lua("darktable.preferences.write('maclip', 'group_at_import', 'bool', true)")
+    darktable.add(folder, 10)
+    (leader,) = {Path(row).name for row in home.maclip("bursts", "--best").stdout.splitlines()} & {
+        path.name for path in [*first, late]
+    }
+    expected = sorted(path.name for path in [*first, late])
+    until(
+        lambda: groups_in(darktable, folder).get(leader) == expected,
+        "the group with its late frame",
+        home.folder / "darktable.log",
+    )
+    darktable.lua(f"{find} find('{first[1].name}'):group_with()")
+    changed = groups_in(darktable, folder)
+    panel.press("group_bursts", "bursts grouped")
+    assert "3 left alone" in panel.text
+    assert groups_in(darktable, folder) == changed

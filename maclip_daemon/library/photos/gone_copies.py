@@ -12,7 +12,7 @@ from itertools import islice
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.photos import missing_photos
+from maclip_daemon.library.photos import burst_frames, missing_photos
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
@@ -50,6 +50,7 @@ def gone_originals(session: Session, photo_ids: list[int]) -> list[GoneOriginal]
 def forget(session: Session, original: GoneOriginal) -> None:
     """Forget a photo that is gone, and its journal: that of the copy stands for it."""
     session.execute(delete(JOURNAL).where(JOURNAL.c.photo_id == original.photo_id))
+    burst_frames.forget(session, [original.photo_id])
     session.execute(delete(PHOTOS).where(PHOTOS.c.id == original.photo_id))
 
 

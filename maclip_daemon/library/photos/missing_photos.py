@@ -8,6 +8,7 @@ from itertools import islice
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at
@@ -40,7 +41,9 @@ def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
             .values(state="missing", missing_since=timestamps.text(now))
             .returning(PHOTOS.c.id)
         )
-        count += len(gone.all())
+        left = gone.scalars().all()
+        burst_frames.mark_stale(session, left)
+        count += len(left)
         session.execute(delete(JOBS).where(JOBS.c.photo_id.in_(part), JOBS.c.state != "dead"))
     return count
 
@@ -67,6 +70,7 @@ def purge_missing(session: Session, now: float, under: str | None = None) -> int
     """
     jpegs = select(PAIRS.c.photo_id).join(PHOTOS, PHOTOS.c.id == PAIRS.c.raw_id).where(_missing(under))
     jobs.enqueue(session, session.execute(jpegs).scalars().all(), "rate", now)
+    burst_frames.forget(session, session.execute(select(PHOTOS.c.id).where(_missing(under))).scalars().all())
     gone = session.execute(delete(PHOTOS).where(_missing(under)).returning(PHOTOS.c.id)).all()
     session.execute(delete(FOLDERS).where(~exists().where(PHOTOS.c.folder_id == FOLDERS.c.id)))
     return len(gone)

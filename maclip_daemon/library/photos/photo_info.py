@@ -24,6 +24,8 @@ class PhotoInfo:
     pixel_hash: str
     former_hash: str | None = None
     """`pixel_hash` as earlier versions computed it."""
+    camera: str | None = None
+    lens: str | None = None
 
 
 def set_photo_info(session: Session, found: Mapping[int, PhotoInfo]) -> set[int]:
@@ -68,9 +70,12 @@ def _row(number: int, info: PhotoInfo) -> dict[str, object]:
         "height": info.height,
         "taken_at": None if taken_at is None else taken_at.isoformat(timespec="seconds"),
         "pixel_hash": info.pixel_hash,
+        "camera": info.camera,
+        "lens": info.lens,
     }
 
 
+_COLUMNS = ("width", "height", "taken_at", "pixel_hash", "camera", "lens")
 _HASHES = select(PHOTOS.c.id, PHOTOS.c.pixel_hash).where(
     PHOTOS.c.id.in_(bindparam("numbers", expanding=True))
 )
@@ -81,5 +86,7 @@ _JOURNAL_FOLLOWS = (
 _UPDATE = (
     update(PHOTOS)
     .where(PHOTOS.c.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("width", "height", "taken_at", "pixel_hash")})
+    .values(
+        {name: bindparam(name) for name in ("width", "height", "taken_at", "pixel_hash", "camera", "lens")}
+    )
 )

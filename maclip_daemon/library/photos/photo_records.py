@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.files.signature import HasRecordedSignature, HasSignature
+from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.photos.renames import move_photo
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import (
@@ -81,6 +82,7 @@ def record_file(
     is_doubtful = (may_be_replaced or _has_another_inode)(session, known, found)
     if known.state == "missing":
         state = _state_when_back(session, known.id)
+        burst_frames.mark_stale(session, [known.id])
         session.execute(_UPDATE, {"key": known.id, **identity, "state": state, "missing_since": None})
         is_doubtful = is_doubtful and count_alike(session, [found]).total() > 1
         return RecordedFile(known.id, "returned", needs_score=state == "waiting" or is_doubtful)

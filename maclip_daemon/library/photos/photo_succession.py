@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.photos.renames import move_targets, rating_targets
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
@@ -114,6 +115,7 @@ def take_over(session: Session, successor: Successor, former: FormerPhoto) -> No
         mine = JOURNAL.c.photo_id == former.photo_id
         session.execute(update(JOURNAL).where(mine).values(photo_id=successor.photo_id))
         session.execute(_FIRST_SEEN, {"key": successor.photo_id, "former": former.photo_id})
+        burst_frames.forget(session, [former.photo_id])
         session.execute(delete(PHOTOS).where(PHOTOS.c.id == former.photo_id))
     move_targets(session, successor.photo_id, former.path, successor.path)
     if former.photo_id is None:

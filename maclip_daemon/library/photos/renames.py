@@ -7,6 +7,7 @@ import os
 from sqlalchemy import delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.column_types import PathText
 from maclip_daemon.library.storage.photo_paths import (
@@ -56,8 +57,10 @@ def _place(session: Session, photo_id: int, folder_id: int, folder: str, name: s
     replaced = photo_at(session, folder, name)
     if replaced is not None and replaced.id != photo_id:
         session.execute(update(JOURNAL).where(JOURNAL.c.photo_id == replaced.id).values(photo_id=photo_id))
+        burst_frames.forget(session, [replaced.id])
         session.execute(delete(PHOTOS).where(PHOTOS.c.id == replaced.id))
     session.execute(update(PHOTOS).where(PHOTOS.c.id == photo_id).values(folder_id=folder_id, file_name=name))
+    burst_frames.mark_moved(session, photo_id, folder_id, name)
 
 
 def move_folder(session: Session, old: str, new: str, root_id: int) -> int:

@@ -53,6 +53,12 @@ class PhotoRow:
     my_stars: int | None
     """-1 to 5 where a person rated the photo; None where nobody did."""
     is_picked: bool
+    camera: str | None
+    lens: str | None
+    burst_id: int | None
+    burst_kind: str | None
+    burst_rank: int | None
+    is_best_of_burst: int | None
 
 
 @dataclass(frozen=True)
@@ -94,17 +100,49 @@ class GivenUpPhoto:
 LOOK_AHEAD = 500  # scores read in order before asking folder by folder; about a millisecond
 
 
-def worst(snapshot: sqlite3.Connection, count: int, under: str | None = None) -> list[PhotoRow]:
+def worst(
+    snapshot: sqlite3.Connection, count: int, under: str | None = None, *, one_a_burst: bool = False
+) -> list[PhotoRow]:
     """Return the photos with the lowest scores, lowest first (below the folder `under`).
 
-    Missing and failed photos, and those that wait to be scored again, are left out.
+    Missing and failed photos, and those that wait to be scored again, are left out. `one_a_burst`: of a burst
+    or of duplicates only the lowest; brackets, panoramas, stacks and time lapses are never weak.
     """
-    return _by_score(snapshot, count, under, "ASC")
+    if not one_a_burst:
+        return _by_score(snapshot, count, under, "ASC")
+    return _one_a_burst(snapshot, count, under, "ASC")
 
 
-def best(snapshot: sqlite3.Connection, count: int, under: str | None = None) -> list[PhotoRow]:
-    """Return the photos with the highest scores, highest first (below the folder `under`)."""
-    return _by_score(snapshot, count, under, "DESC")
+def best(
+    snapshot: sqlite3.Connection, count: int, under: str | None = None, *, one_a_burst: bool = False
+) -> list[PhotoRow]:
+    """Return the photos with the highest scores, highest first (below the folder `under`).
+
+    `one_a_burst`: of photos of one moment only the highest.
+    """
+    if not one_a_burst:
+        return _by_score(snapshot, count, under, "DESC")
+    return _one_a_burst(snapshot, count, under, "DESC")
+
+
+def _one_a_burst(snapshot: sqlite3.Connection, count: int, under: str | None, order: str) -> list[PhotoRow]:
+    asked = count
+    while True:
+        rows = _by_score(snapshot, asked, under, order)
+        seen: set[int] = set()
+        chosen = []
+        for row in rows:
+            if row.burst_id in seen or (order == "ASC" and row.burst_kind in WHOLE_KINDS):
+                continue
+            chosen.append(row)
+            if row.burst_id is not None:
+                seen.add(row.burst_id)
+        if len(chosen) >= count or len(rows) < asked:
+            return chosen[:count]
+        asked *= 4
+
+
+WHOLE_KINDS = frozenset({"bracket", "panorama", "focus stack", "time lapse"})
 
 
 def _by_score(snapshot: sqlite3.Connection, count: int, under: str | None, order: str) -> list[PhotoRow]:

@@ -93,6 +93,12 @@ def notes(snapshot: sqlite3.Connection) -> dict[str, Any]:
     return {key: json.loads(value) for key, value in rows}
 
 
+def get_note(session: Session, key: str) -> Any:
+    """Return a note; None when there is none."""
+    row = session.connection().exec_driver_sql("SELECT value FROM notes WHERE key = ?", (key,)).first()
+    return None if row is None else json.loads(row[0])
+
+
 def put_note(session: Session, key: str, value: Any, now: float) -> None:
     """Write or replace a note; `value` is anything that JSON can hold."""
     session.connection().exec_driver_sql(

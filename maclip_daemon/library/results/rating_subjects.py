@@ -41,6 +41,12 @@ class RatingSubject:
     """Which of a person's ratings they let maclip replace (`maclip rate --again`, `--over-first-stars`)."""
     rating_in_file: int | None = None
     """The rating that the library last saw in the photo's file."""
+    burst_series: int | None = None
+    """The camera of its group of photos of one moment (`burst_frames.series`); None alone."""
+    burst_moment: int | None = None
+    """When that began, in microseconds."""
+    burst_kind: str | None = None
+    burst_rank: int | None = None
 
 
 def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSubject]:
@@ -58,10 +64,13 @@ def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSu
 _SUBJECTS = text(
     f"SELECT p.id, f.path, p.file_name, {DECIDING_SCORE}, coalesce(raw.scored_at, s.scored_at),"
     f" m.metric, m.model, m.protocol, p.stars_written, {STARS}, {PERCENTILE},"
-    " p.pixel_hash, p.may_replace, p.rating_in_file"
+    " p.pixel_hash, p.may_replace, p.rating_in_file, frame.series, burst.first_moment, burst.kind,"
+    " frame.burst_rank"
     " FROM photos p"
     f" JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
     " JOIN scoring_configs m ON m.id = s.scoring_config_id"
     f" JOIN folders f ON f.id = p.folder_id {RAW_AND_CALIBRATION}"
+    " LEFT JOIN burst_frames frame ON frame.photo_id = p.id AND frame.burst_id IS NOT NULL"
+    " LEFT JOIN bursts burst ON burst.id = frame.burst_id"
     " WHERE p.id IN :photo_ids AND p.state = 'scored' AND p.rating_undone_at IS NULL"
 ).bindparams(bindparam("photo_ids", expanding=True))

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.library.storage import timestamps
+from maclip_daemon.library.storage.connections import driver_of
 from maclip_daemon.library.storage.tables import PHOTOS, SCORES, SCORING_CONFIGS
 
 
@@ -76,10 +77,12 @@ def activate(session: Session, scoring_config_id: int) -> None:
     session.execute(
         update(SCORING_CONFIGS).where(SCORING_CONFIGS.c.id == scoring_config_id).values(active=True)
     )
+    driver_of(session.connection()).execute(_GROUPS_ARE_JUDGED_AGAIN)
     session.execute(_LACKING_WAIT, {"config": scoring_config_id})
     session.execute(_HAVING_ARE_SCORED, {"config": scoring_config_id})
 
 
+_GROUPS_ARE_JUDGED_AGAIN = "UPDATE burst_frames SET is_stale = 1 WHERE burst_id IS NOT NULL"
 _LACKING_WAIT = text(
     "UPDATE photos SET state = 'waiting' WHERE state = 'scored'"
     " AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = photos.id AND s.scoring_config_id = :config)"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x4D41434C  # "MACL", in bytes 68 to 71 of the file
 # Every migration; a test compares them.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 HEAD = REVISIONS[-1]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -46,6 +46,10 @@ STATISTICS = (
     ("scoring_configs", "sqlite_autoindex_scoring_configs_1", "2 2 2 1"),
     ("calibrations", "sqlite_autoindex_calibrations_1", "50 25 1"),
     ("quantiles", "quantiles", "50000 1000 1"),
+    ("burst_frames", "burst_frames_series_moment_name_order", "1000000 20000 2 1 1"),
+    ("burst_frames", "burst_frames_burst_id_burst_rank", "1000000 6 1"),
+    ("bursts", "bursts_first_moment", "150000 1"),
+    ("bursts", "bursts_best_id", "150000 1"),
 )
 
 

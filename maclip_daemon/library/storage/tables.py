@@ -104,6 +104,58 @@ class PhotoColumns(Table):
     ctime_ns: Mapped[int | None] = mapped_column(BigInteger)  # None: recorded before there was this column
     rating_checked_at: Mapped[str | None]  # the rating files were last seen to hold nothing new
     is_picked: Mapped[bool] = mapped_column(server_default=text("0"))  # by a person, in the review page
+    camera: Mapped[str | None]
+    lens: Mapped[str | None]
+
+
+class BurstColumns(Table):
+    """Photos of one moment: a burst, a bracket, a panorama, a stack, a time lapse, or copies of a picture."""
+
+    __tablename__ = "bursts"
+    __table_args__ = (
+        CheckConstraint(
+            "kind in ('burst', 'bracket', 'panorama', 'focus stack', 'duplicate', 'time lapse')", "kind_known"
+        ),
+        Index("bursts_first_moment", "first_moment"),
+        {"sqlite_autoincrement": True},  # a number in a sidecar must not come to mean another group
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    members: Mapped[int]  # shots: a RAW and its JPEG are one
+    best_id: Mapped[int | None] = mapped_column(ForeignKey("photos.id", ondelete="SET NULL"), index=True)
+    margin: Mapped[float | None]
+    spread: Mapped[float | None]  # that re-framing gives a score, when the margin was judged
+    is_close: Mapped[bool] = mapped_column(server_default=text("0"))
+    first_moment: Mapped[int] = mapped_column(BigInteger)  # microseconds, as in burst_frames
+    last_moment: Mapped[int] = mapped_column(BigInteger)
+
+
+class BurstFrameColumns(Table):
+    """What grouping knows of a photo, and the group it is in."""
+
+    __tablename__ = "burst_frames"
+    __table_args__ = (
+        Index("burst_frames_series_moment_name_order", "series", "moment", "name_order", "photo_id"),
+        Index("burst_frames_burst_id_burst_rank", "burst_id", "burst_rank"),
+        Index("burst_frames_stale", "photo_id", sqlite_where=text("is_stale = 1")),
+    )
+
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
+    # Photos with a date: a digest of the camera. Without one: the folder's id, negative.
+    series: Mapped[int] = mapped_column(BigInteger)
+    moment: Mapped[int] = mapped_column(BigInteger)  # microseconds since 1970, UTC where the zone is known
+    name_order: Mapped[str]
+    exposure_s: Mapped[float | None]
+    aperture: Mapped[float | None]
+    iso: Mapped[float | None]
+    bias_ev: Mapped[float | None]
+    focal_mm: Mapped[float | None]
+    is_bracketed: Mapped[bool] = mapped_column(server_default=text("0"))
+    burst_id: Mapped[int | None] = mapped_column(ForeignKey("bursts.id", ondelete="SET NULL"))
+    burst_rank: Mapped[int | None]
+    is_stale: Mapped[bool] = mapped_column(server_default=text("1"))  # its group must be found again
+    descriptor: Mapped[bytes | None]  # last, so that reading the rest stops before it
 
 
 class PhotoPairColumns(Table):
@@ -318,5 +370,6 @@ SCORING_CONFIGS, SCORES, JOBS = (
 )
 CALIBRATIONS, QUANTILES = (Table.metadata.tables[name] for name in ("calibrations", "quantiles"))
 JOURNAL, NOTES = (Table.metadata.tables[name] for name in ("rating_journal", "notes"))
+BURSTS, BURST_FRAMES = (Table.metadata.tables[name] for name in ("bursts", "burst_frames"))
 PAIRS = Table.metadata.tables["photo_pairs"]
 DECISIONS, DECISION_FILES = (Table.metadata.tables[name] for name in ("decisions", "decision_files"))

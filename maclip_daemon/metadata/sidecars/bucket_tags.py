@@ -1,4 +1,4 @@
-"""Tags such as `quality|80-89`, the percentile in steps of ten, for sorting finer than by stars.
+"""Tags such as `quality|80-89`, the percentile in steps of ten, and `maclip|burst|best`, for filtering.
 
 They go where photo managers keep tags. darktable takes lr:hierarchicalSubject before dc:subject, digiKam its
 own list before both, and neither merges: so a list that is new starts with the tags of the next one.
@@ -21,7 +21,8 @@ _DIGIKAM_READS_TOO = (
     "Xmp.mediapro.CatalogSets",
 )
 _STEP = 10  # per cent
-_OURS = re.compile(r"quality[|/](?:0-9|(?P<ten>[1-9])0-(?P=ten)9)")
+BEST = "maclip|burst|best"
+_OURS = re.compile(r"quality[|/](?:0-9|(?P<ten>[1-9])0-(?P=ten)9)|maclip[|/]burst[|/]best")
 
 
 def is_ours(tag: str) -> bool:
@@ -37,14 +38,17 @@ def bucket_of(percentile: float | None) -> str | None:
     return f"{begin}-{begin + _STEP - 1}"
 
 
-def wanted_lists(present: Mapping[str, object], bucket: str | None) -> dict[str, list[str] | None]:
+def wanted_lists(
+    present: Mapping[str, object], bucket: str | None, *, is_best: bool = False
+) -> dict[str, list[str] | None]:
     """Return the lists to change in a file that holds `present`: exiv2 key → items; None removes a list.
 
-    The user's tags stay, in their order. Without a bucket, our tags are removed.
+    The user's tags stay, in their order. Those of ours that are not asked for are removed.
     """
+    asked = ([] if bucket is None else [f"quality|{bucket}"]) + ([BEST] if is_best else [])
     flat, hierarchical, digikam = (_items(present.get(key)) for key in LIST_KEYS)
     keys: tuple[str, ...] = LIST_KEYS
-    if bucket is not None:
+    if asked:
         hierarchical = hierarchical or flat
         if not digikam and any(key in present for key in _DIGIKAM_READS_TOO):
             keys = LIST_KEYS[:2]
@@ -52,11 +56,11 @@ def wanted_lists(present: Mapping[str, object], bucket: str | None) -> dict[str,
     wanted: dict[str, list[str] | None] = {}
     for key, items in zip(keys, (flat, hierarchical, digikam), strict=False):
         separator = "/" if key == DIGIKAM_KEY else "|"
-        tag = None if bucket is None else f"quality{separator}{bucket}"
-        if [each for each in items if is_ours(each)] == ([] if tag is None else [tag]):
+        tags = [tag.replace("|", separator) for tag in asked]
+        if [each for each in items if is_ours(each)] == tags:
             changed = items
         else:
-            changed = [each for each in items if not is_ours(each)] + ([] if tag is None else [tag])
+            changed = [each for each in items if not is_ours(each)] + tags
         if changed != _items(present.get(key)):
             wanted[key] = changed or None
     return wanted

@@ -34,12 +34,14 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
         "Library": request.library_id,
         "Followed": None,
         "Decision": None,
+        "BurstID": request.burst_id,
+        "BurstRank": None if request.burst_rank is None else str(request.burst_rank),
     }
     values: Wanted = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
     values[ownership.RATING_KEY] = str(request.rating)
     values.update(ownership.synchronized_fields(present, request.rating))
     bucket = bucket_tags.bucket_of(quality.percentile) if request.bucket_tags else None
-    values.update(bucket_tags.wanted_lists(present, bucket))
+    values.update(bucket_tags.wanted_lists(present, bucket, is_best=request.is_tagged_best))
     values[write_proof.PROOF_KEY] = write_proof.digest_of({**present, **values})
     return values
 

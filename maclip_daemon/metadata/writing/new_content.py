@@ -77,7 +77,8 @@ def embed(
     with exiv2_tags.open_bytes(data) as image:
         has_keywords = exiv2_tags.has_iptc(image) and bucket_tags.FLAT_KEY not in present.values
         if isinstance(request, RatingRequest) and has_keywords:
-            request = replace(request, bucket_tags=False)  # tags in XMP would hide the IPTC keywords
+            # Tags in XMP would hide the IPTC keywords.
+            request = replace(request, bucket_tags=False, is_tagged_best=False)
     # A seed belongs to a sidecar; an export may have carried one into the photo.
     wanted = maclip_properties.with_seed(_wanted(request, present.values), present.values, [])
     new = exiv2_tags.change_photo(data, wanted)

@@ -15,6 +15,7 @@ from maclip_daemon.library.results.calibration import Calibration
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.pipeline import known_roots
+from maclip_daemon.pipeline.bursts.burst_stage import note_setting
 from maclip_daemon.pipeline.rating import deleted_sidecars
 from maclip_daemon.pipeline.rating.calibration_stage import freeze
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
@@ -70,6 +71,7 @@ class _Rollback(Exception):
 
 def calibrate(library: Library, settings: Settings, now: float) -> RateResult:
     """Freeze a new calibration from all current scores; queue what it changes, undone photos included."""
+    note_setting(library, settings.rating, now)
     lost = _deleted(library, settings)
     with library.writing() as session:
         return _calibrate(session, settings, now, lost)

@@ -6,6 +6,7 @@ Every write is in the journal before the file is replaced. A photo that a person
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -235,7 +236,19 @@ class RatingStage:
             library_id=self._library_id,
             partners=tuple(Partner(Path(each.path), each.stars_written) for each in partners),
             may_replace=subject.may_replace,
+            burst_id=burst_digest(subject.burst_series, subject.burst_moment),
+            burst_rank=subject.burst_rank,
+            is_tagged_best=self._settings.burst_tags
+            and (subject.burst_kind, subject.burst_rank) == ("burst", 1),
         )
+
+
+def burst_digest(series: int | None, moment: int | None) -> str | None:
+    """Return the name of a group for other programs: the same in every library that knows its photos."""
+    if series is None or moment is None:
+        return None
+    # A series below 0 is a folder's number, which another library has for another folder.
+    return hashlib.blake2b(f"{max(series, 0)} {moment}".encode("ascii"), digest_size=8).hexdigest()
 
 
 def _may_replace_first_star(subject: RatingSubject) -> bool:

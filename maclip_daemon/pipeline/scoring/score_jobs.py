@@ -19,6 +19,8 @@ from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.pipeline import file_stability, pairing
+from maclip_daemon.pipeline.bursts import regrouping, shot_records
+from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD
 from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, StageContext, log
 from maclip_daemon.pipeline.waits import Resource, retry_policy
 
@@ -97,7 +99,10 @@ class ScoreJobs:
             )
             rows = [(job.photo_id, row) for job, _, row in finished if job.photo_id not in kept]
             scores.record(session, self._scoring_config_id, rows, now)
+            shot_records.record(session, {job.photo_id: photo for job, photo, _ in finished})
+            moved = regrouping.regroup(session, FRAMING_SPREAD).changed
             to_rate = pairing.add(session, self._settings.rating, [job.photo_id for job, _, _ in finished])
+            to_rate += [photo_id for photo_id in moved if photo_id not in to_rate]
             if self._state.is_calibrated and self._settings.rating.mode != "off":
                 jobs.enqueue(session, to_rate, "rate", now)
             counted = len(finished)
@@ -168,7 +173,13 @@ class ScoreJobs:
 
 def _photo_info(photo: DecodedPhoto) -> photo_info.PhotoInfo:
     return photo_info.PhotoInfo(
-        photo.photo_width, photo.photo_height, photo.taken_at, photo.pixel_hash, photo.former_hash
+        photo.photo_width,
+        photo.photo_height,
+        photo.taken_at,
+        photo.pixel_hash,
+        photo.former_hash,
+        camera=photo.shot.camera,
+        lens=photo.shot.lens,
     )
 
 

@@ -46,6 +46,22 @@ PHOTO_QUALITY = [
     "rating_owner",
     "my_stars",
     "is_picked",
+    "camera",
+    "lens",
+    "burst_id",
+    "burst_kind",
+    "burst_rank",
+    "is_best_of_burst",
+]
+PHOTO_BURSTS = [
+    "burst_id",
+    "kind",
+    "members",
+    "best",
+    "margin",
+    "too_close_to_call",
+    "first_at",
+    "last_at",
 ]
 
 
@@ -56,10 +72,11 @@ def columns(snapshot: sqlite3.Connection, view: str) -> list[str]:
 def test_the_view_has_exactly_the_promised_columns(library: Library) -> None:
     with library.snapshot() as snapshot:
         assert columns(snapshot, "photo_quality") == PHOTO_QUALITY
+        assert columns(snapshot, "photo_bursts") == PHOTO_BURSTS
         assert columns(snapshot, "photo_failures") == ["path", "reason", "attempts", "failed_at"]
 
 
-@pytest.mark.parametrize("view", ["photo_quality", "photo_failures"])
+@pytest.mark.parametrize("view", ["photo_quality", "photo_bursts", "photo_failures"])
 def test_every_column_is_described_on_the_page(library: Library, view: str) -> None:
     section = PAGE.split(f"\n## `{view}`\n")[1].split("\n## ")[0]
     with library.snapshot() as snapshot:

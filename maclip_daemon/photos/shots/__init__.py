@@ -1,0 +1,1 @@
+"""What tells which photos belong to one moment: the camera's own facts, and how a picture looks."""

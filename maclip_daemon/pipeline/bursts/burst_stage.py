@@ -1,0 +1,86 @@
+"""The bursts' part of a run: groups that changed are found again, photos of old libraries are compared."""
+
+from __future__ import annotations
+
+from maclip_daemon import errors
+from maclip_daemon.library.photos import burst_frames
+from maclip_daemon.library.queries.status import get_note, put_note
+from maclip_daemon.library.queue import jobs, rating_queue
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.sql_views import LIFTING
+from maclip_daemon.pipeline.bursts import regrouping
+from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD
+from maclip_daemon.pipeline.run_state import RunState
+from maclip_daemon.settings import RatingSettings
+
+COMPARED_AT_ONCE = 200  # photos of an old library that are read again: new ones wait for no more
+_TAGS = "rating.burst_tags"  # the key of a note
+_BRIEF_TIMEOUT_S = 0.5  # the main thread handles signals, too
+
+
+def note_setting(library: Library, settings: RatingSettings, now: float) -> None:
+    """Note `rating.bursts` and `rating.burst_tags` in the library; queue the stars that they change."""
+    with library.reading() as session:
+        is_other_rule = (get_note(session, LIFTING) or "off") != settings.bursts
+        has_other_tags = bool(get_note(session, _TAGS)) != settings.burst_tags
+    if not (is_other_rule or has_other_tags):
+        return
+    with library.writing() as session:
+        put_note(session, LIFTING, settings.bursts, now)
+        put_note(session, _TAGS, settings.burst_tags, now)
+        if settings.mode != "off":
+            rating_queue.enqueue(session, now)
+            if has_other_tags:
+                rating_queue.enqueue_rated(session, now)
+
+
+class BurstStage:
+    """Keeps the groups right while photos come and go. Owned by the main thread."""
+
+    def __init__(self, library: Library, state: RunState, settings: RatingSettings) -> None:
+        self._library = library
+        self._state = state
+        self._settings = settings
+        self._may_lack_some = False
+
+    def begin(self) -> None:
+        """Look for photos of an old library that were never compared, from now on; note `rating.bursts`."""
+        self._may_lack_some = True
+        note_setting(self._library, self._settings, self._state.clock())
+
+    def run_maintenance(self) -> None:
+        """Group stale photos again, in one transaction; queue photos that were never compared."""
+        try:
+            with self._library.reading() as session:
+                is_stale = burst_frames.has_stale(session)
+            if is_stale:
+                self._regroup()
+            elif self._may_lack_some:
+                self._queue_unknown()
+        except errors.Transient:
+            return  # the library is busy; the next call tries again
+
+    def _regroup(self) -> None:
+        with self._library.writing(_BRIEF_TIMEOUT_S) as session:
+            changed = regrouping.regroup(session, FRAMING_SPREAD).changed
+            if self._state.is_calibrated and self._settings.mode != "off":
+                jobs.enqueue(session, changed, "rate", self._state.clock())
+        if changed:
+            self._state.wake()
+
+    def _queue_unknown(self) -> None:
+        now = self._state.clock()
+        with self._library.reading() as session:
+            if jobs.next_due(session, "score") is not None:
+                return
+            unknown = burst_frames.unknown(session, COMPARED_AT_ONCE)
+        self._may_lack_some = bool(unknown)
+        if unknown:
+            with self._library.writing(_BRIEF_TIMEOUT_S) as session:
+                jobs.enqueue(session, unknown, "score", now)
+            self._state.wake()
+
+    def is_settled(self) -> bool:
+        """Return whether all photos are in their groups."""
+        with self._library.reading() as session:
+            return not self._may_lack_some and not burst_frames.has_stale(session)

@@ -1,0 +1,192 @@
+"""Which photos of a camera belong together, pair by pair. Pure functions of two neighbouring frames.
+
+A link depends on the two frames alone, and only neighbours in the camera's order are compared. So a new photo
+changes nothing but the links around it, and the groups are the same in whatever order the photos arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from maclip_daemon.pipeline.bursts import likeness
+from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame, are_name_neighbours, is_name_of_copy
+
+NEIGHBOURS = 4  # places in the camera's order over which frames are compared
+GAP_S = 2.0  # seconds from the end of one frame to the start of the next, in a burst
+LONG_GAP_S = 65.0  # of a time lapse, a panorama or a stack: a shot a minute is common
+PANORAMA_GAP_S = 15.0
+FILE_GAP_S = 60.0  # where only the file's time is known: a slow card takes a second for each photo
+_LONG_NEIGHBOURS = 2
+_LONGEST_EXPOSURE_S = 120.0
+
+# Agreement of the descriptors (docs/bursts.md has the distributions). Re-framed frames of a scene agree by
+# .75 and more, other scenes by less than .64 in 95 of 100 pairs, .72 in 99.
+ALIKE = 0.70
+ALIKE_IN_BRACKET = 0.62
+ALIKE_WITHOUT_TIME = 0.78
+ALIKE_OVER_LONG = 0.80
+OVERLAPPING = 0.80
+SAME_PICTURE = 0.95
+_COLOURS, _COLOURS_WITHOUT_TIME, _COLOURS_OF_SAME = 14.0, 8.0, 6.0  # grey levels
+_COLOURS_FOR_EACH_EV = 6.0
+_SAME_FOCAL = 0.02
+
+
+class Link(Enum):
+    """Why two frames belong together."""
+
+    COPY = "copy"
+    """Files of one shot: RAW and JPEG, an export, a resized copy."""
+    SHORT = "short"
+    """Alike and within the gap of a burst."""
+    LONG = "long"
+    """Alike or overlapping, but later: only a time lapse, a panorama, a stack or a bracket is made so."""
+
+
+@dataclass(frozen=True)
+class LinkRules:
+    """What the person may set."""
+
+    gap_s: float = GAP_S
+
+
+DEFAULT_RULES = LinkRules()
+
+
+def links(frames: Sequence[BurstFrame], rules: LinkRules = DEFAULT_RULES) -> Iterator[tuple[int, int, Link]]:
+    """Yield the linked pairs (index, index, link) of one camera's frames in order.
+
+    Pairs that are connected already are left out: they change no group.
+    """
+    short, long = _Sets(len(frames)), _Sets(len(frames))
+    for distance in range(1, NEIGHBOURS + 1):
+        for left in range(len(frames) - distance):
+            right = left + distance
+            if short.find(left) == short.find(right):
+                continue
+            found = link_between(frames[left], frames[right], rules)
+            if found in (Link.COPY, Link.SHORT):
+                short.join(left, right)
+                long.join(left, right)
+                yield left, right, found
+            elif (
+                distance <= _LONG_NEIGHBOURS
+                and long.find(left) != long.find(right)
+                and _is_linked_over_long(frames[left], frames[right])
+            ):
+                long.join(left, right)
+                yield left, right, Link.LONG
+
+
+def link_between(first: BurstFrame, second: BurstFrame, rules: LinkRules = DEFAULT_RULES) -> Link | None:
+    """Return the link of two frames of a camera, `first` before `second`, that are shot close together."""
+    if is_copy(first, second):
+        return Link.COPY
+    if first.is_exact != second.is_exact:
+        return None
+    gap_s = gap_between(first, second)
+    if gap_s > (rules.gap_s if first.is_exact else max(rules.gap_s, FILE_GAP_S)):
+        return None
+    if first.descriptor is None or second.descriptor is None:
+        return None
+    if not first.is_exact and not are_name_neighbours(first.file_name, second.file_name):
+        return None
+    return Link.SHORT if _is_alike(first, second) else None
+
+
+def gap_between(first: BurstFrame, second: BurstFrame) -> float:
+    """Return the seconds from the end of one exposure to the start of the next."""
+    open_s = min(first.exposure.seconds or 0.0, _LONGEST_EXPOSURE_S)
+    return max(0.0, (second.moment_us - first.moment_us) / 1e6 - open_s)
+
+
+def is_copy(first: BurstFrame, second: BurstFrame) -> bool:
+    """Return whether two files hold one shot: a RAW and its JPEG, the same picture exported or resized."""
+    is_same_name = first.folder_id == second.folder_id and first.stem == second.stem
+    if is_same_name and {first.role, second.role} == {"raw", "developed"}:
+        return True
+    if first.pixel_hash is not None and first.pixel_hash == second.pixel_hash:
+        return True
+    if first.moment_us != second.moment_us and first.is_exact:
+        return False
+    is_other_file = (
+        (first.width, first.height) != (second.width, second.height)
+        or first.folder_id != second.folder_id
+        or is_name_of_copy(first.stem, second.stem)
+    )
+    if not is_other_file or first.descriptor is None or second.descriptor is None:
+        return False
+    if not first.is_exact and (first.width, first.height) == (second.width, second.height):
+        return False
+    if not _has_same_aspect(first, second):
+        return False
+    found = likeness.at_shift(first.descriptor, second.descriptor, 0, 0)
+    is_same = found.compared >= likeness.LEAST_BITS and found.agreement >= SAME_PICTURE
+    return is_same and likeness.colour_distance(first.descriptor, second.descriptor) <= _COLOURS_OF_SAME
+
+
+def _has_same_aspect(first: BurstFrame, second: BurstFrame) -> bool:
+    return (
+        abs(first.width * second.height - second.width * first.height) <= 0.02 * first.width * second.height
+    )
+
+
+def _is_alike(first: BurstFrame, second: BurstFrame) -> bool:
+    one, other = first.descriptor, second.descriptor
+    assert one is not None
+    assert other is not None
+    if not first.is_exact:
+        least, colours = ALIKE_WITHOUT_TIME, _COLOURS_WITHOUT_TIME
+    elif _may_be_bracket(first, second):
+        least, colours = ALIKE_IN_BRACKET, float("inf")
+    else:
+        least, colours = ALIKE, _COLOURS
+    colours += _COLOURS_FOR_EACH_EV * abs(one.level - other.level)
+    if likeness.colour_distance(one, other) > colours:
+        return False
+    return likeness.compare(one, other, enough=least).agreement >= least
+
+
+def _may_be_bracket(first: BurstFrame, second: BurstFrame) -> bool:
+    one, other = first.exposure, second.exposure
+    return (one.is_bracketed and other.is_bracketed) or (
+        one.bias_ev is not None and other.bias_ev is not None and abs(one.bias_ev - other.bias_ev) >= 0.3
+    )
+
+
+def _is_linked_over_long(first: BurstFrame, second: BurstFrame) -> bool:
+    """Return whether two frames may follow each other in a time lapse, a stack or a panorama."""
+    one, other = first.descriptor, second.descriptor
+    if not (first.is_exact and second.is_exact) or one is None or other is None:
+        return False
+    gap_s = gap_between(first, second)
+    if gap_s > LONG_GAP_S or not _has_same_focal(first, second):
+        return False
+    if likeness.compare(one, other, enough=ALIKE_OVER_LONG).agreement >= ALIKE_OVER_LONG:
+        return True
+    return gap_s <= PANORAMA_GAP_S and likeness.overlap(one, other).agreement >= OVERLAPPING
+
+
+def _has_same_focal(first: BurstFrame, second: BurstFrame) -> bool:
+    one, other = first.exposure.focal_mm, second.exposure.focal_mm
+    return one is None or other is None or abs(one - other) <= _SAME_FOCAL * max(one, other)
+
+
+class _Sets:
+    """Disjoint sets of indices (union-find)."""
+
+    def __init__(self, count: int) -> None:
+        self._parents = list(range(count))
+
+    def find(self, index: int) -> int:
+        parents = self._parents
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
+
+    def join(self, first: int, second: int) -> None:
+        first, second = self.find(first), self.find(second)
+        self._parents[max(first, second)] = min(first, second)

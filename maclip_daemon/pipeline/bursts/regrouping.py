@@ -1,0 +1,191 @@
+"""Keeps the stored groups right: photos that came, left or changed are grouped again with their neighbours.
+
+The groups are those that `grouping.group` would find in all frames of the camera. A link depends on a few
+neighbours alone, so it is enough to read as far as the links of the changed places reach.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from maclip_daemon.library.photos import burst_frames
+from maclip_daemon.library.photos.burst_frames import FrameRow, Key
+from maclip_daemon.library.results import burst_groups
+from maclip_daemon.library.results.burst_groups import GroupRow
+from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.pipeline import pairing
+from maclip_daemon.pipeline.bursts import best_frame
+from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame, Exposure
+from maclip_daemon.pipeline.bursts.grouping import FrameGroup, components_of, group
+from maclip_daemon.pipeline.bursts.links import NEIGHBOURS
+
+AT_ONCE = 500  # stale photos in one transaction
+
+
+@dataclass(frozen=True)
+class Regrouped:
+    """What a call of `regroup` did."""
+
+    stale: int
+    """Photos whose groups were found again."""
+    changed: tuple[int, ...]
+    """Photos whose group or place in it is another one now."""
+
+
+def regroup(session: Session, spread: float, limit: int = AT_ONCE) -> Regrouped:
+    """Find the groups of up to `limit` stale photos again."""
+    by_series: dict[int, list[_Change]] = defaultdict(list)
+    found = burst_frames.stale(session, limit)
+    for series, key, burst_id, is_present in found:
+        by_series[series].append(_Change(key, burst_id, is_present))
+    changed: list[int] = []
+    for series, changes in by_series.items():
+        for together in _clusters(session, series, sorted(changes, key=lambda change: change.key)):
+            changed += _regroup_cluster(session, series, together, spread)
+    burst_frames.mark_fresh(session, [key[2] for _, key, _, _ in found])
+    return Regrouped(len(found), tuple(changed))
+
+
+def regroup_all(library: Library, spread: float) -> None:
+    """Find the groups of all stale photos again, a transaction for each `AT_ONCE`."""
+    with library.reading() as session:
+        if not burst_frames.has_stale(session):
+            return
+    while True:
+        with library.writing() as session:
+            if regroup(session, spread).stale < AT_ONCE:
+                return
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A place in a camera's order whose links must be found again."""
+
+    key: Key
+    burst_id: int | None
+    is_present: bool
+
+
+@dataclass
+class _Cluster:
+    """Changes whose neighbourhoods overlap."""
+
+    first: Key
+    last: Key
+    changes: list[_Change]
+
+
+def _clusters(session: Session, series: int, changes: Sequence[_Change]) -> Iterator[_Cluster]:
+    current: _Cluster | None = None
+    for change in changes:
+        before = burst_frames.places_before(session, series, change.key, NEIGHBOURS)
+        behind = burst_frames.places_from(session, series, change.key, NEIGHBOURS + 1)
+        first, last = min([*before, change.key]), max([*behind, change.key])
+        if current is not None and first <= current.last:
+            current.last = max(current.last, last)
+            current.changes.append(change)
+            continue
+        if current is not None:
+            yield current
+        current = _Cluster(first, last, [change])
+    if current is not None:
+        yield current
+
+
+def _regroup_cluster(session: Session, series: int, cluster: _Cluster, spread: float) -> list[int]:
+    """Store the groups around these changes; return the present photos whose place is another one now."""
+    frames, touched = _reach(session, series, cluster)
+    groups = [found for found in group(frames) if found.frames[0].photo_id in touched]
+    former = {frame.photo_id: frame.burst_id for frame in frames if frame.photo_id in touched}
+    places = {frame.photo_id: (frame.burst_id, frame.burst_rank) for frame in frames}
+    grouped = {frame.photo_id for found in groups for frame in found.frames}
+    gone = [change for change in cluster.changes if not change.is_present]
+    burst_groups.leave(
+        session, [*(number for number in former if number not in grouped), *(c.key[2] for c in gone)]
+    )
+    numbers = _former_numbers(groups, former)
+    changed = [photo_id for photo_id in former if photo_id not in grouped and former[photo_id] is not None]
+    for found, burst_id in zip(groups, numbers, strict=True):
+        row = _row(found, spread)
+        number = burst_groups.replace(session, burst_id, row)
+        changed += [each for each, place in row.ranks.items() if places[each] != (number, place)]
+    doubtful = {*former.values(), *(change.burst_id for change in gone)} - {None, *numbers}
+    burst_frames.remove_empty(session, [number for number in doubtful if number is not None])
+    return changed
+
+
+def _reach(session: Session, series: int, cluster: _Cluster) -> tuple[list[BurstFrame], set[int]]:
+    """Return the frames as far as the links of the changed places reach, and which they link."""
+    reach = NEIGHBOURS
+    while True:
+        before = burst_frames.places_before(session, series, cluster.first, reach)
+        behind = burst_frames.places_from(session, series, cluster.last, reach + 1)
+        first, last = min([*before, cluster.first]), max([*behind, cluster.last])
+        rows = burst_frames.between(session, series, first, last)
+        frames = [_frame(row, is_exact=series > 0) for row in rows]
+        at = {index for index, row in enumerate(rows) if cluster.first <= _key(row) <= cluster.last}
+        linked = {index for part in components_of(frames) if at & set(part) for index in part} | at
+        left_is_open = len(before) == reach and min(linked, default=NEIGHBOURS) < NEIGHBOURS
+        right_is_open = len(behind) == reach + 1 and max(linked, default=0) >= len(rows) - NEIGHBOURS
+        if not (left_is_open or right_is_open):
+            return frames, {rows[index].photo_id for index in linked}
+        reach *= 4
+
+
+def _key(row: FrameRow) -> Key:
+    return row.moment, row.name_order, row.photo_id
+
+
+def _frame(row: FrameRow, *, is_exact: bool) -> BurstFrame:
+    return BurstFrame(
+        photo_id=row.photo_id,
+        moment_us=row.moment,
+        is_exact=is_exact,
+        folder_id=row.folder_id,
+        file_name=row.file_name,
+        role=pairing.role_of(row.file_name),
+        width=row.width or 0,
+        height=row.height or 0,
+        pixel_hash=row.pixel_hash,
+        exposure=Exposure(row.exposure_s, row.aperture, row.iso, row.bias_ev, row.focal_mm, row.is_bracketed),
+        packed=row.descriptor,
+        score=row.score,
+        burst_id=row.burst_id,
+        burst_rank=row.burst_rank,
+    )
+
+
+def _former_numbers(groups: Sequence[FrameGroup], former: Mapping[int, int | None]) -> list[int | None]:
+    """Return the number that each group keeps: that of the most of its photos, each number once."""
+    shares = [
+        (count, -index, number)
+        for index, found in enumerate(groups)
+        for number, count in Counter(former.get(frame.photo_id) for frame in found.frames).items()
+        if number is not None
+    ]
+    kept: list[int | None] = [None] * len(groups)
+    taken: set[int] = set()
+    for _, index, number in sorted(shares, reverse=True):
+        if kept[-index] is None and number not in taken:
+            kept[-index] = number
+            taken.add(number)
+    return kept
+
+
+def _row(found: FrameGroup, spread: float) -> GroupRow:
+    ranking = best_frame.rank(found, spread)
+    frames = found.frames
+    is_judged = ranking.margin is not None
+    return GroupRow(
+        kind=found.kind.value,
+        members=len(found.shots) if len(found.shots) > 1 else len(frames),
+        best_id=ranking.best,
+        margin=ranking.margin,
+        spread=spread if is_judged else None,
+        is_close=ranking.is_close,
+        first_moment=min(frame.moment_us for frame in frames),
+        last_moment=max(frame.moment_us for frame in frames),
+        ranks={frame.photo_id: ranking.ranks.get(frame.photo_id) for frame in frames},
+    )
