@@ -1,6 +1,9 @@
 """Train the built-in model on BIQ2021, or align any CLIP to image quality on a folder of photos.
 
-scripts/train_builtin --data DIR     the recipe of docs/builtin-model.md; an hour or two on two cores
+scripts/train_builtin --data DIR --large-photos DIR
+                                     the recipe of docs/builtin-model.md; an hour or two on two cores
+scripts/train_builtin --data DIR --large-photos DIR --prepare photos|bursts
+                                     only the caches of it; both can be made at the same time
 scripts/train_builtin --smoke        a run of seconds on made-up photos, to see that every part works
 scripts/train_builtin --data DIR --check FILE
                                      the order of degradations on 100 held-out photos, and SRCC with intervals
@@ -14,6 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -27,14 +31,18 @@ from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.scorer import Scorer
 from maclip_daemon.training import builtin_file, builtin_training, pretrained_trunk
 from maclip_daemon.training.builtin_training import Trained
+from maclip_daemon.training.bursts.fusion_fitting import FUSION_PROTOCOL
+from maclip_daemon.training.bursts.large_photos import LargePhoto, find_large_photos
 from maclip_daemon.training.clip_alignment import align_checkpoint
 from maclip_daemon.training.degradation_order import TEN_KINDS, share_in_order
 from maclip_daemon.training.degradations import KINDS, Pixels
-from maclip_daemon.training.opinion_tuning import RatedPhotos, held_out, rank_correlation
+from maclip_daemon.training.opinion_tuning import RatedPhotos, rank_correlation
 from maclip_daemon.training.recipe import SMOKE, Recipe
-from maclip_daemon.training.training_views import SMALLEST_PHOTO
+from maclip_daemon.training.scene_split import scenes_of, thumbnail
+from maclip_daemon.training.subject_bias import bias_of_subjects
+from maclip_daemon.training.training_views import SMALLEST_PHOTO, to_grey
 
-VERSION = "1"
+VERSION = "2"
 PROTOCOL = "long-edge-544"
 EDGE_QUANTILES = (0.1, 0.3, 0.7, 0.9)
 LONGEST_EDGE = 1024  # pixels; photos to learn from are reduced to it, so that many fit into the memory
@@ -65,6 +73,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data", type=Path, help="folder of BIQ2021: images/ and mos.csv")
+    parser.add_argument(
+        "--large-photos", type=Path, help="folder of photos of 5 megapixels or more, for the detail cue"
+    )
+    parser.add_argument("--prepare", choices=("photos", "bursts"), help="only make the caches of this part")
     parser.add_argument(
         "--first-weights", type=Path, help="the trunk's ImageNet weights; else the installed package's"
     )
@@ -97,10 +109,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def train_builtin(options: argparse.Namespace) -> None:
-    """Run all stages of the training and write both models."""
-    recipe, rated = (SMOKE, made_up_photos()) if options.smoke else (Recipe(), read_rated(options.data))
-    first = options.first_weights or (None if options.smoke else pretrained_trunk.find_weights())
+    """Run all stages of the training and write both models, or make one part of the caches."""
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.smoke:
+        recipe, rated, large = SMOKE, made_up_photos(), made_up_large_photos(options.work / "large")
+    else:
+        recipe = Recipe()
+        rated = no_photos() if options.prepare == "bursts" else read_rated(options.data)
+        large = find_large_photos(options.large_photos) if options.large_photos else []
+    first = options.first_weights or (None if options.smoke else pretrained_trunk.find_weights())
     with (options.work / "training.log").open("a", encoding="utf-8") as record:
 
         def log(line: str) -> None:
@@ -108,7 +125,15 @@ def train_builtin(options: argparse.Namespace) -> None:
             record.write(line + "\n")
             record.flush()
 
-        trained = builtin_training.train(rated, first, options.work, recipe, log)
+        photos = builtin_training.split(rated, large, recipe)
+        log(
+            f"photos: {len(photos.learned.photos)} to learn from, {len(photos.held_out.photos)} held out; "
+            f"large: {len(photos.large)} to learn from, {len(photos.large_held_out)} held out"
+        )
+        if options.prepare:
+            builtin_training.prepare(options.prepare, photos, first, options.work, recipe, log)
+            return
+        trained = builtin_training.train(photos, first, options.work, recipe, log)
         write(trained, options.out or options.work / "builtin.safetensors", log)
 
 
@@ -116,15 +141,23 @@ def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
     """Write the tuned model, and the aligned one beside it, because it is published too."""
     notes = {
         "licence": "GPL-3.0-or-later; trunk initialised from EfficientNet-Lite0 (Apache-2.0)",
-        "trained_on": "BIQ2021, training split",
+        "trained_on": "BIQ2021, training split; bursts made of openly licensed large photos",
     }
+    fusion = None if trained.fusion is None else trained.fusion.as_metadata()
     for model, scores, path in (
         (trained.aligned, {}, target.with_stem(f"{target.stem}-aligned")),
         (trained.tuned, trained.scores, target),
     ):
         edges = {metric: np.quantile(values, EDGE_QUANTILES).tolist() for metric, values in scores.items()}
         digest = builtin_file.write_model(
-            model, trained.tower_settings, path, version=VERSION, protocol=PROTOCOL, edges=edges, notes=notes
+            model,
+            trained.tower_settings,
+            path,
+            version=VERSION,
+            protocol=PROTOCOL if fusion is None else FUSION_PROTOCOL,
+            edges=edges,
+            notes=notes,
+            fusion=fusion,
         )
         log(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
 
@@ -132,9 +165,9 @@ def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
 def check(options: argparse.Namespace) -> None:
     """Print the figures of the model card, measured on the held-out photos by the scoring code."""
     recipe, rated = Recipe(), read_rated(options.data)
-    mask = held_out(rated.subsets, recipe.held_out_share, recipe.split_seed)
-    valid = rated.chosen(mask)
-    scorer = Scorer(model=f"file:{options.check}", protocol=PROTOCOL, device=options.device)
+    valid = builtin_training.split(rated, [], recipe).held_out
+    scorer = Scorer(model=f"file:{options.check}", device=options.device)
+    print(f"{len(valid.photos)} held-out photos in {len(set(valid.scenes))} scenes", flush=True)
 
     def judge(photos: Sequence[Pixels]) -> list[PhotoScore]:
         return scorer.score_many([Image.fromarray(photo) for photo in photos])
@@ -148,9 +181,15 @@ def check(options: argparse.Namespace) -> None:
         for name, weight in groups.items():
             middle, low, high = resampled(values, valid.opinions, weight)
             print(f"{cue} {name}: SRCC {middle:.3f} [{low:.3f}, {high:.3f}]", flush=True)
+    scores = np.array([score.score for score in found])
+    for subject, count, above, low, high in bias_of_subjects(valid.photos, scores, valid.opinions):
+        print(f"{subject} ({count}): {above:+.3f} [{low:+.3f}, {high:+.3f}] above opinion")
     if options.photos == 0:
         return
     places = np.random.default_rng(recipe.split_seed).permutation(len(valid.photos))[: options.photos]
+    greys = judge([to_grey(valid.photos[int(place)]) for place in places])
+    change = np.mean([grey.score - scores[place] for grey, place in zip(greys, places, strict=True)])
+    print(f"grey copies of {len(places)}: {change:+.3f}")
     order = share_in_order(
         lambda photos: [score.score for score in judge(photos)],
         [valid.photos[int(place)] for place in places],
@@ -181,15 +220,43 @@ def resampled(
     return whole, *np.quantile(repeats, (0.025, 0.975)).tolist()
 
 
+class PhotoFiles(Sequence[Pixels]):
+    """Photos that are read each time they are asked for: ten thousand do not fit into the memory."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, place: int) -> Pixels: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> PhotoFiles: ...
+
+    def __getitem__(self, place: int | slice) -> Pixels | PhotoFiles:
+        if isinstance(place, slice):
+            return PhotoFiles(self._paths[place])
+        return read_pixels(self._paths[place])
+
+
 def read_rated(folder: Path) -> RatedPhotos:
-    """Return BIQ2021 in memory, sorted by name; 3 GB."""
+    """Return BIQ2021, sorted by name, with the scene of each photo."""
     images = sorted(datasets.load("biq2021", folder), key=lambda image: image.path.name)
+    photos = PhotoFiles([image.path for image in images])
     return RatedPhotos(
         tuple(image.path.name for image in images),
-        [read_pixels(image.path) for image in images],
+        photos,
         np.array([image.mos for image in images]),
         np.array([image.subset for image in images]),
+        scenes_of([thumbnail(photo) for photo in photos]),
     )
+
+
+def no_photos() -> RatedPhotos:
+    """Return an empty list of photos with opinions."""
+    return RatedPhotos((), [], np.zeros(0), np.zeros(0, dtype=str), np.zeros(0, dtype=np.int32))
 
 
 def made_up_photos() -> RatedPhotos:
@@ -197,15 +264,33 @@ def made_up_photos() -> RatedPhotos:
     generator = np.random.default_rng(0)
     photos = []
     for number in range(24):
-        shapes = Image.fromarray(generator.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((384, 288))
         noise = generator.normal(0, 1 + number, (288, 384, 3))
-        photos.append(np.clip(np.asarray(shapes) + noise, 0, 255).astype(np.uint8))
+        photos.append(np.clip(smooth_shapes(generator, 384, 288) + noise, 0, 255).astype(np.uint8))
     return RatedPhotos(
         tuple(f"ss0{1 + number % 3}_{number}.jpg" for number in range(24)),
         photos,
         1 - np.arange(24) / 30,
         np.array([f"ss0{1 + number % 3}" for number in range(24)]),
+        np.arange(24, dtype=np.int32),
     )
+
+
+def made_up_large_photos(folder: Path) -> list[LargePhoto]:
+    """Return two photos of smooth shapes, written to a folder, the second one held out: for --smoke."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(1)
+    photos = []
+    for name in ("scene-2", "scene-0"):
+        path = folder / f"{name}.jpg"
+        Image.fromarray(smooth_shapes(generator, 2400, 1600)).save(path)
+        photos.append(LargePhoto(path, name))
+    return photos
+
+
+def smooth_shapes(generator: np.random.Generator, width: int, height: int) -> Pixels:
+    """Return an image of random colours that flow into one another."""
+    seeds = Image.fromarray(generator.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    return np.asarray(seeds.resize((width, height)))
 
 
 def read_pixels(path: Path) -> Pixels:

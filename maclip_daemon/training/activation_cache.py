@@ -22,7 +22,7 @@ from maclip_daemon.training.alignment import Ladders
 from maclip_daemon.training.degradations import Pixels
 from maclip_daemon.training.training_views import crop_and_global_views, ladder_batch
 
-_VIEWS_AT_ONCE = 20
+_VIEWS_AT_ONCE = 10
 _LADDERS_AT_ONCE = 10
 
 
@@ -98,7 +98,7 @@ def cache_ladders(
 def cache_random_views(
     blocks: nn.Module, photos: Sequence[Pixels], crops: int, seed: int, path: Path
 ) -> NDArray[np.float16]:
-    """Return activations [N, crops + 1, h, w, C] of random crops and the global view of each photo.
+    """Return activations [N, crops + 3, h, w, C] of the views of `crop_and_global_views` of each photo.
 
     Made now, or read from a complete `path` (`.npy`).
     """
@@ -120,14 +120,18 @@ def cache_random_views(
 def cache_native_views(
     blocks: nn.Module, photos: Sequence[Pixels], path: Path
 ) -> tuple[NDArray[np.float16], list[int]]:
-    """Return activations [V, h, w, C] of all MA-CLIP views, photo by photo, and where each photo begins.
+    """Return activations [V, h, w, C] of a third of MA-CLIP's views, and where each photo begins.
+
+    Every third crop and the whole photo: enough to follow a training.
 
     Made now, or read from a complete `path` (`.npy`).
     """
     index = path.with_suffix(".json")
     if not index.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
         parts = [
-            run_frozen(blocks, make_views(torch.from_numpy(pixels.copy()), "crops")) for pixels in photos
+            run_frozen(blocks, make_views(torch.from_numpy(pixels.copy()), "crops").flip(0)[::3])
+            for pixels in photos
         ]
         np.save(path, np.concatenate(parts))
         index.write_text(

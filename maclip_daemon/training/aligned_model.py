@@ -30,6 +30,17 @@ class Cues:
     """[N]"""
     score: Tensor
     """[N], both cues fused."""
+    cosines: Tensor
+    """[N, 2P], likeness to each prompt in the order good, bad; −1…1."""
+
+    def chunk(self, count: int) -> list[Cues]:
+        """Return the cues in `count` parts of equal size, in order."""
+        parts = (getattr(self, name).chunk(count) for name in _FIELDS)
+        return [Cues(*part) for part in zip(*parts, strict=True)]
+
+    def between(self, start: int, stop: int) -> Cues:
+        """Return the cues of views `start` to `stop` (exclusive)."""
+        return Cues(*(getattr(self, name)[start:stop] for name in _FIELDS))
 
     def as_columns(self) -> Tensor:
         """Return [N, 3 + P]: score, q_sim, q_mag, and each pair."""
@@ -37,15 +48,22 @@ class Cues:
         return torch.cat([cues_first, self.similarities], dim=1)
 
 
+_FIELDS = ("similarities", "q_sim", "q_mag", "score", "cosines")
+
+
 class AlignedModel(nn.Module):
     """An image tower with its prompt features; its outputs are MA-CLIP's cues."""
 
     def __init__(self, tower: nn.Module, prompts: Tensor, logit_scale: float, *, learn_prompts: bool) -> None:
-        """`prompts` [2P, D] in the order good, bad; trained only with `learn_prompts`."""
+        """`prompts` [2P, D] in the order good, bad; trained only with `learn_prompts`.
+
+        Detail tiles have prompts of their own, which begin as the same.
+        """
         super().__init__()
         self.visual = tower
         self.in_bfloat16 = False
         self.prompts = nn.Parameter(prompts.clone(), requires_grad=learn_prompts)
+        self.detail_prompts = nn.Parameter(prompts.clone(), requires_grad=learn_prompts)
         self.logit_scale = nn.Parameter(torch.tensor(logit_scale), requires_grad=learn_prompts)
 
     def features(self, views: Tensor) -> Tensor:
@@ -58,19 +76,20 @@ class AlignedModel(nn.Module):
         """Return the cues of normalised views [N, 3, h, w]."""
         return self.cues_of(self.features(views))
 
-    def cues_of(self, features: Tensor) -> Cues:
-        """Return the cues of features [N, D], with MA-CLIP's published parameters."""
-        prompts = nn.functional.normalize(self.prompts, dim=-1)
+    def cues_of(self, features: Tensor, *, detail: bool = False) -> Cues:
+        """Return the cues of features [N, D], with MA-CLIP's published parameters.
+
+        `detail`: features of tiles, which are compared with the prompts for them.
+        """
+        prompts = nn.functional.normalize(self.detail_prompts if detail else self.prompts, dim=-1)
+        cosines = nn.functional.normalize(features, dim=-1) @ prompts.T
         # A tensor times the cosines: pair_similarities takes the scale as a number, which has no gradient.
-        scaled = (
-            nn.functional.normalize(features, dim=-1)
-            @ prompts.T
-            * self.logit_scale.clamp(max=MAXIMUM_SCALE).exp()
-        )
+        scaled = cosines * self.logit_scale.clamp(max=MAXIMUM_SCALE).exp()
         similarities = scaled.reshape(len(features), -1, 2).softmax(dim=-1)[..., 0]
         similarity, magnitude = cues.q_sim(similarities), cues.q_mag(features)
         weights = cues.fusion_weights(similarity, magnitude)
-        return Cues(similarities, similarity, magnitude, cues.fuse(similarity, magnitude, weights))
+        fused = cues.fuse(similarity, magnitude, weights)
+        return Cues(similarities, similarity, magnitude, fused, cosines)
 
 
 class Averaged:

@@ -1,10 +1,10 @@
 """Quality-aware image–text alignment: an image tower learns that worse photos are less like good prompts.
 
-After QualiCLIP (arXiv 2403.11176, section 3): photos are worsened step by step; a margin ranking loss puts
-the levels in order of their likeness to antonym prompts, and a consistency loss pulls together two crops of
-one photo at the same level. No human opinion enters. Two things differ from the paper: the ranking also runs
-over MA-CLIP's magnitude cue and fused score, so that both cues learn it, and an anchor loss ties each level
-to one place on the scale, because photos of different content must be comparable too.
+After QualiCLIP (arXiv 2403.11176, section 3): photos are worsened step by step. A margin ranking loss puts
+the levels in order of their likeness to antonym prompts, to the good one and to the bad one. A consistency
+loss pulls together two overlapping crops of one photo at the same level. No human opinion enters. Two things
+differ from the paper: the ranking also runs over MA-CLIP's magnitude cue and fused score, so that both cues
+learn it. An anchor loss ties each level to one place on the scale, so that contents can be compared.
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ class AlignmentWeights:
     margin_per_level: float = 0.1
     """Two levels that are one step apart should differ by this much in the score (0…1)."""
     consistency_margin: float = 0.05
+    likeness: float = 2.0
+    """Of QualiCLIP's two losses: less like the good prompt, more like the bad one, each by itself."""
+    likeness_margin_per_level: float = 0.015
+    """In cosines."""
 
 
 def ranking_loss(better: Tensor, worse: Tensor, margin: Tensor | float) -> Tensor:
@@ -81,13 +85,7 @@ def ladder_loss(found: Cues, ladders: Ladders, weights: AlignmentWeights) -> Ten
 
     `found`: the cues of the 3N views, in the order of `Ladders.views`.
     """
-    first, other, worse = (
-        Cues(*parts)
-        for parts in zip(
-            *(getattr(found, name).chunk(3) for name in ("similarities", "q_sim", "q_mag", "score")),
-            strict=True,
-        )
-    )
+    first, other, worse = found.chunk(3)
     margin = weights.margin_per_level * (ladders.worse - ladders.better)
     ranking = sum(
         (
@@ -105,7 +103,20 @@ def ladder_loss(found: Cues, ladders: Ladders, weights: AlignmentWeights) -> Ten
         ),
         start=torch.zeros(()),
     )
-    return weights.ranking * ranking + weights.consistency * consistency
+    likeness = likeness_loss(first, worse, ladders, weights.likeness_margin_per_level)
+    return weights.ranking * ranking + weights.consistency * consistency + weights.likeness * likeness
+
+
+def likeness_loss(better: Cues, worse: Cues, ladders: Ladders, margin_per_level: float) -> Tensor:
+    """Return QualiCLIP's L_pos and L_neg over the related pairs.
+
+    The worse view must be less like the good prompt and more like the bad one.
+    """
+    margin = (margin_per_level * (ladders.worse - ladders.better))[:, None]
+    gained = (worse.cosines - better.cosines).reshape(len(margin), -1, 2)
+    loss = torch.relu(margin + gained[..., 0]) + torch.relu(margin - gained[..., 1])
+    related: Tensor = (loss * ladders.pairs).sum() / ladders.pairs.sum()
+    return related
 
 
 def anchor_loss(found: Cues, ladders: Ladders) -> Tensor:
@@ -134,7 +145,7 @@ def parameter_groups(
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             rate = tower_rate if name.startswith("visual.") and ".head." not in f".{name}" else head_rate
-            decay = weight_decay if parameter.ndim > 1 and name != "prompts" else 0.0
+            decay = weight_decay if parameter.ndim > 1 and "prompts" not in name else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
 

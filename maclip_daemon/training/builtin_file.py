@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -16,6 +17,7 @@ from maclip_daemon.iqa.models.timm_tower import METADATA_KEY, TimmTower
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, PromptPair
 from maclip_daemon.training.aligned_model import MAXIMUM_SCALE, AlignedModel
 
+DETAIL_PROMPTS_FEATURES = "detail_prompts_features"
 _ROWS = {pair.name: place for place, pair in enumerate(MACLIP_PAIRS)} | {"quality": 0, "picture": 0}
 
 
@@ -28,21 +30,26 @@ def write_model(
     protocol: str,
     edges: Mapping[str, Sequence[float]],
     notes: Mapping[str, str],
+    fusion: Mapping[str, Any] | None = None,
 ) -> str:
     """Write `path` (safetensors, fp16) and its card `.json`; return the SHA-256 of the weights.
 
     The model has no text tower. It stores the prompts of every metric: those of CLIP-IQA and QualiCLIP get
     the learned features of the MA-CLIP prompt of the same meaning. `edges`: metric → scores at which 2, 3, 4
-    and 5 stars begin. `notes` go into the file's metadata and the card. Raises `ValueError` for weights that
+    and 5 stars begin. `fusion`: how overall and detail cues make a score; with it go the prompts of tiles.
+    `notes` go into the file's metadata and the card. Raises `ValueError` for weights that
     do not fit into half precision.
     """
     names, features = prompt_rows(model.prompts.detach())
     tensors = _halves(model) | {PROMPTS_FEATURES: features.contiguous()}
+    if fusion is not None:
+        tensors[DETAIL_PROMPTS_FEATURES] = prompt_rows(model.detail_prompts.detach())[1].contiguous()
     metadata = {
         METADATA_KEY: tower.as_json(),
         "prompts": json.dumps(names),
         "protocol": protocol,
         "version": version,
+        **({} if fusion is None else {"fusion": json.dumps(fusion)}),
         **notes,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,30 +18,33 @@ from torch import nn
 
 from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.timm_tower import TimmTower
-from maclip_daemon.training.activation_cache import (
-    LadderCache,
-    cache_ladders,
-    cache_native_views,
-    cache_random_views,
-    to_activations,
-)
+from maclip_daemon.training.activation_cache import to_activations
 from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_exact
 from maclip_daemon.training.alignment import Ladders, align, together
+from maclip_daemon.training.bursts.burst_cache import BurstBatch, BurstCache
+from maclip_daemon.training.bursts.fusion_fitting import FittedFusion, burst_report, fit_fusion, judge_bursts
+from maclip_daemon.training.bursts.large_photos import LargePhoto
+from maclip_daemon.training.frozen_blocks import fast_copy
 from maclip_daemon.training.opinion_tuning import (
     Rated,
     RatedPhotos,
-    held_out,
+    TuningWeights,
     spread_targets,
     tune,
 )
 from maclip_daemon.training.pretrained_trunk import TRUNK, pretrained_tower
 from maclip_daemon.training.recipe import Recipe
+from maclip_daemon.training.scene_split import held_out_scenes
+from maclip_daemon.training.training_caches import Part, TrainingCaches, TrainingPhotos
 from maclip_daemon.training.training_report import CUE_NAMES, agreement, judge_activations
+from maclip_daemon.training.training_views import GREY_VIEWS
 
 Log = Callable[[str], None]
 StepReport = Callable[[int, float], None]
 """Called with each step, from 0, and its loss."""
 _PAIRS = 5
+_EDGE_PHOTOS = 4  # the star edges come from every fourth photo, and from those held out
+_REPORTED_STEPS = 1000
 _INITIAL_SCALE = 2.08  # ln 8: with CLIP's 100 the softmax of an untrained head would hardly have a gradient
 
 
@@ -56,46 +59,83 @@ class Trained:
     """After all stages; whole tower."""
     scores: Mapping[str, NDArray[np.float64]]
     """Metric → the tuned model's scores of all photos, held out or not; the star edges come from them."""
+    fusion: FittedFusion | None
+    """How overall and detail cues make a score; None without large photos."""
 
 
-def train(
-    rated: RatedPhotos, first_weights: Path | None, work: Path, recipe: Recipe, log: Log = print
-) -> Trained:
-    """Run all stages and return both models; an hour or two on two cores.
+def split(rated: RatedPhotos, large: Sequence[LargePhoto], recipe: Recipe) -> TrainingPhotos:
+    """Return the photos to learn from and those held out, whole scenes."""
+    mask = held_out_scenes(rated.scenes, rated.subsets, recipe.held_out_share, recipe.split_seed)
+    return TrainingPhotos(
+        rated.chosen(~mask),
+        rated.chosen(mask),
+        [photo for photo in large if not photo.is_held_out],
+        [photo for photo in large if photo.is_held_out],
+    )
 
-    `first_weights`: the trunk's, or None for random ones. `work` keeps caches and checkpoints (3 GB).
-    `log` is called with each line of the record. Raises `EnvironmentUnfit` for first weights of another file.
-    """
-    work.mkdir(parents=True, exist_ok=True)
+
+def _first_tower(first_weights: Path | None, recipe: Recipe) -> tuple[TimmTower, nn.Module, nn.Module]:
+    """Return the settings of the tower, its frozen blocks, and the rest."""
     torch.manual_seed(recipe.seed)
-    mask = held_out(rated.subsets, recipe.held_out_share, recipe.split_seed)
-    photos, valid = rated.chosen(~mask), rated.chosen(mask)
     settings = TimmTower(TRUNK, recipe.embedding)
     tower = pretrained_tower(settings, first_weights).to(memory_format=torch.channels_last)
     frozen, upper = timm_tower.halves(tower, recipe.frozen_blocks)
-    frozen.eval()
+    return settings, frozen.eval(), upper
+
+
+def prepare(
+    part: Part, photos: TrainingPhotos, first_weights: Path | None, work: Path, recipe: Recipe, log: Log
+) -> None:
+    """Make the caches of one part; `train` makes those that are missing."""
+    _, frozen, _ = _first_tower(first_weights, recipe)
+    TrainingCaches(fast_copy(frozen), photos, work, recipe).prepare(part, log)
+
+
+def train(
+    photos: TrainingPhotos, first_weights: Path | None, work: Path, recipe: Recipe, log: Log = print
+) -> Trained:
+    """Run all stages and return both models; an hour on two cores.
+
+    `first_weights`: the trunk's, or None for random ones. `work` keeps caches and checkpoints (5 GB).
+    `log` is called with each line of the record. Raises `EnvironmentUnfit` for first weights of another file.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    settings, frozen, upper = _first_tower(first_weights, recipe)
+    caches = TrainingCaches(fast_copy(frozen), photos, work, recipe)
     keep_depthwise_exact(upper)
     model = AlignedModel(upper, _first_prompts(recipe), _INITIAL_SCALE, learn_prompts=True)
     model.in_bfloat16 = True
-    stored, starts = cache_native_views(frozen, valid.photos, work / "valid.npy")
+    stored, starts = caches.held_out_views()
 
     def report(stage: str, trained: AlignedModel) -> None:
-        for line in agreement(judge_activations(trained, stored, starts), valid):
+        for line in agreement(judge_activations(trained, stored, starts), photos.held_out):
             log(f"{stage}: {line}")
 
     report_step = _step_reporter(log)
-    stages = _Stages(model, frozen, photos, work, recipe)
+    stages = _Stages(model, caches)
     stages.align(report_step)
     report("aligned", model)
     aligned = _whole(settings, frozen, model, recipe)
-    views = cache_random_views(frozen, photos.photos, recipe.crops, recipe.seed + 12, work / "rated.npy")
-    ladders = stages.ladders("all.npz", recipe.tune_ladders, 13)
-    stages.tune(views, ladders, report_step, report)
+    views = caches.rated_views()
+    stages.tune(views, report_step, report)
     report("tuned", model)
-    stages.steady(views, ladders, report_step)
-    report("steadied", model)
-    scores = _reference_scores(model, [(stored, starts), _by_photo(views)])
-    return Trained(settings, aligned, _whole(settings, frozen, model, recipe), scores)
+    scores = _reference_scores(model, [(stored, starts), _by_photo(views[::_EDGE_PHOTOS, :-GREY_VIEWS])])
+    fusion = _fuse(model, caches, log)
+    return Trained(settings, aligned, _whole(settings, frozen, model, recipe), scores, fusion)
+
+
+def _fuse(model: AlignedModel, caches: TrainingCaches, log: Log) -> FittedFusion | None:
+    """Return the fusion fitted on the scenes to learn from; log its figures on held-out scenes."""
+    learned, held = caches.bursts(), caches.held_out_bursts()
+    if learned is None:
+        return None
+    model.in_bfloat16 = False  # as the scores are made; two sharp frames differ by less than its roundings
+    fusion = fit_fusion(judge_bursts(model, learned))
+    for name, bursts in (("learned", learned), ("held out", held)):
+        if bursts is not None:
+            for line in burst_report(fusion, judge_bursts(model, bursts)):
+                log(f"bursts {name}: {line}")
+    return fusion
 
 
 @dataclass(frozen=True)
@@ -103,91 +143,52 @@ class _Stages:
     """The stages of the training: each trains the model, or takes the weights that it left in `work`."""
 
     model: AlignedModel
-    frozen: nn.Module
-    """The first blocks of the trunk."""
-    photos: RatedPhotos
-    work: Path
-    recipe: Recipe
-
-    def ladders(self, file_name: str, count: int, seed: int, *, hard: bool = False) -> LadderCache:
-        """Return ladders of all photos, from the work folder where they are there."""
-        return cache_ladders(
-            self.frozen, self.photos.photos, count, self.recipe.seed + seed, self.work / file_name, hard=hard
-        )
+    caches: TrainingCaches
 
     def align(self, report_step: StepReport) -> None:
         """Align the model on good photos, without opinions."""
-        recipe = self.recipe
-        good = self.photos.chosen(self.photos.subsets == recipe.good_subset)
+        recipe = self.caches.recipe
 
         def run() -> AlignedModel:
-            ladders = cache_ladders(
-                self.frozen, good.photos, recipe.align_ladders, recipe.seed + 11, self.work / "good.npz"
-            )
             return align(
                 self.model,
-                ladders.batches(recipe.align_batch, np.random.default_rng(recipe.seed + 21)),
+                self.caches.good_ladders().batches(
+                    recipe.align_batch, np.random.default_rng(recipe.seed + 21)
+                ),
                 recipe.align_steps,
                 tower_rate=recipe.align_tower_rate,
                 head_rate=recipe.align_head_rate,
                 report=report_step,
             )
 
-        _load_or(self.work / "aligned.pt", self.model, run)
+        _load_or(self.caches.work / "aligned.pt", self.model, run)
 
     def tune(
         self,
         views: NDArray[np.float16],
-        ladders: LadderCache,
         report_step: StepReport,
         report: Callable[[str, AlignedModel], None],
     ) -> None:
-        """Tune the model on opinions; every fourth epoch is reported."""
-        recipe = self.recipe
-        steps_each = max(1, len(self.photos.photos) // recipe.tune_batch)
+        """Tune the model on opinions, ladders and bursts; it is reported now and then."""
+        recipe = self.caches.recipe
 
         def report_tuning(step: int, loss: float, average: AlignedModel) -> None:
             report_step(step, loss)
-            if (step + 1) % (steps_each * 4) == 0:
-                report(f"epoch {(step + 1) // steps_each}", average)
+            if (step + 1) % _REPORTED_STEPS == 0 and step + 1 < recipe.tune_steps:
+                report(f"step {step + 1}", average)
 
         def run() -> AlignedModel:
-            batches = ladders.batches(recipe.tune_ladder_batch, np.random.default_rng(recipe.seed + 22))
             return tune(
                 self.model,
-                _rated_batches(self.photos, views, batches, recipe, recipe.seed + 31),
-                recipe.tune_epochs * steps_each,
+                _rated_batches(self.caches, views),
+                recipe.tune_steps,
                 tower_rate=recipe.tune_tower_rate,
                 head_rate=recipe.tune_head_rate,
-                ladder_weight=recipe.ladder_weight,
+                weights=TuningWeights(recipe.ladder_weight, recipe.burst_weight, recipe.grey_weight),
                 report=report_tuning,
             )
 
-        _load_or(self.work / "tuned.pt", self.model, run)
-
-    def steady(self, views: NDArray[np.float16], ladders: LadderCache, report_step: StepReport) -> None:
-        """Tune the model with hard ladders beside the ordinary ones."""
-        recipe = self.recipe
-        many, few = recipe.steady_ladder_batches
-        hard = self.ladders("hard.npz", recipe.steady_ladders, 14, hard=True)
-
-        def run() -> AlignedModel:
-            batches = map(
-                together,
-                hard.batches(many, np.random.default_rng(recipe.seed + 23)),
-                ladders.batches(few, np.random.default_rng(recipe.seed + 24)),
-            )
-            return tune(
-                self.model,
-                _rated_batches(self.photos, views, batches, recipe, recipe.seed + 32),
-                recipe.steady_steps,
-                tower_rate=recipe.steady_tower_rate,
-                head_rate=recipe.steady_head_rate,
-                ladder_weight=recipe.ladder_weight,
-                report=lambda step, loss, _average: report_step(step, loss),
-            )
-
-        _load_or(self.work / "steadied.pt", self.model, run)
+        _load_or(self.caches.work / "tuned.pt", self.model, run)
 
 
 def _step_reporter(log: Log) -> StepReport:
@@ -236,21 +237,52 @@ def _whole(settings: TimmTower, frozen: nn.Module, model: AlignedModel, recipe: 
     ).eval()
 
 
-def _rated_batches(
-    rated: RatedPhotos,
-    views: NDArray[np.float16],
-    ladders: Iterator[Ladders],
-    recipe: Recipe,
-    seed: int,
-) -> Iterator[Rated]:
-    """Yield batches, without end, of one view from each of some photos, and of ladders."""
+def _rated_batches(caches: TrainingCaches, views: NDArray[np.float16]) -> Iterator[Rated]:
+    """Yield batches, without end: one view from each of some photos, grey copies, ladders and bursts."""
+    recipe, rated = caches.recipe, caches.photos.learned
     weights = recipe.weights(rated.subsets)
     targets = spread_targets(rated.opinions, weights)
     # The square root: the many photos of the large subset do not drown the others.
-    chances = np.sqrt(weights) / np.sqrt(weights).sum()
-    generator = np.random.default_rng(seed)
+    names, groups, sizes = np.unique(rated.subsets, return_inverse=True, return_counts=True)
+    shares = dict(recipe.subset_shares)
+    chances = (np.sqrt([shares.get(str(name), 1.0) for name in names]) / sizes)[groups]
+    chances /= chances.sum()
+    generator = np.random.default_rng(recipe.seed + 31)
+    ladders = _ladder_batches(caches)
+    bursts = _burst_batches(caches.bursts(), recipe)
+    colours, grey = views.shape[1] - GREY_VIEWS, recipe.tune_grey
     while True:
         chosen = generator.choice(len(targets), recipe.tune_batch, replace=False, p=chances)
-        which = generator.integers(0, views.shape[1], recipe.tune_batch)
-        stored = np.stack([views[photo, view] for photo, view in zip(chosen, which, strict=True)])
-        yield Rated(to_activations(stored), torch.from_numpy(targets[chosen]).float(), next(ladders))
+        which = generator.integers(0, colours, recipe.tune_batch)
+        which[:grey] %= GREY_VIEWS  # these have a grey copy
+        copies = np.concatenate([which, colours + which[:grey]])
+        everyone = np.concatenate([chosen, chosen[:grey]])
+        stored = np.stack([views[photo, view] for photo, view in zip(everyone, copies, strict=True)])
+        yield Rated(
+            to_activations(stored),
+            torch.from_numpy(targets[everyone]).float(),
+            torch.from_numpy(groups[everyone]),
+            grey,
+            next(ladders),
+            None if bursts is None else next(bursts),
+        )
+
+
+def _ladder_batches(caches: TrainingCaches) -> Iterator[Ladders]:
+    """Yield batches of ladders, half of them hard."""
+    recipe = caches.recipe
+    hard = recipe.tune_ladders // 2
+    return map(
+        together,
+        caches.ladders(hard=True).batches(hard, np.random.default_rng(recipe.seed + 23)),
+        caches.ladders(hard=False).batches(
+            recipe.tune_ladders - hard, np.random.default_rng(recipe.seed + 24)
+        ),
+    )
+
+
+def _burst_batches(bursts: BurstCache | None, recipe: Recipe) -> Iterator[BurstBatch] | None:
+    if bursts is None:
+        return None
+    generator = np.random.default_rng(recipe.seed + 25)
+    return bursts.batches(recipe.tune_bursts, recipe.tune_tiles, generator)

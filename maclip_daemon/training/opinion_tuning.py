@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import torch
@@ -19,13 +20,38 @@ from maclip_daemon.training.aligned_model import AlignedModel, Averaged, Cues
 from maclip_daemon.training.alignment import (
     AlignmentWeights,
     Ladders,
+    consistency_loss,
     correlation_loss,
     ladder_loss,
     one_cycle,
     parameter_groups,
     take_step,
 )
+from maclip_daemon.training.bursts.burst_cache import BurstBatch
+from maclip_daemon.training.bursts.burst_ranking import burst_loss
 from maclip_daemon.training.degradations import Pixels
+
+
+@dataclass(frozen=True)
+class Chosen(Sequence[Pixels]):
+    """Some photos of a sequence, which may read them only when they are asked for."""
+
+    photos: Sequence[Pixels]
+    places: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, place: int) -> Pixels: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Pixels]: ...
+
+    def __getitem__(self, place: int | slice) -> Pixels | Sequence[Pixels]:
+        if isinstance(place, slice):
+            return Chosen(self.photos, self.places[place])
+        return self.photos[int(self.places[place])]
 
 
 @dataclass(frozen=True)
@@ -37,27 +63,19 @@ class RatedPhotos:
     opinions: NDArray[np.float64]
     """Mean opinion score of each, 0…1."""
     subsets: NDArray[np.str_]
+    scenes: NDArray[np.int32]
+    """Near-twins have the same number."""
 
     def chosen(self, mask: NDArray[np.bool_]) -> RatedPhotos:
         """Return the photos where the mask is true."""
         places = np.flatnonzero(mask)
         return RatedPhotos(
             tuple(self.names[int(place)] for place in places),
-            [self.photos[int(place)] for place in places],
+            Chosen(self.photos, places),
             self.opinions[mask],
             self.subsets[mask],
+            self.scenes[mask],
         )
-
-
-def held_out(subsets: NDArray[np.str_], share: float, seed: int) -> NDArray[np.bool_]:
-    """Return a mask of the held-out photos: this share of each subset, drawn at random."""
-    generator = np.random.default_rng(seed)
-    mask = np.zeros(len(subsets), dtype=bool)
-    for subset in sorted(set(subsets)):
-        places = np.flatnonzero(subsets == subset)
-        generator.shuffle(places)
-        mask[places[: round(share * len(places))]] = True
-    return mask
 
 
 def spread_targets(opinions: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -79,28 +97,74 @@ def spread_targets(opinions: NDArray[np.float64], weights: NDArray[np.float64]) 
 
 @dataclass(frozen=True)
 class Rated:
-    """A batch of views with targets, and ladders beside them."""
+    """A batch of views with targets, with ladders and bursts beside them."""
 
     views: Tensor
     """[N, 3, h, w], or activations of them."""
     targets: Tensor
     """[N], 0…1."""
+    groups: Tensor
+    """[N], the number of each photo's subset."""
+    grey: int
+    """The last `grey` views are the first ones in black and white."""
     ladders: Ladders
+    bursts: BurstBatch | None = None
 
 
-def order_loss(predicted: Tensor, target: Tensor, temperature: float = 0.05) -> Tensor:
-    """Return a logistic loss over all pairs of the batch, weighted by their targets' distance (RankNet)."""
+@dataclass(frozen=True)
+class TuningWeights:
+    """The weight of each part of the loss beside the opinions."""
+
+    ladders: float = 0.8
+    bursts: float = 1.0
+    grey: float = 2.0
+    detail_opinions: float = 0.3
+    """Of the opinions on the cues of tiles: crops of small photos are tiles of a kind."""
+
+
+def order_loss(
+    predicted: Tensor, target: Tensor, temperature: float = 0.05, groups: Tensor | None = None
+) -> Tensor:
+    """Return a logistic loss over all pairs of the batch, weighted by their targets' distance (RankNet).
+
+    `groups` [N]: pairs within a group count three times; between groups the order is easy.
+    """
     wanted = target[:, None] - target[None, :]
     found = predicted[:, None] - predicted[None, :]
     weight = wanted.clamp(min=0)
+    if groups is not None:
+        weight = weight * (1 + 2 * (groups[:, None] == groups[None, :]))
     return (weight * nn.functional.softplus(-found / temperature)).sum() / (weight.sum() + 1e-6)
 
 
-def opinion_loss(found: Cues, targets: Tensor) -> Tensor:
+def opinion_loss(found: Cues, targets: Tensor, groups: Tensor | None = None) -> Tensor:
     """Return the distance of the fused score from the targets, and the order and correlation of every cue."""
     loss = 2 * nn.functional.smooth_l1_loss(found.score, targets, beta=0.1)
     for cue, weight in ((found.score, 1.0), (found.q_sim, 0.5), (found.q_mag, 0.5)):
-        loss = loss + weight * (correlation_loss(cue, targets) + 0.5 * order_loss(cue, targets))
+        loss = loss + weight * (
+            correlation_loss(cue, targets) + 0.5 * order_loss(cue, targets, groups=groups)
+        )
+    return loss
+
+
+def tuning_loss(model: AlignedModel, batch: Rated, weights: TuningWeights) -> Tensor:
+    """Return the loss of one batch; all views go through the tower together."""
+    parts = [batch.views, batch.ladders.views]
+    if batch.bursts is not None:
+        parts += [batch.bursts.views, batch.bursts.tiles]
+    features = torch.split(model.features(torch.cat(parts)), [len(part) for part in parts])
+    rated = model.cues_of(features[0])
+    loss = opinion_loss(rated, batch.targets, batch.groups)
+    loss = loss + weights.detail_opinions * opinion_loss(
+        model.cues_of(features[0], detail=True), batch.targets, batch.groups
+    )
+    if batch.grey:
+        count = batch.grey
+        loss = loss + weights.grey * consistency_loss(rated.score[:count], rated.score[-count:], 0.01)
+    loss = loss + weights.ladders * ladder_loss(model.cues_of(features[1]), batch.ladders, AlignmentWeights())
+    if batch.bursts is not None:
+        views, tiles = model.cues_of(features[2]), model.cues_of(features[3], detail=True)
+        loss = loss + weights.bursts * burst_loss(views, tiles, batch.bursts.levels)
     return loss
 
 
@@ -112,7 +176,7 @@ def tune(
     tower_rate: float,
     head_rate: float,
     weight_decay: float = 0.02,
-    ladder_weight: float = 0.5,
+    weights: TuningWeights | None = None,
     report: Callable[[int, float, AlignedModel], None] | None = None,
 ) -> AlignedModel:
     """Tune an aligned model on human opinions; return its exponential moving average, the one to keep.
@@ -122,16 +186,8 @@ def tune(
     optimizer = torch.optim.AdamW(parameter_groups(model, tower_rate, head_rate, weight_decay))
     schedule = one_cycle(optimizer, steps)
     average = Averaged(model, steps)
-    margins = AlignmentWeights()
     for step in range(steps):
-        batch = next(batches)
-        found = model(torch.cat([batch.views, batch.ladders.views]))
-        count = len(batch.views)
-        parts = (found.similarities, found.q_sim, found.q_mag, found.score)
-        loss = opinion_loss(Cues(*(part[:count] for part in parts)), batch.targets)
-        loss = loss + ladder_weight * ladder_loss(
-            Cues(*(part[count:] for part in parts)), batch.ladders, margins
-        )
+        loss = tuning_loss(model, next(batches), weights or TuningWeights())
         take_step(model, loss, optimizer, schedule)
         average.update(model)
         if report is not None:

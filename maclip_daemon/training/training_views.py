@@ -24,20 +24,42 @@ from maclip_daemon.training.degradations import (
 _RIM = 12  # pixels around a crop that are worsened with it, so that filters have neighbours at its edge
 SMALLEST_PHOTO = VIEW_SIZE + 2 * _RIM  # pixels; the shorter side
 _SMALLEST_STEP = 0.6  # levels; closer ones cannot be told apart by eye
+_FARTHEST = 64  # pixels between two crops of one consistency pair: at least half of each is common
 _GLOBAL_SHARE = 0.15  # of views that show the whole photo; MA-CLIP's own share is 1 in 5 to 1 in 10
 
 
+GREY_VIEWS = 2
+"""Views of each photo that are grey: the whole photo, and its first crop."""
+
+
 def crop_and_global_views(pixels: Pixels, crops: int, generator: np.random.Generator) -> Tensor:
-    """Return [crops + 1, 3, 224, 224]: random crops and the whole photo, each mirrored or not."""
-    views = [
-        _mirrored(_normalised(_crop(pixels, _corner(pixels, 0, generator), 0)), generator)
-        for _ in range(crops)
-    ]
-    whole = _mirrored(global_view(torch.from_numpy(pixels.copy())), generator)
-    return torch.stack([*views, whole])
+    """Return [crops + 3, 3, 224, 224]: the whole photo and random crops, then the first two in grey.
+
+    Each is mirrored or not; a grey one as its colour original.
+    """
+    corners = [_corner(pixels, 0, generator) for _ in range(crops)]
+    mirrors = generator.random(crops + 1) < 0.5
+
+    def views(photo: Pixels, count: int) -> list[Tensor]:
+        made = [global_view(torch.from_numpy(photo.copy()))]
+        made += [_normalised(_crop(photo, corner, 0)) for corner in corners[: count - 1]]
+        return [view.flip(-1) if mirror else view for view, mirror in zip(made, mirrors, strict=False)]
+
+    return torch.stack([*views(pixels, crops + 1), *views(to_grey(pixels), GREY_VIEWS)])
 
 
-HARD_KINDS = ("jpeg", "webp", "pixelation", "overexposure", "colour_cast", "oversharpening", "impulse_noise")
+def to_grey(pixels: Pixels) -> Pixels:
+    """Return the photo in black and white (Rec. 601 luma, as in JPEG), still three channels."""
+    return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
+
+
+LADDER_KINDS = tuple(kind for kind in KINDS if kind != "colour_loss")
+"""Kinds to learn from. Black and white is a choice, not a fault: no ladder ends in grey."""
+
+HARD_KINDS = (
+    "jpeg", "webp", "pixelation", "overexposure", "overexposure", "underexposure", "colour_cast",
+    "oversharpening", "impulse_noise",
+)  # fmt: skip
 """Kinds whose first levels can pass for an improvement: less grain, more light, more colour, more edge."""
 
 
@@ -56,13 +78,13 @@ def ladder_batch(
         pixels = photos[int(generator.integers(len(photos)))]
         if hard:
             pixels = _reduced(pixels, generator)
-            kinds = HARD_KINDS if generator.random() < 2 / 3 else tuple(KINDS)
+            kinds = HARD_KINDS if generator.random() < 2 / 3 else LADDER_KINDS
             kind = str(generator.choice(kinds))
             low, high = (
                 (0.0, generator.uniform(0.6, 2.0)) if generator.random() < 0.5 else _two_levels(generator)
             )
         else:
-            kind = str(generator.choice(list(KINDS)))
+            kind = str(generator.choice(LADDER_KINDS))
             low, high = _two_levels(generator)
         for view, made in zip(views, _ladder(pixels, kind, low, high, generator), strict=True):
             view.append(made)
@@ -110,9 +132,10 @@ def _ladder(
             global_view(torch.from_numpy(worsened(pixels, level).copy())) for level in (low, high)
         )
         return flip(first), first.flip(-1) if not mirror else first, flip(worse)
-    parts = [_crop(pixels, _corner(pixels, _RIM, generator), _RIM) for _ in range(2)]
+    corner = _corner(pixels, _RIM, generator)
+    parts = [_crop(pixels, place, _RIM) for place in (corner, _overlapping(pixels, corner, generator))]
     if generator.random() < 1 / 3:
-        before, level = str(generator.choice(list(KINDS))), generator.uniform(0.5, 2.0)
+        before, level = str(generator.choice(LADDER_KINDS)), generator.uniform(0.5, 2.0)
         parts = [degrade(part, before, level, np.random.default_rng(seed + 1)) for part in parts]
     first, other, worse = (
         _normalised(worsened(part, level)[_RIM:-_RIM, _RIM:-_RIM])
@@ -129,6 +152,16 @@ def _corner(pixels: Pixels, rim: int, generator: np.random.Generator) -> tuple[i
     )
 
 
+def _overlapping(pixels: Pixels, corner: tuple[int, int], generator: np.random.Generator) -> tuple[int, int]:
+    """Return the corner of a crop that shares most of its content with the one at `corner`."""
+    side = VIEW_SIZE + 2 * _RIM
+    moved = [
+        int(np.clip(place + generator.integers(-_FARTHEST, _FARTHEST + 1), 0, length - side))
+        for place, length in zip(corner, pixels.shape[:2], strict=True)
+    ]
+    return moved[0], moved[1]
+
+
 def _crop(pixels: Pixels, corner: tuple[int, int], rim: int) -> Pixels:
     side = VIEW_SIZE + 2 * rim
     return np.ascontiguousarray(pixels[corner[0] : corner[0] + side, corner[1] : corner[1] + side])
@@ -136,7 +169,3 @@ def _crop(pixels: Pixels, corner: tuple[int, int], rim: int) -> Pixels:
 
 def _normalised(crop: NDArray[np.uint8]) -> Tensor:
     return normalise(torch.from_numpy(crop.copy()))
-
-
-def _mirrored(view: Tensor, generator: np.random.Generator) -> Tensor:
-    return view.flip(-1) if generator.random() < 0.5 else view

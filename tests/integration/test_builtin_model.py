@@ -104,7 +104,7 @@ def test_the_training_program_runs_every_stage(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     assert "tuned: score all" in finished.stdout
     resolved = catalogue.resolve_builtin(tmp_path / "builtin.safetensors")
-    assert resolved.protocol == catalogue.resolve_builtin().protocol
+    assert resolved.protocol == "detail-8"
     again = subprocess.run(
         [*command, "--work", str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
     )

@@ -84,7 +84,7 @@ def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str, *, trainabl
         raise ModelUnavailable(f"{origin} is not a complete model: {error}") from None
     if trainable:
         return model
-    _avoid_padding_copies(model)
+    avoid_padding_copies(model)
     return model.eval().requires_grad_(False)
 
 
@@ -111,7 +111,7 @@ class _EvenSame(nn.Module):
         )
 
 
-def _avoid_padding_copies(model: nn.Module) -> None:
+def avoid_padding_copies(model: nn.Module) -> None:
     """Replace depthwise convolutions, in place: their padded copies take a sixth of the time of a view."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):

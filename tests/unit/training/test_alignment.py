@@ -15,7 +15,7 @@ from maclip_daemon.iqa.models.checkpoints import load_checkpoint
 from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS
-from maclip_daemon.training.aligned_model import AlignedModel, Averaged
+from maclip_daemon.training.aligned_model import AlignedModel, Averaged, Cues
 from maclip_daemon.training.alignment import (
     AlignmentWeights,
     Ladders,
@@ -24,9 +24,11 @@ from maclip_daemon.training.alignment import (
     consistency_loss,
     correlation_loss,
     ladder_loss,
+    likeness_loss,
     ranking_loss,
 )
 from maclip_daemon.training.builtin_file import write_model
+from maclip_daemon.training.bursts.burst_ranking import burst_loss
 from maclip_daemon.training.clip_alignment import align_checkpoint
 from maclip_daemon.training.training_views import ladder_batch
 
@@ -83,8 +85,41 @@ def test_both_cues_and_the_prompts_get_a_gradient() -> None:
     found = model(ladders.views)
     (ladder_loss(found, ladders, AlignmentWeights()) + anchor_loss(found, ladders)).backward()
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert float(parameter.grad.abs().sum()) > 0, name
+        if name != "detail_prompts":  # those are for tiles
+            assert parameter.grad is not None, name
+            assert float(parameter.grad.abs().sum()) > 0, name
+
+
+def test_the_prompts_of_tiles_learn_from_tiles() -> None:
+    model = small_model()
+    views, tiles = torch.randn(4, 24), torch.randn(8, 24)
+    levels = torch.tensor([[0.0, 0.0, 1.0, 3.0]])
+    burst_loss(model.cues_of(views), model.cues_of(tiles, detail=True), levels).backward()
+    assert model.detail_prompts.grad is not None
+    assert float(model.detail_prompts.grad.abs().sum()) > 0
+
+
+def test_a_burst_in_order_costs_less_than_one_in_disorder() -> None:
+    model = small_model()
+    levels = torch.tensor([[0.0, 0.0, 1.0, 3.0]])
+    found = model.cues_of(torch.randn(4, 24))
+    scores = torch.tensor([0.85, 0.85, 0.72, 0.46])
+
+    def loss(values: Tensor) -> float:
+        told = Cues(found.similarities, values, values, values, found.cosines)
+        return burst_loss(told, told, levels).item()
+
+    assert loss(scores) < loss(scores.flip(0))
+
+
+def test_a_view_less_like_the_good_prompt_costs_nothing_if_more_like_the_bad_one() -> None:
+    batch = ladder_batch(PHOTOS, 2, np.random.default_rng(0))
+    found = small_model().cues_of(torch.randn(6, 24))
+    first, _, worse = found.chunk(3)
+    pairs = torch.tensor([-0.9, 0.9]).repeat(5)
+    apart = Cues(worse.similarities, worse.q_sim, worse.q_mag, worse.score, first.cosines + pairs)
+    assert likeness_loss(first, apart, batch, 0.015).item() == 0
+    assert likeness_loss(apart, first, batch, 0.015).item() > 0.5
 
 
 def test_a_ladder_holds_two_crops_at_the_better_level_and_one_at_the_worse() -> None:
@@ -104,18 +139,20 @@ def test_the_same_seed_makes_the_same_ladders() -> None:
 def test_alignment_puts_degradations_in_order() -> None:
     batch = ladder_batch(PHOTOS, 8, np.random.default_rng(1))
     model = small_model()
-    before = ladder_loss(model(batch.views), batch, AlignmentWeights()).item()
+    scores_only = AlignmentWeights(likeness=0)  # likeness is in cosines, and falls on another scale
+    before = ladder_loss(model(batch.views), batch, scores_only).item()
     losses: list[float] = []
     aligned = align(
         model,
         iter(lambda: batch, None),
-        50,
+        150,
         tower_rate=1e-3,
         head_rate=1e-2,
+        weights=scores_only,
         report=lambda _step, loss: losses.append(loss),
     )
-    after = ladder_loss(aligned(batch.views), batch, AlignmentWeights()).item()
-    assert len(losses) == 50
+    after = ladder_loss(aligned(batch.views), batch, scores_only).item()
+    assert len(losses) == 150
     assert after < 0.7 * before
 
 

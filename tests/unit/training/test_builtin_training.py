@@ -17,7 +17,7 @@ from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_exact
 from maclip_daemon.training.builtin_file import write_model
-from maclip_daemon.training.opinion_tuning import held_out, order_loss, spread_targets
+from maclip_daemon.training.opinion_tuning import order_loss, spread_targets
 from maclip_daemon.training.pretrained_trunk import pretrained_tower
 
 TOWER = TimmTower("tf_efficientnet_lite0", 16)
@@ -124,15 +124,6 @@ def test_a_wrong_file_of_first_weights_is_refused(tmp_path: Path) -> None:
     wrong.write_bytes(b"something else")
     with pytest.raises(EnvironmentUnfit, match="SHA-256"):
         pretrained_tower(TOWER, wrong)
-
-
-def test_the_held_out_photos_are_a_share_of_each_subset_and_always_the_same() -> None:
-    subsets = np.array(["a"] * 100 + ["b"] * 50)
-    mask = held_out(subsets, 0.2, 1)
-    assert mask[:100].sum() == 20
-    assert mask[100:].sum() == 10
-    assert np.array_equal(mask, held_out(subsets, 0.2, 1))
-    assert not np.array_equal(mask, held_out(subsets, 0.2, 2))
 
 
 def test_targets_keep_the_order_of_opinions_and_spread_crowded_ones() -> None:

@@ -1,0 +1,117 @@
+"""Training caches: every view that the training sees, run through the frozen blocks once.
+
+`prepare` makes them; the training reads them. Photos and bursts are made apart, so that two processes can.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from maclip_daemon.training.activation_cache import (
+    LadderCache,
+    cache_ladders,
+    cache_native_views,
+    cache_random_views,
+)
+from maclip_daemon.training.bursts.burst_cache import BurstCache, cache_bursts
+from maclip_daemon.training.bursts.large_photos import LargePhoto
+from maclip_daemon.training.opinion_tuning import RatedPhotos
+from maclip_daemon.training.recipe import Recipe
+
+Part = Literal["photos", "bursts"]
+
+
+@dataclass(frozen=True)
+class TrainingPhotos:
+    """All photos of a training, split by scene."""
+
+    learned: RatedPhotos
+    held_out: RatedPhotos
+    large: Sequence[LargePhoto]
+    """To learn from."""
+    large_held_out: Sequence[LargePhoto]
+
+
+@dataclass(frozen=True)
+class TrainingCaches:
+    """Makes, or reads, the caches of a training in one work folder."""
+
+    blocks: nn.Module
+    """The frozen blocks."""
+    photos: TrainingPhotos
+    work: Path
+    recipe: Recipe
+
+    def rated_views(self) -> NDArray[np.float16]:
+        """Return activations of random views of the photos with opinions, [N, crops + 3, h, w, C]."""
+        recipe = self.recipe
+        return cache_random_views(
+            self.blocks, self.photos.learned.photos, recipe.crops, recipe.seed + 12, self.work / "rated.npy"
+        )
+
+    def held_out_views(self) -> tuple[NDArray[np.float16], list[int]]:
+        """Return activations of all views of the held-out photos, and where each photo begins."""
+        return cache_native_views(self.blocks, self.photos.held_out.photos, self.work / "valid.npy")
+
+    def good_ladders(self) -> LadderCache:
+        """Return ladders of good photos."""
+        learned, recipe = self.photos.learned, self.recipe
+        good = learned.chosen(learned.subsets == recipe.good_subset)
+        return cache_ladders(
+            self.blocks, good.photos, recipe.good_ladders, recipe.seed + 11, self.work / "good.npz"
+        )
+
+    def ladders(self, *, hard: bool) -> LadderCache:
+        """Return ladders of all photos, ordinary or hard ones."""
+        name, seed = ("hard.npz", 14) if hard else ("all.npz", 13)
+        return cache_ladders(
+            self.blocks,
+            self.photos.learned.photos,
+            self.recipe.ladders // 2,
+            self.recipe.seed + seed,
+            self.work / name,
+            hard=hard,
+        )
+
+    def bursts(self) -> BurstCache | None:
+        """Return bursts of the large photos to learn from; None where there are none."""
+        return self._bursts(self.photos.large, self.recipe.bursts_each, 15, "bursts.npz")
+
+    def held_out_bursts(self) -> BurstCache | None:
+        """Return one burst of each held-out large photo; None where there are none."""
+        return self._bursts(self.photos.large_held_out, 1, 16, "valid-bursts.npz")
+
+    def _bursts(self, photos: Sequence[LargePhoto], times: int, seed: int, name: str) -> BurstCache | None:
+        if not photos:
+            return None
+        return cache_bursts(
+            self.blocks, photos, self.recipe, times, self.recipe.seed + seed, self.work / name
+        )
+
+    def prepare(self, part: Part, log: Callable[[str], None]) -> None:
+        """Make the caches of one part; complete ones are left as they are."""
+        started = time.monotonic()
+        makers: dict[Part, list[tuple[str, Callable[[], object]]]] = {
+            "bursts": [
+                ("bursts of large photos", self.bursts),
+                ("bursts of held-out large photos", self.held_out_bursts),
+            ],
+            "photos": [
+                ("views of photos with opinions", self.rated_views),
+                ("views of held-out photos", self.held_out_views),
+                ("ladders of good photos", self.good_ladders),
+                ("ladders of all photos", lambda: self.ladders(hard=False)),
+                ("hard ladders", lambda: self.ladders(hard=True)),
+            ],
+        }
+        for name, make in makers[part]:
+            make()
+            log(f"prepared: {name}, {time.monotonic() - started:.0f} s")
