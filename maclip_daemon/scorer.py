@@ -14,8 +14,9 @@ from PIL import Image
 from maclip_daemon.iqa import metrics, protocols
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models import catalogue, loading
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.iqa.protocols import Pixels
+from maclip_daemon.iqa.tile_cutting import cut_tiles, stacked
 from maclip_daemon.photos.colour.conversion import conversion_of
 from maclip_daemon.photos.decode_errors import poison_on_error
 from maclip_daemon.photos.decoder_pool import DecoderPool, default_count
@@ -76,6 +77,7 @@ class Scorer:
         self._engine = Engine(
             loading.load(resolved, chosen, data_dir, device=placed, precision=arithmetic),
             chosen,
+            protocol=self.protocol,
             exact=lambda: loading.load(resolved, chosen, data_dir, device=placed, precision="fp32"),
         )
 
@@ -107,7 +109,7 @@ class Scorer:
         ]
         scores = []
         pixels = [
-            self._pixels(each) if isinstance(each, Image.Image) else each.result().take_pixels()
+            self._pixels(each) if isinstance(each, Image.Image) else each.result().take_photo()
             for each in queued
         ]
         for answer in self._engine.score(pixels):
@@ -128,7 +130,7 @@ class Scorer:
             weakref.finalize(self, self._pool.close)
         return self._pool
 
-    def _pixels(self, image: Image.Image) -> Pixels:
+    def _pixels(self, image: Image.Image) -> PhotoPixels:
         with poison_on_error("image"):
             image.load()  # a file that Pillow only opened is read now
             exif = exif_of(image)
@@ -138,4 +140,10 @@ class Scorer:
                 picture = upright(in_srgb(as_seen(image, colours).copy(), colours), orientation)
             else:
                 picture = upright(to_rgb(image), orientation)
-        return np.array(self.protocol.resize(picture, two_steps=self._decoding.two_step_reduction))
+        grid = self.protocol.tile_grid(*picture.size)
+        tiles = None if grid is None else cut_tiles(picture, grid)
+        two_steps = self._decoding.two_step_reduction or self.protocol.tiles > 0
+        return PhotoPixels(
+            np.array(self.protocol.resize(picture, two_steps=two_steps)),
+            None if tiles is None else stacked(tiles),
+        )

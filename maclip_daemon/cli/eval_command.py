@@ -162,7 +162,7 @@ def evaluate(
     ):
         outcome = carry_out(
             plan,
-            lambda path, size: pool.submit(path, size.name, follow_link=True).result().take_pixels(),
+            lambda path, size: pool.submit(path, size.name, follow_link=True).result().take_photo(),
             settings.data_dir,
             title=f"{source.name}: agreement with human opinion",
             source=str(source),

@@ -97,6 +97,8 @@ def _columns(metric: str) -> list[str]:
     return [
         "path",
         "score",
+        "overall",
+        "detail",
         "q_sim",
         "q_mag",
         "views",

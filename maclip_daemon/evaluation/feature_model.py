@@ -14,9 +14,10 @@ from maclip_daemon.iqa.encoder import Precision
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
 from maclip_daemon.iqa.models.loading import LoadedModel, load
-from maclip_daemon.iqa.photo_judgement import judge
+from maclip_daemon.iqa.photo_judgement import TileJudgement, judge
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.prompts import PromptPair
-from maclip_daemon.iqa.protocols import Pixels
+from maclip_daemon.iqa.protocols import NATIVE, Protocol
 from maclip_daemon.iqa.view_grid import ViewKind
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.feature_extractor import FeatureExtractor
@@ -40,6 +41,17 @@ def load_feature_model(
     return FeatureModel(resolved.name, loaded, pairs)
 
 
+def _by_pair(rows: Tensor | None, pairs: tuple[PromptPair, ...]) -> dict[PromptPair, Tensor]:
+    """Return the two features of each pair, [2, D]; nothing without stored rows."""
+    if rows is None:
+        return {}
+    return {pair: rows[2 * place : 2 * place + 2] for place, pair in enumerate(pairs)}
+
+
+def _rows(stored: dict[PromptPair, Tensor], pairs: tuple[PromptPair, ...]) -> Tensor | None:
+    return torch.cat([stored[pair] for pair in pairs]) if stored and pairs else None
+
+
 class FeatureModel:
     """One encoder for all metrics, with the features of all their prompts."""
 
@@ -48,23 +60,31 @@ class FeatureModel:
         self.identity = identity
         self._extractor = FeatureExtractor(loaded.encoder, BatchSize(_VIEWS_AT_ONCE))
         self._logit_scale = loaded.logit_scale
-        rows = [] if loaded.prompts is None else list(loaded.prompts.split(2))  # type: ignore[no-untyped-call]
-        self._prompts: dict[PromptPair, Tensor] = dict(zip(pairs, rows, strict=True))
+        self._fusion = loaded.fusion
+        self._prompts = _by_pair(loaded.prompts, pairs)
+        self._tile_prompts = _by_pair(loaded.tile_prompts, pairs)
 
-    def score(self, judgement: Judgement, features: Tensor) -> float:
-        """Return a photo's score from the features [V, D] of its views. Raises `Poison` when not finite."""
-        if judgement.metric is None:
-            return float(features.double().norm(dim=-1).mean())
-        pairs = judgement.metric.pairs
-        prompts = torch.cat([self._prompts[pair] for pair in pairs]) if pairs else None
-        return judge(judgement.metric, features, prompts, self._logit_scale).score
+    def score(
+        self, judgement: Judgement, features: Tensor, protocol: Protocol = NATIVE, tile_count: int = 0
+    ) -> float:
+        """Return a photo's score from the features [V, D] of its views, the tiles last.
 
-    def features(self, photos: Sequence[Pixels], kind: ViewKind) -> list[Tensor]:
-        """Return the features [V, D] of every photo's views; photos are [H, W, 3] at the protocol's size.
-
-        Raises `EnvironmentUnfit` when the device has too little memory.
+        Raises `Poison` when it is not finite.
         """
-        found = self._extractor.features(photos, kind)
+        metric = judgement.metric
+        if metric is None:
+            return float(features[: len(features) - tile_count].double().norm(dim=-1).mean())
+        fusion = None if self._fusion is None else self._fusion.fitted_for(metric, protocol.name)
+        own, of_tiles = (_rows(stored, metric.pairs) for stored in (self._prompts, self._tile_prompts))
+        tiles = TileJudgement(tile_count, of_tiles, fusion)
+        return judge(metric, features, own, self._logit_scale, tiles).score
+
+    def features(self, photos: Sequence[PhotoPixels], kind: ViewKind, *, centred: bool) -> list[Tensor]:
+        """Return the features [V, D] of every photo's views and tiles; photos are at the protocol's size.
+
+        `centred`: as for `view_boxes`. Raises `EnvironmentUnfit` when the device has too little memory.
+        """
+        found = self._extractor.features(photos, kind, centred=centred)
         features = [each for each in found if isinstance(each, Tensor)]
         if len(features) < len(found):
             raise EnvironmentUnfit(

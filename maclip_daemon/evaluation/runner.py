@@ -19,13 +19,14 @@ from maclip_daemon.errors import EnvironmentUnfit, MaclipError, NoSpace, Poison
 from maclip_daemon.evaluation.candidates import Candidate
 from maclip_daemon.evaluation.rated_images import RatedImage
 from maclip_daemon.evaluation.score_cache import ImageVersion, ScoreCache, ScoreKey, version_of
-from maclip_daemon.iqa.protocols import Pixels, Protocol
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
+from maclip_daemon.iqa.protocols import Protocol
 from maclip_daemon.iqa.view_grid import ViewKind
 
 if TYPE_CHECKING:
     from maclip_daemon.evaluation.feature_model import FeatureModel
 
-Decode = Callable[[Path, Protocol], Pixels]
+Decode = Callable[[Path, Protocol], PhotoPixels]
 """Path and protocol → pixels at the protocol's size."""
 
 _PHOTOS_AT_ONCE = 8  # share encoder batches; twice as many are in memory, 72 MB each at 24 megapixels
@@ -62,7 +63,7 @@ class _Task:
 @dataclass(frozen=True)
 class _Decoded:
     task: _Task
-    pixels: Mapping[Protocol, Pixels]
+    pixels: Mapping[Protocol, PhotoPixels]
     """At the size of each protocol."""
 
 
@@ -170,12 +171,16 @@ def _score_views(
     computed = 0
     wanted = [(photo, _wanted(photo.task, model.identity, protocol, views)) for photo in decoded]
     wanted = [(photo, candidates) for photo, candidates in wanted if candidates]
-    all_features = model.features([photo.pixels[protocol] for photo, _ in wanted], views)
+    all_features = model.features(
+        [photo.pixels[protocol] for photo, _ in wanted], views, centred=protocol.is_centred
+    )
     for (photo, candidates), features in zip(wanted, all_features, strict=True):
         scores = {}
         for candidate in candidates:
             try:
-                scores[candidate.judgement.key] = model.score(candidate.judgement, features)
+                scores[candidate.judgement.key] = model.score(
+                    candidate.judgement, features, protocol, photo.pixels[protocol].tile_count
+                )
             except Poison as error:
                 failures[photo.task.image.path] = str(error)
         cache.add(photo.task.version, model.identity, protocol.name, scores)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from maclip_daemon.iqa.fused_convolutions import fuse
-from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 from maclip_daemon.iqa.views import CLIP_NORMALISATION, Normalisation
 
 Precision = Literal["fp32", "bf16", "fp16"]

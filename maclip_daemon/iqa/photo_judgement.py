@@ -2,25 +2,99 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa import cues
+from maclip_daemon.iqa.fusion import MetricFusion, inputs_of
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.photo_score import PhotoScore
 
+_UNFITTED = MetricFusion()
 
-def judge(metric: Metric, features: Tensor, prompts: Tensor | None, logit_scale: float) -> PhotoScore:
+
+@dataclass(frozen=True)
+class TileJudgement:
+    """How tiles are judged, the last views of a photo."""
+
+    count: int = 0
+    prompts: Tensor | None = None
+    """[2P, D], a model's own for tiles; None: those of the other views."""
+    fusion: MetricFusion | None = None
+    """None: the score is the overall cue."""
+
+
+_NO_TILES = TileJudgement()
+
+
+@dataclass(frozen=True)
+class _Cues:
+    """The cues of some views, each [V]."""
+
+    scores: Tensor
+    similarity: Tensor | None
+    magnitude: Tensor | None
+    weights: Tensor | None
+    attributes: dict[str, float]
+
+    def mean(self, cue: Tensor | None) -> float | None:
+        return None if cue is None else float(cue.mean())
+
+    def inputs(self, prefix: str) -> dict[str, float]:
+        """Return what a fusion may know of these views."""
+        means = self.mean(self.similarity), self.mean(self.magnitude)
+        return inputs_of(prefix, self.scores.tolist(), *means)
+
+
+def judge(
+    metric: Metric,
+    features: Tensor,
+    prompts: Tensor | None,
+    logit_scale: float,
+    tiles: TileJudgement = _NO_TILES,
+) -> PhotoScore:
     """Return the score of one photo from the features [V, D] of its views, computed in double precision.
 
     `prompts` [2P, D] of length one, in the order of the metric's pairs; None for a metric without prompts.
-    `logit_scale` is CLIP's, before exp. Raises `Poison` when a feature or the score is not a finite number:
-    such a score must never be stored.
+    `logit_scale` is CLIP's, before exp. `tiles`: the last of the views. Raises `Poison` when a feature or the
+    score is not a finite number: such a score must never be stored.
     """
     if not bool(torch.isfinite(features).all()):
         raise Poison("The model's features of this photo are not finite numbers, so it has no score.")
     views = features.detach().to("cpu", torch.float64)
+    own = len(views) - tiles.count
+    overall = _cues_of(metric, views[:own], prompts, logit_scale)
+    mean = float(overall.scores.mean())
+    known = overall.inputs("overall") | {"overall": mean, "whole": float(overall.scores[-1])}
+    shown, of_tiles = overall.scores, None
+    if tiles.count:
+        own_prompts = prompts if tiles.prompts is None else tiles.prompts
+        found = _cues_of(metric, views[own:], own_prompts, logit_scale)
+        shown = torch.cat([overall.scores, found.scores])
+        ranked = {f"tile_{rank}": score for rank, score in enumerate(sorted(found.scores.tolist()), 1)}
+        of_tiles = found.inputs("tile") | ranked | {"tile_mean": float(found.scores.mean())}
+    score, detail = (tiles.fusion or _UNFITTED).fuse(known, of_tiles)
+    if not bool(torch.isfinite(torch.tensor([score, detail or 0.0, *shown.tolist()])).all()):
+        raise Poison("The metric's parameters give this photo a score that is not a finite number.")
+    return PhotoScore(
+        score=score,
+        overall=mean,
+        detail=detail,
+        q_sim=overall.mean(overall.similarity),
+        q_mag=overall.mean(overall.magnitude),
+        attributes=overall.attributes,
+        views=len(views),
+        tiles=tiles.count,
+        view_scores=tuple(shown.tolist()),
+        view_spread=float(overall.scores.std(unbiased=False)),
+        weight_sim=None if overall.weights is None else float(overall.weights[:, 0].mean()),
+    )
+
+
+def _cues_of(metric: Metric, views: Tensor, prompts: Tensor | None, logit_scale: float) -> _Cues:
     similarity = magnitude = weights = None
     attributes: dict[str, float] = {}
     if prompts is not None and metric.pairs:
@@ -44,15 +118,4 @@ def judge(metric: Metric, features: Tensor, prompts: Tensor | None, logit_scale:
         chosen = similarity if metric.combine == "similarity" else magnitude
         assert chosen is not None
         scores = chosen
-    if not bool(torch.isfinite(scores).all()):
-        raise Poison("The metric's parameters give this photo a score that is not a finite number.")
-    return PhotoScore(
-        score=float(scores.mean()),
-        q_sim=None if similarity is None else float(similarity.mean()),
-        q_mag=None if magnitude is None else float(magnitude.mean()),
-        attributes=attributes,
-        views=len(views),
-        view_scores=tuple(scores.tolist()),
-        view_spread=float(scores.std(unbiased=False)),
-        weight_sim=None if weights is None else float(weights[:, 0].mean()),
-    )
+    return _Cues(scores, similarity, magnitude, weights, attributes)

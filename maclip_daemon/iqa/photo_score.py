@@ -16,7 +16,7 @@ class PhotoScore:
     """
 
     score: float
-    """Higher is better."""
+    """Higher is better. The fusion of both cues where the model has one for its protocol, else `overall`."""
     q_sim: float | None
     """Semantic similarity to the good prompts, 0 to 1, mean over views and pairs; None without prompts."""
     q_mag: float | None
@@ -24,13 +24,19 @@ class PhotoScore:
     attributes: dict[str, float]
     """Prompt pair → agreement with its good side, 0 to 1, mean over the views."""
     views: int
-    """How many views were judged."""
+    """How many views were judged, tiles included."""
     view_scores: tuple[float, ...]
     """Each view's score, in the order of `iqa.view_grid.view_boxes`."""
     view_spread: float
-    """Standard deviation of the views' scores (0 for one view)."""
+    """Standard deviation of the views' scores, without tiles (0 for one view)."""
     weight_sim: float | None
     """MA-CLIP's weight of q_sim, mean over the views; None for metrics that do not fuse."""
+    overall: float | None = None
+    """The cue of the whole photo: the mean score of its views, without tiles."""
+    detail: float | None = None
+    """The cue of the photo at half its own size: of its tiles; None without tiles."""
+    tiles: int = 0
+    """How many of the views are tiles; they are the last ones."""
     width: int = 0
     """Pixels of the photo at its protocol's size."""
     height: int = 0

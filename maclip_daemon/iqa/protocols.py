@@ -1,7 +1,8 @@
 """Protocols: the size at which a photo is judged. Needs no torch: decoder processes size photos by them.
 
 A score belongs to its protocol: the same photo at another size is another measurement. `native`, `spaq448`
-and `agiqa224` are the authors' (MA-CLIP, arXiv 2511.09948, evaluation code); `long-edge-N` is this project's.
+and `agiqa224` are the authors' (MA-CLIP, arXiv 2511.09948, evaluation code); `long-edge-N` and `detail-N` are
+this project's. `detail-N` adds N tiles that show the photo at half its own size (`iqa.tiles`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from PIL import Image
 
 from maclip_daemon.errors import Poison, UsageError
+from maclip_daemon.iqa.tile_grid import TileGrid, is_grid, tile_grid
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,17 +24,21 @@ if TYPE_CHECKING:
 Pixels: TypeAlias = "NDArray[np.uint8]"
 """RGB bytes [H, W, 3] of a photo at its protocol's size."""
 
-VIEW_SIZE = 224  # pixels; the side of a view, fixed by CLIP's towers
 _LONGEST_ENLARGED_EDGE = 1 << 15  # pixels; a 1-pixel strip must not grow to gigabytes
 _LONG_EDGE = re.compile(r"long-edge-([1-9]\d{2,4})")
+_DETAIL = re.compile(r"detail-([1-9]\d?)")
 _SQUARES = {"spaq448": 448, "agiqa224": 224}
+_DETAIL_LONG_EDGE = 544  # pixels of the picture beside the tiles; as the built-in model was trained
 
 # How many times the target's sides a first reduction leaves for the second, antialiased one. With less it
 # would show (measured in docs/performance.md). A JPEG's own fractions are cleaner than means of blocks.
 _FRACTION_OF_TARGET = 2
 _BLOCKS_OF_TARGET = 3.0
 
-VALID_NAMES = "native, spaq448, agiqa224, or long-edge-N with N from 224 to 99999 (long-edge-1024)"
+VALID_NAMES = (
+    "native, spaq448, agiqa224, long-edge-N with N from 224 to 99999 (long-edge-1024), "
+    "or detail-N with N tiles in a grid (detail-8)"
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,17 @@ class Protocol:
     """Pixels; the photo is squashed to this side whatever its aspect, as the authors do."""
     long_edge: int | None = None
     """Pixels; a larger photo is reduced to this long edge, its aspect kept."""
+    tiles: int = 0
+    """How many tiles show the photo at half its own size."""
+
+    @property
+    def is_centred(self) -> bool:
+        """Return whether the crops lie in the middle; the published grid begins at the upper left corner."""
+        return self.tiles > 0
+
+    def tile_grid(self, width: int, height: int) -> TileGrid | None:
+        """Return where the tiles of an upright photo of this size lie; None without tiles."""
+        return tile_grid(width, height, self.tiles) if self.tiles else None
 
     def target_size(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) in pixels at which an upright photo of this size is judged.
@@ -66,10 +84,19 @@ class Protocol:
     def smallest_decoded_size(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) in pixels of the smallest fraction of a photo that may be decoded.
 
-        Twice the target on both sides; the photo's own size where that is less.
+        Twice the target on both sides, and the size that the tiles show; the photo's own size where that is
+        less.
         """
-        target = self.target_size(width, height)
-        return min(width, _FRACTION_OF_TARGET * target[0]), min(height, _FRACTION_OF_TARGET * target[1])
+        target, tiled = self.target_size(width, height), self.tiled_size(width, height)
+        return (
+            min(width, max(_FRACTION_OF_TARGET * target[0], tiled[0])),
+            min(height, max(_FRACTION_OF_TARGET * target[1], tiled[1])),
+        )
+
+    def tiled_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) in pixels at which the tiles show a photo; zeros without tiles."""
+        grid = self.tile_grid(width, height)
+        return (0, 0) if grid is None else (int(width * grid.scale), int(height * grid.scale))
 
     def in_blocks(self, image: Image.Image) -> Image.Image:
         """Return means of blocks of the photo, never below three times its target size: a first step."""
@@ -94,13 +121,19 @@ class Protocol:
         return upright.resize(target, Image.Resampling.BICUBIC, reducing_gap=gap)
 
 
+NATIVE = Protocol("native")
+
+
 def parse(name: str) -> Protocol:
     """Return the protocol of a name. Raises `UsageError` with the valid names."""
-    if name == "native":
-        return Protocol("native")
+    if name == NATIVE.name:
+        return NATIVE
     if name in _SQUARES:
         return Protocol(name, square=_SQUARES[name])
     long_edge = _LONG_EDGE.fullmatch(name)
     if long_edge is not None and int(long_edge[1]) >= VIEW_SIZE:
         return Protocol(name, long_edge=int(long_edge[1]))
+    detail = _DETAIL.fullmatch(name)
+    if detail is not None and is_grid(int(detail[1])):
+        return Protocol(name, long_edge=_DETAIL_LONG_EDGE, tiles=int(detail[1]))
     raise UsageError(f"There is no protocol {name!r}. Choose {VALID_NAMES}.")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maclip_daemon.iqa.protocols import VIEW_SIZE
-from maclip_daemon.iqa.view_grid import STRIDE, ViewKind, crop_counts
+from maclip_daemon.iqa.view_grid import STRIDE, ViewKind, crop_counts, first_crop
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,13 @@ def make_views(
     start: int = 0,
     stop: int | None = None,
     normalisation: Normalisation = CLIP_NORMALISATION,
+    *,
+    centred: bool = False,
 ) -> Tensor:
     """Return views `start` to `stop` (exclusive) of a photo, [n, 3, h, w], in the order of `view_boxes`.
 
     `pixels`: RGB bytes [H, W, 3] at the protocol's size. Crops and the global view are 224×224; the whole
-    photo keeps its size.
+    photo keeps its size. `centred`: as for `view_boxes`.
     """
     if kind == "whole":
         return normalise(pixels, normalisation)[None]
@@ -56,10 +58,11 @@ def make_views(
     stop = crops + 1 if stop is None else stop
     parts = []
     if start < crops:
+        left, top = first_crop(width, height, centred=centred)
         corners = [divmod(crop, columns) for crop in range(start, min(stop, crops))]
         chosen = [
-            pixels[row * STRIDE : row * STRIDE + VIEW_SIZE, column * STRIDE : column * STRIDE + VIEW_SIZE]
-            for row, column in corners
+            pixels[y : y + VIEW_SIZE, x : x + VIEW_SIZE]
+            for y, x in ((top + row * STRIDE, left + column * STRIDE) for row, column in corners)
         ]
         parts.append(normalise(torch.stack(chosen), normalisation))
     if stop > crops:

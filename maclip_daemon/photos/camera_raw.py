@@ -7,6 +7,8 @@ the file and would hide that the rest is missing, so the file's length is checke
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import io
 import os
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from PIL import Image
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa.protocols import Protocol
+from maclip_daemon.iqa.tile_grid import SLACK
 from maclip_daemon.photos.containers.tiff_directories import offsets_in, read_directories
 from maclip_daemon.photos.decode_errors import ADVICE, check_pixels, poison_on_error, unsupported
 from maclip_daemon.photos.exif import EXIF_ERRORS, orientation_of, taken_at
@@ -49,9 +52,9 @@ class ReadingOptions:
 def decode_raw(file: BinaryIO, protocol: Protocol, how: ReadingOptions) -> UprightPicture:
     """Return the largest preview of a RAW file if that is large enough, else its development.
 
-    Large enough is a short side of 448 pixels, or of the protocol's size if that is more. Half of the RAW's
-    own short side always suffices: a development at half size has no more. Raises `NotRaw` for a file that
-    LibRaw does not know, else the errors of `stills.decode_still`.
+    Large enough is a short side of 448 pixels, or of the protocol's size or tiles if that is more. Half of
+    the RAW's own short side always suffices: a development at half size has no more. Raises `NotRaw` for a
+    file that LibRaw does not know, else the errors of `stills.decode_still`.
     """
     file.seek(0)
     if not file.read(1):
@@ -71,23 +74,43 @@ def decode_raw(file: BinaryIO, protocol: Protocol, how: ReadingOptions) -> Uprig
                 raw.unpack()
             orientation = _ORIENTATION_OF_FLIP.get(sizes.flip, 1) if how.exif_rotation else 1
             full_size = upright_size(sizes.width, sizes.height, orientation)
-            short_side = min(full_size)
-            asked = min(min(protocol.target_size(*full_size)), short_side // 2)
-            needed = min(short_side, max(SMALLEST_SHORT_SIDE, asked))
-            preview = _preview(raw, how)
+            need = _need_of(protocol, full_size)
+            preview = _preview(raw, how, need)
             moment = taken_at(container_exif)
-            if preview is not None and min(preview.width, preview.height) >= needed:
-                if how.exif_rotation:
-                    own = orientation_of(preview.exif)
-                    orientation = _orientation(preview, own, orientation, full_size)
-                colours = preview.colours if how.colour_conversion else None
-                flat = as_seen(preview.image, colours) if how.colour_conversion else to_rgb(preview.image)
-                image, jpeg = upright(flat, orientation), preview.jpeg
-            else:
-                image, jpeg, colours = _developed(raw, needed, orientation), None, None
+            small = None
+            if preview is not None and min(preview.width, preview.height) >= need.picture:
+                small = _upright_preview(preview, how, orientation, full_size)
             moment = moment or (taken_at(preview.exif) if preview else None) or _timestamp(raw)
             shot = shot_info_from(container_exif, preview.exif if preview else None)
-    return UprightPicture(image, *full_size, moment, jpeg, orientation, colours, shot)
+            if small is not None and preview and min(preview.width, preview.height) >= need.tiles:
+                return dataclasses.replace(small, taken_at=moment, shot=shot)
+            image = _developed(raw, need, orientation)
+    return UprightPicture(image, *full_size, moment, None, orientation, None, shot, small)
+
+
+@dataclass(frozen=True)
+class _Need:
+    """The short sides of a picture, in pixels, that have all that a protocol shows."""
+
+    picture: int
+    tiles: int
+
+
+def _need_of(protocol: Protocol, full_size: tuple[int, int]) -> _Need:
+    short_side = min(full_size)
+    asked = min(min(protocol.target_size(*full_size)), short_side // 2)
+    tiles = min(min(protocol.tiled_size(*full_size)), short_side // 2)
+    return _Need(min(short_side, max(SMALLEST_SHORT_SIDE, asked)), int(tiles * (1 - SLACK)))
+
+
+def _upright_preview(
+    preview: Still, how: ReadingOptions, orientation: int, full_size: tuple[int, int]
+) -> UprightPicture:
+    if how.exif_rotation:
+        orientation = _orientation(preview, orientation_of(preview.exif), orientation, full_size)
+    colours = preview.colours if how.colour_conversion else None
+    flat = as_seen(preview.image, colours) if how.colour_conversion else to_rgb(preview.image)
+    return UprightPicture(upright(flat, orientation), *full_size, None, preview.jpeg, orientation, colours)
 
 
 def _open_buffer(raw: Any, file: BinaryIO, missing: int | None) -> None:
@@ -100,18 +123,29 @@ def _open_buffer(raw: Any, file: BinaryIO, missing: int | None) -> None:
         raise NotRaw(str(unsupported(kind))) from None
 
 
-def _preview(raw: Any, how: ReadingOptions) -> Still | None:
-    """Return the largest preview; None when it is missing, damaged or of an unknown kind."""
+def _preview(raw: Any, how: ReadingOptions, need: _Need) -> Still | None:
+    """Return the largest preview; None when it is missing, damaged or of an unknown kind.
+
+    A JPEG is decoded at the smallest of its fractions that has what the RAW's tiles show.
+    """
     try:
         thumbnail = raw.extract_thumb()
         if thumbnail.format == rawpy.ThumbFormat.BITMAP:
             image = Image.fromarray(thumbnail.data)
             return Still(image, image.width, image.height, None)
         if thumbnail.format == rawpy.ThumbFormat.JPEG:
-            return decode_still(io.BytesIO(thumbnail.data), how.max_megapixels, how.enough)
+            enough = how.enough and functools.partial(_enough, how.enough, need)
+            return decode_still(io.BytesIO(thumbnail.data), how.max_megapixels, enough)
     except (rawpy.LibRawError, rawpy.NotSupportedError, Poison):
         pass
     return None
+
+
+def _enough(enough: Enough, need: _Need, width: int, height: int) -> tuple[int, int]:
+    """Return the smallest size for a preview: by its own size, and by that of the RAW's tiles."""
+    share = min(1.0, need.tiles / min(width, height))
+    by_itself = enough(width, height)
+    return max(by_itself[0], int(width * share)), max(by_itself[1], int(height * share))
 
 
 def _orientation(preview: Still, own: int | None, of_raw: int, full_size: tuple[int, int]) -> int:
@@ -129,9 +163,12 @@ def _orientation(preview: Still, own: int | None, of_raw: int, full_size: tuple[
     return candidates[0]
 
 
-def _developed(raw: Any, needed: int, orientation: int) -> Image.Image:
-    """Develop the sensor data; at half size, which needs no demosaicing, where that is twice the need."""
-    half_is_enough = min(raw.sizes.width, raw.sizes.height) // 2 >= 2 * needed
+def _developed(raw: Any, need: _Need, orientation: int) -> Image.Image:
+    """Develop the sensor data; at half size, which needs no demosaicing, where that is enough.
+
+    Enough is twice the picture, and the tiles as they are.
+    """
+    half_is_enough = min(raw.sizes.width, raw.sizes.height) // 2 >= max(2 * need.picture, need.tiles)
     pixels = raw.postprocess(
         half_size=half_is_enough,
         no_auto_bright=True,

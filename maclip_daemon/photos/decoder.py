@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
+from maclip_daemon.iqa.photo_pixels import PhotoPixels, byte_count, split
 from maclip_daemon.photos import spool as spools
 from maclip_daemon.photos.shots.descriptor_layout import is_descriptor
 from maclip_daemon.photos.shots.shot_info import NO_SHOT, ShotInfo, shot_info_of
@@ -30,7 +31,7 @@ class DecodedPhoto:
     """The pixels of one photo at the protocol's size, with the photo's own size, identity and time."""
 
     pixels: bytes | None
-    """RGB uint8, height × width × 3 in C order; None when they are spooled."""
+    """RGB uint8, height × width × 3 in C order, then the tiles; None when they are spooled."""
     spooled: Path | None
     """A file with the same bytes, for more than 256 KiB; its reader removes it."""
     width: int
@@ -49,21 +50,27 @@ class DecodedPhoto:
     """What the camera noted of the shot."""
     descriptor: bytes | None = None
     """How the picture looks (`shots/descriptor_layout`); None when it was not computed."""
+    tiles: int = 0
+    """How many tiles follow the pixels, 224 × 224 × 3 bytes each."""
 
     @property
     def size(self) -> int:
-        """Bytes of its pixels, in memory or spooled."""
-        return self.width * self.height * 3
+        """Bytes of its pixels and tiles, in memory or spooled."""
+        return byte_count(self.width, self.height, self.tiles)
 
     def take_pixels(self) -> Pixels:
-        """Return the pixels, writable, and remove the spooled file. Raises `Transient` when it is gone."""
+        """Return the photo without its tiles, as `take_photo` does."""
+        return self.take_photo().picture
+
+    def take_photo(self) -> PhotoPixels:
+        """Return all pixels, writable, and remove the spooled file. Raises `Transient` when it is gone."""
         import numpy as np  # not in the daemon's parent process
 
-        shape = (self.height, self.width, 3)
         if self.spooled is None:
-            return np.frombuffer(bytearray(self.pixels or b""), np.uint8).reshape(shape)
+            values = np.frombuffer(bytearray(self.pixels or b""), np.uint8)
+            return split(values, self.width, self.height, self.tiles)
         try:
-            return np.fromfile(self.spooled, np.uint8).reshape(shape)
+            return split(np.fromfile(self.spooled, np.uint8), self.width, self.height, self.tiles)
         except (OSError, ValueError):
             raise errors.Transient(f"The decoded pixels in {self.spooled} are gone. Try again.") from None
         finally:
@@ -176,7 +183,7 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
     try:
         width, height = int(header["width"]), int(header["height"])
         photo_width, photo_height = int(header["photo_width"]), int(header["photo_height"])
-        in_file = bool(header["spooled"])
+        tiles, in_file = int(header["tiles"]), bool(header["spooled"])
         taken_at = datetime.fromisoformat(header["taken_at"]) if header["taken_at"] else None
         pixel_hash, former_hash = str(header["pixel_hash"]), header.get("former_hash")
         shot = shot_info_of(header.get("shot", {}))
@@ -184,8 +191,8 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         if descriptor is not None and not is_descriptor(descriptor):
             raise ValueError("the descriptor is invalid")
         length = spooled.stat().st_size if in_file else len(reply.payload)
-        if width <= 0 or height <= 0 or length != width * height * 3:
-            raise ValueError(f"{length} bytes for {width}×{height} pixels")
+        if min(width, height) <= 0 or tiles < 0 or length != byte_count(width, height, tiles):
+            raise ValueError(f"{length} bytes for {width}×{height} pixels and {tiles} tiles")
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise errors.Transient(f"the decoder's reply is invalid ({error}).") from None
     return DecodedPhoto(
@@ -200,4 +207,5 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         taken_at=taken_at,
         shot=shot,
         descriptor=descriptor,
+        tiles=tiles,
     )

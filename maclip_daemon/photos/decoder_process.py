@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def main() -> None:
     from PIL import Image
 
     from maclip_daemon.iqa import protocols
+    from maclip_daemon.iqa.photo_pixels import byte_count
     from maclip_daemon.photos import decoding, regular_file, spool
     from maclip_daemon.photos.picture_identity import strips
 
@@ -43,10 +45,12 @@ def main() -> None:
                 colour_conversion=configuration["colour_conversion"],
                 former_hash=header["former_hash"],
             )
-        image = decoded.image
+        image, tiles = decoded.image, decoded.tiles
+        tile_count = 0 if tiles is None else tiles.height // tiles.width
         answer: dict[str, Any] = {
             "width": image.width,
             "height": image.height,
+            "tiles": tile_count,
             "photo_width": decoded.photo_width,
             "photo_height": decoded.photo_height,
             "pixel_hash": decoded.pixel_hash,
@@ -55,9 +59,10 @@ def main() -> None:
             "shot": decoded.shot.as_json(),
             "descriptor": decoded.descriptor.hex(),
         }
-        if image.width * image.height * 3 <= spool.LARGEST_IN_PIPE:
-            return {**answer, "spooled": False}, image.tobytes()
-        spool.write(Path(header["spool_path"]), strips(image))
+        blocks = itertools.chain.from_iterable(strips(each) for each in (image, tiles) if each is not None)
+        if byte_count(image.width, image.height, tile_count) <= spool.LARGEST_IN_PIPE:
+            return {**answer, "spooled": False}, b"".join(blocks)
+        spool.write(Path(header["spool_path"]), blocks)
         return {**answer, "spooled": True}, b""
 
     child_server.serve(handle)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa.protocols import Protocol
+from maclip_daemon.iqa.tile_cutting import cut_tiles
 from maclip_daemon.photos.camera_raw import NotRaw, ReadingOptions, decode_raw
 from maclip_daemon.photos.containers.tiff_directories import holds_sensor_data, read_directories
 from maclip_daemon.photos.content_kind import HEAD_BYTES, ContentKind, content_kind
@@ -39,6 +40,8 @@ class Decoded:
 
     image: Image.Image
     """RGB, at the protocol's size."""
+    tiles: Image.Image | None
+    """RGB, the tiles below each other (`iqa.tile_cutting`); None where the photo has none."""
     photo_width: int
     """Pixels of the photo itself, upright."""
     photo_height: int
@@ -71,22 +74,23 @@ def decode(
     `name`: its name or path; the content decides how it is read, whatever the suffix says.
     `exif_rotation`: off leaves pixels as stored, as the authors' code does. HEIC and TIFF are turned all the
     same, by their readers. `two_steps`: reduce large photos in two steps, JPEG already while it is decoded;
-    off: in one, as the authors' code does. `colour_conversion`: off drops colour profiles, HDR and
-    transparency, as the authors' code does. `former_hash`: also compute a JPEG's hash of earlier versions.
+    off: in one, as the authors' code does. A protocol with tiles always reduces in two steps.
+    `colour_conversion`: off drops colour profiles, HDR and transparency, as the authors' code does.
+    `former_hash`: also compute a JPEG's hash of earlier versions.
     Raises `Poison` with the reason when this is no whole photo, `Transient` when it cannot be read.
     """
+    two_steps = two_steps or protocol.tiles > 0
     enough = protocol.smallest_decoded_size if two_steps else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
         how = ReadingOptions(max_megapixels, exif_rotation, colour_conversion, enough)
         picture = _read(file, name, protocol, how)
-        in_blocks = two_steps and picture.jpeg is None  # a JPEG's first step was its decoding
-        identity, former = _identities(picture, with_former=former_hash)
+        identity, former = _identities(picture.preview or picture, with_former=former_hash)
         with poison_on_error("picture"):
-            is_early = in_blocks and picture.colours is not None and not picture.colours.needs_full_size
-            image = in_srgb(protocol.in_blocks(picture.image) if is_early else picture.image, picture.colours)
+            image, tiles = _reduced(picture, protocol, two_steps=two_steps)
         return Decoded(
-            image=protocol.resize(image, two_steps=in_blocks),
+            image=image,
+            tiles=tiles,
             photo_width=picture.width,
             photo_height=picture.height,
             pixel_hash=identity,
@@ -95,6 +99,23 @@ def decode(
             shot=picture.shot,
             descriptor=describe(image),
         )
+
+
+def _reduced(
+    picture: UprightPicture, protocol: Protocol, *, two_steps: bool
+) -> tuple[Image.Image, Image.Image | None]:
+    """Return the picture at the protocol's size, and its tiles, in sRGB."""
+    # The first step of a JPEG was its decoding, unless the tiles needed more of it.
+    in_blocks = two_steps and (picture.jpeg is None or protocol.tiles > 0)
+    image, colours = picture.image, picture.colours
+    if colours is not None and (colours.needs_full_size or not in_blocks):
+        image, colours = in_srgb(image, colours), None
+    grid = protocol.tile_grid(picture.width, picture.height)
+    tiles = None if grid is None else cut_tiles(image, grid)
+    if colours is not None:  # only now, when few pixels are left to convert
+        image = in_srgb(protocol.in_blocks(image), colours)
+        tiles = None if tiles is None else in_srgb(tiles, colours)
+    return protocol.resize(image, two_steps=in_blocks), tiles
 
 
 def _read(file: BinaryIO, name: str, protocol: Protocol, how: ReadingOptions) -> UprightPicture:

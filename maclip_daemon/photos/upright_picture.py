@@ -44,6 +44,13 @@ class UprightPicture:
     """How the image becomes sRGB; None when it is, or when colours stay as stored."""
     shot: ShotInfo = NO_SHOT
     """What the camera noted of the shot."""
+    preview: UprightPicture | None = None
+    """The preview by which a developed RAW is recognised, though it is too small for the protocol's tiles."""
+
+    @property
+    def scale(self) -> float:
+        """Return the image's size as a share of the photo's own."""
+        return self.image.width / self.width
 
 
 def upright(image: Image.Image, orientation: int | None) -> Image.Image:

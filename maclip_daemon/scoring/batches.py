@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from maclip_daemon.iqa.protocols import VIEW_SIZE, Pixels
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.view_grid import ViewKind, view_count
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 
 VIEW_PIXELS = VIEW_SIZE * VIEW_SIZE
 MOST_VIEWS = 80  # of 224×224 in batches that are computed side by side: their activations take some GB
@@ -31,53 +32,69 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class _Run:
+    """Successive views of one photo that have one size."""
+
+    size: tuple[int, int]
+    start: int
+    stop: int
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
 class Batching:
-    """Divides the views of photos [H, W, 3] into batches."""
+    """Divides the views of photos into batches."""
 
     kind: ViewKind
     any_size: bool
     """True when the encoder takes whole photos of any size, not 224×224 only."""
 
     def batches(
-        self, photos: Mapping[int, Pixels], views: Callable[[], int], dropped: Container[int]
+        self, photos: Mapping[int, PhotoPixels], views: Callable[[], int], dropped: Container[int]
     ) -> Iterator[Batch]:
         """Yield full batches of the photos' views, in order.
 
         `views`: returns how many of 224×224 make the next batch. `dropped` photos add no more views.
         """
         batch = Batch((0, 0))
-        for number, photo in photos.items():
-            size = self._size(photo)
-            count = self._count(photo)
-            start = 0
-            while start < count and number not in dropped:
-                limit = _limit(views(), size)
-                if batch.parts and (batch.count >= limit or batch.size != size):
+        for number, run in ((number, run) for number, photo in photos.items() for run in self._runs(photo)):
+            start = run.start
+            while start < run.stop and number not in dropped:
+                limit = _limit(views(), run.size)
+                if batch.parts and (batch.count >= limit or batch.size != run.size):
                     yield batch
-                    batch = Batch(size)
+                    batch = Batch(run.size)
                     continue
-                batch.size = size
-                stop = min(count, start + limit - batch.count)
+                batch.size = run.size
+                stop = min(run.stop, start + limit - batch.count)
                 batch.parts.append((number, start, stop))
                 batch.count += stop - start
                 start = stop
         if batch.parts:
             yield batch
 
-    def at_once(self, photos: Mapping[int, Pixels], views: int) -> int:
+    def at_once(self, photos: Mapping[int, PhotoPixels], views: int) -> int:
         """Return how many batches to compute at a time, within the memory of `MOST_VIEWS`."""
-        sizes = {self._size(photo) for photo in photos.values()}
-        largest = max((_limit(views, size) * size[0] * size[1] for size in sizes), default=1)
-        batches = sum(self._count(photo) / _limit(views, self._size(photo)) for photo in photos.values())
+        runs = [run for photo in photos.values() for run in self._runs(photo)]
+        largest = max(
+            (_limit(views, size) * size[0] * size[1] for size in {run.size for run in runs}), default=1
+        )
+        batches = sum(run.count / _limit(views, run.size) for run in runs)
         return max(1, min(math.ceil(batches), MOST_VIEWS * VIEW_PIXELS // largest))
 
-    def _count(self, photo: Pixels) -> int:
-        return view_count(photo.shape[1], photo.shape[0], self.kind)
-
-    def _size(self, photo: Pixels) -> tuple[int, int]:
-        if self.kind == "whole" and self.any_size:
-            return photo.shape[0], photo.shape[1]
-        return VIEW_SIZE, VIEW_SIZE
+    def _runs(self, photo: PhotoPixels) -> list[_Run]:
+        """Return the photo's views, then its tiles; one run where both have the same size."""
+        height, width = photo.picture.shape[:2]
+        own = view_count(width, height, self.kind)
+        every = own + photo.tile_count
+        square = VIEW_SIZE, VIEW_SIZE
+        if self.kind == "crops" or not self.any_size or (height, width) == square:
+            return [_Run(square, 0, every)]
+        tiles = [_Run(square, own, every)] if photo.tile_count else []
+        return [_Run((height, width), 0, own), *tiles]
 
 
 def _limit(views: int, size: tuple[int, int]) -> int:

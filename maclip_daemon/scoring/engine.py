@@ -1,4 +1,4 @@
-"""The engine: pixels of many photos → their scores, with one model and one metric."""
+"""The engine: pixels of many photos → their scores, with one model, one metric and one protocol."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from torch import Tensor
 from maclip_daemon.errors import MaclipError, Poison
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models.loading import LoadedModel
-from maclip_daemon.iqa.photo_judgement import judge
+from maclip_daemon.iqa.photo_judgement import TileJudgement, judge
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.iqa.protocols import Pixels
+from maclip_daemon.iqa.protocols import NATIVE, Protocol
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.feature_extractor import FeatureExtractor
 
 
 class Engine:
-    """A loaded model and a metric that score batches of photos."""
+    """A loaded model and a metric that score batches of photos of one protocol."""
 
     def __init__(
         self,
         model: LoadedModel,
         metric: Metric,
         *,
+        protocol: Protocol = NATIVE,
         batch: BatchSize | None = None,
         exact: Callable[[], LoadedModel] | None = None,
     ) -> None:
@@ -33,37 +35,41 @@ class Engine:
         self.extractor = FeatureExtractor(model.encoder, batch)
         self._model = model
         self._metric = metric
+        self._protocol = protocol
+        fusion = None if model.fusion is None else model.fusion.fitted_for(metric, protocol.name)
+        self._tiles = TileJudgement(0, model.tile_prompts, fusion)
         self._exact = exact
         self._exact_engine: Engine | None = None
 
-    def score(self, photos: Sequence[Pixels]) -> list[PhotoScore | MaclipError]:
+    def score(self, photos: Sequence[PhotoPixels]) -> list[PhotoScore | MaclipError]:
         """Return the score of each photo, or its error, in order.
 
-        `photos`: RGB bytes [H, W, 3] with both sides at least 224. The errors are those of
+        `photos`: at the protocol's size, both sides at least 224. The errors are those of
         `FeatureExtractor.features`, and `Poison` for features that are not finite. Raises `EnvironmentUnfit`
         when not even a small photo fits into the memory.
         """
-        found = self.extractor.features(photos, self._metric.views)
+        found = self.extractor.features(photos, self._metric.views, centred=self._protocol.is_centred)
         return [
             features if isinstance(features, MaclipError) else self._judge(photo, features)
             for photo, features in zip(photos, found, strict=True)
         ]
 
-    def _judge(self, photo: Pixels, features: Tensor) -> PhotoScore | MaclipError:
+    def _judge(self, photo: PhotoPixels, features: Tensor) -> PhotoScore | MaclipError:
         encoder = self._model.encoder
         if not bool(torch.isfinite(features).all()) and encoder.precision == "fp16" and self._exact:
             if self._exact_engine is None:
                 batch = BatchSize(self.extractor.batch.views)
-                self._exact_engine = Engine(self._exact(), self._metric, batch=batch)
+                self._exact_engine = Engine(self._exact(), self._metric, protocol=self._protocol, batch=batch)
             return self._exact_engine.score([photo])[0]
         try:
-            score = judge(self._metric, features, self._model.prompts, self._model.logit_scale)
+            tiles = dataclasses.replace(self._tiles, count=photo.tile_count)
+            score = judge(self._metric, features, self._model.prompts, self._model.logit_scale, tiles)
         except Poison as error:
             return error
         return dataclasses.replace(
             score,
-            width=photo.shape[1],
-            height=photo.shape[0],
+            width=photo.picture.shape[1],
+            height=photo.picture.shape[0],
             device=encoder.device.type,
             precision=encoder.precision,
         )

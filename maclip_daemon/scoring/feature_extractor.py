@@ -6,6 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient
 from maclip_daemon.iqa.encoder import Precision
-from maclip_daemon.iqa.protocols import VIEW_SIZE, Pixels
-from maclip_daemon.iqa.view_grid import ViewKind
-from maclip_daemon.iqa.views import Normalisation, make_views, squashed_view
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
+from maclip_daemon.iqa.view_grid import ViewKind, view_count
+from maclip_daemon.iqa.view_size import VIEW_SIZE
+from maclip_daemon.iqa.views import Normalisation, make_views, normalise, squashed_view
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.batches import VIEW_PIXELS, Batch, Batching
 from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory, upload
@@ -38,6 +40,34 @@ class ViewEncoder(Protocol):
         ...
 
 
+_Uploaded = tuple[Tensor, Tensor | None]
+"""A photo's picture [H, W, 3] and its tiles [N, 224, 224, 3] on the device, as bytes."""
+
+
+@dataclass(frozen=True)
+class _Cutting:
+    """How views are cut out of photos for an encoder."""
+
+    kind: ViewKind
+    centred: bool
+    encoder: ViewEncoder
+
+    def views(self, uploaded: _Uploaded, start: int, stop: int) -> Tensor:
+        """Return the normalised views `start` to `stop` (exclusive) of a photo and its tiles."""
+        picture, tiles = uploaded
+        normalisation = self.encoder.normalisation
+        own = view_count(picture.shape[1], picture.shape[0], self.kind)
+        parts = []
+        if start < own and self.kind == "whole" and not self.encoder.any_size:
+            parts.append(squashed_view(picture, normalisation))
+        elif start < own:
+            end = min(stop, own)
+            parts.append(make_views(picture, self.kind, start, end, normalisation, centred=self.centred))
+        if stop > own and tiles is not None:
+            parts.append(normalise(tiles[max(start, own) - own : stop - own], normalisation))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
 class FeatureExtractor:
     """Encodes the views of photos; shrinks its batches to fit the memory."""
 
@@ -47,39 +77,45 @@ class FeatureExtractor:
         self._encoder = encoder
         self._timing = threading.Lock()
 
-    def features(self, photos: Sequence[Pixels], kind: ViewKind) -> list[Tensor | MaclipError]:
-        """Return the features [V, D] of each photo's views, or its error, in order.
+    def features(
+        self, photos: Sequence[PhotoPixels], kind: ViewKind, *, centred: bool = False
+    ) -> list[Tensor | MaclipError]:
+        """Return the features [V, D] of each photo's views and then its tiles, or its error, in order.
 
-        `photos`: RGB bytes [H, W, 3] with both sides at least 224. The errors: `Poison` for pixels of another
-        shape, `Transient` when one of its views alone is too large for the memory. Raises `EnvironmentUnfit`
-        when not even a small view fits, which is no photo's fault.
+        `photos`: both sides at least 224. `centred`: as for `view_boxes`. The errors: `Poison` for pixels of
+        another shape, `Transient` when one of its views alone is too large for the memory. Raises
+        `EnvironmentUnfit` when not even a small view fits, which is no photo's fault.
         """
         try:
-            return self._features(photos, kind)
+            return self._features(photos, _Cutting(kind, centred, self._encoder))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         # Not in the encoder: it was the photos themselves that found no room beside each other.
         free_cached_memory(self._encoder.device)
         if len(photos) == 1:
-            return [_too_large(photos[0].shape[1], photos[0].shape[0])]
+            height, width = photos[0].picture.shape[:2]
+            return [_too_large(width, height)]
         half = len(photos) // 2
-        return [*self.features(photos[:half], kind), *self.features(photos[half:], kind)]
+        return [
+            *self.features(photos[:half], kind, centred=centred),
+            *self.features(photos[half:], kind, centred=centred),
+        ]
 
-    def _features(self, photos: Sequence[Pixels], kind: ViewKind) -> list[Tensor | MaclipError]:
+    def _features(self, photos: Sequence[PhotoPixels], cutting: _Cutting) -> list[Tensor | MaclipError]:
         failures: dict[int, MaclipError] = {
-            index: Poison(f"Pixels of the shape {photo.shape} cannot be scored.")
+            index: Poison(f"Pixels of the shape {photo.picture.shape} cannot be scored.")
             for index, photo in enumerate(photos)
-            if photo.ndim != 3 or photo.shape[2] != 3 or min(photo.shape[:2]) < VIEW_SIZE
+            if not _is_usable(photo)
         }
         usable = {index: photo for index, photo in enumerate(photos) if index not in failures}
         found: dict[int, list[Tensor]] = {index: [] for index in usable}
-        batching = Batching(kind, self._encoder.any_size)
+        batching = Batching(cutting.kind, self._encoder.any_size)
         batches = batching.batches(usable, lambda: self.batch.views, failures)
         at_once = batching.at_once(usable, self.batch.views)
         # A large photo fills many batches, one after the other.
-        pixels = functools.lru_cache(maxsize=1)(lambda index: upload(usable[index], self._encoder.device))
-        work = functools.partial(self._encode_batch, pixels, kind)
+        pixels = functools.lru_cache(maxsize=1)(lambda index: _upload(usable[index], self._encoder.device))
+        work = functools.partial(self._encode_batch, pixels, cutting)
         for batch, encoded in compute(work, batches, at_once, self._encoder.device):
             if isinstance(encoded, Transient):
                 failures.update(dict.fromkeys(batch.owners, encoded))
@@ -92,18 +128,10 @@ class FeatureExtractor:
         ]
 
     def _encode_batch(
-        self, pixels: Callable[[int], Tensor], kind: ViewKind, batch: Batch
+        self, pixels: Callable[[int], _Uploaded], cutting: _Cutting, batch: Batch
     ) -> tuple[Batch, Tensor | Transient]:
         """Make and encode the views of a batch; a single view that does not fit is its photo's error."""
-        normalisation = self._encoder.normalisation
-        if kind == "whole" and not self._encoder.any_size:
-            parts = [squashed_view(pixels(index), normalisation) for index, _, _ in batch.parts]
-        else:
-            parts = [
-                make_views(pixels(index), kind, start, stop, normalisation)
-                for index, start, stop in batch.parts
-            ]
-        views = torch.cat(parts)
+        views = torch.cat([cutting.views(pixels(index), start, stop) for index, start, stop in batch.parts])
         try:
             return batch, self._encode(views)
         except (RuntimeError, MemoryError) as error:
@@ -133,6 +161,17 @@ class FeatureExtractor:
             self.batch.shrink(len(views) * views.shape[-1] * views.shape[-2] // VIEW_PIXELS)
         half = len(views) // 2
         return torch.cat([self._encode(views[:half]), self._encode(views[half:])])
+
+
+def _is_usable(photo: PhotoPixels) -> bool:
+    picture, tiles = photo.picture, photo.tiles
+    if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape[:2]) < VIEW_SIZE:
+        return False
+    return tiles is None or tiles.shape[1:] == (VIEW_SIZE, VIEW_SIZE, 3)
+
+
+def _upload(photo: PhotoPixels, device: torch.device) -> _Uploaded:
+    return upload(photo.picture, device), None if photo.tiles is None else upload(photo.tiles, device)
 
 
 def _too_large(width: int, height: int) -> Transient:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maclip_daemon.errors import Poison, Transient
-
-CHANNELS = 3
+from maclip_daemon.iqa.photo_pixels import byte_count
 
 
 @dataclass(frozen=True)
 class PixelBlock:
-    """One photo at its protocol's size: RGB bytes H×W×3 in C order, in memory or in a spool file."""
+    """One photo at its protocol's size, and its tiles: RGB bytes in C order, in memory or in a spool file."""
 
     pixels: bytes | None
     spooled: Path | None
@@ -21,11 +20,13 @@ class PixelBlock:
     height: int
     name: str = ""
     """For messages: the photo's path."""
+    tiles: int = 0
+    """How many tiles follow the photo's pixels."""
 
     @property
     def size(self) -> int:
-        """Bytes of its pixels."""
-        return self.width * self.height * CHANNELS
+        """Bytes of its pixels and tiles."""
+        return byte_count(self.width, self.height, self.tiles)
 
     def check(self) -> None:
         """Raise `Poison` for pixels that do not match the sizes, `Transient` for a lost spool file."""
@@ -40,5 +41,6 @@ class PixelBlock:
             raise Poison(f"{self.name or 'The photo'} has no pixels.")
         if min(self.width, self.height) < 1 or length != self.size:
             raise Poison(
-                f"{self.name or 'The photo'} has {length} bytes for {self.width}×{self.height} pixels."
+                f"{self.name or 'The photo'} has {length} bytes for {self.width}×{self.height} pixels"
+                f" and {self.tiles} tiles."
             )

@@ -13,6 +13,7 @@ from maclip_daemon.iqa.models import catalogue, installed_models
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
 from maclip_daemon.iqa.models.installed_models import ModelSignature
 from maclip_daemon.iqa.photo_score import PhotoScore, ScoringConfig
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 from maclip_daemon.processes.child import Child
 from maclip_daemon.scoring.pixel_block import PixelBlock
 from maclip_daemon.settings import ScoringSettings
@@ -29,7 +30,7 @@ ENVIRONMENT = {
     # Arenas other than the first hold 64 MiB at most: the threads' larger blocks would come fresh each time.
     "MALLOC_ARENA_MAX": "1",
 }
-_SIDE = protocols.VIEW_SIZE
+_SIDE = VIEW_SIZE
 _PROBE = PixelBlock(bytes([128]) * (_SIDE * _SIDE * 3), None, _SIDE, _SIDE)
 _REQUEST_BYTES = 256 << 20  # pixels in one request; far below the pipe's limit of 2 GiB
 
@@ -72,7 +73,7 @@ class ScorerClient:
         if wanted != "auto":
             protocols.parse(wanted)  # unknown names are refused before weights are searched
         model = catalogue.resolve(self._settings.model, self._data_dir)
-        protocol = protocols.parse(model.protocol if wanted == "auto" else wanted)
+        protocol = protocols.parse(self._protocol(model))
         if self._model is not None and model != self._model:
             self.close()
         self._model = model
@@ -169,12 +170,17 @@ class ScorerClient:
                 f"The model cannot be used: {error}. Run `maclip doctor` to check this machine."
             ) from None
 
+    def _protocol(self, model: ResolvedModel) -> str:
+        wanted = self._settings.protocol
+        return model.protocol if wanted == "auto" else wanted
+
     def _running_child(self) -> Child:
         if self._child is None:
             assert self._model is not None
             configuration = {
                 "model": self._model.name,
                 "protocol": self._model.protocol,
+                "judged_at": self._protocol(self._model),
                 "path": os.fspath(self._model.path.absolute()) if self._model.path else None,
                 "open_clip": self._model.open_clip,
                 "metric": self._settings.metric,
@@ -205,7 +211,7 @@ def _requests(blocks: Sequence[PixelBlock], most: int) -> list[list[PixelBlock]]
 
 def _describe(block: PixelBlock) -> dict[str, object]:
     path = os.fspath(block.spooled) if block.pixels is None and block.spooled else None
-    return {"width": block.width, "height": block.height, "path": path}
+    return {"width": block.width, "height": block.height, "tiles": block.tiles, "path": path}
 
 
 def _read_answer(answer: dict[str, object], block: PixelBlock) -> PhotoScore | MaclipError:

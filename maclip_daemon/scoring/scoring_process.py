@@ -1,7 +1,8 @@
 """The scoring process: owns torch and the device; `scorer_client` starts it, and a closed pipe ends it.
 
-A request is `{"photos": [{"width", "height", "path" or nothing}, …]}` with the pixels of the photos without a
-path as payload, one after the other. The reply is `{"scores": [score or {"error": …}, …]}`.
+A request is `{"photos": [{"width", "height", "tiles", "path" or nothing}, …]}` with the pixels of the photos
+without a path as payload, one after the other, each photo's tiles after it. The reply is
+`{"scores": [score or {"error": …}, …]}`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import numpy as np
 import torch
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient
-from maclip_daemon.iqa import metrics
+from maclip_daemon.iqa import metrics, protocols
 from maclip_daemon.iqa.models import loading
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
+from maclip_daemon.iqa.photo_pixels import PhotoPixels, byte_count, split
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.iqa.protocols import Pixels
 from maclip_daemon.processes import child_server
 from maclip_daemon.processes.frames import Header
 from maclip_daemon.scoring.batch_size import search_for
@@ -58,6 +59,7 @@ def build_engine(configuration: Header) -> Engine:
     return Engine(
         loading.load(model, metric, data_dir, device=device, precision=precision),
         metric,
+        protocol=protocols.parse(configuration["judged_at"]),
         batch=search_for(data_dir, model.name, device, precision, configuration["batch_photos"]),
         exact=lambda: loading.load(model, metric, data_dir, device=device, precision="fp32"),
     )
@@ -98,21 +100,20 @@ class ScoringServer:
 def score_request(engine: Engine, photos: list[dict[str, Any]], payload: bytes) -> list[dict[str, Any]]:
     """Return a score or an error for each photo."""
     answers: list[PhotoScore | MaclipError | None] = [None] * len(photos)
-    readable: list[tuple[int, Pixels]] = []
+    readable: list[tuple[int, PhotoPixels]] = []
     pixels_in = memoryview(bytearray(payload))  # torch wants memory that it could write to
     offset = 0
     for index, photo in enumerate(photos):
-        shape = (photo["height"], photo["width"], 3)
+        sizes = photo["width"], photo["height"], photo["tiles"]
         try:
             if photo.get("path") is None:
-                length = shape[0] * shape[1] * shape[2]
-                readable.append(
-                    (index, np.frombuffer(pixels_in[offset : offset + length], np.uint8).reshape(shape))
-                )
+                length = byte_count(*sizes)
+                values = np.frombuffer(pixels_in[offset : offset + length], np.uint8)
                 offset += length
             else:
                 # Copy on write: pages come and go with the file, and the file stays as it is.
-                readable.append((index, np.memmap(photo["path"], np.uint8, "c", shape=shape)))
+                values = np.memmap(photo["path"], np.uint8, "c")
+            readable.append((index, split(values, *sizes)))
         except ValueError as error:
             answers[index] = Poison(f"Its decoded pixels are incomplete ({error}).")
         except OSError as error:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 from maclip_daemon.iqa.views import global_view, normalise
 from maclip_daemon.training.alignment import Ladders
 from maclip_daemon.training.degradations import (

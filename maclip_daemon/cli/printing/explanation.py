@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from maclip_daemon.cli.printing import output
+from maclip_daemon.cli.printing.judged_views import judged_views
 from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
+    from maclip_daemon.iqa.view_size import Box
     from maclip_daemon.library.queries.rankings import PhotoDetail, PhotoRow
 
 # Words for each prompt pair, when the photo fits its good or its bad side better.
@@ -69,20 +71,30 @@ def _in_words(value: float, good: str, bad: str) -> str:
 
 
 def _views(detail: PhotoDetail, row: PhotoRow) -> Iterator[str]:
-    from maclip_daemon.iqa.view_grid import view_boxes
+    views = judged_views(detail)
+    crops = [view for view in views if view[1].kind == "crop"]
+    tiles = [view for view in views if view[1].kind == "tile"]
+    if not crops:
+        return
+    yield from _extremes(detail, crops, "")
+    yield f"  spread     {row.view_spread or 0:.4f}  over {len(views) - len(tiles)} views"
+    yield from _detail(detail, tiles)
 
-    scores, width, height = (detail.details.get(key) for key in ("view_scores", "width", "height"))
-    if not scores or len(scores) < 2 or not width or not height:
-        return
-    boxes = view_boxes(width, height)
-    if len(boxes) != len(scores):
-        return
-    crops = list(zip(scores, boxes, strict=True))[:-1]  # the last view is the whole photo
-    for title, (score, box) in (("weakest", min(crops, key=_first)), ("strongest", max(crops, key=_first))):
-        across = (box.x + box.width / 2) / width
-        down = (box.y + box.height / 2) / height
-        yield f"  {title:<10} {score:.4f}  {_region(across, down)}"
-    yield f"  spread     {row.view_spread or 0:.4f}  over {len(scores)} views"
+
+def _detail(detail: PhotoDetail, tiles: list[tuple[float, Box]]) -> Iterator[str]:
+    cues = detail.details.get("overall"), detail.details.get("detail")
+    if cues[0] is not None and cues[1] is not None:
+        yield f"  overall    {cues[0]:.4f}  the photo as a whole, small"
+        yield f"  detail     {cues[1]:.4f}  {len(tiles)} parts of it at half its own size"
+        if tiles:
+            yield from _extremes(detail, tiles, ", at half size")
+
+
+def _extremes(detail: PhotoDetail, views: list[tuple[float, Box]], beside: str) -> Iterator[str]:
+    width, height = detail.details["width"], detail.details["height"]
+    for title, (score, box) in (("weakest", min(views, key=_first)), ("strongest", max(views, key=_first))):
+        region = _region((box.x + box.width / 2) / width, (box.y + box.height / 2) / height)
+        yield f"  {title:<10} {score:.4f}  {region}{beside}"
 
 
 def _first(pair: tuple[float, object]) -> float:

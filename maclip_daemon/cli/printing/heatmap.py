@@ -65,10 +65,12 @@ def _field(detail: PhotoDetail) -> NDArray[numpy.float32]:
     """Return the mean score of the crops on a coarse grid, from 0 (weakest) to 1 (strongest)."""
     import numpy
 
-    from maclip_daemon.iqa.view_grid import view_boxes
+    from maclip_daemon.cli.printing.judged_views import judged_views
 
-    scores, width, height = (detail.details.get(key) for key in ("view_scores", "width", "height"))
-    if not scores or not width or not height or len(scores) < 3:
+    width, height = (detail.details.get(key) for key in ("width", "height"))
+    crops = [view for view in judged_views(detail) if view[1].kind == "crop"]
+    wholes = [score for score, box in judged_views(detail) if box.kind == "whole"]
+    if len(crops) < 2 or not width or not height:
         raise UsageError(
             f"There is no heat map of {detail.path}: it was scored as a whole. The photo is small, or the "
             "metric (clipiqa, qualiclip) does not score parts."
@@ -76,12 +78,12 @@ def _field(detail: PhotoDetail) -> NDArray[numpy.float32]:
     step = 16
     total = numpy.zeros((height // step, width // step), numpy.float32)
     count = numpy.zeros_like(total)
-    for score, box in list(zip(scores, view_boxes(width, height), strict=True))[:-1]:
+    for score, box in crops:
         rows = slice(box.y // step, (box.y + box.height) // step)
         columns = slice(box.x // step, (box.x + box.width) // step)
         total[rows, columns] += score
         count[rows, columns] += 1
-    # No crop shows the rim: it gets the score of the whole photo (the last view).
-    mean = numpy.where(count > 0, total / numpy.maximum(count, 1), scores[-1])
+    # No crop shows the rim: it gets the score of the whole photo.
+    mean = numpy.where(count > 0, total / numpy.maximum(count, 1), wholes[0])
     spread = float(mean.max() - mean.min())
     return (mean - mean.min()) / spread if spread > 0 else numpy.full_like(mean, 0.5)

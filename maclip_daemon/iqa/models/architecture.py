@@ -17,7 +17,7 @@ from open_clip.transformer import QuickGELU, TextTransformer, VisionTransformer
 from torch import Tensor, nn
 
 from maclip_daemon.errors import ModelUnavailable
-from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 
 _HEAD_WIDTH = 64  # dimensions of an attention head in every CLIP of OpenAI; the shapes do not tell
 

@@ -12,7 +12,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from maclip_daemon.errors import ModelUnavailable
+from maclip_daemon.iqa.fusion import Fusion, read_fusion
 from maclip_daemon.iqa.models import file_limits, timm_tower, torchscript
 from maclip_daemon.iqa.models.architecture import Architecture, read_architecture
 from maclip_daemon.iqa.models.timm_tower import TimmTower
@@ -29,6 +30,7 @@ _WRAPPERS = ("state_dict", "model")  # keys under which training programs keep t
 _PREFIXES = ("module.", "clip_model.", "model.")  # clip_model.: QualiCLIP's checkpoint
 _DEFAULT_LOGIT_SCALE = 4.605170185988092  # ln 100, where CLIP's training clips it
 PROMPTS_FEATURES = "prompts_features"
+TILE_PROMPTS_FEATURES = "detail_prompts_features"  # rows as above, for tiles
 _NAMED_CODE = re.compile(r"GLOBAL ([\w.]*\w)")  # in torch's refusal
 _ZIP = b"PK\x03\x04"
 # torch.save before version 1.6: a pickle of the number 0x1950a86a20f9469cfc6c
@@ -49,6 +51,10 @@ class Checkpoint:
     """CLIP's, before exp."""
     stored_prompts: Mapping[str, Tensor]
     """Prompt → its feature [D]; empty for checkpoints that store no prompt features."""
+    tile_prompts: Mapping[str, Tensor] = field(default_factory=dict)
+    """The same for tiles; empty for checkpoints that judge them as other views."""
+    fusion: Fusion | None = None
+    """How the overall and the detail cue become the score, where that was fitted."""
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -106,18 +112,21 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Return the checkpoint made of tensors in memory.
 
-    `metadata` may hold `prompts`, a JSON list of the prompts whose features [rows, D] are stored, and the
-    description of a timm tower. Raises `ModelUnavailable` for tensors that are no CLIP.
+    `metadata` may hold `prompts`, a JSON list of the prompts whose features [rows, D] are stored, the
+    description of a timm tower, and a fusion. Raises `ModelUnavailable` for tensors that are no CLIP.
     """
-    prompt_rows = raw.get(PROMPTS_FEATURES)
-    state = _without_prefix({key: value for key, value in raw.items() if key != PROMPTS_FEATURES})
+    rows = {name: raw[name] for name in (PROMPTS_FEATURES, TILE_PROMPTS_FEATURES) if name in raw}
+    named = {name: _name_rows(values, metadata or {}, origin) for name, values in rows.items()}
+    state = _without_prefix({key: value for key, value in raw.items() if key not in rows})
     scale = state.get("logit_scale")
     return Checkpoint(
         origin=origin,
         state=state,
         architecture=timm_tower.describe(metadata or {}, origin) or read_architecture(state, origin),
         logit_scale=_DEFAULT_LOGIT_SCALE if scale is None else float(scale.detach()),
-        stored_prompts={} if prompt_rows is None else _name_rows(prompt_rows, metadata or {}, origin),
+        stored_prompts=named.get(PROMPTS_FEATURES, {}),
+        tile_prompts=named.get(TILE_PROMPTS_FEATURES, {}),
+        fusion=read_fusion(metadata or {}, origin),
     )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from maclip_daemon.errors import ModelUnavailable
 from maclip_daemon.iqa.encoder import Encoder, Precision, ViewFormat
+from maclip_daemon.iqa.fusion import Fusion
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models import installing, open_clip_weights, timm_tower
 from maclip_daemon.iqa.models.architecture import build_text_tower, build_visual_tower
@@ -23,7 +24,7 @@ from maclip_daemon.iqa.models.catalogue import ResolvedModel
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.iqa.prompts import PromptPair, texts
-from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 from maclip_daemon.iqa.views import Normalisation
 
 # Blocks of a timm tower that stay in fp32: nearly all that bf16 does to the scores, it does to the pixels and
@@ -40,6 +41,9 @@ class LoadedModel:
     """[2P, D] of length one, for the metric's pairs; None when it has none."""
     logit_scale: float
     """CLIP's, before exp."""
+    tile_prompts: Tensor | None = None
+    """As `prompts`, for tiles; None: the same."""
+    fusion: Fusion | None = None
 
 
 def load(
@@ -59,7 +63,13 @@ def load(
     assert model.path is not None
     checkpoint = load_checkpoint(model.path)
     prompts = prompt_features(checkpoint, metric.pairs)
-    return LoadedModel(_encoder_of(checkpoint, device, precision), prompts, checkpoint.logit_scale)
+    return LoadedModel(
+        _encoder_of(checkpoint, device, precision),
+        prompts,
+        checkpoint.logit_scale,
+        _stored(checkpoint.tile_prompts, metric.pairs),
+        checkpoint.fusion,
+    )
 
 
 def _encoder_of(checkpoint: Checkpoint, device: torch.device | str, precision: Precision) -> Encoder:
@@ -84,19 +94,28 @@ def prompt_features(checkpoint: Checkpoint, pairs: tuple[PromptPair, ...]) -> Te
     """
     if not pairs:
         return None
+    stored = _stored(checkpoint.stored_prompts, pairs)
+    if stored is not None:
+        return stored
     prompts = texts(pairs)
-    if all(prompt in checkpoint.stored_prompts for prompt in prompts):
-        features = torch.stack([checkpoint.stored_prompts[prompt] for prompt in prompts])
-    elif isinstance(checkpoint.architecture, TimmTower) or checkpoint.architecture.text_width is None:
+    if isinstance(checkpoint.architecture, TimmTower) or checkpoint.architecture.text_width is None:
         known = ", ".join(checkpoint.stored_prompts) or "none"
         raise ModelUnavailable(
             f"{checkpoint.origin} has no text tower, so it knows only its stored prompts ({known}). "
             "Choose another metric, or a model with a text tower."
         )
-    else:
-        tower = build_text_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin)
-        tokenizer = SimpleTokenizer(context_length=checkpoint.architecture.context)
-        features = tower(tokenizer(list(prompts)))
+    tower = build_text_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin)
+    tokenizer = SimpleTokenizer(context_length=checkpoint.architecture.context)
+    features = tower(tokenizer(list(prompts)))
+    return torch.nn.functional.normalize(features.float(), dim=-1)
+
+
+def _stored(rows: Mapping[str, Tensor], pairs: tuple[PromptPair, ...]) -> Tensor | None:
+    """Return the stored features of the prompts, [2P, D] of length one; None where one is missing."""
+    prompts = texts(pairs)
+    if not prompts or not all(prompt in rows for prompt in prompts):
+        return None
+    features = torch.stack([rows[prompt] for prompt in prompts])
     return torch.nn.functional.normalize(features.float(), dim=-1)
 
 

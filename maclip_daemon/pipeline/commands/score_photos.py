@@ -15,6 +15,7 @@ from maclip_daemon.files.paths import expanded
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import scan
 from maclip_daemon.iqa import protocols
+from maclip_daemon.iqa.photo_pixels import byte_count
 from maclip_daemon.iqa.photo_score import PhotoScore, ScoringConfig
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.photos.decoder_pool import DecoderPool
@@ -72,8 +73,9 @@ def batch_photos(settings: Settings, protocol: str) -> int:
 
     At `native` one photo alone has hundreds of views, which fill the encoder's batches.
     """
-    width, height = protocols.parse(protocol).target_size(*_TYPICAL_SIZE)
-    room = (settings.decoding.look_ahead_mb << 20) // (2 * 3 * width * height)
+    parsed = protocols.parse(protocol)
+    size = byte_count(*parsed.target_size(*_TYPICAL_SIZE), parsed.tiles)
+    room = (settings.decoding.look_ahead_mb << 20) // (2 * size)
     return max(1, min(settings.scoring.batch_photos, room))
 
 
@@ -84,7 +86,10 @@ def _score_batch(
 ) -> Iterator[dict[str, Any]]:
     decoded = [(path, _decoded(future)) for path, future in batch]
     photos = [photo for _, photo in decoded if isinstance(photo, DecodedPhoto)]
-    blocks = [PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height) for photo in photos]
+    blocks = [
+        PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height, tiles=photo.tiles)
+        for photo in photos
+    ]
     results = iter(_scores_or_errors(client, blocks))
     for photo in photos:
         photo.discard()
@@ -117,6 +122,8 @@ def _row(path: Path, result: PhotoScore | MaclipError, identity: ScoringConfig) 
     row: dict[str, Any] = {
         "path": str(path),
         "score": None,
+        "overall": None,
+        "detail": None,
         "q_sim": None,
         "q_mag": None,
         "views": None,
@@ -130,6 +137,7 @@ def _row(path: Path, result: PhotoScore | MaclipError, identity: ScoringConfig) 
         text = str(result)
         row["error"] = text if str(path) in text else f"{path}: {text}"
     else:
-        row |= {"score": result.score, "q_sim": result.q_sim, "q_mag": result.q_mag, "views": result.views}
+        row |= {"score": result.score, "overall": result.overall, "detail": result.detail}
+        row |= {"q_sim": result.q_sim, "q_mag": result.q_mag, "views": result.views}
         row["attributes"] = result.attributes
     return row

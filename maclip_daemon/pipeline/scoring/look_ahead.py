@@ -23,7 +23,9 @@ class Ready:
     def block(self) -> PixelBlock:
         """Return what the scorer takes."""
         photo = self.photo
-        return PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height, name=self.job.path)
+        return PixelBlock(
+            photo.pixels, photo.spooled, photo.width, photo.height, name=self.job.path, tiles=photo.tiles
+        )
 
 
 class LookAhead:

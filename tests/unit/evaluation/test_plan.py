@@ -13,13 +13,14 @@ from maclip_daemon.errors import EnvironmentUnfit, ModelUnavailable, Poison, Usa
 from maclip_daemon.evaluation.plan import Outcome, Plan, carry_out
 from maclip_daemon.evaluation.rated_images import RatedImage
 from maclip_daemon.evaluation.runner import Decode
-from maclip_daemon.iqa.protocols import Pixels, Protocol
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
+from maclip_daemon.iqa.protocols import Protocol
 
 
-def _decode(path: Path, protocol: Protocol) -> Pixels:
+def _decode(path: Path, protocol: Protocol) -> PhotoPixels:
     try:
         with Image.open(path) as image:
-            return np.array(protocol.resize(image))
+            return PhotoPixels(np.array(protocol.resize(image)))
     except OSError as error:
         raise Poison(f"{path}: it is damaged") from error
 
@@ -118,7 +119,7 @@ def test_auto_is_the_protocol_of_the_model(checkpoint: Path, make_images) -> Non
 def test_wrong_names_are_refused_before_any_image_is_decoded(
     checkpoint: Path, make_images, changes: dict[str, object], kind: type[Exception], text: str
 ) -> None:
-    def never(path: Path, _protocol: Protocol) -> Pixels:
+    def never(path: Path, _protocol: Protocol) -> PhotoPixels:
         raise AssertionError(path)
 
     with pytest.raises(kind, match=re.escape(text)):

@@ -15,21 +15,25 @@ from maclip_daemon.evaluation.runner import run
 from maclip_daemon.evaluation.score_cache import ScoreCache
 from maclip_daemon.iqa import metrics, protocols
 from maclip_daemon.iqa.models import catalogue
-from maclip_daemon.iqa.protocols import Pixels, Protocol
+from maclip_daemon.iqa.models.loading import load
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
+from maclip_daemon.iqa.protocols import Protocol
+from maclip_daemon.iqa.tile_cutting import stacked
 from maclip_daemon.photos import regular_file
 from maclip_daemon.photos.decoding import decode
 from maclip_daemon.scoring.batch_size import BatchSize
+from maclip_daemon.scoring.engine import Engine
 
 ALL = judgements([metrics.parse(name) for name in metrics.METRICS], ablations())
 GOLDEN = Path(__file__).parents[3] / "../shared/golden"
 
 
-def decode_in_process(path: Path, protocol: Protocol) -> Pixels:
+def decode_in_process(path: Path, protocol: Protocol) -> PhotoPixels:
     """Decode as the evaluation does, without a process: as stored, in one step."""
     with regular_file.opened(str(path.resolve())) as file:
         as_stored = {"exif_rotation": False, "two_steps": False, "colour_conversion": False}
         found = decode(file, path.name, protocol, max_megapixels=100, **as_stored)
-    return np.array(found.image)
+    return PhotoPixels(np.array(found.image), None if found.tiles is None else stacked(found.tiles))
 
 
 def _model(checkpoint: Path, chosen: list[Judgement] = ALL) -> FeatureModel:
@@ -56,13 +60,13 @@ class Counting:
         self.encoded: list[tuple[int, str]] = []
         features = model.features
 
-        def counted(photos, kind):  # type: ignore[no-untyped-def]
+        def counted(photos, kind, *, centred):  # type: ignore[no-untyped-def]
             self.encoded.append((len(photos), kind))
-            return features(photos, kind)
+            return features(photos, kind, centred=centred)
 
         monkeypatch.setattr(model, "features", counted)
 
-    def decode(self, path: Path, protocol: Protocol) -> Pixels:
+    def decode(self, path: Path, protocol: Protocol) -> PhotoPixels:
         self.decoded.append((path, protocol.name))
         return decode_in_process(path, protocol)
 
@@ -163,8 +167,8 @@ def test_a_score_that_is_not_finite_fails_that_image_alone(
     model = _model(checkpoint, ALL[:1])
     features = model.features
 
-    def poisoned(photos, kind):  # type: ignore[no-untyped-def]
-        found = features(photos, kind)
+    def poisoned(photos, kind, *, centred):  # type: ignore[no-untyped-def]
+        found = features(photos, kind, centred=centred)
         return [torch.full_like(found[0], torch.nan), *found[1:]]
 
     monkeypatch.setattr(model, "features", poisoned)
@@ -178,16 +182,16 @@ def test_photos_of_many_views_and_of_few_share_batches_without_mixing(checkpoint
     images = [*make_images(3), *make_images(2, size=(608, 480), subset="large"), *make_images(1)]
     model = _model(checkpoint, ALL[:1])
     photos = [decode_in_process(image.path, protocols.parse("native")) for image in images]
-    alone = [model.features([photo], "crops")[0] for photo in photos]
+    alone = [model.features([photo], "crops", centred=False)[0] for photo in photos]
     model._extractor.batch = BatchSize(5)
-    together = model.features(photos, "crops")
+    together = model.features(photos, "crops", centred=False)
     assert [len(features) for features in together] == [2, 2, 2, 13, 13, 2]
     for left, right in zip(together, alone, strict=True):
         assert torch.allclose(left, right, atol=1e-5)
 
 
 def test_a_reason_does_not_repeat_the_path(checkpoint: Path, make_images) -> None:
-    def refuse(path: Path, protocol: Protocol) -> Pixels:
+    def refuse(path: Path, protocol: Protocol) -> PhotoPixels:
         raise Poison(f"{path}: it is a moving picture")
 
     candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
@@ -197,7 +201,7 @@ def test_a_reason_does_not_repeat_the_path(checkpoint: Path, make_images) -> Non
 
 
 def test_a_machine_that_cannot_decode_ends_the_run(checkpoint: Path, make_images) -> None:
-    def refuse(path: Path, protocol: Protocol) -> Pixels:
+    def refuse(path: Path, protocol: Protocol) -> PhotoPixels:
         raise NoSpace("The disk is full.")
 
     candidates, by_name = _candidates(_model(checkpoint, ALL[:1]), ALL[:1], "native")
@@ -229,3 +233,22 @@ def test_scores_and_ablations_equal_what_the_authors_code_measured() -> None:
         norm = np.mean(golden["maclip_native"]["norm_views"])
         assert columns["raw magnitude ‖f‖ alone"][number] == pytest.approx(norm, rel=1e-5)
         assert columns["clipiqa"][number] == pytest.approx(golden["clipiqa"]["q"], abs=1e-5)
+
+
+def test_a_protocol_with_tiles_is_scored_as_the_daemon_scores(checkpoint: Path, make_images) -> None:
+    images = make_images(3, size=(960, 640))
+    model = _model(checkpoint, ALL[:1])
+    candidates, by_name = _candidates(model, ALL[:1], "detail-8", "long-edge-544")
+    with ScoreCache() as cache:
+        scores = run(images, candidates, by_name, decode_in_process, cache)
+    detail, plain = (scores.by_candidate[candidate] for candidate in candidates)
+    assert not np.isnan(detail).any()
+    loaded = load(
+        catalogue.resolve(f"file:{checkpoint}", checkpoint.parent), ALL[0].metric, checkpoint.parent
+    )
+    engine = Engine(loaded, ALL[0].metric, protocol=protocols.parse("detail-8"))
+    photos = [decode_in_process(image.path, protocols.parse("detail-8")) for image in images]
+    expected = engine.score(photos)
+    assert [score.tiles for score in expected] == [8, 8, 8]
+    assert detail == pytest.approx([score.score for score in expected], abs=1e-5)
+    assert np.abs(detail - plain).max() > 1e-5, "the grid is centred"

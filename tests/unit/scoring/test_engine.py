@@ -18,8 +18,9 @@ from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import catalogue
 from maclip_daemon.iqa.models.loading import LoadedModel, load
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.photo_score import PhotoScore
-from maclip_daemon.iqa.view_grid import ViewKind
+from maclip_daemon.iqa.protocols import parse
 from maclip_daemon.scoring import feature_extractor
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.device import upload
@@ -38,10 +39,12 @@ def loaded(checkpoint: Path, metric: str = "maclip") -> LoadedModel:
     )
 
 
-def photo(seed: int, width: int = 448, height: int = 448) -> np.ndarray:
+def photo(seed: int, width: int = 448, height: int = 448, tiles: int = 0) -> PhotoPixels:
     generator = np.random.RandomState(seed)
     shapes = np.kron(generator.randint(0, 236, (height // 16 + 1, width // 16 + 1, 3)), np.ones((16, 16, 1)))
-    return (shapes[:height, :width] + generator.randint(0, 20, (height, width, 3))).astype(np.uint8)
+    picture = (shapes[:height, :width] + generator.randint(0, 20, (height, width, 3))).astype(np.uint8)
+    drawn = generator.randint(0, 256, (tiles, 224, 224, 3)).astype(np.uint8)
+    return PhotoPixels(picture, drawn if tiles else None)
 
 
 class Misbehaving:
@@ -85,7 +88,7 @@ def test_a_score_does_not_depend_on_the_photos_in_its_batch(metric: str, checkpo
         alone = engine.score([one])[0]
         assert alone.score == pytest.approx(together[index].score, abs=1e-4)
         assert alone.score == pytest.approx(backwards[index].score, abs=1e-4)
-        assert (alone.width, alone.height) == (one.shape[1], one.shape[0])
+        assert (alone.width, alone.height) == (one.picture.shape[1], one.picture.shape[0])
 
 
 def test_a_score_does_not_depend_on_the_number_of_threads(checkpoint: Path) -> None:
@@ -238,10 +241,10 @@ def test_photos_that_find_no_room_beside_each_other_are_scored_in_turn(
     expected = [score.score for score in reference.score(photos)]
     works = FeatureExtractor._features
 
-    def short_of_memory(self: FeatureExtractor, several: list[np.ndarray], kind: ViewKind):
+    def short_of_memory(self: FeatureExtractor, several: list[PhotoPixels], cutting: object):
         if len(several) > 2:
             raise torch.OutOfMemoryError("no room")
-        return works(self, several, kind)
+        return works(self, several, cutting)
 
     monkeypatch.setattr(FeatureExtractor, "_features", short_of_memory)
     assert [score.score for score in engine.score(photos)] == pytest.approx(expected, abs=1e-4)
@@ -291,7 +294,7 @@ def test_an_overflow_in_fp16_is_scored_again_in_fp32(checkpoint: Path) -> None:
 
 def test_pixels_that_cannot_be_judged_are_refused(checkpoint: Path) -> None:
     engine = Engine(loaded(checkpoint), metrics.maclip())
-    narrow, gray, good = engine.score([photo(1, 100, 448), photo(1)[:, :, 0], photo(1)])
+    narrow, gray, good = engine.score([photo(1, 100, 448), PhotoPixels(photo(1).picture[:, :, 0]), photo(1)])
     assert isinstance(narrow, Poison)
     assert isinstance(gray, Poison)
     assert isinstance(good, PhotoScore)
@@ -304,3 +307,50 @@ def test_a_tower_for_one_size_gets_the_whole_photo_squashed(checkpoint: Path) ->
     engine = Engine(dataclasses.replace(model, encoder=encoder), metrics.clipiqa())
     assert all(isinstance(score, PhotoScore) for score in engine.score([photo(1), photo(2, 600, 400)]))
     assert encoder.batches == [2]
+
+
+@pytest.mark.parametrize("metric", list(metrics.METRICS))
+def test_tiles_make_the_detail_cue_and_leave_the_overall_cue_alone(metric: str, checkpoint: Path) -> None:
+    engine = Engine(loaded(checkpoint, metric), metrics.parse(metric), protocol=parse("detail-8"))
+    tiled, plain = photo(1, 544, 363, tiles=8), photo(1, 544, 363)
+    with_tiles, alone, again = engine.score([tiled, plain, tiled])
+    assert with_tiles.tiles == 8
+    assert with_tiles.views == alone.views + 8 == len(with_tiles.view_scores)
+    assert with_tiles.overall == pytest.approx(alone.overall, abs=1e-6)
+    assert with_tiles.detail == pytest.approx(np.mean(with_tiles.view_scores[-8:]), abs=1e-9)
+    assert with_tiles.score == with_tiles.overall, "the model has no fitted fusion"
+    assert (alone.detail, alone.tiles, alone.score) == (None, 0, alone.overall)
+    assert again.detail == pytest.approx(with_tiles.detail, abs=1e-6)
+
+
+def test_a_tile_is_judged_as_a_photo_of_its_size(checkpoint: Path) -> None:
+    model = loaded(checkpoint, "clipiqa")
+    engine = Engine(model, metrics.clipiqa(), protocol=parse("detail-2"))
+    tiled = photo(1, 300, 260, tiles=2)
+    assert tiled.tiles is not None
+    whole, *tiles = engine.score([tiled, *(PhotoPixels(tile) for tile in tiled.tiles)])
+    assert whole.view_scores[1:] == pytest.approx([tile.score for tile in tiles], abs=1e-5)
+
+
+def test_tiles_of_another_shape_are_refused(checkpoint: Path) -> None:
+    engine = Engine(loaded(checkpoint), metrics.maclip(), protocol=parse("detail-2"))
+    odd = PhotoPixels(photo(1).picture, np.zeros((2, 200, 224, 3), np.uint8))
+    assert isinstance(engine.score([odd])[0], Poison)
+
+
+def test_tiles_fill_the_batches_of_several_photos(checkpoint: Path) -> None:
+    model = loaded(checkpoint)
+    encoder = Misbehaving(model.encoder, lambda views: None)
+    engine = Engine(
+        dataclasses.replace(model, encoder=encoder),
+        metrics.maclip(),
+        protocol=parse("detail-8"),
+        batch=BatchSize(10),
+    )
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        engine.score([photo(seed, 544, 363, tiles=8) for seed in range(4)])
+    finally:
+        torch.set_num_threads(before)
+    assert encoder.batches == [10] * 6
