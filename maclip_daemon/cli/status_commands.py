@@ -223,6 +223,7 @@ def _as_json(
         },
         "folders": found.roots,
         "scale": found.scoring_config,
+        "scored_again": found.scored_again,
         "calibration": found.calibration,
         "minimum_photos": settings.rating.minimum_photos,
         "ratings": found.ratings,
@@ -256,6 +257,11 @@ def _print_status(
         for kind in ("score", "rate")
     }
     output.say(f"waiting    {waiting['score']} to score, {waiting['rate']} to rate")
+    if again := found.scored_again:
+        output.say(
+            f"again      {again['done']} of {again['done'] + again['left']} photos are scored with the model "
+            "above, newest first; their stars follow once, at the end"
+        )
     output.say(f"stars      {_stars_sentence(found, settings)}")
     ratings = found.ratings
     output.say(f"ratings    {ratings.get('maclip', 0)} by maclip, {ratings.get('person', 0)} of your own")

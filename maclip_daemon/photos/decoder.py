@@ -183,7 +183,7 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
     try:
         width, height = int(header["width"]), int(header["height"])
         photo_width, photo_height = int(header["photo_width"]), int(header["photo_height"])
-        tiles, in_file = int(header["tiles"]), bool(header["spooled"])
+        tiles, in_file = int(header.get("tiles", 0)), bool(header["spooled"])
         taken_at = datetime.fromisoformat(header["taken_at"]) if header["taken_at"] else None
         pixel_hash, former_hash = str(header["pixel_hash"]), header.get("former_hash")
         shot = shot_info_of(header.get("shot", {}))

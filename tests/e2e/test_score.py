@@ -10,7 +10,20 @@ import pytest
 
 from tests.homes import Home, contents, make_photos
 
-KEYS = {"path", "score", "q_sim", "q_mag", "views", "attributes", "metric", "model", "protocol", "error"}
+KEYS = {
+    "path",
+    "score",
+    "overall",
+    "detail",
+    "q_sim",
+    "q_mag",
+    "views",
+    "attributes",
+    "metric",
+    "model",
+    "protocol",
+    "error",
+}
 
 
 def test_json_has_a_line_for_each_photo_including_failed_ones(home: Home) -> None:

@@ -35,6 +35,10 @@ def lines(detail: PhotoDetail) -> Iterator[str]:
         yield f"  missing since {detail.missing_since}; its score is kept (`maclip purge` forgets it)"
     if row is None:
         yield f"  no score yet ({detail.state})"
+        former = detail.former_score
+        if former is not None:
+            yield f"  before     {former.score:.4f} by {former.model} · {former.metric} · {former.protocol}"
+            yield "             it is scored again in the background; its stars follow when all photos are"
         return
     rank = "" if row.percentile is None else f", better than {row.percentile:.1f} % of your photos"
     yield f"  score      {row.score:.4f}{rank}   {output.stars(row.stars)}"
@@ -78,16 +82,15 @@ def _views(detail: PhotoDetail, row: PhotoRow) -> Iterator[str]:
         return
     yield from _extremes(detail, crops, "")
     yield f"  spread     {row.view_spread or 0:.4f}  over {len(views) - len(tiles)} views"
-    yield from _detail(detail, tiles)
+    yield from _detail(detail, row, tiles)
 
 
-def _detail(detail: PhotoDetail, tiles: list[tuple[float, Box]]) -> Iterator[str]:
-    cues = detail.details.get("overall"), detail.details.get("detail")
-    if cues[0] is not None and cues[1] is not None:
-        yield f"  overall    {cues[0]:.4f}  the photo as a whole, small"
-        yield f"  detail     {cues[1]:.4f}  {len(tiles)} parts of it at half its own size"
-        if tiles:
-            yield from _extremes(detail, tiles, ", at half size")
+def _detail(detail: PhotoDetail, row: PhotoRow, tiles: list[tuple[float, Box]]) -> Iterator[str]:
+    overall, found = row.overall_score, row.detail_score
+    if overall is not None and found is not None and tiles:
+        yield f"  overall    {overall:.4f}  the photo as a whole, small"
+        yield f"  detail     {found:.4f}  {len(tiles)} parts of it at half its own size"
+        yield from _extremes(detail, tiles, ", at half size")
 
 
 def _extremes(detail: PhotoDetail, views: list[tuple[float, Box]], beside: str) -> Iterator[str]:

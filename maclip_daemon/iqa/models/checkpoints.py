@@ -116,13 +116,14 @@ def checkpoint_of(
     description of a timm tower, and a fusion. Raises `ModelUnavailable` for tensors that are no CLIP.
     """
     rows = {name: raw[name] for name in (PROMPTS_FEATURES, TILE_PROMPTS_FEATURES) if name in raw}
-    named = {name: _name_rows(values, metadata or {}, origin) for name, values in rows.items()}
     state = _without_prefix({key: value for key, value in raw.items() if key not in rows})
+    architecture = timm_tower.describe(metadata or {}, origin) or read_architecture(state, origin)
+    named = {name: _name_rows(values, metadata or {}, origin) for name, values in rows.items()}
     scale = state.get("logit_scale")
     return Checkpoint(
         origin=origin,
         state=state,
-        architecture=timm_tower.describe(metadata or {}, origin) or read_architecture(state, origin),
+        architecture=architecture,
         logit_scale=_DEFAULT_LOGIT_SCALE if scale is None else float(scale.detach()),
         stored_prompts=named.get(PROMPTS_FEATURES, {}),
         tile_prompts=named.get(TILE_PROMPTS_FEATURES, {}),

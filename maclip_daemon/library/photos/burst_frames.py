@@ -224,7 +224,7 @@ _BRACKETED, _FILE_NAME = _NAMES.index("is_bracketed"), _NAMES.index("file_name")
 _BETWEEN = (
     "SELECT b.photo_id, b.moment, b.name_order, b.exposure_s, b.aperture, b.iso, b.bias_ev, b.focal_mm,"
     " b.is_bracketed, b.burst_id, b.burst_rank, p.folder_id, p.file_name, p.width, p.height, p.pixel_hash,"
-    " (SELECT s.score FROM scores s WHERE s.photo_id = b.photo_id"
+    " (SELECT coalesce(s.detail_score, s.score) FROM scores s WHERE s.photo_id = b.photo_id"
     f" AND s.scoring_config_id = {ACTIVE_CONFIG}),"
     " b.descriptor FROM burst_frames b CROSS JOIN photos p ON p.id = b.photo_id"
     " WHERE b.series = ? AND p.state <> 'missing'"

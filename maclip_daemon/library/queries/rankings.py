@@ -59,6 +59,19 @@ class PhotoRow:
     burst_kind: str | None
     burst_rank: int | None
     is_best_of_burst: int | None
+    overall_score: float | None
+    detail_score: float | None
+
+
+@dataclass(frozen=True)
+class FormerScore:
+    """A photo's last score in another scoring configuration, for a photo that waits to be scored again."""
+
+    score: float
+    metric: str
+    model: str
+    protocol: str
+    scored_at: str
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,8 @@ class PhotoDetail:
     failure: str | None
     """Why the last attempt on it failed."""
     attempts: int
+    former_score: FormerScore | None = None
+    """None: it has a score in the active scoring configuration, or never had one."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +274,18 @@ def show(snapshot: sqlite3.Connection, path: str) -> PhotoDetail | None:
         stars_written=stars,
         failure=failure[0],
         attempts=failure[1],
+        former_score=None if quality is not None else _former_score(snapshot, photo_id),
     )
+
+
+def _former_score(snapshot: sqlite3.Connection, photo_id: int) -> FormerScore | None:
+    row = snapshot.execute(
+        "SELECT s.score, m.metric, m.model, m.protocol, s.scored_at FROM scores s"
+        " JOIN scoring_configs m ON m.id = s.scoring_config_id"
+        " WHERE s.photo_id = ? ORDER BY s.scored_at DESC LIMIT 1",
+        (photo_id,),
+    ).fetchone()
+    return None if row is None else FormerScore(*row)
 
 
 def failures(

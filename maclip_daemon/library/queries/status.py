@@ -41,6 +41,8 @@ class Status:
     """path, state, reason, file_system, scanned_at."""
     scoring_config: dict[str, str] | None
     """metric, model, protocol of the active scoring configuration."""
+    scored_again: dict[str, int] | None
+    """left, done: photos that another model had scored; None while none is left."""
     calibration: dict[str, Any] | None
     """number, source, photo_count, made_at, edges."""
     ratings: dict[str, int]
@@ -75,6 +77,7 @@ def status(snapshot: sqlite3.Connection) -> Status:
         retries=_retries(snapshot),
         roots=_roots(snapshot),
         scoring_config=_scoring_config(snapshot),
+        scored_again=_scored_again(snapshot),
         calibration=_calibration(snapshot),
         ratings=ratings,
         unsettled_writes=unsettled,
@@ -125,6 +128,19 @@ def _roots(snapshot: sqlite3.Connection) -> list[dict[str, Any]]:
 def _scoring_config(snapshot: sqlite3.Connection) -> dict[str, str] | None:
     row = snapshot.execute("SELECT metric, model, protocol FROM scoring_configs WHERE active = 1").fetchone()
     return None if row is None else dict(zip(("metric", "model", "protocol"), row, strict=True))
+
+
+def _scored_again(snapshot: sqlite3.Connection) -> dict[str, int] | None:
+    (left,) = snapshot.execute(
+        "SELECT count(*) FROM jobs WHERE kind = 'score' AND state IN ('ready', 'leased') AND priority = 1"
+    ).fetchone()
+    if not left:
+        return None
+    (done,) = snapshot.execute(
+        f"SELECT count(*) FROM scores s WHERE s.scoring_config_id = {ACTIVE_CONFIG} AND EXISTS (SELECT 1"
+        " FROM scores f WHERE f.photo_id = s.photo_id AND f.scoring_config_id <> s.scoring_config_id)"
+    ).fetchone()
+    return {"left": left, "done": done}
 
 
 def _calibration(snapshot: sqlite3.Connection) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from maclip_daemon.library.queue.leases import Kind, LeasedJob, is_on_devices, ready_at
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at, path_of
-from maclip_daemon.library.storage.tables import JOBS, PHOTOS
+from maclip_daemon.library.storage.tables import AGAIN, FRESH, JOBS, PHOTOS
 
 MAX_PAUSE_S = 3600.0  # a photo that failed for an hour-long reason (a share offline) is tried within the next
 REASON_LENGTH = 2000  # characters; a traceback in full helps nobody in a table
@@ -69,6 +69,7 @@ def or_ask_again(statement: Insert) -> Insert:
             "not_before": statement.excluded.not_before,
             "reason": None,
             "changed_at": statement.excluded.changed_at,
+            "priority": statement.excluded.priority,
         },
     )
 
@@ -175,10 +176,27 @@ def release(session: Session, jobs: Iterable[LeasedJob], worker: str, now: float
 
 def next_due(session: Session, kind: Kind) -> float | None:
     """Return when the next job is due (Unix seconds), past or future; None: nothing waits."""
-    earliest = session.execute(
-        select(func.min(JOBS.c.not_before)).where(JOBS.c.kind == kind, JOBS.c.state == "ready")
-    ).scalar()
-    return None if earliest is None else timestamps.seconds(earliest)
+    # The first entry of the index for each priority: one minimum over both would read every waiting job.
+    found = [session.execute(_EARLIEST, {"kind": kind, "priority": each}).scalar() for each in (FRESH, AGAIN)]
+    times = [timestamps.seconds(earliest) for earliest in found if earliest is not None]
+    return min(times, default=None)
+
+
+_EARLIEST = select(func.min(JOBS.c.not_before)).where(
+    JOBS.c.kind == bindparam("kind"), JOBS.c.state == "ready", JOBS.c.priority == bindparam("priority")
+)
+
+
+def is_scoring_again(session: Session) -> bool:
+    """Return whether photos are left to score again with the active model; given-up ones do not count."""
+    return any(session.execute(_ONE_AGAIN, {"state": state}).first() for state in ("ready", "leased"))
+
+
+_ONE_AGAIN = (
+    select(JOBS.c.id)
+    .where(JOBS.c.kind == "score", JOBS.c.state == bindparam("state"), JOBS.c.priority == AGAIN)
+    .limit(1)
+)
 
 
 def counts(session: Session, kind: Kind, *, paused_devices: Sequence[int] = ()) -> JobCounts:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import locations_of
-from maclip_daemon.library.storage.tables import FOLDERS, JOBS, PHOTOS
+from maclip_daemon.library.storage.tables import AGAIN, FOLDERS, JOBS, PHOTOS
 
 Kind = Literal["score", "rate"]
 CLOCK_SLACK_S = 1.0  # NTP nudges a clock back by less; only a larger step counts as set back
@@ -31,6 +31,8 @@ class LeasedJob:
     lease_number: int
     device: int
     """The file system of the photo, as it was last seen."""
+    is_again: bool = False
+    """Whether it is scored again because another model scored it before."""
 
 
 def lease(
@@ -43,7 +45,7 @@ def lease(
     *,
     paused_devices: Sequence[int] = (),
 ) -> list[LeasedJob]:
-    """Lease up to `limit` due jobs for `lease_s` seconds; return them, the longest waiting first.
+    """Lease up to `limit` due jobs for `lease_s` seconds; return them by priority, the longest waiting first.
 
     Photos on `paused_devices` are left for later. The jobs of a full disk are the oldest: without this they
     would be leased again and again before all others.
@@ -51,7 +53,7 @@ def lease(
     due = (
         select(JOBS.c.id)
         .where(JOBS.c.kind == kind, JOBS.c.state == "ready", JOBS.c.not_before <= timestamps.text(now))
-        .order_by(JOBS.c.not_before, JOBS.c.id)
+        .order_by(JOBS.c.priority, JOBS.c.not_before, JOBS.c.id)
         .limit(limit)
     )
     if paused_devices:
@@ -79,12 +81,13 @@ def lease(
             row.generation,
             row.lease_number,
             places[row.photo_id].device,
+            row.priority == AGAIN,
         )
-        for row in sorted(taken, key=lambda row: (row.not_before, row.id))
+        for row in sorted(taken, key=lambda row: (row.priority, row.not_before, row.id))
     ]
 
 
-_LEASED = ("id", "photo_id", "attempts", "generation", "lease_number", "not_before")
+_LEASED = ("id", "photo_id", "attempts", "generation", "lease_number", "not_before", "priority")
 
 
 def is_on_devices(devices: Sequence[int]) -> ColumnElement[bool]:

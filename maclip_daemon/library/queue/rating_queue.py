@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, and_, func, or_, select, text, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.queue import jobs
@@ -16,6 +16,12 @@ from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at
 from maclip_daemon.library.storage.sql_views import RAW_AND_CALIBRATION, STARS
 from maclip_daemon.library.storage.tables import FOLDERS, JOBS, PHOTOS
+
+
+def enqueue_new(session: Session, now: float) -> int:
+    """Queue photos whose stars differ and that no other model scored before; return their number."""
+    queued = session.execute(_ENQUEUE_NEW, {"now": timestamps.text(now)})
+    return cast("CursorResult[Any]", queued).rowcount
 
 
 def enqueue(session: Session, now: float, *, again: bool = False) -> int:
@@ -111,14 +117,22 @@ _ENQUEUE_RATED = text(
     " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
 )
 # NOT INDEXED: every score is read, in the table's own order ten times faster than in that of an index.
-_CHANGED = text(
+_CHANGED = (
     f"SELECT p.id AS photo_id, 'rate' AS kind, :now AS not_before, :now AS changed_at"
     f" FROM scores s NOT INDEXED JOIN photos p ON p.id = s.photo_id {RAW_AND_CALIBRATION}"
     " WHERE s.scoring_config_id = c.scoring_config_id AND p.state = 'scored' AND p.rating_owner <> 'person'"
     f" AND p.stars_written IS NOT {STARS} AND p.rating_undone_at IS NULL"
 )
-_ENQUEUE_CHANGED = or_ask_again(
-    insert(JOBS).from_select(
-        _COLUMNS, _CHANGED.columns(*(JOBS.c[name] for name in _COLUMNS)), include_defaults=False
-    )
+_NEVER_SCORED_BEFORE = (
+    " AND NOT EXISTS (SELECT 1 FROM scores former WHERE former.photo_id = s.photo_id"
+    " AND former.scoring_config_id <> s.scoring_config_id)"
 )
+
+
+def _insert_of(selection: str) -> Insert:
+    columns = text(selection).columns(*(JOBS.c[name] for name in _COLUMNS))
+    return or_ask_again(insert(JOBS).from_select(_COLUMNS, columns, include_defaults=False))
+
+
+_ENQUEUE_CHANGED = _insert_of(_CHANGED)
+_ENQUEUE_NEW = _insert_of(f"{_CHANGED}{_NEVER_SCORED_BEFORE}")

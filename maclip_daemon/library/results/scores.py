@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from maclip_daemon.errors import Poison
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.connections import driver_of
-from maclip_daemon.library.storage.tables import PHOTOS, SCORES, SCORING_CONFIGS
+from maclip_daemon.library.storage.tables import AGAIN, FRESH, PHOTOS, SCORES, SCORING_CONFIGS
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class ScoreRow:
     """For `maclip show`: boxes, scores and weights of the views."""
     precision: str | None = None
     device: str | None = None
+    overall_score: float | None = None
+    detail_score: float | None = None
 
 
 def scoring_config_for(session: Session, metric: str, model: str, protocol: str) -> StoredConfig:
@@ -79,6 +81,7 @@ def activate(session: Session, scoring_config_id: int) -> None:
     )
     driver_of(session.connection()).execute(_GROUPS_ARE_JUDGED_AGAIN)
     session.execute(_LACKING_WAIT, {"config": scoring_config_id})
+    session.execute(_AGAIN_FOR_NOTHING, {"config": scoring_config_id})
     session.execute(_HAVING_ARE_SCORED, {"config": scoring_config_id})
 
 
@@ -86,6 +89,10 @@ _GROUPS_ARE_JUDGED_AGAIN = "UPDATE burst_frames SET is_stale = 1 WHERE burst_id 
 _LACKING_WAIT = text(
     "UPDATE photos SET state = 'waiting' WHERE state = 'scored'"
     " AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = photos.id AND s.scoring_config_id = :config)"
+)
+_AGAIN_FOR_NOTHING = text(
+    f"DELETE FROM jobs WHERE kind = 'score' AND state = 'ready' AND priority = {AGAIN} AND EXISTS"
+    " (SELECT 1 FROM scores s WHERE s.photo_id = jobs.photo_id AND s.scoring_config_id = :config)"
 )
 # A photo that waits because its file changed has a job; its old score must not pass for the new one's.
 _HAVING_ARE_SCORED = text(
@@ -207,16 +214,21 @@ _BY_PIXELS = (
 def enqueue_unscored(session: Session, now: float) -> int:
     """Queue every present photo without a score in the active configuration; return how many jobs are new.
 
+    Photos that have a score in another configuration are scored again behind all new ones, the newest first.
     Given-up photos stay given up (`jobs.retry_dead`).
     """
     added = session.execute(_ENQUEUE_UNSCORED, {"now": timestamps.text(now)})
     return cast("CursorResult[Any]", added).rowcount
 
 
+_HAS_ANOTHER_SCORE = "EXISTS (SELECT 1 FROM scores former WHERE former.photo_id = p.id)"
 _ENQUEUE_UNSCORED = text(
-    "INSERT INTO jobs (photo_id, kind, not_before, changed_at)"
-    " SELECT p.id, 'score', :now, :now FROM photos p"
+    "INSERT INTO jobs (photo_id, kind, not_before, changed_at, priority)"
+    f" SELECT p.id, 'score', :now, :now, CASE WHEN {_HAS_ANOTHER_SCORE} THEN {AGAIN} ELSE {FRESH} END"
+    " FROM photos p"
     " WHERE p.state <> 'missing' AND NOT EXISTS (SELECT 1 FROM scores s WHERE s.photo_id = p.id"
     " AND s.scoring_config_id = (SELECT id FROM scoring_configs WHERE active = 1))"
+    # Jobs of one moment are done in the order of their numbers.
+    " ORDER BY coalesce(p.taken_at, strftime('%Y-%m-%dT%H:%M:%S', p.mtime_ns / 1000000000, 'unixepoch')) DESC"
     " ON CONFLICT (photo_id, kind) DO NOTHING"
 )

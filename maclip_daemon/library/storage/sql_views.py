@@ -87,7 +87,9 @@ SELECT
   frame.burst_id AS burst_id,
   burst.kind AS burst_kind,
   frame.burst_rank AS burst_rank,
-  CASE WHEN frame.burst_rank IS NULL THEN NULL ELSE frame.burst_rank = 1 END AS is_best_of_burst
+  CASE WHEN frame.burst_rank IS NULL THEN NULL ELSE frame.burst_rank = 1 END AS is_best_of_burst,
+  s.overall_score AS overall_score,
+  s.detail_score AS detail_score
 FROM scores s
 JOIN photos p ON p.id = s.photo_id
 JOIN folders f ON f.id = s.folder_id

@@ -218,7 +218,12 @@ class ScoreColumns(Table):
     precision: Mapped[str | None]
     device: Mapped[str | None]
     scored_at: Mapped[str]
-    details: Mapped[Any | None] = mapped_column(JSON)  # last, so that reading the rest stops before it
+    details: Mapped[Any | None] = mapped_column(JSON)  # after what is read most: reading stops before it
+    overall_score: Mapped[float | None]
+    detail_score: Mapped[float | None]  # None: a protocol or a photo without tiles
+
+
+FRESH, AGAIN = 0, 1  # priorities of jobs: new or changed photos, and those that are scored again
 
 
 class JobColumns(Table):
@@ -229,7 +234,7 @@ class JobColumns(Table):
         UniqueConstraint("photo_id", "kind"),
         CheckConstraint("kind in ('score', 'rate')", "kind_known"),
         CheckConstraint("state in ('ready', 'leased', 'dead')", "state_known"),
-        Index("jobs_kind_state_not_before", "kind", "state", "not_before"),
+        Index("jobs_kind_state_priority_not_before", "kind", "state", "priority", "not_before"),
         # A number is never used twice: a late answer to a removed job must not end another one.
         {"sqlite_autoincrement": True},
     )
@@ -246,6 +251,7 @@ class JobColumns(Table):
     worker: Mapped[str | None]
     reason: Mapped[str | None] = mapped_column(ReadableText)
     changed_at: Mapped[str]
+    priority: Mapped[int] = mapped_column(server_default=text("0"))  # AGAIN: behind all FRESH ones
 
 
 class CalibrationColumns(Table):

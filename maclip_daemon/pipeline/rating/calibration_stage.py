@@ -1,4 +1,8 @@
-"""Calibration: the user's own library decides where stars begin, frozen until it outgrows that."""
+"""Calibration: the user's own library decides where stars begin, frozen until it outgrows that.
+
+While another model scores the library again, only new photos get stars. When all are done, one calibration
+is made, and the stars of the others follow it once (decision 0035).
+"""
 
 from __future__ import annotations
 
@@ -30,11 +34,12 @@ class CalibrationStage:
         self._scoring_config_id = scoring_config_id
         self._reference_edges = reference_edges
         self._considered_at = -1  # photos that this run had scored when calibration was last considered
+        self._is_rescoring = False  # whether photos were left to score again when it was last considered
 
     @property
     def is_settled(self) -> bool:
         """Return whether calibration was considered after the last score of this run."""
-        return self._considered_at == self._state.tally.scored
+        return self._considered_at == self._state.tally.scored and not self._is_rescoring
 
     def renew_if_due(self) -> None:
         """Make a new calibration when the library has outgrown the current one, and queue what it changes.
@@ -42,14 +47,19 @@ class CalibrationStage:
         While photos are being scored the library must have doubled: each renewal rewrites many files.
         """
         scored = self._state.tally.scored
-        if scored == self._considered_at:
+        if scored == self._considered_at and not self._is_rescoring:
             return
         with self._library.reading() as session:
             waiting = jobs.next_due(session, "score")
             held = jobs.counts(session, "score").leased
+            is_rescoring = jobs.is_scoring_again(session)
             current = calibrations.current(session, self._scoring_config_id)
         if current is not None:
             self._state.is_calibrated = True
+        if is_rescoring or self._is_rescoring:
+            self._follow_rescoring(current, is_over=not is_rescoring)
+            self._considered_at = scored
+            return
         if held or (waiting is not None and waiting <= self._state.clock()):
             floor = max(FIRST_CALIBRATION_WHILE_BUSY, current.photo_count if current else 0)
             if scored - max(self._considered_at, 0) < floor:
@@ -63,14 +73,43 @@ class CalibrationStage:
                 rating_queue.enqueue(session, self._state.clock())
         self._considered_at = scored
 
-    def _calibrate(self, session: Session) -> Calibration | None:
+    def _follow_rescoring(self, current: Calibration | None, *, is_over: bool) -> None:
+        """Calibrate for new photos while others are scored again, and once for all when none is left."""
+        begins = not self._is_rescoring
+        self._is_rescoring = not is_over
+        if is_over:
+            with self._library.writing() as session:
+                made = self._calibrate(session, is_another_model=True)
+            self._state.is_calibrated |= made is not None
+        elif current is None and self._can_calibrate_early():
+            now = self._state.clock()
+            with self._library.writing() as session:
+                made = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
+                self._rate_new(session)
+            self._state.is_calibrated = made is not None
+        elif current is not None and begins:  # an earlier run scored new photos, and then was stopped
+            with self._library.writing() as session:
+                self._rate_new(session)
+
+    def _rate_new(self, session: Session) -> None:
+        if self._settings.mode != "off":
+            queued = rating_queue.enqueue_new(session, self._state.clock())
+            log.info("stars for new photos while others are scored again", photos_to_rate=queued)
+
+    def _can_calibrate_early(self) -> bool:
+        """Return whether stars for new photos can be more than a guess from a few scores."""
+        rule = star_rule(self._settings, self._reference_edges)
+        has_edges = rule.absolute_edges is not None or rule.reference_edges is not None
+        return has_edges or self._state.tally.scored >= FIRST_CALIBRATION_WHILE_BUSY
+
+    def _calibrate(self, session: Session, *, is_another_model: bool = False) -> Calibration | None:
         """Freeze a calibration from all current scores, and queue every photo whose stars change."""
         now = self._state.clock()
         made = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
         if made is not None and self._settings.mode != "off":
             queued = rating_queue.enqueue(session, now)
             # The first of a scoring config: the files still hold the scores of another model.
-            if self._settings.bucket_tags or made.number == 1:
+            if self._settings.bucket_tags or made.number == 1 or is_another_model:
                 rating_queue.enqueue_rated(session, now)
             log.info("new calibration", number=made.number, photos=made.photo_count, photos_to_rate=queued)
         return made

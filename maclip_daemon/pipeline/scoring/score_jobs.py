@@ -17,6 +17,7 @@ from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage import photo_paths
+from maclip_daemon.library.storage.database import Session
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.pipeline import file_stability, pairing
 from maclip_daemon.pipeline.bursts import regrouping, shot_records
@@ -101,8 +102,9 @@ class ScoreJobs:
             scores.record(session, self._scoring_config_id, rows, now)
             shot_records.record(session, {job.photo_id: photo for job, photo, _ in finished})
             moved = regrouping.regroup(session, FRAMING_SPREAD).changed
-            to_rate = pairing.add(session, self._settings.rating, [job.photo_id for job, _, _ in finished])
-            to_rate += [photo_id for photo_id in moved if photo_id not in to_rate]
+            to_rate = self._link([job for job, _, _ in finished], session)
+            if any(not job.is_again for job, _, _ in finished):
+                to_rate += [photo_id for photo_id in moved if photo_id not in to_rate]
             if self._state.is_calibrated and self._settings.rating.mode != "off":
                 jobs.enqueue(session, to_rate, "rate", now)
             counted = len(finished)
@@ -112,6 +114,17 @@ class ScoreJobs:
         log.debug("scored", photos=counted)
         self._state.wake()
         return counted
+
+    def _link(self, finished: list[LeasedJob], session: Session) -> list[int]:
+        """Link pairs; return the photos whose stars these scores decide now.
+
+        Those of photos that are scored again follow together, when all have been.
+        """
+        again = [job.photo_id for job in finished if job.is_again]
+        if again:
+            pairing.add(session, self._settings.rating, again)
+        fresh = [job.photo_id for job in finished if not job.is_again]
+        return pairing.add(session, self._settings.rating, fresh) if fresh else []
 
     def is_unchanged(self, job: LeasedJob) -> bool:
         """Return whether a photo still is the file that discovery found."""
@@ -198,11 +211,11 @@ def row_of(score: PhotoScore) -> scores.ScoreRow:
             "attributes": score.attributes,
             "width": score.width,
             "height": score.height,
-            "overall": score.overall,
-            "detail": score.detail,
             "tiles": score.tiles,
         },
         precision=score.precision,
         device=score.device,
+        overall_score=score.overall,
+        detail_score=score.detail,
         **attributes,
     )

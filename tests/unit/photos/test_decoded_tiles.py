@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make_photos import exif_bytes, picture, still_bytes, stored_for, write_dng
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image
 
 from maclip_daemon.iqa.protocols import parse
 from maclip_daemon.iqa.tile_cutting import stacked
@@ -14,7 +14,7 @@ from maclip_daemon.iqa.tile_grid import tile_grid
 from maclip_daemon.photos import stills
 from maclip_daemon.photos.decoding import Decoded, decode
 
-SIZE = (2400, 1600)
+SIZE = (2208, 1472)  # half of it is just twice the small picture
 
 
 def textured(width: int, height: int) -> Image.Image:
@@ -42,7 +42,7 @@ def mean_difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(float) - other).mean())
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "heic", "tif", "jxl"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "heic"])
 def test_every_format_has_the_same_tiles(suffix: str, photo: Image.Image) -> None:
     result = decoded(still_bytes(photo, suffix), f"a.{suffix}")
     assert result.tiles is not None
@@ -63,7 +63,7 @@ def test_a_jpeg_is_decoded_once_and_at_half_its_size(
 
     monkeypatch.setattr("maclip_daemon.photos.decoding.decode_still", noted)
     decoded(still_bytes(photo, "jpg"), "a.jpg")
-    assert sizes == [(1200, 800)]
+    assert sizes == [(1104, 736)]
 
 
 @pytest.mark.parametrize("two_steps", [True, False])
@@ -87,15 +87,18 @@ def test_tiles_are_upright(suffix: str, orientation: int, photo: Image.Image) ->
     assert mean_difference(stacked(turned), stacked(plain)) < (3 if suffix == "jpg" else 0.1)
 
 
-def test_tiles_are_in_srgb(photo: Image.Image) -> None:
-    gamma = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
-    lab = still_bytes(photo.crop((0, 0, 2400, 1600)), "png", icc_profile=gamma)
-    converted, plain = decoded(lab, "a.png"), decoded(still_bytes(photo, "png"), "a.png")
-    assert converted.tiles is not None
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_tiles_are_in_srgb(suffix: str, photo: Image.Image) -> None:
+    exif = Image.Exif()  # Adobe RGB, as cameras say it (DCF 2.0)
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] = 0xFFFF
+    exif.get_ifd(ExifTags.IFD.Exif)[0xA005] = {1: "R03"}
+    wide = decoded(still_bytes(photo, suffix, exif=exif.tobytes()), f"a.{suffix}")
+    plain = decoded(still_bytes(photo, suffix), f"a.{suffix}")
+    assert wide.tiles is not None
     assert plain.tiles is not None
-    shift = mean_difference(np.asarray(converted.image), np.asarray(plain.image))
-    assert shift > 5, "the profile changes colours"
-    assert mean_difference(stacked(converted.tiles), stacked(plain.tiles)) == pytest.approx(shift, rel=0.5)
+    shift = mean_difference(np.asarray(wide.image), np.asarray(plain.image))
+    assert shift > 2, "the colours are converted"
+    assert mean_difference(stacked(wide.tiles), stacked(plain.tiles)) == pytest.approx(shift, rel=0.5)
 
 
 def test_a_small_photo_has_no_tiles(photo: Image.Image) -> None:
@@ -108,32 +111,32 @@ def of_raw(path: Path, protocol: str = "detail-8") -> Decoded:
         return decode(file, path.name, parse(protocol), max_megapixels=100)
 
 
-def looks_like(strip: Image.Image | None, photo: Image.Image) -> bool:
+def likeness(strip: Image.Image | None, photo: Image.Image) -> float:
+    """Return the correlation of the tiles with those of a photo, whatever their brightness."""
     assert strip is not None
     found, wanted = (
         np.stack([tile[::16, ::16] for tile in tiles]).astype(float).mean(-1).ravel()
         for tiles in (stacked(strip), expected_tiles(photo))
     )
-    return float(np.corrcoef(found, wanted)[0, 1]) > 0.9
+    return float(np.corrcoef(found, wanted)[0, 1])
 
 
-def test_a_raw_with_a_large_preview_shows_that_at_half_the_raws_size(tmp_path: Path) -> None:
-    preview = picture(2360, 1573, seed=9)  # previews are a little smaller than the sensor
-    result = of_raw(write_dng(tmp_path / "a.dng", *SIZE, preview=preview))
-    assert looks_like(result.tiles, picture(*SIZE, seed=9))
-
-
-def test_a_preview_of_half_size_is_not_halved_again(tmp_path: Path) -> None:
-    result = of_raw(write_dng(tmp_path / "a.dng", *SIZE, preview=picture(1200, 800, seed=9)))
-    assert looks_like(result.tiles, picture(*SIZE, seed=9))
+@pytest.mark.parametrize("size", [(2170, 1447), (1104, 736)])
+def test_a_raw_with_a_large_preview_shows_that_at_half_the_raws_size(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    # Previews are a little smaller than the sensor; one of half its size is not halved again.
+    result = of_raw(write_dng(tmp_path / "a.dng", *SIZE, preview=picture(*size, seed=9)))
+    assert likeness(result.tiles, picture(*SIZE, seed=9)) > 0.9
 
 
 def test_a_raw_whose_preview_is_too_small_for_tiles_is_developed_and_keeps_its_identity(
     tmp_path: Path,
 ) -> None:
-    path = write_dng(tmp_path / "a.dng", *SIZE, preview=picture(900, 600, seed=9))
+    path = write_dng(tmp_path / "a.dng", *SIZE, preview=picture(700, 467, seed=9))
     result = of_raw(path)
-    assert looks_like(result.tiles, picture(*SIZE))
+    assert likeness(result.tiles, picture(*SIZE)) > 0.8
+    assert likeness(result.tiles, picture(*SIZE, seed=9)) < 0.4
     before = of_raw(path, "spaq448")
     assert before.tiles is None
     assert result.pixel_hash == before.pixel_hash

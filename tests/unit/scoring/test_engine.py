@@ -149,7 +149,7 @@ def test_an_error_beside_other_batches_is_raised_when_all_have_ended(checkpoint:
         torch.set_num_threads(2)
         engine, _ = misbehaving(checkpoint, hook)
         engine.extractor.batch = BatchSize(5)
-        light, dark = (np.full((448, 448, 3), value, np.uint8) for value in (255, 0))
+        light, dark = (PhotoPixels(np.full((448, 448, 3), value, np.uint8)) for value in (255, 0))
         with pytest.raises(ZeroDivisionError):
             engine.score([light, dark, light])
         assert ended == [5]

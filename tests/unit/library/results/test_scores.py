@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 from found_file import NOW
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from maclip_daemon.errors import Poison
@@ -96,3 +97,50 @@ def test_a_changed_photo_does_not_pass_for_scored_when_the_model_changes(
     jobs.enqueue(session, [photo], "score", NOW)
     scores.activate(session, old.id)
     assert state_of(session, "a.jpg") == "waiting"
+
+
+def test_photos_are_scored_again_newest_first_and_behind_new_ones(
+    session: Session, add_photo: Callable[..., int]
+) -> None:
+    for name, taken_at, day in (
+        ("2019.jpg", "2019-05-01T10:00:00", 3),
+        ("by-its-file.jpg", None, 2),
+        ("2031.jpg", "2031-05-01T10:00:00", 1),
+    ):
+        number = add_photo(f"/photos/{name}", score=0.5, mtime_ns=int((NOW + day * 86400) * 1e9))
+        session.execute(
+            text("update photos set taken_at = :at where id = :id"), {"at": taken_at, "id": number}
+        )
+    scores.activate(session, scores.scoring_config_for(session, "maclip", "other", "detail-8").id)
+    assert scores.enqueue_unscored(session, NOW) == 3
+    jobs.enqueue(session, [add_photo("/photos/new.jpg")], "score", NOW + 10)
+    leased = [leases.lease(session, "score", "w", NOW + 20, 900, 1)[0] for _ in range(4)]
+    names = [job.path.rpartition("/")[2] for job in leased]
+    assert names == ["new.jpg", "2031.jpg", "by-its-file.jpg", "2019.jpg"]
+    assert [job.is_again for job in leased] == [False, True, True, True]
+
+
+def test_a_photo_that_changes_while_it_waits_to_be_scored_again_is_new(
+    session: Session, add_photo: Callable[..., int]
+) -> None:
+    photo = add_photo("/photos/a.jpg", score=0.5)
+    scores.activate(session, scores.scoring_config_for(session, "maclip", "other", "detail-8").id)
+    scores.enqueue_unscored(session, NOW)
+    assert jobs.is_scoring_again(session)
+    jobs.enqueue(session, [photo], "score", NOW)
+    assert not jobs.is_scoring_again(session)
+    assert jobs.next_due(session, "score") == NOW
+
+
+def test_the_former_model_again_has_nothing_left_to_do(
+    session: Session, add_photo: Callable[..., int]
+) -> None:
+    add_photo("/photos/a.jpg", score=0.5)
+    former = scores.active_scoring_config(session)
+    assert former is not None
+    scores.activate(session, scores.scoring_config_for(session, "maclip", "other", "detail-8").id)
+    scores.enqueue_unscored(session, NOW)
+    assert jobs.next_due(session, "score") == NOW
+    scores.activate(session, former.id)
+    assert jobs.next_due(session, "score") is None
+    assert session.execute(text("select state from photos")).scalar() == "scored"

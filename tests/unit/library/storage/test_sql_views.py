@@ -52,6 +52,8 @@ PHOTO_QUALITY = [
     "burst_kind",
     "burst_rank",
     "is_best_of_burst",
+    "overall_score",
+    "detail_score",
 ]
 PHOTO_BURSTS = [
     "burst_id",

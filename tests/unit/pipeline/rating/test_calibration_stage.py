@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.results import scores
 from maclip_daemon.pipeline.rating import calibration_stage
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.settings import RatingSettings
@@ -140,3 +141,85 @@ def test_a_start_queues_what_an_earlier_run_scored_and_did_not_rate(rated: Rated
     next_run.renew_if_due()
     assert calibrations(rated) == [(4, "library")]
     assert to_rate(rated) == list("abcd")
+
+
+def other_model(rated: RatedLibrary, *names: str) -> None:
+    """Score photos with one model, then make another one the active one."""
+    for name in names:
+        rated.add(name)
+    with rated.library.writing() as session:
+        config = scores.scoring_config_for(session, "maclip", "another", "detail-8")
+        scores.activate(session, config.id)
+        scores.enqueue_unscored(session, rated.now)
+    rated.scoring_config_id = config.id
+
+
+def score_again(rated: RatedLibrary, *names: str) -> None:
+    score(rated, *names)
+    for name in names:
+        rated.write(
+            "delete from jobs where kind = 'score' and photo_id ="
+            f" (select id from photos where file_name = '{name}')"
+        )
+
+
+def test_stars_follow_another_model_once_when_all_photos_are_scored_again(rated: RatedLibrary) -> None:
+    other_model(rated, *"abcdef")
+    stage = stage_of(rated, FROM_LIBRARY, EDGES)
+    stage.renew_if_due()
+    assert calibrations(rated) == [(0, "reference")], "new photos have stars at once"
+    assert rated.state.is_calibrated
+    assert not stage.is_settled, "`--once` must wait for the stars"
+    score_again(rated, "f", "e", "d", "c")
+    score(rated, "new")
+    stage.renew_if_due()
+    assert to_rate(rated) == [], "neither photos that were scored again, nor new ones a second time"
+    score_again(rated, "b", "a")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(0, "reference"), (7, "library")]
+    assert to_rate(rated) == ["a", "b", "c", "d", "e", "f", "new"]
+    assert stage.is_settled
+    rated.write("delete from jobs")
+    stage.renew_if_due()
+    assert (len(calibrations(rated)), to_rate(rated)) == (2, [])
+
+
+def test_new_photos_that_an_earlier_run_scored_get_stars_while_others_are_scored_again(
+    rated: RatedLibrary,
+) -> None:
+    other_model(rated, *"abcdef")
+    stage_of(rated, FROM_LIBRARY, EDGES).renew_if_due()
+    score_again(rated, "f")
+    score(rated, "new")
+    stage_of(rated, FROM_LIBRARY, EDGES).renew_if_due()
+    assert to_rate(rated) == ["new"]
+
+
+def test_without_edges_of_the_model_new_photos_wait_for_enough_scores(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration_stage, "FIRST_CALIBRATION_WHILE_BUSY", 5)
+    other_model(rated, *"abcdefg")
+    stage = stage_of(rated, FROM_LIBRARY)
+    score_again(rated, *"gfed")
+    stage.renew_if_due()
+    assert calibrations(rated) == []
+    score(rated, "new")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(5, "library")]
+    assert to_rate(rated) == ["new"]
+    score_again(rated, *"cba")
+    stage.renew_if_due()
+    assert calibrations(rated) == [(5, "library"), (8, "library")]
+    assert to_rate(rated) == [*"abcdefg", "new"]
+
+
+def test_a_photo_that_fails_to_be_scored_again_holds_up_no_stars(rated: RatedLibrary) -> None:
+    other_model(rated, *"abcdef")
+    stage = stage_of(rated, FROM_LIBRARY, EDGES)
+    score_again(rated, *"fedcb")
+    stage.renew_if_due()
+    rated.write("update jobs set state = 'dead' where kind = 'score'")
+    stage.renew_if_due()
+    assert calibrations(rated)[-1] == (5, "library")
+    assert to_rate(rated) == list("bcdef")

@@ -167,3 +167,22 @@ def test_jobs_of_a_pause_stay_leased_and_come_first_in_their_order(rated: RatedL
     assert {state for _, _, state, _ in rated.jobs()} == {"leased"}
     assert [take(jobs) for _ in held] == held
     assert take(jobs).path.endswith("c.jpg")
+
+
+def test_a_photo_that_is_scored_again_gets_its_stars_later_and_new_photos_go_first(
+    rated: RatedLibrary,
+) -> None:
+    old = rated.add("old.jpg", score=None)
+    with rated.library.writing() as session:
+        former = scores.scoring_config_for(session, "maclip", "former", "native")
+        scores.record(session, former.id, [(old, scores.ScoreRow(0.4))], rated.now)
+        scores.enqueue_unscored(session, rated.now - 60)
+    queue_scores(rated, "new.jpg")
+    rated.state.is_calibrated = True
+    jobs, _ = score_jobs_of(rated, look_ahead=1)
+    first, second = take(jobs), take(jobs)
+    assert [job.path.rpartition("/")[2] for job in (first, second)] == ["new.jpg", "old.jpg"]
+    assert [job.is_again for job in (first, second)] == [False, True]
+    jobs.store([(job, decoded(job.path), row_of(photo_score(0.5))) for job in (first, second)])
+    assert rated.jobs() == [("new.jpg", "rate", "ready", 0)]
+    assert rated.rows("select score from scores order by score") == [(0.4,), (0.5,), (0.5,)]
