@@ -15,6 +15,7 @@ from maclip_daemon.cli import (
     burst_commands,
     completion_command,
     config_commands,
+    cull_command,
     database_commands,
     eval_command,
     models_commands,
@@ -78,6 +79,7 @@ score_command.register(app)
 ranking_commands.register(app)
 review_command.register(app)
 burst_commands.register(app)
+cull_command.register(app)
 status_commands.register(app)
 rating_commands.register(app)
 adopt_command.register(app)

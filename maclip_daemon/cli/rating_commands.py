@@ -187,13 +187,17 @@ def undo(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be undone.")] = False,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Also undo what you decided in `maclip review`.")
+    ] = False,
 ) -> None:
     """Restore every file that maclip changed, byte for byte, and remove the sidecars it created.
 
-    A file that you or another program changed since keeps these changes: only maclip's stars, tags and
-    properties are taken out of it. Files on a disconnected disk are left alone and named. The scores stay
-    in the database. No photo in these folders gets new stars until `maclip rate`, whatever a running daemon
-    has in its queue. Photos that arrive later do. Ends with exit code 1 when a file was left alone.
+    What you decided in the review page stays, unless --decisions is given. A file that you or another program
+    changed since keeps these changes: only maclip's stars, tags and properties are taken out of it. Files on
+    a disconnected disk are left alone and named. The scores stay in the database. No photo in these folders
+    gets new stars until `maclip rate`, whatever a running daemon has in its queue. Photos that arrive later
+    do. Ends with exit code 1 when a file was left alone.
     """
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
@@ -212,7 +216,10 @@ def undo(
         unrated = _hold(library, settings, probe, chosen, dry_run)
         files = undo_ratings.targets(library, chosen)
         with MetadataWriter(known_roots.paths(library)) as writer:
-            for undone in undo_ratings.undo(library, writer, probe, files, time.time(), dry_run=dry_run):
+            results = undo_ratings.undo(
+                library, writer, probe, files, time.time(), dry_run=dry_run, with_decisions=decisions
+            )
+            for undone in results:
                 counts[undone.outcome] += 1
                 copied += undone.is_copied_into_photo
                 if not undone.is_done:

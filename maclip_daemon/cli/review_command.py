@@ -56,7 +56,8 @@ def review(
     decision, those of this run, or everything with `maclip undo`.
     """
     from maclip_daemon.web import review_server
-    from maclip_daemon.web.review_server import LOOPBACK, ReviewOptions
+    from maclip_daemon.web.addresses import LOOPBACK
+    from maclip_daemon.web.review_server import ReviewOptions
 
     call = invocation.from_context(context)
     settings = call.settings()

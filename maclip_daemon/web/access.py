@@ -6,14 +6,18 @@ rebinding) are refused. The answers forbid everything that is not the page's own
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN_PATH = "/open"
+_SECRET_BYTES = 32
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 HEADERS = {
@@ -34,6 +38,22 @@ _OPENED = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'
     '<title>maclip review</title><p><a href="/">Open the review page</a></p>'
 )
+
+
+def secret(data_dir: Path) -> str:
+    """Return the cookie's value, the same in each run: a page that is still open goes on after a restart."""
+    path = data_dir / "review-secret"
+    with contextlib.suppress(OSError):
+        known = path.read_text("ascii").strip()
+        if len(known) >= _SECRET_BYTES:
+            return known
+    made = secrets.token_urlsafe(_SECRET_BYTES)
+    with contextlib.suppress(OSError):  # then it lives as long as this run
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(made)
+    return made
 
 
 class Keys:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import socket
 import time
@@ -29,13 +28,12 @@ from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.settings import APPLICATION, Settings
 from maclip_daemon.web import preview_queue, review_app
-from maclip_daemon.web.access import OPEN_PATH, AccessGuard, Keys
+from maclip_daemon.web.access import OPEN_PATH, AccessGuard, Keys, secret
+from maclip_daemon.web.addresses import EVERYWHERE, LOOPBACK, bracketed, host_headers
 from maclip_daemon.web.preview_cache import PreviewCache
 from maclip_daemon.web.review import Review
 
-LOOPBACK = "127.0.0.1"
 MOST_PREVIEWERS = 4
-_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,8 @@ def _run(
     on_ready: Callable[[Links], None],
 ) -> None:
     host, port = listener.getsockname()[:2]
-    keys = Keys(_secret(settings.data_dir), port)
-    hosts = _hosts(host, port)
+    keys = Keys(secret(settings.data_dir), port)
+    hosts = host_headers(host, port)
     app = AccessGuard(review_app.application(review, options.under, options.worst), keys, hosts)
     config = uvicorn.Config(
         app,
@@ -103,8 +101,8 @@ def _run(
         ws="none",
         timeout_graceful_shutdown=1,
     )
-    shown = LOOPBACK if host in ("0.0.0.0", "::") else host
-    base = f"http://{_bracketed(shown)}:{port}{OPEN_PATH}?token="
+    shown = LOOPBACK if host in EVERYWHERE else host
+    base = f"http://{bracketed(shown)}:{port}{OPEN_PATH}?token="
     on_ready(Links(base + keys.token, base + keys.for_one_use()))
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -163,43 +161,6 @@ def _finish_writes_of_killed_run(library: Library, settings: Settings, probe: Fi
         return
     with lock.locked(settings.data_dir):
         recover(library, probe, settings.data_dir / "spool", time.time())
-
-
-def _secret(data_dir: Path) -> str:
-    """Return the cookie's value, the same in each run: a page that is still open goes on after a restart."""
-    path = data_dir / "review-secret"
-    with contextlib.suppress(OSError):
-        known = path.read_text("ascii").strip()
-        if len(known) >= _SECRET_BYTES:
-            return known
-    made = secrets.token_urlsafe(_SECRET_BYTES)
-    with contextlib.suppress(OSError):  # then it lives as long as this run
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(made)
-    return made
-
-
-def _hosts(host: str, port: int) -> frozenset[str]:
-    """Return the values of the Host header that are this page."""
-    names = {host, LOOPBACK, "localhost", "::1"}
-    if host in ("0.0.0.0", "::"):
-        names |= _own_addresses()
-    return frozenset(f"{_bracketed(name.lower())}:{port}" for name in names)
-
-
-def _own_addresses() -> set[str]:
-    import psutil
-
-    found = {socket.gethostname().lower()}
-    for addresses in psutil.net_if_addrs().values():
-        found |= {each.address for each in addresses if each.family in (socket.AF_INET, socket.AF_INET6)}
-    return found
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _cache_folder() -> Path:

@@ -12,10 +12,11 @@ from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the extra)")
 
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
 
 from tests.web.desk import Desk  # noqa: E402
 
+expect.set_options(timeout=60_000)  # for a loaded machine; no test measures time with it
 NAMES = [f"IMG_{number:04}.jpg" for number in range(1, 13)]
 _SAMPLES = ("astronaut", "cat", "coffee", "rocket", "immunohistochemistry", "retina")
 

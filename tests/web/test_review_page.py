@@ -1,20 +1,297 @@
-"""The review page as a person meets it: keys, undo, two windows, bad days."""
+"""The review page as a person meets it: every key, undo, two windows, bad days."""
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import os
+import sqlite3
+from pathlib import Path
 
-from tests.web.desk import Desk
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import NAMES
+from tests.web.desk import Desk, until
+
+SELECTED = ".cell.selected .name"
 
 
-def test_a_key_writes_a_rating_and_undo_takes_it_back(filled: Desk) -> None:
+def decided(page: Page, count: int, total: int = 12) -> None:
+    expect(page.locator("#progress")).to_contain_text(f"{count} of {total} decided")
+
+
+def test_every_key_of_a_decision_is_written_and_undone(filled: Desk) -> None:
+    page = filled.open(filled.serve())
+    for key, rating, signs in [
+        ("1", 1, "★"),
+        ("2", 2, "★★"),
+        ("3", 3, "★★★"),
+        ("4", 4, "★★★★"),
+        ("5", 5, "★★★★★"),
+        ("0", 0, "–"),
+        ("x", -1, "✕"),
+    ]:
+        place = int(page.locator(".cell.selected").get_attribute("data-index") or 0)
+        page.keyboard.press(key)
+        filled.rated(NAMES[place], rating)
+        expect(page.locator(f"#photo-{place} .mine")).to_have_text(signs)
+    expect(page.locator(SELECTED)).to_have_text(NAMES[7])
+    page.keyboard.press("p")  # a pick stays
+    expect(page.locator("#photo-7 .mine")).to_have_text("⚑")
+    until(lambda: filled.sql("select file_name from photos where is_picked") == [(NAMES[7],)], "a pick")
+    decided(page, 7)
+    for left in range(7, 0, -1):
+        page.keyboard.press("u")
+        expect(page.locator(SELECTED)).to_have_text(NAMES[left])
+    page.keyboard.press("u")
+    filled.rated(NAMES[0], None)
+    decided(page, 0)
+    page.keyboard.press("u")
+    expect(page.locator("#notice")).to_contain_text("Nothing is left to undo")
+    assert [path.name for path in filled.photos.glob("*.xmp")] == []
+    assert filled.sql("select distinct state from decisions") == [("undone",)]
+
+
+def test_keys_lead_through_grid_loupe_and_comparison(filled: Desk) -> None:
+    page = filled.open(filled.serve())
+    for key, name in [("ArrowRight", NAMES[1]), ("End", NAMES[11]), ("ArrowLeft", NAMES[10])]:
+        page.keyboard.press(key)
+        expect(page.locator(SELECTED)).to_have_text(name)
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    columns = page.evaluate_handle("1").evaluate(
+        "() => document.querySelectorAll('.cell[style*=\", 0px)\"]').length"
+    )
+    expect(page.locator(SELECTED)).to_have_text(NAMES[columns])
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    image = page.locator("#loupe img")
+    expect(image).to_have_attribute("alt", NAMES[0])
+    page.keyboard.press("z")
+    expect(page.locator("#loupe .frame")).to_have_class("frame enlarged")
+    until(lambda: "/full" in (image.get_attribute("src") or ""), "all pixels")
+    wide = image.bounding_box()
+    assert wide is not None
+    assert round(wide["width"]) == 512  # the photo's own pixels
+    page.keyboard.press("+")
+    until(lambda: round((image.bounding_box() or {"width": 0})["width"]) == 640, "an enlarged photo")
+    page.keyboard.press("z")
+    page.keyboard.press("c")
+    expect(page.locator("#compare .pane")).to_have_count(2)
+    page.keyboard.press("c")
+    page.keyboard.press("c")
+    expect(page.locator("#compare .pane")).to_have_count(4)
+    page.keyboard.press("Shift+C")
+    expect(page.locator("#compare .pane")).to_have_count(3)
+    page.keyboard.press("x")
+    filled.rated(NAMES[0], -1)
+    expect(page.locator("#compare .pane.active .caption")).to_contain_text(NAMES[1])
+    page.keyboard.press("z")
+    expect(page.locator("#compare .frame.enlarged")).to_have_count(3)
+    page.keyboard.press("Shift+ArrowRight")
+    places = page.locator("#compare img").evaluate_all("all => all.map(each => each.style.transform)")
+    assert len(places) == 3
+    page.keyboard.press("g")
+    expect(page.locator("#grid")).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_contain_text("undo the last decision")
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("0012")
+    expect(page.locator(SELECTED)).to_have_text(NAMES[11])
+    decided(page, 0, 1)
+
+
+def test_the_loupe_goes_on_after_a_decision_and_stays_when_it_is_told_to(filled: Desk) -> None:
+    page = filled.open(filled.serve())
+    page.keyboard.press("Space")
+    image = page.locator("#loupe img")
+    expect(image).to_have_attribute("alt", NAMES[0])
+    page.keyboard.press("3")
+    expect(image).to_have_attribute("alt", NAMES[1])
+    page.keyboard.press("a")
+    page.keyboard.press("4")
+    filled.rated(NAMES[1], 4)
+    expect(image).to_have_attribute("alt", NAMES[1])
+    page.reload()  # and back to the same place
+    expect(page.locator(SELECTED)).to_have_text(NAMES[1])
+
+
+def test_buttons_do_what_keys_do(filled: Desk) -> None:
+    page = filled.open(filled.serve(), 390, 844, has_touch=True)
+    page.locator("#photo-2").tap()
+    page.get_by_role("button", name="★★★", exact=True).tap()
+    filled.rated(NAMES[2], 3)
+    page.get_by_role("button", name="undo").tap()
+    filled.rated(NAMES[2], None)
+    page.get_by_role("button", name="reject").tap()
+    filled.rated(NAMES[2], -1)
+
+
+def test_two_windows_see_each_others_decisions(filled: Desk) -> None:
+    link = filled.serve()
+    first, second = filled.open(link), filled.open(link)
+    first.keyboard.press("5")
+    expect(second.locator("#photo-0 .mine")).to_have_text("★★★★★")
+    decided(second, 1)
+    second.keyboard.press("1")  # it was seen: it counts
+    filled.rated(NAMES[0], 1)
+    expect(first.locator("#photo-0 .mine")).to_have_text("★")
+
+
+def test_a_rating_that_another_program_gave_meanwhile_is_shown_and_kept(filled: Desk) -> None:
     page = filled.open(filled.serve())
     page.keyboard.press("4")
-    filled.rated("IMG_0001.jpg", 4)
-    assert page.locator(".cell.selected .name").text_content() == "IMG_0002.jpg"
-    assert page.locator("#photo-0 .mine").text_content() == "★★★★"
-    expect(page.locator("#progress")).to_contain_text("1 of 12 decided")
+    filled.rated(NAMES[0], 4)
+    content = filled.sidecar(NAMES[0]).read_text("utf-8")
+    filled.sidecar(NAMES[0]).write_text(content.replace('xmp:Rating="4"', 'xmp:Rating="2"'), "utf-8")
+    assert filled.rating(NAMES[0]) == 2
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("5")
+    expect(page.locator("#notice")).to_contain_text("Another program gave this photo ★★ meanwhile")
+    expect(page.locator("#photo-0 .mine")).to_have_text("★★")
+    expect(page.locator(SELECTED)).to_have_text(NAMES[0])
+    assert filled.rating(NAMES[0]) == 2
+    page.keyboard.press("5")
+    filled.rated(NAMES[0], 5)
+
+
+def test_an_absent_drive_is_said_and_the_decision_written_when_it_is_back(filled: Desk) -> None:
+    page = filled.open(filled.serve())
+    away = filled.photos.with_name("away")
+    filled.photos.rename(away)
+    page.keyboard.press("4")
+    expect(page.locator("#notice")).to_contain_text("kept and tried again")
+    expect(page.locator("#photo-0 .mine")).to_have_text("★★★★")
+    away.rename(filled.photos)
+    filled.rated(NAMES[0], 4)
+    expect(page.locator("#notice")).to_contain_text("All decisions are written")
+
+
+def test_a_killed_server_loses_no_decision(filled: Desk) -> None:
+    link = filled.serve()
+    port = link.partition("127.0.0.1:")[2].partition("/")[0]
+    page = filled.open(link)
+    page.keyboard.press("2")
+    filled.rated(NAMES[0], 2)
+    filled.kill()
+    page.keyboard.press("5")
+    page.keyboard.press("x")
+    expect(page.locator("#notice")).to_contain_text("maclip review has ended")
+    expect(page.locator("#notice")).to_contain_text("kept in this window")
+    filled.serve("--port", port)
+    filled.rated(NAMES[1], 5)
+    filled.rated(NAMES[2], -1)
+    page.reload()
+    expect(page.locator("#photo-2 .mine")).to_have_text("✕")
+    assert filled.rating(NAMES[0]) == 2
+
+
+def test_a_hostile_file_name_is_text(desk: Desk) -> None:
+    names = ["<img src=x onerror=alert(1)>.jpg", "\"'><script>alert(2)<!--.jpg", "a\nb\u202e.jpg"]
+    raw = os.fsdecode(b"not-utf8-\xff.jpg")
+    desk.fill([*names, raw])
+    page = desk.open(desk.serve())
+    alarms: list[str] = []
+    page.on("dialog", lambda dialog: alarms.append(dialog.message))
+    page.on("pageerror", lambda error: alarms.append(str(error)))
+    expect(page.locator("#photo-0 .name")).to_have_text(names[0])
+    expect(page.locator("#photo-1 .name")).to_have_text(names[1])
+    expect(page.locator("#photo-2 .name")).to_have_text("a\\nb\\u202e.jpg")
+    expect(page.locator("#photo-3 .name")).to_have_text("not-utf8-\\udcff.jpg")
+    assert page.locator("script").count() == 1
+    for key in ("1", "2", "3", "4"):
+        page.keyboard.press(key)
+    for name, rating in zip([*names, raw], (1, 2, 3, 4), strict=True):
+        desk.rated(name, rating)
+    page.keyboard.press("Space")
+    expect(page.locator("#about strong")).to_have_text("not-utf8-\\udcff.jpg")
+    assert alarms == []
+
+
+def test_a_damaged_photo_is_named_and_can_be_decided(filled: Desk) -> None:
+    (filled.photos / NAMES[0]).write_bytes(b"no photo at all")
+    found = (filled.photos / NAMES[0]).stat()  # as discovery would record it
+    with sqlite3.connect(filled.data / "library.db") as connection:
+        connection.execute(
+            "update photos set size = ?, mtime_ns = ? where file_name = ?",
+            (found.st_size, found.st_mtime_ns, NAMES[0]),
+        )
+    connection.close()
+    page = filled.open(filled.serve())
+    page.keyboard.press("Space")
+    expect(page.locator("#loupe .note")).to_contain_text("cannot be shown")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#loupe img")).to_have_attribute("alt", NAMES[1])
+
+
+def test_filters_show_what_they_say(filled: Desk) -> None:
+    page = filled.open(filled.serve())
+    page.keyboard.press("x")
+    filled.rated(NAMES[0], -1)
+    page.select_option("[name=mine]", "rejected")
+    decided(page, 1, 1)
+    expect(page.locator("#photo-0 .name")).to_have_text(NAMES[0])
+    page.select_option("[name=mine]", "unrated")
+    decided(page, 0, 11)
+    page.select_option("[name=stars]", "5")
+    expect(page.locator("#progress")).to_contain_text("0 of 3 decided")
+    page.select_option("[name=order]", "best")
+    expect(page.locator("#photo-0 .name")).to_have_text(NAMES[11])
+    page.fill("[name=name]", "no such photo")
+    expect(page.locator("#nothing")).to_be_visible()
+
+
+def test_a_raw_and_its_jpeg_are_one_photo_and_get_one_decision(desk: Desk) -> None:
+    desk.fill(["IMG_1.jpg", "IMG_1.dng", "IMG_2.jpg"])
+    page = desk.open(desk.serve())
+    decided(page, 0, 2)
+    page.keyboard.press("5")
+    desk.rated("IMG_1.dng", 5)
+    desk.rated("IMG_1.jpg", 5)
     page.keyboard.press("u")
-    filled.rated("IMG_0001.jpg", None)
-    expect(page.locator(".cell.selected .name")).to_have_text("IMG_0001.jpg")
-    expect(page.locator("#photo-0 .mine")).to_have_text("")
+    desk.rated("IMG_1.jpg", None)
+    assert desk.rating("IMG_1.dng") is None
+
+
+def test_only_the_folders_that_were_named_are_shown(desk: Desk, tmp_path: Path) -> None:
+    desk.fill(["one/a.jpg", "two/b.jpg", "two/c.jpg"])
+    page = desk.open(desk.serve(str(desk.photos / "two")))
+    decided(page, 0, 2)
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_axe_finds_nothing_serious_in_any_view(filled: Desk, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = filled.open(filled.serve(), color_scheme=scheme, bypass_csp=True)
+    page.keyboard.press("4")
+    page.keyboard.press("x")
+    filled.rated(NAMES[1], -1)
+    for key in ("", "Space", "z", "c", "g", "?"):
+        if key:
+            page.keyboard.press(key)
+        page.wait_for_load_state("networkidle")
+        found = Axe().run(page)
+        serious = [
+            (each["id"], each["nodes"][0]["html"][:200])
+            for each in found.response["violations"]
+            if each["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], key
+
+
+def test_the_page_is_usable_by_keyboard_alone_and_at_twice_its_size(filled: Desk) -> None:
+    page = filled.open(filled.serve(), 640, 400)  # 1280 × 800 at 200 %
+    assert page.evaluate_handle("document.activeElement").evaluate("each => each.id") == "grid"
+    grid = page.locator("#grid")
+    box = grid.bounding_box()
+    assert box is not None
+    assert box["height"] > 100
+    assert grid.get_attribute("aria-activedescendant") == "photo-0"
+    expect(page.locator("#photo-0")).to_have_attribute("aria-selected", "true")
+    label = page.locator("#photo-0").get_attribute("aria-label")
+    assert label is not None
+    assert label.startswith(f"{NAMES[0]}, not decided, maclip: 1 star")
+    page.keyboard.press("4")
+    after = label.replace("not decided", "4 stars from you")
+    expect(page.locator("#photo-0")).to_have_attribute("aria-label", after)

@@ -142,6 +142,17 @@ def files_of(session: Session, decision_id: int) -> list[DecidedFile]:
     return [DecidedFile(*row) for row in rows]
 
 
+def decided_files(session: Session) -> set[str]:
+    """Return the files that hold a person's decision."""
+    rows = session.execute(
+        select(DECISION_FILES.c.target_path)
+        .join(DECISIONS, DECISIONS.c.id == DECISION_FILES.c.decision_id)
+        .where(DECISIONS.c.state == "written")
+        .distinct()
+    )
+    return {path for (path,) in rows}
+
+
 def settle(session: Session, decision_id: int, state: DecisionState, reason: str | None, now: float) -> None:
     """Record what became of a decision; one that waits keeps the reason."""
     values: dict[str, Any] = {"state": state, "reason": reason}

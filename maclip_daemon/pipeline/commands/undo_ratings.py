@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +14,11 @@ from maclip_daemon.files.paths import with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import rating_holds
-from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.results import decisions, rating_journal
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoOutcome
+from maclip_daemon.metadata.writing.undo_delta import UndoDelta
 from maclip_daemon.pipeline import file_stability, journal_compaction
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 
@@ -25,7 +26,7 @@ WRITES_TIMEOUT_S = 60.0  # a daemon writes 32 files together, the flush of a slo
 POLL_S = 0.1
 BEING_WRITTEN = "The daemon is writing this file at present. Run `maclip undo` again."
 
-Outcome = Literal["restored", "removed", "taken_out", "gone", "already", "changed", "failed"]
+Outcome = Literal["restored", "removed", "taken_out", "decided", "gone", "already", "changed", "failed"]
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,17 @@ def undo(
     now: float,
     *,
     dry_run: bool = False,
+    with_decisions: bool = False,
 ) -> Iterator[UndoResult]:
     """Put the given files back one by one, and yield what became of each; with `dry_run`, what would.
 
-    A file that another program wrote since keeps all that is not ours. A file on an offline disk or a server
+    A file that another program wrote since keeps all that is not ours, and one that a person decided about in
+    the review page keeps the decision, unless `with_decisions`. A file on an offline disk or a server
     that does not answer is left alone, with the reason; it can be undone later.
     """
     roots = OnlineRoots(library, probe)
+    with library.reading() as session:
+        decided = set() if with_decisions else decisions.decided_files(session)
     for path in paths:
         with library.reading() as session:
             unfinished = rating_journal.unfinished_write(session, path)
@@ -113,11 +118,15 @@ def undo(
             yield UndoResult(Path(path), "failed", reason)
             continue
         chain = _chain(library, path, dry_run=dry_run)
+        if path in decided:
+            chain = [replace(entry, restore=UndoDelta.taking_out().encode()) for entry in chain]
         outcomes = _previewed(writer, roots, chain) if dry_run else _carried_out(writer, roots, chain)
         steps = zip(chain, outcomes, strict=False)
         # Of a photo that moved without its sidecar, an older write made another file.
         has_one_file = all(entry.origin_path is None for entry in chain)
-        yield _undo_file(None if dry_run else library, roots, path, steps, now, has_one_file=has_one_file)
+        undone = _undo_file(None if dry_run else library, roots, path, steps, now, has_one_file=has_one_file)
+        is_decided = path in decided and undone.outcome == "taken_out"
+        yield replace(undone, outcome="decided") if is_decided else undone
 
 
 def _chain(library: Library, path: str, *, dry_run: bool) -> list[rating_journal.JournalRow]:
@@ -173,6 +182,10 @@ _DONE: dict[Outcome, tuple[str, str]] = {
     "taken_out": (
         "file that another program changed since keeps its changes, without maclip's stars",
         "files that other programs changed since keep their changes, without maclip's stars",
+    ),
+    "decided": (
+        "file keeps what you decided, without maclip's stars",
+        "files keep what you decided, without maclip's stars",
     ),
     "gone": ("sidecar had been deleted before", "sidecars had been deleted before"),
     "already": ("file already as before", "files already as before"),

@@ -17,6 +17,7 @@ from maclip_daemon.library.results.decisions import NewDecision
 from maclip_daemon.metadata.content import exiv2_tags
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.pipeline.commands import undo_ratings
 from maclip_daemon.pipeline.commands.decide import Decider, DecisionResult
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
 from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
@@ -313,3 +314,35 @@ def test_a_photo_that_left_the_library_takes_its_decisions_along(desk: Desk) -> 
     with desk.rated.library.writing() as session:
         session.execute(text("delete from photos"))
     assert desk.states() == []
+
+
+@pytest.mark.parametrize("with_decisions", [False, True])
+def test_undo_of_everything_keeps_decisions_unless_it_is_asked_for_them(
+    desk: Desk, with_decisions: bool
+) -> None:
+    confirmed, new = desk.photo("a.jpg"), desk.photo("b.jpg")
+    desk.stars_by_maclip(confirmed, "a.jpg")
+    desk.decide(confirmed, QUALITY.stars)
+    desk.decide(new, -1)
+    library, probe = desk.rated.library, FilesystemProbe(5)
+    paths = undo_ratings.targets(library)
+    for dry_run in (True, False):
+        results = undo_ratings.undo(
+            library,
+            desk.writer,
+            probe,
+            paths,
+            desk.rated.now,
+            dry_run=dry_run,
+            with_decisions=with_decisions,
+        )
+        expected = "removed" if with_decisions else "decided"
+        assert [each.outcome for each in results] == [expected, expected]
+    if with_decisions:
+        assert not desk.sidecar("a.jpg").exists()
+        assert not desk.sidecar("b.jpg").exists()
+    else:
+        assert (desk.values("a.jpg")[RATING], desk.values("b.jpg")[RATING]) == ("4", "-1")
+        assert not any(key.startswith("Xmp.maclip") for key in desk.values("a.jpg"))
+        assert desk.row(confirmed)[:2] == ("person", 4)
+        assert undo_ratings.targets(library) == []

@@ -1,0 +1,179 @@
+"""`maclip cull`: rejected photos leave for a folder, with all that belongs to them, and come back."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maclip_daemon.cli import invocation
+from maclip_daemon.cli.printing import output
+from maclip_daemon.files.paths import expanded, printable
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.queries.rejected_photos import CullCandidate
+    from maclip_daemon.pipeline.commands.cull import Action, CulledFile
+    from maclip_daemon.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(cull)
+
+
+def cull(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]…", help="Folders or photos. Default: the whole library."),
+    ] = None,
+    as_list: Annotated[
+        bool, typer.Option("--list", help="Print the files, one on a line. This is the default.")
+    ] = False,
+    copy: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Copy them to this folder.", show_default=False),
+    ] = None,
+    move: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Move them to this folder.", show_default=False),
+    ] = None,
+    undo: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Bring back what was moved to this folder.", show_default=False),
+    ] = None,
+    from_worst: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Take this many of the weakest photos that you have neither rated nor picked, in place of "
+            "the rejected ones. Asks before it moves any.",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    print0: Annotated[bool, typer.Option("--print0", help="End each path with NUL, for `xargs -0`.")] = False,
+) -> None:
+    """Take the photos that you rejected away, with their RAWs, JPEGs and sidecars. Nothing is deleted.
+
+    A file whose name is taken in the folder gets a number, the same for the whole shot. Each file is asked
+    again before it leaves: one that you have rated since in darktable or digiKam stays. What was moved is
+    listed in the folder, and `maclip cull --undo FOLDER` brings it back. Ends with exit code 1 when a file
+    was left alone.
+    """
+    from maclip_daemon.errors import UsageError
+
+    if sum(each is not None for each in (copy, move, undo)) + as_list > 1:
+        raise UsageError("Use one of --list, --copy, --move and --undo.")
+    if undo is not None:
+        from maclip_daemon.pipeline.commands import cull as culling
+
+        brought_back = culling.bring_back(_absolute(undo))
+        if not _report(brought_back, "brought back", "Nothing is there to bring back."):
+            raise typer.Exit(1)
+        return
+    call = invocation.from_context(context)
+    settings = call.settings()
+    under = [invocation.resolve_path(path) for path in paths or []]
+    with call.open_readonly(settings) as library, library.snapshot() as snapshot:
+        from maclip_daemon.library.queries import rejected_photos
+
+        if from_worst is None:
+            candidates = rejected_photos.rejected(snapshot, under)
+        else:
+            candidates = rejected_photos.weakest(snapshot, from_worst, under)
+    shots, left = _shots(call, settings, candidates)
+    folder = copy or move
+    action: Action = "move" if copy is None else "copy"
+    if folder is None:
+        _print(shots, "\0" if print0 else "\n")
+        is_done = _name(left)
+    else:
+        is_done = _take(shots, left, _absolute(folder), action, ask=from_worst is not None and not yes)
+    if not is_done:
+        raise typer.Exit(1)
+
+
+def _shots(
+    call: invocation.Invocation, settings: Settings, candidates: list[CullCandidate]
+) -> tuple[list[list[Path]], list[CulledFile]]:
+    """Return the files of the photos that may leave, and those that stay."""
+    from maclip_daemon.folders.filesystem_probe import FilesystemProbe
+    from maclip_daemon.metadata.metadata_writer import MetadataWriter
+    from maclip_daemon.pipeline import known_roots
+    from maclip_daemon.pipeline.commands import cull as culling
+
+    probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
+    chosen: list[Path] = []
+    left: list[CulledFile] = []
+    with contextlib.closing(call.open_readonly(settings)) as library:
+        known_roots.refresh_mounts(library, probe)
+        with MetadataWriter(known_roots.paths(library)) as writer:
+            for each in culling.confirmed(candidates, writer, probe):
+                if isinstance(each, culling.CulledFile):
+                    left.append(each)
+                else:
+                    chosen.append(Path(each.path))
+    return culling.with_sidecars(chosen), left
+
+
+def _take(
+    shots: list[list[Path]], left: list[CulledFile], folder: Path, action: Action, *, ask: bool
+) -> bool:
+    from maclip_daemon.errors import EnvironmentUnfit, UsageError
+    from maclip_daemon.pipeline.commands import cull as culling
+
+    is_done = _name(left)
+    if shots and ask:
+        if not sys.stdin.isatty():
+            raise UsageError("--from-worst asks before it takes photos. On a script's behalf: --yes.")
+        _print(shots, "\n")
+        photos = output.count(len(shots), "photo")
+        typer.confirm(f"{action.capitalize()} these {photos} to {folder}?", abort=True)
+    if shots:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentUnfit(f"The folder {folder} cannot be made: {error.strerror}.") from None
+    done = "moved" if action == "move" else "copied"
+    taken = culling.take(shots, folder, action)
+    is_done = _report(taken, f"{done} to {folder}", "No photo to cull.") and is_done
+    if shots and action == "move":
+        output.say(f"`maclip cull --undo {folder}` brings them back.")
+    return is_done
+
+
+def _report(results: Iterable[CulledFile], done: str, nothing: str) -> bool:
+    """Print what became of the files; return whether all of them were taken."""
+    count = 0
+    left = []
+    for each in results:
+        if each.target is None:
+            left.append(each)
+        else:
+            count += 1
+    output.say(f"{output.count(count, 'file')} {done}." if count or left else nothing)
+    return _name(left)
+
+
+def _name(left: list[CulledFile]) -> bool:
+    for each in left:
+        output.say(f"left alone: {printable(each.sentence())}", error=True)
+    return not left
+
+
+def _print(shots: list[list[Path]], end: str) -> None:
+    for files in shots:
+        for file in files:
+            if end == "\n":
+                output.say(printable(str(file)))
+            else:
+                print(file, end=end)
+
+
+def _absolute(folder: Path) -> Path:
+    return expanded(folder).absolute()
