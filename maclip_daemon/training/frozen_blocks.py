@@ -9,7 +9,7 @@ from torch import nn
 
 from maclip_daemon.iqa.fused_convolutions import fuse
 from maclip_daemon.iqa.models.timm_tower import avoid_padding_copies
-from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 
 
 @torch.no_grad()

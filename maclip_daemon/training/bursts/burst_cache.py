@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 from maclip_daemon.iqa.views import global_view, normalise
 from maclip_daemon.training.activation_cache import run_frozen, to_activations
 from maclip_daemon.training.bursts.large_photos import LargePhoto, read_large, repeated, with_small

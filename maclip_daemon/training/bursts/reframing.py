@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maclip_daemon.iqa.protocols import VIEW_SIZE
+from maclip_daemon.iqa.view_size import VIEW_SIZE
 from maclip_daemon.training.bursts.camera_faults import LEVELS, REFERENCE_EDGE, Fault, apply_fault, fault_at
 from maclip_daemon.training.degradations import Pixels
 
