@@ -211,6 +211,30 @@ def between(session: Session, series: int, first: Key, last: Key) -> list[FrameR
     return [_frame_row(list(row)) for row in rows]
 
 
+def following(session: Session, series: int, key: Key, count: int) -> list[FrameRow]:
+    """Return up to `count` present photos of a series from a place on, itself included, in order."""
+    rows = driver_of(session.connection()).execute(_FOLLOWING, (series, *key, count))
+    return [_frame_row(list(row)) for row in rows]
+
+
+def all_series(session: Session) -> list[int]:
+    """Return every series with a stale photo."""
+    rows = driver_of(session.connection()).execute(
+        "SELECT DISTINCT series FROM burst_frames WHERE is_stale = 1"
+    )
+    return [series for (series,) in rows]
+
+
+def count_stale(session: Session, most: int) -> int:
+    """Count the stale photos, `most` at most."""
+    (count,) = (
+        driver_of(session.connection())
+        .execute("SELECT count(*) FROM (SELECT 1 FROM burst_frames WHERE is_stale = 1 LIMIT ?)", (most,))
+        .fetchone()
+    )
+    return int(count)
+
+
 def _frame_row(values: list[Any]) -> FrameRow:
     values[_BRACKETED] = bool(values[_BRACKETED])
     values[_FILE_NAME] = stored_paths.restored(values[_FILE_NAME])
@@ -221,7 +245,7 @@ _NAMES = [field.name for field in fields(FrameRow)]
 _BRACKETED, _FILE_NAME = _NAMES.index("is_bracketed"), _NAMES.index("file_name")
 
 
-_BETWEEN = (
+_ROWS = (
     "SELECT b.photo_id, b.moment, b.name_order, b.exposure_s, b.aperture, b.iso, b.bias_ev, b.focal_mm,"
     " b.is_bracketed, b.burst_id, b.burst_rank, p.folder_id, p.file_name, p.width, p.height, p.pixel_hash,"
     " (SELECT coalesce(s.detail_score, s.score) FROM scores s WHERE s.photo_id = b.photo_id"
@@ -229,6 +253,7 @@ _BETWEEN = (
     " b.descriptor FROM burst_frames b CROSS JOIN photos p ON p.id = b.photo_id"
     " WHERE b.series = ? AND p.state <> 'missing'"
     " AND (b.moment, b.name_order, b.photo_id) >= (?, ?, ?)"
-    " AND (b.moment, b.name_order, b.photo_id) <= (?, ?, ?)"
-    " ORDER BY b.moment, b.name_order, b.photo_id"
 )
+_ORDER = " ORDER BY b.moment, b.name_order, b.photo_id"
+_BETWEEN = f"{_ROWS} AND (b.moment, b.name_order, b.photo_id) <= (?, ?, ?){_ORDER}"
+_FOLLOWING = f"{_ROWS}{_ORDER} LIMIT ?"

@@ -92,7 +92,8 @@ _BURSTS = (
     f" {FIRST_AT}, {LAST_AT} FROM bursts b"
 )
 _MEMBERS = (
-    "SELECT m.photo_id, f.path, p.file_name, m.burst_rank, s.score FROM burst_frames m"
+    "SELECT m.photo_id, f.path, p.file_name, m.burst_rank, s.score, coalesce(s.detail_score, s.score)"
+    " FROM burst_frames m"
     " JOIN photos p ON p.id = m.photo_id JOIN folders f ON f.id = p.folder_id"
     f" LEFT JOIN scores s ON s.photo_id = m.photo_id AND s.scoring_config_id = {ACTIVE_CONFIG}"
     " WHERE m.burst_id = ? AND p.state <> 'missing'"
@@ -105,16 +106,16 @@ def _burst(
 ) -> Burst:
     burst_id, kind, members, best_id, margin, is_close, spread, first_at, last_at = row
     rows = snapshot.execute(_MEMBERS, (burst_id, best_id)).fetchall()
-    best_score = next((score for number, *_, score in rows if number == best_id), None)
+    best_score = next((judged for number, *_, judged in rows if number == best_id), None)
     frames = tuple(
         BurstMember(
             number,
             stored_paths.join(folder, name),
             rank,
             score,
-            _is_too_close(best_score, score, spread, rank),
+            _is_too_close(best_score, judged, spread, rank),
         )
-        for number, folder, name, rank, score in rows
+        for number, folder, name, rank, score, judged in rows
     )
     best = next((frame.path for frame in frames if frame.photo_id == best_id), None)
     return Burst(burst_id, kind, members, best, margin, bool(is_close), first_at, last_at, frames)

@@ -25,15 +25,15 @@ DESCRIPTOR_BYTES = _SHARPNESS_AT + SHARP_COLUMNS * SHARP_ROWS
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """How a picture looks, unpacked. Bit `row · GRID + column` of a plane belongs to that cell."""
+    """How a picture looks, unpacked. Bit `row · GRID + column` belongs to that cell.
 
-    across: int
-    """Whether the cell to the right is brighter."""
-    across_known: int
+    `BITS` further on are the differences downwards.
+    """
+
+    signs: int
+    """Whether the cell to the right, or below, is brighter."""
+    known: int
     """Where that difference is large enough to mean anything."""
-    down: int
-    """Whether the cell below is brighter."""
-    down_known: int
     level: float
     """log2 of the mean luminance; full white is 0."""
     black_share: float
@@ -48,7 +48,7 @@ class Descriptor:
     @property
     def known_bits(self) -> int:
         """Return how many differences mean anything: none in an all-black picture."""
-        return self.across_known.bit_count() + self.down_known.bit_count()
+        return self.known.bit_count()
 
 
 def pack(
@@ -68,14 +68,11 @@ def unpack(data: bytes) -> Descriptor:
     if not is_descriptor(data):
         raise ValueError("not a picture descriptor of this version")
     across, across_known, down, down_known = (
-        int.from_bytes(data[start : start + PLANE_BYTES], "little")
-        for start in range(4, _COLOURS_AT, PLANE_BYTES)
+        data[start : start + PLANE_BYTES] for start in range(4, _COLOURS_AT, PLANE_BYTES)
     )
     return Descriptor(
-        across,
-        across_known,
-        down,
-        down_known,
+        int.from_bytes(across + down, "little"),
+        int.from_bytes(across_known + down_known, "little"),
         level=data[1] / LEVEL_STEPS - LEVEL_ZERO,
         black_share=data[2] / 255,
         white_share=data[3] / 255,

@@ -81,16 +81,24 @@ class BurstFrame:
 
 def are_name_neighbours(first: str, second: str, most: int = 3) -> bool:
     """Return whether two names differ in one number, by at most `most`: `IMG_0041` and `IMG_0043`."""
-    parts, others = _NUMBER.split(first.lower()), _NUMBER.split(second.lower())
-    numbers, other_numbers = _NUMBER.findall(first), _NUMBER.findall(second)
-    if parts != others:
-        return False
-    differing = [
-        (int(one), int(other))
-        for one, other in zip(numbers, other_numbers, strict=True)
-        if one != other and max(len(one), len(other)) <= _LONGEST_NUMBER
-    ]
-    return len(differing) == 1 and abs(differing[0][0] - differing[0][1]) <= most
+    numbers = _differing_numbers(first, second)
+    return len(numbers) == 1 and abs(numbers[0][0] - numbers[0][1]) <= most
+
+
+def are_counted_apart(first: str, second: str) -> bool:
+    """Return whether two names differ in nothing but numbers: the camera counted two shots."""
+    return bool(_differing_numbers(first, second))
+
+
+def _differing_numbers(first: str, second: str) -> list[tuple[int, int]]:
+    """Return the numbers in which two names differ; none where they differ in anything else."""
+    if _NUMBER.split(first.lower()) != _NUMBER.split(second.lower()):
+        return []
+    pairs = zip(_NUMBER.findall(first), _NUMBER.findall(second), strict=True)
+    differing = [(one, other) for one, other in pairs if one != other]
+    if any(max(len(one), len(other)) > _LONGEST_NUMBER for one, other in differing):
+        return []
+    return [(int(one), int(other)) for one, other in differing]
 
 
 def is_name_of_copy(first: str, second: str) -> bool:

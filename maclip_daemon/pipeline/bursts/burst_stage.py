@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from maclip_daemon import errors
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.queries.status import get_note, put_note
 from maclip_daemon.library.queue import jobs, rating_queue
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.sql_views import LIFTING
-from maclip_daemon.pipeline.bursts import regrouping
+from maclip_daemon.pipeline.bursts import rebuilding, regrouping
 from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.settings import RatingSettings
@@ -42,6 +44,7 @@ class BurstStage:
         self._state = state
         self._settings = settings
         self._may_lack_some = False
+        self._rebuilding: Iterator[None] | None = None
 
     def begin(self) -> None:
         """Look for photos of an old library that were never compared, from now on; note `rating.bursts`."""
@@ -51,8 +54,13 @@ class BurstStage:
     def run_maintenance(self) -> None:
         """Group stale photos again, in one transaction; queue photos that were never compared."""
         try:
+            if self._rebuilding is not None:
+                self._rebuild()
+                return
             with self._library.reading() as session:
                 is_stale = burst_frames.has_stale(session)
+                if is_stale and rebuilding.is_worthwhile(session):
+                    self._rebuilding = rebuilding.rebuild(self._library, FRAMING_SPREAD)
             if is_stale:
                 self._regroup()
             elif self._may_lack_some:
@@ -67,6 +75,20 @@ class BurstStage:
                 jobs.enqueue(session, changed, "rate", self._state.clock())
         if changed:
             self._state.wake()
+
+    def _rebuild(self) -> None:
+        """Go one step through the whole library; its stars are asked for again at the end."""
+        assert self._rebuilding is not None
+        try:
+            next(self._rebuilding)
+        except StopIteration:
+            self._rebuilding = None
+            if self._state.is_calibrated and self._settings.mode != "off":
+                with self._library.writing(_BRIEF_TIMEOUT_S) as session:
+                    rating_queue.enqueue(session, self._state.clock())
+        except errors.MaclipError:
+            self._rebuilding = None  # what is left is stale still
+            raise
 
     def _queue_unknown(self) -> None:
         now = self._state.clock()
@@ -83,4 +105,6 @@ class BurstStage:
     def is_settled(self) -> bool:
         """Return whether all photos are in their groups."""
         with self._library.reading() as session:
-            return not self._may_lack_some and not burst_frames.has_stale(session)
+            return (
+                self._rebuilding is None and not self._may_lack_some and not burst_frames.has_stale(session)
+            )

@@ -43,11 +43,18 @@ class FrameGroup:
 def group(frames: Iterable[BurstFrame], rules: LinkRules = DEFAULT_RULES) -> list[FrameGroup]:
     """Return the groups of one camera's frames. A frame is in one group at most; alone it is in none."""
     ordered = sorted(frames, key=lambda frame: frame.order)
+    return group_linked(ordered, list(links(ordered, rules)))
+
+
+def group_linked(ordered: Sequence[BurstFrame], pairs: Sequence[tuple[int, int, Link]]) -> list[FrameGroup]:
+    """Return the groups of one camera's frames in order, whose links are known."""
     found: list[FrameGroup] = []
-    pairs = list(links(ordered, rules))
-    for members in _components(len(ordered), [(left, right) for left, right, _ in pairs]):
-        inside = set(members)
-        own = [pair for pair in pairs if pair[0] in inside]
+    parts = components_of(pairs)
+    part_of = {index: number for number, members in enumerate(parts) for index in members}
+    inside: list[list[tuple[int, int, Link]]] = [[] for _ in parts]
+    for pair in pairs:
+        inside[part_of[pair[0]]].append(pair)
+    for members, own in zip(parts, inside, strict=True):
         whole = _shots(ordered, members, own)
         if any(link is Link.LONG for *_, link in own):
             pattern = pattern_of([shot.leader for shot in whole])
@@ -60,15 +67,15 @@ def group(frames: Iterable[BurstFrame], rules: LinkRules = DEFAULT_RULES) -> lis
     return found
 
 
-def components_of(frames: Sequence[BurstFrame], rules: LinkRules = DEFAULT_RULES) -> list[list[int]]:
-    """Return the indices of linked frames, for frames in order: what can influence each other's groups."""
-    return _components(len(frames), [(left, right) for left, right, _ in links(frames, rules)])
+def components_of(pairs: Sequence[tuple[int, int, Link]]) -> list[list[int]]:
+    """Return the indices of linked frames, set by set: what can influence each other's groups."""
+    return _components((left, right) for left, right, _ in pairs)
 
 
 def _short_groups(ordered: Sequence[BurstFrame], pairs: Sequence[tuple[int, int, Link]]) -> list[FrameGroup]:
     short = [pair for pair in pairs if pair[2] is not Link.LONG]
     found: list[FrameGroup] = []
-    for part in _components(len(ordered), [(left, right) for left, right, _ in short]):
+    for part in _components((left, right) for left, right, _ in short):
         inside = set(part)
         found += _short_group(_shots(ordered, part, [pair for pair in short if pair[0] in inside]))
     return found
@@ -89,23 +96,24 @@ def _without_pair(frame: BurstFrame) -> tuple[int, str, bool]:
     return frame.folder_id, frame.stem.lower(), frame.role is None
 
 
-def _components(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Return the connected sets of at least two indices, in order."""
-    parents = list(range(count))
+def _components(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Return the connected sets of the indices in these pairs, in order."""
+    parents: dict[int, int] = {}
 
     def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = parents[parents[index]]
-            index = parents[index]
+        parent = parents.setdefault(index, index)
+        while parent != index:
+            parents[index] = index = parents[parent]
+            parent = parents[index]
         return index
 
     for left, right in pairs:
         first, second = root(left), root(right)
         parents[max(first, second)] = min(first, second)
     sets: dict[int, list[int]] = defaultdict(list)
-    for index in range(count):
+    for index in sorted(parents):
         sets[root(index)].append(index)
-    return [members for members in sets.values() if len(members) > 1]
+    return list(sets.values())
 
 
 def _shots(
@@ -113,7 +121,7 @@ def _shots(
 ) -> tuple[Shot, ...]:
     """Return the shots of a component in order, its copies together."""
     copies = [(left, right) for left, right, link in pairs if link is Link.COPY]
-    together = _components(len(ordered), copies)
+    together = _components(copies)
     of_copies = {index for part in together for index in part}
     parts = [*together, *([index] for index in members if index not in of_copies)]
     return tuple(

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from itertools import pairwise
 
-from maclip_daemon.photos.shots.descriptor_layout import SHARP_COLUMNS, SHARP_ROWS
 from maclip_daemon.pipeline.bursts import likeness
 from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame
+from maclip_daemon.pipeline.bursts.focus_stack import LIGHT_STEP_EV, is_focus_stack, keeps_framing
 
 
 class BurstKind(StrEnum):
@@ -31,7 +31,6 @@ RANKED = frozenset({BurstKind.BURST, BurstKind.DUPLICATE})
 """Kinds in which one frame is better than the others."""
 
 _BIAS_STEP_EV = 0.3
-_LIGHT_STEP_EV = 0.6  # of the settings; automatic exposure moves by thirds
 _FOLLOWING = 0.25  # share of a step of light that must show in the picture
 _LEVEL_STEP_EV, _LEVEL_RANGE_EV = 0.3, 0.6  # of the picture, where the settings are not known
 _MOVING_ON = 3  # cells a frame: a seventh of the picture
@@ -80,13 +79,13 @@ def is_bracket(shots: Sequence[BurstFrame]) -> bool:
 
 def _is_light_ladder(lights: Sequence[float], levels: Sequence[float]) -> bool:
     """Return whether settings differ and the picture follows; automatic exposure keeps it as bright."""
-    if max(lights) - min(lights) < _LIGHT_STEP_EV:
+    if max(lights) - min(lights) < LIGHT_STEP_EV:
         return False
     steps = [
         (light - other_light, level - other_level)
         for index, (light, level) in enumerate(zip(lights, levels, strict=True))
         for other_light, other_level in zip(lights[:index], levels[:index], strict=True)
-        if abs(light - other_light) >= _LIGHT_STEP_EV
+        if abs(light - other_light) >= LIGHT_STEP_EV
     ]
     following = sum(by_picture / by_settings >= _FOLLOWING for by_settings, by_picture in steps)
     return following >= 0.8 * len(steps)
@@ -145,47 +144,4 @@ def is_time_lapse(shots: Sequence[BurstFrame]) -> bool:
     slack = 0.1 * usual + (1.0 if whole_seconds else 0.1)
     if sum(abs(interval - usual) <= slack for interval in intervals) < 0.95 * len(intervals):
         return False
-    return _keeps_framing(shots[:_LONGEST_LOOK], 0.75)
-
-
-def _keeps_framing(shots: Sequence[BurstFrame], least: float) -> bool:
-    for first, second in pairwise(shots):
-        one, other = first.descriptor, second.descriptor
-        if one is None or other is None or likeness.compare(one, other, least, reach=1).agreement < least:
-            return False
-    return True
-
-
-_STEADY = 0.78  # agreement of neighbours in a stack
-_FOCUS_MOVES = 6.0  # mean range of a cell's own sharpness, in sixteenths of a doubling
-_TREND = 0.75  # mean correlation of a cell's sharpness with the order of the frames
-
-
-def is_focus_stack(shots: Sequence[BurstFrame]) -> bool:
-    """Return whether the sharp region moves evenly through a framing that stays."""
-    if len(shots) < _LEAST_IN_PATTERN or not _keeps_framing(shots, _STEADY):
-        return False
-    exposures = [shot.exposure.light_ev for shot in shots]
-    known = [light for light in exposures if light is not None]
-    if known and max(known) - min(known) >= _LIGHT_STEP_EV:
-        return False
-    moves, trend = focus_travel([shot.descriptor.sharpness for shot in shots if shot.descriptor])
-    return moves >= _FOCUS_MOVES and trend >= _TREND
-
-
-def focus_travel(sharpness: Sequence[bytes]) -> tuple[float, float]:
-    """Return how far focus moves between cells, and how evenly it follows the order of the frames.
-
-    A shake blurs all cells alike and is taken out first: what is left is where in the picture it is sharp.
-    """
-    cells = SHARP_COLUMNS * SHARP_ROWS
-    means = [sum(frame) / cells for frame in sharpness]
-    own = [
-        [frame[cell] - mean for frame, mean in zip(sharpness, means, strict=True)] for cell in range(cells)
-    ]
-    ranges = sorted(max(values) - min(values) for values in own)
-    upper = ranges[cells // 2 :]
-    places = range(len(sharpness))
-    moving = [values for values in own if max(values) - min(values) >= statistics.median(ranges)]
-    trends = [abs(statistics.correlation(places, values)) for values in moving if len(set(values)) > 1]
-    return sum(upper) / len(upper), sum(trends) / len(trends) if trends else 0.0
+    return keeps_framing(shots[:_LONGEST_LOOK], 0.75)

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from maclip_daemon.pipeline.bursts import likeness
-from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame, are_name_neighbours, is_name_of_copy
+from maclip_daemon.pipeline.bursts.burst_frame import (
+    BurstFrame,
+    are_counted_apart,
+    are_name_neighbours,
+    is_name_of_copy,
+)
 
 NEIGHBOURS = 4  # places in the camera's order over which frames are compared
 GAP_S = 2.0  # seconds from the end of one frame to the start of the next, in a burst
@@ -32,6 +37,7 @@ SAME_PICTURE = 0.95
 _COLOURS, _COLOURS_WITHOUT_TIME, _COLOURS_OF_SAME = 14.0, 8.0, 6.0  # grey levels
 _COLOURS_FOR_EACH_EV = 6.0
 _SAME_FOCAL = 0.02
+_LEVEL_IN_PANORAMA = 2.0  # EV between neighbours: from the sun into the shade
 
 
 class Link(Enum):
@@ -111,6 +117,8 @@ def is_copy(first: BurstFrame, second: BurstFrame) -> bool:
         return True
     if first.moment_us != second.moment_us and first.is_exact:
         return False
+    if are_counted_apart(first.file_name, second.file_name):
+        return False
     is_other_file = (
         (first.width, first.height) != (second.width, second.height)
         or first.folder_id != second.folder_id
@@ -166,7 +174,9 @@ def _is_linked_over_long(first: BurstFrame, second: BurstFrame) -> bool:
         return False
     if likeness.compare(one, other, enough=ALIKE_OVER_LONG).agreement >= ALIKE_OVER_LONG:
         return True
-    return gap_s <= PANORAMA_GAP_S and likeness.overlap(one, other).agreement >= OVERLAPPING
+    if gap_s > PANORAMA_GAP_S or abs(one.level - other.level) > _LEVEL_IN_PANORAMA:
+        return False
+    return likeness.overlap(one, other).agreement >= OVERLAPPING
 
 
 def _has_same_focal(first: BurstFrame, second: BurstFrame) -> bool:

@@ -18,8 +18,8 @@ from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.pipeline import pairing
 from maclip_daemon.pipeline.bursts import best_frame
 from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame, Exposure
-from maclip_daemon.pipeline.bursts.grouping import FrameGroup, components_of, group
-from maclip_daemon.pipeline.bursts.links import NEIGHBOURS
+from maclip_daemon.pipeline.bursts.grouping import FrameGroup, components_of, group_linked
+from maclip_daemon.pipeline.bursts.links import NEIGHBOURS, Link, links
 
 AT_ONCE = 500  # stale photos in one transaction
 
@@ -96,41 +96,57 @@ def _clusters(session: Session, series: int, changes: Sequence[_Change]) -> Iter
 
 def _regroup_cluster(session: Session, series: int, cluster: _Cluster, spread: float) -> list[int]:
     """Store the groups around these changes; return the present photos whose place is another one now."""
-    frames, touched = _reach(session, series, cluster)
-    groups = [found for found in group(frames) if found.frames[0].photo_id in touched]
-    former = {frame.photo_id: frame.burst_id for frame in frames if frame.photo_id in touched}
-    places = {frame.photo_id: (frame.burst_id, frame.burst_rank) for frame in frames}
+    frames, pairs, touched = _reach(session, series, cluster)
+    groups = [found for found in group_linked(frames, pairs) if found.frames[0].photo_id in touched]
+    gone = {change.key[2]: change.burst_id for change in cluster.changes if not change.is_present}
+    return store_groups(session, groups, [each for each in frames if each.photo_id in touched], spread, gone)
+
+
+def store_groups(
+    session: Session,
+    groups: Sequence[FrameGroup],
+    frames: Sequence[BurstFrame],
+    spread: float,
+    gone: Mapping[int, int | None],
+) -> list[int]:
+    """Store the groups of these frames; return the photos whose place is another one now.
+
+    `gone`: the former groups of photos that left, by their ids.
+    """
     grouped = {frame.photo_id for found in groups for frame in found.frames}
-    gone = [change for change in cluster.changes if not change.is_present]
-    burst_groups.leave(
-        session, [*(number for number in former if number not in grouped), *(c.key[2] for c in gone)]
-    )
+    places = {frame.photo_id: (frame.burst_id, frame.burst_rank) for frame in frames}
+    alone = [number for number, (burst_id, _) in places.items() if burst_id and number not in grouped]
+    burst_groups.leave(session, [*alone, *gone])
+    former = {number: burst_id for number, (burst_id, _) in places.items()}
     numbers = _former_numbers(groups, former)
-    changed = [photo_id for photo_id in former if photo_id not in grouped and former[photo_id] is not None]
+    changed = alone
     for found, burst_id in zip(groups, numbers, strict=True):
         row = _row(found, spread)
         number = burst_groups.replace(session, burst_id, row)
         changed += [each for each, place in row.ranks.items() if places[each] != (number, place)]
-    doubtful = {*former.values(), *(change.burst_id for change in gone)} - {None, *numbers}
+    doubtful = {*former.values(), *gone.values()} - {None, *numbers}
     burst_frames.remove_empty(session, [number for number in doubtful if number is not None])
     return changed
 
 
-def _reach(session: Session, series: int, cluster: _Cluster) -> tuple[list[BurstFrame], set[int]]:
-    """Return the frames as far as the links of the changed places reach, and which they link."""
+def _reach(
+    session: Session, series: int, cluster: _Cluster
+) -> tuple[list[BurstFrame], list[tuple[int, int, Link]], set[int]]:
+    """Return the frames as far as the links of the changed places reach, all links, and which they touch."""
     reach = NEIGHBOURS
     while True:
         before = burst_frames.places_before(session, series, cluster.first, reach)
         behind = burst_frames.places_from(session, series, cluster.last, reach + 1)
         first, last = min([*before, cluster.first]), max([*behind, cluster.last])
         rows = burst_frames.between(session, series, first, last)
-        frames = [_frame(row, is_exact=series > 0) for row in rows]
+        frames = [frame_of(row, is_exact=series > 0) for row in rows]
         at = {index for index, row in enumerate(rows) if cluster.first <= _key(row) <= cluster.last}
-        linked = {index for part in components_of(frames) if at & set(part) for index in part} | at
+        pairs = list(links(frames))
+        linked = {index for part in components_of(pairs) if at & set(part) for index in part} | at
         left_is_open = len(before) == reach and min(linked, default=NEIGHBOURS) < NEIGHBOURS
         right_is_open = len(behind) == reach + 1 and max(linked, default=0) >= len(rows) - NEIGHBOURS
         if not (left_is_open or right_is_open):
-            return frames, {rows[index].photo_id for index in linked}
+            return frames, pairs, {rows[index].photo_id for index in linked}
         reach *= 4
 
 
@@ -138,7 +154,8 @@ def _key(row: FrameRow) -> Key:
     return row.moment, row.name_order, row.photo_id
 
 
-def _frame(row: FrameRow, *, is_exact: bool) -> BurstFrame:
+def frame_of(row: FrameRow, *, is_exact: bool) -> BurstFrame:
+    """Return a stored row as grouping sees it."""
     return BurstFrame(
         photo_id=row.photo_id,
         moment_us=row.moment,

@@ -76,7 +76,15 @@ def test_an_exported_and_a_resized_copy_are_duplicates_led_by_the_original() -> 
 def test_a_burst_whose_frames_have_copies_stays_a_burst() -> None:
     frames = burst(1, 1, 0, 3)
     copies = [
-        frame(each.photo_id + 10, n * 0.2, each.packed, folder_id=2, width=1500, height=1000)
+        frame(
+            each.photo_id + 10,
+            n * 0.2,
+            each.packed,
+            folder_id=2,
+            width=1500,
+            height=1000,
+            file_name=each.file_name,
+        )
         for n, each in enumerate(frames)
     ]
     (found,) = group([*frames, *copies])

@@ -1,0 +1,71 @@
+"""All groups at once are those that come of one photo after the other."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from datetime import UTC, datetime
+
+import pytest
+from scenes import black, descriptor
+
+from maclip_daemon.library.photos import burst_frames, missing_photos
+from maclip_daemon.library.storage.connections import driver_of
+from maclip_daemon.library.storage.database import Library
+from maclip_daemon.photos.decoder import DecodedPhoto
+from maclip_daemon.photos.shots.shot_info import ShotInfo
+from maclip_daemon.pipeline.bursts import rebuilding, regrouping, shot_records
+from tests.rated_library import RatedLibrary
+
+SPREAD = 0.016
+
+
+def stored(library: Library) -> set[tuple[str, frozenset[tuple[int, int | None]]]]:
+    with library.snapshot() as snapshot:
+        rows = snapshot.execute(
+            "SELECT b.id, b.kind, m.photo_id, m.burst_rank FROM bursts b"
+            " JOIN burst_frames m ON m.burst_id = b.id"
+        ).fetchall()
+    groups: dict[tuple[int, str], set[tuple[int, int | None]]] = defaultdict(set)
+    for number, kind, photo_id, place in rows:
+        groups[number, kind].add((photo_id, place))
+    return {(kind, frozenset(members)) for (_, kind), members in groups.items()}
+
+
+@pytest.mark.parametrize("chunk", [5, 9, 40])
+def test_chunks_are_cut_where_no_link_is(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    rng = random.Random(chunk)
+    monkeypatch.setattr(rebuilding, "CHUNK", chunk)
+    at_s, photos = 0.0, {}
+    for number in range(70):
+        at_s += rng.choice((0.3, 0.3, 0.3, 5, 50))
+        packed = black() if rng.random() < 0.1 else descriptor(number // 6, number % 4)
+        camera = ShotInfo("Canon", "R6", str(number % 2 if number > 50 else 0))
+        taken = datetime.fromtimestamp(1_777_000_000 + at_s, UTC)
+        photos[rated.add(f"IMG_{number}.jpg", score=rng.random())] = DecodedPhoto(
+            None, None, 1, 1, 600, 400, f"p{number}", None, taken, camera, packed
+        )
+    with rated.library.writing() as session:
+        shot_records.record(session, photos)
+    regrouping.regroup_all(rated.library, SPREAD)
+    expected = stored(rated.library)
+    assert len(expected) > 5
+    with rated.library.writing() as session:
+        missing_photos.mark_missing(session, [3, 4], rated.now)
+        regrouping.regroup(session, SPREAD)
+        missing_photos.mark_missing(session, [5], rated.now)
+    with rated.library.writing() as session:
+        driver = driver_of(session.connection())
+        driver.execute("UPDATE burst_frames SET is_stale = 1")
+    for _ in rebuilding.rebuild(rated.library, SPREAD):
+        pass
+    rebuilt = stored(rated.library)
+    with rated.library.writing() as session:
+        driver = driver_of(session.connection())
+        assert not burst_frames.has_stale(session)
+        driver.execute("UPDATE burst_frames SET is_stale = 1, burst_id = NULL, burst_rank = NULL")
+        driver.execute("DELETE FROM bursts")
+    regrouping.regroup_all(rated.library, SPREAD)
+    assert stored(rated.library) == rebuilt
