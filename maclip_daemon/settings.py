@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
@@ -38,6 +39,7 @@ APPLICATION = "maclip"
 # (section, old key): new key. The old one is accepted for one version.
 RENAMED = {("folders", "answer_s"): "filesystem_timeout_s"}
 Seconds = Annotated[float, Field(gt=0)]
+QUIET_HOURS = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"
 
 
 class _Section(BaseModel):
@@ -193,6 +195,50 @@ class BackgroundSettings(_Section):
     """Disk priority: `low`, or `idle`: only while no other program uses the disk, which may be never."""
     pause_on_battery: bool = True
     """Score nothing while the machine runs on battery; `maclip status` shows the pause."""
+    quiet_hours: tuple[str, ...] = ()
+    """Hours in which the daemon scores and rates nothing, such as ["22:00-07:00"]; photos are still found."""
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _quiet_hours_are_times_of_day(cls, quiet_hours: tuple[str, ...]) -> tuple[str, ...]:
+        for each in quiet_hours:
+            if not re.fullmatch(QUIET_HOURS, each) or each[:5] == each[-5:]:
+                raise ValueError(f"must be hours of the day such as 22:00-07:00, not {each!r}")
+        return quiet_hours
+
+
+class NotifySettings(_Section):
+    """Who is told what the daemon did: services by Apprise (the extra `notify`), and a health checker."""
+
+    urls: tuple[SecretStr, ...] = ()
+    """Services to notify, as URLs of Apprise (github.com/caronc/apprise/wiki); ["dbus://"]: the desktop."""
+    events: tuple[Literal["finished", "folder", "disk", "failure"], ...] = (
+        "finished",
+        "folder",
+        "disk",
+        "failure",
+    )
+    """What is told: an import is finished, a folder is paused, a disk is full, the daemon cannot work."""
+    quiet_s: Seconds = 120.0
+    """Seconds without work after which an import counts as finished."""
+    minimum_photos: int = Field(default=10, ge=1)
+    """Imports of fewer photos are not told."""
+    health_url: SecretStr | None = None
+    """Ping URL of a health checker such as Healthchecks. Pinged: URL/start, URL when done, URL/fail."""
+    health_interval_s: Seconds = 3600.0
+    """Seconds between pings while there is nothing to do, so that the checker notices when they end."""
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _one_or_more(cls, urls: object) -> object:
+        return (urls,) if isinstance(urls, str) else urls
+
+    @field_validator("health_url")
+    @classmethod
+    def _is_an_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not re.match(r"https?://[^/\s]", url.get_secret_value()):
+            raise ValueError("must begin with https:// or http:// and name a server")
+        return url
 
 
 class LogSettings(_Section):
@@ -224,6 +270,7 @@ class Settings(BaseSettings):
     review: ReviewSettings = ReviewSettings()
     jobs: JobSettings = JobSettings()
     background: BackgroundSettings = BackgroundSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
 
     _hints: tuple[str, ...] = PrivateAttr(())
@@ -352,4 +399,6 @@ def _describe(problem: Any) -> str:
         case "value_error":
             return f"{where} {problem['msg'].removeprefix('Value error, ')}"
     rule = problem["msg"].replace("Input should be", "must be")
-    return f"{where} {re.split(', (?:unable|got)', rule)[0]}, not {problem['input']!r}"
+    is_secret = where.startswith(("notify.urls", "notify.health_url"))  # never printed
+    shown = "" if is_secret else f", not {problem['input']!r}"
+    return f"{where} {re.split(', (?:unable|got)', rule)[0]}{shown}"

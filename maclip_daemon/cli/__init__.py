@@ -27,6 +27,7 @@ from maclip_daemon.cli import (
     status_commands,
     upkeep_commands,
 )
+from maclip_daemon.cli.background import notify_command, pause_commands
 from maclip_daemon.cli.doctor import doctor_command
 from maclip_daemon.cli.invocation import Invocation
 from maclip_daemon.cli.service import service_commands
@@ -81,6 +82,8 @@ review_command.register(app)
 burst_commands.register(app)
 cull_command.register(app)
 status_commands.register(app)
+pause_commands.register(app)
+notify_command.register(app)
 rating_commands.register(app)
 adopt_command.register(app)
 upkeep_commands.register(app)

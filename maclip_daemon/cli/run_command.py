@@ -14,6 +14,7 @@ from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
+    from maclip_daemon.cli.printing.live_view import LiveView
     from maclip_daemon.pipeline.run import Pipeline
     from maclip_daemon.pipeline.run_state import Tally
 
@@ -88,17 +89,24 @@ def run(
         _run_once(call, flags, chosen)
         return
     if not _shows_progress(call):
-        from maclip_daemon.daemon.supervisor import Daemon
-
-        Daemon(lambda: call.settings(flags), chosen).run()
+        _run_daemon(call, flags, chosen)
         return
     from maclip_daemon.cli.printing.live_view import LiveView
 
     flags["log"] = {"level": "warning"}  # the view tells the rest
     with LiveView() as view:
-        from maclip_daemon.daemon.supervisor import Daemon
+        _run_daemon(call, flags, chosen, view)
 
-        Daemon(lambda: call.settings(flags), chosen, view=view).run()
+
+def _run_daemon(
+    call: invocation.Invocation, flags: dict[str, Any], folders: list[Path], view: LiveView | None = None
+) -> None:
+    from maclip_daemon.daemon.notify.notifier import Notifier
+    from maclip_daemon.daemon.run_observer import RunObservers, ViewObserver
+    from maclip_daemon.daemon.supervisor import Daemon
+
+    shown = [] if view is None else [ViewObserver(view)]
+    Daemon(lambda: call.settings(flags), folders, observer=RunObservers([*shown, Notifier()])).run()
 
 
 def _shows_progress(call: invocation.Invocation) -> bool:
@@ -116,6 +124,7 @@ def _folder(typed: str) -> Path:
 
 
 def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[Path]) -> None:
+    from maclip_daemon.daemon.notify.notifier import Notifier
     from maclip_daemon.daemon.supervisor import run_once
 
     began_at = time.time()
@@ -123,7 +132,7 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
 
     progress = TerminalProgress() if sys.stderr.isatty() and call.verbosity >= 0 else None
     try:
-        tally = run_once(call.settings(flags), folders, progress or _silent)
+        tally = run_once(call.settings(flags), folders, progress or _silent, Notifier())
     except KeyboardInterrupt:
         output.say("maclip: interrupted. Run the same command again to continue.", error=True)
         raise

@@ -8,16 +8,17 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from maclip_daemon.daemon import crash_report, database_notice, stop_reason, systemd_notify
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.daemon.log_format import configure_logging
+from maclip_daemon.daemon.run_observer import RunObserver, observing
 from maclip_daemon.daemon.signal_handlers import handling
 from maclip_daemon.daemon.update_check import UpdateCheck
-from maclip_daemon.daemon.work_spells import WorkSpell, WorkSpells
+from maclip_daemon.daemon.work_spells import WorkSpells
 from maclip_daemon.errors import MaclipError, Transient, UsageError
 from maclip_daemon.library.queries.other_libraries import shared_folders
 from maclip_daemon.library.storage.database import Library
@@ -27,23 +28,12 @@ from maclip_daemon.pipeline.waits import DATABASE, Waits
 from maclip_daemon.processes import priority
 from maclip_daemon.settings import Settings
 
-VIEW_S = 0.5  # between two looks of a person's view
 TICK_S = 2.0  # between checks of pauses, heartbeats and leases
 MAX_RESTARTS = 5  # after unexpected errors within RESTART_WINDOW_S; then the daemon gives up
 RESTART_WINDOW_S = 600.0
 DATABASE_TIMEOUT_S = 120.0  # two time-outs of a locked database, which the service manager must allow for
 
 log = structlog.get_logger("maclip")
-
-
-class RunView(Protocol):
-    """What shows a running daemon to a person."""
-
-    def update(self, pipeline: Pipeline) -> None:
-        """Show the present state of a run."""
-
-    def finished(self, spell: WorkSpell) -> None:
-        """Tell what a spell of work did."""
 
 
 class Daemon:
@@ -54,18 +44,18 @@ class Daemon:
         load: Callable[[], Settings],
         folders: Sequence[Path],
         *,
+        observer: RunObserver | None = None,
         build: Callable[[Settings, Library, Sequence[Path]], Pipeline] = Pipeline,
-        view: RunView | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the settings with `load`, also at every reload; `folders` override `folders.paths`.
 
-        `view`: what shows the run to a person who looks on.
+        `observer`: what looks on.
         """
         self._load = load
         self._folders = folders
         self._build = build
-        self._view = view
+        self._observer = observer or RunObserver()
         self._spells = WorkSpells(clock)
         self._clock = clock
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # safe to use from a signal handler
@@ -100,6 +90,7 @@ class Daemon:
             handling(SIGTERM=self.stop, SIGINT=self.stop),
             stop_reason.recorded(data_dir),
             crash_report.kept(data_dir),
+            observing(self._observer, settings),
         ):
             self.supervise(settings)
 
@@ -188,6 +179,7 @@ class Daemon:
             # After RELOADING the manager waits for READY, whatever happened.
             (systemd_notify.ready if self._was_ready else systemd_notify.status)(f"paused: {error}")
             database_notice.put(settings.data_dir, str(error))
+        self._observer.pause(error)
         systemd_notify.extend(settings.jobs.pause_s + DATABASE_TIMEOUT_S)
         self._sleep(settings.jobs.pause_s)
 
@@ -224,8 +216,7 @@ class Daemon:
     def _monitor(self, pipeline: Pipeline, library: Library) -> Pipeline | None:
         """Monitor a running pipeline until it has to end; return its successor after a reload."""
         interval_s = min(TICK_S, systemd_notify.watchdog_interval_s() or TICK_S)
-        if self._view is not None:
-            interval_s = min(interval_s, VIEW_S)
+        interval_s = min(interval_s, self._observer.interval_s)
         while not self._must_stop and not pipeline.state.stopping.is_set():
             self._wait(interval_s)
             if self._must_reload and (successor := self._reloaded(pipeline, library)) is not None:
@@ -269,12 +260,11 @@ class Daemon:
         return successor
 
     def _report(self, pipeline: Pipeline) -> None:
-        """Tell of the work that is done, in the log and to a person who looks on."""
-        if self._view is not None:
-            self._view.update(pipeline)
+        """Tell of the work that is done, in the log and to those who look on."""
+        self._observer.update(pipeline)
         spell = self._spells.update(pipeline)
-        if spell is not None and self._view is not None:
-            self._view.finished(spell)
+        if spell is not None:
+            self._observer.rest(spell)
 
     def _note(self, pipeline: Pipeline) -> None:
         """Store what `maclip status` prints, if it changed."""
@@ -285,19 +275,35 @@ class Daemon:
             systemd_notify.status("; ".join(filter(None, [self._rejected, *pauses])) or "watching")
 
 
-def run_once(settings: Settings, folders: Sequence[Path], progress: Callable[[Pipeline], None]) -> Tally:
+def run_once(
+    settings: Settings,
+    folders: Sequence[Path],
+    progress: Callable[[Pipeline], None],
+    observer: RunObserver | None = None,
+) -> Tally:
     """Scan the folders, score and rate all that is new, and return what was done.
 
     SIGINT and SIGTERM finish or release the current work; the next run goes on there.
     Raises like `Daemon.run`.
     """
     configure_logging(settings.log)
-    with locked(settings.data_dir), contextlib.closing(Library.open(settings.database_path)) as library:
+    observer = observer or RunObserver()
+
+    def look(pipeline: Pipeline) -> None:
+        progress(pipeline)
+        observer.update(pipeline)
+
+    with (
+        locked(settings.data_dir),
+        observing(observer, settings),
+        contextlib.closing(Library.open(settings.database_path)) as library,
+    ):
         pipeline = Pipeline(settings, library, folders_to_watch(settings, folders), once=True)
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             pipeline.start()
-            pipeline.run_to_the_end(progress)
+            pipeline.run_to_the_end(look)
+            observer.finish(pipeline)
             for root in pipeline.discovery.roots:
                 if root.report is not None:
                     pipeline.state.tally.passed_over.add(root.report.passed_over)

@@ -25,6 +25,7 @@ from maclip_daemon.pipeline import known_roots, worker_count
 from maclip_daemon.pipeline.bursts.burst_stage import BurstStage
 from maclip_daemon.pipeline.discovery.discovery_stage import DiscoveryStage
 from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
+from maclip_daemon.pipeline.pause_check import PauseCheck
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
@@ -70,6 +71,7 @@ class Pipeline:
         # A person who runs `--once` wants it now.
         pauses_on_battery = settings.background.pause_on_battery and not once
         self._power = PowerCheck(self.state.waits) if pauses_on_battery else None
+        self._pauses = PauseCheck(library, self.state, () if once else settings.background.quiet_hours)
         roots = known_roots.open_all(folders, settings, library, self.state.probe)
         identity = self.identity
         with library.writing() as session:
@@ -95,6 +97,7 @@ class Pipeline:
         """Recover from a killed run, then start the threads."""
         if self._power is not None:
             self._power.check()
+        self._pauses.check()
         now, state = self.state.clock(), self.state
         recover(self._library, state.probe, self._spool, now)
         with self._library.writing() as session:
@@ -141,6 +144,11 @@ class Pipeline:
         nothing_new = self.discovery.is_idle and self.state.tally.scored == scored
         return not waiting["score"] and not rating and nothing_new
 
+    @property
+    def library(self) -> Library:
+        """The library that the run works with."""
+        return self._library
+
     def waiting(self) -> dict[str, int]:
         """Return how many jobs of each kind are left: leased ones included, those for full disks not."""
         full: dict[str, list[int]] = {"score": [], "rate": self.state.waits.devices("full disk")}
@@ -157,6 +165,7 @@ class Pipeline:
         if self._power is not None:
             self._power.check()
         self.bursts.run_maintenance()
+        self._pauses.check()
         now, clock = time.monotonic(), self.state.clock()
         step_s, self._clock_ahead = clock - now - self._clock_ahead, clock - now
         was_set = abs(step_s) > leases.CLOCK_SLACK_S

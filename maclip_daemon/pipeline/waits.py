@@ -23,6 +23,9 @@ Kind = Literal[
     "decoder",
     "model",
     "power",
+    "pause",
+    "timed pause",
+    "quiet hours",
     "metadata",
     "full disk",
     "offline disk",
@@ -55,6 +58,10 @@ class Resource:
 
 SPOOL, DECODER, MODEL = Resource("spool"), Resource("decoder"), Resource("model")
 POWER, METADATA, DATABASE = Resource("power"), Resource("metadata"), Resource("database")
+PAUSE, TIMED_PAUSE = Resource("pause"), Resource("timed pause")
+QUIET_HOURS = Resource("quiet hours")
+WANTED_PAUSES = (PAUSE, TIMED_PAUSE, QUIET_HOURS)
+"""What a person asked for: nothing is missing, and nothing is tried meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,9 @@ _RULES: dict[Kind, _Rule] = {
     "decoder": _Rule("scoring", "check", is_pause=True),
     "model": _Rule("scoring", "check", is_pause=True),
     "power": _Rule("scoring", "check", is_pause=True),
+    "pause": _Rule("all work", "person", is_pause=True),
+    "timed pause": _Rule("all work", "time", is_pause=True),
+    "quiet hours": _Rule("all work", "time", is_pause=True),
     "metadata": _Rule("ratings", "check", is_pause=True),
     "full disk": _Rule("ratings on disk {of}", "check", is_pause=True),
     "database": _Rule("all work", "check", is_pause=True),

@@ -40,6 +40,11 @@ def test_the_data_folder_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch
         ("[folders]\nsettle_s = 0", "folders.settle_s"),
         ("[folders]\nsettle_s = 'soon'", "folders.settle_s must be a valid number, not 'soon'"),
         ("[rating]\nshares = [50, 50]", "rating.shares.2 is missing"),
+        ("[notify]\nhealth_url = 'ftp://topsecret'", "health_url must begin with https:// or http://"),
+        ("[notify]\nurls = [3]", "notify.urls.0"),
+        ("[background]\nquiet_hours = ['22-7']", "quiet_hours must be hours of the day such as 22:00-07:00"),
+        ("[background]\nquiet_hours = ['24:00-07:00']", "not '24:00-07:00'"),
+        ("[background]\nquiet_hours = ['07:00-07:00']", "not '07:00-07:00'"),
         ("folders = 3", r"folders must be a section of the file \(\[folders\]\), not 3"),
         ("[scoring", "not valid TOML"),
     ],
@@ -49,6 +54,21 @@ def test_a_wrong_setting_is_named_with_its_file(configuration: Path, text: str, 
     with pytest.raises(ConfigurationError, match=named) as caught:
         settings.load(configuration)
     assert str(configuration) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["health_url = 'ftp://topsecret'", "urls = {a = 'topsecret'}"])
+def test_a_wrong_address_is_not_shown_because_it_holds_secrets(configuration: Path, text: str) -> None:
+    configuration.write_text(f"[notify]\n{text}")
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(configuration)
+    assert "topsecret" not in str(caught.value)
+
+
+def test_one_address_needs_no_list(configuration: Path) -> None:
+    configuration.write_text("[notify]\nurls = 'json://topsecret'")
+    loaded = settings.load(configuration).notify
+    assert [url.get_secret_value() for url in loaded.urls] == ["json://topsecret"]
+    assert "topsecret" not in repr(loaded)
 
 
 def test_every_wrong_setting_is_named_at_once(configuration: Path) -> None:

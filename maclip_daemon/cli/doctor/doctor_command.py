@@ -66,6 +66,14 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _disk(settings)
     yield from photo_manager_checks.check(settings.rating.sidecar_name)
     yield from _ratings(settings)
+    yield from _notifications(settings)
+
+
+def _notifications(settings: Settings) -> Iterator[Finding]:
+    from maclip_daemon.daemon.notify import apprise_services
+
+    if settings.notify.urls and not apprise_services.is_installed():
+        yield Finding("notify", "bad", f"{apprise_services.INSTALL}.")
 
 
 def _torch(settings: Settings) -> Finding:

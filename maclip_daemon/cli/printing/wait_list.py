@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,21 @@ if TYPE_CHECKING:
 
 
 def of_status(found: Status, data_dir: Path, *, is_running: bool) -> list[dict[str, Any]]:
-    """Return all waits as `Wait.as_json` has them; without a daemon only those of the queue."""
+    """Return all waits as `Wait.as_json` has them; without a daemon those of the queue, and a pause."""
     from maclip_daemon.daemon import database_notice
-    from maclip_daemon.pipeline.waits import DATABASE, Resource, Wait
+    from maclip_daemon.library.queue import pause_order
+    from maclip_daemon.pipeline import wanted_waits
+    from maclip_daemon.pipeline.waits import DATABASE, PAUSE, TIMED_PAUSE, Resource, Wait
 
-    waits: list[dict[str, Any]] = []
+    ordered = wanted_waits.of_order(pause_order.of_note(found.notes.get("pause")), time.time())
+    waits: list[dict[str, Any]] = [wait.as_json() for wait in ordered]
     if is_running:
         # What keeps the daemon from storing its waits comes first.
         if notice := database_notice.read(data_dir):
             waits.append(Wait.of(DATABASE, notice, since=None, until=None).as_json())
-        waits += (found.notes.get("daemon") or {}).get("waits", [])
+        known = (found.notes.get("daemon") or {}).get("waits", [])
+        # The order in the library is newer than the daemon's note.
+        waits += [each for each in known if each["resource"] not in (str(PAUSE), str(TIMED_PAUSE))]
     for retry in found.retries:
         resource = Resource("retry", f"{retry.job_count} {retry.kind} job{'s' * (retry.job_count != 1)}")
         waits.append(Wait.of(resource, retry.reason, since=None, until=retry.next_try).as_json())

@@ -20,6 +20,14 @@ def without_namespace(unit: str) -> str:
     return _NEEDS_NAMESPACE.sub("", unit)
 
 
+def with_network(unit: str) -> str:
+    """Return a unit whose service may use the network: notifications, and `maclip run --listen`."""
+    unit = re.sub("(?m)^(PrivateNetwork|IPAddressDeny)=.*\n", "", unit)
+    return unit.replace(
+        "RestrictAddressFamilies=AF_UNIX\n", "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"
+    )
+
+
 def obstacle(unit: str, folders: Sequence[Path], config: Path) -> str:
     """Return why the service must do without a user namespace; empty when it need not.
 

@@ -145,6 +145,25 @@ def status() -> None:
         typer.echo(hint)
 
 
+@app.command()
+def start() -> None:
+    """Start the installed service now."""
+    manager = _installed()
+    manager.carry_out(manager.start)
+    typer.echo("maclip runs.")
+
+
+@app.command()
+def stop() -> None:
+    """Stop the service until `maclip service start` or the next log-in.
+
+    It finishes the photos it has begun. `maclip pause` lets it run on without work.
+    """
+    manager = _installed()
+    manager.carry_out(manager.stop)
+    typer.echo("maclip has stopped. `maclip service start` starts it again.")
+
+
 @app.command(name="print")
 def print_(
     context: typer.Context,
@@ -163,6 +182,17 @@ def print_(
     typer.echo(text, nl=False)
 
 
+def _installed() -> ServiceManager:
+    """Return the manager of the installed service. Raises `EnvironmentUnfit` where none is installed."""
+    manager = service_manager.of_this_platform()
+    if not manager.definition.exists():
+        raise EnvironmentUnfit(
+            f"The service is not installed: {manager.definition} does not exist. "
+            "To install: `maclip service install PATH…`"
+        )
+    return manager
+
+
 def _native_platform() -> DefinitionKind:
     return {"darwin": DefinitionKind.LAUNCHD, "win32": DefinitionKind.WINDOWS}.get(
         sys.platform, DefinitionKind.USER
@@ -176,7 +206,7 @@ def _definition_for(platform: DefinitionKind, context: typer.Context, folders: l
     command = service_definition.service_command(folders, config=config, data_dir=data_dir)
     if platform is DefinitionKind.SYSTEM:
         writable = folders if data_dir is None else [*folders, data_dir.absolute()]
-        return service_definition.system_unit(command, writable)
+        return service_definition.system_unit(command, writable, network=_needs_network(context))
     if platform is DefinitionKind.LAUNCHD:
         return service_definition.launch_agent(command, service_manager.launchd_log())
     if platform is DefinitionKind.WINDOWS:
@@ -184,12 +214,21 @@ def _definition_for(platform: DefinitionKind, context: typer.Context, folders: l
         return service_definition.windows_task(command, user)
     from maclip_daemon import settings
 
-    unit = service_definition.user_unit(command)
+    network = _needs_network(context)
+    unit = service_definition.user_unit(command, network=network)
     obstacle = isolation.obstacle(unit, folders, config or settings.default_config_path())
     if not obstacle:
         return unit
     typer.echo(f"Less isolated than it could be: {obstacle} (docs/service.md, Hardening).", err=True)
-    return service_definition.user_unit(command, in_namespace=False)
+    return service_definition.user_unit(command, in_namespace=False, network=network)
+
+
+def _needs_network(context: typer.Context) -> bool:
+    """Return whether the settings ask for notifications; without them the service has no network."""
+    from maclip_daemon import settings
+
+    notify = settings.load(_global_flag(context, "config")).notify
+    return bool(notify.urls) or notify.health_url is not None
 
 
 def _checked(folders: list[Path] | None, context: typer.Context) -> list[Path]:

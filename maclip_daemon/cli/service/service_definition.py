@@ -44,21 +44,24 @@ def service_command(
     return [*command, "run", *(os.fspath(folder) for folder in folders)]
 
 
-def user_unit(command: Sequence[str], *, in_namespace: bool = True) -> str:
-    """Render the systemd unit of one user; `in_namespace`: with what needs a user namespace."""
+def user_unit(command: Sequence[str], *, in_namespace: bool = True, network: bool = False) -> str:
+    """Render the systemd unit of one user.
+
+    `in_namespace`: with what needs a user namespace. `network`: the service may use the network.
+    """
     unit = _template("maclip.service").substitute(seal=_UNSEALED_LINE, command=_exec_line(command))
+    unit = isolation.with_network(unit) if network else unit
     return _seal(unit if in_namespace else isolation.without_namespace(unit))
 
 
-def system_unit(command: Sequence[str], writable: Sequence[Path]) -> str:
+def system_unit(command: Sequence[str], writable: Sequence[Path], *, network: bool = False) -> str:
     """Render the systemd template for machines where nobody logs in; `writable`: where sidecars may go."""
-    return _seal(
-        _template("maclip@.service").substitute(
-            seal=_UNSEALED_LINE,
-            command=_exec_line(command),
-            writable=" ".join(quote_for_systemd(os.fspath(folder)) for folder in writable),
-        )
+    unit = _template("maclip@.service").substitute(
+        seal=_UNSEALED_LINE,
+        command=_exec_line(command),
+        writable=" ".join(quote_for_systemd(os.fspath(folder)) for folder in writable),
     )
+    return _seal(isolation.with_network(unit) if network else unit)
 
 
 def launch_agent(command: Sequence[str], log: Path) -> str:

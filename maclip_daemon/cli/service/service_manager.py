@@ -37,6 +37,9 @@ class ServiceManager:
     """Run before the definition is removed."""
     forget: tuple[Command, ...]
     """Run after the definition is removed."""
+    start: tuple[Command, ...]
+    stop: tuple[Command, ...]
+    """Until the next log-in, or `start`."""
     query: Command
     linger: Command | None
     """Keeps the service running while its user is not logged in; None where that is impossible."""
@@ -99,6 +102,8 @@ def systemd(environment: Mapping[str, str] = os.environ) -> ServiceManager:
         ),
         deactivate=((*control, "disable", "--now", "maclip.service"),),
         forget=((*control, "daemon-reload"),),
+        start=((*control, "start", "maclip.service"),),
+        stop=((*control, "stop", "maclip.service"),),
         query=(*control, "show", properties, "maclip.service"),
         linger=("loginctl", "enable-linger", getpass.getuser()),
         log="journalctl --user -u maclip",
@@ -117,6 +122,8 @@ def launchd(environment: Mapping[str, str] = os.environ) -> ServiceManager:
         activate=(("launchctl", "load", "-w", str(definition)),),
         deactivate=(("launchctl", "unload", "-w", str(definition)),),
         forget=(),
+        start=(("launchctl", "load", str(definition)),),
+        stop=(("launchctl", "unload", str(definition)),),
         query=("launchctl", "list", "maclip"),
         linger=None,
         log=f"tail {shlex.quote(str(launchd_log(environment)))}",
@@ -144,6 +151,8 @@ def task_scheduler(environment: Mapping[str, str] = os.environ) -> ServiceManage
         ),
         deactivate=(("schtasks", "/End", "/TN", "maclip"), ("schtasks", "/Delete", "/TN", "maclip", "/F")),
         forget=(),
+        start=(("schtasks", "/Run", "/TN", "maclip"),),
+        stop=(("schtasks", "/End", "/TN", "maclip"),),
         query=("schtasks", "/Query", "/TN", "maclip", "/FO", "LIST"),
         linger=None,
         log="maclip status",

@@ -27,7 +27,7 @@ from maclip_daemon.pipeline.rating.darktable_check import OVER_FIRST_STARS, Chec
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.run_state import RunState
-from maclip_daemon.pipeline.waits import METADATA, Resource
+from maclip_daemon.pipeline.waits import METADATA, WANTED_PAUSES, Resource
 from maclip_daemon.settings import RatingSettings
 
 BATCH_PHOTOS = 32  # ratings that share two transactions and one flush a folder
@@ -74,7 +74,8 @@ class RatingStage:
                 if not is_off:
                     sidecar_monitor.check(self._writer)
                     self._beat()
-                if not is_off and not self._state.waits.is_waiting(METADATA) and self.work():
+                is_held = is_off or self._state.waits.is_waiting(METADATA, *WANTED_PAUSES)
+                if not is_held and self.work():
                     last_worked = time.monotonic()
                     continue
                 if time.monotonic() - last_worked > WRITER_IDLE_EXIT_S:

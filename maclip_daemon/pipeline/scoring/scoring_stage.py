@@ -13,7 +13,7 @@ from maclip_daemon.photos.decoder import Decoder
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.pipeline.scoring.look_ahead import LookAhead, Ready
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs, row_of
-from maclip_daemon.pipeline.waits import DECODER, MODEL, POWER, SPOOL
+from maclip_daemon.pipeline.waits import DECODER, MODEL, POWER, SPOOL, WANTED_PAUSES
 from maclip_daemon.processes.child import START_TIMEOUT_S
 from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
@@ -23,7 +23,7 @@ ROOM_POLL_S = 1.0  # between heartbeats of a decoder that waits for room
 IDLE_POLL_S = 5.0  # other programs (`maclip retry`) queue work too; an indexed query costs microseconds
 DECODER_IDLE_EXIT_S = 30.0
 LEEWAY_S = 60.0  # beyond the limits of a child before its thread counts as stalled: the database may be busy
-NEEDED = (SPOOL, DECODER, MODEL, POWER)
+NEEDED = (SPOOL, DECODER, MODEL, POWER, *WANTED_PAUSES)
 
 
 class ScoringStage:

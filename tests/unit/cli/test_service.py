@@ -11,7 +11,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from maclip_daemon.cli.service import service_commands, service_definition, service_manager
+from maclip_daemon.cli.service import isolation, service_commands, service_definition, service_manager
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, UsageError
 
 
@@ -291,3 +291,36 @@ def test_a_plugin_that_was_changed_is_left_alone(tmp_path: Path, photos: Path) -
 def test_the_plugin_calls_the_program_with_its_flags_whatever_they_hold() -> None:
     text = service_definition.darktable_plugin(config=Path('/a "b"\\\n/é.toml'))
     assert r'"--config", "/a \034b\034\092\010/\195\169.toml" }' in text
+
+
+def test_the_service_has_a_network_only_where_a_setting_asks_for_it(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def network(*platform: str) -> set[str]:
+        lines = output_of(run("print", photos, *platform)).splitlines()
+        names = ("RestrictAddressFamilies=", "PrivateNetwork=", "IPAddressDeny=")
+        return {line for line in lines if line.startswith(names)}
+
+    monkeypatch.setattr(isolation, "obstacle", lambda *_: "")
+    assert network() == {"RestrictAddressFamilies=AF_UNIX", "PrivateNetwork=yes"}
+    monkeypatch.setenv("MACLIP_NOTIFY__URLS", '["json://localhost"]')
+    opened = {"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"}
+    assert network() == opened
+    assert network("--for", "system") == opened
+
+
+def test_start_and_stop_act_on_the_installed_service(photos: Path, calls: Path) -> None:
+    output_of(run("install", photos))
+    calls.unlink()
+    assert "maclip service start" in output_of(run("stop"))
+    output_of(run("start"))
+    assert calls.read_text().splitlines() == [
+        "systemctl --user stop maclip.service",
+        "systemctl --user start maclip.service",
+    ]
+
+
+@pytest.mark.parametrize("command", ["start", "stop"])
+def test_start_and_stop_need_an_installed_service(command: str, calls: Path) -> None:
+    assert "maclip service install" in str(error_of(run(command)))
+    assert not calls.exists()

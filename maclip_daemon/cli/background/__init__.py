@@ -1,0 +1,1 @@
+"""Commands about a daemon in the background: its pauses and its notifications."""

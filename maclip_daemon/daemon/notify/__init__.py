@@ -1,0 +1,1 @@
+"""Notifications and pings of a health checker; both in threads of their own."""
