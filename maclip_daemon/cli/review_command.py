@@ -32,6 +32,20 @@ def review(
         int | None,
         typer.Option(min=1, help="Only the photos with the lowest scores, so many.", show_default=False),
     ] = None,
+    under: Annotated[
+        Path | None, typer.Option(help="Only photos in this folder and below.", show_default=False)
+    ] = None,
+    stars: Annotated[
+        str, typer.Option(metavar="STARS", help="Begin with these stars of maclip's, such as 1,2.")
+    ] = "",
+    since: Annotated[
+        str, typer.Option(metavar="DATE", help="Begin with photos from this day on: 2026-05-01.")
+    ] = "",
+    until: Annotated[str, typer.Option(metavar="DATE", help="Begin with photos up to this day.")] = "",
+    camera: Annotated[str, typer.Option(help="Begin with photos of this camera.")] = "",
+    bursts: Annotated[
+        bool, typer.Option("--bursts", help="Begin with photos of one moment, group by group.")
+    ] = False,
     no_browser: Annotated[
         bool, typer.Option("--no-browser/--browser", help="Only print the link; start no browser.")
     ] = False,
@@ -55,14 +69,20 @@ def review(
     works beside a running daemon and without one; Ctrl-C ends it. What is decided can be undone: the last
     decision, those of this run, or everything with `maclip undo`.
     """
-    from maclip_daemon.web import review_server
+    from maclip_daemon.web import filter_params, review_server
     from maclip_daemon.web.addresses import LOOPBACK
+    from maclip_daemon.web.review_app import ReviewScope
     from maclip_daemon.web.review_server import ReviewOptions
 
     call = invocation.from_context(context)
     settings = call.settings()
     chosen = tuple(invocation.resolve_path(path) for path in paths or [])
-    options = ReviewOptions(chosen, worst, urlencode({}), listen or LOOPBACK, port)
+    if under is not None:
+        chosen = (*chosen, invocation.resolve_folder(under))
+    typed = {"stars": stars, "since": since, "until": until, "camera": camera}
+    first = {name: value for name, value in typed.items() if value} | ({"order": "bursts"} if bursts else {})
+    filter_params.parse(first, (), None)  # a typing error ends the command, and not the page
+    options = ReviewOptions(ReviewScope(chosen, worst, urlencode(first)), listen or LOOPBACK, port)
 
     def tell(links: Links) -> None:
         if listen and listen != LOOPBACK:

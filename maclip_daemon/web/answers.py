@@ -40,7 +40,27 @@ def photo(row: ReviewPhoto) -> dict[str, Any]:
         "percentile": row.percentile,
         "stars": row.stars,
         "files": 1 + row.partners,
+        "exif": exif_line(row),
+        "burst": row.burst_id,
+        "kind": row.burst_kind,
+        "rank": row.burst_rank,
+        "close": bool(row.is_close),
     }
+
+
+def exif_line(row: ReviewPhoto) -> str:
+    """Return camera, lens and exposure, as far as the library knows them."""
+    parts = [row.camera, row.lens]
+    if row.focal_mm:
+        parts.append(f"{row.focal_mm:g} mm")
+    if row.aperture:
+        parts.append(f"f/{row.aperture:.2g}")
+    if row.exposure_s:
+        is_fraction = row.exposure_s < 0.3
+        parts.append(f"1/{round(1 / row.exposure_s)} s" if is_fraction else f"{row.exposure_s:.2g} s")
+    if row.iso:
+        parts.append(f"ISO {row.iso:g}")
+    return " · ".join(printable_utf8(part) for part in parts if part)
 
 
 def version(row: ReviewPhoto) -> str:

@@ -28,6 +28,17 @@ def parse(body: bytes) -> list[NewDecision]:
     return decided
 
 
+def text(body: bytes, longest: int) -> str:
+    """Return a body that is one JSON text. Raises `UsageError`."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UsageError("The request is not valid JSON.") from None
+    if not isinstance(found, str) or len(found) > longest:
+        raise UsageError(f"This must be a text of at most {longest} characters.")
+    return found
+
+
 def _decision(item: Any) -> NewDecision:
     if not isinstance(item, dict) or not item.keys() <= _KEYS:
         raise UsageError("decisions: each has id, and rating or pick, and seen.")

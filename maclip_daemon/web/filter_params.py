@@ -11,6 +11,7 @@ from maclip_daemon.library.queries.review_photos import Mine, Order, PhotoFilter
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _LONGEST_NAME = 255  # characters
+KINDS = ("", "any", "burst", "bracket", "panorama", "focus stack", "duplicate", "time lapse")
 
 
 def parse(params: Mapping[str, str], under: tuple[str, ...], worst: int | None) -> PhotoFilter:
@@ -21,9 +22,6 @@ def parse(params: Mapping[str, str], under: tuple[str, ...], worst: int | None) 
     stars = params.get("stars", "")
     if not re.fullmatch(r"[1-5]?(,[1-5])*", stars):
         raise UsageError("stars: name stars from 1 to 5, such as 1,2.")
-    name = params.get("name", "")
-    if len(name) > _LONGEST_NAME or "\0" in name:
-        raise UsageError("name: this is too long for a part of a file name.")
     return PhotoFilter(
         order=cast("Order", _one_of("order", params.get("order", "worst"), get_args(Order))),
         under=under,
@@ -31,7 +29,10 @@ def parse(params: Mapping[str, str], under: tuple[str, ...], worst: int | None) 
         mine=cast("Mine", _one_of("mine", params.get("mine", "any"), get_args(Mine))),
         since=_date("since", params.get("since", "")),
         until=_date("until", params.get("until", "")),
-        name=name,
+        name=_text("name", params),
+        camera=_text("camera", params),
+        lens=_text("lens", params),
+        kind=_one_of("kind", params.get("kind", ""), KINDS),
         worst=worst,
     )
 
@@ -42,6 +43,13 @@ def whole(params: Mapping[str, str], name: str, largest: int, default: int = 0) 
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or int(text) > largest:
         raise UsageError(f"{name}: this must be a whole number from 0 to {largest}.")
     return int(text)
+
+
+def _text(name: str, params: Mapping[str, str]) -> str:
+    value = params.get(name, "")
+    if len(value) > _LONGEST_NAME or "\0" in value:
+        raise UsageError(f"{name}: this is too long.")
+    return value
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +16,84 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from maclip_daemon import __version__, errors
+from maclip_daemon.files.paths import printable_utf8
+from maclip_daemon.library.queries import review_photos, status
 from maclip_daemon.web import answers, decision_body, filter_params
 from maclip_daemon.web.preview_queue import LONG_EDGES, PreviewKind, WantedPreview
 from maclip_daemon.web.review import Review
 
 _HERE = Path(__file__).parent
+PLACE_NOTE = "review place"
+_LONGEST_PLACE = 2000  # characters
 MOST_ROWS = 200  # of one request
 _LARGEST_OFFSET = 1 << 32
 _A_DAY = "private, max-age=86400, immutable"
 
 
+@dataclass(frozen=True)
+class ReviewScope:
+    """What `maclip review` was started for."""
+
+    under: tuple[str, ...] = ()
+    """Folders or photos; none: the whole library."""
+    worst: int | None = None
+    query: str = ""
+    """The filter to begin with, as in an address of the page; empty: where the person was last."""
+
+
 class ReviewPages:
     """The handlers. Those that read the library or wait for pictures run in threads."""
 
-    def __init__(self, review: Review, under: tuple[str, ...] = (), worst: int | None = None) -> None:
-        """`under`, `worst`: what `maclip review` was started for."""
+    def __init__(self, review: Review, scope: ReviewScope) -> None:
         self._review = review
-        self._under = under
-        self._worst = worst
+        self._scope = scope
         self._templates = Jinja2Templates(_HERE / "templates")
 
     def page(self, request: Request) -> Response:
         """Return the page itself."""
         return self._templates.TemplateResponse(request, "review.html", {"version": __version__})
 
+    def start(self, _request: Request) -> Response:
+        """Return the filter to begin with, the place of last time, and what one can filter by."""
+        with self._review.library.snapshot() as snapshot:
+            cameras, lenses = review_photos.equipment(snapshot)
+            place = status.notes(snapshot).get(PLACE_NOTE)
+        known = place if isinstance(place, dict) and place.get("scope") == self._scope_text() else {}
+        return JSONResponse(
+            {
+                "query": self._scope.query,
+                "place": "" if self._scope.query else known.get("at", ""),
+                "cameras": cameras,
+                "lenses": lenses,
+                "serial": self._review.changes.serial,
+            }
+        )
+
+    async def remember(self, request: Request) -> Response:
+        """Remember where the person is, for the next run."""
+        place = decision_body.text(await _body(request), _LONGEST_PLACE)
+        await run_in_threadpool(self._remember, place)
+        return JSONResponse({})
+
+    def _remember(self, place: str) -> None:
+        note = {"scope": self._scope_text(), "at": place}
+        with self._review.library.writing() as session:
+            status.put_note(session, PLACE_NOTE, note, time.time())
+
+    def _scope_text(self) -> str:
+        return printable_utf8(f"{self._scope.under} {self._scope.worst}")
+
+    def burst(self, request: Request) -> Response:
+        """Return the shots of a photo's group, the best first; none when it is alone."""
+        with self._review.library.snapshot() as snapshot:
+            ids = review_photos.burst_ids(snapshot, request.path_params["photo_id"])
+        rows = self._review.photos(ids[:MOST_ROWS])
+        return JSONResponse({"photos": [answers.photo(row) for row in rows]})
+
     def photos(self, request: Request) -> Response:
         """Return a part of the chosen photos, and how many they are."""
         review, params = self._review, request.query_params
-        chosen = filter_params.parse(params, self._under, self._worst)
+        chosen = filter_params.parse(params, self._scope.under, self._scope.worst)
         offset = filter_params.whole(params, "offset", _LARGEST_OFFSET)
         count = filter_params.whole(params, "count", MOST_ROWS, 100)
         found = review.sets.get(chosen, renew=params.get("renew") == "1")
@@ -109,12 +161,15 @@ class ReviewPages:
         )
 
 
-def application(review: Review, under: tuple[str, ...] = (), worst: int | None = None) -> Starlette:
+def application(review: Review, scope: ReviewScope) -> Starlette:
     """Return the application for one run of the page; `access.AccessGuard` goes around it."""
-    pages = ReviewPages(review, under, worst)
+    pages = ReviewPages(review, scope)
     return Starlette(
         routes=[
             Route("/", pages.page),
+            Route("/api/start", pages.start),
+            Route("/api/place", pages.remember, methods=["POST"]),
+            Route("/api/burst/{photo_id:int}", pages.burst),
             Route("/api/photos", pages.photos),
             Route("/api/changes", pages.changes),
             Route("/api/decisions", pages.decide, methods=["POST"]),

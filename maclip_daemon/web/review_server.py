@@ -32,6 +32,7 @@ from maclip_daemon.web.access import OPEN_PATH, AccessGuard, Keys, secret
 from maclip_daemon.web.addresses import EVERYWHERE, LOOPBACK, bracketed, host_headers
 from maclip_daemon.web.preview_cache import PreviewCache
 from maclip_daemon.web.review import Review
+from maclip_daemon.web.review_app import ReviewScope
 
 MOST_PREVIEWERS = 4
 
@@ -40,10 +41,7 @@ MOST_PREVIEWERS = 4
 class ReviewOptions:
     """What `maclip review` was asked for."""
 
-    under: tuple[str, ...] = ()
-    worst: int | None = None
-    query: str = ""
-    """The first filter, as in an address of the page."""
+    scope: ReviewScope
     host: str = LOOPBACK
     port: int | None = None
     """None: the setting's, or a free one when that is taken."""
@@ -92,7 +90,7 @@ def _run(
     host, port = listener.getsockname()[:2]
     keys = Keys(secret(settings.data_dir), port)
     hosts = host_headers(host, port)
-    app = AccessGuard(review_app.application(review, options.under, options.worst), keys, hosts)
+    app = AccessGuard(review_app.application(review, options.scope), keys, hosts)
     config = uvicorn.Config(
         app,
         log_config=None,

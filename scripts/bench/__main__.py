@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import typer
 
-from . import bursts, decoding, idle, moment_scale, moments, photo_path, precision, scale, sidecars, speed
+from . import (
+    bursts,
+    decoding,
+    idle,
+    moment_scale,
+    moments,
+    photo_path,
+    precision,
+    review,
+    scale,
+    sidecars,
+    speed,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for module in (speed, scale, decoding, idle, precision, sidecars, photo_path, bursts, moments, moment_scale):
+for module in (
+    speed,
+    scale,
+    decoding,
+    idle,
+    precision,
+    sidecars,
+    photo_path,
+    bursts,
+    moments,
+    moment_scale,
+    review,
+):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.main)
 
 app(prog_name="scripts/bench/run")

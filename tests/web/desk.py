@@ -30,6 +30,16 @@ NOW = 1_780_000_000.0
 TIMEOUT_S = 60
 _LINK = re.compile(r"http://\S+")
 _SET_SIZE = text("update photos set width = :width, height = :height where id = :key")
+_ADD_GROUP = text(
+    "insert into bursts (kind, members, is_close, first_moment, last_moment)"
+    " values (:kind, :members, :close, :moment, :moment)"
+)
+_ADD_FRAME = text(
+    "insert or replace into burst_frames"
+    " (photo_id, series, moment, name_order, burst_id, burst_rank, is_stale)"
+    " values ((select id from photos where file_name = :name), 1, :moment, :name,"
+    " (select max(id) from bursts), :rank, 0)"
+)
 _RATING = re.compile(r"xmp:Rating(?:=\"|>)(-?\d)")
 
 
@@ -86,6 +96,16 @@ class Desk:
             raw_jpeg_pairs.link_all(session, pairing.role_of)
             rule = calibration.StarRule((10, 20, 40, 20, 10), 2, absolute_edges=(0.2, 0.4, 0.6, 0.8))
             calibration.renew(session, config.id, rule, NOW)
+
+    def group(self, names: Sequence[str], kind: str = "burst", *, is_close: bool = False) -> None:
+        """Record photos as one group, the best first, as grouping does."""
+        is_ranked = kind in ("burst", "duplicate")
+        with Library.open(self.data / "library.db") as library, library.writing() as session:
+            group = {"kind": kind, "members": len(names), "close": is_close, "moment": len(kind)}
+            session.execute(_ADD_GROUP, group)
+            for place, name in enumerate(names):
+                frame = {"name": name, "moment": place, "rank": place + 1 if is_ranked else None}
+                session.execute(_ADD_FRAME, frame)
 
     def serve(self, *arguments: str, **environment: str) -> str:
         """Start `maclip review`; return the link that it prints."""

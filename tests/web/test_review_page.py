@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -75,6 +76,12 @@ def test_keys_lead_through_grid_loupe_and_comparison(filled: Desk) -> None:
     page.keyboard.press("+")
     until(lambda: round((image.bounding_box() or {"width": 0})["width"]) == 640, "an enlarged photo")
     page.keyboard.press("z")
+    page.keyboard.press("h")
+    expect(page.locator("#loupe .histogram")).to_contain_text(re.compile(r"clipped: [\d.]+ % white"))
+    page.keyboard.press("s")
+    expect(page.locator("#loupe .histogram")).to_contain_text("finest detail")
+    page.keyboard.press("s")
+    expect(page.locator("#loupe .histogram")).to_be_hidden()
     page.keyboard.press("c")
     expect(page.locator("#compare .pane")).to_have_count(2)
     page.keyboard.press("c")
@@ -122,6 +129,7 @@ def test_buttons_do_what_keys_do(filled: Desk) -> None:
     page.get_by_role("button", name="★★★", exact=True).tap()
     filled.rated(NAMES[2], 3)
     page.get_by_role("button", name="undo").tap()
+    expect(page.locator(SELECTED)).to_have_text(NAMES[2])
     filled.rated(NAMES[2], None)
     page.get_by_role("button", name="reject").tap()
     filled.rated(NAMES[2], -1)
@@ -234,7 +242,7 @@ def test_filters_show_what_they_say(filled: Desk) -> None:
     page.select_option("[name=mine]", "unrated")
     decided(page, 0, 11)
     page.select_option("[name=stars]", "5")
-    expect(page.locator("#progress")).to_contain_text("0 of 3 decided")
+    expect(page.locator("#progress")).to_contain_text("0 of 2 decided")
     page.select_option("[name=order]", "best")
     expect(page.locator("#photo-0 .name")).to_have_text(NAMES[11])
     page.fill("[name=name]", "no such photo")
@@ -250,7 +258,39 @@ def test_a_raw_and_its_jpeg_are_one_photo_and_get_one_decision(desk: Desk) -> No
     desk.rated("IMG_1.jpg", 5)
     page.keyboard.press("u")
     desk.rated("IMG_1.jpg", None)
-    assert desk.rating("IMG_1.dng") is None
+    desk.rated("IMG_1.dng", None)
+
+
+def test_a_burst_is_decided_with_one_key_and_undone_with_one(filled: Desk) -> None:
+    filled.group([NAMES[4], NAMES[3], NAMES[5]], is_close=True)
+    filled.group([NAMES[7], NAMES[8]], "bracket")
+    page = filled.open(filled.serve("--bursts"))
+    decided(page, 0, 5)
+    expect(page.locator(SELECTED)).to_have_text(NAMES[4])
+    expect(page.locator("#about .burst")).to_have_text("suggested of its burst, but too close to call")
+    page.keyboard.press("Enter")
+    expect(page.locator("#question")).to_contain_text("reject the other 2?")
+    page.get_by_role("button", name="No", exact=True).click()
+    assert filled.sql("select * from decisions") == []
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Yes", exact=True).click()
+    filled.rated(NAMES[3], -1)
+    filled.rated(NAMES[5], -1)
+    picked = "select file_name from photos where is_picked"
+    until(lambda: filled.sql(picked) == [(NAMES[4],)], "a pick")
+    expect(page.locator(SELECTED)).to_have_text(NAMES[7])
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("part of a bracket: its frames belong together")
+    page.keyboard.press("u")
+    filled.rated(NAMES[3], None)
+    filled.rated(NAMES[5], None)
+    until(lambda: filled.sql("select file_name from photos where is_picked") == [], "no pick")
+    page.keyboard.press("Home")
+    page.keyboard.press("c")
+    expect(page.locator("#compare .pane")).to_have_count(3)
+    page.keyboard.press("b")
+    page.keyboard.press("g")
+    expect(page.locator(SELECTED)).to_have_text(NAMES[7])
 
 
 def test_only_the_folders_that_were_named_are_shown(desk: Desk, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from maclip_daemon.library.storage.sql_views import (
     STARS,
 )
 
-Order = Literal["worst", "best", "taken", "name"]
+Order = Literal["worst", "best", "taken", "name", "bursts"]
 Mine = Literal["any", "unrated", "rated", "picked", "rejected", "1", "2", "3", "4", "5"]
 
 
@@ -42,6 +42,10 @@ class PhotoFilter:
     """As `since`; photos of that day are among them."""
     name: str = ""
     """A part of the file name, in any case."""
+    camera: str = ""
+    lens: str = ""
+    kind: str = ""
+    """Only photos in groups of this kind, such as `burst`; `any`: of any kind."""
     worst: int | None = None
     """Only the photos with the lowest scores, so many of them."""
 
@@ -71,6 +75,19 @@ class ReviewPhoto:
     """A decided rating that is not in the file yet."""
     partners: int
     """Other files of the shot, which get the same decision."""
+    camera: str | None
+    lens: str | None
+    exposure_s: float | None
+    aperture: float | None
+    iso: float | None
+    focal_mm: float | None
+    burst_id: int | None
+    """The group of photos of one moment; None for a photo alone."""
+    burst_kind: str | None
+    burst_rank: int | None
+    """1 the best; None where no frame of the group is better."""
+    is_close: bool | None
+    """Whether the best frame of its group is too close to call."""
 
 
 def ids(snapshot: sqlite3.Connection, chosen: PhotoFilter, limit: int = -1) -> tuple[array[int], set[int]]:
@@ -95,10 +112,23 @@ def rows(snapshot: sqlite3.Connection, photo_ids: Sequence[int]) -> list[ReviewP
     return [found[photo_id] for photo_id in photo_ids if photo_id in found]
 
 
-def folders(snapshot: sqlite3.Connection) -> list[str]:
-    """Return the folders that hold photos, in path order."""
-    rows = snapshot.execute("SELECT path FROM folders ORDER BY path")
-    return [stored_paths.restored(path) for (path,) in rows]
+def burst_ids(snapshot: sqlite3.Connection, photo_id: int) -> list[int]:
+    """Return the shots of a photo's group, the best first; empty when the photo is alone."""
+    rows = snapshot.execute(
+        "SELECT m.photo_id FROM burst_frames m JOIN photos p ON p.id = m.photo_id"
+        " WHERE m.burst_id = (SELECT burst_id FROM burst_frames WHERE photo_id = ?) AND p.state <> 'missing'"
+        " AND NOT EXISTS (SELECT 1 FROM photo_pairs follows WHERE follows.photo_id = m.photo_id)"
+        " ORDER BY m.burst_rank IS NULL, m.burst_rank, m.moment, m.name_order, m.photo_id",
+        (photo_id,),
+    )
+    return [found for (found,) in rows]
+
+
+def equipment(snapshot: sqlite3.Connection) -> tuple[list[str], list[str]]:
+    """Return the cameras and the lenses of the library, by name."""
+    cameras = snapshot.execute("SELECT DISTINCT camera FROM photos WHERE camera IS NOT NULL ORDER BY 1")
+    lenses = snapshot.execute("SELECT DISTINCT lens FROM photos WHERE lens IS NOT NULL ORDER BY 1")
+    return [name for (name,) in cameras], [name for (name,) in lenses]
 
 
 def _photo(row: Sequence[Any]) -> ReviewPhoto:
@@ -111,10 +141,13 @@ SELECT p.id, f.path, p.file_name, p.state, p.width, p.height, p.taken_at, p.size
   p.rating_in_file, p.rating_owner, p.is_picked, s.score, {PERCENTILE}, {STARS},
   (SELECT d.rating FROM decisions d WHERE d.photo_id = p.id AND d.state = 'waiting'
     ORDER BY d.id DESC LIMIT 1),
-  (SELECT count(*) FROM photo_pairs other WHERE other.raw_id = p.id)
+  (SELECT count(*) FROM photo_pairs other WHERE other.raw_id = p.id),
+  p.camera, p.lens, m.exposure_s, m.aperture, m.iso, m.focal_mm, b.id, b.kind, m.burst_rank, b.is_close
 FROM photos p
 JOIN folders f ON f.id = p.folder_id
 LEFT JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}
+LEFT JOIN burst_frames m ON m.photo_id = p.id
+LEFT JOIN bursts b ON b.id = m.burst_id
 {RAW_AND_CALIBRATION}
 """
 _ORDERS = {
@@ -122,8 +155,8 @@ _ORDERS = {
     "best": "s.score DESC, s.id",
     "taken": "p.taken_at IS NULL, p.taken_at, p.file_name, p.id",
     "name": "f.path, p.file_name",
+    "bursts": "b.first_moment, b.id, m.burst_rank IS NULL, m.burst_rank, m.moment, m.name_order, p.id",
 }
-_EDGES = ("two", "three", "four", "five")
 
 
 def _statement(chosen: PhotoFilter) -> tuple[str, list[Any]]:
@@ -141,6 +174,15 @@ def _statement(chosen: PhotoFilter) -> tuple[str, list[Any]]:
     else:
         source = f"photos p LEFT JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
     source += " CROSS JOIN folders f ON f.id = p.folder_id"
+    if chosen.kind or chosen.order == "bursts":
+        source += " JOIN burst_frames m ON m.photo_id = p.id JOIN bursts b ON b.id = m.burst_id"
+    for value, column in ((chosen.camera, "p.camera"), (chosen.lens, "p.lens")):
+        if value:
+            conditions.append(f"{column} = ?")
+            values.append(value)
+    if chosen.kind not in ("", "any"):
+        conditions.append("b.kind = ?")
+        values.append(chosen.kind)
     if chosen.stars:
         source += f" {RAW_AND_CALIBRATION}"
         conditions.append(f"{STARS} IN ({', '.join('?' * len(chosen.stars))})")

@@ -120,7 +120,8 @@ export class Grid {
     image.addEventListener('error', () => cell.classList.add('unreadable'));
     image.addEventListener('load', () => cell.classList.remove('unreadable'));
     picture.append(image);
-    cell.append(picture, element('span', 'mine'), element('span', 'maclips'), element('span', 'name'));
+    cell.append(picture, element('span', 'mine'), element('span', 'maclips'), element('span', 'name'),
+      element('span', 'group'));
     this.canvas.append(cell);
     return cell;
   }
@@ -132,12 +133,12 @@ export class Grid {
     cell.setAttribute('aria-posinset', index + 1);
     cell.setAttribute('aria-setsize', this.photos.total);
     cell.photo = photo;
-    const [picture, mine, maclips, name] = cell.children;
+    const [picture, mine, maclips, name, group] = cell.children;
     const image = picture.firstElementChild;
     if (!photo) {
       image.removeAttribute('src');
       cell.pictureKey = '';
-      mine.textContent = maclips.textContent = name.textContent = '';
+      mine.textContent = maclips.textContent = name.textContent = group.textContent = '';
       cell.setAttribute('aria-label', 'loading');
       return;
     }
@@ -148,6 +149,8 @@ export class Grid {
     mine.textContent = mineInSigns(photo);
     maclips.textContent = photo.stars === null ? '' : stars(photo.stars);
     name.textContent = photo.name;
+    group.textContent = !photo.burst ? '' : photo.rank === 1 ? `best of ${photo.kind}${photo.close ? '?' : ''}` : photo.kind;
+    cell.classList.toggle('odd', Boolean(photo.burst && photo.burst % 2));
     cell.classList.toggle('rejected', mineOf(photo) === -1);
     cell.classList.toggle('waiting', photo.waiting !== null);
     cell.setAttribute('aria-label', `${photo.name}, ${mineInWords(photo)}, ${maclipsInWords(photo)}`);

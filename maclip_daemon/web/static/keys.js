@@ -11,6 +11,10 @@ export const KEYS = [
   ['Z', '100 %, or the whole photo'],
   ['+ −', 'larger, smaller'],
   ['Shift + arrows', 'move within an enlarged photo'],
+  ['H', 'histogram and clipped areas'],
+  ['S', 'where the photo is sharp'],
+  ['B', 'the next burst'],
+  ['Enter', 'in a burst: pick this photo and reject the others (asks once)'],
   ['C', 'compare this photo with the next ones'],
   ['G', 'the grid'],
   ['A', 'go on after each decision, or stay'],
@@ -36,8 +40,7 @@ export function listen(actions) {
     const isButton = target.matches('button, a');
     if (isButton && (event.key === ' ' || event.key === 'Enter')) return;
     const key = NAMES[event.key] ?? event.key.toLowerCase();
-    const name = event.shiftKey && NAMES[event.key] ? `shift+${key}` : key;
-    const action = actions[name];
+    const action = (event.shiftKey && actions[`shift+${key}`]) || actions[key];
     if (!action) return;
     event.preventDefault();
     action(event);

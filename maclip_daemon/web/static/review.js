@@ -1,22 +1,25 @@
 // The review page: it joins the photos, the views, the keys and the decisions.
 
-import { get } from '/static/api.js';
+import { get, post } from '/static/api.js';
 import { Decisions } from '/static/decisions.js';
 import { Grid } from '/static/grid.js';
 import { KEYS, listen } from '/static/keys.js';
+import { CLIPPED, Overlays, SHARP } from '/static/overlays.js';
 import { Pane, View } from '/static/pane.js';
 import { Photos } from '/static/photos.js';
 import { Pictures } from '/static/pictures.js';
-import { element, maclipsInWords, mineInWords, mineOf, sentence } from '/static/words.js';
+import { burstInWords, element, maclipsInWords, mineInWords, mineOf, sentence } from '/static/words.js';
 
 const LOOK_MS = 1500;
 const MOST_COMPARED = 4;
 const $ = (selector) => document.querySelector(selector);
 
+const form = $('#filters');
 const photos = new Photos();
 const pictures = new Pictures();
 const grid = new Grid($('#grid'), photos, () => show('loupe'), selected);
 const loupe = new Pane($('#loupe'), new View(), pictures);
+const overlays = new Overlays(loupe);
 let compared = [];
 const compareView = new View();
 let panes = [];
@@ -70,6 +73,8 @@ function describe() {
   const index = photos.indexOf(photo.id);
   const lines = [element('strong', '', photo.name), element('span', '', mineInWords(photo)),
     element('span', '', maclipsInWords(photo))];
+  if (photo.burst) lines.push(element('span', 'burst', burstInWords(photo)));
+  if (photo.exif) lines.push(element('span', 'more', photo.exif));
   if (photo.taken) lines.push(element('span', 'more', photo.taken.replace('T', ' ')));
   if (photo.width) lines.push(element('span', 'more', `${photo.width} × ${photo.height}`));
   if (photo.files > 1) lines.push(element('span', 'more', 'RAW and JPEG'));
@@ -107,10 +112,12 @@ function show(next) {
 
 async function compare() {
   const wanted = [];
-  for (let step = 0; step < 2 && grid.selected + step < photos.total; step += 1) {
+  const first = current();
+  const many = first?.burst ? MOST_COMPARED : 2; // of a burst as many as there are
+  for (let step = 0; step < many && grid.selected + step < photos.total; step += 1) {
     wanted.push(await photos.wait(grid.selected + step));
   }
-  compared = wanted.filter(Boolean);
+  compared = wanted.filter((photo, place) => photo && (place < 2 || photo.burst === first.burst));
   if (compared.length < 2) {
     say('There is no second photo to compare with.');
     return;
@@ -165,6 +172,69 @@ function compareFewer() {
   drawCompared();
 }
 
+async function nextBurst() {
+  if (form.elements.order.value !== 'bursts') {
+    form.elements.order.value = 'bursts';
+    await choose(queryOfForm(), 0);
+    if (!photos.total) say('No photos of one moment are here.');
+    return;
+  }
+  const start = current();
+  let index = grid.selected;
+  while (index + 1 < photos.total) {
+    index += 1;
+    const photo = await photos.wait(index);
+    if (!start || photo?.burst !== start.burst) {
+      grid.select(index);
+      return;
+    }
+  }
+  say('This is the last burst.');
+}
+
+let hasAsked = false;
+
+function ask(question, details) {
+  const dialog = $('#question');
+  dialog.querySelector('h2').textContent = question;
+  dialog.querySelector('p').textContent = details;
+  dialog.returnValue = 'no';
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+  });
+}
+
+// Enter: this frame is the best of its burst, and the others are rejected.
+async function bestOfBurst() {
+  const photo = current();
+  if (!photo) return;
+  if (!photo.burst) {
+    if (mode === 'grid') show('loupe');
+    return;
+  }
+  if (photo.rank === null) {
+    say(`This is part of a ${photo.kind}: its frames belong together, and none is rejected.`);
+    return;
+  }
+  try {
+    const { photos: frames } = await get(`/api/burst/${photo.id}`);
+    const others = frames.filter((each) => each.id !== photo.id);
+    const rated = others.filter((each) => mineOf(each) > 0 || each.picked).length;
+    const kept = rated ? ` ${rated} that you gave stars or a pick stay as they are.` : '';
+    const rejected = others.filter((each) => !(mineOf(each) > 0 || each.picked));
+    if (!hasAsked && !await ask(`Pick ${photo.name} and reject the other ${rejected.length}?`,
+      `They are marked, not deleted, and U brings all of them back at once.${kept} Enter does not ask again until this page is closed.`)) return;
+    hasAsked = true;
+    decisions.decide([[photo, { pick: true }], ...rejected.map((each) => [each, { rating: -1 }])]);
+    say(`${photo.name} is picked, ${rejected.length} rejected.${kept}`);
+    if (mode === 'compare') show('grid');
+    nextBurst();
+  } catch (error) {
+    say(error.message);
+  }
+}
+
 function decide(decision) {
   const photo = current();
   if (!photo) return;
@@ -206,7 +276,14 @@ const zoom = (factor) => {
   else view().zoom(factor);
 };
 
+function overlay(which) {
+  if (mode !== 'loupe') show('loupe');
+  overlays.toggle(which);
+}
+
 const actions = {
+  h: () => overlay(CLIPPED),
+  s: () => overlay(SHARP),
   left: () => step(-1),
   right: () => step(1),
   up: () => step(mode === 'grid' ? -grid.columns : -1),
@@ -216,7 +293,8 @@ const actions = {
   home: () => grid.select(0),
   end: () => grid.select(photos.total - 1),
   space: () => show(mode === 'grid' ? 'loupe' : 'grid'),
-  enter: () => { if (mode === 'grid') show('loupe'); },
+  enter: bestOfBurst,
+  b: nextBurst,
   escape: () => show('grid'),
   g: () => show('grid'),
   c: () => (mode === 'compare' ? compareMore() : compare()),
@@ -254,8 +332,6 @@ $('#notice button').addEventListener('click', () => say(''));
 $('#help dl').append(...KEYS.flatMap(([key, does]) => [element('dt', '', key), element('dd', '', does)]));
 
 // Filters, and where the person was: both are in the address, so that a reload comes back to the same place.
-const form = $('#filters');
-
 function queryOfForm() {
   const query = new URLSearchParams();
   for (const [name, value] of new FormData(form)) if (value) query.set(name, value);
@@ -263,6 +339,7 @@ function queryOfForm() {
 }
 
 let typing = 0;
+let remembering = 0;
 form.addEventListener('input', () => {
   clearTimeout(typing);
   typing = setTimeout(() => choose(queryOfForm(), 0), 250);
@@ -285,6 +362,8 @@ function remember() {
   const query = new URLSearchParams(photos.query);
   query.set('at', grid.selected);
   history.replaceState(null, '', `#${query}`);
+  clearTimeout(remembering); // for the next run of maclip review
+  remembering = setTimeout(() => post('/api/place', query.toString()).catch(() => {}), 1000);
 }
 
 // Other windows, and what waits for a disk: looked for while the page is visible.
@@ -310,11 +389,25 @@ async function look() {
 }
 
 async function begin() {
-  const query = new URLSearchParams(location.hash.slice(1));
+  let start = { query: '', place: '', cameras: [], lenses: [], serial: 0 };
+  try {
+    start = await get('/api/start');
+  } catch (error) {
+    say(error.message, { stays: true, isTrouble: true });
+  }
+  for (const [name, values] of [['camera', start.cameras], ['lens', start.lenses]]) {
+    form.elements[name].append(...values.map((value) => {
+      const option = element('option', '', value);
+      option.value = value;
+      return option;
+    }));
+    form.elements[name].closest('label').hidden = values.length < 2;
+  }
+  const query = new URLSearchParams(location.hash.slice(1) || start.query || start.place);
   const index = Number(query.get('at') ?? 0);
   query.delete('at');
   for (const [name, value] of query) if (form.elements[name]) form.elements[name].value = value;
-  serial = (await get('/api/changes?after=0').catch(() => ({ serial: 0 }))).serial;
+  serial = start.serial;
   await choose(queryOfForm(), index);
   $('#grid').focus({ preventScroll: true });
   look();

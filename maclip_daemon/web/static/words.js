@@ -28,6 +28,13 @@ export function maclipsInWords(photo) {
   return `maclip: ${photo.stars} ${photo.stars === 1 ? 'star' : 'stars'}${place}`;
 }
 
+export function burstInWords(photo) {
+  if (!photo.burst) return '';
+  if (photo.rank === null) return `part of a ${photo.kind}`;
+  if (photo.rank > 1) return `in a ${photo.kind}`;
+  return photo.close ? `suggested of its ${photo.kind}, but too close to call` : `suggested as the best of its ${photo.kind}`;
+}
+
 export function sentence(photo, index, total) {
   const place = `${(index + 1).toLocaleString('en')} of ${total.toLocaleString('en')}`;
   return `${photo.name}, ${mineInWords(photo)}, ${maclipsInWords(photo)}, photo ${place}`;
