@@ -168,9 +168,10 @@ def time_lapse(image: Image.Image, day: Timeline) -> Iterator[BurstFrame]:
 def duplicate(image: Image.Image, day: Timeline) -> Iterator[BurstFrame]:
     """Yield a photo, an export of it, and a small copy: one moment."""
     yield day.take(image, 5)
-    yield day.take(image, 0, folder_id=2, file_name=f"IMG_{day.number:04d}.jpg")
+    name = f"IMG_{day.number:04d}"
+    yield day.take(image, 0, folder_id=2, file_name=f"{name}.jpg")
     small = image.resize((image.width // 3, image.height // 3), Image.Resampling.LANCZOS)
-    yield day.take(small, 0, folder_id=3, width=small.width, height=small.height)
+    yield day.take(small, 0, folder_id=3, width=small.width, height=small.height, file_name=f"{name}.jpg")
 
 
 def alone(image: Image.Image, day: Timeline) -> Iterator[BurstFrame]:

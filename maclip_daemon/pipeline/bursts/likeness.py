@@ -148,6 +148,37 @@ def _best(
     return Likeness(best, best_compared, best_shift.right, best_shift.below)
 
 
+def beyond_chance(first: Descriptor, second: Descriptor, found: Likeness) -> float:
+    """Return the agreement that a likeness has beyond chance, .5 for none (Cohen's kappa, by direction).
+
+    Two skies become darker downwards, whatever they are skies of: that agreement says nothing.
+    """
+    shift = _shift(found.right, found.below)
+    signs, known = (_moved(bits, shift.distance) for bits in (first.signs, first.known))
+    both = known & second.known & shift.valid
+    agreed = expected = 0.0
+    for plane in (_PLANE, _PLANE << BITS):
+        compared = (both & plane).bit_count()
+        if not compared:
+            continue
+        one = (signs & both & plane).bit_count() / compared
+        other = (second.signs & both & plane).bit_count() / compared
+        differing = ((signs ^ second.signs) & both & plane).bit_count()
+        agreed += compared - differing
+        expected += compared * (one * other + (1 - one) * (1 - other))
+    total = both.bit_count()
+    if total - expected < 1:
+        return 0.5
+    return 0.5 + 0.5 * (agreed - expected) / (total - expected)
+
+
+def _moved(bits: int, distance: int) -> int:
+    return bits << distance if distance >= 0 else bits >> -distance
+
+
+_PLANE = (1 << BITS) - 1
+
+
 def colour_distance(first: Descriptor, second: Descriptor) -> float:
     """Return the mean difference of colour over the cells, in grey levels."""
     pairs = zip(first.colours, second.colours, strict=True)

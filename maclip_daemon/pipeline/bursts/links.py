@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from maclip_daemon.photos.shots.descriptor_layout import Descriptor
 from maclip_daemon.pipeline.bursts import likeness
 from maclip_daemon.pipeline.bursts.burst_frame import (
     BurstFrame,
@@ -36,7 +37,9 @@ OVERLAPPING = 0.80
 SAME_PICTURE = 0.95
 _COLOURS, _COLOURS_WITHOUT_TIME, _COLOURS_OF_SAME = 14.0, 8.0, 6.0  # grey levels
 _COLOURS_FOR_EACH_EV = 6.0
+_COLOURS_OF_PLAIN = 4.0  # of pictures whose agreement is no more than chance
 _SAME_FOCAL = 0.02
+_REDUCED_AREA = 0.8
 _LEVEL_IN_PANORAMA = 2.0  # EV between neighbours: from the sun into the shade
 
 
@@ -117,10 +120,16 @@ def is_copy(first: BurstFrame, second: BurstFrame) -> bool:
         return True
     if first.moment_us != second.moment_us and first.is_exact:
         return False
-    if are_counted_apart(first.file_name, second.file_name):
+    is_one_instant = first.is_exact and first.moment_us % 1_000_000 != 0
+    if (
+        are_counted_apart(first.file_name, second.file_name)
+        and not is_one_instant
+        and not _is_much_smaller(first, second)
+    ):
         return False
     is_other_file = (
-        (first.width, first.height) != (second.width, second.height)
+        is_one_instant
+        or (first.width, first.height) != (second.width, second.height)
         or first.folder_id != second.folder_id
         or is_name_of_copy(first.stem, second.stem)
     )
@@ -133,6 +142,12 @@ def is_copy(first: BurstFrame, second: BurstFrame) -> bool:
     found = likeness.at_shift(first.descriptor, second.descriptor, 0, 0)
     is_same = found.compared >= likeness.LEAST_BITS and found.agreement >= SAME_PICTURE
     return is_same and likeness.colour_distance(first.descriptor, second.descriptor) <= _COLOURS_OF_SAME
+
+
+def _is_much_smaller(first: BurstFrame, second: BurstFrame) -> bool:
+    """Return whether one picture was reduced; a camera's frames have one size, a crop nearly that."""
+    areas = sorted((first.width * first.height, second.width * second.height))
+    return areas[0] < _REDUCED_AREA * areas[1]
 
 
 def _has_same_aspect(first: BurstFrame, second: BurstFrame) -> bool:
@@ -152,9 +167,20 @@ def _is_alike(first: BurstFrame, second: BurstFrame) -> bool:
     else:
         least, colours = ALIKE, _COLOURS
     colours += _COLOURS_FOR_EACH_EV * abs(one.level - other.level)
-    if likeness.colour_distance(one, other) > colours:
+    distance = likeness.colour_distance(one, other)
+    if distance > colours:
         return False
-    return likeness.compare(one, other, enough=least).agreement >= least
+    found = likeness.compare(one, other, enough=least)
+    return found.agreement >= least and _is_evidence(one, other, found, least, distance)
+
+
+def _is_evidence(
+    one: Descriptor, other: Descriptor, found: likeness.Likeness, least: float, distance: float
+) -> bool:
+    """Return whether pictures agree beyond chance; plain ones, such as two skies, must have equal colours."""
+    if likeness.beyond_chance(one, other, found) >= least:
+        return True
+    return distance <= _COLOURS_OF_PLAIN + _COLOURS_FOR_EACH_EV * abs(one.level - other.level)
 
 
 def _may_be_bracket(first: BurstFrame, second: BurstFrame) -> bool:
@@ -172,11 +198,15 @@ def _is_linked_over_long(first: BurstFrame, second: BurstFrame) -> bool:
     gap_s = gap_between(first, second)
     if gap_s > LONG_GAP_S or not _has_same_focal(first, second):
         return False
-    if likeness.compare(one, other, enough=ALIKE_OVER_LONG).agreement >= ALIKE_OVER_LONG:
-        return True
+    found = likeness.compare(one, other, enough=ALIKE_OVER_LONG)
+    if found.agreement >= ALIKE_OVER_LONG:
+        distance = likeness.colour_distance(one, other)
+        return _is_evidence(one, other, found, ALIKE_OVER_LONG, distance)
     if gap_s > PANORAMA_GAP_S or abs(one.level - other.level) > _LEVEL_IN_PANORAMA:
         return False
-    return likeness.overlap(one, other).agreement >= OVERLAPPING
+    found = likeness.overlap(one, other)
+    is_overlapping = found.agreement >= OVERLAPPING
+    return is_overlapping and likeness.beyond_chance(one, other, found) >= ALIKE
 
 
 def _has_same_focal(first: BurstFrame, second: BurstFrame) -> bool:
