@@ -33,10 +33,12 @@ ALIKE = 0.70
 ALIKE_IN_BRACKET = 0.62
 ALIKE_WITHOUT_TIME = 0.78
 ALIKE_OVER_LONG = 0.80
+ALIKE_AT_OTHER_LEVEL = 0.88  # a bracket that EXIF does not note has .96; a night and a day have not
 OVERLAPPING = 0.80
 SAME_PICTURE = 0.95
 _COLOURS, _COLOURS_WITHOUT_TIME, _COLOURS_OF_SAME = 14.0, 8.0, 6.0  # grey levels
 _COLOURS_FOR_EACH_EV = 6.0
+_ALIKE_LEVELS_EV = 1.5  # of brightness between frames of a burst, whose flash may have failed
 _COLOURS_OF_PLAIN = 4.0  # of pictures whose agreement is no more than chance
 _SAME_FOCAL = 0.02
 _REDUCED_AREA = 0.8
@@ -166,7 +168,10 @@ def _is_alike(first: BurstFrame, second: BurstFrame) -> bool:
         least, colours = ALIKE_IN_BRACKET, float("inf")
     else:
         least, colours = ALIKE, _COLOURS
-    colours += _COLOURS_FOR_EACH_EV * abs(one.level - other.level)
+    steps = abs(one.level - other.level)
+    if steps > _ALIKE_LEVELS_EV and not _may_be_bracket(first, second):
+        least = max(least, ALIKE_AT_OTHER_LEVEL)
+    colours += _COLOURS_FOR_EACH_EV * min(steps, _ALIKE_LEVELS_EV)
     distance = likeness.colour_distance(one, other)
     if distance > colours:
         return False
@@ -180,7 +185,8 @@ def _is_evidence(
     """Return whether pictures agree beyond chance; plain ones, such as two skies, must have equal colours."""
     if likeness.beyond_chance(one, other, found) >= least:
         return True
-    return distance <= _COLOURS_OF_PLAIN + _COLOURS_FOR_EACH_EV * abs(one.level - other.level)
+    steps = abs(one.level - other.level)
+    return distance <= _COLOURS_OF_PLAIN + _COLOURS_FOR_EACH_EV * min(steps, _ALIKE_LEVELS_EV)
 
 
 def _may_be_bracket(first: BurstFrame, second: BurstFrame) -> bool:

@@ -231,3 +231,22 @@ def test_names_are_neighbours_when_one_number_differs_a_little() -> None:
 
 def test_a_moment_is_in_microseconds() -> None:
     assert frame(1, 0.5, None).moment_us - frame(1, 0, None).moment_us == SECOND // 2
+
+
+def test_a_dark_and_a_bright_picture_must_agree_more() -> None:
+    frames = [frame(1, 0, descriptor(1, 1, level=60)), frame(2, 0.5, descriptor(1, 2, level=180))]
+    (found,) = group(frames)  # the same scene, as in a bracket that is not noted
+    assert found.kind is BurstKind.BRACKET
+    noisy = [frame(1, 0, descriptor(1, 1)), frame(2, 0.5, turned(descriptor(1, 2), 0.2))]
+    assert len(group(noisy)) == 1
+    dark = [frame(1, 0, descriptor(1, 1, level=60)), frame(2, 0.5, turned(descriptor(1, 2), 0.2))]
+    assert group(dark) == []
+
+
+def turned(packed: bytes, share: float) -> bytes:
+    """Return a descriptor with this share of its signs turned."""
+    found, rng = bytearray(packed), random.Random(1)
+    for start in (4, 104):  # the two planes of signs
+        for bit in rng.sample(range(400), round(400 * share)):
+            found[start + bit // 8] ^= 1 << bit % 8
+    return bytes(found)
