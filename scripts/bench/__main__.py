@@ -7,6 +7,7 @@ import typer
 from . import (
     bursts,
     decoding,
+    gpu,
     idle,
     moment_scale,
     moments,
@@ -21,6 +22,7 @@ from . import (
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for module in (
     speed,
+    gpu,
     scale,
     decoding,
     idle,

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,17 @@ class Run:
     """By file name."""
 
 
-def run(photos: Sequence[Path], warm_up: Sequence[Path], model: str, batch_sizes: Path) -> Run:
+def run(
+    photos: Sequence[Path],
+    warm_up: Sequence[Path],
+    model: str,
+    batch_sizes: Path,
+    settings: Mapping[str, str] | None = None,
+) -> Run:
     """Let a fresh daemon score these photos after a warm-up, and return its time and scores.
 
-    `batch_sizes` keeps the batch sizes found so far between runs, as a user's data folder does.
+    `batch_sizes` keeps the batch sizes found so far between runs, as a user's data folder does. `settings`:
+    environment variables of the daemon.
     """
     with tempfile.TemporaryDirectory(prefix="maclip-bench-", dir=photos[0].parent) as name:
         home = Path(name)
@@ -58,7 +65,7 @@ def run(photos: Sequence[Path], warm_up: Sequence[Path], model: str, batch_sizes
         remembered.parent.mkdir()
         if batch_sizes.exists():
             shutil.copyfile(batch_sizes, remembered)
-        with _daemon(home, watched, model) as process:
+        with _daemon(home, watched, model, settings or {}) as process:
             _wait_for(home, process, len(warm_up))
             start = time.perf_counter()
             staged.rename(watched / "arrived")
@@ -71,13 +78,15 @@ def run(photos: Sequence[Path], warm_up: Sequence[Path], model: str, batch_sizes
 
 
 @contextlib.contextmanager
-def _daemon(home: Path, watched: Path, model: str) -> Iterator[subprocess.Popen[bytes]]:
+def _daemon(
+    home: Path, watched: Path, model: str, settings: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MACLIP_", "XDG_"))}
     own = {"HOME": str(home), "MACLIP_DATA_DIR": str(home / "data"), "MACLIP_SCORING__MODEL": model}
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "maclip_daemon", "run", str(watched)],
-            env=inherited | SETTINGS | own,
+            env=inherited | SETTINGS | own | dict(settings),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
