@@ -39,6 +39,7 @@ APPLICATION = "maclip"
 # (section, old key): new key. The old one is accepted for one version.
 RENAMED = {("folders", "answer_s"): "filesystem_timeout_s"}
 Seconds = Annotated[float, Field(gt=0)]
+LISTEN_ADDRESS = r"(?:(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]*):)?(\d{1,5})"
 QUIET_HOURS = r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"
 
 
@@ -207,6 +208,29 @@ class BackgroundSettings(_Section):
         return quiet_hours
 
 
+class ListenSettings(_Section):
+    """Where a running daemon can be watched: a status page, `/health`, and `/metrics` for Prometheus."""
+
+    address: str = ""
+    """HOST:PORT, or a port of this machine alone. Empty: nowhere."""
+    names: tuple[str, ...] = ()
+    """Further names of this machine that may stand in the address, such as the one that Prometheus uses."""
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """Return the address in its parts."""
+        host, _, port = self.address.rpartition(":")
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+    @field_validator("address")
+    @classmethod
+    def _is_host_and_port(cls, address: str) -> str:
+        found = re.fullmatch(LISTEN_ADDRESS, address)
+        if address and (found is None or int(found[1]) > 65_535):
+            raise ValueError(f"must be HOST:PORT, such as 127.0.0.1:9464, not {address!r}")
+        return address
+
+
 class NotifySettings(_Section):
     """Who is told what the daemon did: services by Apprise (the extra `notify`), and a health checker."""
 
@@ -271,6 +295,7 @@ class Settings(BaseSettings):
     jobs: JobSettings = JobSettings()
     background: BackgroundSettings = BackgroundSettings()
     notify: NotifySettings = NotifySettings()
+    listen: ListenSettings = ListenSettings()
     log: LogSettings = LogSettings()
 
     _hints: tuple[str, ...] = PrivateAttr(())

@@ -15,6 +15,7 @@ from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
     from maclip_daemon.cli.printing.live_view import LiveView
+    from maclip_daemon.daemon.run_observer import RunObserver
     from maclip_daemon.pipeline.run import Pipeline
     from maclip_daemon.pipeline.run_state import Tally
 
@@ -65,6 +66,14 @@ def run(
         typer.Option(help="Where stars go: `sidecar`, `embed` or `off`.", show_default="sidecar"),
     ] = None,
     gpu_memory: GpuMemory = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Serve a status page, /health and /metrics (Prometheus). No HOST: for this machine alone.",
+            show_default="nowhere",
+        ),
+    ] = None,
 ) -> None:
     """Watch folders: score each new photo, store the score, and write its stars.
 
@@ -79,6 +88,7 @@ def run(
             model=model, metric=metric, protocol=protocol, gpu_memory_mib=gpu_memory
         ),
         "rating": invocation.typed_flags(mode=mode),
+        "listen": invocation.typed_flags(address=listen),
     }
     call = invocation.from_context(context)
     chosen = [_folder(folder) for folder in folders or []]
@@ -104,9 +114,12 @@ def _run_daemon(
     from maclip_daemon.daemon.notify.notifier import Notifier
     from maclip_daemon.daemon.run_observer import RunObservers, ViewObserver
     from maclip_daemon.daemon.supervisor import Daemon
+    from maclip_daemon.web.status.status_server import StatusServer
 
-    shown = [] if view is None else [ViewObserver(view)]
-    Daemon(lambda: call.settings(flags), folders, observer=RunObservers([*shown, Notifier()])).run()
+    observers: list[RunObserver] = [Notifier(), StatusServer()]
+    if view is not None:
+        observers.append(ViewObserver(view))
+    Daemon(lambda: call.settings(flags), folders, observer=RunObservers(observers)).run()
 
 
 def _shows_progress(call: invocation.Invocation) -> bool:

@@ -92,6 +92,7 @@ def status(
     from maclip_daemon.errors import MaclipError
     from maclip_daemon.library.queries import rankings
     from maclip_daemon.library.queries.status import status as status_of_library
+    from maclip_daemon.web.status import page_link
 
     call = invocation.from_context(context)
     settings = call.settings()
@@ -117,6 +118,8 @@ def status(
         return
     limit = None if failed else LINES_SHOWN
     output.say(_daemon_line(running, stopped))
+    if running and (link := page_link.read(settings.data_dir)):
+        output.say(f"page       {link}")
     _print_status(found, failures, running, settings, limit)
     # The hint below names the number of first stars; ten equal lines tell nothing more.
     listed = problems if failed else rating_hints.without_first_stars(problems, first_stars)

@@ -17,6 +17,7 @@ from maclip_daemon.folders.filesystem_probe import FILESYSTEM_TIMEOUT_S, Filesys
 from maclip_daemon.folders.passed_over import PassedOver
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.heartbeat import Heartbeat
+from maclip_daemon.pipeline.stage_times import StageTimes
 from maclip_daemon.pipeline.waits import RETRY_S, Waits
 from maclip_daemon.settings import Settings
 
@@ -92,6 +93,7 @@ class RunState:
         self.began_at = clock()
         self.waits = Waits(pause_s)
         self.heartbeat = Heartbeat()
+        self.stage_times = StageTimes()
         self.tally = Tally()
         self._rated: deque[WrittenStars] = deque(maxlen=RATED_KEPT)
         self.fatal: BaseException | None = None

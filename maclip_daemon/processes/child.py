@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from maclip_daemon import errors
-from maclip_daemon.processes import priority, program_files
+from maclip_daemon.processes import child_deaths, priority, program_files
 from maclip_daemon.processes.frames import Header, Reply, read_frame, write_frame
 
 __all__ = ["Child", "Header", "Reply"]
@@ -84,8 +84,10 @@ class Child:
             reply = self._next_reply(timeout_s)
         except queue.Empty:
             self.kill()
+            child_deaths.record(self.module)
             raise errors.ChildTimedOut(f"no reply within {timeout_s:g} s") from None
         if reply is _END:
+            child_deaths.record(self.module)
             raise errors.ChildDied(self._cause_of_death())
         if "error" in reply.header:
             raise _error_from(reply.header["error"])

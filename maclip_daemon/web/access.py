@@ -36,7 +36,7 @@ NO_ACCESS = "Open the link that `maclip review` printed in its terminal: it is t
 # A redirect would lose the cookie where the link was opened from another site; this is a step of our own.
 _OPENED = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">'
-    '<title>maclip review</title><p><a href="/">Open the review page</a></p>'
+    '<title>maclip</title><p><a href="/">Open the page</a></p>'
 )
 
 
@@ -93,8 +93,21 @@ def _are_equal(secret: str, given: str) -> bool:
 class AccessGuard:
     """ASGI middleware around the whole page."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, hosts: frozenset[str]) -> None:
-        """`hosts`: the values of the Host header that are this page, such as `127.0.0.1:8737`."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        hosts: frozenset[str],
+        *,
+        open_paths: frozenset[str] = frozenset(),
+        no_access: str = NO_ACCESS,
+    ) -> None:
+        """`hosts`: the values of the Host header that are this page, such as `127.0.0.1:8737`.
+
+        `open_paths`: addresses that need no key. `no_access`: where one finds the key to the others.
+        """
+        self._open_paths = open_paths
+        self._no_access = no_access
         self._app = app
         self._keys = keys
         self._hosts = hosts
@@ -121,15 +134,16 @@ class AccessGuard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         if headers.get("host", "").lower() not in self._hosts or len(headers.getlist("host")) != 1:
-            return PlainTextResponse("This is not an address of the review page.", 421)
+            return PlainTextResponse("This is not an address of this page.", 421)
         if scope["path"] == OPEN_PATH:
             return None
         if headers.get("sec-fetch-site", "none") not in _OWN_SITES:
             return PlainTextResponse("Other pages may not use this one.", 403)
         if scope["method"] not in _SAFE_METHODS and headers.get("origin") not in self._origins:
             return PlainTextResponse("Other pages may not use this one.", 403)
-        if not self._keys.fits(headers.get("cookie", "")):
-            return PlainTextResponse(NO_ACCESS, 401)
+        is_open = scope["path"] in self._open_paths and scope["method"] in _SAFE_METHODS
+        if not is_open and not self._keys.fits(headers.get("cookie", "")):
+            return PlainTextResponse(self._no_access, 401)
         return None
 
     def _opening(self, scope: Scope) -> Response | None:
@@ -138,7 +152,7 @@ class AccessGuard:
             return None
         token = QueryParams(scope["query_string"]).get("token", "")
         if scope["method"] not in _SAFE_METHODS or not self._keys.opens(token):
-            return PlainTextResponse(NO_ACCESS, 401)
+            return PlainTextResponse(self._no_access, 401)
         answer = HTMLResponse(_OPENED)
         answer.set_cookie(self._keys.cookie_name, self._keys.cookie, httponly=True, samesite="strict")
         return answer

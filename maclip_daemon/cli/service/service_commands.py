@@ -224,11 +224,12 @@ def _definition_for(platform: DefinitionKind, context: typer.Context, folders: l
 
 
 def _needs_network(context: typer.Context) -> bool:
-    """Return whether the settings ask for notifications; without them the service has no network."""
+    """Return whether a setting needs the network: notifications, or the status page."""
     from maclip_daemon import settings
 
-    notify = settings.load(_global_flag(context, "config")).notify
-    return bool(notify.urls) or notify.health_url is not None
+    loaded = settings.load(_global_flag(context, "config"))
+    notify = loaded.notify
+    return bool(notify.urls or loaded.listen.address) or notify.health_url is not None
 
 
 def _checked(folders: list[Path] | None, context: typer.Context) -> list[Path]:

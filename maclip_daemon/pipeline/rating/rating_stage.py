@@ -100,7 +100,8 @@ class RatingStage:
         try:
             with contextlib.ExitStack() as after_an_error:
                 after_an_error.callback(self._jobs.remove_strays, held)
-                self._rate(held)
+                with self._state.stage_times.measured("rate", len(held)):
+                    self._rate(held)
                 after_an_error.pop_all()
         except (DatabaseBusy, DatabaseFull):
             raise  # nothing can be stored: the whole run pauses, and its successor recovers

@@ -91,7 +91,8 @@ class ScoringStage:
 
     def _decode(self, decoder: Decoder, job: LeasedJob, part: str, heartbeat_timeout_s: float) -> None:
         try:
-            photo = decoder.decode(Path(job.path), self._jobs.known_hash(job))
+            with self._state.stage_times.measured("decode"):
+                photo = decoder.decode(Path(job.path), self._jobs.known_hash(job))
         except errors.NoSpace as error:
             self._jobs.pause(SPOOL, str(error), [job])
             return
@@ -122,7 +123,8 @@ class ScoringStage:
 
     def _score(self, batch: list[Ready]) -> None:
         try:
-            results = self._client.score([ready.block for ready in batch])
+            with self._state.stage_times.measured("score", len(batch)):
+                results = self._client.score([ready.block for ready in batch])
         except errors.EnvironmentUnfit as error:
             self._pause(batch, str(error))
             return
