@@ -22,7 +22,13 @@ from maclip_daemon.training.activation_cache import to_activations
 from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_exact
 from maclip_daemon.training.alignment import Ladders, align, together
 from maclip_daemon.training.bursts.burst_cache import BurstBatch, BurstCache
-from maclip_daemon.training.bursts.fusion_fitting import FittedFusion, burst_report, fit_fusion, judge_bursts
+from maclip_daemon.training.bursts.fusion_fitting import (
+    FittedFusion,
+    burst_report,
+    cross_fitted,
+    fit_fusion,
+    judge_bursts,
+)
 from maclip_daemon.training.bursts.large_photos import LargePhoto
 from maclip_daemon.training.frozen_blocks import fast_copy
 from maclip_daemon.training.opinion_tuning import (
@@ -125,16 +131,19 @@ def train(
 
 
 def _fuse(model: AlignedModel, caches: TrainingCaches, log: Log) -> FittedFusion | None:
-    """Return the fusion fitted on the scenes to learn from; log its figures on held-out scenes."""
+    """Return the fusion, fitted on scenes that the tower has not learned; log its figures, cross-fitted."""
     learned, held = caches.bursts(), caches.held_out_bursts()
-    if learned is None:
+    if learned is None or held is None:
         return None
     model.in_bfloat16 = False  # as the scores are made; two sharp frames differ by less than its roundings
-    fusion = fit_fusion(judge_bursts(model, learned))
-    for name, bursts in (("learned", learned), ("held out", held)):
-        if bursts is not None:
-            for line in burst_report(fusion, judge_bursts(model, bursts)):
-                log(f"bursts {name}: {line}")
+    unseen = judge_bursts(model, held)
+    fusion, seen = fit_fusion(unseen), judge_bursts(model, learned)
+    for name, scored, bursts in (
+        ("learned", fusion.scores(seen.inputs), seen),
+        ("held out", cross_fitted(unseen), unseen),
+    ):
+        for line in burst_report(scored, bursts):
+            log(f"bursts {name}: {line}")
     return fusion
 
 

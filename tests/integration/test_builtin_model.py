@@ -16,6 +16,7 @@ from PIL import Image
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import catalogue, loading
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.scorer import Scorer
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.engine import Engine
@@ -90,8 +91,9 @@ def test_the_other_metrics_run_on_it_and_fall_for_a_degraded_photo(
 def test_a_score_does_not_depend_on_the_batch(photos: list[Pixels], tmp_path: Path) -> None:
     metric = metrics.maclip()
     loaded = loading.load(catalogue.resolve_builtin(), metric, tmp_path)
-    together = Engine(loaded, metric, batch=BatchSize(40)).score(photos)
-    alone = [Engine(loaded, metric, batch=BatchSize(3)).score([photo])[0] for photo in photos]
+    pixels = [PhotoPixels(photo) for photo in photos]
+    together = Engine(loaded, metric, batch=BatchSize(40)).score(pixels)
+    alone = [Engine(loaded, metric, batch=BatchSize(3)).score([photo])[0] for photo in pixels]
     for first, second in zip(together, alone, strict=True):
         assert first.score == pytest.approx(second.score, abs=1e-4)
 

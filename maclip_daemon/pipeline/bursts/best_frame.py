@@ -8,7 +8,7 @@ from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame
 from maclip_daemon.pipeline.bursts.grouping import FrameGroup
 from maclip_daemon.pipeline.bursts.kinds import RANKED, BurstKind
 
-FRAMING_SPREAD = 0.016  # standard deviation of the built-in model's score (docs/builtin-model.md)
+FRAMING_SPREAD = 0.014  # standard deviation of the built-in model's score (docs/builtin-model.md)
 CLOSE = 1.0  # lead, in units of the spread of a difference; below it the order is a matter of framing
 
 

@@ -1,8 +1,9 @@
-"""FittedFusion fitting: how the overall and the detail cues of a large photo become its score.
+"""Fusion fitting: how the overall and the detail cues of a large photo become its score.
 
-Fitted on bursts of the scenes to learn from, then frozen and stored with the weights. The target of a frame
-is the overall score of its scene's sharp frames, less what its fault costs: a sharp photo keeps the score
-that it has without tiles.
+Fitted on bursts of scenes that the tower has not learned, then frozen and stored with the weights: on learned
+scenes it would trust tiles too much. Few scenes are left for it, so it is a line; a network fitted them by
+heart. The target of a frame is the overall score of its scene's sharp frames, less what its fault costs.
+Sharp photos keep the score that they have without tiles, on average.
 """
 
 from __future__ import annotations
@@ -22,14 +23,13 @@ from maclip_daemon.training.activation_cache import to_activations
 from maclip_daemon.training.aligned_model import AlignedModel
 from maclip_daemon.training.bursts.burst_cache import BurstCache
 
-INPUTS = ("overall", "whole", "detail")
+INPUTS = ("overall", "detail")
 FUSION_PROTOCOL = "detail-8"
 _COST_PER_LEVEL = 0.12
 """Of the score; five levels take a good photo (0.8) to a bad one (0.2)."""
 _SCENE_SHARE = 0.6
 """How much of the differences between sharp scenes is kept: within a library they are partly taste."""
 _STEPS = 1500
-_HIDDEN = 6
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class JudgedBursts:
     """The cues of all frames of some bursts."""
 
     inputs: NDArray[np.float64]
-    """[B, F, 3], in the order of `INPUTS`."""
+    """[B, F, 2], in the order of `INPUTS`."""
     levels: NDArray[np.float64]
     """[B, F]; frames 0 and 1 are sharp, then pairs of one fault, the weaker first."""
 
@@ -52,7 +52,7 @@ class FittedFusion:
     """Weight [out, in] and bias [out] of each; tanh between them."""
 
     def scores(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the scores of photos, [...], from their inputs [..., 3]."""
+        """Return the scores of photos, [...], from their inputs [..., 2]."""
         values = (inputs - self.mean) / self.std
         for number, (weight, bias) in enumerate(self.layers):
             values = values @ weight.T + bias
@@ -94,8 +94,8 @@ def _features(model: AlignedModel, stored: NDArray[np.float16]) -> Tensor:
 
 
 def _inputs(overall: Tensor, detail: Tensor) -> Tensor:
-    """Return [F, 3] from the scores of views [F, 7], the whole last, and of tiles [F, T]."""
-    return torch.stack([overall.mean(dim=1), overall[:, -1], detail.mean(dim=1)], dim=1)
+    """Return [F, 2] from the scores of views [F, 7], the whole last, and of tiles [F, T]."""
+    return torch.stack([overall.mean(dim=1), detail.mean(dim=1)], dim=1)
 
 
 def _targets(bursts: JudgedBursts, centre: float) -> NDArray[np.float64]:
@@ -104,27 +104,19 @@ def _targets(bursts: JudgedBursts, centre: float) -> NDArray[np.float64]:
     return np.asarray(base - _COST_PER_LEVEL * bursts.levels)
 
 
-def fit_fusion(bursts: JudgedBursts, seed: int = 0) -> FittedFusion:
-    """Return the network that puts frames near their targets, and each burst in order."""
-    generator = torch.Generator().manual_seed(seed)
+def fit_fusion(bursts: JudgedBursts) -> FittedFusion:
+    """Return the line that puts frames near their targets, and each burst in order."""
     flat = bursts.inputs.reshape(-1, len(INPUTS))
     mean, std = flat.mean(axis=0), flat.std(axis=0) + 1e-6
     values = torch.from_numpy((bursts.inputs - mean) / std)
     target = torch.from_numpy(_targets(bursts, float(bursts.inputs[:, :2, 0].mean())))
     levels = torch.from_numpy(bursts.levels)
-    weights = [
-        torch.randn(_HIDDEN, len(INPUTS), generator=generator, dtype=torch.float64) * 0.3,
-        torch.zeros(_HIDDEN, dtype=torch.float64),
-        torch.randn(1, _HIDDEN, generator=generator, dtype=torch.float64) * 0.3,
-        target.mean().reshape(1).clone(),
-    ]
-    for weight in weights:
-        weight.requires_grad_()
-    optimizer = torch.optim.Adam(weights, lr=0.01, weight_decay=1e-4)
+    weight = torch.zeros(1, len(INPUTS), dtype=torch.float64, requires_grad=True)
+    bias = target.mean().reshape(1).clone().requires_grad_()
+    optimizer = torch.optim.Adam([weight, bias], lr=0.01)
     for _ in range(_STEPS):
         optimizer.zero_grad()
-        first, second, third, fourth = weights
-        found = (torch.tanh(values @ first.T + second) @ third.T + fourth)[..., 0]
+        found = (values @ weight.T + bias)[..., 0]
         loss = torch.nn.functional.smooth_l1_loss(found, target, beta=0.05)
         for better, worse in _ordered_frames(bursts.levels.shape[1]):
             margin = 0.06 * (levels[:, worse] - levels[:, better])
@@ -132,8 +124,10 @@ def fit_fusion(bursts: JudgedBursts, seed: int = 0) -> FittedFusion:
         loss = loss + 0.5 * (found[:, 0] - found[:, 1]).abs().mean()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    fitted = [weight.detach().numpy() for weight in weights]
-    return FittedFusion(mean, std, ((fitted[0], fitted[1]), (fitted[2], fitted[3])))
+    with torch.no_grad():
+        sharp = (values[:, :2] @ weight.T + bias)[..., 0].mean()
+        bias += target[:, :2].mean() - sharp
+    return FittedFusion(mean, std, ((weight.detach().numpy(), bias.detach().numpy()),))
 
 
 def _ordered_frames(frames: int) -> list[tuple[int, int]]:
@@ -142,12 +136,26 @@ def _ordered_frames(frames: int) -> list[tuple[int, int]]:
     return pairs + [(weak, weak + 1) for weak in range(2, frames, 2)]
 
 
-def burst_report(fusion: FittedFusion, bursts: JudgedBursts) -> Iterator[str]:
-    """Yield a line for each cue: pairs in order, the spread of two sharp frames, agreement with levels."""
+def cross_fitted(bursts: JudgedBursts) -> NDArray[np.float64]:
+    """Return scores [B, F], each half of the bursts judged by the fusion of the other half."""
+    scores = np.zeros(bursts.levels.shape)
+    even = np.arange(len(scores)) % 2 == 0
+    for half in (even, ~even):
+        if half.any() and not half.all():
+            other = fit_fusion(JudgedBursts(bursts.inputs[~half], bursts.levels[~half]))
+            scores[half] = other.scores(bursts.inputs[half])
+    return scores
+
+
+def burst_report(scored: NDArray[np.float64], bursts: JudgedBursts) -> Iterator[str]:
+    """Yield a line for each cue: pairs in order, the spread of two sharp frames, agreement with levels.
+
+    `scored`: the fused scores of all frames, [B, F].
+    """
     columns: Mapping[str, NDArray[np.float64]] = {
         "overall": bursts.inputs[..., 0],
-        "detail": bursts.inputs[..., 2],
-        "fused": fusion.scores(bursts.inputs),
+        "detail": bursts.inputs[..., 1],
+        "fused": scored,
     }
     mild = (bursts.levels > 0) & (bursts.levels < 1.5)
     for name, scores in columns.items():
@@ -160,6 +168,8 @@ def burst_report(fusion: FittedFusion, bursts: JudgedBursts) -> Iterator[str]:
 
 
 def _ahead(scores: NDArray[np.float64], which: NDArray[np.bool_]) -> float:
+    if not which.any():
+        return float("nan")
     found = [scores[:, sharp, None] > scores for sharp in (0, 1)]
     return float(np.mean([each[which].mean() for each in found]))
 
