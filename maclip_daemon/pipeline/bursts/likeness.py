@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from operator import sub
 
 from maclip_daemon.photos.shots.descriptor_layout import BITS, GRID, Descriptor
 
@@ -181,5 +182,4 @@ _PLANE = (1 << BITS) - 1
 
 def colour_distance(first: Descriptor, second: Descriptor) -> float:
     """Return the mean difference of colour over the cells, in grey levels."""
-    pairs = zip(first.colours, second.colours, strict=True)
-    return sum(abs(one - other) for one, other in pairs) / len(first.colours)
+    return sum(map(abs, map(sub, first.colours, second.colours))) / len(first.colours)
