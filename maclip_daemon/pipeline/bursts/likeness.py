@@ -182,4 +182,5 @@ _PLANE = (1 << BITS) - 1
 
 def colour_distance(first: Descriptor, second: Descriptor) -> float:
     """Return the mean difference of colour over the cells, in grey levels."""
-    return sum(map(abs, map(sub, first.colours, second.colours))) / len(first.colours)
+    total: int = sum(map(abs, map(sub, first.colours, second.colours)))
+    return total / len(first.colours)
