@@ -45,13 +45,13 @@ def show(
     heatmap: Annotated[
         Path | None,
         typer.Option(
-            help="Write a picture here (PNG or JPEG) that shows weak and strong parts of the photo.",
+            help="Write a picture here (PNG or JPEG) that shows where the photo is sharp, with a legend.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Explain the score of a photo: percentile, both cues, the qualities in words, the weakest and the
-    strongest part of the picture, its rating and whether it is yours, its place in a burst.
+    """Explain the score of a photo: why it is low, what was measured on its pixels, percentile, both cues,
+    the weakest and the strongest part of the picture, its rating and whose it is, its place in a burst.
     """
     from maclip_daemon.errors import UsageError
     from maclip_daemon.library.queries import burst_list, rankings
@@ -77,8 +77,8 @@ def show(
     if heatmap is not None:
         from maclip_daemon.cli.printing.heatmap import draw
 
-        draw(detail, heatmap, settings)
-        output.say(f"Wrote {heatmap}: orange is weak, blue is strong, within this photo.", error=as_json)
+        draw(Path(path), heatmap, settings)
+        output.say(f"Wrote {heatmap}: blue is sharp, orange is blurred at 100 %.", error=as_json)
 
 
 def status(

@@ -36,6 +36,8 @@ class QualityProperties:
     protocol: str
     scored_at: datetime
     """Aware, the time of the score and not of this write, so that a second write changes nothing."""
+    reasons: tuple[str, ...] = ()
+    """What was measured on the photo to be wrong with it, the strongest first."""
 
     def __post_init__(self) -> None:
         if type(self.stars) is not int or not 1 <= self.stars <= 5:

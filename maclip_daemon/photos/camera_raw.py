@@ -85,7 +85,7 @@ def decode_raw(file: BinaryIO, protocol: Protocol, how: ReadingOptions) -> Uprig
             if small is not None and preview and min(preview.width, preview.height) >= need.tiles:
                 return dataclasses.replace(small, taken_at=moment, shot=shot)
             image = _developed(raw, need, orientation)
-    return UprightPicture(image, *full_size, moment, None, orientation, None, shot, small)
+    return UprightPicture(image, *full_size, moment, None, orientation, None, shot, small, is_developed=True)
 
 
 @dataclass(frozen=True)

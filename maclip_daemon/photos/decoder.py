@@ -13,6 +13,7 @@ from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.iqa.photo_pixels import PhotoPixels, byte_count, split
 from maclip_daemon.photos import spool as spools
+from maclip_daemon.photos.measures.photo_measures import PhotoMeasures
 from maclip_daemon.photos.shots.descriptor_layout import is_descriptor
 from maclip_daemon.photos.shots.shot_info import NO_SHOT, ShotInfo, shot_info_of
 from maclip_daemon.processes.child import Reply
@@ -52,6 +53,8 @@ class DecodedPhoto:
     """How the picture looks (`shots/descriptor_layout`); None when it was not computed."""
     tiles: int = 0
     """How many tiles follow the pixels, 224 × 224 × 3 bytes each."""
+    measures: PhotoMeasures | None = None
+    """What the pixels tell; None for a picture too small for it."""
 
     @property
     def size(self) -> int:
@@ -190,6 +193,8 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         descriptor = bytes.fromhex(header["descriptor"]) if header.get("descriptor") else None
         if descriptor is not None and not is_descriptor(descriptor):
             raise ValueError("the descriptor is invalid")
+        told = header["measures"]
+        measures = None if told is None else PhotoMeasures.from_json(told)
         length = spooled.stat().st_size if in_file else len(reply.payload)
         if min(width, height) <= 0 or tiles < 0 or length != byte_count(width, height, tiles):
             raise ValueError(f"{length} bytes for {width}×{height} pixels and {tiles} tiles")
@@ -208,4 +213,5 @@ def _photo(reply: Reply, spooled: Path) -> DecodedPhoto:
         shot=shot,
         descriptor=descriptor,
         tiles=tiles,
+        measures=measures,
     )

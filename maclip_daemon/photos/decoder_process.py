@@ -55,6 +55,7 @@ def main() -> None:
             "photo_height": decoded.photo_height,
             "pixel_hash": decoded.pixel_hash,
             "former_hash": decoded.former_hash,
+            "measures": None if decoded.measures is None else decoded.measures.as_json(),
             "taken_at": decoded.taken_at.isoformat() if decoded.taken_at else None,
             "shot": decoded.shot.as_json(),
             "descriptor": decoded.descriptor.hex(),

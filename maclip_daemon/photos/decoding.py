@@ -19,6 +19,8 @@ from maclip_daemon.photos.content_kind import HEAD_BYTES, ContentKind, content_k
 from maclip_daemon.photos.decode_errors import poison_on_error
 from maclip_daemon.photos.exif import orientation_of, taken_at
 from maclip_daemon.photos.formats import Family, family_of
+from maclip_daemon.photos.measures.measurement import measure
+from maclip_daemon.photos.measures.photo_measures import PhotoMeasures
 from maclip_daemon.photos.picture_identity import jpeg_hash, pixel_hash, with_colours
 from maclip_daemon.photos.shots.picture_descriptor import describe
 from maclip_daemon.photos.shots.shot_exif import shot_info_from
@@ -56,6 +58,8 @@ class Decoded:
     """What the camera noted."""
     descriptor: bytes
     """How the picture looks, for comparing it with its neighbours (`shots/descriptor_layout`)."""
+    measures: PhotoMeasures | None
+    """What the pixels tell at the size at which they were decoded; None for a picture too small for it."""
 
 
 def decode(
@@ -87,7 +91,7 @@ def decode(
         picture = _read(file, name, protocol, how)
         identity, former = _identities(picture.preview or picture, with_former=former_hash)
         with poison_on_error("picture"):
-            image, tiles = _reduced(picture, protocol, two_steps=two_steps)
+            image, tiles, measures = _reduced(picture, protocol, two_steps=two_steps)
         return Decoded(
             image=image,
             tiles=tiles,
@@ -98,24 +102,26 @@ def decode(
             taken_at=picture.taken_at,
             shot=picture.shot,
             descriptor=describe(image),
+            measures=measures,
         )
 
 
 def _reduced(
     picture: UprightPicture, protocol: Protocol, *, two_steps: bool
-) -> tuple[Image.Image, Image.Image | None]:
-    """Return the picture at the protocol's size, and its tiles, in sRGB."""
+) -> tuple[Image.Image, Image.Image | None, PhotoMeasures | None]:
+    """Return the picture at the protocol's size and its tiles, in sRGB, and what its pixels tell."""
     # The first step of a JPEG was its decoding, unless the tiles needed more of it.
     in_blocks = two_steps and (picture.jpeg is None or protocol.tiles > 0)
     image, colours = picture.image, picture.colours
     if colours is not None and (colours.needs_full_size or not in_blocks):
         image, colours = in_srgb(image, colours), None
+    measures = measure(image, picture.scale, is_developed=picture.is_developed)
     grid = protocol.tile_grid(picture.width, picture.height)
     tiles = None if grid is None else cut_tiles(image, grid)
     if colours is not None:  # only now, when few pixels are left to convert
         image = in_srgb(protocol.in_blocks(image), colours)
         tiles = None if tiles is None else in_srgb(tiles, colours)
-    return protocol.resize(image, two_steps=in_blocks), tiles
+    return protocol.resize(image, two_steps=in_blocks), tiles, measures
 
 
 def _read(file: BinaryIO, name: str, protocol: Protocol, how: ReadingOptions) -> UprightPicture:

@@ -46,6 +46,8 @@ class UprightPicture:
     """What the camera noted of the shot."""
     preview: UprightPicture | None = None
     """The preview by which a developed RAW is recognised, though it is too small for the protocol's tiles."""
+    is_developed: bool = False
+    """Whether it was developed from a RAW's sensor data, here and without noise reduction."""
 
     @property
     def scale(self) -> float:

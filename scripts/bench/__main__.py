@@ -13,6 +13,7 @@ from . import (
     moments,
     photo_path,
     precision,
+    qualities,
     review,
     scale,
     sidecars,
@@ -33,6 +34,7 @@ for module in (
     moments,
     moment_scale,
     review,
+    qualities,
 ):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.main)
 

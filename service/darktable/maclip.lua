@@ -251,13 +251,30 @@ local function pairs_of(values)
   return lines
 end
 
+-- Return what was measured on the photo's pixels.
+local function measured_of(row)
+  local lines = {}
+  if row.focus then lines[#lines + 1] = string.format("  %.1f px blur where it is sharpest", row.focus) end
+  if row.motion and row.motion > 0 then lines[#lines + 1] = string.format("  moved %.0f px", row.motion) end
+  if row.noise then lines[#lines + 1] = string.format("  noise %.1f of 255", row.noise) end
+  if row.clipped_highlights then
+    lines[#lines + 1] = string.format(
+      "  clipped: highlights %.1f %%, shadows %.1f %%", row.clipped_highlights, row.clipped_shadows or 0)
+  end
+  if #lines > 0 then table.insert(lines, 1, "measured:") end
+  return lines
+end
+
 local function describe(detail)
   local row = detail.quality
   if detail.failure then return { "failed: " .. detail.failure } end
   if not row then return { "no score yet (" .. detail.state .. ")" } end
   local rank = row.percentile and string.format(", better than %.1f %% of your photos", row.percentile) or ""
   local lines = { string.format("%.4f%s", row.score, rank), stars_of(row.stars) }
+  for reason in (row.reasons or ""):gmatch("[^;]+") do lines[#lines + 1] = "• " .. reason:match("^%s*(.*)$") end
   if row.rating_owner == "person" then lines[2] = lines[2] .. ", rated by you: " .. stars_of(row.rating_in_file) end
+  for _, line in ipairs(measured_of(row)) do lines[#lines + 1] = line end
+  lines[#lines + 1] = "in the model's words:"
   for _, line in ipairs(pairs_of(row)) do lines[#lines + 1] = line end
   lines[#lines + 1] = row.model .. " · " .. row.metric .. " · " .. row.protocol
   return lines

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.homes import Home, contents, make_photo, make_photos
 
@@ -251,8 +252,34 @@ def test_heat_maps_and_backups_overwrite_no_existing_file(home: Home) -> None:
     assert "exists already" in home.maclip("db", "backup", photo, expect=2).stderr
     assert photo.read_bytes() == before
     home.maclip("show", photo, "--heatmap", home.folder / "map.png")
-    assert (home.folder / "map.png").stat().st_size > 0
+    with Image.open(home.folder / "map.png") as heatmap, Image.open(photo) as original:
+        assert (heatmap.width, heatmap.height > original.height) == (original.width, True)  # a legend below
     home.maclip("db", "backup", home.folder)
     (backup,) = home.folder.glob("library-*.backup.db")
     assert backup.read_bytes()[:15] == b"SQLite format 3"
     assert "no problem found" in home.maclip("db", "check").stdout
+
+
+def test_a_fault_is_measured_named_and_written_beside_the_stars(home: Home) -> None:
+    photos = make_photos(home.photos, 4)
+    with Image.open(photos[0]) as image:
+        blown = image.convert("RGB")
+    blown.paste("white", (0, 0, blown.width, blown.height // 2))
+    blown.save(photos[0], quality=95)
+    home.maclip("run", "--once", home.photos)
+    shown = home.maclip("show", photos[0]).stdout
+    assert "highlights clipped: 50 %" in shown
+    assert "a model's opinion, not measured" in shown
+    row = json.loads(home.maclip("show", "--json", photos[0]).stdout)["quality"]
+    assert row["clipped_highlights"] == pytest.approx(50, abs=1)
+    assert row["true_megapixels"] == pytest.approx(0.3072)
+    assert "highlights clipped: 50 %" in row["reasons"]
+    rows = [json.loads(line) for line in home.maclip("worst", "--format", "json").stdout.splitlines()]
+    assert {each["file_name"] for each in rows if "clipped" in (each["reasons"] or "")} == {photos[0].name}
+    sidecar = photos[0].with_name(f"{photos[0].name}.xmp")
+    assert "highlights clipped: 50 %" in sidecar.read_text("utf-8")
+    before = contents(home.photos)
+    home.maclip("run", "--once", home.photos)
+    assert contents(home.photos) == before
+    home.maclip("undo")
+    assert not sidecar.exists()

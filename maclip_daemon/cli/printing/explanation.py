@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from maclip_daemon.cli.printing import output
+from maclip_daemon.cli.printing import measured_lines, output
 from maclip_daemon.cli.printing.judged_views import judged_views
 from maclip_daemon.files.paths import printable
 
@@ -42,13 +42,13 @@ def lines(detail: PhotoDetail) -> Iterator[str]:
         return
     rank = "" if row.percentile is None else f", better than {row.percentile:.1f} % of your photos"
     yield f"  score      {row.score:.4f}{rank}   {output.stars(row.stars)}"
+    yield from measured_lines.lines(detail, row)
     yield from _cues(detail, row)
+    yield "  prompts    how well pairs of descriptions fit; a model's opinion, not measured"
     for name, (good, bad) in WORDS.items():
         value = getattr(row, name)
         if value is not None:
             yield f"  {name:<10} {value:.3f}  {_in_words(value, good, bad)}"
-    if row.model.startswith("builtin@"):
-        yield "             (the built-in model tells good from bad; these details are less reliable)"
     yield from _views(detail, row)
     yield f"  scored by  {row.model} · {row.metric} · {row.protocol}"
     yield f"             in {detail.precision} on {detail.device}, {row.scored_at}"

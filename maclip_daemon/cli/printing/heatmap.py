@@ -1,8 +1,9 @@
-"""`maclip show --heatmap`: the views' scores drawn over the photo."""
+"""`maclip show --heatmap`: how sharp each part of a photo is, drawn over it."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -13,77 +14,106 @@ from maclip_daemon.errors import EnvironmentUnfit, UsageError
 if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
+    from PIL import Image
 
-    from maclip_daemon.library.queries.rankings import PhotoDetail
+    from maclip_daemon.photos.measures.photo_measures import PhotoMeasures
     from maclip_daemon.settings import Settings
 
 LONG_EDGE = 1600  # pixels of the picture that is written
-TINT = 0.45  # share of the colour; the rest is the photo in grey
-# Colour-blind-safe ends (Okabe-Ito): vermilion for the weakest part of this photo, blue for the strongest.
-WEAK, STRONG = (213, 94, 0), (0, 114, 178)
+TINT = 0.5  # share of the colour; the rest is the photo in grey
+# Colour-blind-safe ends (Okabe-Ito): blue where it is sharp, vermilion where it is blurred.
+SHARP, BLURRED = (0, 114, 178), (213, 94, 0)
+SHARPEST, MOST_BLURRED = 0.5, 4.0  # px of blur at 100 %, the ends of the colours
+LEGEND = f"sharp {SHARPEST} px", f"{MOST_BLURRED:.0f} px blurred", "no colour: no edges to tell"
+_LEGEND_HEIGHT = 48  # pixels
 
 
-def draw(detail: PhotoDetail, target: Path, settings: Settings) -> None:
-    """Write the photo with its weak and strong parts tinted.
+def draw(photo: Path, target: Path, settings: Settings) -> None:
+    """Write the photo in grey, tinted by how sharp each part is, with a legend below.
 
-    Each point has the mean score of the crops that show it; the colours span this photo's own range.
-    Raises `UsageError` for a photo without several views or a target that is not a picture, `Poison` for a
-    photo that cannot be decoded.
+    The colours mean the same in every photo: pixels of blur at 100 %. Raises `UsageError` for a photo that is
+    too small, or a target that is not a picture or exists, `Poison` for a photo that cannot be decoded.
     """
-    import numpy
-    from PIL import Image
-
-    from maclip_daemon.photos import spool
-    from maclip_daemon.photos.decoder import Decoder
 
     if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise UsageError(f"{target} is no picture file. Name a .png, .jpg or .webp file for the heat map.")
     if os.path.lexists(target):
         raise UsageError(f"{target} exists already and was not changed. Name a new file for the heat map.")
-    field = _field(detail)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary, "spool")
-        spool.clean(folder)
-        with contextlib.closing(Decoder(settings.decoding, f"long-edge-{LONG_EDGE}", folder)) as decoder:
-            photo = decoder.decode(Path(detail.path))
-        pixels = photo.pixels if photo.spooled is None else photo.spooled.read_bytes()
-    assert pixels is not None
-    image = Image.frombytes("RGB", (photo.width, photo.height), pixels)
-    grey = numpy.asarray(image.convert("L"), numpy.float32)[..., None]
-    weight = numpy.asarray(
-        Image.fromarray(field.astype(numpy.float32)).resize(image.size, Image.Resampling.BILINEAR)
-    )[..., None]
-    colour = weight * numpy.array(STRONG, numpy.float32) + (1 - weight) * numpy.array(WEAK, numpy.float32)
-    tinted = (1 - TINT) * grey + TINT * colour
+    image, measures = _decoded(photo, settings)
+    if measures is None:
+        raise UsageError(f"There is no heat map of {photo}: it has under 128 pixels on a side.")
     try:
-        Image.fromarray(numpy.clip(tinted, 0, 255).astype(numpy.uint8)).save(target)
+        _with_legend(_tinted(image, measures)).save(target)
     except OSError as error:
         raise EnvironmentUnfit(f"{target} cannot be written: {error.strerror or error}.") from None
 
 
-def _field(detail: PhotoDetail) -> NDArray[numpy.float32]:
-    """Return the mean score of the crops on a coarse grid, from 0 (weakest) to 1 (strongest)."""
+def _decoded(photo: Path, settings: Settings) -> tuple[Image.Image, PhotoMeasures | None]:
+    from PIL import Image
+
+    from maclip_daemon.photos import spool
+    from maclip_daemon.photos.decoder import Decoder
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "spool")
+        spool.clean(folder)
+        with contextlib.closing(Decoder(settings.decoding, f"long-edge-{LONG_EDGE}", folder)) as decoder:
+            decoded = decoder.decode(photo)
+        return Image.fromarray(decoded.take_pixels()), decoded.measures
+
+
+def _tinted(image: Image.Image, measures: PhotoMeasures) -> Image.Image:
+    import numpy
+    from PIL import Image
+
+    blur = numpy.array([[math.nan if each is None else each for each in row] for row in measures.blur])
+    grey = numpy.asarray(image.convert("L"), numpy.float32)[..., None]
+    share = _enlarged(numpy.nan_to_num(_sharpness(blur), nan=0.5), image.size)
+    tint = TINT * _enlarged((~numpy.isnan(blur)).astype(numpy.float32), image.size)
+    tinted = (1 - tint) * grey + tint * _colour(share)
+    return Image.fromarray(numpy.clip(tinted, 0, 255).astype(numpy.uint8))
+
+
+def _sharpness(blur: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+    """Return 1 where it is sharp to 0 where it is blurred, in even steps of the logarithm."""
     import numpy
 
-    from maclip_daemon.cli.printing.judged_views import judged_views
+    span = math.log(MOST_BLURRED / SHARPEST)
+    found: NDArray[numpy.float64] = 1 - numpy.clip(
+        numpy.log(numpy.maximum(blur, 0.01) / SHARPEST) / span, 0, 1
+    )
+    return found
 
-    width, height = (detail.details.get(key) for key in ("width", "height"))
-    crops = [view for view in judged_views(detail) if view[1].kind == "crop"]
-    wholes = [score for score, box in judged_views(detail) if box.kind == "whole"]
-    if len(crops) < 2 or not width or not height:
-        raise UsageError(
-            f"There is no heat map of {detail.path}: it was scored as a whole. The photo is small, or the "
-            "metric (clipiqa, qualiclip) does not score parts."
-        )
-    step = 16
-    total = numpy.zeros((height // step, width // step), numpy.float32)
-    count = numpy.zeros_like(total)
-    for score, box in crops:
-        rows = slice(box.y // step, (box.y + box.height) // step)
-        columns = slice(box.x // step, (box.x + box.width) // step)
-        total[rows, columns] += score
-        count[rows, columns] += 1
-    # No crop shows the rim: it gets the score of the whole photo.
-    mean = numpy.where(count > 0, total / numpy.maximum(count, 1), wholes[0])
-    spread = float(mean.max() - mean.min())
-    return (mean - mean.min()) / spread if spread > 0 else numpy.full_like(mean, 0.5)
+
+def _colour(share: NDArray[numpy.float32]) -> NDArray[numpy.float32]:
+    import numpy
+
+    sharp, blurred = numpy.array(SHARP, numpy.float32), numpy.array(BLURRED, numpy.float32)
+    return share * sharp + (1 - share) * blurred
+
+
+def _enlarged(cells: NDArray[numpy.floating], size: tuple[int, int]) -> NDArray[numpy.float32]:
+    import numpy
+    from PIL import Image
+
+    small = Image.fromarray(cells.astype(numpy.float32))
+    return numpy.asarray(small.resize(size, Image.Resampling.BILINEAR), numpy.float32)[..., None]
+
+
+def _with_legend(image: Image.Image) -> Image.Image:
+    import numpy
+    from PIL import Image, ImageDraw, ImageFont
+
+    page = Image.new("RGB", (image.width, image.height + _LEGEND_HEIGHT), "white")
+    page.paste(image)
+    bar_width = max(16, image.width // 4)
+    share = numpy.linspace(1, 0, bar_width, dtype=numpy.float32)[None, :, None]
+    bar = Image.fromarray(_colour(share).repeat(16, 0).astype(numpy.uint8))
+    top = image.height + _LEGEND_HEIGHT // 2
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(max(9, min(18, image.width // 60)))
+    sharp, blurred, none = LEGEND
+    left = 8 + int(pen.textlength(sharp, font)) + 8
+    pen.text((8, top), sharp, "black", font, anchor="lm")
+    page.paste(bar, (left, top - 8))
+    pen.text((left + bar_width + 8, top), f"{blurred}   ·   {none}", "black", font, anchor="lm")
+    return page

@@ -61,6 +61,17 @@ class PhotoRow:
     is_best_of_burst: int | None
     overall_score: float | None
     detail_score: float | None
+    focus: float | None
+    motion: float | None
+    motion_direction: float | None
+    noise: float | None
+    clipped_highlights: float | None
+    clipped_shadows: float | None
+    contrast: float | None
+    jpeg_damage: float | None
+    true_megapixels: float | None
+    reasons: str | None
+    """At most three, the strongest first, with "; " between."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,8 @@ class PhotoDetail:
     quality: PhotoRow | None
     """None: not scored in the active scoring configuration."""
     details: dict[str, Any]
+    measured: dict[str, Any]
+    """How sure each measured quality is, and where the focus lies; empty where nothing was measured."""
     views: int | None
     precision: str | None
     device: str | None
@@ -252,6 +265,7 @@ def show(snapshot: sqlite3.Connection, path: str) -> PhotoDetail | None:
         f" WHERE photo_id = ? AND scoring_config_id = {ACTIVE_CONFIG}",
         (photo_id,),
     ).fetchone() or (None, None, None, None)
+    measured = snapshot.execute("SELECT details FROM measures WHERE photo_id = ?", (photo_id,)).fetchone()
     failure = snapshot.execute(
         "SELECT reason, attempts FROM jobs WHERE photo_id = ? ORDER BY state = 'dead' DESC LIMIT 1",
         (photo_id,),
@@ -261,6 +275,7 @@ def show(snapshot: sqlite3.Connection, path: str) -> PhotoDetail | None:
         state=state,
         quality=None if quality is None else _photo_row(quality),
         details=json.loads(beside[0]) if beside[0] else {},
+        measured=json.loads(measured[0]) if measured is not None and measured[0] else {},
         views=beside[1],
         precision=beside[2],
         device=beside[3],

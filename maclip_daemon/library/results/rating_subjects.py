@@ -47,6 +47,8 @@ class RatingSubject:
     """When that began, in microseconds."""
     burst_kind: str | None = None
     burst_rank: int | None = None
+    reasons: str | None = None
+    """What was measured to be wrong with it, with "; " between."""
 
 
 def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSubject]:
@@ -65,10 +67,11 @@ _SUBJECTS = text(
     f"SELECT p.id, f.path, p.file_name, {DECIDING_SCORE}, coalesce(raw.scored_at, s.scored_at),"
     f" m.metric, m.model, m.protocol, p.stars_written, {STARS}, {PERCENTILE},"
     " p.pixel_hash, p.may_replace, p.rating_in_file, frame.series, burst.first_moment, burst.kind,"
-    " frame.burst_rank"
+    " frame.burst_rank, q.reasons"
     " FROM photos p"
     f" JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
     " JOIN scoring_configs m ON m.id = s.scoring_config_id"
+    " LEFT JOIN measures q ON q.photo_id = p.id"
     f" JOIN folders f ON f.id = p.folder_id {RAW_AND_CALIBRATION}"
     " LEFT JOIN burst_frames frame ON frame.photo_id = p.id AND frame.burst_id IS NOT NULL"
     " LEFT JOIN bursts burst ON burst.id = frame.burst_id"

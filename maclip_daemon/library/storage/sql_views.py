@@ -89,13 +89,24 @@ SELECT
   frame.burst_rank AS burst_rank,
   CASE WHEN frame.burst_rank IS NULL THEN NULL ELSE frame.burst_rank = 1 END AS is_best_of_burst,
   s.overall_score AS overall_score,
-  s.detail_score AS detail_score
+  s.detail_score AS detail_score,
+  q.focus AS focus,
+  q.motion AS motion,
+  q.motion_direction AS motion_direction,
+  q.noise AS noise,
+  q.clipped_highlights AS clipped_highlights,
+  q.clipped_shadows AS clipped_shadows,
+  q.contrast AS contrast,
+  q.jpeg_damage AS jpeg_damage,
+  q.true_megapixels AS true_megapixels,
+  q.reasons AS reasons
 FROM scores s
 JOIN photos p ON p.id = s.photo_id
 JOIN folders f ON f.id = s.folder_id
 JOIN scoring_configs m ON m.id = s.scoring_config_id
 LEFT JOIN burst_frames frame ON frame.photo_id = s.photo_id
 LEFT JOIN bursts burst ON burst.id = frame.burst_id
+LEFT JOIN measures q ON q.photo_id = s.photo_id
 {RAW_AND_CALIBRATION}
 """
 QUALITY_ROWS = f"{QUALITY_OF_SCORES}WHERE s.scoring_config_id = {ACTIVE_CONFIG}"

@@ -226,6 +226,25 @@ class ScoreColumns(Table):
 FRESH, AGAIN = 0, 1  # priorities of jobs: new or changed photos, and those that are scored again
 
 
+class MeasureColumns(Table):
+    """What was measured on a photo's pixels, whatever model scores it."""
+
+    __tablename__ = "measures"
+
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
+    focus: Mapped[float | None]
+    motion: Mapped[float | None]
+    motion_direction: Mapped[float | None]
+    noise: Mapped[float | None]
+    clipped_highlights: Mapped[float | None]
+    clipped_shadows: Mapped[float | None]
+    contrast: Mapped[float | None]
+    jpeg_damage: Mapped[float | None]
+    true_megapixels: Mapped[float | None]
+    reasons: Mapped[str | None]
+    details: Mapped[Any | None] = mapped_column(JSON)
+
+
 class JobColumns(Table):
     """Work to be done on a photo. Finished work has no row; dead jobs stay, with the reason."""
 
@@ -379,3 +398,4 @@ JOURNAL, NOTES = (Table.metadata.tables[name] for name in ("rating_journal", "no
 BURSTS, BURST_FRAMES = (Table.metadata.tables[name] for name in ("bursts", "burst_frames"))
 PAIRS = Table.metadata.tables["photo_pairs"]
 DECISIONS, DECISION_FILES = (Table.metadata.tables[name] for name in ("decisions", "decision_files"))
+MEASURES = Table.metadata.tables["measures"]

@@ -12,7 +12,10 @@ from maclip_daemon.metadata.content.xmp_text import PREFIX, Wanted
 from maclip_daemon.metadata.records import RatingRequest
 from maclip_daemon.metadata.sidecars import bucket_tags, ownership, seed, write_proof
 
-_WHERE_PROVEN = frozenset({write_proof.PROOF_KEY, write_proof.LIBRARY_KEY, f"Xmp.{PREFIX}.ScoredAt"})
+_REASONS_KEY = f"Xmp.{PREFIX}.Reasons"
+_WHERE_PROVEN = frozenset(
+    {write_proof.PROOF_KEY, write_proof.LIBRARY_KEY, f"Xmp.{PREFIX}.ScoredAt", _REASONS_KEY}
+)
 _NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -38,6 +41,7 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
         "BurstRank": None if request.burst_rank is None else str(request.burst_rank),
     }
     values: Wanted = {f"Xmp.{PREFIX}.{name}": text for name, text in texts.items()}
+    values[_REASONS_KEY] = [_clean(each) for each in quality.reasons] or None
     values[ownership.RATING_KEY] = str(request.rating)
     values.update(ownership.synchronized_fields(present, request.rating))
     bucket = bucket_tags.bucket_of(quality.percentile) if request.bucket_tags else None
@@ -73,9 +77,9 @@ def with_seed(values: Wanted, present: ownership.Values, items: list[str]) -> Wa
 def is_up_to_date(present: ownership.Values, values: Wanted) -> bool:
     """Return whether the file holds these values, so that nothing needs to be written.
 
-    A new percentile alone, with the same stars and score, is no reason to write a file. Nor is the time of
-    scoring or another library's id where a proof holds, or two libraries in one folder would answer each
-    other without end. A missing proof is a reason.
+    A new percentile alone, with the same stars and score, is no reason to write a file. Nor are the
+    reasons, the time of scoring or another library's id where a proof holds, or two libraries in one folder
+    would answer each other without end. A missing proof is a reason.
     """
     indifferent = _WHERE_PROVEN if write_proof.holds(present) else frozenset[str]()
     return all(

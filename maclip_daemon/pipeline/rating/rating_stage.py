@@ -20,6 +20,7 @@ from maclip_daemon.library.results.rating_subjects import RatingSubject
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Partner, QualityProperties, RatingRequest
+from maclip_daemon.photos.measures.reasons import SEPARATOR
 from maclip_daemon.pipeline import file_stability, journal_compaction
 from maclip_daemon.pipeline.rating import sidecar_naming
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
@@ -228,6 +229,7 @@ class RatingStage:
                 model=subject.model,
                 protocol=subject.protocol,
                 scored_at=datetime.fromisoformat(subject.scored_at),
+                reasons=tuple(subject.reasons.split(SEPARATOR)) if subject.reasons else (),
             ),
             mode="embed" if self._settings.mode == "embed" else "sidecar",
             last_written=subject.stars_written,

@@ -15,16 +15,27 @@ from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.library.photos import missing_photos, photo_info
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.queue.leases import LeasedJob
-from maclip_daemon.library.results import scores
+from maclip_daemon.library.results import measured_qualities, scores
+from maclip_daemon.library.results.measured_qualities import MeasuredQualities
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Session
 from maclip_daemon.photos.decoder import DecodedPhoto
+from maclip_daemon.photos.measures.reasons import SEPARATOR, reasons_of
 from maclip_daemon.pipeline import file_stability, pairing
 from maclip_daemon.pipeline.bursts import regrouping, shot_records
 from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD
 from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, StageContext, log
 from maclip_daemon.pipeline.waits import Resource, retry_policy
 
+MEASURED = (
+    "focus",
+    "motion",
+    "noise",
+    "clipped_highlights",
+    "clipped_shadows",
+    "contrast",
+    "jpeg_damage",
+)
 ATTRIBUTES = ("good", "sharpness", "edges", "resolution", "noise_free")
 
 
@@ -98,6 +109,7 @@ class ScoreJobs:
             photo_info.set_photo_info(
                 session, {job.photo_id: _photo_info(photo) for job, photo, _ in finished}
             )
+            measured_qualities.record(session, {job.photo_id: _measured(photo) for job, photo, _ in finished})
             rows = [(job.photo_id, row) for job, _, row in finished if job.photo_id not in kept]
             scores.record(session, self._scoring_config_id, rows, now)
             shot_records.record(session, {job.photo_id: photo for job, photo, _ in finished})
@@ -193,6 +205,29 @@ def _photo_info(photo: DecodedPhoto) -> photo_info.PhotoInfo:
         photo.former_hash,
         camera=photo.shot.camera,
         lens=photo.shot.lens,
+    )
+
+
+def _measured(photo: DecodedPhoto) -> MeasuredQualities | None:
+    """Return the measured qualities of a photo as the library stores them."""
+    found = photo.measures
+    if found is None:
+        return None
+    size = photo.photo_width, photo.photo_height
+    values = {name: getattr(found, name) for name in MEASURED}
+    is_moved = found.motion.known is not None and found.motion.value > 0
+    return MeasuredQualities(
+        **{name: measure.known for name, measure in values.items()},
+        motion_direction=found.motion_direction if is_moved else None,
+        true_megapixels=found.true_megapixels(*size),
+        reasons=SEPARATOR.join(reasons_of(found, *size)) or None,
+        details={
+            "confidence": {name: measure.confidence for name, measure in values.items()},
+            "focus_x": found.focus_x,
+            "focus_y": found.focus_y,
+            "enlargement": found.enlargement.value,
+            "scale": found.scale,
+        },
     )
 
 

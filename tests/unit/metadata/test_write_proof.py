@@ -272,3 +272,29 @@ def test_the_percentile_is_no_part_of_the_proof(make_photo: MakePhoto) -> None:
     sidecar = write(request_for(photo))
     sidecar.write_bytes(exiv2_tags.change_sidecar(sidecar.read_bytes(), {"Xmp.maclip.Percentile": "9.00"}))
     assert found(photo).owner == "maclip"
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "embed"])
+def test_reasons_are_written_with_a_score_and_alone_rewrite_no_file(
+    make_photo: MakePhoto, mode: Mode
+) -> None:
+    photo = make_photo()
+    before = photo.read_bytes()
+    reasons = ("not sharp anywhere at 100 %: 4.1 px blur", "highlights clipped: 12 %")
+    told = replace(QUALITY, reasons=reasons)
+    target = write(request_for(photo, mode, quality=told))
+    assert xmp_of(target)["Xmp.maclip.Reasons"] == list(reasons)
+    assert found(photo).proof is not None
+    for other in (QUALITY, replace(QUALITY, reasons=("noise: 12 of 255 grey levels at 100 %",))):
+        again = prepare(request_for(photo, mode, last_written=4, quality=other))
+        assert again.status == "unchanged"
+    write(request_for(photo, mode, last_written=4, quality=replace(QUALITY, score=0.9)))
+    assert "Xmp.maclip.Reasons" not in xmp_of(target)
+    assert mode == "embed" or photo.read_bytes() == before
+
+
+def test_a_file_of_an_earlier_version_is_not_rewritten_for_its_reasons(make_photo: MakePhoto) -> None:
+    photo = make_photo()
+    write(request_for(photo))
+    told = replace(QUALITY, reasons=("highlights clipped: 12 %",))
+    assert prepare(request_for(photo, last_written=4, quality=told)).status == "unchanged"

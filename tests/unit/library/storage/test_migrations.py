@@ -63,7 +63,7 @@ def test_a_library_from_before_scoring_configs_keeps_every_row_and_the_view_its_
     assert entry[-3:] == ("hash 1", None, None)
     after["rating_journal"] = [entry[:-3]]
     after["photo_quality"] = [row[: len(columns)] for row in after["photo_quality"]]
-    assert [after.pop(table) for table in ("decisions", "decision_files")] == [[], []]
+    assert [after.pop(table) for table in ("decisions", "decision_files", "measures")] == [[], [], []]
     for table, added in (("scores", (None, None)), ("jobs", (0,))):
         assert {row[-len(added) :] for row in after[table]} <= {added}
         after[table] = [row[: -len(added)] for row in after[table]]

@@ -54,6 +54,16 @@ PHOTO_QUALITY = [
     "is_best_of_burst",
     "overall_score",
     "detail_score",
+    "focus",
+    "motion",
+    "motion_direction",
+    "noise",
+    "clipped_highlights",
+    "clipped_shadows",
+    "contrast",
+    "jpeg_damage",
+    "true_megapixels",
+    "reasons",
 ]
 PHOTO_BURSTS = [
     "burst_id",

@@ -1,0 +1,76 @@
+"""Was a picture enlarged? Interpolation leaves a rhythm in the second differences of its pixels.
+
+Pixels between the old ones are smoother than those near them; that repeats once for each pixel of the small
+original (A. C. Gallagher, *Detection of linear and cubic interpolation in JPEG compressed images*, CRV 2005).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maclip_daemon.photos.measures.luma_patches import Luma, LumaPatches
+from maclip_daemon.photos.measures.photo_measures import Measure
+
+_LINES = 320  # rows and columns that are looked at
+_SHORTEST = 256  # pixels of a row; less shows no rhythm
+_OUTSTANDING = 5.0  # times the median of the neighbouring frequencies, in rows and columns
+_SURE = 10.0
+_NEIGHBOURS = 40
+_JPEG_WIDTH = 0.004  # around the rhythm of JPEG's blocks, in cycles a pixel
+_LOWEST, _HIGHEST = 0.04, 0.485  # cycles a pixel
+_LEAST_BLUR = 0.22  # px for each time of enlargement; what interpolation does to the sharpest detail
+_GRID = np.linspace(0, 0.5, 4096)  # cycles a pixel
+_CODES = np.arange(1021, dtype=np.float32)
+_OF_SECOND, _OF_FIRST = np.log(_CODES + 0.3), np.log(_CODES + 2.0)
+
+
+def factor_of(picture: LumaPatches, blur: float) -> Measure:
+    """Return how many times the photo was enlarged, 1 where nothing shows that it was.
+
+    `blur`: that of its sharpest part, in pixels at 100 %. Below about 1 / scale nothing shows.
+    """
+    if min(picture.luma.shape) < _SHORTEST:
+        return Measure(1.0, 0.0)
+    rhythm = np.sqrt(_rhythm(picture.luma) * _rhythm(picture.luma.T))
+    rhythm[(_GRID < _LOWEST) | (_GRID > _HIGHEST)] = 0
+    for harmonic in range(1, 5):
+        rhythm[np.abs(_GRID - harmonic / (8 * picture.scale)) < _JPEG_WIDTH] = 0
+    best = Measure(1.0, 0.5)
+    for place in _peaks(rhythm):
+        frequency, strength = float(_GRID[place]), float(rhythm[place])
+        # Below twice its size a picture has its rhythm above half a cycle a pixel, and shows its mirror.
+        for cycles in (frequency, 1 - frequency):
+            factor = 1 / cycles / picture.scale
+            if factor > best.value and factor * _LEAST_BLUR <= blur:
+                best = Measure(factor, min(1.0, strength / _SURE))
+    return best
+
+
+def _peaks(rhythm: NDArray[np.float64]) -> list[int]:
+    """Return where the rhythm stands out, and not much less than where it does most."""
+    least = max(_OUTSTANDING, 0.4 * float(rhythm.max()))
+    inner = rhythm[1:-1]
+    is_peak = (inner >= least) & (inner >= rhythm[:-2]) & (inner > rhythm[2:])
+    return [int(each) + 1 for each in np.flatnonzero(is_peak)]
+
+
+def _rhythm(luma: Luma) -> NDArray[np.float64]:
+    """Return how much each frequency of `_GRID` stands out among its neighbours along the rows."""
+    step = max(1, luma.shape[0] // _LINES)
+    rows = luma[::step].astype(np.int16)
+    second = np.abs(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:])
+    first = np.abs(rows[:, 2:] - rows[:, :-2])
+    profile = (_OF_SECOND[second] - _OF_FIRST[first]).mean(0)
+    profile -= profile.mean()
+    spectrum = np.abs(np.fft.rfft(profile * np.hanning(len(profile))))
+    standing_out = spectrum / (_local_median(spectrum) + 1e-9)
+    return np.interp(_GRID, np.fft.rfftfreq(len(profile)), standing_out)
+
+
+def _local_median(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
+    padded = np.pad(spectrum, _NEIGHBOURS, mode="reflect")
+    step = _NEIGHBOURS // 4
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1)[::step]
+    found: NDArray[np.float64] = np.repeat(np.median(windows, axis=1), step)[: len(spectrum)]
+    return found

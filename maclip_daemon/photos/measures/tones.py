@@ -1,0 +1,60 @@
+"""Clipped light and contrast, from a sample of a picture's pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from maclip_daemon.photos.measures.photo_measures import Measure
+
+_SAMPLE = 640  # pixels of the long edge; percentages need no more
+_WHITE, _BLACK = 251, 4  # grey levels; JPEG moves clipped pixels by some
+_PERCENTILES = (5, 95)
+
+
+@dataclass(frozen=True)
+class Tones:
+    """How a picture uses the range from black to white."""
+
+    clipped_highlights: Measure
+    """Per cent of the pixels that are white in all three channels."""
+    clipped_shadows: Measure
+    """Per cent of the pixels that are black in all three channels."""
+    contrast: Measure
+    """Stops (EV) between the dark and the bright twentieth of the pixels that are not clipped."""
+    brightest: float
+    """Grey level that one pixel in two hundred exceeds."""
+
+
+def tones_of(image: Image.Image) -> Tones:
+    """Return the tones of an image."""
+    scale = min(1.0, _SAMPLE / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    pixels = np.asarray(image.resize(size, Image.Resampling.NEAREST).convert("RGB")).reshape(-1, 3)
+    darkest, brightest = pixels.min(1), pixels.max(1)
+    is_white, is_black = darkest >= _WHITE, brightest <= _BLACK
+    grey = pixels @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    between = grey[~(is_white | is_black)]
+    sure = 1.0 if len(pixels) > 1000 else 0.5
+    return Tones(
+        Measure(100 * float(is_white.mean()), sure),
+        Measure(100 * float(is_black.mean()), sure),
+        _contrast(between, len(pixels)),
+        float(np.quantile(grey, 0.995)),
+    )
+
+
+def _contrast(grey: np.ndarray, all_pixels: int) -> Measure:
+    if len(grey) < 100:
+        return Measure(0.0, 0.0)
+    dark, bright = (_linear(float(each)) for each in np.percentile(grey, _PERCENTILES))
+    return Measure(float(np.log2(bright / dark)), min(1.0, 2 * len(grey) / all_pixels))
+
+
+def _linear(code: float) -> float:
+    """Return the light of a grey level of sRGB (IEC 61966-2-1), at least a thousandth of white."""
+    share = code / 255
+    light = share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+    return max(light, 0.001)
