@@ -97,8 +97,6 @@ def _columns(metric: str) -> list[str]:
     return [
         "path",
         "score",
-        "overall",
-        "detail",
         "q_sim",
         "q_mag",
         "views",
@@ -107,6 +105,8 @@ def _columns(metric: str) -> list[str]:
         "model",
         "protocol",
         "error",
+        "overall",
+        "detail",
     ]
 
 
