@@ -17,7 +17,7 @@ from starlette.templating import Jinja2Templates
 
 from maclip_daemon import __version__, errors
 from maclip_daemon.files.paths import printable_utf8
-from maclip_daemon.library.queries import review_photos, status
+from maclip_daemon.library.queries import rejected_photos, review_photos, status
 from maclip_daemon.web import answers, decision_body, filter_params
 from maclip_daemon.web.preview_queue import LONG_EDGES, PreviewKind, WantedPreview
 from maclip_daemon.web.review import Review
@@ -82,6 +82,14 @@ class ReviewPages:
 
     def _scope_text(self) -> str:
         return printable_utf8(f"{self._scope.under} {self._scope.worst}")
+
+    def summary(self, _request: Request) -> Response:
+        """Return how many photos have which of the person's ratings, and the files of the rejected ones."""
+        with self._review.library.snapshot() as snapshot:
+            rejected = rejected_photos.rejected(snapshot, self._scope.under)
+            counts = rejected_photos.counts(snapshot, self._scope.under)
+        paths = [printable_utf8(each.path) for each in rejected]
+        return JSONResponse({"counts": counts, "rejected": paths})
 
     def burst(self, request: Request) -> Response:
         """Return the shots of a photo's group, the best first; none when it is alone."""
@@ -168,6 +176,7 @@ def application(review: Review, scope: ReviewScope) -> Starlette:
         routes=[
             Route("/", pages.page),
             Route("/api/start", pages.start),
+            Route("/api/summary", pages.summary),
             Route("/api/place", pages.remember, methods=["POST"]),
             Route("/api/burst/{photo_id:int}", pages.burst),
             Route("/api/photos", pages.photos),

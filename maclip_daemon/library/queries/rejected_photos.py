@@ -35,6 +35,17 @@ def rejected(snapshot: sqlite3.Connection, under: Sequence[str] = ()) -> list[Cu
     return [CullCandidate(row[0], stored_paths.join(row[1], row[2]), row[3], True) for row in rows]
 
 
+def counts(snapshot: sqlite3.Connection, under: Sequence[str] = ()) -> dict[int, int]:
+    """Return how many photo files (at or below these paths) have each of a person's ratings, -1 to 5."""
+    condition, values = _under(under)
+    rows = snapshot.execute(
+        "SELECT coalesce(p.rating_in_file, 0), count(*) FROM photos p JOIN folders f ON f.id = p.folder_id"
+        f" WHERE p.rating_owner = 'person' AND p.state <> 'missing' AND {condition} GROUP BY 1",
+        values,
+    )
+    return dict(rows.fetchall())
+
+
 def weakest(snapshot: sqlite3.Connection, count: int, under: Sequence[str] = ()) -> list[CullCandidate]:
     """Return the photos with the lowest scores that no person rated or picked, and the files of their shots.
 

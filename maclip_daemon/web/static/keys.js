@@ -17,6 +17,7 @@ export const KEYS = [
   ['Enter', 'in a burst: pick this photo and reject the others (asks once)'],
   ['C', 'compare this photo with the next ones'],
   ['G', 'the grid'],
+  ['E', 'what was decided, and what becomes of the rejected photos'],
   ['A', 'go on after each decision, or stay'],
   ['/', 'search by file name'],
   ['?', 'all keys'],

@@ -8,7 +8,7 @@ import { CLIPPED, Overlays, SHARP } from '/static/overlays.js';
 import { Pane, View } from '/static/pane.js';
 import { Photos } from '/static/photos.js';
 import { Pictures } from '/static/pictures.js';
-import { burstInWords, element, maclipsInWords, mineInWords, mineOf, sentence } from '/static/words.js';
+import { burstInWords, element, maclipsInWords, mineInWords, mineOf, sentence, stars } from '/static/words.js';
 
 const LOOK_MS = 1500;
 const MOST_COMPARED = 4;
@@ -281,7 +281,31 @@ function overlay(which) {
   overlays.toggle(which);
 }
 
+// At the end: what was decided, and how the rejected photos leave.
+async function summary() {
+  const dialog = $('#summary');
+  try {
+    const { counts, rejected } = await get('/api/summary');
+    const name = (rating) => (rating === '-1' ? '✕ rejected' : rating === '0' ? '– no stars' : stars(Number(rating)));
+    const order = Object.keys(counts).sort((one, other) => other - one);
+    dialog.querySelector('dl').replaceChildren(...order.flatMap((rating) => [
+      element('dt', '', name(rating)), element('dd', '', counts[rating].toLocaleString('en'))]));
+    const text = dialog.querySelector('textarea');
+    text.value = rejected.join('\n');
+    text.hidden = !rejected.length;
+    dialog.querySelector('.copy').hidden = !rejected.length;
+    dialog.querySelector('.cull').textContent = rejected.length
+      ? 'The rejected files are listed below. `maclip cull --move FOLDER` moves them away with their sidecars, '
+        + 'and `maclip cull --undo FOLDER` brings them back. Nothing is deleted.'
+      : 'No photo is rejected.';
+    dialog.showModal();
+  } catch (error) {
+    say(error.message);
+  }
+}
+
 const actions = {
+  e: summary,
   h: () => overlay(CLIPPED),
   s: () => overlay(SHARP),
   left: () => step(-1),
@@ -328,6 +352,11 @@ $('#decide').addEventListener('click', ({ target }) => {
 for (const name of ['grid', 'loupe']) $(`#show-${name}`).addEventListener('click', () => show(name));
 $('#show-compare').addEventListener('click', compare);
 $('#show-help').addEventListener('click', actions['?']);
+$('#summary .copy').addEventListener('click', () => {
+  const text = $('#summary textarea');
+  text.select();
+  navigator.clipboard?.writeText(text.value).catch(() => {}); // selected, for browsers that refuse
+});
 $('#notice button').addEventListener('click', () => say(''));
 $('#help dl').append(...KEYS.flatMap(([key, does]) => [element('dt', '', key), element('dd', '', does)]));
 
