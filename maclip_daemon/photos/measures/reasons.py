@@ -31,7 +31,7 @@ class _Limit:
 
 
 _BLUR = _Limit(2.5, 8.0)  # px; standard deviation
-_MOTION = _Limit(8.0, 30.0)  # px
+_MOTION = _Limit(11.0, 40.0)  # px
 _NOISE = _Limit(9.0, 25.0)  # grey levels
 _HIGHLIGHTS = _Limit(8.0, 50.0)  # per cent
 _SHADOWS = _Limit(35.0, 95.0)  # per cent
