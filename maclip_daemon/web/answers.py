@@ -40,6 +40,7 @@ def photo(row: ReviewPhoto) -> dict[str, Any]:
         "percentile": row.percentile,
         "stars": row.stars,
         "files": 1 + row.partners,
+        "reasons": row.reasons or "",
         "exif": exif_line(row),
         "burst": row.burst_id,
         "kind": row.burst_kind,

@@ -304,6 +304,14 @@ def test_the_summary_counts_decisions_and_lists_rejected_files(filled: Desk) -> 
     expect(page.locator("#summary")).to_contain_text("Nothing is deleted")
 
 
+def test_reasons_stand_beside_the_photo(filled: Desk) -> None:
+    with sqlite3.connect(filled.data / "library.db") as connection:
+        connection.execute("insert into measures (photo_id, reasons) values (1, 'out of focus; <b>noisy')")
+    connection.close()
+    page = filled.open(filled.serve())
+    expect(page.locator("#about .reasons")).to_have_text("out of focus; <b>noisy")
+
+
 def test_only_the_folders_that_were_named_are_shown(desk: Desk, tmp_path: Path) -> None:
     desk.fill(["one/a.jpg", "two/b.jpg", "two/c.jpg"])
     page = desk.open(desk.serve(str(desk.photos / "two")))

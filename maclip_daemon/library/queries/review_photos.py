@@ -88,6 +88,8 @@ class ReviewPhoto:
     """1 the best; None where no frame of the group is better."""
     is_close: bool | None
     """Whether the best frame of its group is too close to call."""
+    reasons: str | None
+    """What speaks against it, as measured; None where nothing is sure."""
 
 
 def ids(snapshot: sqlite3.Connection, chosen: PhotoFilter, limit: int = -1) -> tuple[array[int], set[int]]:
@@ -142,12 +144,14 @@ SELECT p.id, f.path, p.file_name, p.state, p.width, p.height, p.taken_at, p.size
   (SELECT d.rating FROM decisions d WHERE d.photo_id = p.id AND d.state = 'waiting'
     ORDER BY d.id DESC LIMIT 1),
   (SELECT count(*) FROM photo_pairs other WHERE other.raw_id = p.id),
-  p.camera, p.lens, m.exposure_s, m.aperture, m.iso, m.focal_mm, b.id, b.kind, m.burst_rank, b.is_close
+  p.camera, p.lens, m.exposure_s, m.aperture, m.iso, m.focal_mm, b.id, b.kind, m.burst_rank, b.is_close,
+  measured.reasons
 FROM photos p
 JOIN folders f ON f.id = p.folder_id
 LEFT JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}
 LEFT JOIN burst_frames m ON m.photo_id = p.id
 LEFT JOIN bursts b ON b.id = m.burst_id
+LEFT JOIN measures measured ON measured.photo_id = p.id
 {RAW_AND_CALIBRATION}
 """
 _ORDERS = {

@@ -66,6 +66,13 @@ export class Photos extends EventTarget {
     const found = await get(`/api/photos?${this.#query}&offset=0&count=0`);
     this.#count(found);
     this.dispatchEvent(new Event('count'));
+    this.#countLater();
+  }
+
+  // The order of a million photos takes a while: ask until it is known how many they are.
+  #countLater() {
+    clearTimeout(this.timer);
+    if (!this.isWhole) this.timer = setTimeout(() => this.refreshCounts().catch(() => {}), ASK_AGAIN_MS);
   }
 
   #count(found) {
@@ -89,7 +96,7 @@ export class Photos extends EventTarget {
       this.#count(found);
       if (!this.isWhole) {
         this.total = Math.max(this.total, number * PAGE + found.photos.length);
-        setTimeout(() => this.refreshCounts().catch(() => {}), ASK_AGAIN_MS);
+        this.#countLater();
       }
       this.#forget();
       this.dispatchEvent(new Event('change'));

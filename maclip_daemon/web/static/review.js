@@ -73,6 +73,7 @@ function describe() {
   const index = photos.indexOf(photo.id);
   const lines = [element('strong', '', photo.name), element('span', '', mineInWords(photo)),
     element('span', '', maclipsInWords(photo))];
+  if (photo.reasons) lines.push(element('span', 'reasons', photo.reasons));
   if (photo.burst) lines.push(element('span', 'burst', burstInWords(photo)));
   if (photo.exif) lines.push(element('span', 'more', photo.exif));
   if (photo.taken) lines.push(element('span', 'more', photo.taken.replace('T', ' ')));
