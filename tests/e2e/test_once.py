@@ -261,7 +261,7 @@ def test_heat_maps_and_backups_overwrite_no_existing_file(home: Home) -> None:
 
 
 def test_a_fault_is_measured_named_and_written_beside_the_stars(home: Home) -> None:
-    photos = make_photos(home.photos, 4)
+    photos = make_photos(home.photos, 6)
     with Image.open(photos[0]) as image:
         blown = image.convert("RGB")
     blown.paste("white", (0, 0, blown.width, blown.height // 2))
