@@ -11,6 +11,8 @@ class MaclipError(Exception):
     """The base class of every error that this program raises on purpose."""
 
     exit_code = 3
+    failure = "other"
+    """A few words by which failures of photos can be counted, in `photo_failures.kind`."""
 
 
 class UsageError(MaclipError):
@@ -52,13 +54,19 @@ class ProgramReplaced(MaclipError):
 class Transient(MaclipError):
     """The work may succeed later. It is tried again, with growing pauses."""
 
+    failure = "cannot be read or written now"
+
 
 class FileChanged(Transient):
     """A file changed during the work. The work starts again with the new content."""
 
+    failure = "still being written"
+
 
 class NoSpace(Transient):
     """The disk is full. Work pauses; no attempt counts."""
+
+    failure = "disk full"
 
 
 class ReadOnly(NoSpace):
@@ -68,13 +76,19 @@ class ReadOnly(NoSpace):
 class NoAnswer(Transient):
     """A file server does not respond. Its photos wait; no attempt counts."""
 
+    failure = "file server does not respond"
+
 
 class ChildDied(Transient):
     """A child process ended during its work."""
 
+    failure = "crashes its reader"
+
 
 class ChildTimedOut(Transient):
     """A child process exceeded its time limit and was killed."""
+
+    failure = "takes too long"
 
 
 class OutsideSandbox(Transient):
@@ -85,6 +99,7 @@ class Poison(MaclipError):
     """The photo cannot be processed as it is. It fails at once and is not tried again until it changes."""
 
     exit_code = 1
+    failure = "damaged, or no photo"
 
 
 class WriteRefused(MaclipError):

@@ -54,6 +54,9 @@ def test_a_broken_photo_is_named_with_its_reason_and_the_exit_code_is_1(home: Ho
     assert any(str(text) in line for line in failures)
     assert set(home.scored()) == {"IMG_0000.jpg", "IMG_0001.jpg"}
     assert dict(home.sql("select path, attempts from photo_failures")).keys() == {str(broken), str(text)}
+    assert home.sql("select kind, count(*) from photo_failures group by kind") == [
+        ("damaged, or no photo", 2)
+    ]
     # The next pass does not try failed photos again; `retry` does.
     home.maclip("run", "--once", home.photos, expect=0)
     assert "2 photos to try again" in home.maclip("retry").stdout

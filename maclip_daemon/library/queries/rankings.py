@@ -123,6 +123,8 @@ class GivenUpPhoto:
     reason: str
     attempts: int
     failed_at: str
+    kind: str
+    """What went wrong, in words without a path, to count by."""
 
 
 LOOK_AHEAD = 500  # scores read in order before asking folder by folder; about a millisecond
@@ -312,8 +314,8 @@ def failures(
         f"{FAILURE_ROWS} AND {condition} ORDER BY j.changed_at DESC, j.id DESC LIMIT ?",
         (*values, -1 if limit is None else limit),
     )
-    for path, reason, attempts, failed_at in rows:
-        yield GivenUpPhoto(stored_paths.restored(path), reason, attempts, failed_at)
+    for path, *rest in rows:
+        yield GivenUpPhoto(stored_paths.restored(path), *rest)
 
 
 def rating_problems(snapshot: sqlite3.Connection, limit: int | None = None) -> list[tuple[str, str]]:

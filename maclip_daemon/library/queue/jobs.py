@@ -68,6 +68,7 @@ def or_ask_again(statement: Insert) -> Insert:
             "attempts": case((leased, JOBS.c.attempts), else_=0),
             "not_before": statement.excluded.not_before,
             "reason": None,
+            "failure": None,
             "changed_at": statement.excluded.changed_at,
             "priority": statement.excluded.priority,
         },
@@ -115,7 +116,13 @@ _READY_AGAIN = (
     update(JOBS)
     .where(_HELD)
     .values(
-        state="ready", not_before=timestamps.text(0), attempts=0, reason=None, worker=None, lease_until=None
+        state="ready",
+        not_before=timestamps.text(0),
+        attempts=0,
+        reason=None,
+        failure=None,
+        worker=None,
+        lease_until=None,
     )
 )
 
@@ -129,8 +136,9 @@ def fail(
     *,
     poison: bool,
     policy: RetryPolicy,
+    failure: str = "other",
 ) -> Literal["retry", "dead", "lost"]:
-    """Record a failed attempt; return what becomes of the job.
+    """Record a failed attempt; return what becomes of the job. `failure`: the kind, as in `errors`.
 
     "retry": it comes back after a pause. "dead": given up, at once for `poison`, else after
     `policy.max_attempts`; the photo of a score job is then `failed`. "lost": the lease was lost, or the photo
@@ -147,6 +155,7 @@ def fail(
             attempts=attempts,
             not_before=moment if dead else timestamps.text(now + policy.pause_s(attempts)),
             reason=reason[:REASON_LENGTH].encode("utf-8", "backslashreplace").decode(),
+            failure=failure,
             worker=None,
             lease_until=None,
             changed_at=moment,
@@ -227,7 +236,7 @@ def retry_dead(session: Session, now: float, under: str | None = None) -> int:
     revived = session.execute(
         update(JOBS)
         .where(dead)
-        .values(state="ready", attempts=0, reason=None, not_before=moment, changed_at=moment)
+        .values(state="ready", attempts=0, reason=None, failure=None, not_before=moment, changed_at=moment)
         .returning(JOBS.c.photo_id, JOBS.c.kind)
     ).all()
     session.execute(

@@ -112,7 +112,8 @@ LEFT JOIN measures q ON q.photo_id = s.photo_id
 QUALITY_ROWS = f"{QUALITY_OF_SCORES}WHERE s.scoring_config_id = {ACTIVE_CONFIG}"
 
 FAILURE_ROWS = f"""
-SELECT {_PATH} AS path, j.reason AS reason, j.attempts AS attempts, j.changed_at AS failed_at
+SELECT {_PATH} AS path, j.reason AS reason, j.attempts AS attempts, j.changed_at AS failed_at,
+  coalesce(j.failure, 'other') AS kind
 FROM jobs j
 JOIN photos p ON p.id = j.photo_id
 JOIN folders f ON f.id = p.folder_id

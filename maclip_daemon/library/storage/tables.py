@@ -271,6 +271,8 @@ class JobColumns(Table):
     reason: Mapped[str | None] = mapped_column(ReadableText)
     changed_at: Mapped[str]
     priority: Mapped[int] = mapped_column(server_default=text("0"))  # AGAIN: behind all FRESH ones
+    failure: Mapped[str | None]
+    """What went wrong, in words to count by (`errors`)."""
 
 
 class CalibrationColumns(Table):

@@ -263,6 +263,7 @@ class RateJobs:
                 self._state.clock(),
                 poison=isinstance(error, errors.Poison),
                 policy=retry_policy(self._settings, error),
+                failure=error.failure,
             )
         if outcome == "dead":
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))

@@ -171,6 +171,7 @@ class ScoreJobs:
                 now,
                 poison=isinstance(error, errors.Poison),
                 policy=retry_policy(self._settings.jobs, error),
+                failure=error.failure,
             )
         if outcome == "dead":
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))

@@ -64,9 +64,11 @@ def test_a_library_from_before_scoring_configs_keeps_every_row_and_the_view_its_
     after["rating_journal"] = [entry[:-3]]
     after["photo_quality"] = [row[: len(columns)] for row in after["photo_quality"]]
     assert [after.pop(table) for table in ("decisions", "decision_files", "measures")] == [[], [], []]
-    for table, added in (("scores", (None, None)), ("jobs", (0,))):
+    for table, added in (("scores", (None, None)), ("jobs", (0, None))):
         assert {row[-len(added) :] for row in after[table]} <= {added}
         after[table] = [row[: -len(added)] for row in after[table]]
+    assert {row[-1] for row in after["photo_failures"]} == {"other"}
+    after["photo_failures"] = [row[:-1] for row in after["photo_failures"]]
     assert after == before
     assert len(after["photo_quality"]) == 33
     with closing(sqlite3.connect(old_library)) as connection:

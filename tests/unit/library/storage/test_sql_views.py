@@ -85,7 +85,7 @@ def test_the_view_has_exactly_the_promised_columns(library: Library) -> None:
     with library.snapshot() as snapshot:
         assert columns(snapshot, "photo_quality") == PHOTO_QUALITY
         assert columns(snapshot, "photo_bursts") == PHOTO_BURSTS
-        assert columns(snapshot, "photo_failures") == ["path", "reason", "attempts", "failed_at"]
+        assert columns(snapshot, "photo_failures") == ["path", "reason", "attempts", "failed_at", "kind"]
 
 
 @pytest.mark.parametrize("view", ["photo_quality", "photo_bursts", "photo_failures"])
