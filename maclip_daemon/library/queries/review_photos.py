@@ -7,6 +7,7 @@ library, as in `rankings`.
 from __future__ import annotations
 
 import sqlite3
+import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from maclip_daemon.library.storage.sql_views import (
 
 Order = Literal["worst", "best", "taken", "name", "bursts"]
 Mine = Literal["any", "unrated", "rated", "picked", "rejected", "1", "2", "3", "4", "5"]
+
+
+_TOGETHER = 20_000  # rows; then other threads have their turn: the first page is not to wait for all
+_PAUSE_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -99,11 +104,12 @@ def ids(snapshot: sqlite3.Connection, chosen: PhotoFilter, limit: int = -1) -> t
     """
     statement, values = _statement(chosen)
     count = limit if chosen.worst is None else min(limit % (1 << 62), chosen.worst)
-    found, decided = array("q"), set()
-    for photo_id, owner in snapshot.execute(f"{statement} LIMIT ?", (*values, count)):
-        found.append(photo_id)
-        if owner == "person":
-            decided.add(photo_id)
+    found, decided = array("q"), set[int]()
+    cursor = snapshot.execute(f"{statement} LIMIT ?", (*values, count))
+    while some := cursor.fetchmany(_TOGETHER):
+        found.extend(photo_id for photo_id, _ in some)
+        decided.update(photo_id for photo_id, owner in some if owner == "person")
+        time.sleep(_PAUSE_S)
     return found, decided
 
 
@@ -177,7 +183,8 @@ def _statement(chosen: PhotoFilter) -> tuple[str, list[Any]]:
         conditions.append(f"s.scoring_config_id = {ACTIVE_CONFIG}")
     else:
         source = f"photos p LEFT JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
-    source += " CROSS JOIN folders f ON f.id = p.folder_id"
+    if chosen.under or chosen.order == "name":
+        source += " CROSS JOIN folders f ON f.id = p.folder_id"
     if chosen.kind or chosen.order == "bursts":
         source += " JOIN burst_frames m ON m.photo_id = p.id JOIN bursts b ON b.id = m.burst_id"
     for value, column in ((chosen.camera, "p.camera"), (chosen.lens, "p.lens")):

@@ -418,14 +418,10 @@ async function look() {
   setTimeout(look, document.hidden ? LOOK_MS * 4 : LOOK_MS);
 }
 
-async function begin() {
-  let start = { query: '', place: '', cameras: [], lenses: [], serial: 0 };
-  try {
-    start = await get('/api/start');
-  } catch (error) {
-    say(error.message, { stays: true, isTrouble: true });
-  }
-  for (const [name, values] of [['camera', start.cameras], ['lens', start.lenses]]) {
+// Cameras and lenses to choose from; the first page does not wait for them.
+async function nameEquipment() {
+  const known = await get('/api/equipment').catch(() => ({ cameras: [], lenses: [] }));
+  for (const [name, values] of [['camera', known.cameras], ['lens', known.lenses]]) {
     form.elements[name].append(...values.map((value) => {
       const option = element('option', '', value);
       option.value = value;
@@ -433,12 +429,24 @@ async function begin() {
     }));
     form.elements[name].closest('label').hidden = values.length < 2;
   }
+}
+
+async function begin() {
+  let start = { query: '', place: '', serial: 0 };
+  try {
+    start = await get('/api/start');
+  } catch (error) {
+    say(error.message, { stays: true, isTrouble: true });
+  }
   const query = new URLSearchParams(location.hash.slice(1) || start.query || start.place);
   const index = Number(query.get('at') ?? 0);
   query.delete('at');
+  const needsNames = query.has('camera') || query.has('lens');
+  if (needsNames) await nameEquipment();
   for (const [name, value] of query) if (form.elements[name]) form.elements[name].value = value;
   serial = start.serial;
   await choose(queryOfForm(), index);
+  if (!needsNames) nameEquipment();
   $('#grid').focus({ preventScroll: true });
   look();
 }
