@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 import structlog
 
+from maclip_daemon.errors import MaclipError
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.pipeline.run_state import Tally
 
@@ -71,13 +72,21 @@ class WorkSpells:
             self._last, self._changed_at = done, now
             if now - self._told_at >= PROGRESS_S:
                 self._told_at = now
-                log.info("at work", **done.since(self._before).counts(), waiting=pipeline.waiting()["score"])
+                log.info("at work", **done.since(self._before).counts(), waiting=_waiting(pipeline))
             return None
         if self._began_at is None:
             return None
-        if any(pipeline.waiting().values()) and now - self._changed_at < QUIET_S:
+        if _waiting(pipeline) and now - self._changed_at < QUIET_S:
             return None
         spell = done.since(self._before)
         log.info("done, waiting for photos", **spell.counts(), seconds=round(now - self._began_at))
         self._began_at = None
         return spell
+
+
+def _waiting(pipeline: Pipeline) -> int | None:
+    """Return how many jobs are left; None while the library cannot tell, which whoever writes reports."""
+    try:
+        return sum(pipeline.waiting().values())
+    except MaclipError:
+        return None

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from maclip_daemon.errors import Transient
+from maclip_daemon.errors import DatabaseUnfit, Transient
 from maclip_daemon.library.queue import pause_order
 from maclip_daemon.library.queue.pause_order import PauseOrder
 from maclip_daemon.library.storage.database import Library
@@ -57,6 +57,6 @@ class PauseCheck:
         try:
             with self._library.snapshot() as snapshot:
                 self._order = pause_order.read(snapshot)
-        except Transient:
-            pass
+        except (Transient, DatabaseUnfit):
+            pass  # whoever writes says what is wrong with it
         return self._order

@@ -160,7 +160,7 @@ def handle(header, payload):
                 "pixel_hash": "", "taken_at": None}, b""
     os.unlink(header["spool_path"])
     return {"width": 1, "height": 1, "photo_width": 1, "photo_height": 1, "spooled": False,
-            "pixel_hash": "00", "taken_at": None}, b"rgb"
+            "pixel_hash": "00", "taken_at": None, "measures": None}, b"rgb"
 
 child_server.serve(handle)
 """

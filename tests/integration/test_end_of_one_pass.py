@@ -55,6 +55,7 @@ def test_a_pass_does_not_end_between_the_last_score_and_the_calibration(
                 return waiting()
 
             monkeypatch.setattr(pipeline, "waiting", waiting_after_the_score)
+            monkeypatch.setattr(pipeline.bursts, "is_settled", lambda: True)  # no groups to wait for
             monkeypatch.setattr(DiscoveryStage, "is_idle", True)
             assert not pipeline.is_done()
             assert asked.is_set()

@@ -37,11 +37,11 @@ DARKTABLE = [
     for setting in ("never", "after edit", "on import")
 ]
 DIGIKAM = [
-    *(Row("digiKam", version, f"mode {mode}") for version in ("installed", "today") for mode in range(3)),
+    *(Row("digiKam", version, "mode 1") for version in ("installed", "today")),
     Row("digiKam", "today", "mode 1 compatible"),
 ]
 LONG = [
-    *(Row("digiKam", version, "mode 3") for version in ("installed", "today")),
+    *(Row("digiKam", version, f"mode {mode}") for version in ("installed", "today") for mode in (0, 2, 3)),
     *(Row("digiKam", "today", f"mode {mode} compatible") for mode in (0, 2)),
 ]
 """Rows that only the long form tells (`--full`): a minute each."""

@@ -199,7 +199,8 @@ class Library:
             try:
                 yield driver
             finally:
-                driver.execute("ROLLBACK")
+                if driver.in_transaction:  # some errors have ended it
+                    driver.execute("ROLLBACK")
 
     def backup(self, destination: Path) -> None:
         """Copy the library to `destination`, whole or not at all (see `maintenance.backup`)."""

@@ -1,7 +1,7 @@
 """Reasons: what a photo measurably lacks, in a photographer's words. Says nothing where it is not sure.
 
 The thresholds are where good photos hardly ever are: on BIQ2021's training photos and on photos of 80 cameras
-(docs/scores.md says of how many a fault is named). A blurred background, night, fog and white walls are no faults.
+(docs/scores.md says of how many a fault is named). Blurred backgrounds, night, fog and white walls are none.
 """
 
 from __future__ import annotations
