@@ -106,8 +106,24 @@ def decode(
         )
 
 
+def decode_picture(
+    file: BinaryIO, name: str, protocol: Protocol, *, max_megapixels: float
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the same picture as `decode`, with the photo's width and height, and nothing else of the photo.
+
+    For whoever shows it: measuring a photo and knowing it again cost more than reading it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        how = ReadingOptions(max_megapixels, True, True, protocol.smallest_decoded_size)
+        picture = _read(file, name, protocol, how)
+        with poison_on_error("picture"):
+            image, _, _ = _reduced(picture, protocol, two_steps=True, measures=False)
+        return image, (picture.width, picture.height)
+
+
 def _reduced(
-    picture: UprightPicture, protocol: Protocol, *, two_steps: bool
+    picture: UprightPicture, protocol: Protocol, *, two_steps: bool, measures: bool = True
 ) -> tuple[Image.Image, Image.Image | None, PhotoMeasures | None]:
     """Return the picture at the protocol's size and its tiles, in sRGB, and what its pixels tell."""
     # The first step of a JPEG was its decoding, unless the tiles needed more of it.
@@ -115,13 +131,13 @@ def _reduced(
     image, colours = picture.image, picture.colours
     if colours is not None and (colours.needs_full_size or not in_blocks):
         image, colours = in_srgb(image, colours), None
-    measures = measure(image, picture.scale, is_developed=picture.is_developed)
+    measured = measure(image, picture.scale, is_developed=picture.is_developed) if measures else None
     grid = protocol.tile_grid(picture.width, picture.height)
     tiles = None if grid is None else cut_tiles(image, grid)
     if colours is not None:  # only now, when few pixels are left to convert
         image = in_srgb(protocol.in_blocks(image), colours)
         tiles = None if tiles is None else in_srgb(tiles, colours)
-    return protocol.resize(image, two_steps=in_blocks), tiles, measures
+    return protocol.resize(image, two_steps=in_blocks), tiles, measured
 
 
 def _read(file: BinaryIO, name: str, protocol: Protocol, how: ReadingOptions) -> UprightPicture:

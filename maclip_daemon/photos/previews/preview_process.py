@@ -37,22 +37,17 @@ def main() -> None:
         sandbox.require_reach(os.path.dirname(header["path"]))  # noqa: PTH120 - a string of any bytes
         limit_processor_time(4 * configuration["timeout_s"])
         with regular_file.opened(header["path"]) as file:
-            decoded = decoding.decode(
+            shown, (width, height) = decoding.decode_picture(
                 file,
                 header["name"],
                 protocols.parse(f"long-edge-{header['long_edge']}"),
                 max_megapixels=configuration["max_megapixels"],
             )
-        picture = encoded(decoded.image, header["quality"])
-        small = decoded.image.copy()
+        picture = encoded(shown, header["quality"])
+        small = shown.copy()
         small.thumbnail((GRID_EDGE, GRID_EDGE), reducing_gap=2.0)
         grid = encoded(small, 80)
-        answer = {
-            "sizes": [len(picture), len(grid)],
-            "width": decoded.photo_width,
-            "height": decoded.photo_height,
-        }
-        return answer, picture + grid
+        return {"sizes": [len(picture), len(grid)], "width": width, "height": height}, picture + grid
 
     child_server.serve(handle)
 
