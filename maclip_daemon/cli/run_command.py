@@ -137,12 +137,11 @@ def _folder(typed: str) -> Path:
 
 
 def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[Path]) -> None:
+    from maclip_daemon.cli.printing import tally_sentence
     from maclip_daemon.daemon.notify.notifier import Notifier
     from maclip_daemon.daemon.supervisor import run_once
 
     began_at = time.time()
-    from maclip_daemon.cli.printing import tally_sentence
-
     progress = TerminalProgress() if sys.stderr.isatty() and call.verbosity >= 0 else None
     try:
         tally = run_once(call.settings(flags), folders, progress or _silent, Notifier())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from maclip_daemon.files.signature import ExactSignature
 
 Mode = Literal["sidecar", "embed"]
 Owner = Literal["none", "maclip", "person"]
+CopySource = Literal["photo", "file"]
+COPY_SOURCES: tuple[CopySource, ...] = get_args(CopySource)
 PreparedStatus = Literal["prepared", "unchanged", "person", "skipped"]
 NameKind = Literal["full", "stem"]
 """The name of a sidecar: `full` is IMG.jpg.xmp, `stem` is IMG.xmp."""
@@ -151,10 +153,8 @@ class FoundRating:
     """Our own maclip:Score, if it is there."""
     is_first_star: bool = False
     """Whether nothing but darktable may have given this rating, when it imported the photo."""
-    is_copy: bool = False
-    """Whether maclip copied this person's rating into its sidecar from another file, which it follows."""
-    is_copy_of_photo: bool = False
-    """Whether that other file was the photo."""
+    copied_from: CopySource | None = None
+    """The file from which maclip copied this person's rating into its sidecar, which follows that one."""
 
 
 @dataclass(frozen=True)

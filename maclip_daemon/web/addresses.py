@@ -20,8 +20,13 @@ def host_headers(host: str, port: int, names: Iterable[str] = ()) -> frozenset[s
     return frozenset(f"{bracketed(name.lower())}:{port}" for name in known)
 
 
+def base_address(host: str, port: int) -> str:
+    """Return the address at which a browser on this machine finds a page that listens there."""
+    return f"http://{bracketed(LOOPBACK if host in EVERYWHERE else host)}:{port}"
+
+
 def bracketed(host: str) -> str:
-    """Return a host as it stands in an address: IPv6 in brackets."""
+    """Return a host as addresses write it: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -14,7 +14,6 @@ from types import FrameType
 
 import filelock
 import platformdirs
-import uvicorn
 
 from maclip_daemon.daemon import lock
 from maclip_daemon.errors import AlreadyRunning, EnvironmentUnfit
@@ -29,7 +28,8 @@ from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.settings import APPLICATION, Settings
 from maclip_daemon.web import preview_queue, review_app
 from maclip_daemon.web.access import OPEN_PATH, AccessGuard, Keys, secret
-from maclip_daemon.web.addresses import EVERYWHERE, LOOPBACK, bracketed, host_headers
+from maclip_daemon.web.addresses import LOOPBACK, base_address, host_headers
+from maclip_daemon.web.http_server import http_server
 from maclip_daemon.web.preview_cache import PreviewCache
 from maclip_daemon.web.review import Review
 from maclip_daemon.web.review_app import ReviewScope
@@ -91,20 +91,11 @@ def _run(
     keys = Keys(secret(settings.data_dir), port)
     hosts = host_headers(host, port)
     app = AccessGuard(review_app.application(review, options.scope), keys, hosts)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=1,
-    )
-    shown = LOOPBACK if host in EVERYWHERE else host
-    base = f"http://{bracketed(shown)}:{port}{OPEN_PATH}?token="
+    base = f"{base_address(host, port)}{OPEN_PATH}?token="
     on_ready(Links(base + keys.token, base + keys.for_one_use()))
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        http_server(app).run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # the way to end it
     finally:

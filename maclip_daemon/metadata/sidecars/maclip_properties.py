@@ -9,7 +9,7 @@ import re
 from datetime import UTC
 
 from maclip_daemon.metadata.content.xmp_text import PREFIX, Wanted
-from maclip_daemon.metadata.records import RatingRequest
+from maclip_daemon.metadata.records import CopySource, RatingRequest
 from maclip_daemon.metadata.sidecars import bucket_tags, ownership, seed, write_proof
 
 _REASONS_KEY = f"Xmp.{PREFIX}.Reasons"
@@ -50,15 +50,15 @@ def wanted(request: RatingRequest, present: ownership.Values) -> Wanted:
     return values
 
 
-def following(rating: int, present: ownership.Values, *, is_in_photo: bool) -> Wanted:
+def following(rating: int, present: ownership.Values, source: CopySource) -> Wanted:
     """Return the values by exiv2 key that bring a file of ours in step with a person's rating elsewhere.
 
     Our score stays beside it: that the two differ shows later whose rating it is. `maclip:Followed` tells
-    that the rating is a copy, so that it follows the person's next change. `is_in_photo`: from the photo.
+    that the rating is a copy, so that it follows the person's next change. `source`: where that one is.
     """
     return {
         ownership.RATING_KEY: str(rating),
-        ownership.FOLLOWED_KEY: ownership.followed_text(rating, is_in_photo=is_in_photo),
+        ownership.FOLLOWED_KEY: ownership.followed_text(rating, source),
         **ownership.synchronized_fields(present, rating),
     }
 

@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from maclip_daemon.metadata.records import REJECTED, Owner
+from maclip_daemon.metadata.records import COPY_SOURCES, REJECTED, CopySource, Owner
 from maclip_daemon.metadata.sidecars import write_proof
 from maclip_daemon.metadata.sidecars.write_proof import RATING_KEY as RATING_KEY
 
@@ -30,7 +30,6 @@ PLAIN_KEYS = ("Xmp.acdsee.rating", "Exif.Image.Rating")
 DECISION_KEY = "Xmp.maclip.Decision"
 PICK_LABEL_KEY = "Xmp.digiKam.PickLabel"
 PICK_KEY, GOOD_KEY = "Xmp.xmpDM.pick", "Xmp.xmpDM.good"
-_FROM_PHOTO, _FROM_FILE = "photo", "file"
 _DIGIKAM_REJECTED = 1  # 0 none, 2 pending, 3 accepted
 _MAKER_NOTE = re.compile(r"Exif\.(?!Image|Photo)\w+\.Rating")
 
@@ -66,16 +65,17 @@ def score_of(values: Values) -> float | None:
     return _number(values.get(SCORE_KEY))
 
 
-def followed_text(rating: int, *, is_in_photo: bool) -> str:
+def followed_text(rating: int, source: CopySource) -> str:
     """Return `maclip:Followed`: a person's rating that we copied into a sidecar, and from where."""
-    return f"{rating} {_FROM_PHOTO if is_in_photo else _FROM_FILE}"
+    return f"{rating} {source}"
 
 
-def is_copy(values: Values, rating: int | None, *, of_photo: bool = False) -> bool:
-    """Return whether a person's rating in a sidecar is, unchanged since, what we copied from another file."""
-    sources = {True} if of_photo else {True, False}
-    copies = {followed_text(rating or 0, is_in_photo=source) for source in sources}
-    return values.get(FOLLOWED_KEY) in copies and others_agree(values, rating or 0)
+def copy_source(values: Values, rating: int | None) -> CopySource | None:
+    """Return from where we copied a person's rating into a sidecar; None where it is no unchanged copy."""
+    if not others_agree(values, rating or 0):
+        return None
+    present = values.get(FOLLOWED_KEY)
+    return next((each for each in COPY_SOURCES if present == followed_text(rating or 0, each)), None)
 
 
 def others_agree(values: Values, rating: int | None) -> bool:

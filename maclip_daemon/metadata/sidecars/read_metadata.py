@@ -154,6 +154,5 @@ def rating_of(metadata: PhotoMetadata, last_written: int | None) -> FoundRating:
         by_darktable=by_darktable,
         score=ownership.score_of(metadata.values),
         is_first_star=is_first_star,
-        is_copy=may_be_copy and ownership.is_copy(metadata.values, rating),
-        is_copy_of_photo=may_be_copy and ownership.is_copy(metadata.values, rating, of_photo=True),
+        copied_from=ownership.copy_source(metadata.values, rating) if may_be_copy else None,
     )

@@ -64,7 +64,7 @@ class Verdict:
         if self.found.owner != "person":
             return None
         wanted = self.found.rating or 0
-        ours = (each for each in self.sidecars if each.found.owner == "maclip" or each.found.is_copy)
+        ours = (each for each in self.sidecars if each.found.owner == "maclip" or each.found.copied_from)
         return next((each for each in ours if each.found.rating != wanted), None)
 
 
@@ -81,14 +81,14 @@ def judge(file: PhotoFile, last_written: int | None, request: RatingRequest | No
         sidecars = tuple(_if_replaceable(each, request) for each in sidecars)
     names = tuple(each.path.name for each in named)
     persons = [each.found for each in sidecars if each.found.owner == "person"]
-    if pressed := [each for each in persons if not each.is_first_star and not each.is_copy]:
+    if pressed := [each for each in persons if not each.is_first_star and not each.copied_from]:
         return Verdict(sidecars, None, pressed[0], refusal, names)
     embedded = read_metadata.read_photo(file)
     found = next(iter([*persons, *(each.found for each in sidecars)]), None)
     inside = _embedded_rating(embedded, last_written, found, request)
     if found is None or inside.owner == "person":
         found = inside
-    elif found.is_copy_of_photo and inside.rating == 0:
+    elif found.copied_from == "photo" and inside.rating == 0:
         found = replace(inside, owner="person")  # who took back there what we had copied
     if found.owner != "person" and request is not None:
         found = next(_ratings_of(request), found)

@@ -9,7 +9,7 @@ from maclip_daemon.files import safe_writer
 from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.metadata.content.second_reader import SecondReadingNeeded
 from maclip_daemon.metadata.content.xmp_text import Wanted
-from maclip_daemon.metadata.records import FoundRating, Prepared, RatingRequest
+from maclip_daemon.metadata.records import CopySource, FoundRating, Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import (
     maclip_properties,
     read_metadata,
@@ -62,8 +62,8 @@ def _follow(request: RatingRequest, file: PhotoFile, verdict: Verdict, result: P
         return _follow_photo(request, file, verdict, result)
     safe_writer.require_writable(ours.metadata.source)
     rating = verdict.found.rating or 0
-    is_in_photo = verdict.found.source == request.photo
-    wanted = maclip_properties.following(rating, ours.metadata.values, is_in_photo=is_in_photo)
+    source: CopySource = "photo" if verdict.found.source == request.photo else "file"
+    wanted = maclip_properties.following(rating, ours.metadata.values, source)
     # Whether undo can go back to the sidecar's earlier bytes depends on whose stars the sidecar held.
     of_sidecar = replace(result, found=ours.found, target=ours.metadata.source)
     changed = new_content.change(request, file, ours.metadata, ours.metadata, wanted, of_sidecar)

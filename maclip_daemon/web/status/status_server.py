@@ -66,10 +66,9 @@ class StatusServer(RunObserver):
         if not settings.listen.address:
             return
         # A daemon that nobody watches does without these.
-        import uvicorn
-
         from maclip_daemon.web import access
         from maclip_daemon.web.access import OPEN_PATH, AccessGuard, Keys
+        from maclip_daemon.web.http_server import http_server
         from maclip_daemon.web.status import status_app
 
         listener = _listener(settings.listen)
@@ -83,22 +82,12 @@ class StatusServer(RunObserver):
             open_paths=status_app.OPEN_PATHS,
             no_access=status_app.NO_KEY,
         )
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="none",
-            lifespan="off",
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
+        self._server = http_server(app)
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="status page", daemon=True
         )
         self._thread.start()
-        shown = addresses.LOOPBACK if host in addresses.EVERYWHERE else host
-        base = f"http://{addresses.bracketed(shown)}:{port}"
+        base = addresses.base_address(host, port)
         page_link.put(settings.data_dir, f"{base}{OPEN_PATH}?token={keys.token}")
         log.info("listening", address=f"{base}/", hint="`maclip status` has the link to the page")
 
