@@ -6,6 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+PROMPT_PAIRS = ("good", "sharpness", "edges", "resolution", "noise_free")
+"""Attributes with a column of their own where scores are stored."""
+
 
 @dataclass(frozen=True)
 class PhotoScore:
@@ -49,6 +52,29 @@ class PhotoScore:
     def as_json(self) -> dict[str, Any]:
         """Return a plain object for JSON."""
         return dataclasses.asdict(self) | {"view_scores": list(self.view_scores)}
+
+    def as_columns(self) -> dict[str, Any]:
+        """Return what is stored, by the names in docs/database.md, and `details` for `maclip show`."""
+        return {
+            "score": self.score,
+            "q_sim": self.q_sim,
+            "q_mag": self.q_mag,
+            "views": self.views,
+            "view_spread": self.view_spread,
+            "details": {
+                "view_scores": list(self.view_scores),
+                "weight_sim": self.weight_sim,
+                "attributes": self.attributes,
+                "width": self.width,
+                "height": self.height,
+                "tiles": self.tiles,
+            },
+            "precision": self.precision,
+            "device": self.device,
+            "overall_score": self.overall,
+            "detail_score": self.detail,
+            **{name: self.attributes.get(name) for name in PROMPT_PAIRS},
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> PhotoScore:

@@ -20,23 +20,12 @@ from maclip_daemon.library.results.measured_qualities import MeasuredQualities
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Session
 from maclip_daemon.photos.decoder import DecodedPhoto
-from maclip_daemon.photos.measures.reasons import SEPARATOR, reasons_of
+from maclip_daemon.photos.measures.known_values import known_values
 from maclip_daemon.pipeline import file_stability, pairing
 from maclip_daemon.pipeline.bursts import regrouping, shot_records
 from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD
 from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, StageContext, log
 from maclip_daemon.pipeline.waits import Resource, retry_policy
-
-MEASURED = (
-    "focus",
-    "motion",
-    "noise",
-    "clipped_highlights",
-    "clipped_shadows",
-    "contrast",
-    "jpeg_damage",
-)
-ATTRIBUTES = ("good", "sharpness", "edges", "resolution", "noise_free")
 
 
 class ScoreJobs:
@@ -211,47 +200,11 @@ def _photo_info(photo: DecodedPhoto) -> photo_info.PhotoInfo:
 
 def _measured(photo: DecodedPhoto) -> MeasuredQualities | None:
     """Return the measured qualities of a photo as the library stores them."""
-    found = photo.measures
-    if found is None:
+    if photo.measures is None:
         return None
-    size = photo.photo_width, photo.photo_height
-    values = {name: getattr(found, name) for name in MEASURED}
-    is_moved = found.motion.known is not None and found.motion.value > 0
-    return MeasuredQualities(
-        **{name: measure.known for name, measure in values.items()},
-        motion_direction=found.motion_direction if is_moved else None,
-        true_megapixels=found.true_megapixels(*size),
-        reasons=SEPARATOR.join(reasons_of(found, *size)) or None,
-        details={
-            "confidence": {name: measure.confidence for name, measure in values.items()},
-            "focus_x": found.focus_x,
-            "focus_y": found.focus_y,
-            "enlargement": found.enlargement.value,
-            "scale": found.scale,
-        },
-    )
+    return MeasuredQualities(**known_values(photo.measures, photo.photo_width, photo.photo_height))
 
 
 def row_of(score: PhotoScore) -> scores.ScoreRow:
     """Return a score as the library stores it."""
-    attributes = {name: score.attributes.get(name) for name in ATTRIBUTES}
-    return scores.ScoreRow(
-        score=score.score,
-        q_sim=score.q_sim,
-        q_mag=score.q_mag,
-        views=score.views,
-        view_spread=score.view_spread,
-        details={
-            "view_scores": list(score.view_scores),
-            "weight_sim": score.weight_sim,
-            "attributes": score.attributes,
-            "width": score.width,
-            "height": score.height,
-            "tiles": score.tiles,
-        },
-        precision=score.precision,
-        device=score.device,
-        overall_score=score.overall,
-        detail_score=score.detail,
-        **attributes,
-    )
+    return scores.ScoreRow(**score.as_columns())

@@ -1,0 +1,1 @@
+"""Archives: bulk scoring into Parquet, and the results read back. Needs the extra `archive`."""
