@@ -56,6 +56,7 @@ class Library:
         self._writer = threading.Lock()
         self._is_sound = False
         self._lost: DatabaseUnfit | None = None
+        self._losing = threading.Lock()  # readers and the writer may find at once that the file was exchanged
 
     @classmethod
     def open(
@@ -128,7 +129,7 @@ class Library:
                         self._migrate(connection)
                 finally:
                     driver_of(connection).execute("PRAGMA foreign_keys = ON")
-        self._guard.has_log = mode == "wal"
+        self._guard.opened(has_log=mode == "wal")
         self._is_sound = True
 
     def _ask_while_locked(self, connection: sqlite3.Connection, statement: str) -> str:
@@ -169,20 +170,27 @@ class Library:
         try:
             with self._translating(), Session(writers) as session, session.begin():
                 # BEGIN IMMEDIATE now: a later upgrade from reading could only fail.
-                self._verify(session.connection())
+                self._verify(driver_of(session.connection()))
                 yield session
         finally:
             self._writer.release()
 
-    def _verify(self, connection: Connection) -> None:
-        if self._lost is None:
-            try:
-                self._guard.verify()
-                return
-            except DatabaseFileChanged as changed:
-                self._is_sound = False
-                self._lost = orphaned_database.preserve(self.path, changed, driver_of(connection))
-        raise self._lost
+    def _verify(self, driver: sqlite3.Connection | None) -> None:
+        """Raise `DatabaseUnfit` when the file was exchanged, and keep what can be kept of it.
+
+        Without `driver`, after an error: only when it was overwritten, which is what such an error comes from.
+        """
+        with self._losing:
+            if self._lost is None:
+                try:
+                    self._guard.verify()
+                    return
+                except DatabaseFileChanged as changed:
+                    if driver is None and changed.is_intact:
+                        return
+                    self._is_sound = False
+                    self._lost = orphaned_database.preserve(self.path, changed, driver)
+            raise self._lost
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -237,6 +245,7 @@ class Library:
             known = translated(found, self.path) if isinstance(found, sqlite3.Error) else None
             if known is not None and not isinstance(known, Transient):
                 self._is_sound = False
+                self._verify(None)  # a page that was not there yet while a backup was copied over the file
             raise known or error from error
 
     def __enter__(self) -> Library:

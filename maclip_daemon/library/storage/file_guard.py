@@ -40,8 +40,12 @@ class FileGuard:
         self.is_open = True
         self._size = 0
         self._log: tuple[int, int] | None = None
-        self.has_log: bool | None = None
-        """Whether the library is in write-ahead mode; None until it was opened."""
+        self._has_log: bool | None = None
+
+    def opened(self, *, has_log: bool) -> None:
+        """Record the file as it was opened, in write-ahead mode or not: from here on it only grows."""
+        self._has_log = has_log
+        self._size = os.fstat(self._descriptor).st_size
 
     def verify_name(self) -> None:
         """Raise `DatabaseFileChanged` when another file, or none, has the library's name."""
@@ -56,12 +60,12 @@ class FileGuard:
     def verify(self) -> None:
         """Raise `DatabaseFileChanged` when the file or its log was exchanged. Call it in a transaction."""
         self.verify_name()
-        if self.has_log is None or not hasattr(os, "pread"):
+        if self._has_log is None or not hasattr(os, "pread"):
             return
         header = os.pread(self._descriptor, 20, 0)
         size = os.fstat(self._descriptor).st_size
         has_log = header[_VERSIONS] == _WITH_LOG
-        if header[:16] != MAGIC or has_log != self.has_log or size < self._size:
+        if header[:16] != MAGIC or has_log != self._has_log or size < self._size:
             raise DatabaseFileChanged("was overwritten", is_intact=False)
         self._size = size
         if not has_log:

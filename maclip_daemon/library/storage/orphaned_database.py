@@ -15,11 +15,14 @@ from maclip_daemon.library.storage.file_guard import DatabaseFileChanged
 from maclip_daemon.library.storage.recovery_hints import damaged_hint, maclip_command
 
 
-def preserve(library: Path, changed: DatabaseFileChanged, driver: sqlite3.Connection) -> DatabaseUnfit:
-    """Keep what can be kept; return the error to raise. `driver` is a connection that was open before."""
+def preserve(library: Path, changed: DatabaseFileChanged, driver: sqlite3.Connection | None) -> DatabaseUnfit:
+    """Keep what can be kept; return the error to raise.
+
+    `driver` is a connection that was open before; a file whose content was overwritten needs none.
+    """
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     end = f"The library {library} {changed} while maclip worked with it, so nothing more is written."
-    if changed.is_intact:
+    if changed.is_intact and driver is not None:
         kept = _copy(library, driver, library.with_name(f"{library.stem}-{stamp}.rescued.backup.db"))
         cure = (
             damaged_hint(library)

@@ -69,6 +69,34 @@ def test_a_removed_library_is_rescued_and_never_made_again(library: Library) -> 
         assert connection.execute("SELECT key FROM notes WHERE key <> 'library'").fetchall() == [("kept",)]
 
 
+@pytest.mark.parametrize("copied", [0, 20_000], ids=["emptied", "half copied"])
+@pytest.mark.parametrize("use", ["reading", "snapshot", "writing"])
+def test_a_library_that_is_being_overwritten_is_called_so_whoever_meets_it_first(
+    library: Library, tmp_path: Path, copied: int, use: str
+) -> None:
+    with library.writing() as session:
+        for number in range(2000):
+            put_note(session, f"note {number}", "x" * 200, NOW)
+    library.backup(tmp_path / "backup.db")
+    library.close()
+    with Library.open(library.path) as opened:
+        content = (tmp_path / "backup.db").read_bytes()[:copied]
+        opened.path.write_bytes(content)  # the file stays, as with `cp`
+        with pytest.raises(DatabaseUnfit, match="was overwritten .* nothing more is written"):
+            _read_all(opened, use)
+        assert opened.path.read_bytes() == content
+
+
+def _read_all(opened: Library, use: str) -> None:
+    count = "SELECT sum(length(value)) FROM notes"
+    if use == "snapshot":
+        with opened.snapshot() as connection:
+            connection.execute(count).fetchall()
+        return
+    with getattr(opened, use)() as session:
+        session.connection().exec_driver_sql(count).fetchall()
+
+
 def test_restoring_sets_the_present_library_aside_and_refuses_what_is_no_backup(
     library: Library, tmp_path: Path
 ) -> None:
