@@ -178,7 +178,7 @@ class Library:
     def _verify(self, driver: sqlite3.Connection | None) -> None:
         """Raise `DatabaseUnfit` when the file was exchanged, and keep what can be kept of it.
 
-        Without `driver`, after an error: only when it was overwritten, which is what such an error comes from.
+        Without `driver`, after an error: only when it was overwritten, as such an error comes from that.
         """
         with self._losing:
             if self._lost is None:

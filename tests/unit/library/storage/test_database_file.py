@@ -82,7 +82,7 @@ def test_a_library_that_is_being_overwritten_is_called_so_whoever_meets_it_first
     with Library.open(library.path) as opened:
         content = (tmp_path / "backup.db").read_bytes()[:copied]
         opened.path.write_bytes(content)  # the file stays, as with `cp`
-        with pytest.raises(DatabaseUnfit, match="was overwritten .* nothing more is written"):
+        with pytest.raises(DatabaseUnfit, match=r"was overwritten .* nothing more is written"):
             _read_all(opened, use)
         assert opened.path.read_bytes() == content
 
