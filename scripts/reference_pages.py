@@ -1,14 +1,15 @@
-"""Write the reference pages of commands and settings from the program itself, so that they stay true."""
+"""Write the reference and manual pages of commands and settings from the program itself, so that they stay true."""
 
 from __future__ import annotations
 
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import man_pages
 import tomlkit
 import typer
 
@@ -55,16 +56,12 @@ def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
 
 def describe(parameter: Any) -> str:
     """One table row for an argument or an option; nothing for those that every command has."""
-    if parameter.name in ("help", "install_completion", "show_completion"):
+    if parameter.name in man_pages.SHARED:
         return ""
     names = ", ".join(f"`{name}`" for name in parameter.opts if name.startswith("-"))
-    names = names or f"`{(parameter.metavar or parameter.name.upper()).replace('[', '').replace(']', '')}`"
-    default = parameter.default
-    shown = getattr(parameter, "show_default", None)
-    said = shown if isinstance(shown, str) else default if shown is not False else None
-    plain = isinstance(said, str | int | float) and not isinstance(said, bool) and said not in ("", 0)
-    note = f" (default: {getattr(said, 'value', said)})" if plain else ""
-    return f"| {names} | {' '.join((parameter.help or '').split())}{note} |".replace("| |", "|  |")
+    names = names or f"`{man_pages.label(parameter)}`"
+    text = f"{' '.join((parameter.help or '').split())}{man_pages.default_note(parameter)}"
+    return f"| {names} | {text} |".replace("| |", "|  |")
 
 
 def configuration_page() -> str:
@@ -91,15 +88,35 @@ def configuration_page() -> str:
     return tidy(lines)
 
 
+def command_manual() -> str:
+    """Lay out maclip(1)."""
+    return man_pages.command_manual(walk(typer.main.get_command(app), ("maclip",)))
+
+
+def settings_manual() -> str:
+    """Lay out maclip-config(5)."""
+    defaults = Settings.model_construct().model_dump(mode="json")
+    return man_pages.settings_manual(setting_descriptions(), defaults)
+
+
 def tidy(lines: list[str]) -> str:
     """Join lines with at most one empty line between them."""
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands_page,
+    "configuration.md": configuration_page,
+    "man/maclip.1": command_manual,
+    "man/maclip-config.5": settings_manual,
+}
+
+
 def main() -> int:
     """Write the pages, or with --check say which are stale."""
     stale = []
-    for name, text in (("commands.md", commands_page()), ("configuration.md", configuration_page())):
+    for name, layout in PAGES.items():
+        text = layout()
         page = DOCS / name
         if page.exists() and page.read_text("utf-8") == text:
             continue

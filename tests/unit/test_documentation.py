@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from maclip_daemon.cli import app
 from maclip_daemon.settings import setting_descriptions
 
 PROJECT = Path(__file__).parents[2]
+sys.path.append(str(PROJECT / "scripts"))  # the modules there import each other
 PAGES = runpy.run_path(str(PROJECT / "scripts" / "reference_pages.py"))
 
 
@@ -22,11 +25,21 @@ def commands() -> list[tuple[str, ...]]:
     return [path for path, _ in PAGES["walk"](typer.main.get_command(app), ("maclip",))][1:]
 
 
-@pytest.mark.parametrize(
-    ("name", "page"), [("commands.md", "commands_page"), ("configuration.md", "configuration_page")]
-)
-def test_the_reference_pages_are_what_the_program_says(name: str, page: str) -> None:
-    assert (PROJECT / "docs" / name).read_text("utf-8") == PAGES[page](), "run scripts/reference"
+@pytest.mark.parametrize("name", PAGES["PAGES"])
+def test_the_reference_pages_are_what_the_program_says(name: str) -> None:
+    assert (PROJECT / "docs" / name).read_text("utf-8") == PAGES["PAGES"][name](), "run scripts/reference"
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+@pytest.mark.parametrize("page", sorted((PROJECT / "docs" / "man").iterdir()), ids=lambda page: page.name)
+def test_man_shows_the_manual_pages_without_a_warning(page: Path) -> None:
+    command = ["man", "--warnings=w", "--encoding=UTF-8", "--local-file", str(page)]
+    environment = os.environ | {"MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert not done.stderr
+    assert done.stdout.startswith(page.stem.upper())
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "`" not in done.stdout
 
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)
