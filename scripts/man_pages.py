@@ -1,4 +1,4 @@
-"""Lay out the manual pages maclip(1) and maclip-config(5) from the program's own texts, as man(7) describes."""
+"""Lay out the manual pages maclip(1) and maclip-config(5) from the program's own texts, in man(7)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ EXIT_STATUS = (
 )
 
 FILES = (
-    ("`~/.config/maclip/config.toml`", "Settings; `maclip config path` prints the path. See maclip-config(5)."),
+    ("`~/.config/maclip/config.toml`", "Settings; `maclip config path` prints it. See maclip-config(5)."),
     (
         "`~/.local/share/maclip`",
-        "The database with scores and journal, imported models and backups; `maclip db path` prints the path.",
+        "The database with scores and journal, models and backups; `maclip db path` prints it.",
     ),
     ("`IMG.jpg.xmp`", "A sidecar with stars beside each photo; `maclip undo` takes maclip's part out again."),
 )
@@ -56,9 +56,9 @@ def settings_manual(rows: Iterable[tuple[str, str, str]], defaults: dict[str, An
     lines = heading("maclip-config", 5)
     lines += [".SH NAME", r"maclip\-config \- settings of maclip", ".SH DESCRIPTION"]
     lines += paragraphs(
-        "`maclip config init` writes a file with all of this, commented out; `maclip config path` prints where it is. "
-        "Later sources win: defaults, the file, the environment (`MACLIP_SECTION__KEY`), options of the command line. "
-        "A running daemon reads the file again on SIGHUP."
+        "`maclip config init` writes a file with all of this, commented out; `maclip config path` prints "
+        "where it is. Later sources win: defaults, the file, the environment (`MACLIP_SECTION__KEY`), options "
+        "of the command line. A running daemon reads the file again on SIGHUP."
     )
     current = None
     for section, key, description in rows:

@@ -1,4 +1,4 @@
-"""Write the reference and manual pages of commands and settings from the program itself, so that they stay true."""
+"""Write the reference and manual pages from the program itself, so that they stay true."""
 
 from __future__ import annotations
 
