@@ -57,8 +57,8 @@ def settings_manual(rows: Iterable[tuple[str, str, str]], defaults: dict[str, An
     lines += [".SH NAME", r"maclip\-config \- settings of maclip", ".SH DESCRIPTION"]
     lines += paragraphs(
         "`maclip config init` writes a file with all of this, commented out; `maclip config path` prints "
-        "where it is. Later sources win: defaults, the file, the environment (`MACLIP_SECTION__KEY`), options "
-        "of the command line. A running daemon reads the file again on SIGHUP."
+        "where it is. Later sources win: defaults, the file, the environment (`MACLIP_SECTION__KEY`), "
+        "options of the command line. A running daemon reads the file again on SIGHUP."
     )
     current = None
     for section, key, description in rows:
