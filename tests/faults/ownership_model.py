@@ -1,7 +1,7 @@
 """Whose rating is it? A model that knows only who did what, and in which file.
 
 A person's rating is whatever another program wrote that maclip did not write before it, also when it takes
-maclip's stars away. Pressing the star that maclip gave changes nothing.
+maclip's stars away. Pressing the star that maclip gave, or copied, changes nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class Slot:
 
         `others`: the texts of single fields; an empty one was taken away, None means no such field.
         """
+        is_as_before = rating == self.rating and self.by == "maclip"
         self.rating = rating
-        if rating and rating == self.stars and {*others} <= {None, str(rating)}:
+        if rating and (is_as_before or rating == self.stars) and {*others} <= {None, str(rating)}:
             self.by = "maclip"
         else:
             self.by = "person" if rating or self.stars else "nobody"

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
 
+MACLIPS = ("maclip",)
+MACLIPS_AND_PERSONS = ("maclip", "person")
+
 
 @dataclass(frozen=True)
 class WrittenFile:
@@ -22,6 +25,8 @@ class WrittenFile:
     photo_path: str
     checked_at: float
     """Unix seconds of the write, or of the last check that found the file as we wrote it."""
+    is_persons: bool
+    """Whether the rating that counts is a person's."""
 
 
 def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
@@ -34,25 +39,29 @@ def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, s
     return {path: after_hash for path, after_hash in rows}
 
 
-def last_writes(session: Session, after: int, limit: int) -> list[WrittenFile]:
-    """Return the last writes of photos with ids above `after` whose rating is maclip's, by id.
+def last_writes(
+    session: Session, after: int, limit: int, owners: Sequence[str] = MACLIPS
+) -> list[WrittenFile]:
+    """Return the last writes of photos with ids above `after` whose rating is one of these owners', by id.
 
     Without photos that `maclip undo` holds: it is changing their files itself.
     """
-    rows = session.execute(_LAST_WRITES, {"after": after, "limit": limit})
+    rows = session.execute(_LAST_WRITES, {"after": after, "limit": limit, "owners": owners})
     return [_written_file(row) for row in rows]
 
 
 def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[WrittenFile]:
     """Return the last writes of photos whose rating is maclip's and is in one of these files; see above."""
-    rows = session.execute(_LAST_WRITE.where(JOURNAL.c.target_path.in_(target_paths)))
+    newest = _LAST_WRITE.where(JOURNAL.c.target_path.in_(target_paths))
+    rows = session.execute(newest, {"owners": MACLIPS})
     return [_written_file(row) for row in rows]
 
 
 def _written_file(row: Any) -> WrittenFile:
     photo = stored_paths.join(row.path, row.file_name)
     checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)))
-    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(checked_at))
+    is_persons = row.rating_owner == "person"
+    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(checked_at), is_persons)
 
 
 _NEWER = JOURNAL.alias("newer")
@@ -68,6 +77,7 @@ _LAST_WRITE = (
         JOURNAL.c.target_path,
         JOURNAL.c.settled_at,
         PHOTOS.c.rating_checked_at,
+        PHOTOS.c.rating_owner,
         FOLDERS.c.path,
         PHOTOS.c.file_name,
     )
@@ -75,7 +85,7 @@ _LAST_WRITE = (
     .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
     .where(
         JOURNAL.c.id == _NEWEST_ENTRY,
-        PHOTOS.c.rating_owner == "maclip",
+        PHOTOS.c.rating_owner.in_(bindparam("owners", expanding=True)),
         PHOTOS.c.rating_undone_at.is_(None),
         PHOTOS.c.state != "missing",
     )

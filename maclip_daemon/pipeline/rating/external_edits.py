@@ -114,25 +114,30 @@ class SidecarMonitor:
     def check_all(self) -> int:
         """Queue every photo whose file was changed since our last write to it, or deleted; return the count.
 
-        Costs one stat a rated photo: for a start, and after lost events.
+        Costs one stat a rated photo: for a start, and after lost events. A person's photo that we wrote to is
+        looked at too: their next star may be in the file beside our copy, which would hide it.
         """
         queued = 0
         after = 0
         while not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
             with self._library.reading() as session:
-                writes = written_files.last_writes(session, after, FILES_PER_HEARTBEAT)
+                writes = written_files.last_writes(
+                    session, after, FILES_PER_HEARTBEAT, written_files.MACLIPS_AND_PERSONS
+                )
             if not writes:
                 break
             after = writes[-1].photo_id
             began = self._state.clock()
             times = {write.path: self._times_of(write) for write in writes}
             newer, unchanged = self._newer(writes, times)
+            persons = {write.photo_id for write in writes if write.is_persons}
             if newer or unchanged:
                 with self._library.writing() as session:
                     jobs.enqueue(session, newer, "rate", self._state.clock())
-                    photo_records.mark_checked(session, unchanged, began)
-            missing = [write for write in writes if times[write.path] is None]
+                    # Nothing may be written to a person's: without this it would be queued at each start.
+                    photo_records.mark_checked(session, [*unchanged, *persons.intersection(newer)], began)
+            missing = [write for write in writes if times[write.path] is None and not write.is_persons]
             queued += len(newer) + len(self._deleted.queue(missing))
         return queued
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.library.photos import photo_records
 from maclip_daemon.pipeline.rating import external_edits
 from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
@@ -183,3 +184,26 @@ def test_a_file_that_changed_just_after_our_write_is_compared_by_its_content(
         sidecar.write_bytes(sidecar.read_bytes() + b" ")
     os.utime(sidecar, (rated.now + 0.7, rated.now + 0.7))
     assert monitor.check_all() == is_edited
+
+
+def test_a_persons_photo_that_we_wrote_to_is_checked_once_for_each_change_of_its_files(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    rated.calibrate()
+    photo_id = rated.add("a.jpg")
+    rated.queue(photo_id)
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    stage = RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer)
+    assert stage.work()
+    with rated.library.writing() as session:
+        photo_records.set_rating(session, photo_id, 5, "person")
+    beside = rated.folder / "a.xmp"  # their next star, while no daemon ran
+    beside.write_bytes(b"")
+    rated.now = beside.stat().st_ctime
+    for _ in range(2):
+        os.utime(beside, (rated.now + 10.0, rated.now + 10.0))
+        rated.now += 20.0
+        assert monitor.check_all() == 1
+        assert monitor.check_all() == 0
+    sidecar_of(rated.folder / "a.jpg").unlink()
+    assert monitor.check_all() == 0, "a person's sidecar that is gone was not ours alone"
