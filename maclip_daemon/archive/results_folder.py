@@ -19,6 +19,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from maclip_daemon.archive.address_errors import readable
 from maclip_daemon.archive.rows import FORMAT, FORMAT_KEY, ROW_SCHEMA
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.files.paths import printable_utf8
@@ -130,31 +131,6 @@ def open_results(address: str) -> ResultsFolder:
     if not found:
         raise UsageError(f"{shown} holds no results yet. `maclip archive SOURCE --out {shown}` makes them.")
     return ResultsFolder(address, file_system, {key: tuple(names) for key, names in found.items()})
-
-
-@contextmanager
-def readable(shown: str) -> Iterator[None]:
-    """Turn what a file system raises into one sentence about the address."""
-    try:
-        yield
-    except ImportError as error:
-        package = getattr(error, "name", None) or str(error)
-        raise EnvironmentUnfit(
-            f"{shown} needs another package for this kind of address: pip install {package}."
-        ) from None
-    except ValueError:
-        raise UsageError(
-            f"{shown} is no address that can be opened: a folder, or a URL such as s3://bucket/folder."
-        ) from None
-    except PermissionError:
-        raise EnvironmentUnfit(
-            f"{shown} may not be read with these credentials. Check the rights of this account."
-        ) from None
-    except FileNotFoundError:
-        raise UsageError(f"There is nothing at {shown}. Check the spelling.") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise EnvironmentUnfit(f"{shown} cannot be read: {reason}. Try again.") from None
 
 
 def _require_ours(folder: ResultsFolder, part: str) -> None:

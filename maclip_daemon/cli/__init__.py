@@ -27,6 +27,7 @@ from maclip_daemon.cli import (
     status_commands,
     upkeep_commands,
 )
+from maclip_daemon.cli import archive as archive_commands
 from maclip_daemon.cli.background import notify_command, pause_commands
 from maclip_daemon.cli.doctor import doctor_command
 from maclip_daemon.cli.invocation import Invocation
@@ -90,6 +91,7 @@ upkeep_commands.register(app)
 eval_command.register(app)
 completion_command.register(app)
 doctor_command.register(app)
+app.add_typer(archive_commands.app, name="archive")
 app.add_typer(models_commands.app, name="models")
 app.add_typer(service_commands.app, name="service")
 app.add_typer(config_commands.app, name="config")

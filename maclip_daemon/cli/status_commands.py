@@ -17,6 +17,7 @@ from maclip_daemon.cli.printing import (
     rating_hints,
     wait_list,
 )
+from maclip_daemon.cli.printing.score_bars import print_score_bars
 from maclip_daemon.files.paths import printable, with_path
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from maclip_daemon.settings import Settings
 
 LINES_SHOWN = 10  # in `maclip status`; --failed lists them all
-BAR_WIDTH = 40  # characters of the longest bar of a histogram
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -165,20 +165,7 @@ def stats(
             for name, value in dataclasses.asdict(summary).items()
         )
     )
-    tallest = max(each.photo_count for each in bins)
-    output.print_table(
-        "Scores",
-        {"from": "right", "to": "right", "photos": "right", "": "left"},
-        (
-            (
-                f"{each.low:.4f}",
-                f"{each.high:.4f}",
-                each.photo_count,
-                "█" * round(BAR_WIDTH * each.photo_count / tallest),
-            )
-            for each in bins
-        ),
-    )
+    print_score_bars([(each.low, each.high, each.photo_count) for each in bins])
     output.print_table(
         f"By {by}",
         {"photos": "right", "mean": "right", "lowest": "right", "highest": "right", by: "left"},
