@@ -133,7 +133,8 @@ class RatingSettings(_Section):
     bucket_tags: bool = False
     """Also tag photos with their percentile in steps of ten, such as `quality|80-89`: finer than stars."""
     bursts: Literal["off", "lift-best"] = "off"
-    """`lift-best`: the best frame of a burst gets at least one star more than the others. Never fewer."""
+    """`lift-best`: the best frame of a burst gets at least one star more than the others,
+    unless it is too close to call. Never fewer."""
     burst_tags: bool = False
     """Also tag the best frame of each burst with `maclip|burst|best`, so that digiKam can filter."""
     darktable_library: str | tuple[str, ...] = "auto"

@@ -75,7 +75,6 @@ def test_the_best_of_a_burst_is_lifted_and_tagged_only_when_that_is_asked_for(ho
     for number in range(4):
         take(home.photos / f"OTHER_{number}.jpg", 10 + number, 60 * number + 60)
     home.maclip("run", "--once", home.photos)
-    before = dict(home.sql("select path, stars from photo_quality"))
     assert not any("maclip|burst|best" in sidecar(path).read_text("utf-8") for path in burst)
     ranks = {re.search(r'maclip:BurstRank="(\d)"', sidecar(path).read_text("utf-8"))[1] for path in burst}  # type: ignore[index]
     assert ranks == {"1", "2", "3", "4"}
@@ -84,11 +83,20 @@ def test_the_best_of_a_burst_is_lifted_and_tagged_only_when_that_is_asked_for(ho
     assert "BurstID" not in sidecar(home.photos / "OTHER_0.jpg").read_text("utf-8")
 
     asked = {"MACLIP_RATING__BURSTS": "lift-best", "MACLIP_RATING__BURST_TAGS": "true"}
+    lead(home, burst[1], 0.001)
     home.maclip("run", "--once", home.photos, **asked)
+    assert home.sql("select too_close_to_call from photo_bursts") == [(1,)]
+    stars_of_burst = "select distinct stars from photo_quality where burst_id is not null"
+    assert home.sql(stars_of_burst) == [(1,)], "nothing is lifted that is too close to call"
+    lead(home, burst[1], 0.1)
+    home.maclip("run", "--once", home.photos)
+    before = dict(home.sql("select path, stars from photo_quality"))
+    home.maclip("run", "--once", home.photos, **asked)
+    assert home.sql("select best, too_close_to_call from photo_bursts") == [(str(burst[1]), 0)]
     after = dict(home.sql("select path, stars from photo_quality"))
     ((best, stars),) = home.sql("select path, stars from photo_quality where is_best_of_burst = 1")
     fellows = [after[str(path)] for path in burst if str(path) != best]
-    assert stars >= min(5, max(fellows) + 1)
+    assert stars == max(before[best], min(5, max(fellows) + 1))
     assert {path: count for path, count in after.items() if path != best} == {
         path: count for path, count in before.items() if path != best
     }
@@ -99,6 +107,18 @@ def test_the_best_of_a_burst_is_lifted_and_tagged_only_when_that_is_asked_for(ho
     assert not any("maclip|burst|best" in sidecar(path).read_text("utf-8") for path in burst)
     assert dict(home.sql("select path, stars from photo_quality")) == before
     assert f'xmp:Rating="{before[best]}"' in sidecar(Path(best)).read_text("utf-8")
+
+
+def lead(home: Home, best: Path, by: float) -> None:
+    """Let the frames of the burst have the lowest scores, and one of them lead the others by so much."""
+    with closing(sqlite3.connect(home.data / "library.db")) as connection, connection:
+        photo = "(select id from photos where file_name = ?)"
+        connection.execute(
+            "update scores set score = (select min(score) from scores) - 0.2, detail_score = null"
+            " where photo_id in (select photo_id from burst_frames where burst_id is not null)"
+        )
+        connection.execute(f"update scores set score = score + ? where photo_id = {photo}", (by, best.name))
+        connection.execute("update burst_frames set is_stale = 1")
 
 
 def sidecar(photo: Path) -> Path:

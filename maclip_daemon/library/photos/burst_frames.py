@@ -211,6 +211,18 @@ def between(session: Session, series: int, first: Key, last: Key) -> list[FrameR
     return [_frame_row(list(row)) for row in rows]
 
 
+def before(session: Session, series: int, key: Key, count: int) -> list[FrameRow]:
+    """Return up to `count` present photos of a series before a place, the nearest first."""
+    rows = driver_of(session.connection()).execute(_ROWS_BEFORE, (series, *key, count))
+    return [_frame_row(list(row)) for row in rows]
+
+
+def behind(session: Session, series: int, key: Key, count: int) -> list[FrameRow]:
+    """Return up to `count` present photos of a series behind a place, the nearest first."""
+    rows = driver_of(session.connection()).execute(_ROWS_BEHIND, (series, *key, count))
+    return [_frame_row(list(row)) for row in rows]
+
+
 def following(session: Session, series: int, key: Key, count: int) -> list[FrameRow]:
     """Return up to `count` present photos of a series from a place on, itself included, in order."""
     rows = driver_of(session.connection()).execute(_FOLLOWING, (series, *key, count))
@@ -251,9 +263,10 @@ _ROWS = (
     " (SELECT coalesce(s.detail_score, s.score) FROM scores s WHERE s.photo_id = b.photo_id"
     f" AND s.scoring_config_id = {ACTIVE_CONFIG}),"
     " b.descriptor FROM burst_frames b CROSS JOIN photos p ON p.id = b.photo_id"
-    " WHERE b.series = ? AND p.state <> 'missing'"
-    " AND (b.moment, b.name_order, b.photo_id) >= (?, ?, ?)"
+    " WHERE b.series = ? AND p.state <> 'missing' AND (b.moment, b.name_order, b.photo_id)"
 )
 _ORDER = " ORDER BY b.moment, b.name_order, b.photo_id"
-_BETWEEN = f"{_ROWS} AND (b.moment, b.name_order, b.photo_id) <= (?, ?, ?){_ORDER}"
-_FOLLOWING = f"{_ROWS}{_ORDER} LIMIT ?"
+_BETWEEN = f"{_ROWS} >= (?, ?, ?) AND (b.moment, b.name_order, b.photo_id) <= (?, ?, ?){_ORDER}"
+_FOLLOWING = f"{_ROWS} >= (?, ?, ?){_ORDER} LIMIT ?"
+_ROWS_BEHIND = f"{_ROWS} > (?, ?, ?){_ORDER} LIMIT ?"
+_ROWS_BEFORE = f"{_ROWS} < (?, ?, ?) ORDER BY b.moment DESC, b.name_order DESC, b.photo_id DESC LIMIT ?"

@@ -196,6 +196,14 @@ _EARLIEST = select(func.min(JOBS.c.not_before)).where(
 )
 
 
+def is_open(session: Session, kind: Kind) -> bool:
+    """Return whether work of a kind waits or is being done; given-up jobs do not count."""
+    return any(session.execute(_ONE, {"kind": kind, "state": state}).first() for state in ("ready", "leased"))
+
+
+_ONE = select(JOBS.c.id).where(JOBS.c.kind == bindparam("kind"), JOBS.c.state == bindparam("state")).limit(1)
+
+
 def is_scoring_again(session: Session) -> bool:
     """Return whether photos are left to score again with the active model; given-up ones do not count."""
     return any(session.execute(_ONE_AGAIN, {"state": state}).first() for state in ("ready", "leased"))

@@ -22,13 +22,14 @@ _OWN_STARS = (
     f" + ({DECIDING_SCORE} >= c.four_stars_from) + ({DECIDING_SCORE} >= c.five_stars_from)"
 )
 # With `rating.bursts = "lift-best"`, which the library notes: the best frame of a burst gets one star more
-# than the best of its fellows. A scalar subquery: without the note nothing else is computed.
+# than the best of its fellows, unless it is too close to call. A scalar subquery: without the note nothing else is computed.
 LIFTING = "rating.bursts"  # the note's key
 _BEST_FELLOW = "max(coalesce(fellow_raw.score, fellow.score))"
 _LIFTED_STARS = f"""(SELECT min(5, 2 + ({_BEST_FELLOW} >= c.two_stars_from)
         + ({_BEST_FELLOW} >= c.three_stars_from) + ({_BEST_FELLOW} >= c.four_stars_from)
         + ({_BEST_FELLOW} >= c.five_stars_from)) FROM burst_frames mine
       JOIN bursts group_of_mine ON group_of_mine.id = mine.burst_id AND group_of_mine.kind = 'burst'
+        AND NOT group_of_mine.is_close
       JOIN burst_frames other ON other.burst_id = mine.burst_id AND other.burst_rank > 1
       JOIN photos there ON there.id = other.photo_id AND there.state <> 'missing'
       JOIN scores fellow ON fellow.photo_id = other.photo_id

@@ -73,7 +73,7 @@ class BurstFrame:
         """Return the key that sorts the frames of a camera."""
         return self.moment_us, name_order(self.file_name), self.photo_id
 
-    @property
+    @cached_property
     def stem(self) -> str:
         """Return the file name without its suffix."""
         return self.file_name.rpartition(".")[0] or self.file_name

@@ -93,8 +93,8 @@ class BurstStage:
     def _queue_unknown(self) -> None:
         now = self._state.clock()
         with self._library.reading() as session:
-            if jobs.next_due(session, "score") is not None:
-                return
+            if jobs.is_open(session, "score"):
+                return  # one that is being scored has no descriptor yet, and would be scored twice
             unknown = burst_frames.unknown(session, COMPARED_AT_ONCE)
         self._may_lack_some = bool(unknown)
         if unknown:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame
 from maclip_daemon.pipeline.bursts.kinds import BurstKind, kind_of, pattern_of
-from maclip_daemon.pipeline.bursts.links import DEFAULT_RULES, Link, LinkRules, links
+from maclip_daemon.pipeline.bursts.links import DEFAULT_RULES, Compared, Link, LinkRules, links
 
 LARGEST_WITHOUT_TIME = 60  # frames; a larger group of copied files is no moment but a folder
 
@@ -43,7 +43,7 @@ class FrameGroup:
 def group(frames: Iterable[BurstFrame], rules: LinkRules = DEFAULT_RULES) -> list[FrameGroup]:
     """Return the groups of one camera's frames. A frame is in one group at most; alone it is in none."""
     ordered = sorted(frames, key=lambda frame: frame.order)
-    return group_linked(ordered, list(links(ordered, rules)))
+    return group_linked(ordered, list(links(ordered, Compared(rules))))
 
 
 def group_linked(ordered: Sequence[BurstFrame], pairs: Sequence[tuple[int, int, Link]]) -> list[FrameGroup]:

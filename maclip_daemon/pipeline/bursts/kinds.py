@@ -34,6 +34,7 @@ _BIAS_STEP_EV = 0.3
 _FOLLOWING = 0.25  # share of a step of light that must show in the picture
 _LEVEL_STEP_EV, _LEVEL_RANGE_EV = 0.3, 0.6  # of the picture, where the settings are not known
 _MOVING_ON = 3  # cells a frame: a seventh of the picture
+_SHARE_ONWARD = 0.8  # of the moves of a panorama
 _LEAST_IN_PATTERN = 3
 _LEAST_IN_LAPSE, _LEAST_IN_QUICK_LAPSE = 8, 20
 _QUICK_LAPSE_S, _SLOW_LAPSE_S = 0.9, 1.9
@@ -110,6 +111,7 @@ def is_panorama(shots: Sequence[BurstFrame]) -> bool:
     if len(shots) < _LEAST_IN_PATTERN:
         return False
     moves: list[tuple[int, int]] = []
+    pairs = len(shots) - 1
     for first, second in pairwise(shots):
         one, other = first.descriptor, second.descriptor
         if one is None or other is None:
@@ -118,17 +120,30 @@ def is_panorama(shots: Sequence[BurstFrame]) -> bool:
         far = likeness.overlap(one, other)
         found = near if near.agreement >= far.agreement else far
         moves.append((found.right, found.below))
-    for axis in (0, 1):
-        along = [move[axis] for move in moves]
-        across = [abs(move[1 - axis]) for move in moves]
-        onward = max(sum(step > 0 for step in along), sum(step < 0 for step in along))
-        if (
-            onward >= 0.8 * len(along)
-            and abs(sum(along)) / len(along) >= _MOVING_ON
-            and statistics.median(across) < _MOVING_ON
-        ):
-            return True
-    return False
+        if not any(_may_move_on(moves, axis, pairs) for axis in (0, 1)):
+            return False  # a burst ends here, mostly after its first two frames
+    return any(_moves_on(moves, axis) for axis in (0, 1))
+
+
+def _onward(moves: Sequence[tuple[int, int]], axis: int) -> int:
+    """Return how many moves go the way that most go."""
+    along = [move[axis] for move in moves]
+    return max(sum(step > 0 for step in along), sum(step < 0 for step in along))
+
+
+def _may_move_on(moves: Sequence[tuple[int, int]], axis: int, pairs: int) -> bool:
+    """Return whether enough of all pairs go one way, if those to come do."""
+    return _onward(moves, axis) + pairs - len(moves) >= _SHARE_ONWARD * pairs
+
+
+def _moves_on(moves: Sequence[tuple[int, int]], axis: int) -> bool:
+    along = [move[axis] for move in moves]
+    across = [abs(move[1 - axis]) for move in moves]
+    return (
+        _onward(moves, axis) >= _SHARE_ONWARD * len(along)
+        and abs(sum(along)) / len(along) >= _MOVING_ON
+        and statistics.median(across) < _MOVING_ON
+    )
 
 
 def is_time_lapse(shots: Sequence[BurstFrame]) -> bool:

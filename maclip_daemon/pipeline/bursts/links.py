@@ -66,18 +66,42 @@ class LinkRules:
 DEFAULT_RULES = LinkRules()
 
 
-def links(frames: Sequence[BurstFrame], rules: LinkRules = DEFAULT_RULES) -> Iterator[tuple[int, int, Link]]:
+class Compared:
+    """What is known of pairs, by their photo ids: the same frames are compared once while a look widens."""
+
+    def __init__(self, rules: LinkRules = DEFAULT_RULES) -> None:
+        self._rules = rules
+        self._short: dict[tuple[int, int], Link | None] = {}
+        self._long: dict[tuple[int, int], bool] = {}
+
+    def short(self, first: BurstFrame, second: BurstFrame) -> Link | None:
+        """Return `link_between` of a pair."""
+        key = first.photo_id, second.photo_id
+        if key not in self._short:
+            self._short[key] = link_between(first, second, self._rules)
+        return self._short[key]
+
+    def is_long(self, first: BurstFrame, second: BurstFrame) -> bool:
+        """Return whether a pair may follow each other in a time lapse, a stack or a panorama."""
+        key = first.photo_id, second.photo_id
+        if key not in self._long:
+            self._long[key] = _is_linked_over_long(first, second)
+        return self._long[key]
+
+
+def links(frames: Sequence[BurstFrame], compared: Compared | None = None) -> Iterator[tuple[int, int, Link]]:
     """Yield the linked pairs (index, index, link) of one camera's frames in order.
 
     Pairs that are connected already are left out: they change no group.
     """
+    compared = compared or Compared()
     short, long = _Sets(len(frames)), _Sets(len(frames))
     for distance in range(1, NEIGHBOURS + 1):
         for left in range(len(frames) - distance):
             right = left + distance
             if short.find(left) == short.find(right):
                 continue
-            found = link_between(frames[left], frames[right], rules)
+            found = compared.short(frames[left], frames[right])
             if found in (Link.COPY, Link.SHORT):
                 short.join(left, right)
                 long.join(left, right)
@@ -85,7 +109,7 @@ def links(frames: Sequence[BurstFrame], rules: LinkRules = DEFAULT_RULES) -> Ite
             elif (
                 distance <= _LONG_NEIGHBOURS
                 and long.find(left) != long.find(right)
-                and _is_linked_over_long(frames[left], frames[right])
+                and compared.is_long(frames[left], frames[right])
             ):
                 long.join(left, right)
                 yield left, right, Link.LONG

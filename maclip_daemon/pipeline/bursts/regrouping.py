@@ -7,8 +7,9 @@ neighbours alone, so it is enough to read as far as the links of the changed pla
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.photos.burst_frames import FrameRow, Key
@@ -19,7 +20,7 @@ from maclip_daemon.pipeline import pairing
 from maclip_daemon.pipeline.bursts import best_frame
 from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame, Exposure
 from maclip_daemon.pipeline.bursts.grouping import FrameGroup, components_of, group_linked
-from maclip_daemon.pipeline.bursts.links import NEIGHBOURS, Link, links
+from maclip_daemon.pipeline.bursts.links import NEIGHBOURS, Compared, Link, links
 
 AT_ONCE = 500  # stale photos in one transaction
 
@@ -97,7 +98,8 @@ def _clusters(session: Session, series: int, changes: Sequence[_Change]) -> Iter
 def _regroup_cluster(session: Session, series: int, cluster: _Cluster, spread: float) -> list[int]:
     """Store the groups around these changes; return the present photos whose place is another one now."""
     frames, pairs, touched = _reach(session, series, cluster)
-    groups = [found for found in group_linked(frames, pairs) if found.frames[0].photo_id in touched]
+    inside = [pair for pair in pairs if frames[pair[0]].photo_id in touched]
+    groups = group_linked(frames, inside)
     gone = {change.key[2]: change.burst_id for change in cluster.changes if not change.is_present}
     return store_groups(session, groups, [each for each in frames if each.photo_id in touched], spread, gone)
 
@@ -133,21 +135,48 @@ def _reach(
     session: Session, series: int, cluster: _Cluster
 ) -> tuple[list[BurstFrame], list[tuple[int, int, Link]], set[int]]:
     """Return the frames as far as the links of the changed places reach, all links, and which they touch."""
-    reach = NEIGHBOURS
+    rows = burst_frames.between(session, series, cluster.first, cluster.last)
+    frames = [frame_of(row, is_exact=series > 0) for row in rows]
+    at = range(len(frames))
+    left = _Side(partial(burst_frames.before, session, series), cluster.first)
+    right = _Side(partial(burst_frames.behind, session, series), cluster.last)
+    compared = Compared()
     while True:
-        before = burst_frames.places_before(session, series, cluster.first, reach)
-        behind = burst_frames.places_from(session, series, cluster.last, reach + 1)
-        first, last = min([*before, cluster.first]), max([*behind, cluster.last])
-        rows = burst_frames.between(session, series, first, last)
-        frames = [frame_of(row, is_exact=series > 0) for row in rows]
-        at = {index for index, row in enumerate(rows) if cluster.first <= _key(row) <= cluster.last}
-        pairs = list(links(frames))
-        linked = {index for part in components_of(pairs) if at & set(part) for index in part} | at
-        left_is_open = len(before) == reach and min(linked, default=NEIGHBOURS) < NEIGHBOURS
-        right_is_open = len(behind) == reach + 1 and max(linked, default=0) >= len(rows) - NEIGHBOURS
-        if not (left_is_open or right_is_open):
-            return frames, pairs, {rows[index].photo_id for index in linked}
-        reach *= 4
+        further = [frame_of(row, is_exact=series > 0) for row in reversed(left.read())]
+        frames = [*further, *frames, *(frame_of(row, is_exact=series > 0) for row in right.read())]
+        at = range(at.start + len(further), at.stop + len(further))
+        pairs = list(links(frames, compared=compared))
+        linked = {*at}.union(*(part for part in components_of(pairs) if any(index in at for index in part)))
+        left.is_open = not left.is_at_end and min(linked, default=NEIGHBOURS) < NEIGHBOURS
+        right.is_open = not right.is_at_end and max(linked, default=0) >= len(frames) - NEIGHBOURS
+        if not (left.is_open or right.is_open):
+            return frames, pairs, {frames[index].photo_id for index in linked}
+
+
+@dataclass
+class _Side:
+    """How far the neighbours before or behind some places were read."""
+
+    reading: Callable[[Key, int], list[FrameRow]]
+    """Returns up to so many rows beyond a place, the nearest first."""
+    farthest: Key
+    step: int = NEIGHBOURS
+    """Rows to read next: few at first, because most groups are small."""
+    is_first: bool = True
+    is_open: bool = True
+    is_at_end: bool = False
+
+    def read(self) -> list[FrameRow]:
+        """Return the next rows where this side is open."""
+        if not self.is_open:
+            return []
+        rows = self.reading(self.farthest, self.step)
+        self.is_at_end = len(rows) < self.step
+        if rows:
+            self.farthest = _key(rows[-1])
+        self.step *= 1 if self.is_first else 4
+        self.is_first = False
+        return rows
 
 
 def _key(row: FrameRow) -> Key:

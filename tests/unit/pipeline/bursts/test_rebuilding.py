@@ -14,10 +14,12 @@ from maclip_daemon.library.storage.connections import driver_of
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.photos.shots.shot_info import ShotInfo
-from maclip_daemon.pipeline.bursts import rebuilding, regrouping, shot_records
+from maclip_daemon.pipeline.bursts import links, rebuilding, regrouping, shot_records
+from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame
 from tests.rated_library import RatedLibrary
 
 SPREAD = 0.016
+MOST_PAIRS = 17 * 4 + 4 * 4  # of four neighbours on each side, as far again, and once further
 
 
 def stored(library: Library) -> set[tuple[str, frozenset[tuple[int, int | None]]]]:
@@ -69,3 +71,32 @@ def test_chunks_are_cut_where_no_link_is(
         driver.execute("DELETE FROM bursts")
     regrouping.regroup_all(rated.library, SPREAD)
     assert stored(rated.library) == rebuilt
+
+
+def test_a_photo_among_others_is_compared_with_its_neighbours_only(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(number: int) -> DecodedPhoto:
+        moment = datetime.fromtimestamp(1_777_000_000 + 20 * (number // 3) + number % 3, UTC)
+        packed = descriptor(number // 3, number % 3)
+        return DecodedPhoto(None, None, 1, 1, 600, 400, f"p{number}", None, moment, ShotInfo(), packed)
+
+    photos = {rated.add(f"IMG_{number}.jpg", score=0.5): taken(number) for number in range(60)}
+    late = list(photos)[31]
+    with rated.library.writing() as session:
+        shot_records.record(session, {number: photo for number, photo in photos.items() if number != late})
+    regrouping.regroup_all(rated.library, SPREAD)
+    compared: list[tuple[int, int]] = []
+
+    def link_between(first: BurstFrame, second: BurstFrame, rules: links.LinkRules) -> links.Link | None:
+        compared.append((first.photo_id, second.photo_id))
+        return between(first, second, rules)
+
+    between = links.link_between
+    monkeypatch.setattr(links, "link_between", link_between)
+    with rated.library.writing() as session:
+        shot_records.record(session, {late: photos[late]})
+        regrouping.regroup(session, SPREAD)
+    assert len(stored(rated.library)) == 20, "twenty bursts of three"
+    assert len(compared) == len(set(compared)), "no pair is compared twice"
+    assert len(compared) <= MOST_PAIRS

@@ -160,25 +160,38 @@ class GroupsOfALibrary(RuleBasedStateMachine):
     ) -> None:
         with self.library.writing() as session:
             for scene, take, tenths in scenes:
-                number = next(self.numbers)
-                taken = datetime.fromtimestamp(1_777_000_000 + tenths / 2, UTC) if is_dated else None
-                found = Found(f"{folder}/IMG_{number}.jpg", number, 10**18 + tenths * 10**9)
-                photo_id = photo_records.record_file(session, self.root, found, NOW).photo_id
-                pixels = f"{scene} {take}" if copied else f"{number}"
-                score = (number * 37 % 100) / 100
-                self.store(
-                    session,
-                    Photo(
-                        photo_id,
-                        found,
-                        found.path,
-                        camera,
-                        taken,
-                        self.picture(scene, take),
-                        pixels,
-                        score,
-                    ),
-                )
+                self.add(session, scene, take, tenths, camera, folder, is_dated=is_dated, copied=copied)
+
+    @rule(scene=st.integers(0, 2), number=st.integers(2, 4), folder=st.sampled_from(FOLDERS))
+    def arrive_without_date(self, scene: int, number: int, folder: str) -> None:
+        """Photos of one moment without EXIF: only their folder keeps them from others."""
+        with self.library.writing() as session:
+            for take in range(number):
+                self.add(session, scene, take, take, CAMERAS[2], folder, is_dated=False, copied=False)
+
+    def add(
+        self,
+        session: Session,
+        scene: int,
+        take: int,
+        tenths: int,
+        camera: ShotInfo,
+        folder: str,
+        *,
+        is_dated: bool,
+        copied: bool,
+    ) -> None:
+        number = next(self.numbers)
+        taken = datetime.fromtimestamp(1_777_000_000 + tenths / 2, UTC) if is_dated else None
+        found = Found(f"{folder}/IMG_{number}.jpg", number, 10**18 + tenths * 10**9)
+        photo_id = photo_records.record_file(session, self.root, found, NOW).photo_id
+        pixels = f"{scene} {take}" if copied else f"{number}"
+        score = (number * 37 % 100) / 100
+        packed = self.picture(scene, take)
+        self.store(session, Photo(photo_id, found, found.path, camera, taken, packed, pixels, score))
+
+    def wanted_groups(self) -> list[FrameGroup]:
+        return expected(list(self.photos.values()))
 
     def some(self, index: int, *, present: bool) -> Photo | None:
         chosen = [photo for photo in self.photos.values() if photo.is_present == present]
@@ -205,8 +218,18 @@ class GroupsOfALibrary(RuleBasedStateMachine):
     @rule(index=st.integers(0, 50), folder=st.sampled_from(FOLDERS), is_renamed=st.booleans())
     def move(self, index: int, folder: str, is_renamed: bool) -> None:
         photo = self.some(index, present=True)
-        if photo is None:
-            return
+        if photo is not None:
+            self.move_to(photo, folder, is_renamed=is_renamed)
+
+    @rule(index=st.integers(0, 50), is_renamed=st.booleans())
+    def move_out_of_its_group(self, index: int, is_renamed: bool) -> None:
+        numbers = sorted({each.photo_id for found in self.wanted_groups() for each in found.frames})
+        if numbers:
+            photo = self.photos[numbers[index % len(numbers)]]
+            here = FOLDERS.index(photo.path.rpartition("/")[0])
+            self.move_to(photo, FOLDERS[1 - here], is_renamed=is_renamed)
+
+    def move_to(self, photo: Photo, folder: str, *, is_renamed: bool) -> None:
         name = f"Z{next(self.numbers)}.jpg" if is_renamed else photo.path.rpartition("/")[2]
         path = f"{folder}/{name}"
         if path == photo.path:
@@ -259,7 +282,7 @@ class GroupsOfALibrary(RuleBasedStateMachine):
     def groups_are_those_of_all_frames(self) -> None:
         regrouping.regroup_all(self.library, SPREAD)
         wanted = set()
-        for found in expected(list(self.photos.values())):
+        for found in self.wanted_groups():
             ranks = rank(found, SPREAD).ranks
             members = frozenset((each.photo_id, ranks.get(each.photo_id)) for each in found.frames)
             wanted.add((found.kind.value, members))
