@@ -22,7 +22,8 @@ _OWN_STARS = (
     f" + ({DECIDING_SCORE} >= c.four_stars_from) + ({DECIDING_SCORE} >= c.five_stars_from)"
 )
 # With `rating.bursts = "lift-best"`, which the library notes: the best frame of a burst gets one star more
-# than the best of its fellows, unless it is too close to call. A scalar subquery: without the note nothing else is computed.
+# than the best of its fellows, unless it is too close to call. A scalar subquery: without the note nothing
+# else is computed.
 LIFTING = "rating.bursts"  # the note's key
 _BEST_FELLOW = "max(coalesce(fellow_raw.score, fellow.score))"
 _LIFTED_STARS = f"""(SELECT min(5, 2 + ({_BEST_FELLOW} >= c.two_stars_from)
