@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from maclip_daemon.daemon.run_observer import RunObserver
     from maclip_daemon.pipeline.run import Pipeline
     from maclip_daemon.pipeline.run_state import Tally
+    from maclip_daemon.pipeline.scoring.score_jobs import ScoreSource
 
 Model = Annotated[
     str | None,
@@ -96,7 +97,7 @@ def run(
         # Failed photos are named at the end; log lines would break the progress bar.
         if not call.verbosity:
             flags["log"] = {"level": "error"}
-        _run_once(call, flags, chosen)
+        run_once_told(call, flags, chosen)
         return
     if not _shows_progress(call):
         _run_daemon(call, flags, chosen)
@@ -136,7 +137,13 @@ def _folder(typed: str) -> Path:
     return Path(typed)
 
 
-def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[Path]) -> None:
+def run_once_told(
+    call: invocation.Invocation,
+    flags: dict[str, Any],
+    folders: list[Path],
+    elsewhere: ScoreSource | None = None,
+) -> None:
+    """Make one pass over the folders and tell what was done; exit with 1 or 3 after failures."""
     from maclip_daemon.cli.printing import tally_sentence
     from maclip_daemon.daemon.notify.notifier import Notifier
     from maclip_daemon.daemon.supervisor import run_once
@@ -144,7 +151,7 @@ def _run_once(call: invocation.Invocation, flags: dict[str, Any], folders: list[
     began_at = time.time()
     progress = TerminalProgress() if sys.stderr.isatty() and call.verbosity >= 0 else None
     try:
-        tally = run_once(call.settings(flags), folders, progress or _silent, Notifier())
+        tally = run_once(call.settings(flags), folders, progress or _silent, Notifier(), elsewhere)
     except KeyboardInterrupt:
         output.say("maclip: interrupted. Run the same command again to continue.", error=True)
         raise

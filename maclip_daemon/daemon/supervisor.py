@@ -24,6 +24,7 @@ from maclip_daemon.library.queries.other_libraries import shared_folders
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.pipeline.run_state import Tally
+from maclip_daemon.pipeline.scoring.score_jobs import ScoreSource
 from maclip_daemon.pipeline.waits import DATABASE, Waits
 from maclip_daemon.processes import priority
 from maclip_daemon.settings import Settings
@@ -280,9 +281,11 @@ def run_once(
     folders: Sequence[Path],
     progress: Callable[[Pipeline], None],
     observer: RunObserver | None = None,
+    elsewhere: ScoreSource | None = None,
 ) -> Tally:
     """Scan the folders, score and rate all that is new, and return what was done.
 
+    `elsewhere`: where scores may be found in place of computing them.
     SIGINT and SIGTERM finish or release the current work; the next run goes on there.
     Raises like `Daemon.run`.
     """
@@ -298,7 +301,9 @@ def run_once(
         observing(observer, settings),
         contextlib.closing(Library.open(settings.database_path)) as library,
     ):
-        pipeline = Pipeline(settings, library, folders_to_watch(settings, folders), once=True)
+        pipeline = Pipeline(
+            settings, library, folders_to_watch(settings, folders), once=True, elsewhere=elsewhere
+        )
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             pipeline.start()

@@ -32,7 +32,7 @@ from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, StageContext, in_thread, log
-from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs
+from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs, ScoreSource
 from maclip_daemon.pipeline.scoring.scoring_stage import ScoringStage
 from maclip_daemon.pipeline.waits import PowerCheck
 from maclip_daemon.scoring.scorer_client import ScorerClient
@@ -55,9 +55,13 @@ class Pipeline:
         folders: Sequence[Path],
         *,
         once: bool = False,
+        elsewhere: ScoreSource | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Prepare a run. Raise `ModelUnavailable`, `UsageError`, `Transient` and the like before any work."""
+        """Prepare a run. Raise `ModelUnavailable`, `UsageError`, `Transient` and the like before any work.
+
+        `elsewhere`: where scores may be found in place of computing them.
+        """
         self.state = RunState(clock, settings.jobs.pause_s, settings.folders.filesystem_timeout_s)
         self.settings = settings
         self._library = library
@@ -85,7 +89,7 @@ class Pipeline:
         decoders = [
             Decoder(settings.decoding, identity.protocol, self._spool, roots=paths) for _ in range(count)
         ]
-        score_jobs = ScoreJobs(self._context, self.discovery, 2 * count)
+        score_jobs = ScoreJobs(self._context, self.discovery, 2 * count, elsewhere)
         self.scoring = ScoringStage(score_jobs, self.state, settings, self.client, decoders)
         self.writer = MetadataWriter(paths)
         rate_jobs = RateJobs(library, self.state, settings.jobs, self._worker, self.discovery)

@@ -49,6 +49,8 @@ class Tally:
     scored: int = 0
     copied: int = 0
     """Scores taken over from the same pixels under another name."""
+    imported: int = 0
+    """Scores of the same pixels taken over from an archive's results."""
     rated: int = 0
     kept: int = 0
     """Photos that a person rated; their rating was left alone."""
@@ -109,6 +111,7 @@ class RunState:
         *,
         scored: int = 0,
         copied: int = 0,
+        imported: int = 0,
         rated: int = 0,
         kept: int = 0,
         skipped: int = 0,
@@ -119,6 +122,7 @@ class RunState:
         with self._lock:
             self.tally.scored += scored
             self.tally.copied += copied
+            self.tally.imported += imported
             self.tally.rated += rated
             self.tally.kept += kept
             self.tally.skipped += skipped

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from maclip_daemon.cli.archive import report_command
+from maclip_daemon.cli.archive import import_command, report_command
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Results of archives: millions of photos, scored into Parquet (docs/archive.md).",
 )
 report_command.register(app)
+import_command.register(app)

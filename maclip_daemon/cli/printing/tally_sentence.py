@@ -10,6 +10,7 @@ def sentence(tally: Tally) -> str:
     """Return what was done, such as "243 scored, 266 rated (23 of them again, …)."."""
     parts = [f"{tally.scored} scored"] if tally.scored else []
     parts += [f"{tally.copied} of them copies of scored photos"] if tally.copied else []
+    parts += [f"{tally.imported} of them from the archive"] if tally.imported else []
     parts += [f"{tally.rated} rated{_again(tally)}"] if tally.rated else []
     parts += [f"{tally.kept} left alone with your own rating"] if tally.kept else []
     parts += [f"{tally.adopted} rated by another maclip library and taken over"] if tally.adopted else []

@@ -9,6 +9,7 @@ import collections
 import os
 import threading
 from pathlib import Path
+from typing import Protocol
 
 from maclip_daemon import errors
 from maclip_daemon.iqa.photo_score import PhotoScore
@@ -28,6 +29,13 @@ from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, S
 from maclip_daemon.pipeline.waits import Resource, retry_policy
 
 
+class ScoreSource(Protocol):
+    """Scores that were computed elsewhere with this run's scoring configuration. Thread-safe."""
+
+    def score_of(self, pixel_hash: str) -> scores.ScoreRow | None:
+        """Return the score of a picture; None where it was not scored there."""
+
+
 class ScoreJobs:
     """The score jobs of one run. Thread-safe."""
 
@@ -36,8 +44,10 @@ class ScoreJobs:
         context: StageContext,
         roots: Roots,
         look_ahead: int,
+        elsewhere: ScoreSource | None = None,
     ) -> None:
-        """Lease `look_ahead` jobs at a time."""
+        """Lease `look_ahead` jobs at a time. `elsewhere`: where scores may be found ready."""
+        self._elsewhere = elsewhere
         self._library = context.library
         self._state = context.state
         self._settings = context.settings
@@ -82,6 +92,10 @@ class ScoreJobs:
         with self._library.reading() as session:
             found = (scores.find_by_pixel_hash(session, each, self._scoring_config_id) for each in hashes)
             return next((score for score in found if score is not None), None)
+
+    def score_elsewhere(self, photo: DecodedPhoto) -> scores.ScoreRow | None:
+        """Return the score of the same pixels that was computed elsewhere, in an archive."""
+        return None if self._elsewhere is None else self._elsewhere.score_of(photo.pixel_hash)
 
     def store(self, scored: list[tuple[LeasedJob, DecodedPhoto, scores.ScoreRow]]) -> int:
         """Store scores and end their jobs in one transaction; return how many counted."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from maclip_daemon import errors
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.library.queue.leases import LeasedJob
-from maclip_daemon.photos.decoder import Decoder
+from maclip_daemon.photos.decoder import DecodedPhoto, Decoder
 from maclip_daemon.pipeline.run_state import RunState, log
 from maclip_daemon.pipeline.scoring.look_ahead import LookAhead, Ready
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs, row_of
@@ -109,17 +109,24 @@ class ScoringStage:
             photo.discard()
             self._jobs.fail(job, errors.FileChanged("The file changed while it was read; it is tried again."))
             return
-        known = self._jobs.known_score(photo)
-        if known is not None:
+        if self._take_over(job, photo):
             photo.discard()
-            if self._jobs.store([(job, photo, known)]):
-                self._state.count(copied=1)
             return
         while not self._state.stopping.is_set():
             self._state.heartbeat.beat(part, heartbeat_timeout_s)
             if self._ahead.put(Ready(job, photo), ROOM_POLL_S):
                 return
         photo.discard()
+
+    def _take_over(self, job: LeasedJob, photo: DecodedPhoto) -> bool:
+        """Store a score of the same pixels that exists already; return whether there is one."""
+        known = self._jobs.known_score(photo)
+        found = known or self._jobs.score_elsewhere(photo)
+        if found is None:
+            return False
+        if self._jobs.store([(job, photo, found)]):
+            self._state.count(copied=1 if known else 0, imported=0 if known else 1)
+        return True
 
     def _score(self, batch: list[Ready]) -> None:
         try:
