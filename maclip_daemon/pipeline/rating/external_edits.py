@@ -52,9 +52,9 @@ class _Times(NamedTuple):
     """When files last changed, in Unix seconds; 0 for none."""
 
     written: float
-    """The content of the file that we wrote last; other programs may set this time."""
+    """The content of the file that we wrote last; other programs may set it. Its folder where it is gone."""
     touched: float
-    """That file in any way."""
+    """That file in any way; 0 where it is gone."""
     beside: float
     """Another sidecar of the same photo, in any way."""
 
@@ -131,12 +131,11 @@ class SidecarMonitor:
             began = self._state.clock()
             times = {write.path: self._times_of(write) for write in writes}
             newer, unchanged = self._newer(writes, times)
-            persons = {write.photo_id for write in writes if write.is_persons}
             if newer or unchanged:
                 with self._library.writing() as session:
                     jobs.enqueue(session, newer, "rate", self._state.clock())
-                    # Nothing may be written to a person's: without this it would be queued at each start.
-                    photo_records.mark_checked(session, [*unchanged, *persons.intersection(newer)], began)
+                    # The job may write nothing: without this it would be queued again at each start.
+                    photo_records.mark_checked(session, [*unchanged, *newer], began)
             missing = [write for write in writes if times[write.path] is None and not write.is_persons]
             queued += len(newer) + len(self._deleted.queue(missing))
         return queued
@@ -234,13 +233,22 @@ class SidecarMonitor:
 
 
 def _times_of(write: written_files.WrittenFile) -> _Times:
-    """Return when a rating file, and the other sidecars of its photo, last changed. Raises `OSError`."""
-    own = os.lstat(write.path)
+    """Return when a rating file, and the other sidecars of its photo, last changed.
+
+    Raises `FileNotFoundError` when the photo has no sidecar any more, `OSError`.
+    """
     beside = 0.0
     for other in sidecar_names.usual_names(Path(write.photo_path)):
         if os.fspath(other) != write.path:
             with contextlib.suppress(FileNotFoundError):
                 beside = max(beside, _changed_at(other.lstat()))
+    try:
+        own = os.lstat(write.path)
+    except FileNotFoundError:
+        if not beside or write.path == write.photo_path:
+            raise
+        # The other sidecar counts now. It may be older than the moment at which ours was deleted.
+        return _Times(Path(write.path).parent.stat().st_mtime, 0.0, beside)
     return _Times(own.st_mtime, _changed_at(own), beside)
 
 

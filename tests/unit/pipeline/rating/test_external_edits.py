@@ -205,5 +205,25 @@ def test_a_persons_photo_that_we_wrote_to_is_checked_once_for_each_change_of_its
         rated.now += 20.0
         assert monitor.check_all() == 1
         assert monitor.check_all() == 0
+    beside.unlink()
     sidecar_of(rated.folder / "a.jpg").unlink()
     assert monitor.check_all() == 0, "a person's sidecar that is gone was not ours alone"
+
+
+def test_the_other_sidecar_counts_once_ours_is_deleted_however_old_it_is(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    rated.calibrate()
+    rated.queue(rated.add("a.jpg"))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    beside = rated.folder / "a.xmp"
+    beside.write_bytes(b"")
+    rated.now = beside.stat().st_ctime + 10
+    assert monitor.check_all() == 1, "a new sidecar beside ours"
+    assert monitor.check_all() == 0
+    sidecar_of(rated.folder / "a.jpg").unlink()
+    os.utime(rated.folder, (rated.now + 10, rated.now + 10))
+    rated.now += 20
+    assert monitor.check_all() == 1
+    assert monitor.check_all() == 0
