@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from maclip_daemon.cli.archive import import_command, report_command
+from maclip_daemon.cli.archive import import_command, report_command, sidecars_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -12,3 +12,4 @@ app = typer.Typer(
 )
 report_command.register(app)
 import_command.register(app)
+sidecars_command.register(app)

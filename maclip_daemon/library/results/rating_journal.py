@@ -48,7 +48,7 @@ class JournalRow:
 
 def intend(
     session: Session,
-    photo_id: int,
+    photo_id: int | None,
     target_path: str,
     kind: TargetKind,
     *,
@@ -58,8 +58,13 @@ def intend(
     stars_before: int | None,
     stars_written: int | None,
     now: float,
+    pixel_hash: str | None = None,
 ) -> int:
-    """Record a change that is about to be made; return the entry's id. Commit before touching the file."""
+    """Record a change that is about to be made; return the entry's id. Commit before touching the file.
+
+    `pixel_hash`: that of a photo which the library does not know; others are looked up.
+    """
+    known = select(PHOTOS.c.pixel_hash).where(PHOTOS.c.id == photo_id).scalar_subquery()
     added = insert(JOURNAL).values(
         photo_id=photo_id,
         target_path=target_path,
@@ -70,7 +75,7 @@ def intend(
         stars_written=stars_written,
         intended_at=timestamps.text(now),
         restore_data=restore,
-        pixel_hash=select(PHOTOS.c.pixel_hash).where(PHOTOS.c.id == photo_id).scalar_subquery(),
+        pixel_hash=pixel_hash if photo_id is None else known,
     )
     return int(session.execute(added.returning(JOURNAL.c.id)).scalar_one())
 

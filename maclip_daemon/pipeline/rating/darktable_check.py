@@ -40,7 +40,8 @@ OVER_FIRST_STARS = "first_stars"
 class CheckedPhoto:
     """A photo whose prepared write is checked."""
 
-    photo_id: int
+    photo_id: int | None
+    """None: the library does not know it."""
     last_written: int | None
     """The rating last written by maclip and not undone."""
     may_replace_first_star: bool = False
@@ -76,7 +77,8 @@ class DarktableCheck:
             return list(results)
         settings = {library: darktablerc.settings_of(library) for library in libraries}
         with self._library.reading() as session:
-            written = written_ratings.ratings_written(session, [photo.photo_id for photo in photos])
+            numbers = [photo.photo_id for photo in photos if photo.photo_id is not None]
+            written = written_ratings.ratings_written(session, numbers)
         return [
             self._checked(result, photo, known.get(str(result.photo), []), settings, written)
             if isinstance(result, Prepared) and _writes(result)
@@ -99,7 +101,8 @@ class DarktableCheck:
         written: Mapping[int, Collection[int]],
     ) -> Prepared:
         verdict = result
-        ours = set(written.get(photo.photo_id, ())) | _stars_in_file(result.found)
+        earlier = () if photo.photo_id is None else written.get(photo.photo_id, ())
+        ours = set(earlier) | _stars_in_file(result.found)
         persons = [each for each in known if _is_persons(each, settings[each.library], result, photo, ours)]
         if persons:
             stars = result.found.stars if result.found else None
