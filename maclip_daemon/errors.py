@@ -102,6 +102,18 @@ class Poison(MaclipError):
     failure = "damaged, or no photo"
 
 
+class PhotoMissing(Poison):
+    """A photo that a list names is not there."""
+
+    failure = "missing"
+
+
+class NoPermission(Poison):
+    """A photo may not be read with the rights of this account."""
+
+    failure = "no permission"
+
+
 class WriteRefused(MaclipError):
     """Writing could lose data, or is not permitted. `maclip status` shows the text as the reason."""
 

@@ -266,6 +266,29 @@ class NotifySettings(_Section):
         return url
 
 
+class ArchiveSettings(_Section):
+    """Bulk scoring of archives (`maclip archive`)."""
+
+    rows_per_file: int = Field(default=1000, ge=1)
+    """Photos in one result file. So many at most are judged again after a crash."""
+    chunk_photos: int = Field(default=256, ge=1)
+    """Photos that one decoder takes at a time, at most. So many are decoded again when a node is lost."""
+    pixels_mib: int = Field(default=32, ge=1)
+    """Decoded pixels that travel together from a decoder to a model, in MiB."""
+    object_store_mib: int = Field(default=1024, ge=128)
+    """Memory in which Ray keeps pixels on their way, in MiB. On a cluster its own settings count."""
+    cores_per_model: int = Field(default=0, ge=0)
+    """Processor cores that share one loaded model; 0: all of a machine. Each graphics card has one."""
+    storage_attempts: int = Field(default=8, ge=1, le=100)
+    """How often storage is asked for a file before it counts as failed."""
+    storage_pause_s: Seconds = 0.5
+    """Seconds before storage is asked again; the time doubles with each further one, up to 30."""
+    largest_file_mib: int = Field(default=2048, ge=1)
+    """Larger files are not fetched from storage, in MiB."""
+    planning_mib: int = Field(default=512, ge=64)
+    """Memory for the comparison of what is listed with what is done, in MiB; beyond it a disk is used."""
+
+
 class LogSettings(_Section):
     """What the daemon logs."""
 
@@ -297,6 +320,7 @@ class Settings(BaseSettings):
     background: BackgroundSettings = BackgroundSettings()
     notify: NotifySettings = NotifySettings()
     listen: ListenSettings = ListenSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     log: LogSettings = LogSettings()
 
     _hints: tuple[str, ...] = PrivateAttr(())

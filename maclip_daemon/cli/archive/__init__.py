@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import typer
 
-from maclip_daemon.cli.archive import import_command, report_command, sidecars_command
+from maclip_daemon.cli.archive import archive_command, import_command, report_command, sidecars_command
 
 app = typer.Typer(
+    cls=archive_command.SourceFirst,
     no_args_is_help=True,
-    help="Results of archives: millions of photos, scored into Parquet (docs/archive.md).",
+    subcommand_metavar="SOURCE --out FOLDER | COMMAND …",
+    help="Archives: millions of photos, scored into Parquet, here or on a Ray cluster (docs/archive.md).",
 )
+archive_command.register(app)
 report_command.register(app)
 import_command.register(app)
 sidecars_command.register(app)

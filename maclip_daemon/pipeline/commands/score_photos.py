@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from maclip_daemon.errors import EnvironmentUnfit, MaclipError, UsageError
+from maclip_daemon.errors import MaclipError, UsageError
 from maclip_daemon.files.paths import expanded
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import scan
@@ -21,6 +21,7 @@ from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.photos.decoder_pool import DecoderPool
 from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.pipeline import worker_count
+from maclip_daemon.scoring.one_by_one import scores_or_errors
 from maclip_daemon.scoring.scorer_client import PixelBlock, ScorerClient
 from maclip_daemon.settings import Settings
 
@@ -90,7 +91,7 @@ def _score_batch(
         PixelBlock(photo.pixels, photo.spooled, photo.width, photo.height, tiles=photo.tiles)
         for photo in photos
     ]
-    results = iter(_scores_or_errors(client, blocks))
+    results = iter(scores_or_errors(client, blocks))
     for photo in photos:
         photo.discard()
     for path, outcome in decoded:
@@ -103,19 +104,6 @@ def _decoded(future: concurrent.futures.Future[DecodedPhoto]) -> DecodedPhoto | 
         return future.result()
     except MaclipError as error:
         return error
-
-
-def _scores_or_errors(client: ScorerClient, blocks: list[PixelBlock]) -> list[PhotoScore | MaclipError]:
-    if not blocks:
-        return []
-    try:
-        return client.score(blocks)
-    except EnvironmentUnfit:
-        raise
-    except MaclipError as error:
-        if len(blocks) == 1:
-            return [error]
-        return [result for block in blocks for result in _scores_or_errors(client, [block])]
 
 
 def _row(path: Path, result: PhotoScore | MaclipError, identity: ScoringConfig) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""Ray: started on this machine, or joined; and how many decoders and models it has room for."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from maclip_daemon.errors import EnvironmentUnfit
+from maclip_daemon.settings import ArchiveSettings
+
+_DECODER_CPUS = 0.2  # of a core, in Ray's books: decoders and the model share the cores, whoever is behind
+_MODEL_SHARE = 0.6  # of its cores, in Ray's books: more than half, so that no two models share them
+WRITER_CPUS = 0.01
+"""Of a core, in Ray's books: writing waits for storage."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The machines of a run."""
+
+    cores: int
+    decoders: int
+    models: int
+    cores_per_model: int
+    """Threads of one model; 0: on a graphics card."""
+    dashboard: str | None
+    """The address of Ray's dashboard, where it has one."""
+
+    @property
+    def decoder_resources(self) -> dict[str, float]:
+        """Return what Ray sets aside for one decoder."""
+        return {"num_cpus": _DECODER_CPUS}
+
+    @property
+    def model_resources(self) -> dict[str, float]:
+        """Return what Ray sets aside for one model."""
+        if self.cores_per_model:
+            return {"num_cpus": _MODEL_SHARE * self.cores_per_model}
+        return {"num_cpus": _DECODER_CPUS, "num_gpus": 1}
+
+
+@contextmanager
+def joined(address: str | None, settings: ArchiveSettings, cores: int, decoders: int) -> Iterator[Cluster]:
+    """Start Ray here, or join the cluster at an address; leave it at the end.
+
+    `cores`, `decoders`: of this machine; `decoders` 0: one for each core. Raises `EnvironmentUnfit`.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves this machine unasked
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its remarks are for Ray's own developers
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    quiet: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "ignore_reinit_error": False,
+    }
+    try:
+        if address is None:
+            memory = settings.object_store_mib << 20
+            context = ray.init(
+                address="local",
+                num_cpus=cores,
+                object_store_memory=memory,
+                include_dashboard=importlib.util.find_spec("aiohttp_cors") is not None,  # of ray[default]
+                **quiet,
+            )
+        else:
+            context = ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, OSError):
+        where = f"There is no Ray cluster at {address}" if address else "Ray does not start on this machine"
+        cure = "Check the address and that `ray status` answers there" if address else "Look into /tmp/ray"
+        raise EnvironmentUnfit(f"{where}. {cure}.") from None
+    try:
+        _quieten()
+        url = context.dashboard_url
+        yield _sized(settings, decoders, f"http://{url}" if url else None)
+    finally:
+        ray.shutdown()
+
+
+def _quieten() -> None:
+    from ray.data import DataContext
+
+    for name in ("ray.data", "ray"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+
+
+def _sized(settings: ArchiveSettings, decoders: int, dashboard: str | None) -> Cluster:
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cores = [int(node.get("CPU", 0)) for node in nodes]
+    usable = [each for each in cores if each]
+    if not usable:
+        raise EnvironmentUnfit("Ray's cluster has no processor cores for work. Add nodes, or wait for them.")
+    graphics_cards = sum(int(node.get("GPU", 0)) for node in nodes)
+    per_model = 0 if graphics_cards else settings.cores_per_model or min(usable)
+    models = graphics_cards or sum(max(1, each // per_model) for each in usable if each >= per_model)
+    return Cluster(
+        cores=sum(usable),
+        decoders=decoders * len(usable) or sum(usable),
+        models=max(1, models),
+        cores_per_model=per_model,
+        dashboard=dashboard,
+    )

@@ -1,0 +1,1 @@
+"""What a bulk run has to do: the listing, without what is written."""

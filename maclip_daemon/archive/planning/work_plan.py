@@ -1,0 +1,166 @@
+"""What is left to do: the listing without what is already written, as files that the decoders take in chunks.
+
+DuckDB compares them on disk, so that memory is bounded by a setting and not by the archive.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from maclip_daemon.archive.rows import SCORED, PhotoSource
+from maclip_daemon.archive.storage import Pauses, Place, address_of_path, insist, place_of
+from maclip_daemon.archive.whole_files import write_whole
+
+_PLAN = pa.schema(
+    {"address": pa.binary(), "size": pa.int64(), "mtime": pa.timestamp("us", "UTC"), "etag": pa.string()}
+)
+_LISTED_AT_ONCE = 10_000  # addresses
+_FILE_ROWS = 8192  # of one file of the plan
+_KEYS = ["address", "address_bytes", "size", "mtime", "etag", "state"]
+_VERSION = "coalesce(etag, size::VARCHAR || ' ' || epoch_us(mtime)::VARCHAR)"
+_LEFT = f"""
+CREATE TABLE left_over AS
+SELECT address, size, mtime, etag, number FROM (
+    SELECT *, {_VERSION} AS version FROM listed
+    QUALIFY row_number() OVER (PARTITION BY address ORDER BY number) = 1
+) photo
+WHERE NOT EXISTS (
+    SELECT 1 FROM written
+    WHERE written.address = photo.address
+        AND (photo.version IS NULL OR written.version IS NULL OR written.version = photo.version)
+)
+"""
+
+
+@dataclass(frozen=True)
+class WorkPlan:
+    """The photos of one run."""
+
+    listed: int
+    """Different addresses in the source."""
+    left: int
+    """Photos that have no row yet."""
+    chunks: tuple[tuple[str, int], ...]
+    """Files of the plan, as addresses, and the row group in each: what one decoder takes at a time."""
+
+    @property
+    def done(self) -> int:
+        """Photos that have a row already."""
+        return self.listed - self.left
+
+
+class Planner:
+    """Compares a listing with what is written."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection, pauses: Pauses) -> None:
+        self._database = database
+        self._pauses = pauses
+
+    def list(self, photos: Iterable[PhotoSource]) -> int:
+        """Take a listing; return how many different addresses it has."""
+        self._database.execute(
+            "CREATE TABLE listed (number BIGINT, address BLOB, size BIGINT, mtime TIMESTAMPTZ, etag VARCHAR)"
+        )
+        remaining, first = iter(photos), 0
+        while some := list(islice(remaining, _LISTED_AT_ONCE)):
+            chunk = _table(some).append_column("number", pa.array(range(first, first + len(some))))
+            self._database.register("chunk", chunk)
+            self._database.execute("INSERT INTO listed SELECT number, address, size, mtime, etag FROM chunk")
+            first += len(some)
+        return self._number("SELECT count(DISTINCT address) FROM listed")
+
+    def subtract(self, place: Place, parts: Sequence[str], *, failed_too: bool) -> int:
+        """Compare with the rows of these files; return how many photos are left.
+
+        `failed_too`: photos that failed count as done.
+        """
+        self._database.execute("CREATE TABLE written (address BLOB, version VARCHAR)")
+        if parts:
+            dataset = ds.dataset(list(parts), format="parquet", filesystem=place.file_system)
+            self._database.register("parts", dataset.scanner(columns=_KEYS).to_reader())
+            state = "" if failed_too else f"WHERE state = '{SCORED}'"
+            columns = f"coalesce(address_bytes, encode(address)), {_VERSION}"
+            self._database.execute(f"INSERT INTO written SELECT {columns} FROM parts {state}")
+        self._database.execute(_LEFT)
+        return self._number("SELECT count(*) FROM left_over")
+
+    def write(self, folder: Place, chunk_rows: int) -> Iterator[tuple[str, int]]:
+        """Write what is left as files of a folder; yield each file's address and its groups, in order."""
+        answer = self._database.sql("SELECT address, size, mtime, etag FROM left_over ORDER BY number")
+        rows = max(chunk_rows, _FILE_ROWS // chunk_rows * chunk_rows)
+        batches: Any = answer.to_arrow_reader(rows)
+        for number, table in enumerate(_regrouped(batches, rows)):
+            memory = io.BytesIO()
+            pq.write_table(table.cast(_PLAN), memory, row_group_size=chunk_rows)
+            name = f"{number:06d}.parquet"
+            write_whole(folder, name, memory.getvalue(), self._pauses)
+            address = address_of_path(folder, folder.below(name))
+            yield from ((address, group) for group in range(-(-table.num_rows // chunk_rows)))
+
+    def _number(self, question: str) -> int:
+        return int(self._database.execute(question).fetchall()[0][0])
+
+
+@contextmanager
+def planner(memory_mib: int, pauses: Pauses) -> Iterator[Planner]:
+    """Open a planner whose files are removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="maclip-plan-") as folder:
+        config: dict[str, Any] = {"memory_limit": f"{memory_mib}MB", "temp_directory": folder, "threads": 2}
+        config["autoinstall_known_extensions"] = False
+        with duckdb.connect(Path(folder) / "plan.duckdb", config=config) as database:
+            database.execute("SET TimeZone = 'UTC'")
+            yield Planner(database, pauses)
+
+
+def read_chunk(plan: str, group: int, pauses: Pauses) -> list[PhotoSource]:
+    """Return the photos of a chunk."""
+    place = place_of(plan)
+
+    def read() -> pa.Table:
+        with place.file_system.open(place.path, "rb") as file:
+            return pq.ParquetFile(file).read_row_group(group)
+
+    return [
+        PhotoSource(row["address"].decode("utf-8", "surrogateescape"), row["size"], row["mtime"], row["etag"])
+        for row in insist(read, pauses, plan).to_pylist()
+    ]
+
+
+def _table(photos: Sequence[PhotoSource]) -> pa.Table:
+    return pa.table(
+        {
+            "address": [photo.address.encode("utf-8", "surrogateescape") for photo in photos],
+            "size": [photo.size for photo in photos],
+            "mtime": [photo.mtime for photo in photos],
+            "etag": [photo.etag for photo in photos],
+        },
+        schema=_PLAN,
+    )
+
+
+def _regrouped(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yield tables of exactly so many rows, the last one with what remains."""
+    kept: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        kept.append(batch)
+        count += batch.num_rows
+        while count >= rows:
+            table = pa.Table.from_batches(kept)
+            yield table.slice(0, rows)
+            kept = table.slice(rows).to_batches()
+            count -= rows
+    if count:
+        yield pa.Table.from_batches(kept)

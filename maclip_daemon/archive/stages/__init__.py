@@ -1,0 +1,1 @@
+"""What a bulk run does with each photo, in workers of Ray: decode, score, write."""

@@ -1,0 +1,129 @@
+"""Where photos and results lie: a folder, or any address that fsspec opens, whose server may fail."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from maclip_daemon.archive.rows import PhotoSource
+from maclip_daemon.errors import MaclipError, NoPermission, NoSpace, PhotoMissing, Transient
+from maclip_daemon.files.os_errors import DISK_FULL, shortage
+from maclip_daemon.files.paths import printable_utf8
+
+if TYPE_CHECKING:
+    from fsspec.spec import AbstractFileSystem
+
+_Result = TypeVar("_Result")
+_LONGEST_PAUSE_S = 30.0
+_ETAGS = ("ETag", "etag", "md5Hash")  # of S3, of Google and Azure
+_MTIMES = ("LastModified", "last_modified", "mtime", "updated")
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """How often a request to storage is tried, and how the pauses between grow."""
+
+    attempts: int
+    first_s: float
+
+    def after(self, attempt: int) -> float:
+        """Return the seconds after this attempt (1 is the first): doubled each time, and never in step."""
+        return min(_LONGEST_PAUSE_S, self.first_s * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An address as its file system knows it."""
+
+    file_system: AbstractFileSystem
+    path: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine."""
+        return isinstance(self.file_system, LocalFileSystem)
+
+    def below(self, name: str) -> str:
+        """Return the path of something in this folder."""
+        return f"{self.path.rstrip('/')}/{name}"
+
+
+def place_of(address: str) -> Place:
+    """Return the place of an address. Raises what `results_folder.readable` translates."""
+    if "://" not in address:
+        return Place(LocalFileSystem(), os.path.abspath(address))
+    file_system, path = fsspec.core.url_to_fs(address)
+    return Place(file_system, path)
+
+
+def address_of_path(place: Place, path: str) -> str:
+    """Return the address of a path of this file system; a local one is the path itself."""
+    return path if place.is_local else str(place.file_system.unstrip_protocol(path))
+
+
+def insist(work: Callable[[], _Result], pauses: Pauses, shown: str) -> _Result:
+    """Return what `work` returns; try again with growing pauses while the storage fails.
+
+    Raises `PhotoMissing`, `NoPermission` and `NoSpace` at once, `Transient` when all attempts failed.
+    """
+    for attempt in range(1, pauses.attempts + 1):
+        try:
+            return work()
+        except MaclipError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a storage library raises anything; here it becomes a failure
+            failure = failure_of(error, shown)
+            if not isinstance(failure, Transient) or isinstance(failure, NoSpace):
+                raise failure from None
+            if attempt == pauses.attempts:
+                raise failure from None
+        time.sleep(pauses.after(attempt))
+    raise AssertionError("unreachable")
+
+
+def failure_of(error: Exception, shown: str) -> MaclipError:
+    """Return the error of this program that a storage library's error amounts to."""
+    name = printable_utf8(shown)
+    if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return PhotoMissing(f"{name}: it is not there. Check the list, or the spelling.")
+    if isinstance(error, PermissionError):
+        return NoPermission(f"{name}: it may not be read with these credentials. Check the account's rights.")
+    number = error.errno if isinstance(error, OSError) else None
+    if number in DISK_FULL:
+        return NoSpace(f"{shortage(number, name)}. Free some space.")
+    if number == errno.ENAMETOOLONG:
+        return PhotoMissing(f"{name}: no file can have a name of this length. Check the list.")
+    return Transient(
+        f"{name}: the storage did not deliver it, however often it was asked. Run the command again with "
+        "--retry-failed when the storage is well."
+    )
+
+
+def source_of(address: str, info: dict[str, Any]) -> PhotoSource:
+    """Return a photo as a file system describes it."""
+    etag = next((str(info[name]).strip('"') for name in _ETAGS if info.get(name)), None)
+    moment = next((info[name] for name in _MTIMES if info.get(name)), None)
+    size = info.get("size")
+    return PhotoSource(address, None if size is None else int(size), _time_of(moment), etag)
+
+
+def _time_of(moment: object) -> datetime | None:
+    if isinstance(moment, datetime):
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if isinstance(moment, int | float):
+        return datetime.fromtimestamp(moment, UTC)
+    if isinstance(moment, str):
+        try:
+            return datetime.fromisoformat(moment)
+        except ValueError:
+            return None
+    return None

@@ -1,0 +1,29 @@
+"""`maclip archive` as a user runs it on one machine: a folder in, Parquet out, the daemon's numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.archive.result_rows import compare_with_daemon, rows_of
+from tests.homes import Home, make_photos
+
+
+@pytest.mark.xdist_group("ray")
+def test_an_archive_has_the_daemons_numbers_and_goes_on_where_it_was(home: Home) -> None:
+    make_photos(home.photos, 6)
+    (home.photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    out = home.folder / "results"
+    done = home.maclip("archive", home.photos, "--out", out, expect=1)
+    assert "6 photos scored, 1 failed" in done.stdout
+    assert "damaged, or no photo: 1" in done.stderr
+    assert rows_of(out)["broken.jpg"]["failure"] == "damaged, or no photo"
+
+    make_photos(home.photos, 1, first=6)
+    again = home.maclip("archive", "--out", out, home.photos)
+    assert "1 photo scored, 0 failed, 7 were done before" in again.stdout
+    idle = home.maclip("archive", home.photos, "--out", out)
+    assert "all 8 photos have a row" in idle.stdout
+
+    home.maclip("run", "--once", home.photos, expect=1)
+    assert compare_with_daemon(rows_of(out), home) == 7
+    assert sorted(path.name for path in out.iterdir()) == ["generation=1"]

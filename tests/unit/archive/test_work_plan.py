@@ -1,0 +1,81 @@
+"""What is left of an archive: the listing without what is written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from maclip_daemon.archive.planning.work_plan import planner, read_chunk
+from maclip_daemon.archive.rows import FAILED, SCORED, PhotoSource, table_of
+from maclip_daemon.archive.storage import Pauses, Place
+
+PAUSES = Pauses(1, 0.01)
+MONDAY, TUESDAY = datetime(2026, 5, 4, tzinfo=UTC), datetime(2026, 5, 5, tzinfo=UTC)
+
+
+def written(folder: Path, *rows: dict[str, object]) -> tuple[str, ...]:
+    part = folder / "scored-1.parquet"
+    pq.write_table(table_of(rows), part)
+    return (str(part),)
+
+
+def left(
+    folder: Path, photos: list[PhotoSource], parts: tuple[str, ...], *, failed_too: bool = True, rows: int = 2
+) -> list[PhotoSource]:
+    place = Place(LocalFileSystem(), str(folder / "plan"))
+    with planner(128, PAUSES) as made:
+        listed = made.list(photos)
+        count = made.subtract(place, parts, failed_too=failed_too)
+        chunks = list(made.write(place, rows))
+    found = [read_chunk(plan, group, PAUSES) for plan, group in chunks]
+    assert all(len(chunk) <= rows for chunk in found)
+    assert listed == len({photo.address for photo in photos})
+    assert sum(map(len, found)) == count
+    return [photo for chunk in found for photo in chunk]
+
+
+def test_everything_is_left_of_a_new_archive_once_and_in_order(tmp_path: Path) -> None:
+    photos = [PhotoSource(f"s3://b/{number}.jpg", number, MONDAY, f"e{number}") for number in (5, 1, 3)]
+    odd = PhotoSource("/new\nline/\udcff.jpg")
+    assert left(tmp_path, [*photos, odd, photos[0]], ()) == [*photos, odd]
+
+
+def test_what_is_written_is_done_unless_it_changed(tmp_path: Path) -> None:
+    parts = written(
+        tmp_path,
+        {"address": "/same.jpg", "state": SCORED, "size": 1, "mtime": MONDAY},
+        {"address": "/touched.jpg", "state": SCORED, "size": 1, "mtime": MONDAY},
+        {"address": "s3://b/same.jpg", "state": SCORED, "size": 1, "mtime": MONDAY, "etag": "e"},
+        {"address": "/odd/\\xff.jpg", "address_bytes": b"/odd/\xff.jpg", "state": SCORED, "size": 1},
+    )
+    photos = [
+        PhotoSource("/same.jpg", 1, MONDAY),
+        PhotoSource("/touched.jpg", 1, TUESDAY),
+        PhotoSource("s3://b/same.jpg", 1, TUESDAY, "e"),  # uploaded again with the same content
+        PhotoSource("/odd/\udcff.jpg", 1, MONDAY),
+        PhotoSource("/new.jpg", 1, MONDAY),
+    ]
+    assert left(tmp_path, photos, parts) == [photos[1], photos[4]]
+
+
+def test_a_list_that_knows_no_versions_takes_a_row_for_done(tmp_path: Path) -> None:
+    parts = written(tmp_path, {"address": "/a.jpg", "state": SCORED, "size": 1, "mtime": MONDAY})
+    assert left(tmp_path, [PhotoSource("/a.jpg")], parts) == []
+
+
+@pytest.mark.parametrize(("failed_too", "expected"), [(True, 0), (False, 1)])
+def test_failed_photos_are_tried_again_only_when_asked_for(
+    tmp_path: Path, failed_too: bool, expected: int
+) -> None:
+    parts = written(tmp_path, {"address": "/a.jpg", "state": FAILED})
+    assert len(left(tmp_path, [PhotoSource("/a.jpg")], parts, failed_too=failed_too)) == expected
+
+
+def test_large_plans_are_cut_into_files_of_whole_chunks(tmp_path: Path) -> None:
+    photos = [PhotoSource(f"/{number:05d}.jpg") for number in range(20_000)]
+    assert left(tmp_path, photos, (), rows=256) == photos
+    assert len(list((tmp_path / "plan").iterdir())) == 3
