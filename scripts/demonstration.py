@@ -130,6 +130,8 @@ def main() -> int:
     )
     parser.add_argument("--picture", type=Path, help="also save the last tables as this SVG file")
     arguments = parser.parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # in a pipe, too, one sees what happens
     folder: Path | None = arguments.folder
     if folder is not None and not folder.is_dir():
         print(f"demo: {folder} is not a folder.", file=sys.stderr)
@@ -147,9 +149,13 @@ def demonstrate(folder: Path | None, photos: Path, data_dir: Path, picture: Path
     environment = os.environ | {
         "XDG_CONFIG_HOME": str(data_dir / "config"),
         "MACLIP_FOLDERS__SETTLE_S": "0.5",
+        # A person waits for this: it does not rest on battery, nor let all other programs go first.
+        "MACLIP_BACKGROUND__NICE": "0",
+        "MACLIP_BACKGROUND__PAUSE_ON_BATTERY": "false",
     }
     command = [*maclip, "--quiet", "run", str(photos), *model_arguments(data_dir)]
     print(f"$ maclip run {photos} &\n")
+    print("  photos arrive; the model is loaded with the first one …")
     daemon = subprocess.Popen(command, env=environment)
     deadline = time.monotonic() + DEADLINE_S
     seen: set[str] = set()

@@ -13,6 +13,7 @@ from tests.homes import Home
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run every round of the fault suite (long)")
+    parser.addoption("--renew", action="store_true", help="write documentation that tests compare with")
 
 
 @pytest.fixture(scope="session")
