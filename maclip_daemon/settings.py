@@ -403,7 +403,9 @@ def load(config_path: Path | None = None, flags: Mapping[str, Any] | None = None
             f"A variable {variable}… has a value that cannot be read. Lists are JSON, for example "
             """MACLIP_FOLDERS__PATHS='["/photos"]'."""
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is no text in UTF-8. Save it as such, or write it anew.") from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
     except OSError as error:
         raise EnvironmentUnfit(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None

@@ -29,7 +29,7 @@ def build_packages(folder: Path) -> tuple[Path, Path]:
 
 
 def install(wheel: Path, environment: Path) -> Path:
-    """Install a wheel into a new virtual environment, which sees the libraries of this one; return its `maclip`."""
+    """Install a wheel into a new virtual environment that sees this one's libraries; return its `maclip`."""
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, environment], check=True)
     packages = next(environment.glob("lib/python*/site-packages"))
     # A path without the .pth files in it: this project's own editable installation stays out.

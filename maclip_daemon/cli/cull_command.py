@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from maclip_daemon.pipeline.commands.cull import Action, CulledFile
     from maclip_daemon.settings import Settings
 
+NOTHING_REJECTED = (
+    "You have rejected no photo.\nTo reject one: X in `maclip review`, R in darktable, or reject in digiKam."
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -91,6 +95,8 @@ def cull(
     action: Action = "move" if copy is None else "copy"
     if folder is None:
         _print(shots, "\0" if print0 else "\n")
+        if not candidates:
+            output.say(NOTHING_REJECTED if from_worst is None else "No photo is scored yet.", error=True)
         is_done = _name(left)
     else:
         is_done = _take(shots, left, _absolute(folder), action, ask=from_worst is not None and not yes)
@@ -141,7 +147,10 @@ def _take(
             raise EnvironmentUnfit(f"The folder {folder} cannot be made: {error.strerror}.") from None
     done = "moved" if action == "move" else "copied"
     taken = culling.take(shots, folder, action)
-    is_done = _report(taken, f"{done} to {folder}", "No photo to cull.") and is_done
+    is_done = (
+        _report(taken, f"{done} to {folder}", NOTHING_REJECTED if not ask else "No photo is scored yet.")
+        and is_done
+    )
     if shots and action == "move":
         output.say(f"`maclip cull --undo {folder}` brings them back.")
     return is_done

@@ -118,7 +118,7 @@ def pull(
         from maclip_daemon.iqa.models.loading import pull_from_open_clip
 
         pull_from_open_clip(architecture, tag, data_dir)
-        output.say(f"{name} is installed. Use it with --model {name}.")
+        output.say(f"{name} is installed. Use it with `--model {name}`.")
         return
     if name not in CATALOGUE:
         raise UsageError(f"There is no model {name!r} in the catalogue. `maclip models` lists it.")

@@ -292,10 +292,11 @@ def _pauses(found: Status, settings: Settings) -> dict[str, str]:
 def _stars_sentence(found: Status, settings: Settings) -> str:
     calibration = found.calibration
     if calibration is not None:
-        scale = {"absolute": "rating.edges", "reference": "the model's own scale"}.get(
-            calibration["source"], f"{output.count(calibration['photo_count'], 'photo')} of your library"
+        scale = {"absolute": "the scores in rating.edges", "reference": "the model's own scale"}.get(
+            calibration["source"],
+            f"rank among {output.count(calibration['photo_count'], 'photo')} of your library",
         )
-        return f"calibration {calibration['number']}, from {scale}"
+        return f"by {scale}"
     scored = found.photos.get("scored", 0)
     least = settings.rating.minimum_photos
     if scored < least:

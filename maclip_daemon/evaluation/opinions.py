@@ -140,8 +140,9 @@ def _wrong_columns(header: Sequence[str], source: Path, image_missing: bool) -> 
 def _from_json(text: str, source: Path) -> list[Opinion]:
     try:
         content: Any = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{source} is not valid JSON: {error}.") from None
+    except json.JSONDecodeError as error:
+        position = f"line {error.lineno}, column {error.colno}"
+        raise UsageError(f"{source} is not valid JSON, in {position}.") from None
     if isinstance(content, dict):
         nested = next((content[key] for key in ("files", "data", "images") if key in content), None)
         if nested is None:

@@ -97,8 +97,10 @@ def read_csiq_workbook(file: Path) -> list[Opinion]:
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is no text in UTF-8.") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def _matlab_vector(file: Path) -> list[Any]:
@@ -106,8 +108,8 @@ def _matlab_vector(file: Path) -> list[Any]:
 
     try:
         variables = scipy.io.loadmat(str(file))
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise UsageError(f"{file} cannot be read: {error}.") from None
+    except (OSError, ValueError, NotImplementedError):
+        raise UsageError(f"{file} cannot be read as a file of MATLAB.") from None
     vectors = [value for name, value in variables.items() if not name.startswith("__")]
     if len(vectors) != 1:
         raise UsageError(f"{file} must hold one variable, not {len(vectors)}.")
@@ -128,8 +130,10 @@ def _sheet(file: Path, name: str | None) -> list[list[str]]:
         sheet = workbook[name] if name is not None else workbook.worksheets[0]
         cells = [[_cell_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
         workbook.close()
-    except (OSError, KeyError, ValueError) as error:
-        raise UsageError(f"{file} cannot be read as the published workbook: {error}.") from None
+    except (OSError, KeyError, ValueError):
+        raise UsageError(
+            f"{file} cannot be read as the published workbook. Download it again, or save the sheet as CSV."
+        ) from None
     return cells
 
 

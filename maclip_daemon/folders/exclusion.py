@@ -88,9 +88,9 @@ class Exclusion:
         for pattern in self.patterns:
             try:
                 GitIgnoreSpec.from_lines([pattern])
-            except ValueError as error:
+            except ValueError:
                 raise ConfigurationError(
-                    f"folders.exclude: the pattern {pattern!r} cannot be read ({error}). "
+                    f"folders.exclude: the pattern {pattern!r} cannot be read. "
                     "Write it as in a .gitignore file."
                 ) from None
         self._specification = GitIgnoreSpec.from_lines(self.patterns) if self.patterns else None

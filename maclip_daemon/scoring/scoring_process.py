@@ -114,8 +114,8 @@ def score_request(engine: Engine, photos: list[dict[str, Any]], payload: bytes) 
                 # Copy on write: pages come and go with the file, and the file stays as it is.
                 values = np.memmap(photo["path"], np.uint8, "c")
             readable.append((index, split(values, *sizes)))
-        except ValueError as error:
-            answers[index] = Poison(f"Its decoded pixels are incomplete ({error}).")
+        except ValueError:
+            answers[index] = Poison("Its decoded pixels are incomplete.")
         except OSError as error:
             answers[index] = Transient(f"Its spooled pixels cannot be read: {error.strerror}.")
     scores = engine.score([pixels for _, pixels in readable])

@@ -1,4 +1,4 @@
-"""A person's first hour: install, first run, add, look, cull, undo, uninstall; docs/a-first-hour.md is its transcript."""
+"""A person's first hour, from installing to uninstalling; docs/a-first-hour.md is its transcript."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def put_photos(home: Path) -> None:
         Image.open(samples / name).convert("RGB").save(day / f"{Path(name).stem}.jpg", quality=92)
     for name, radius in (("coffee", 4), ("rocket", 6)):
         blurred = Image.open(day / f"{name}.jpg").filter(ImageFilter.GaussianBlur(radius))
-        blurred.save(day / f"{name}-shaken.jpg", quality=92)
+        blurred.save(day / f"{name}-blurred.jpg", quality=92)
     card = home / "card"
     card.mkdir()
     Image.open(samples / "astronaut.png").convert("RGB").save(card / "astronaut.jpg", quality=92)
@@ -82,15 +82,18 @@ def live_through(person: Person, home: Path, document: str) -> str:
 
 
 def test_a_persons_first_hour_is_as_the_documentation_tells_it(
-    home: Path, wheel: Path, tmp_path: Path, request: pytest.FixtureRequest
+    home: Path, wheel: Path, request: pytest.FixtureRequest
 ) -> None:
-    programs = packages.install(wheel, tmp_path / "maclip").parent
     put_photos(home)
     before = contents(home)
+    environment = home / ".local/share/pipx/venvs/maclip-daemon"  # where pipx has it
+    programs = packages.install(wheel, environment).parent
     person = Person(home, environment_of(home, programs))
     document = DOCUMENT.read_text("utf-8")
     lived = live_through(person, home, document)
-    packages.uninstall(tmp_path / "maclip")
+    packages.uninstall(environment)
+    left = [path for path in environment.rglob("*maclip*")]
+    shutil.rmtree(home / ".local/share/pipx")
     if request.config.getoption("--renew"):
         DOCUMENT.write_text(lived, "utf-8")
         document = lived
@@ -103,13 +106,19 @@ def test_a_persons_first_hour_is_as_the_documentation_tells_it(
     assert set(person.codes.values()) == {0}, person.codes
     added = home / "Pictures" / "2026-11-28" / "astronaut.jpg"
     assert contents(home) == before | {added: (home / "card" / "astronaut.jpg").read_bytes()}
-    assert not list(tmp_path.glob("maclip/**/*maclip*")), "uninstalling left something behind"
+    assert left == [], "uninstalling left something behind"
 
 
 def test_a_pipe_gets_no_control_characters(home: Path, wheel: Path, tmp_path: Path) -> None:
     maclip = packages.install(wheel, tmp_path / "maclip")
     environment = environment_of(home, maclip.parent)
-    for arguments in (["--version"], ["--help"], ["status"], ["config", "path"], ["completion", "bash"]):
+    for arguments in (
+        ["--version"],
+        ["--help"],
+        ["config", "show"],
+        ["config", "path"],
+        ["completion", "bash"],
+    ):
         done = subprocess.run([maclip, *arguments], env=environment, capture_output=True, check=True)
         assert done.stdout
         assert not re.search(rb"[\x00-\x08\x0b-\x1f]", done.stdout + done.stderr), arguments

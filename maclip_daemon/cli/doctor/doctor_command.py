@@ -48,7 +48,7 @@ def doctor(
             output.print_json({"what": finding.what, "state": finding.state, "says": finding.says})
         else:
             mark = {"good": "ok  ", "note": "note", "bad": "BAD "}[finding.state]
-            output.say(f"{mark} {finding.what:<10} {finding.says}")
+            output.say_under(f"{mark} {finding.what:<10} ", finding.says)
     if bad:
         raise typer.Exit(3)
 

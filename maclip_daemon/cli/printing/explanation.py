@@ -61,7 +61,7 @@ def _cues(detail: PhotoDetail, row: PhotoRow) -> Iterator[str]:
     weight = detail.details.get("weight_sim")
     if row.q_sim is not None:
         share = "" if weight is None else f", weight {weight:.2f}"
-        yield f"  cosine     {row.q_sim:.4f}  how well it matches descriptions of good photos{share}"
+        yield f"  cosine     {row.q_sim:.4f}  how well it fits descriptions of good photos{share}"
     if row.q_mag is not None:
         share = "" if weight is None else f", weight {1 - weight:.2f}"
         yield f"  magnitude  {row.q_mag:.4f}  how strongly the model responds to the photo{share}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +18,15 @@ _PIPE_WIDTH = 10_000  # columns; a line in a pipe is never wrapped
 def say(text: str = "", *, error: bool = False) -> None:
     """Print one line without markup."""
     print(text, file=sys.stderr if error else sys.stdout)
+
+
+def say_under(label: str, text: str) -> None:
+    """Print a text beside its label. On a terminal its further lines begin below the first."""
+    lines = [text]
+    if sys.stdout.isatty():
+        width = max(20, shutil.get_terminal_size().columns - len(label))
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    say(("\n" + " " * len(label)).join([label + lines[0], *lines[1:]]))
 
 
 def print_table(title: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> None:

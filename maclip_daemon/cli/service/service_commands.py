@@ -106,7 +106,7 @@ def uninstall(
         return
     manager = service_manager.of_this_platform()
     if not manager.definition.exists():
-        typer.echo(f"The service is not installed: {manager.definition} does not exist.")
+        typer.echo(f"No service is installed ({manager.definition}).")
         return
     if not _is_ours(manager):
         raise EnvironmentUnfit(

@@ -47,9 +47,9 @@ def installed(data_dir: Path) -> Mapping[str, InstalledModel]:
             card = json.loads(card_path.read_text(encoding="utf-8"))
             path = card_path.with_name(card["file"])
             model = InstalledModel(card_path.stem, path, card["sha256"], card["verified"], card["source"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError):
             raise EnvironmentUnfit(
-                f"{card_path} cannot be read ({error}). Remove it, then import the model again."
+                f"{card_path} is damaged. Remove it, then import the model again."
             ) from None
         if path.is_file():
             found[model.name] = model

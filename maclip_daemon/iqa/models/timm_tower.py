@@ -80,8 +80,10 @@ def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str, *, trainabl
     }
     try:
         model.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise ModelUnavailable(f"{origin} is not a complete model: {error}") from None
+    except RuntimeError:
+        raise ModelUnavailable(
+            f"{origin} is not a complete model of its kind: weights are missing, or have other sizes."
+        ) from None
     if trainable:
         return model
     avoid_padding_copies(model)

@@ -161,8 +161,10 @@ def _refuse_unfit(backup: Path) -> None:
         with closing(connect_readonly(backup, busy_timeout_s=5.0)) as connection:
             version = schema.version_of(connection, backup)
             problems = maintenance.check(connection)
-    except sqlite3.Error as error:
-        raise DatabaseUnfit(f"{backup} cannot be used as a backup ({error}). Nothing was changed.") from None
+    except sqlite3.Error:
+        raise DatabaseUnfit(
+            f"{backup} cannot be used as a backup: it is damaged, or no database. Nothing was changed."
+        ) from None
     if version is schema.Version.NEWER:
         raise DatabaseUnfit(
             f"{backup} was made by a newer version of maclip-daemon. Upgrade first. Nothing was changed."

@@ -137,7 +137,9 @@ def read(data: bytes) -> Leaves:
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise WriteRefused(f"it is not well-formed XML ({error})") from None
+        raise WriteRefused(
+            f"it is not well-formed XML (line {error.lineno}, column {error.offset})"
+        ) from None
     except (LookupError, ValueError):  # of Python, which expat asks for encodings that it does not know
         raise WriteRefused("it declares an encoding that is not known") from None
     if not reader.has_rdf:

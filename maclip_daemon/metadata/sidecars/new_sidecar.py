@@ -115,8 +115,8 @@ def _converted(photo: pyexiv2.Image, *, xmp: bool = False, iptc: bool = False, e
             photo.copy_to_another_image(
                 sidecar, exif=exif, iptc=iptc, xmp=xmp, comment=False, icc=False, thumbnail=False
             )
-        except RuntimeError as error:
-            raise WriteRefused(f"exiv2 cannot convert it ({error})") from None
+        except RuntimeError:
+            raise WriteRefused("exiv2 cannot convert it") from None
         return bytes(sidecar.get_bytes())
 
 

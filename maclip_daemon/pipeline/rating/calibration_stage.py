@@ -111,7 +111,12 @@ class CalibrationStage:
             # The first of a scoring config: the files still hold the scores of another model.
             if self._settings.bucket_tags or made.number == 1 or is_another_model:
                 rating_queue.enqueue_rated(session, now)
-            log.info("new calibration", number=made.number, photos=made.photo_count, photos_to_rate=queued)
+            log.info(
+                "new limits between the stars",
+                number=made.number,
+                photos=made.photo_count,
+                photos_to_rate=queued,
+            )
         return made
 
 
