@@ -164,7 +164,7 @@ def test_uninstall_removes_the_unit_and_nothing_else(photos: Path, unit: Path, c
         "systemctl --user disable --now maclip.service",
         "systemctl --user daemon-reload",
     ]
-    assert "not installed" in output_of(run("uninstall"))
+    assert "No service is installed" in output_of(run("uninstall"))
 
 
 def test_uninstall_in_a_dry_run_keeps_the_unit(photos: Path, unit: Path) -> None:
