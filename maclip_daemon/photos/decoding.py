@@ -115,7 +115,7 @@ def decode_picture(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        how = ReadingOptions(max_megapixels, True, True, protocol.smallest_decoded_size)
+        how = ReadingOptions(max_megapixels, True, True, protocol.target_size)
         picture = _read(file, name, protocol, how)
         with poison_on_error("picture"):
             image, _, _ = _reduced(picture, protocol, two_steps=True, measures=False)

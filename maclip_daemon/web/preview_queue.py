@@ -16,9 +16,10 @@ from maclip_daemon.photos.previews.previewer import Previewer
 from maclip_daemon.settings import DecodingSettings
 from maclip_daemon.web.preview_cache import PreviewCache
 
-PreviewKind = Literal["grid", "screen", "full"]
-LONG_EDGES = {"grid": 320, "screen": 2048, "full": 16384}
-QUALITIES = {"grid": 80, "screen": 85, "full": 90}
+PreviewKind = Literal["grid", "window", "screen", "full"]
+# A quarter of 24 megapixels is 1500 pixels wide: a JPEG is decoded at such a fraction four times faster.
+LONG_EDGES = {"grid": 320, "window": 1500, "screen": 2048, "full": 16384}
+QUALITIES = {"grid": 80, "window": 85, "screen": 85, "full": 90}
 MOST_WAITING = 300  # beyond that the ones asked for first are dropped: nobody sees their photos any more
 BUSY = "Too many pictures are wanted at once. Try again."
 

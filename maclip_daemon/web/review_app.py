@@ -195,7 +195,7 @@ def application(review: Review, scope: ReviewScope) -> Starlette:
 
 
 def _kind(name: str) -> PreviewKind:
-    kinds: dict[str, PreviewKind] = {"grid": "grid", "screen": "screen", "full": "full"}
+    kinds: dict[str, PreviewKind] = {"grid": "grid", "window": "window", "screen": "screen", "full": "full"}
     return kinds[name]
 
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import http.client
+import io
 import re
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest.mock import MagicMock
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
 from playwright.sync_api import Browser
+from starlette.routing import Match
 
+from maclip_daemon.web import review_app
+from tests.faults.photo_files import write_dng
 from tests.web.conftest import NAMES
 from tests.web.desk import Desk
+
+RAW = "IMG_0004.dng"
 
 
 class Client:
@@ -60,7 +70,9 @@ def served(
 ) -> Iterator[tuple[Desk, str]]:
     """One server for all requests of this file."""
     desk = Desk(tmp_path_factory.mktemp("access"), samples, browser)
-    desk.fill(NAMES[:3])
+    desk.fill([*NAMES[:3], RAW])
+    preview = Image.new("RGB", (1620, 1080), (200, 30, 30))
+    write_dng(desk.photos / RAW, 2400, 1600, preview=preview)
     yield desk, desk.serve()
     desk.close()
 
@@ -72,7 +84,21 @@ def client(served: tuple[Desk, str]) -> Client:
     return client
 
 
-ADDRESSES = ["/", "/api/photos", "/api/changes", "/preview/1/grid", "/static/review.js"]
+ADDRESSES = [
+    "/",
+    "/api/start",
+    "/api/summary",
+    "/api/equipment",
+    "/api/burst/1",
+    "/api/photos",
+    "/api/changes",
+    "/preview/1/grid",
+    "/preview/1/window",
+    "/preview/1/screen",
+    "/preview/1/full",
+    "/static/review.js",
+]
+CHANGES = ["/api/place", "/api/decisions", "/api/undo/last", "/api/undo/all"]
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
@@ -110,12 +136,68 @@ def test_another_host_name_is_refused(client: Client, host: str | None, path: st
 
 
 @pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "https://127.0.0.1:{port}", ""])
-@pytest.mark.parametrize("path", ["/api/decisions", "/api/undo/last"])
+@pytest.mark.parametrize("path", CHANGES)
 def test_a_change_from_another_page_is_refused(
     served: tuple[Desk, str], client: Client, origin: str | None, path: str
 ) -> None:
     body = b'{"decisions": [{"id": 1, "rating": 5}]}'
     assert client.ask(path, "POST", body, Origin=origin and origin.format(port=client.port))[0] == 403
+    assert served[0].sql("select * from decisions") == []
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_change_without_the_cookie_is_refused(served: tuple[Desk, str], client: Client, path: str) -> None:
+    assert client.ask(path, "POST", b"{}", Cookie="")[0] == 401
+    assert served[0].sql("select * from decisions") == []
+
+
+def test_the_lists_above_have_every_address_of_the_page() -> None:
+    application = review_app.application(MagicMock(), review_app.ReviewScope())
+    asked = [(path, "GET") for path in ADDRESSES] + [(path, "POST") for path in CHANGES]
+    for route in application.routes:
+        assert any(
+            route.matches({"type": "http", "path": path, "method": method, "root_path": ""})[0] is Match.FULL
+            for path, method in asked
+        ), route
+
+
+PARTS = st.sampled_from(
+    ("api", "preview", "static", "1", "2", "grid", "-1", "0", str(1 << 70), "%00", "%ff", "..", "a" * 300)
+)
+ROUTES = (
+    ("preview/{}/window", "preview/1/{}", "api/burst/{}", "api/undo/{}", "api/photos", "api/changes"),
+    ("api/place", "api/decisions", "api/start", "api/summary", "api/equipment", "{}"),
+)
+PATHS = st.lists(PARTS, max_size=4).map("/".join) | st.tuples(
+    st.sampled_from(ROUTES).flatmap(st.sampled_from), PARTS
+).map(lambda each: each[0].format(each[1]))
+VALUES = PARTS | st.sampled_from(["worst", "bursts", "any", "1,2", "2026-05-01", "2026-99-99", "1e9", "%"])
+PARAMETERS = st.sampled_from(
+    ["offset", "count", "after", "order", "mine", "stars", "since", "until", "name", "kind", "soon", "v"]
+)
+BODIES = st.binary(max_size=40) | st.sampled_from([b"{}", b'"at=3"', b"[]", b"null", b'{"decisions": [1]}'])
+
+
+@given(
+    PATHS,
+    st.dictionaries(PARAMETERS, VALUES, max_size=3),
+    st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"]),
+    BODIES,
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_request_is_answered_and_none_changes_a_decision(
+    served: tuple[Desk, str],
+    client: Client,
+    asked: str,
+    params: dict[str, str],
+    method: str,
+    body: bytes,
+) -> None:
+    query = "&".join(f"{name}={value}" for name, value in params.items())
+    path = f"/{asked}?{query}"
+    status, _, said = client.ask(path, method, None if method in ("GET", "HEAD") else body)
+    assert status in (200, 307, 400, 404, 405), path
+    assert b"Traceback" not in said
     assert served[0].sql("select * from decisions") == []
 
 
@@ -183,6 +265,18 @@ def test_a_wrong_decision_is_refused_and_changes_nothing(
 ) -> None:
     assert client.ask("/api/decisions", "POST", body)[0] == 400
     assert served[0].sql("select * from decisions") == []
+
+
+@pytest.mark.parametrize(("kind", "width"), [("grid", 320), ("window", 1500)])
+def test_a_raw_is_shown_from_its_embedded_preview(client: Client, kind: str, width: int) -> None:
+    """Only the preview is red; the window's picture needs no more pixels than the preview has."""
+    status, _, data = client.ask(f"/preview/4/{kind}")
+    assert status == 200
+    with Image.open(io.BytesIO(data)) as image:
+        assert abs(image.width - width) <= 16  # no side is below 224
+        colour = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    assert isinstance(colour, tuple)
+    assert max(abs(found - wanted) for found, wanted in zip(colour, (200, 30, 30), strict=True)) < 12
 
 
 def test_an_unknown_photo_cannot_be_decided(served: tuple[Desk, str], client: Client) -> None:

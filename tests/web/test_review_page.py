@@ -322,13 +322,30 @@ def test_only_the_folders_that_were_named_are_shown(desk: Desk, tmp_path: Path) 
 def test_axe_finds_nothing_serious_in_any_view(filled: Desk, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    filled.group([NAMES[2], NAMES[3]])
     page = filled.open(filled.serve(), color_scheme=scheme, bypass_csp=True)
     page.keyboard.press("4")
     page.keyboard.press("x")
     filled.rated(NAMES[1], -1)
-    for key in ("", "Space", "z", "c", "g", "?"):
+    views: dict[str, str] = {
+        "": "#grid",
+        "Space": "#loupe img",
+        "h": "#loupe .histogram",
+        "s": "#loupe .histogram",
+        "z": "#loupe .enlarged",
+        "c": "#compare .pane",
+        "g": "#grid",
+        "?": "#help[open]",
+        "e": "#summary[open]",
+        "Enter": "#question[open]",
+    }
+    for key, shown in views.items():
         if key:
+            page.keyboard.press("Escape")  # out of a dialog; out of the loupe it leads to the grid
+            if key in ("h", "s", "z", "c"):
+                page.keyboard.press("Space")
             page.keyboard.press(key)
+        expect(page.locator(shown).first).to_be_visible()
         page.wait_for_load_state("networkidle")
         found = Axe().run(page)
         serious = [

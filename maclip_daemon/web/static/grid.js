@@ -55,6 +55,17 @@ export class Grid {
     else if (top + this.rowHeight > at + view) this.#scrollTo(top + this.rowHeight - view);
   }
 
+  // Take back what was asked for and is not here: the photo in view must not wait behind it.
+  rest() {
+    clearTimeout(this.#restTimer);
+    for (const cell of this.#cells.values()) {
+      const image = cell.querySelector('img');
+      if (!cell.pictureKey || image.complete) continue;
+      image.removeAttribute('src');
+      cell.pictureKey = '';
+    }
+  }
+
   draw() {
     if (this.root.hidden) return;
     const { columns, rowHeight } = this;
@@ -117,6 +128,7 @@ export class Grid {
     const image = element('img');
     image.alt = '';
     image.decoding = 'async';
+    image.fetchPriority = 'low';
     image.addEventListener('error', () => cell.classList.add('unreadable'));
     image.addEventListener('load', () => cell.classList.remove('unreadable'));
     picture.append(image);

@@ -106,7 +106,10 @@ function show(next) {
     grid.reveal();
     grid.draw();
     $('#grid').focus({ preventScroll: true });
-  } else if (document.activeElement === $('#grid')) $('#photos').focus({ preventScroll: true });
+  } else {
+    grid.rest();
+    if (document.activeElement === $('#grid')) $('#photos').focus({ preventScroll: true });
+  }
   if (mode === 'loupe') showInLoupe();
   describe();
 }
