@@ -184,7 +184,7 @@ def test_with_uv_a_machine_without_a_card_gets_the_small_build_and_no_nvidia_lib
     with (checkout.folder / "requirements.txt").open("a") as lock:
         lock.write(make_wheel(checkout.folder / "pypi", "rich", "1.0"))
     said = checkout.build()
-    assert "bringing the environment in .venv up to date" in said
+    assert f"bringing the environment in {checkout.folder}/.venv up to date" in said
     assert "installing what is new, with uv" in said
     assert checkout.installed() == SMALL | {"rich-1.0"}, "a small build stays one"
 
