@@ -245,7 +245,8 @@ class Library:
             known = translated(found, self.path) if isinstance(found, sqlite3.Error) else None
             if known is not None and not isinstance(known, Transient):
                 self._is_sound = False
-                self._verify(None)  # a page that was not there yet while a backup was copied over the file
+                if self._guard.is_open:
+                    self._verify(None)  # a backup that is copied over the file may lack a page yet
             raise known or error from error
 
     def __enter__(self) -> Library:
