@@ -57,7 +57,11 @@ class Home:
         self._processes: list[subprocess.Popen[str]] = []
 
     def maclip(
-        self, *arguments: str | Path, expect: int | None = 0, **environment: str
+        self,
+        *arguments: str | Path,
+        expect: int | None = 0,
+        timeout_s: float = TIMEOUT_S,
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run one command, check its exit code, and return the completed process."""
         done = subprocess.run(
@@ -66,7 +70,7 @@ class Home:
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
         if expect is not None:

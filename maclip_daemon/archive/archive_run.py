@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from maclip_daemon import __version__
+from maclip_daemon import __version__, errors
 from maclip_daemon.archive.address_errors import readable
 from maclip_daemon.archive.cluster import WRITER_CPUS, Cluster, joined
 from maclip_daemon.archive.generations import Generation, generation_of
@@ -25,7 +25,7 @@ from maclip_daemon.archive.stages.result_parts import write_parts
 from maclip_daemon.archive.stages.run_tally import Counts, start_tally
 from maclip_daemon.archive.stages.score_stage import ScoreStage
 from maclip_daemon.archive.storage import Pauses, Place, insist, place_of
-from maclip_daemon.errors import EnvironmentUnfit, MaclipError, UsageError
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, UsageError
 from maclip_daemon.files.paths import expanded, printable_utf8
 from maclip_daemon.iqa.photo_score import ScoringConfig
 from maclip_daemon.scoring.scorer_client import ScorerClient
@@ -78,8 +78,14 @@ class ArchiveResult:
     counts: Counts = field(default_factory=Counts)
 
 
-def run(request: ArchiveRequest, observer: Observer) -> ArchiveResult:
+def run(
+    request: ArchiveRequest,
+    observer: Observer,
+    stages: tuple[type[Any], type[Any]] = (DecodeStage, ScoreStage),
+) -> ArchiveResult:
     """Judge what is left of an archive; return what was done.
+
+    `stages`: other ones measure what the rest costs.
 
     Raises `UsageError` for an empty or wrong source, `AlreadyRunning`, `NoSpace`, `ModelUnavailable`, and
     `EnvironmentUnfit` for anything else that a person must repair. What is written stays.
@@ -92,7 +98,7 @@ def run(request: ArchiveRequest, observer: Observer) -> ArchiveResult:
     with readable(printable_utf8(out)):
         place = place_of(out)
     run_name = secrets.token_hex(6)
-    with locked(place, run_name, pauses) as beat:
+    with _as_environment(), locked(place, run_name, pauses) as beat:
         generation = generation_of(place, config, pauses)
         plans = Place(place.file_system, place.below(f"{_PLANS}/{run_name}"))
         try:
@@ -100,7 +106,7 @@ def run(request: ArchiveRequest, observer: Observer) -> ArchiveResult:
             observer.planned(plan, config)
             if not plan.left:
                 return ArchiveResult(plan, config, generation.number)
-            job = _Job(request, config, generation, run_name, out)
+            job = _Job(request, config, generation, run_name, out, stages)
             result = _work(job, plan, observer, beat)
         finally:
             _remove_plan(plans)
@@ -116,6 +122,7 @@ class _Job:
     generation: Generation
     run: str
     out: str
+    stages: tuple[type[Any], type[Any]]
 
 
 def _absolute(address: str) -> str:
@@ -148,8 +155,8 @@ def _work(job: _Job, plan: WorkPlan, observer: Observer, beat: Beat) -> ArchiveR
             job.run, job.out, job.generation.number, job.config,
             settings.decoding, settings.scoring, settings.archive, settings.data_dir, tally,
         )  # fmt: skip
-        with _watched(tally, observer, beat) as watch, _raised_plainly():
-            for counts in _stages(plan, told, cluster).iter_batches(
+        with _watched(tally, observer, beat) as watch, _raised_plainly(tally):
+            for counts in _stages(plan, told, cluster, job.stages).iter_batches(
                 batch_size=None, batch_format="pyarrow", prefetch_batches=0
             ):
                 scored += sum(counts[SCORED].to_pylist())
@@ -159,11 +166,12 @@ def _work(job: _Job, plan: WorkPlan, observer: Observer, beat: Beat) -> ArchiveR
     return ArchiveResult(plan, job.config, job.generation.number, scored, failed, counted)
 
 
-def _stages(plan: WorkPlan, job: ArchiveJob, cluster: Cluster) -> Any:
+def _stages(plan: WorkPlan, job: ArchiveJob, cluster: Cluster, stages: tuple[type[Any], type[Any]]) -> Any:
     """Return the data set of Ray whose rows are the counts of written photos."""
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
 
+    decode, score = stages
     context = DataContext.get_current()
     context.target_max_block_size = job.archive.pixels_mib << 20
     chunks = [{"plan": file, "group": group} for file, group in plan.chunks]
@@ -171,7 +179,7 @@ def _stages(plan: WorkPlan, job: ArchiveJob, cluster: Cluster) -> Any:
     threads = cluster.cores_per_model
     work: Any = ray.data.from_items(chunks, override_num_blocks=len(chunks))
     work = work.map_batches(
-        DecodeStage,
+        decode,
         fn_constructor_args=(job,),
         batch_size=1,
         batch_format="pyarrow",
@@ -179,7 +187,7 @@ def _stages(plan: WorkPlan, job: ArchiveJob, cluster: Cluster) -> Any:
         **cluster.decoder_resources,
     )
     work = work.map_batches(
-        ScoreStage,
+        score,
         fn_constructor_args=(job, __version__, threads),
         batch_size=None,
         batch_format="pyarrow",
@@ -234,19 +242,28 @@ def _watched(tally: Any, observer: Observer, beat: Beat) -> Iterator[_Watch]:
 
 
 @contextlib.contextmanager
-def _raised_plainly() -> Iterator[None]:
-    """Raise what a stage raised in a worker as this program's own error."""
+def _as_environment() -> Iterator[None]:
+    """Raise what is wrong with the results folder, and with no single photo, as that."""
+    try:
+        yield
+    except Poison as error:
+        raise EnvironmentUnfit(str(error)) from None
+
+
+@contextlib.contextmanager
+def _raised_plainly(tally: Any) -> Iterator[None]:
+    """Raise what ended the run in a worker as this program's own error."""
     import ray
 
     try:
         yield
     except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            own = cause if isinstance(cause, MaclipError) else getattr(cause, "cause", None)
-            if isinstance(own, MaclipError):
-                raise type(own)(str(own)) from None
-            cause = cause.__cause__
+        told = None
+        with contextlib.suppress(ray.exceptions.RayError):
+            told = ray.get(tally.reason.remote(), timeout=10)
+        if told is not None:
+            kind, reason = told
+            raise getattr(errors, kind, EnvironmentUnfit)(reason) from None
         raise EnvironmentUnfit(
             "The cluster could not go on with the work. Look into Ray's log, then run the command again: it "
             "goes on where it was."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from maclip_daemon.settings import ArchiveSettings
 
 _DECODER_CPUS = 0.2  # of a core, in Ray's books: decoders and the model share the cores, whoever is behind
 _MODEL_SHARE = 0.6  # of its cores, in Ray's books: more than half, so that no two models share them
-WRITER_CPUS = 0.01
-"""Of a core, in Ray's books: writing waits for storage."""
+WRITER_CPUS = 0
+"""Of a core, in Ray's books: writing waits for storage, and must find room when a machine is lost."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,14 @@ def joined(address: str | None, settings: ArchiveSettings, cores: int, decoders:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves this machine unasked
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # as `maclip score`; Ray's own is 15, behind everything
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its remarks are for Ray's own developers
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    quiet: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-        "ignore_reinit_error": False,
-    }
     try:
-        if address is None:
-            memory = settings.object_store_mib << 20
-            context = ray.init(
-                address="local",
-                num_cpus=cores,
-                object_store_memory=memory,
-                include_dashboard=importlib.util.find_spec("aiohttp_cors") is not None,  # of ray[default]
-                **quiet,
-            )
-        else:
-            context = ray.init(address=address, **quiet)
+        with _without_remarks():
+            context = _begun(address, settings, cores)
     except (ConnectionError, RuntimeError, ValueError, OSError):
         where = f"There is no Ray cluster at {address}" if address else "Ray does not start on this machine"
         cure = "Check the address and that `ray status` answers there" if address else "Look into /tmp/ray"
@@ -85,11 +73,43 @@ def joined(address: str | None, settings: ArchiveSettings, cores: int, decoders:
         ray.shutdown()
 
 
+def _begun(address: str | None, settings: ArchiveSettings, cores: int) -> Any:
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is not None:
+        return ray.init(address=address, **quiet)
+    return ray.init(
+        address="local",
+        num_cpus=cores,
+        object_store_memory=settings.object_store_mib << 20,
+        include_dashboard=importlib.util.find_spec("aiohttp_cors") is not None,  # of ray[default]
+        **quiet,
+    )
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Hide what Ray's native code prints on standard error while it starts."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _quieten() -> None:
     from ray.data import DataContext
 
-    for name in ("ray.data", "ray"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    # What ends a run is told in our words; Ray's log files have the rest.
+    handlers = [each for name in ("ray.data", "ray") for each in logging.getLogger(name).handlers]
+    for handler in handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.CRITICAL)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

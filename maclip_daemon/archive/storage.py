@@ -95,16 +95,16 @@ def failure_of(error: Exception, shown: str) -> MaclipError:
     name = printable_utf8(shown)
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return PhotoMissing(f"{name}: it is not there. Check the list, or the spelling.")
-    if isinstance(error, PermissionError):
-        return NoPermission(f"{name}: it may not be read with these credentials. Check the account's rights.")
+    if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
+        return NoPermission(f"{name}: these credentials give no access to it. Check the account's rights.")
     number = error.errno if isinstance(error, OSError) else None
     if number in DISK_FULL:
         return NoSpace(f"{shortage(number, name)}. Free some space.")
     if number == errno.ENAMETOOLONG:
         return PhotoMissing(f"{name}: no file can have a name of this length. Check the list.")
     return Transient(
-        f"{name}: the storage did not deliver it, however often it was asked. Run the command again with "
-        "--retry-failed when the storage is well."
+        f"{name}: the storage failed, however often it was asked. When it is well, run the command again "
+        "with --retry-failed."
     )
 
 

@@ -16,12 +16,12 @@ def write_whole(place: Place, name: str, content: bytes, pauses: Pauses) -> None
     """Write a file of a folder so that no reader ever sees a part of it; tried again while storage fails."""
     target = place.below(name)
     if place.is_local:
-        insist(lambda: _replace(target, content), pauses, target)
+        insist(lambda: _replace(target, content), pauses, place.path)
         return
     file_system = place.file_system
     protocols = {file_system.protocol} if isinstance(file_system.protocol, str) else set(file_system.protocol)
     if protocols & _WHOLE_AT_ONCE:
-        insist(lambda: file_system.pipe_file(target, content), pauses, target)
+        insist(lambda: file_system.pipe_file(target, content), pauses, place.path)
         return
 
     def put() -> None:
@@ -30,7 +30,7 @@ def write_whole(place: Place, name: str, content: bytes, pauses: Pauses) -> None
         file_system.pipe_file(unfinished, content)
         file_system.mv(unfinished, target)
 
-    insist(put, pauses, target)
+    insist(put, pauses, place.path)
 
 
 def _replace(target: str, content: bytes) -> None:

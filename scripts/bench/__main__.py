@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from . import (
+    archive,
     bursts,
     decoding,
     gpu,
@@ -35,6 +36,7 @@ for module in (
     moment_scale,
     review,
     qualities,
+    archive,
 ):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.main)
 

@@ -7,19 +7,21 @@ import pytest
 from tests.archive.result_rows import compare_with_daemon, rows_of
 from tests.homes import Home, make_photos
 
+RAY_S = 600  # it starts a dozen processes, beside other tests
+
 
 @pytest.mark.xdist_group("ray")
 def test_an_archive_has_the_daemons_numbers_and_goes_on_where_it_was(home: Home) -> None:
     make_photos(home.photos, 6)
     (home.photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     out = home.folder / "results"
-    done = home.maclip("archive", home.photos, "--out", out, expect=1)
+    done = home.maclip("archive", home.photos, "--out", out, expect=1, timeout_s=RAY_S)
     assert "6 photos scored, 1 failed" in done.stdout
     assert "damaged, or no photo: 1" in done.stderr
     assert rows_of(out)["broken.jpg"]["failure"] == "damaged, or no photo"
 
     make_photos(home.photos, 1, first=6)
-    again = home.maclip("archive", "--out", out, home.photos)
+    again = home.maclip("archive", "--out", out, home.photos, timeout_s=RAY_S)
     assert "1 photo scored, 0 failed, 7 were done before" in again.stdout
     idle = home.maclip("archive", home.photos, "--out", out)
     assert "all 8 photos have a row" in idle.stdout

@@ -10,6 +10,8 @@ from maclip_daemon.archive.storage import Pauses
 from maclip_daemon.iqa.photo_score import ScoringConfig
 from maclip_daemon.settings import ArchiveSettings, DecodingSettings, ScoringSettings
 
+_OWN_ATTEMPTS = 80  # with pauses of up to 30 s
+
 
 @dataclass(frozen=True)
 class ArchiveJob:
@@ -31,8 +33,13 @@ class ArchiveJob:
 
     @property
     def pauses(self) -> Pauses:
-        """Return how storage is asked again."""
+        """Return how storage is asked again for a photo, before that photo fails."""
         return Pauses(self.archive.storage_attempts, self.archive.storage_pause_s)
+
+    @property
+    def own_pauses(self) -> Pauses:
+        """Return how it is asked for the run's own files, without which all ends: for about half an hour."""
+        return Pauses(max(_OWN_ATTEMPTS, self.archive.storage_attempts), self.archive.storage_pause_s)
 
     @property
     def folder(self) -> str:

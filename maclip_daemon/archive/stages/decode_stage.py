@@ -17,6 +17,7 @@ from maclip_daemon.archive.rows import PhotoSource
 from maclip_daemon.archive.stages.archive_job import ArchiveJob
 from maclip_daemon.archive.stages.decoded_batch import Decoding, packed
 from maclip_daemon.archive.stages.fetching import Fetcher, LocalCopy
+from maclip_daemon.archive.stages.run_tally import told
 from maclip_daemon.errors import ChildDied, MaclipError, NoSpace, Transient
 from maclip_daemon.photos import spool as spools
 from maclip_daemon.photos.decoder import Decoder
@@ -31,30 +32,35 @@ class DecodeStage:
     def __init__(self, job: ArchiveJob) -> None:
         self._job = job
         self._folder = tempfile.TemporaryDirectory(prefix="maclip-spool-")
-        self._spool = Path(self._folder.name)
-        spools.clean(self._spool)
-        self._fetcher = Fetcher(self._spool, job.pauses, job.archive.largest_file_mib)
+        # Two folders: the sandbox may read photos, and of pixels only write new ones.
+        pixels, photos = Path(self._folder.name) / "pixels", Path(self._folder.name) / "photos"
+        spools.clean(pixels)
+        photos.mkdir()
+        self._fetcher = Fetcher(photos, job.pauses, job.archive.largest_file_mib)
         self._threads = ThreadPoolExecutor(_FETCHED_AHEAD, "fetch")
-        self._decoder = Decoder(job.decoding, job.config.protocol, self._spool)
+        self._decoder = Decoder(job.decoding, job.config.protocol, pixels)
 
     def __call__(self, chunks: pa.Table) -> Iterator[pa.Table]:
         """Yield the photos of chunks in batches as the model takes them."""
-        for chunk in chunks.to_pylist():
-            yield from self._chunk(chunk["plan"], chunk["group"])
+        with told(self._job.tally):
+            for chunk in chunks.to_pylist():
+                yield from self._chunk(chunk["plan"], chunk["group"])
 
     def _chunk(self, plan: str, group: int) -> Iterator[pa.Table]:
         import ray
 
         name = f"{plan}:{group}"
-        sources = read_chunk(plan, group, self._job.pauses)
+        sources = read_chunk(plan, group, self._job.own_pauses)
         deadly = ray.get(self._job.tally.begin.remote(name))
         batch: list[Decoding] = []
         for index, (source, copy) in enumerate(self._fetched(sources)):
             self._job.tally.working.remote(name, index)
             batch.append(_ended_workers(source) if index in deadly else self._decoded(source, copy))
             if len(batch) == self._job.scoring.batch_photos:
+                self._job.tally.resting.remote(name)  # until the next batch is asked for
                 yield packed(batch)
                 batch = []
+        self._job.tally.resting.remote(name)
         if batch:
             yield packed(batch)
         self._job.tally.end.remote(name)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from maclip_daemon.archive.rows import FAILED, ROW_SCHEMA, SCORED
 from maclip_daemon.archive.stages.archive_job import ArchiveJob
+from maclip_daemon.archive.stages.run_tally import told
 from maclip_daemon.archive.storage import place_of
 from maclip_daemon.archive.whole_files import write_whole
 
@@ -29,7 +30,8 @@ def write_parts(rows: pa.Table, job: ArchiveJob) -> pa.Table:
         counts[state] = part.num_rows
         if part.num_rows:
             name = f"{state}-{_digest(part)}.parquet"
-            write_whole(place, name, _parquet(part), job.pauses)
+            with told(job.tally):
+                write_whole(place, name, _parquet(part), job.own_pauses)
     return pa.table({state: [count] for state, count in counts.items()})
 
 

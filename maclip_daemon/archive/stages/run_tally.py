@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from maclip_daemon.errors import MaclipError
 
 _DEATHS = 2  # of a worker over the same photo; one alone may be the machine's fault
 
@@ -37,6 +41,7 @@ class RunTally:
         self._scored = 0
         self._failures: Counter[str] = Counter()
         self._restarts = 0
+        self._reason: tuple[str, str] | None = None
         self._at_work: dict[str, int] = {}  # chunk: index of the photo that is read now
         self._deaths: dict[str, Counter[int]] = {}
 
@@ -53,6 +58,10 @@ class RunTally:
         """Note which photo of a chunk is read now."""
         self._at_work[chunk] = index
 
+    def resting(self, chunk: str) -> None:
+        """Note that no photo of a chunk is read now."""
+        self._at_work.pop(chunk, None)
+
     def end(self, chunk: str) -> None:
         """Forget a chunk whose photos all were read."""
         self._at_work.pop(chunk, None)
@@ -63,9 +72,29 @@ class RunTally:
         self._scored += scored
         self._failures.update(failures)
 
+    def stop(self, kind: str, reason: str) -> None:
+        """Note why a worker ends the run; the first reason counts."""
+        self._reason = self._reason or (kind, reason)
+
+    def reason(self) -> tuple[str, str] | None:
+        """Return the class and the text of the error that ended the run."""
+        return self._reason
+
     def counts(self) -> Counts:
         """Return the count as it is now."""
         return Counts(self._scored, dict(self._failures), self._restarts)
+
+
+@contextmanager
+def told(tally: Any) -> Iterator[None]:
+    """Tell the tally which error of this program ends the run: Ray passes on no more than a traceback."""
+    import ray
+
+    try:
+        yield
+    except MaclipError as error:
+        ray.get(tally.stop.remote(type(error).__name__, str(error)))
+        raise
 
 
 def start_tally() -> Any:

@@ -52,15 +52,6 @@ class ArchiveProgress:
         self._began = self._told = time.monotonic()
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                console=Console(stderr=True), transient=True,
-            )  # fmt: skip
-            self._bar.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -71,9 +62,8 @@ class ArchiveProgress:
         """Print what is left to do."""
         self._left = plan.left
         before = f", {plan.done} are done" if plan.done else ""
-        output.say(f"{output.count(plan.listed, 'photo')}{before}; scoring with {config.model}", error=True)
-        if self._bar is not None and plan.left:
-            self._task = self._bar.add_task("starting Ray", total=plan.left)
+        next_step = f"; scoring with {config.model}. Ray starts …" if plan.left else ""
+        output.say(f"{output.count(plan.listed, 'photo')}{before}{next_step}", error=True)
 
     def started(self, cluster: Cluster) -> None:
         """Print which machines do it, and where they can be watched."""
@@ -84,6 +74,8 @@ class ArchiveProgress:
         )
         if cluster.dashboard:
             output.say(f"Ray's dashboard: {cluster.dashboard}", error=True)
+        if sys.stderr.isatty():
+            self._show_bar()
 
     def progressed(self, counts: Counts) -> None:
         """Move the bar, or print a line now and then."""
@@ -95,3 +87,12 @@ class ArchiveProgress:
         elif now - self._told >= _LINE_S:
             self._told = now
             output.say(f"{counts.done} of {self._left} photos, {said}", error=True)
+
+    def _show_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar.start()
+        self._task = self._bar.add_task("0.0/s", total=self._left)

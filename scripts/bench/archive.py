@@ -1,0 +1,170 @@
+"""What a bulk run costs: the bookkeeping alone, beside `maclip score`, and on one and two machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import pyarrow as pa
+import typer
+
+from maclip_daemon import settings
+from maclip_daemon.archive.archive_run import ArchiveRequest, run
+from maclip_daemon.archive.planning.work_plan import read_chunk
+from maclip_daemon.archive.rows import RowOrigin, scored_row, table_of
+from maclip_daemon.archive.stages.archive_job import ArchiveJob
+from maclip_daemon.archive.stages.decoded_batch import Decoding, packed, unpacked
+from maclip_daemon.iqa.photo_score import PhotoScore
+from maclip_daemon.photos.decoder import DecodedPhoto
+from maclip_daemon.photos.shots.descriptor_layout import DESCRIPTOR_BYTES
+
+NOTHING = bytes(DESCRIPTOR_BYTES)
+PHOTO = DecodedPhoto(b"x" * 12, None, 2, 2, 6000, 4000, "j:" + "0" * 32, None, None, descriptor=NOTHING)
+SCORE = PhotoScore(0.5, 0.5, 0.5, {}, 13, (0.5,) * 13, 0.1, 0.5)
+
+
+class ConstantDecode:
+    """Takes every photo for the same one, and reads none."""
+
+    def __init__(self, job: ArchiveJob) -> None:
+        self._job = job
+
+    def __call__(self, chunks: pa.Table) -> Iterator[pa.Table]:
+        """Yield one small batch for each chunk of the plan."""
+        for chunk in chunks.to_pylist():
+            sources = read_chunk(chunk["plan"], chunk["group"], self._job.pauses)
+            yield packed([Decoding(source, PHOTO) for source in sources])
+
+
+class ConstantScore:
+    """Scores every photo alike."""
+
+    def __init__(self, job: ArchiveJob, version: str, _threads: int) -> None:
+        self._job, self._version = job, version
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return rows as the real stage does."""
+        job = self._job
+        origin = RowOrigin(
+            job.config, self._version, job.generation, job.run, socket.gethostname(), time.time()
+        )
+        rows = [scored_row(each.source, PHOTO, SCORE, origin) for each, _ in unpacked(table)]
+        job.tally.add.remote(len(rows), [])
+        return table_of(rows)
+
+
+class Memory:
+    """The largest memory of this process, and of all workers together, in MiB, without what they share."""
+
+    def __init__(self) -> None:
+        self.driver = self.workers = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop looking."""
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        me = psutil.Process()
+        while not self._ended.wait(2.0):
+            mine = me.memory_info()
+            self.driver = max(self.driver, (mine.rss - mine.shared) >> 20)
+            total = 0
+            for child in me.children(recursive=True):
+                try:
+                    if "ray::" in " ".join(child.cmdline()):
+                        total += child.memory_info().rss - child.memory_info().shared
+                except psutil.Error:
+                    continue
+            self.workers = max(self.workers, total >> 20)
+
+
+class Silent:
+    """Notes when the work began, and tells nothing."""
+
+    began = planned_at = 0.0
+
+    def planned(self, *_: Any) -> None:
+        """Note that the plan is made."""
+        self.planned_at = time.monotonic()
+
+    def started(self, *_: Any) -> None:
+        """Note that Ray runs."""
+        self.began = time.monotonic()
+
+    def progressed(self, *_: Any) -> None:
+        """Look away."""
+
+
+def main(
+    rows: Annotated[
+        str, typer.Option(help="Addresses of the bookkeeping runs, after each other.")
+    ] = "10000,100000",
+    photos: Annotated[
+        Path | None, typer.Option(help="A folder of photos: compare with `maclip score`.")
+    ] = None,
+) -> None:
+    """Measure rows a second with constant scores, and the overhead beside `maclip score`; print JSON."""
+    for count in filter(None, rows.split(",")):
+        print(json.dumps(_bookkeeping(int(count))), flush=True)
+    if photos is not None:
+        print(json.dumps(_overhead(photos)), flush=True)
+
+
+def _bookkeeping(count: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "list.txt"
+        with listed.open("w") as file:
+            for number in range(count):
+                file.write(f"s3://studio/archive/{number // 1000:06d}/IMG_{number:09d}.jpg\n")
+        observer, memory = Silent(), Memory()
+        request = ArchiveRequest(str(listed), f"{folder}/out", settings.load(), cores=os.cpu_count() or 1)
+        began = time.monotonic()
+        result = run(request, observer, (ConstantDecode, ConstantScore))
+        ended = time.monotonic()
+        memory.end()
+        assert result.scored == count, result
+    return {
+        "rows": count,
+        "planning_s": round(observer.planned_at - began, 1),
+        "ray_start_s": round(observer.began - observer.planned_at, 1),
+        "work_s": round(ended - observer.began, 1),
+        "rows_a_second": round(count / (ended - observer.began)),
+        "driver_mib": memory.driver,
+        "workers_mib": memory.workers,
+        "load": os.getloadavg()[0],
+    }
+
+
+def _overhead(photos: Path) -> dict[str, Any]:
+    """Run both on the same photos, one after the other, twice and in turn; the faster of each counts."""
+    maclip = [sys.executable, "-m", "maclip_daemon"]
+    taken: dict[str, list[float]] = {"score": [], "archive": []}
+    count = 0
+    for _ in range(2):
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.monotonic()
+            done = subprocess.run([*maclip, "score", "--json", photos], capture_output=True, check=False)
+            taken["score"].append(time.monotonic() - began)
+            count = done.stdout.count(b"\n")
+            began = time.monotonic()
+            subprocess.run(
+                [*maclip, "archive", photos, "--out", f"{folder}/out"], capture_output=True, check=False
+            )
+            taken["archive"].append(time.monotonic() - began)
+    score, archive = min(taken["score"]), min(taken["archive"])
+    return {"photos": count, **{name: [round(each, 1) for each in times] for name, times in taken.items()},
+            "overhead": round(archive / score - 1, 3), "load": os.getloadavg()[0]}  # fmt: skip

@@ -1,0 +1,115 @@
+"""Storage that fails: what is tried again, for how long, and what a failure amounts to."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.archive import storage
+from maclip_daemon.archive.storage import Pauses, Place, failure_of, insist, place_of, source_of
+from maclip_daemon.archive.whole_files import write_whole
+from maclip_daemon.errors import MaclipError, NoPermission, NoSpace, PhotoMissing, Transient
+
+
+class NoCredentialsError(Exception):
+    """As botocore calls it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (FileNotFoundError(), PhotoMissing),
+        (IsADirectoryError(), PhotoMissing),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), PhotoMissing),
+        (PermissionError(), NoPermission),
+        (NoCredentialsError(), NoPermission),
+        (OSError(errno.ENOSPC, "No space left on device"), NoSpace),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), NoSpace),
+        (OSError(errno.EIO, "Input/output error"), Transient),
+        (RuntimeError("anything that a library raises"), Transient),
+    ],
+)
+def test_errors_of_storage_have_kinds(error: Exception, expected: type[MaclipError]) -> None:
+    failure = failure_of(error, "s3://studio/new\nline.jpg")
+    assert type(failure) is expected
+    assert "\n" not in str(failure)
+
+
+def test_pauses_grow_up_to_half_a_minute_and_are_never_in_step() -> None:
+    pauses = Pauses(20, 0.5)
+    seconds = [pauses.after(attempt) for attempt in range(1, 20)]
+    assert all(0.25 * 2**number <= each <= 0.5 * 2**number for number, each in enumerate(seconds[:6]))
+    assert max(seconds) <= 30
+    assert len(set(seconds)) == len(seconds)
+
+
+def test_only_what_may_get_better_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(storage.time, "sleep", slept.append)
+    answers: list[Exception | str] = [OSError("503"), RuntimeError("reset"), "whole"]
+
+    def work() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert insist(work, Pauses(3, 1.0), "a") == "whole"
+    assert len(slept) == 2
+    answers = [FileNotFoundError(), "never asked"]
+    with pytest.raises(PhotoMissing):
+        insist(work, Pauses(3, 1.0), "a")
+    answers = [OSError("503")] * 4
+    with pytest.raises(Transient):
+        insist(work, Pauses(3, 1.0), "a")
+    assert len(answers) == 1
+
+
+def test_what_a_store_says_of_an_object_becomes_its_version() -> None:
+    amazon = source_of(
+        "s3://b/a.jpg", {"size": 3, "ETag": '"e"', "LastModified": "2026-05-04T10:00:00+00:00"}
+    )
+    assert (amazon.size, amazon.etag) == (3, "e")
+    assert amazon.mtime is not None
+    assert amazon.mtime.isoformat() == "2026-05-04T10:00:00+00:00"
+    other = source_of("sftp://b/a.jpg", {"size": 3, "mtime": 1e9})
+    assert other.etag is None
+    assert other.mtime is not None
+    assert other.mtime.timestamp() == 1e9
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    place = place_of(str(tmp_path / "new"))
+    write_whole(place, "part.parquet", b"whole", Pauses(1, 0.1))
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "new").iterdir()] == [
+        ("part.parquet", b"whole")
+    ]
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("maclip_daemon.archive.whole_files.os.fsync", full)
+    with pytest.raises(NoSpace, match=r"disk of .* is full"):
+        write_whole(place_of(str(tmp_path)), "part.parquet", b"whole", Pauses(3, 0.01))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_storage_that_shows_halves_gets_a_new_name_first() -> None:
+    import fsspec
+
+    class Remote(type(fsspec.filesystem("memory"))):  # type: ignore[misc]
+        protocol = ("sftp",)
+
+    remote = Remote()
+    remote.store.clear()
+    seen: list[str] = []
+    put = remote.pipe_file
+    remote.pipe_file = lambda path, value, **more: (seen.append(path), put(path, value, **more))
+    write_whole(Place(remote, "/out"), "part.parquet", b"whole", Pauses(1, 0.1))
+    assert seen[0].startswith("/out/.part.parquet-")
+    assert remote.find("/out") == ["/out/part.parquet"]
+    remote.store.clear()
