@@ -24,8 +24,9 @@ def locked(data_dir: Path) -> Iterator[None]:
         lock.acquire(timeout=LOCK_TIMEOUT_S)
     except filelock.Timeout:
         raise AlreadyRunning(
-            f"Another maclip process uses {data_dir} already (see `maclip status`). "
-            "Stop it first, or choose another data folder with --data-dir."
+            f"Another maclip process uses {data_dir} already, and finds new photos by itself "
+            "(`maclip status`). To run this now, stop it first: Ctrl-C in its terminal, or "
+            "`maclip service stop`. To watch another folder too, name all folders in one `maclip run`."
         ) from None
     except OSError as error:
         if error.errno in DISK_FULL:

@@ -52,9 +52,10 @@ def pull(entry: CatalogueEntry, data_dir: Path, progress: Progress = lambda *_: 
         return installed_models.install(partial, target, entry.sha256, verified=True, source=entry.url)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         kept = partial.stat().st_size // 1_000_000 if partial.exists() else 0
+        again = f"Run `maclip models pull {entry.name}` again"
         raise ModelUnavailable(
-            f"{entry.url} cannot be fetched: {network_problem(error)}. {kept} MB are kept. "
-            f"Run `maclip models pull {entry.name}` again to continue."
+            f"{entry.url} cannot be fetched: {network_problem(error)}. "
+            f"{f'{kept} MB are kept. {again} to continue' if kept else f'{again} later'}."
         ) from None
     except OSError as error:
         raise EnvironmentUnfit(f"{target} cannot be written: {error.strerror}.") from None
