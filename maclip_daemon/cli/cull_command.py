@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maclip_daemon.cli import invocation
+from maclip_daemon.cli.filter_options import TypedFilter, takes_filter
 from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import expanded, printable
 
@@ -29,8 +30,10 @@ def register(app: typer.Typer) -> None:
     app.command()(cull)
 
 
+@takes_filter("mine", "rated_by")
 def cull(
     context: typer.Context,
+    typed: TypedFilter,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[PATH]…", help="Folders or photos. Default: the whole library."),
@@ -65,7 +68,8 @@ def cull(
     """Take the photos that you rejected away, with their RAWs, JPEGs and sidecars. Nothing is deleted.
 
     A file whose name is taken in the folder gets a number, the same for the whole shot. Each file is asked
-    again before it leaves: one that you have rated since in darktable or digiKam stays. What was moved is
+    again before it leaves: one that you have rated since in darktable or digiKam stays. Options such as
+    `--since`, `--camera` and `--reason` choose among the photos as in `maclip worst`. What was moved is
     listed in the folder, and `maclip cull --undo FOLDER` brings it back. Ends with exit code 1 when a file
     was left alone.
     """
@@ -82,14 +86,15 @@ def cull(
         return
     call = invocation.from_context(context)
     settings = call.settings()
-    under = [invocation.resolve_path(path) for path in paths or []]
+    under = tuple(invocation.resolve_path(path) for path in paths or [])
     with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         from maclip_daemon.library.queries import rejected_photos
 
+        chosen = typed.chosen(snapshot, under=under)
         if from_worst is None:
-            candidates = rejected_photos.rejected(snapshot, under)
+            candidates = rejected_photos.rejected(snapshot, chosen)
         else:
-            candidates = rejected_photos.weakest(snapshot, from_worst, under)
+            candidates = rejected_photos.weakest(snapshot, from_worst, chosen)
     shots, left = _shots(call, settings, candidates)
     folder = copy or move
     action: Action = "move" if copy is None else "copy"

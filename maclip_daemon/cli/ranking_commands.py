@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maclip_daemon.cli import invocation
-from maclip_daemon.cli.printing import output
+from maclip_daemon.cli.filter_options import TypedFilter, takes_filter
+from maclip_daemon.cli.printing import output, photo_table
 
 if TYPE_CHECKING:
-    from maclip_daemon.library.queries.rankings import PhotoRow
+    from maclip_daemon.library.queries.photo_rows import PhotoRow
 
 
 class ListFormat(enum.StrEnum):
@@ -28,9 +29,17 @@ class ListFormat(enum.StrEnum):
     PATHS0 = "paths0"
 
 
+HIDDEN = "Those that you rated or picked are left out; `--rated-by anyone` shows them too."
+
 Count = Annotated[int, typer.Option("--number", "-n", min=1, help="How many photos.")]
 Under = Annotated[Path | None, typer.Option(help="Only photos in this folder and below.", show_default=False)]
-Each = Annotated[bool, typer.Option("--all", help="Show every photo of a burst, not one row for each burst.")]
+Each = Annotated[
+    bool,
+    typer.Option(
+        "--all",
+        help="Every photo: all frames of a burst, both files of a RAW+JPEG shot, and those that you rated.",
+    ),
+]
 Layout = Annotated[
     ListFormat,
     typer.Option(
@@ -48,31 +57,37 @@ def register(app: typer.Typer) -> None:
     app.command()(ratings)
 
 
+@takes_filter()
 def worst(
     context: typer.Context,
+    typed: TypedFilter,
     number: Count = 20,
-    under: Under = None,
     layout: Layout = ListFormat.TABLE,
     each: Each = False,
 ) -> None:
     """List the photos with the lowest scores: the candidates for culling.
 
-    Of a burst only its weakest frame is shown; brackets, panoramas, focus stacks and time lapses are kept
-    whole and left out. maclip never deletes a photo. To copy the fifty worst into one folder:
+    Photos that you rated or picked are left out; `--rated-by me` shows them, with your stars. Of a burst only
+    its weakest frame is shown, of a RAW with its JPEG the RAW; brackets, panoramas, focus stacks and time
+    lapses are kept whole and left out. maclip never deletes a photo. To copy the fifty worst into one folder:
     `maclip worst -n 50 --format paths0 | xargs -0 cp -t ~/cull`
     """
-    _list(context, "worst", number, under, layout, each=each)
+    _list(context, "worst", typed, number, layout, each=each)
 
 
+@takes_filter()
 def best(
     context: typer.Context,
+    typed: TypedFilter,
     number: Count = 20,
-    under: Under = None,
     layout: Layout = ListFormat.TABLE,
     each: Each = False,
 ) -> None:
-    """List the photos with the highest scores: the keepers. Of one moment only the best is shown."""
-    _list(context, "best", number, under, layout, each=each)
+    """List the photos with the highest scores: the keepers. Of one moment only the best is shown.
+
+    Photos that you rated or picked are left out; `--rated-by me` shows them, with your stars.
+    """
+    _list(context, "best", typed, number, layout, each=each)
 
 
 def ratings(
@@ -107,24 +122,25 @@ _WHOSE = {"person": "yours", "maclip": "maclip's", "none": "nobody's"}
 
 
 def _list(
-    context: typer.Context, which: str, number: int, under: Path | None, layout: ListFormat, *, each: bool
+    context: typer.Context, which: str, typed: TypedFilter, number: int, layout: ListFormat, *, each: bool
 ) -> None:
     from maclip_daemon.library.queries import rankings
+    from maclip_daemon.library.queries.finding import folder_list
 
     call = invocation.from_context(context)
     with call.open_readonly(call.settings()) as library, library.snapshot() as snapshot:
-        folder = None if under is None else invocation.resolve_folder(under)
-        rows = (rankings.worst if which == "worst" else rankings.best)(
-            snapshot, number, folder, one_a_burst=not each
-        )
+        chosen = typed.chosen(snapshot, mine="any" if each else "undecided")
+        first = rankings.worst if which == "worst" else rankings.best
+        rows = first(snapshot, number, chosen, one_a_moment=not each)
+        roots = folder_list.roots(snapshot)
     match layout:
         case ListFormat.TABLE:
-            _print_table(which, rows)
+            _print_table(which, rows, roots, is_chosen=bool(typed.words or typed.under))
         case ListFormat.JSON:
             for row in rows:
                 output.print_json(dataclasses.asdict(row))
         case ListFormat.CSV:
-            from maclip_daemon.library.queries.rankings import PhotoRow
+            from maclip_daemon.library.queries.photo_rows import PhotoRow
 
             columns = [field.name for field in dataclasses.fields(PhotoRow)]
             output.print_csv(columns, (dataclasses.asdict(row) for row in rows))
@@ -136,20 +152,14 @@ def _list(
             sys.stdout.buffer.write(b"".join(os.fsencode(row.path) + b"\0" for row in rows))
 
 
-def _print_table(which: str, rows: list[PhotoRow]) -> None:
-    if not rows:
-        output.say("No scored photos here yet (`maclip status` shows the progress).")
-        return
-    output.print_table(
-        f"The {which} {len(rows)} photos" if len(rows) > 1 else f"The {which} photo",
-        {"score": "right", "percentile": "right", "stars": "left", "photo": "left"},
-        (
-            (
-                output.number(row.score, 4),
-                output.number(row.percentile, 1),
-                output.stars(row.stars),
-                row.path,
-            )
-            for row in rows
-        ),
-    )
+def _print_table(which: str, rows: list[PhotoRow], roots: list[str], *, is_chosen: bool) -> None:
+    if not rows and is_chosen:
+        output.say(f"No scored photo fits. {HIDDEN}")
+    elif not rows:
+        output.say(f"No scored photos here yet (`maclip status` shows the progress). {HIDDEN}")
+    elif sys.stdout.isatty():
+        title = f"The {which} {len(rows)} photos" if len(rows) > 1 else f"The {which} photo"
+        photo_table.show(title, rows, roots)
+    else:
+        rows_of_text = ((*photo_table.cells(row), row.path) for row in rows)
+        output.print_table("", photo_table.HEADINGS, rows_of_text)

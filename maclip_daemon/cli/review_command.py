@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import typer
 
 from maclip_daemon.cli import invocation
+from maclip_daemon.cli.filter_options import TypedFilter, takes_filter
 from maclip_daemon.cli.printing import output
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ def register(app: typer.Typer) -> None:
     app.command()(review)
 
 
+@takes_filter()
 def review(
     context: typer.Context,
+    typed: TypedFilter,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[PATH]…", help="Folders or photos. Default: the whole library."),
@@ -32,17 +35,6 @@ def review(
         int | None,
         typer.Option(min=1, help="Only the photos with the lowest scores, so many.", show_default=False),
     ] = None,
-    under: Annotated[
-        Path | None, typer.Option(help="Only photos in this folder and below.", show_default=False)
-    ] = None,
-    stars: Annotated[
-        str, typer.Option(metavar="STARS", help="Begin with these stars of maclip's, such as 1,2.")
-    ] = "",
-    since: Annotated[
-        str, typer.Option(metavar="DATE", help="Begin with photos from this day on: 2026-05-01.")
-    ] = "",
-    until: Annotated[str, typer.Option(metavar="DATE", help="Begin with photos up to this day.")] = "",
-    camera: Annotated[str, typer.Option(help="Begin with photos of this camera.")] = "",
     bursts: Annotated[
         bool, typer.Option("--bursts", help="Begin with photos of one moment, group by group.")
     ] = False,
@@ -66,23 +58,24 @@ def review(
     """Look at your photos in the browser, and decide with one key each: 1 to 5, X rejects, P picks, U undoes.
 
     Each decision is written at once as your own rating into the photo's sidecar. Nothing is deleted. The page
-    works beside a running daemon and without one; Ctrl-C ends it. What is decided can be undone: the last
+    works beside a running daemon and without one; Ctrl-C ends it. The page begins with the photos that the
+    options choose, and can show the others too. What is decided can be undone: the last
     decision, those of this run, or everything with `maclip undo`.
     """
-    from maclip_daemon.web import filter_params, review_server
+    from maclip_daemon.web import review_server
     from maclip_daemon.web.addresses import LOOPBACK
     from maclip_daemon.web.review_app import ReviewScope
     from maclip_daemon.web.review_server import ReviewOptions
 
     call = invocation.from_context(context)
     settings = call.settings()
-    chosen = tuple(invocation.resolve_path(path) for path in paths or [])
-    if under is not None:
-        chosen = (*chosen, invocation.resolve_folder(under))
-    typed = {"stars": stars, "since": since, "until": until, "camera": camera}
-    first = {name: value for name, value in typed.items() if value} | ({"order": "bursts"} if bursts else {})
-    filter_params.parse(first, (), None)  # a typing error ends the command, and not the page
-    options = ReviewOptions(ReviewScope(chosen, worst, urlencode(first)), listen or LOOPBACK, port)
+    with call.open_readonly(settings) as reader, reader.snapshot() as snapshot:
+        chosen = typed.chosen(snapshot)  # a typing error ends the command, and not the page
+    scope = (*(invocation.resolve_path(path) for path in paths or []), *chosen.under)
+    days = {"since": chosen.since or "", "until": chosen.until or ""}  # as the page's fields have them
+    words = {name: days.get(name, word) for name, word in typed.words.items()}
+    first = words | ({"order": "bursts"} if bursts else {})
+    options = ReviewOptions(ReviewScope(scope, worst, urlencode(first)), listen or LOOPBACK, port)
 
     def tell(links: Links) -> None:
         if listen and listen != LOOPBACK:

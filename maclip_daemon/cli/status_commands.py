@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maclip_daemon.cli import invocation
+from maclip_daemon.cli.filter_options import TypedFilter, takes_filter
 from maclip_daemon.cli.printing import (
     burst_sentence,
     explanation,
@@ -22,7 +23,7 @@ from maclip_daemon.files.paths import printable, with_path
 
 if TYPE_CHECKING:
     from maclip_daemon.daemon.stop_reason import StopReason
-    from maclip_daemon.library.queries.rankings import GivenUpPhoto
+    from maclip_daemon.library.queries.photo_failures import GivenUpPhoto
     from maclip_daemon.library.queries.status import Status
     from maclip_daemon.settings import Settings
 
@@ -54,13 +55,13 @@ def show(
     the weakest and the strongest part of the picture, its rating and whose it is, its place in a burst.
     """
     from maclip_daemon.errors import UsageError
-    from maclip_daemon.library.queries import burst_list, rankings
+    from maclip_daemon.library.queries import burst_list, photo_detail
 
     call = invocation.from_context(context)
     settings = call.settings()
     path = invocation.resolve_path(photo)
     with call.open_readonly(settings) as library, library.snapshot() as snapshot:
-        detail = rankings.show(snapshot, path)
+        detail = photo_detail.show(snapshot, path)
         burst = burst_list.burst_at(snapshot, path)
     if detail is None:
         raise UsageError(
@@ -90,7 +91,7 @@ def status(
 ) -> None:
     """Show progress, folder health and failures."""
     from maclip_daemon.errors import MaclipError
-    from maclip_daemon.library.queries import rankings
+    from maclip_daemon.library.queries import photo_failures
     from maclip_daemon.library.queries.status import status as status_of_library
     from maclip_daemon.web.status import page_link
 
@@ -105,8 +106,8 @@ def status(
         raise
     with opened as library, library.snapshot() as snapshot:
         found = status_of_library(snapshot)
-        failures = list(rankings.failures(snapshot, None if failed or as_json else LINES_SHOWN))
-        problems = rankings.rating_problems(snapshot)
+        failures = list(photo_failures.failures(snapshot, None if failed or as_json else LINES_SHOWN))
+        problems = photo_failures.rating_problems(snapshot)
         first_stars = rating_hints.survey(snapshot)
     if as_json:
         about_ratings = {
@@ -131,12 +132,14 @@ def status(
         output.say(f"{word:<10} {printable(hint)}")
 
 
+@takes_filter()
 def stats(
     context: typer.Context,
+    typed: TypedFilter,
     as_json: AsJson = False,
     by: Annotated[str, typer.Option(help="Rows of the second table: `folder` or `month`.")] = "folder",
 ) -> None:
-    """Show the distribution of the scores, and the weakest folders or months."""
+    """Show the distribution of the scores, of all photos or of some, and the weakest folders or months."""
     from maclip_daemon.errors import UsageError
     from maclip_daemon.library.queries import distribution
 
@@ -144,9 +147,10 @@ def stats(
         raise UsageError(f"--by takes folder or month, not {by!r}.")
     call = invocation.from_context(context)
     with call.open_readonly(call.settings()) as library, library.snapshot() as snapshot:
-        summary = distribution.score_summary(snapshot)
-        bins = distribution.histogram(snapshot)
-        groups = (distribution.by_folder if by == "folder" else distribution.by_month)(snapshot)
+        chosen = typed.chosen(snapshot)
+        summary = distribution.score_summary(snapshot, chosen)
+        bins = distribution.histogram(snapshot, chosen=chosen)
+        groups = (distribution.by_folder if by == "folder" else distribution.by_month)(snapshot, chosen)
     if as_json:
         output.print_json(
             {
@@ -157,7 +161,7 @@ def stats(
         )
         return
     if summary is None:
-        output.say("No scored photos yet.")
+        output.say("No scored photos are here.")
         return
     output.say(
         "  ".join(

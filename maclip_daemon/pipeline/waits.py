@@ -35,6 +35,7 @@ Kind = Literal[
     "database",
     "retry",
     "failed",
+    "decisions",
 ]
 RETRY_S = 30.0  # `jobs.pause_s` where there are no settings
 POWER_CHECK_S = 10.0  # between checks of the battery; a few reads of the kernel's memory
@@ -89,6 +90,7 @@ _RULES: dict[Kind, _Rule] = {
     "settling": _Rule("new files below {of}", "time"),
     "retry": _Rule("{of}", "time"),
     "failed": _Rule("{of}", "person"),
+    "decisions": _Rule("{of} of the review page", "person"),
 }
 
 

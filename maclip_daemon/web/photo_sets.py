@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from maclip_daemon.library.queries import review_photos
-from maclip_daemon.library.queries.review_photos import PhotoFilter
+from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.storage.database import Library
 
 FIRST_PAGE = 500  # photos that are looked up at once

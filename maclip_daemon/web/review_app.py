@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from starlette.templating import Jinja2Templates
 from maclip_daemon import __version__, errors
 from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.library.queries import rejected_photos, review_photos, status
+from maclip_daemon.library.queries.finding import equipment, folder_list
+from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.web import answers, decision_body, filter_params
 from maclip_daemon.web.preview_queue import LONG_EDGES, PreviewKind, WantedPreview
 from maclip_daemon.web.review import Review
@@ -26,6 +28,7 @@ _HERE = Path(__file__).parent
 PLACE_NOTE = "review place"
 _LONGEST_PLACE = 2000  # characters
 MOST_ROWS = 200  # of one request
+MOST_FOLDERS = 5000  # to choose from; a longer list helps nobody
 _LARGEST_OFFSET = 1 << 32
 _A_DAY = "private, max-age=86400, immutable"
 
@@ -67,10 +70,17 @@ class ReviewPages:
         )
 
     def equipment(self, _request: Request) -> Response:
-        """Return the cameras and lenses that one can filter by; of a million photos it takes a second."""
+        """Return the cameras, lenses and folders that one can filter by."""
         with self._review.library.snapshot() as snapshot:
-            cameras, lenses = review_photos.equipment(snapshot)
-        return JSONResponse({"cameras": cameras, "lenses": lenses})
+            known = {
+                "cameras": [printable_utf8(name) for name in equipment.names(snapshot, "camera")],
+                "lenses": [printable_utf8(name) for name in equipment.names(snapshot, "lens")],
+                "folders": [printable_utf8(path) for path in self._folders(snapshot)],
+            }
+        return JSONResponse(known)
+
+    def _folders(self, snapshot: Any) -> list[str]:
+        return folder_list.folders(snapshot, self._scope.under)[:MOST_FOLDERS]
 
     async def remember(self, request: Request) -> Response:
         """Remember where the person is, for the next run."""
@@ -89,8 +99,8 @@ class ReviewPages:
     def summary(self, _request: Request) -> Response:
         """Return how many photos have which of the person's ratings, and the files of the rejected ones."""
         with self._review.library.snapshot() as snapshot:
-            rejected = rejected_photos.rejected(snapshot, self._scope.under)
-            counts = rejected_photos.counts(snapshot, self._scope.under)
+            rejected = rejected_photos.rejected(snapshot, PhotoFilter(under=self._scope.under))
+            counts = rejected_photos.counts(snapshot, PhotoFilter(under=self._scope.under))
         paths = [printable_utf8(each.path) for each in rejected]
         return JSONResponse({"counts": counts, "rejected": paths})
 
@@ -104,7 +114,7 @@ class ReviewPages:
     def photos(self, request: Request) -> Response:
         """Return a part of the chosen photos, and how many they are."""
         review, params = self._review, request.query_params
-        chosen = filter_params.parse(params, self._scope.under, self._scope.worst)
+        chosen = self._named(filter_params.parse(params, self._scope.under, self._scope.worst))
         offset = filter_params.whole(params, "offset", _LARGEST_OFFSET)
         count = filter_params.whole(params, "count", MOST_ROWS, 100)
         found = review.sets.get(chosen, renew=params.get("renew") == "1")
@@ -118,6 +128,13 @@ class ReviewPages:
                 "pace": round(review.pace(), 1),
             }
         )
+
+    def _named(self, chosen: PhotoFilter) -> PhotoFilter:
+        """Return the filter with its folder's own bytes, which an address cannot hold."""
+        if "\\" not in chosen.folder:
+            return chosen
+        with self._review.library.snapshot() as snapshot:
+            return replace(chosen, folder=folder_list.named(snapshot, chosen.folder))
 
     def preview(self, request: Request) -> Response:
         """Return a picture of a photo."""

@@ -22,6 +22,7 @@ import structlog
 
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.library.queries import rankings
+from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import calibration, scores
 from maclip_daemon.library.storage.database import Library
@@ -191,7 +192,7 @@ def first_photos(path: Path, photos: int, repeats: int) -> Figures:
         for _ in range(5 * repeats):
             with open_readonly(path) as library, library.snapshot() as snapshot:  # as each command does
                 with watch.lap():
-                    found = rankings.worst(snapshot, 50, under)
+                    found = rankings.worst(snapshot, 50, PhotoFilter(under=(under,) if under else ()))
                 assert len(found) == 50
         figures |= watch.figures(f"worst -n 50{name}", lambda seconds: 1000 * seconds)
     return figures

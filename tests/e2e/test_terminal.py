@@ -61,12 +61,26 @@ class Terminal:
     def lines(self) -> list[str]:
         return [line.rstrip() for line in self.text.splitlines()]
 
+    @property
+    def shown(self) -> str:
+        return self._seen.decode("utf-8", "replace").replace("\r\n", "\n")
+
     def close(self) -> int:
         self.process.send_signal(signal.SIGINT)
+        return self.wait()
+
+    def wait(self) -> int:
         code = self.process.wait(TIMEOUT_S)
         self._reader.join()
         os.close(self._ours)
         return code
+
+
+def on_terminal(home: Home, *arguments: str) -> str:
+    """Run a command on a terminal until it ends; return all that it showed, control characters too."""
+    terminal = Terminal([sys.executable, "-m", "maclip_daemon", *arguments], home.environment)
+    assert terminal.wait() == 0
+    return terminal.shown
 
 
 @pytest.fixture

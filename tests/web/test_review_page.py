@@ -249,6 +249,56 @@ def test_filters_show_what_they_say(filled: Desk) -> None:
     expect(page.locator("#nothing")).to_be_visible()
 
 
+def test_folder_and_reason_are_chosen_by_keyboard_and_come_back(desk: Desk) -> None:
+    desk.fill(["2025/a.jpg", "2026/rain/b.jpg", "2026/rain/c.jpg", "2026/sun/d.jpg"])
+    with sqlite3.connect(desk.data / "library.db") as connection:
+        connection.executemany(
+            "insert into measures (photo_id, reasons) values (?, ?)",
+            [(2, "highlights clipped: 12 %"), (3, "noise: 14 of 255 grey levels at 100 %")],
+        )
+    connection.close()
+    page = desk.open(desk.serve())
+    folder = page.locator("[name=folder]")
+    expect(folder).to_be_visible()
+    names = ["all", "Pictures", *(f"Pictures/{name}" for name in ("2025", "2026", "2026/rain", "2026/sun"))]
+    assert folder.locator("option").all_inner_texts() == names
+    page.keyboard.press("f")
+    for _ in range(20):
+        if page.evaluate("document.activeElement.name") == "reason":
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.type("clipped")
+    decided(page, 0, 1)
+    expect(page.locator("#photo-0 .name")).to_have_text("b.jpg")
+    page.locator("[name=reason]").select_option("any reason")
+    decided(page, 0, 2)
+    folder.select_option("Pictures/2026/rain")
+    page.locator("[name=reason]").select_option("all")
+    expect(page).to_have_url(re.compile(r"#(?!.*reason=).*folder=.*at=0$"))
+    decided(page, 0, 2)
+    page.keyboard.press("Escape")
+    page.keyboard.press("End")
+    expect(page).to_have_url(re.compile("at=1$"))
+    page.reload()
+    expect(page.locator(SELECTED)).to_have_text("c.jpg")
+    expect(folder).to_have_value(str(desk.photos / "2026" / "rain"))
+    decided(page, 0, 2)
+
+
+def test_the_page_begins_with_what_no_choice_names(desk: Desk) -> None:
+    desk.fill(["a.jpg", "b.jpg", "c.jpg"])
+    with sqlite3.connect(desk.data / "library.db") as connection:
+        connection.execute(
+            "update photos set camera = 'NIKON Z 6', taken_at = '2025-08-09T10:00:00' where id = 2"
+        )
+    connection.close()
+    typed = ("--camera", "nikon", "--since", "2025", "--stars", "2,3", "--rated-by", "nobody")
+    page = desk.open(desk.serve(*typed))
+    decided(page, 0, 1)
+    expect(page.locator("#photo-0 .name")).to_have_text("b.jpg")
+    expect(page.locator("[name=since]")).to_have_value("2025-01-01")
+
+
 def test_a_raw_and_its_jpeg_are_one_photo_and_get_one_decision(desk: Desk) -> None:
     desk.fill(["IMG_1.jpg", "IMG_1.dng", "IMG_2.jpg"])
     page = desk.open(desk.serve())

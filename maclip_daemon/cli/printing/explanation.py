@@ -11,7 +11,8 @@ from maclip_daemon.files.paths import printable
 
 if TYPE_CHECKING:
     from maclip_daemon.iqa.view_size import Box
-    from maclip_daemon.library.queries.rankings import PhotoDetail, PhotoRow
+    from maclip_daemon.library.queries.photo_detail import PhotoDetail
+    from maclip_daemon.library.queries.photo_rows import PhotoRow
 
 # Words for each prompt pair, when the photo fits its good or its bad side better.
 WORDS = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from maclip_daemon.iqa.view_size import Box
-    from maclip_daemon.library.queries.rankings import PhotoDetail
+    from maclip_daemon.library.queries.photo_detail import PhotoDetail
 
 
 def judged_views(detail: PhotoDetail) -> list[tuple[float, Box]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maclip_daemon.library.queries.rankings import PhotoDetail, PhotoRow
+    from maclip_daemon.library.queries.photo_detail import PhotoDetail
+    from maclip_daemon.library.queries.photo_rows import PhotoRow
 
 _SHARP, _SOFT = 1.0, 2.5  # px of blur; up to the first it looks sharp at 100 %
 _FINE_SCALE = 0.45  # measured pixels a pixel; below it fine blur cannot be seen

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from maclip_daemon.library.queries.status import Status
 
 
+WRITTEN_BY = "`maclip review` writes them as soon as it can while the page is open."
+
+
 def of_status(found: Status, data_dir: Path, *, is_running: bool) -> list[dict[str, Any]]:
     """Return all waits as `Wait.as_json` has them; without a daemon those of the queue, and a pause."""
     from maclip_daemon.daemon import database_notice
@@ -30,6 +33,10 @@ def of_status(found: Status, data_dir: Path, *, is_running: bool) -> list[dict[s
     for retry in found.retries:
         resource = Resource("retry", f"{retry.job_count} {retry.kind} job{'s' * (retry.job_count != 1)}")
         waits.append(Wait.of(resource, retry.reason, since=None, until=retry.next_try).as_json())
+    for each in found.decisions:
+        count = f"{each.decision_count} decision{'s' * (each.decision_count != 1)}"
+        reason = f"{each.reason or 'They were not written before the page ended.'} {WRITTEN_BY}"
+        waits.append(Wait.of(Resource("decisions", count), reason, since=each.since, until=None).as_json())
     if failed := found.photos.get("failed", 0):
         reason = "Scoring failed. `maclip status --failed` names each photo, `maclip retry` tries again."
         waits.append(

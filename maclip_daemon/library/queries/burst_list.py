@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from maclip_daemon.library.queries.rankings import is_under
+from maclip_daemon.library.queries.finding.folder_ranges import is_under
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG, FIRST_AT, LAST_AT
 

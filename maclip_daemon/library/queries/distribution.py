@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
+from maclip_daemon.library.queries.finding import filter_sql
+from maclip_daemon.library.queries.finding.photo_filter import EVERYTHING, PhotoFilter
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
 
@@ -42,38 +45,35 @@ class ScoreSummary:
     highest: float
 
 
-def score_summary(snapshot: sqlite3.Connection) -> ScoreSummary | None:
-    """Return a summary of the active scores; None: there are none."""
-    count, mean = snapshot.execute(
-        f"SELECT count(*), avg(score) FROM scores WHERE scoring_config_id = {ACTIVE_CONFIG}"
-    ).fetchone()
+def score_summary(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> ScoreSummary | None:
+    """Return a summary of the active scores of a filter; None: there are none."""
+    source, values = _scores(snapshot, chosen)
+    count, mean = snapshot.execute(f"SELECT count(*), avg(s.score) FROM {source}", values).fetchone()
     if not count:
         return None
-    points = [_at(snapshot, round(share * (count - 1))) for share in (0, 0.25, 0.5, 0.75, 1)]
+    points = []
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        place = (*values, round(share * (count - 1)))
+        (score,) = snapshot.execute(
+            f"SELECT s.score FROM {source} ORDER BY s.score LIMIT 1 OFFSET ?", place
+        ).fetchone()
+        points.append(float(score))
     return ScoreSummary(count, mean, *points)
 
 
-def _at(snapshot: sqlite3.Connection, position: int) -> float:
-    (score,) = snapshot.execute(
-        f"SELECT score FROM scores WHERE scoring_config_id = {ACTIVE_CONFIG} ORDER BY score LIMIT 1 OFFSET ?",
-        (position,),
-    ).fetchone()
-    return float(score)
-
-
-def histogram(snapshot: sqlite3.Connection, bins: int = 20) -> list[Bin]:
+def histogram(snapshot: sqlite3.Connection, bins: int = 20, chosen: PhotoFilter = EVERYTHING) -> list[Bin]:
     """Count the active scores in `bins` equal steps from the lowest to the highest; equal scores: one bar."""
-    summary = score_summary(snapshot)
+    summary = score_summary(snapshot, chosen)
     if summary is None:
         return []
     width = (summary.highest - summary.lowest) / bins
     if width == 0:
         return [Bin(summary.lowest, summary.highest, summary.photo_count)]
+    source, values = _scores(snapshot, chosen)
     counted = dict(
         snapshot.execute(
-            f"SELECT min(CAST((score - ?) / ? AS INTEGER), ?), count(*) FROM scores"
-            f" WHERE scoring_config_id = {ACTIVE_CONFIG} GROUP BY 1",
-            (summary.lowest, width, bins - 1),
+            f"SELECT min(CAST((s.score - ?) / ? AS INTEGER), ?), count(*) FROM {source} GROUP BY 1",
+            (summary.lowest, width, bins - 1, *values),
         ).fetchall()
     )
     return [
@@ -82,25 +82,43 @@ def histogram(snapshot: sqlite3.Connection, bins: int = 20) -> list[Bin]:
     ]
 
 
-def by_folder(snapshot: sqlite3.Connection) -> list[GroupSummary]:
+def by_folder(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> list[GroupSummary]:
     """Return a summary of the active scores of each folder, the lowest mean first."""
+    source, values = _scores(snapshot, chosen)
     rows = snapshot.execute(
-        "SELECT f.path, g.number, g.mean, g.lowest, g.highest FROM (SELECT folder_id, count(*) AS number,"
-        " avg(score) AS mean, min(score) AS lowest, max(score) AS highest"
-        f" FROM scores WHERE scoring_config_id = {ACTIVE_CONFIG} GROUP BY folder_id) g"
-        " JOIN folders f ON f.id = g.folder_id ORDER BY g.mean"
+        "SELECT f.path, g.number, g.mean, g.lowest, g.highest FROM (SELECT s.folder_id, count(*) AS number,"
+        f" avg(s.score) AS mean, min(s.score) AS lowest, max(s.score) AS highest FROM {source}"
+        " GROUP BY s.folder_id) g JOIN folders f ON f.id = g.folder_id ORDER BY g.mean",
+        values,
     )
     return [GroupSummary(stored_paths.restored(path), *rest) for path, *rest in rows]
 
 
-def by_month(snapshot: sqlite3.Connection) -> list[GroupSummary]:
+def by_month(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> list[GroupSummary]:
     """Return a summary of the active scores of each month ("2026-11", "unknown") of capture, in order.
 
     NOT INDEXED: in the order of an index, a million photos are a million reads all over the file.
     """
+    where, values = filter_sql.criteria(snapshot, chosen).where()
     rows = snapshot.execute(
         "SELECT coalesce(substr(p.taken_at, 1, 7), 'unknown') AS month, count(*), avg(s.score), min(s.score),"
         " max(s.score) FROM scores s NOT INDEXED CROSS JOIN photos p ON p.id = s.photo_id"
-        f" WHERE s.scoring_config_id = {ACTIVE_CONFIG} GROUP BY month ORDER BY month"
+        f" WHERE s.scoring_config_id = {ACTIVE_CONFIG}{where} GROUP BY month ORDER BY month",
+        values,
     )
     return [GroupSummary(*row) for row in rows]
+
+
+def _scores(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> tuple[str, list[Any]]:
+    """Return the source of the active scores of a filter, and its values."""
+    known = filter_sql.criteria(snapshot, chosen)
+    where, values = known.where()
+    config = f"s.scoring_config_id = {ACTIVE_CONFIG}"
+    if not known.all:
+        return f"scores s WHERE {config}", []
+    if few := filter_sql.few_ids(snapshot, known.all):
+        source = (
+            f"({few[0]}) few CROSS JOIN photos p ON p.id = few.id CROSS JOIN scores s ON s.photo_id = p.id"
+        )
+        return f"{source} WHERE {config}{where}", [*few[1], *values]
+    return f"scores s CROSS JOIN photos p ON p.id = s.photo_id WHERE {config}{where}", values

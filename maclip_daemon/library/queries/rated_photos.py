@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from maclip_daemon.library.queries.rankings import is_under
+from maclip_daemon.library.queries.finding.folder_ranges import is_under
 from maclip_daemon.library.results.written_ratings import ratings_of
 from maclip_daemon.library.storage import stored_paths
 

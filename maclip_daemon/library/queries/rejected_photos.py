@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from maclip_daemon.library.queries.rankings import is_under
+from maclip_daemon.library.queries.finding import filter_sql, score_order
+from maclip_daemon.library.queries.finding.photo_filter import EVERYTHING, PhotoFilter
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
 
@@ -23,60 +24,50 @@ class CullCandidate:
     """Whether a person rejected it; otherwise it is among the weakest."""
 
 
-def rejected(snapshot: sqlite3.Connection, under: Sequence[str] = ()) -> list[CullCandidate]:
-    """Return the photos that a person rejected (at or below these paths), in path order."""
-    condition, values = _under(under)
+def rejected(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> list[CullCandidate]:
+    """Return the photos of a filter that a person rejected, in path order."""
+    where, values = filter_sql.criteria(snapshot, replace(chosen, mine="any")).where()
     rows = snapshot.execute(
-        "SELECT p.id, f.path, p.file_name, p.stars_written FROM photos p JOIN folders f ON f.id = p.folder_id"
+        f"SELECT p.id, f.path, p.file_name, p.stars_written FROM {_SOURCE}"
         " WHERE p.rating_owner = 'person' AND p.rating_in_file = -1 AND p.state <> 'missing'"
-        f" AND {condition} ORDER BY f.path, p.file_name",
+        f"{where} ORDER BY f.path, p.file_name",
         values,
     )
     return [CullCandidate(row[0], stored_paths.join(row[1], row[2]), row[3], True) for row in rows]
 
 
-def counts(snapshot: sqlite3.Connection, under: Sequence[str] = ()) -> dict[int, int]:
-    """Return how many photo files (at or below these paths) have each of a person's ratings, -1 to 5."""
-    condition, values = _under(under)
+def counts(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> dict[int, int]:
+    """Return how many photo files of a filter have each of a person's ratings, -1 to 5."""
+    where, values = filter_sql.criteria(snapshot, replace(chosen, mine="any")).where()
     rows = snapshot.execute(
-        "SELECT coalesce(p.rating_in_file, 0), count(*) FROM photos p JOIN folders f ON f.id = p.folder_id"
-        f" WHERE p.rating_owner = 'person' AND p.state <> 'missing' AND {condition} GROUP BY 1",
+        f"SELECT coalesce(p.rating_in_file, 0), count(*) FROM {_SOURCE}"
+        f" WHERE p.rating_owner = 'person' AND p.state <> 'missing'{where} GROUP BY 1",
         values,
     )
     return dict(rows.fetchall())
 
 
-def weakest(snapshot: sqlite3.Connection, count: int, under: Sequence[str] = ()) -> list[CullCandidate]:
-    """Return the photos with the lowest scores that no person rated or picked, and the files of their shots.
+def weakest(
+    snapshot: sqlite3.Connection, count: int, chosen: PhotoFilter = EVERYTHING
+) -> list[CullCandidate]:
+    """Return the photos of a filter with the lowest scores that no person rated or picked, whole shots.
 
     `count`: of shots; a RAW with its JPEG counts once.
     """
-    condition, values = _under(under)
+    score_ids = score_order.first_scores(snapshot, replace(chosen, mine="undecided"), count, "ASC")
     rows = snapshot.execute(
-        "WITH chosen AS (SELECT p.id FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
-        " JOIN folders f ON f.id = p.folder_id"
-        f" WHERE s.scoring_config_id = {ACTIVE_CONFIG} AND p.state = 'scored' AND p.rating_owner <> 'person'"
-        " AND p.is_picked = 0 AND NOT EXISTS (SELECT 1 FROM photo_pairs x WHERE x.photo_id = p.id)"
-        " AND NOT EXISTS (SELECT 1 FROM photo_pairs x JOIN photos o ON o.id = x.photo_id"
-        "  WHERE x.raw_id = p.id AND (o.rating_owner = 'person' OR o.is_picked = 1))"
-        f" AND {condition} ORDER BY s.score, s.id LIMIT ?)"
+        "WITH chosen AS (SELECT photo_id FROM scores WHERE id IN (SELECT value FROM json_each(?)))"
         " SELECT p.id, f.path, p.file_name, p.stars_written FROM photos p"
         " JOIN folders f ON f.id = p.folder_id WHERE p.state <> 'missing' AND (p.id IN chosen"
         " OR p.id IN (SELECT photo_id FROM photo_pairs WHERE raw_id IN chosen))"
         " ORDER BY f.path, p.file_name",
-        (*values, count),
+        (json.dumps(score_ids),),
     )
     return [CullCandidate(row[0], stored_paths.join(row[1], row[2]), row[3], False) for row in rows]
 
 
-def _under(under: Sequence[str]) -> tuple[str, list[stored_paths.StoredPath]]:
-    if not under:
-        return "1", []
-    conditions: list[str] = []
-    values: list[stored_paths.StoredPath] = []
-    for path in under:
-        within, where = is_under("f.path", path)
-        folder, name = stored_paths.split(path)
-        conditions.append(f"{within} OR (f.path = ? AND p.file_name = ?)")
-        values += [*where, stored_paths.stored(folder), stored_paths.stored(name)]
-    return f"({' OR '.join(conditions)})", values
+# The conditions of a filter may ask for the score.
+_SOURCE = (
+    "photos p JOIN folders f ON f.id = p.folder_id"
+    f" LEFT JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
+)

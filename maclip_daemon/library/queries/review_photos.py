@@ -11,9 +11,10 @@ import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from maclip_daemon.library.queries.rankings import is_under
+from maclip_daemon.library.queries.finding import filter_sql
+from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.sql_views import (
     ACTIVE_CONFIG,
@@ -22,37 +23,8 @@ from maclip_daemon.library.storage.sql_views import (
     STARS,
 )
 
-Order = Literal["worst", "best", "taken", "name", "bursts"]
-Mine = Literal["any", "unrated", "rated", "picked", "rejected", "1", "2", "3", "4", "5"]
-
-
 _TOGETHER = 20_000  # rows; then other threads have their turn: the first page is not to wait for all
 _PAUSE_S = 0.001
-
-
-@dataclass(frozen=True)
-class PhotoFilter:
-    """Which photos a review shows, and in which order."""
-
-    order: Order = "worst"
-    under: tuple[str, ...] = ()
-    """Folders, or photos by their paths; none: the whole library."""
-    stars: tuple[int, ...] = ()
-    """maclip's stars; none: any."""
-    mine: Mine = "any"
-    """What the person decided."""
-    since: str | None = None
-    """A date such as 2026-05-01, of taking."""
-    until: str | None = None
-    """As `since`; photos of that day are among them."""
-    name: str = ""
-    """A part of the file name, in any case."""
-    camera: str = ""
-    lens: str = ""
-    kind: str = ""
-    """Only photos in groups of this kind, such as `burst`; `any`: of any kind."""
-    worst: int | None = None
-    """Only the photos with the lowest scores, so many of them."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +74,7 @@ def ids(snapshot: sqlite3.Connection, chosen: PhotoFilter, limit: int = -1) -> t
 
     `limit`: only the first ones; -1 for all.
     """
-    statement, values = _statement(chosen)
+    statement, values = _statement(snapshot, chosen)
     count = limit if chosen.worst is None else min(limit % (1 << 62), chosen.worst)
     found, decided = array("q"), set[int]()
     cursor = snapshot.execute(f"{statement} LIMIT ?", (*values, count))
@@ -130,13 +102,6 @@ def burst_ids(snapshot: sqlite3.Connection, photo_id: int) -> list[int]:
         (photo_id,),
     )
     return [found for (found,) in rows]
-
-
-def equipment(snapshot: sqlite3.Connection) -> tuple[list[str], list[str]]:
-    """Return the cameras and the lenses of the library, by name."""
-    cameras = snapshot.execute("SELECT DISTINCT camera FROM photos WHERE camera IS NOT NULL ORDER BY 1")
-    lenses = snapshot.execute("SELECT DISTINCT lens FROM photos WHERE lens IS NOT NULL ORDER BY 1")
-    return [name for (name,) in cameras], [name for (name,) in lenses]
 
 
 def _photo(row: Sequence[Any]) -> ReviewPhoto:
@@ -169,69 +134,30 @@ _ORDERS = {
 }
 
 
-def _statement(chosen: PhotoFilter) -> tuple[str, list[Any]]:
+def _statement(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> tuple[str, list[Any]]:
     """Return the query for (id, owner) in order, and its values."""
-    by_score = chosen.order in ("worst", "best")
-    conditions = [
-        "p.state <> 'missing'",
-        "NOT EXISTS (SELECT 1 FROM photo_pairs follows WHERE follows.photo_id = p.id)",
-    ]
-    values: list[Any] = []
-    if by_score:
+    known = filter_sql.criteria(snapshot, chosen)
+    where, values = known.where()
+    few = filter_sql.few_ids(snapshot, known.all)
+    score = f"s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
+    source, before = "photos p", list[Any]()
+    if few is not None:
+        source, before = f"({few[0]}) few CROSS JOIN photos p ON p.id = few.id", list(few[1])
+    if chosen.order not in ("worst", "best"):
+        source += f" LEFT JOIN scores s ON {score}"
+    elif few is not None:
+        source += f" CROSS JOIN scores s ON {score}"
+    else:
         # CROSS JOIN: in the order of the index, so that the first page needs no sorting.
         source = "scores s CROSS JOIN photos p ON p.id = s.photo_id"
-        conditions.append(f"s.scoring_config_id = {ACTIVE_CONFIG}")
-    else:
-        source = f"photos p LEFT JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
-    if chosen.under or chosen.order == "name":
+        where = f" AND s.scoring_config_id = {ACTIVE_CONFIG}{where}"
+    if chosen.order == "name":
         source += " CROSS JOIN folders f ON f.id = p.folder_id"
-    if chosen.kind or chosen.order == "bursts":
+    elif chosen.order == "bursts":
         source += " JOIN burst_frames m ON m.photo_id = p.id JOIN bursts b ON b.id = m.burst_id"
-    for value, column in ((chosen.camera, "p.camera"), (chosen.lens, "p.lens")):
-        if value:
-            conditions.append(f"{column} = ?")
-            values.append(value)
-    if chosen.kind not in ("", "any"):
-        conditions.append("b.kind = ?")
-        values.append(chosen.kind)
-    if chosen.stars:
-        source += f" {RAW_AND_CALIBRATION}"
-        conditions.append(f"{STARS} IN ({', '.join('?' * len(chosen.stars))})")
-        values += chosen.stars
-    if chosen.under:
-        places = []
-        for path in chosen.under:
-            within, where = is_under("f.path", path)
-            folder, name = stored_paths.split(path)
-            places.append(f"{within} OR (f.path = ? AND p.file_name = ?)")
-            values += [*where, stored_paths.stored(folder), stored_paths.stored(name)]
-        conditions.append(f"({' OR '.join(places)})")
-    if condition := _MINE.get(chosen.mine):
-        conditions.append(condition)
-    elif chosen.mine != "any":
-        conditions.append("p.rating_owner = 'person' AND p.rating_in_file = ?")
-        values.append(int(chosen.mine))
-    for bound, comparison in ((chosen.since, ">="), (chosen.until, "<=")):
-        if bound:
-            conditions.append(f"substr(p.taken_at, 1, 10) {comparison} ?")
-            values.append(bound)
-    if chosen.name:
-        conditions.append("p.file_name LIKE ? ESCAPE '\\'")
-        values.append(f"%{_escaped(chosen.name)}%")
+    once = "NOT EXISTS (SELECT 1 FROM photo_pairs follows WHERE follows.photo_id = p.id)"
     return (
-        f"SELECT p.id, p.rating_owner FROM {source} WHERE {' AND '.join(conditions)}"
+        f"SELECT p.id, p.rating_owner FROM {source} WHERE p.state <> 'missing' AND {once}{where}"
         f" ORDER BY {_ORDERS[chosen.order]}",
-        values,
+        [*before, *values],
     )
-
-
-_MINE = {
-    "unrated": "p.rating_owner <> 'person'",
-    "rated": "p.rating_owner = 'person'",
-    "picked": "p.is_picked = 1",
-    "rejected": "p.rating_owner = 'person' AND p.rating_in_file = -1",
-}
-
-
-def _escaped(part: str) -> str:
-    return part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

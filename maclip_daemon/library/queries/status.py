@@ -28,6 +28,16 @@ class Retry:
 
 
 @dataclass(frozen=True)
+class WaitingDecisions:
+    """Decisions of the review page that are not written yet, for one reason."""
+
+    reason: str
+    decision_count: int
+    since: float
+    """Unix seconds of the oldest."""
+
+
+@dataclass(frozen=True)
 class Status:
     """Progress of the work."""
 
@@ -37,6 +47,8 @@ class Status:
     """By kind (score, rate), then state (ready, leased, dead)."""
     retries: list[Retry]
     """The reasons of most jobs first."""
+    decisions: list[WaitingDecisions]
+    """The reasons of most decisions first."""
     roots: list[dict[str, Any]]
     """path, state, reason, file_system, scanned_at."""
     scoring_config: dict[str, str] | None
@@ -75,6 +87,7 @@ def status(snapshot: sqlite3.Connection) -> Status:
         photos=photos,
         jobs=jobs,
         retries=_retries(snapshot),
+        decisions=_decisions(snapshot),
         roots=_roots(snapshot),
         scoring_config=_scoring_config(snapshot),
         scored_again=_scored_again(snapshot),
@@ -117,6 +130,23 @@ def _retries(snapshot: sqlite3.Connection) -> list[Retry]:
         " WHERE state = 'ready' AND attempts > 0 GROUP BY kind, reason ORDER BY 3 DESC, 4, 1, 2"
     )
     return [Retry(kind, reason, number, timestamps.seconds(due)) for kind, reason, number, due in rows]
+
+
+def _decisions(snapshot: sqlite3.Connection) -> list[WaitingDecisions]:
+    """Return what waits by its reason, without the photo that the reason begins with."""
+    rows = snapshot.execute(
+        "SELECT f.path, p.file_name, d.reason, d.decided_at FROM decisions d"
+        " JOIN photos p ON p.id = d.photo_id JOIN folders f ON f.id = p.folder_id"
+        " WHERE d.state = 'waiting' ORDER BY d.id DESC"
+    )
+    found: dict[str, WaitingDecisions] = {}
+    for folder, name, reason, decided_at in rows:
+        path = stored_paths.join(folder, name)
+        shared = (reason or "").removeprefix(f"{path}: ")
+        known = found.get(shared)
+        count = 1 if known is None else known.decision_count + 1
+        found[shared] = WaitingDecisions(shared, count, timestamps.seconds(decided_at))
+    return sorted(found.values(), key=lambda each: -each.decision_count)
 
 
 def _roots(snapshot: sqlite3.Connection) -> list[dict[str, Any]]:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x4D41434C  # "MACL", in bytes 68 to 71 of the file
 # Every migration; a test compares them.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS = (
+    *("0001", "0002", "0003", "0004", "0005", "0006", "0007"),
+    *("0008", "0009", "0010", "0011", "0012", "0013"),
+)
 HEAD = REVISIONS[-1]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -40,6 +43,10 @@ STATISTICS = (
     ("photos", "photos_state", "1000000 250000"),
     ("photos", "photos_inode", "1000000 1"),
     ("photos", "photos_pixel_hash", "1000000 1"),
+    ("photos", "photos_taken_at", "1000000 1"),
+    ("photos", "photos_camera", "1000000 50000"),
+    ("photos", "photos_lens", "1000000 25000"),
+    ("measures", "measures_reasons", "80000 20"),
     ("folders", "sqlite_autoindex_folders_1", "2000 1"),
     ("folders", "folders_root_id", "2000 1000"),
     ("scoring_configs", "scoring_configs_one_active", "1 1"),

@@ -63,6 +63,9 @@ class FolderColumns(Table):
     path: Mapped[str] = mapped_column(PathText, unique=True)
 
 
+FOUND_BY = ("taken_at", "camera", "lens")  # columns by which a person finds photos
+
+
 class PhotoColumns(Table):
     """A photo file. Its scores, jobs and journal entries point here."""
 
@@ -77,6 +80,10 @@ class PhotoColumns(Table):
         Index("photos_pixel_hash", "pixel_hash", sqlite_where=text("pixel_hash IS NOT NULL")),
         Index("photos_rating_problem", "rating_problem", sqlite_where=text("rating_problem IS NOT NULL")),
         Index("photos_other_library", "other_library", sqlite_where=text("other_library IS NOT NULL")),
+        *(
+            Index(f"photos_{column}", column, sqlite_where=text(f"{column} IS NOT NULL"))
+            for column in FOUND_BY
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -230,6 +237,7 @@ class MeasureColumns(Table):
     """What was measured on a photo's pixels, whatever model scores it."""
 
     __tablename__ = "measures"
+    __table_args__ = (Index("measures_reasons", "reasons", sqlite_where=text("reasons IS NOT NULL")),)
 
     photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
     focus: Mapped[float | None]

@@ -19,6 +19,7 @@ export const KEYS = [
   ['G', 'the grid'],
   ['E', 'what was decided, and what becomes of the rejected photos'],
   ['A', 'go on after each decision, or stay'],
+  ['F', 'the filters; Tab leads from one to the next, Escape back to the photos'],
   ['/', 'search by file name'],
   ['?', 'all keys'],
 ];

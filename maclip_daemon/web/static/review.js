@@ -342,6 +342,7 @@ const actions = {
     goesOn = !goesOn;
     say(goesOn ? 'After each decision the next photo comes.' : 'After each decision this photo stays.');
   },
+  f: () => $('#filters select').focus(),
   '/': () => $('#filters [name=name]').focus(),
   '?': () => $('#help').showModal(),
 };
@@ -421,17 +422,40 @@ async function look() {
   setTimeout(look, document.hidden ? LOOK_MS * 4 : LOOK_MS);
 }
 
-// Cameras and lenses to choose from; the first page does not wait for them.
+// Folders below a common one are named from there on.
+function shortNames(folders) {
+  const top = folders.reduce((common, folder) => {
+    let length = 0;
+    while (length < common.length && common[length] === folder[length]) length += 1;
+    return common.slice(0, length);
+  }, folders[0] ?? '');
+  const start = top.lastIndexOf('/', top.length - 1) + 1;
+  return new Map(folders.map((folder) => [folder, folder.slice(start)]));
+}
+
+// Folders, cameras and lenses to choose from; the first page does not wait for them.
 async function nameEquipment() {
-  const known = await get('/api/equipment').catch(() => ({ cameras: [], lenses: [] }));
-  for (const [name, values] of [['camera', known.cameras], ['lens', known.lenses]]) {
+  const known = await get('/api/equipment').catch(() => ({ cameras: [], lenses: [], folders: [] }));
+  const short = shortNames(known.folders);
+  for (const [name, values] of [['folder', known.folders], ['camera', known.cameras], ['lens', known.lenses]]) {
     form.elements[name].append(...values.map((value) => {
-      const option = element('option', '', value);
+      const option = element('option', '', short.get(value) ?? value);
       option.value = value;
       return option;
     }));
-    form.elements[name].closest('label').hidden = values.length < 2;
+    form.elements[name].closest('label').hidden = values.length < 2 && !form.elements[name].value;
   }
+}
+
+// A part of a camera's name, or stars that no choice names: `maclip review --camera r5` begins with these.
+function fillIn(field, value) {
+  field.value = value;
+  if (field.value === value || field.tagName !== 'SELECT') return;
+  const option = element('option', '', value);
+  option.value = value;
+  field.append(option);
+  field.value = value;
+  field.closest('label').hidden = false;
 }
 
 async function begin() {
@@ -444,9 +468,9 @@ async function begin() {
   const query = new URLSearchParams(location.hash.slice(1) || start.query || start.place);
   const index = Number(query.get('at') ?? 0);
   query.delete('at');
-  const needsNames = query.has('camera') || query.has('lens');
+  const needsNames = ['folder', 'camera', 'lens'].some((name) => query.has(name));
   if (needsNames) await nameEquipment();
-  for (const [name, value] of query) if (form.elements[name]) form.elements[name].value = value;
+  for (const [name, value] of query) if (form.elements[name]) fillIn(form.elements[name], value);
   serial = start.serial;
   await choose(queryOfForm(), index);
   if (!needsNames) nameEquipment();

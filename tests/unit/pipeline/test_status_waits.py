@@ -12,6 +12,7 @@ from maclip_daemon.daemon import database_notice
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.errors import Transient
 from maclip_daemon.library.queries.status import put_note
+from maclip_daemon.library.results import decisions
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.waits import MODEL, POWER, Waits
 from maclip_daemon.settings import JobSettings
@@ -60,3 +61,26 @@ def test_status_lists_the_waits_of_the_daemon_of_the_queue_and_of_persons(rated:
     assert "paused     scoring: The model is gone. (checked again at " in text
     assert "waits      2 rate jobs: It could not be written. (goes on at " in text
     assert "(waits for you)" in text
+
+
+def test_status_names_decisions_of_the_page_that_are_not_written_and_who_writes_them(
+    rated: RatedLibrary,
+) -> None:
+    ids = [rated.add(name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    with rated.library.writing() as session:
+        made = decisions.add(session, [decisions.NewDecision(each, 5) for each in ids], "a review", NOW)
+        for each, name in zip(made[:2], ("a.jpg", "b.jpg"), strict=True):
+            reason = f"{rated.folder / name}: The disk is full."
+            decisions.settle(session, each.id, "waiting", reason, NOW)
+    text = status(rated)
+    assert (
+        "waits      2 decisions of the review page: The disk is full. `maclip review` writes them as soon as "
+        "it can while the page is open. (waits for you)"
+    ) in text
+    assert "waits      1 decision of the review page: " in text
+    listed = json.loads(status(rated, "--json"))["waits"]
+    assert [each["resource"] for each in listed] == ["decisions 2 decisions", "decisions 1 decision"]
+    with rated.library.writing() as session:
+        for each in made:
+            decisions.settle(session, each.id, "written", None, NOW)
+    assert "review page" not in status(rated)

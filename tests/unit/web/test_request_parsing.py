@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maclip_daemon.errors import UsageError
+from maclip_daemon.library.queries.finding import filter_words
 from maclip_daemon.web import decision_body, filter_params
 from maclip_daemon.web.access import Keys
 
@@ -18,9 +19,7 @@ ANY_JSON = st.recursive(
     max_leaves=12,
 )
 KEYS = st.sampled_from(["id", "rating", "pick", "seen", "path"])
-NAMES = st.sampled_from(
-    ["order", "stars", "mine", "since", "until", "name", "camera", "lens", "kind", "offset", "count"]
-)
+NAMES = st.sampled_from([*filter_words.WORDS, "offset", "count"])
 
 
 @given(st.binary(max_size=60) | ANY_JSON.map(lambda value: json.dumps(value).encode()))

@@ -9,7 +9,9 @@ from found_file import NOW
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.photos import missing_photos, photo_records, root_records
-from maclip_daemon.library.queries import distribution, rankings
+from maclip_daemon.library.queries import distribution, photo_detail, photo_failures, rankings
+from maclip_daemon.library.queries.finding import score_order
+from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.queries.status import put_note, status
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import scores
@@ -47,13 +49,14 @@ def shoots(session: Session, add_photo: AddPhoto, library: Library) -> dict[str,
 def test_the_worst_and_the_best_are_those_of_a_plain_sort(
     library: Library, shoots: dict[str, float], monkeypatch: pytest.MonkeyPatch, look_ahead: int
 ) -> None:
-    monkeypatch.setattr(rankings, "LOOK_AHEAD", look_ahead)
+    monkeypatch.setattr(score_order, "LOOK_AHEAD", look_ahead)
     folders = [None, "/", "/photos", "/photos/", "/photos/good", "/photos/bad", "/photos/ba", "/nowhere"]
     with library.snapshot() as snapshot:
         for under, count in product(folders, (1, 7, 150, 1000)):
+            chosen = PhotoFilter(under=(under,) if under else ())
             prefix = "" if under is None else under.rstrip("/") + "/"
             values = sorted(score for path, score in shoots.items() if path.startswith(prefix))
-            worst, best = rankings.worst(snapshot, count, under), rankings.best(snapshot, count, under)
+            worst, best = rankings.worst(snapshot, count, chosen), rankings.best(snapshot, count, chosen)
             assert [row.score for row in worst] == values[:count]
             assert [row.score for row in best] == values[::-1][:count]
             assert all(
@@ -81,9 +84,9 @@ def test_show_tells_all_of_a_photo(session: Session, add_photo: AddPhoto, librar
     jobs.fail(session, job, "w", "share away", NOW, poison=False, policy=jobs.RetryPolicy())
     session.commit()
     with library.snapshot() as snapshot:
-        shown = rankings.show(snapshot, "/photos/\udcff.jpg")
-        waits = rankings.show(snapshot, "/photos/w.jpg")
-        assert rankings.show(snapshot, "/photos/none.jpg") is None
+        shown = photo_detail.show(snapshot, "/photos/\udcff.jpg")
+        waits = photo_detail.show(snapshot, "/photos/w.jpg")
+        assert photo_detail.show(snapshot, "/photos/none.jpg") is None
     assert shown is not None
     assert shown.quality is not None
     assert (shown.quality.score, shown.details, shown.precision) == (0.5, {"views": [0.4, 0.6]}, "bf16")
@@ -113,8 +116,10 @@ def test_status_counts_what_there_is(session: Session, add_photo: AddPhoto, libr
 
 def test_an_empty_library_has_nothing_to_say_and_does_not_fail(library: Library) -> None:
     with library.snapshot() as snapshot:
-        assert rankings.worst(snapshot, 5) == rankings.best(snapshot, 5, "/photos") == []
-        assert list(rankings.failures(snapshot)) == []
+        assert (
+            rankings.worst(snapshot, 5) == rankings.best(snapshot, 5, PhotoFilter(under=("/photos",))) == []
+        )
+        assert list(photo_failures.failures(snapshot)) == []
         assert distribution.score_summary(snapshot) is None
         assert distribution.histogram(snapshot) == []
         assert status(snapshot).scoring_config is None

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.queries.rankings import failures
+from maclip_daemon.library.queries.photo_failures import failures
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.queue.jobs import JobCounts, RetryPolicy
 from maclip_daemon.library.queue.leases import LeasedJob

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.queries import rankings
+from maclip_daemon.library.queries import photo_detail, rankings
 from maclip_daemon.library.results import measured_qualities
 from maclip_daemon.library.results.measured_qualities import MeasuredQualities
 from maclip_daemon.library.storage.database import Library
@@ -26,7 +26,7 @@ def test_a_photo_shows_what_was_measured_last(
         one, other = rankings.worst(snapshot, 2)
         assert (one.focus, one.noise, one.reasons) == (0.7, None, None)
         assert (other.focus, other.reasons) == (None, None)
-        assert rankings.show(snapshot, "/photos/a.jpg").measured == {}  # type: ignore[union-attr]
+        assert photo_detail.show(snapshot, "/photos/a.jpg").measured == {}  # type: ignore[union-attr]
 
 
 def test_details_come_back(library: Library, session: Session, add_photo: Callable[..., int]) -> None:
@@ -34,7 +34,7 @@ def test_details_come_back(library: Library, session: Session, add_photo: Callab
     measured_qualities.record(session, {photo: BLURRED})
     session.commit()
     with library.snapshot() as snapshot:
-        found = rankings.show(snapshot, "/photos/a.jpg")
+        found = photo_detail.show(snapshot, "/photos/a.jpg")
         assert found is not None
         assert found.measured == {"focus_x": 0.25}
         assert found.quality is not None

@@ -11,6 +11,7 @@ import pytest
 from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.files import linux_calls, moved_files
 from maclip_daemon.library.queries import rejected_photos
+from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.pipeline.commands import cull
@@ -162,7 +163,10 @@ def test_only_what_is_still_rejected_leaves(rated: RatedLibrary) -> None:
     rated.write("update photos set rating_owner = 'person', rating_in_file = -1 where file_name <> 'c.jpg'")
     with rated.library.snapshot() as snapshot:
         candidates = rejected_photos.rejected(snapshot)
-        assert rejected_photos.rejected(snapshot, [str(rated.folder / "a.jpg")]) == candidates[:1]
+        assert (
+            rejected_photos.rejected(snapshot, PhotoFilter(under=(str(rated.folder / "a.jpg"),)))
+            == candidates[:1]
+        )
     assert [Path(each.path).name for each in candidates] == ["a.jpg", "b.jpg"]
     finder = Finder(a=("person", -1), b=("person", 3))
     first, second = cull.confirmed(candidates, finder, rated.state.probe)
