@@ -1,7 +1,8 @@
 """Whose rating is it? A model that knows only who did what, and in which file.
 
 A person's rating is whatever another program wrote that maclip did not write before it, also when it takes
-maclip's stars away. Pressing the star that maclip gave, or copied, changes nothing.
+maclip's stars away. Pressing the star that maclip gave, or copied, changes nothing; another one over a copy
+is the person's, be it the one that maclip gave first.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ class Slot:
     by: By = "nobody"
     stars: int | None = None
     """maclip:Stars, which tells that maclip rated this photo here."""
+    holds_copy: bool = False
+    """maclip:Followed, which tells that maclip put a person's rating from elsewhere here."""
     is_last_written_by_maclip: bool = False
 
     def press(self, rating: int | None, *others: str | None) -> None:
@@ -29,7 +32,8 @@ class Slot:
         """
         is_as_before = rating == self.rating and self.by == "maclip"
         self.rating = rating
-        if rating and (is_as_before or rating == self.stars) and {*others} <= {None, str(rating)}:
+        is_maclips_own = rating == self.stars and not self.holds_copy
+        if rating and (is_as_before or is_maclips_own) and {*others} <= {None, str(rating)}:
             self.by = "maclip"
         else:
             self.by = "person" if rating or self.stars else "nobody"

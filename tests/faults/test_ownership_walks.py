@@ -138,6 +138,7 @@ class OwnershipMachine(WritersMachine):
             else:
                 slot.rating, slot.by = packet.rating, "maclip"
             slot.stars, slot.is_last_written_by_maclip = packet.stars, True
+            slot.holds_copy = packet.text("maclip:Followed") is not None
             self.model.is_last_entry_undone = False
             if kind not in before:
                 self.seeded[kind] = _others(packet)
@@ -190,7 +191,7 @@ class OwnershipMachine(WritersMachine):
                 slot.rating, slot.by = packet.rating, "nobody"
             elif not self.world.is_known:
                 slot.by = "nobody"  # nothing is left that tells of the stars that a person took away
-            slot.stars = packet.stars
+            slot.stars, slot.holds_copy = packet.stars, packet.text("maclip:Followed") is not None
 
 
 def _others(packet: Packet) -> dict[str, str]:

@@ -49,7 +49,9 @@ def owner_of(values: Values, last_written: int | None) -> tuple[Owner, int | Non
         return "person", main or next(iter(others), 0), stars
     if main:
         in_step = main == stars and all(rating == main for rating in others) and not _has_empty_field(values)
-        ours = in_step and (main == last_written or write_proof.holds(values))
+        # Over our copy of a person's star even the star that maclip had given was pressed by somebody.
+        may_be_ours = in_step and FOLLOWED_KEY not in values
+        ours = may_be_ours and (main == last_written or write_proof.holds(values))
         return ("maclip" if ours else "person"), main, stars
     if others:
         return "person", others[0], stars

@@ -71,6 +71,10 @@ def test_our_star_beside_a_field_that_says_none_is_a_persons() -> None:
     assert owner_of({R: "3", S: "3", "Exif.Fujifilm.Rating": "0"}, 3) == ("maclip", 3, 3)
 
 
+def test_our_star_over_our_copy_of_a_persons_is_a_persons() -> None:
+    assert owner_of({R: "3", S: "3", "Xmp.maclip.Followed": "5 photo"}, 3) == ("person", 3, 3)
+
+
 def test_a_person_who_changed_only_another_field_owns_the_rating() -> None:
     assert owner_of({R: "3", S: "3", "Xmp.MicrosoftPhoto.Rating": "50"}, 3)[0] == "maclip"
     assert owner_of({R: "3", S: "3", "Xmp.MicrosoftPhoto.Rating": "99"}, 3)[0] == "person"
