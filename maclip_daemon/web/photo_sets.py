@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.storage.database import Library
 
 FIRST_PAGE = 500  # photos that are looked up at once
+FIRST_REST_S = 1.5  # of a large set: the first pictures come before its order is read
+REST_S = 0.001
 AT_ONCE_S = 0.1  # a set that is whole within this time needs no first page
 KEPT_SETS = 4  # of the filters used last; a million ids take 8 MB
 
@@ -26,6 +29,8 @@ class PhotoSet:
     rated: set[int] = field(default_factory=set)
     """Those that the person has rated."""
     is_whole: threading.Event = field(default_factory=threading.Event)
+    is_urgent: threading.Event = field(default_factory=threading.Event)
+    """Whether somebody waits for all of it."""
     problem: BaseException | None = None
 
 
@@ -62,6 +67,7 @@ class PhotoSets:
                 first, rated = review_photos.ids(snapshot, found.chosen, offset + count)
             found.rated |= rated
             return first[offset:]
+        found.is_urgent.set()
         found.is_whole.wait()
         return found.ids[offset : offset + count]
 
@@ -74,10 +80,26 @@ class PhotoSets:
     def _fill(self, found: PhotoSet) -> None:
         try:
             with self._library.snapshot() as snapshot:
-                ids, rated = review_photos.ids(snapshot, found.chosen)
+                ids, rated = review_photos.ids(snapshot, found.chosen, rest=_Rest(found.is_urgent))
             found.ids = ids
             found.rated = rated
         except Exception as error:  # noqa: BLE001 - raised again by whoever asks for the set
             found.problem = error
         finally:
             found.is_whole.set()
+
+
+class _Rest:
+    """The rests while a set is read: a long one after its first part, then short ones."""
+
+    def __init__(self, is_urgent: threading.Event) -> None:
+        self._is_urgent = is_urgent
+        self._rest_s = FIRST_REST_S
+
+    def __call__(self) -> None:
+        """Rest, unless somebody waits for the whole set."""
+        if self._is_urgent.is_set():
+            time.sleep(REST_S)  # other threads have their turn all the same
+        else:
+            self._is_urgent.wait(self._rest_s)
+            self._rest_s = REST_S

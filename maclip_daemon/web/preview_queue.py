@@ -69,6 +69,17 @@ class PreviewQueue:
         found = self._cache.get(wanted.key)
         if found is not None:
             return found
+        future = self._asked(wanted, soon=soon)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            raise errors.Transient(BUSY) from None
+
+    def prepare(self, wanted: WantedPreview) -> None:
+        """Begin to make a picture that nobody waits for yet. Raises `Transient` when the page ends."""
+        self._asked(wanted, soon=True)
+
+    def _asked(self, wanted: WantedPreview, *, soon: bool) -> Future[bytes]:
         with self._changed:
             if self._is_closed:
                 raise errors.Transient("The review page has ended.")
@@ -77,10 +88,7 @@ class PreviewQueue:
             heapq.heappush(self._waiting, (int(soon), next(self._numbers), wanted))
             self._drop_oldest()
             self._changed.notify()
-        try:
-            return future.result(timeout_s)
-        except TimeoutError:
-            raise errors.Transient(BUSY) from None
+        return future
 
     def close(self) -> None:
         """End the processes; whoever waits gets an error."""

@@ -26,7 +26,7 @@ from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites
 from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
 from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.settings import APPLICATION, Settings
-from maclip_daemon.web import preview_queue, review_app
+from maclip_daemon.web import first_pictures, preview_queue, review_app
 from maclip_daemon.web.access import OPEN_PATH, AccessGuard, Keys, secret
 from maclip_daemon.web.addresses import LOOPBACK, base_address, host_headers
 from maclip_daemon.web.http_server import http_server
@@ -74,6 +74,7 @@ def serve(
             previews = preview_queue.for_library(cache, settings.decoding, roots, workers)
             review = Review(library, decider, DecisionUndo(writes, decider), previews)
             review.start()
+            first_pictures.prepare(review, options.scope)
             try:
                 _run(review, settings, options, listener, on_ready)
             finally:

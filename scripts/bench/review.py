@@ -145,13 +145,25 @@ def first_page(browser: Any, home: Path, count: int) -> None:
             asked = time.monotonic()
             page = opened(browser, link)
             page.wait_for_selector("#photo-0 .name:not(:empty)")
+            named = time.monotonic() - asked
+            wait_for_picture(page)
             shown = time.monotonic() - asked
             page.get_by_text(f"of {count:,} decided").wait_for(timeout=120_000)
             whole = time.monotonic() - asked
             print(
-                f"{count} rows, {attempt} start: server {ready:.2f} s, first page {shown:.2f} s after,"
-                f" whole order {whole:.2f} s after"
+                f"{count} rows, {attempt} start: server {ready:.2f} s, first page {named:.2f} s after,"
+                f" first picture {shown:.2f} s after, whole order {whole:.2f} s after"
             )
+
+
+def wait_for_picture(page: Page) -> None:
+    """Wait until the first photo of the grid is on the screen."""
+    page.wait_for_selector("#photo-0 img").evaluate(
+        """image => new Promise(done => {
+          const look = () => (image.naturalWidth ? done() : requestAnimationFrame(look));
+          look();
+        })"""
+    )
 
 
 class Served:

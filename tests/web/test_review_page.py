@@ -7,9 +7,11 @@ import re
 import sqlite3
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.faults.small_disk import small_disk
 from tests.web.conftest import NAMES
 from tests.web.desk import Desk, until
 
@@ -173,6 +175,48 @@ def test_an_absent_drive_is_said_and_the_decision_written_when_it_is_back(filled
     away.rename(filled.photos)
     filled.rated(NAMES[0], 4)
     expect(page.locator("#notice")).to_contain_text("All decisions are written")
+
+
+def test_a_full_disk_is_said_and_the_decision_written_when_there_is_space(desk: Desk) -> None:
+    with small_disk(desk.photos, 16) as disk:
+        desk.fill(NAMES[:3])
+        page = desk.open(desk.serve())
+        page.keyboard.press("2")
+        desk.rated(NAMES[0], 2)
+        disk.fill()
+        page.keyboard.press("4")
+        expect(page.locator("#notice")).to_contain_text("kept and tried again")
+        expect(page.locator("#photo-1 .mine")).to_have_text("★★★★")
+        assert desk.rating(NAMES[1]) is None
+        assert desk.rating(NAMES[0]) == 2
+        disk.empty()
+        desk.rated(NAMES[1], 4)
+        expect(page.locator("#notice")).to_contain_text("All decisions are written")
+        assert not list(desk.photos.glob(".maclip-*"))
+        desk.close()
+
+
+def test_many_decisions_and_the_undo_of_all_leave_memory_flat(
+    desk: Desk, request: pytest.FixtureRequest
+) -> None:
+    count = 1000 if request.config.getoption("--full") else 24
+    desk.fill([f"IMG_{number:04}.jpg" for number in range(count + 1)])
+    page = desk.open(desk.serve())
+    before = psutil.Process(desk.servers[-1].pid).memory_info().rss
+    for place in range(count):
+        page.keyboard.press("12345x"[place % 6])
+    expect(page.locator("#progress")).to_contain_text(f"{count:,} of {count + 1:,}", timeout=900_000)
+    until(lambda: len(list(desk.photos.glob("*.xmp"))) == count, "all sidecars")
+    assert desk.sql("select count(*) from decisions where state <> 'written'") == [(0,)]
+    status, answer = page.evaluate_handle("document").evaluate(
+        """() => fetch('/api/undo/all', {method: 'POST', body: '{}'}).then(
+          async answer => [answer.status, (await answer.json()).results.filter(each => each.done).length])"""
+    )
+    assert (status, answer) == (200, count)
+    assert list(desk.photos.glob("*.xmp")) == []
+    expect(page.locator("#progress")).to_contain_text(f"0 of {count + 1:,}", timeout=60_000)
+    grown = psutil.Process(desk.servers[-1].pid).memory_info().rss - before
+    assert grown < 64 << 20
 
 
 def test_a_killed_server_loses_no_decision(filled: Desk) -> None:

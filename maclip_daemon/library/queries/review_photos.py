@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +69,16 @@ class ReviewPhoto:
     """What speaks against it, as measured; None where nothing is sure."""
 
 
-def ids(snapshot: sqlite3.Connection, chosen: PhotoFilter, limit: int = -1) -> tuple[array[int], set[int]]:
+def ids(
+    snapshot: sqlite3.Connection,
+    chosen: PhotoFilter,
+    limit: int = -1,
+    rest: Callable[[], object] = lambda: time.sleep(_PAUSE_S),
+) -> tuple[array[int], set[int]]:
     """Return the ids of the chosen photos in order, and which of them a person has rated.
 
-    `limit`: only the first ones; -1 for all.
+    `limit`: only the first ones; -1 for all. `rest`: called after each few thousand, so that other threads
+    have their turn.
     """
     statement, values = _statement(snapshot, chosen)
     count = limit if chosen.worst is None else min(limit % (1 << 62), chosen.worst)
@@ -81,7 +87,7 @@ def ids(snapshot: sqlite3.Connection, chosen: PhotoFilter, limit: int = -1) -> t
     while some := cursor.fetchmany(_TOGETHER):
         found.extend(photo_id for photo_id, _ in some)
         decided.update(photo_id for photo_id, owner in some if owner == "person")
-        time.sleep(_PAUSE_S)
+        rest()
     return found, decided
 
 
