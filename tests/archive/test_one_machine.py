@@ -26,6 +26,15 @@ def test_an_archive_has_the_daemons_numbers_and_goes_on_where_it_was(home: Home)
     idle = home.maclip("archive", home.photos, "--out", out)
     assert "all 8 photos have a row" in idle.stdout
 
+    report = home.json("archive", "report", out, "--json")
+    assert (report["photos"], report["scored"], report["failed"]) == (8, 7, 1)
+    assert report["failures"][0]["example"].endswith("/broken.jpg")
+    other = {"MACLIP_DATA_DIR": str(home.folder / "another library")}
+    brought = home.maclip("archive", "import", out, home.photos, expect=1, **other)
+    assert "8 photo files below 1 folder; 7 of them have name and size" in brought.stdout
+    assert "7 scored, 7 of them from the archive, 7 rated" in brought.stdout
+    home.maclip("undo", **other)
+
     home.maclip("run", "--once", home.photos, expect=1)
     assert compare_with_daemon(rows_of(out), home) == 7
     assert sorted(path.name for path in out.iterdir()) == ["generation=1"]
