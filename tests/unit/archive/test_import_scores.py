@@ -96,7 +96,7 @@ def test_an_import_beside_a_daemon_or_without_a_folder_says_what_to_do(
     with locked(home.data):
         beside = imported(monkeypatch, home, out, home.photos).exception
     assert isinstance(beside, AlreadyRunning)
-    assert "Stop it first" in str(beside)
+    assert "Another maclip process uses" in str(beside)
 
 
 def test_a_score_that_is_no_number_is_computed_again(home: Home, out: Path) -> None:
