@@ -131,4 +131,4 @@ def _require_known(snapshot: Snapshot, what: Any, words: str) -> None:
         return
     known = equipment.names(snapshot, what)
     has = f"It has {'; '.join(known)}." if known else f"No photo in it names its {what}."
-    raise UsageError(f"--{what}: the library has no {what} with {words!r} in its name. {has}")
+    raise UsageError(f"The library has no {what} with {words!r} in its name. {has}")
