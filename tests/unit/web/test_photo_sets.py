@@ -11,7 +11,7 @@ import pytest
 
 from maclip_daemon import errors
 from maclip_daemon.library.queries import review_photos
-from maclip_daemon.library.queries.review_photos import PhotoFilter
+from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.web import first_pictures, photo_sets
 from maclip_daemon.web.photo_sets import PhotoSets
