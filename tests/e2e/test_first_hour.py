@@ -37,7 +37,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment_of(home: Path, programs: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MACLIP_", "XDG_"))}
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MACLIP_", "XDG_", "PYTHON"))
+    }
     return {
         **kept,
         "HOME": str(home),

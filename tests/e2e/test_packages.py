@@ -20,7 +20,9 @@ def only_in_full(request: pytest.FixtureRequest) -> None:
 
 def run(home: Path, *command: str | Path) -> str:
     path = f"{home}/.local/bin:{packages.UV.parent}:/usr/bin:/bin"
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MACLIP_", "XDG_"))}
+    kept = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MACLIP_", "XDG_", "PYTHON"))
+    }
     environment = {**kept, "HOME": str(home), "PATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
