@@ -50,10 +50,12 @@ class Person:
         os.close(theirs)
         screen = TerminalScreen()
         before_end: list[str] = []
+        has_answered = False
         deadline = time.monotonic() + TIMEOUT_S
         for text in _output(ours, deadline):
             screen.feed(text)
-            if text.endswith("[y/N]: "):
+            if not has_answered and (screen.lines or [""])[-1].endswith("[y/N]:"):
+                has_answered = True  # a question may arrive in pieces, so the whole line counts
                 os.write(ours, b"y\n")
             elif meanwhile is not None and "waiting for photos in" in (screen.lines or [""])[-1]:
                 if any(line.startswith("Done:") for line in screen.lines) and not before_end:
