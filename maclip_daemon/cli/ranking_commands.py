@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +18,12 @@ from maclip_daemon.cli.filter_options import TypedFilter, takes_filter
 from maclip_daemon.cli.printing import output, photo_table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from maclip_daemon.library.queries.photo_rows import PhotoRow
+    from maclip_daemon.settings import Settings
+
+    Below = Callable[[PhotoRow], RenderableType]
 
 
 class ListFormat(enum.StrEnum):
@@ -48,6 +55,9 @@ Layout = Annotated[
         help="`json`: one line per photo. `paths0`: paths ended by NUL, for `xargs -0`.",
     ),
 ]
+Pictures = Annotated[
+    bool, typer.Option("--preview", help="On a terminal: a small picture under each line of the table.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +74,7 @@ def worst(
     number: Count = 20,
     layout: Layout = ListFormat.TABLE,
     each: Each = False,
+    preview: Pictures = False,
 ) -> None:
     """List the photos with the lowest scores: the candidates for culling.
 
@@ -72,7 +83,7 @@ def worst(
     lapses are kept whole and left out. maclip never deletes a photo. To copy the fifty worst into one folder:
     `maclip worst -n 50 --format paths0 | xargs -0 cp -t ~/cull`
     """
-    _list(context, "worst", typed, number, layout, each=each)
+    _list(context, "worst", typed, number, layout, each=each, preview=preview)
 
 
 @takes_filter()
@@ -82,12 +93,13 @@ def best(
     number: Count = 20,
     layout: Layout = ListFormat.TABLE,
     each: Each = False,
+    preview: Pictures = False,
 ) -> None:
     """List the photos with the highest scores: the keepers. Of one moment only the best is shown.
 
     Photos that you rated or picked are left out; `--rated-by me` shows them, with your stars.
     """
-    _list(context, "best", typed, number, layout, each=each)
+    _list(context, "best", typed, number, layout, each=each, preview=preview)
 
 
 def ratings(
@@ -122,20 +134,29 @@ _WHOSE = {"person": "yours", "maclip": "maclip's", "none": "nobody's"}
 
 
 def _list(
-    context: typer.Context, which: str, typed: TypedFilter, number: int, layout: ListFormat, *, each: bool
+    context: typer.Context,
+    which: str,
+    typed: TypedFilter,
+    number: int,
+    layout: ListFormat,
+    *,
+    each: bool,
+    preview: bool,
 ) -> None:
     from maclip_daemon.library.queries import rankings
     from maclip_daemon.library.queries.finding import folder_list
 
     call = invocation.from_context(context)
-    with call.open_readonly(call.settings()) as library, library.snapshot() as snapshot:
+    settings = call.settings()
+    with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         chosen = typed.chosen(snapshot, mine="any" if each else "undecided")
         first = rankings.worst if which == "worst" else rankings.best
         rows = first(snapshot, number, chosen, one_a_moment=not each)
         roots = folder_list.roots(snapshot)
     match layout:
         case ListFormat.TABLE:
-            _print_table(which, rows, roots, is_chosen=bool(typed.words or typed.under))
+            with _below(settings, roots, is_wanted=preview and bool(rows)) as below:
+                _print_table(which, rows, roots, below, is_chosen=bool(typed.words or typed.under))
         case ListFormat.JSON:
             for row in rows:
                 output.print_json(dataclasses.asdict(row))
@@ -152,14 +173,28 @@ def _list(
             sys.stdout.buffer.write(b"".join(os.fsencode(row.path) + b"\0" for row in rows))
 
 
-def _print_table(which: str, rows: list[PhotoRow], roots: list[str], *, is_chosen: bool) -> None:
+@contextlib.contextmanager
+def _below(settings: Settings, roots: list[str], *, is_wanted: bool) -> Iterator[Below | None]:
+    """Yield what makes the picture under the line of a photo; None where there is to be none."""
+    from maclip_daemon.cli.printing import terminal_pictures
+
+    if not is_wanted or not terminal_pictures.can_be_shown():
+        yield None
+        return
+    with terminal_pictures.pictures(settings.decoding, [Path(root) for root in roots]) as picture:
+        yield lambda row: picture(row.path)
+
+
+def _print_table(
+    which: str, rows: list[PhotoRow], roots: list[str], below: Below | None, *, is_chosen: bool
+) -> None:
     if not rows and is_chosen:
         output.say(f"No scored photo fits. {HIDDEN}")
     elif not rows:
         output.say(f"No scored photos here yet (`maclip status` shows the progress). {HIDDEN}")
     elif sys.stdout.isatty():
         title = f"The {which} {len(rows)} photos" if len(rows) > 1 else f"The {which} photo"
-        photo_table.show(title, rows, roots)
+        photo_table.show(title, rows, roots, below)
     else:
         rows_of_text = ((*photo_table.cells(row), row.path) for row in rows)
         output.print_table("", photo_table.HEADINGS, rows_of_text)

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from maclip_daemon.cli import app
+from maclip_daemon.cli.printing import terminal_pictures
 from maclip_daemon.errors import UsageError
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs, root_records
@@ -82,8 +83,24 @@ def test_a_terminal_shows_a_line_for_each_photo_with_a_link(found: Home) -> None
     assert any("rejected (you)" in line for line in shown)
 
 
+def test_a_terminal_shows_a_picture_under_each_line(found: Home) -> None:
+    (found.photos / "2025/old.jpg").write_bytes(b"no photo")
+    raw = on_terminal(found, "best", "--preview", "--under", str(found.photos / "2025"), "--all")
+    lines = re.sub(r"\x1b(\[[\d;?]*[a-zA-Z]|_G.*?\x1b\\)", "", raw).splitlines()
+    shown = [LINK.sub(r"\2", line) for line in lines]
+    assert max(map(cell_len, shown)) <= COLUMNS
+    (first,) = (place for place, line in enumerate(shown) if "日本の写真" in line)
+    blocks = [line for line in shown[first:] if set(line.strip()) == {"▀"}]
+    assert len(blocks) == terminal_pictures.ROWS
+    assert re.search(r"\x1b\[38;[25];", raw), "in the photo's colours"
+    (place,) = (place for place, line in enumerate(shown) if line.endswith("old.jpg"))
+    assert shown[place + 1].strip().startswith("No picture: it is not a photo: its content")
+        shown[place + 1].strip() == "No picture: it is not a photo: its content is none of the known formats."
+    )
+
+
 def test_a_pipe_has_whole_paths_and_no_links(found: Home) -> None:
-    said = found.maclip("worst").stdout
+    said = found.maclip("worst", "--preview").stdout
     assert "\x1b" not in said
     paths = [line[line.index("/") :] for line in said.splitlines()[1:]]
     assert paths[0] == str(found.photos / "SHOT.dng")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import is_below, printable, relative_to
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
     from maclip_daemon.library.queries.photo_rows import PhotoRow
@@ -28,8 +28,14 @@ def cells(row: PhotoRow) -> tuple[str, str, str]:
     return output.number(row.score, 4), output.number(row.percentile, 1), stars
 
 
-def show(title: str, rows: Sequence[PhotoRow], roots: Sequence[str], console: Console | None = None) -> None:
-    """Print photos on a terminal, no line longer than it is wide."""
+def show(
+    title: str,
+    rows: Sequence[PhotoRow],
+    roots: Sequence[str],
+    below: Callable[[PhotoRow], RenderableType] | None = None,
+    console: Console | None = None,
+) -> None:
+    """Print photos on a terminal, no line longer than it is wide; `below`: what stands under each line."""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text
@@ -50,6 +56,8 @@ def show(title: str, rows: Sequence[PhotoRow], roots: Sequence[str], console: Co
             shortened(_shown(row.path, common, roots), left), style=f"link {Path(row.path).as_uri()}"
         )
         console.print(_line(shown, texts, widths), no_wrap=True, overflow="crop", soft_wrap=True)
+        if below is not None:
+            console.print(below(row))
 
 
 def shortened(path: str, width: int) -> str:
