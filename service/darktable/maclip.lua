@@ -517,8 +517,8 @@ end
 plugin.text = text
 plugin.count = darktable.new_widget("slider") {
   label = "number", soft_min = 1, soft_max = 200, hard_min = 1, hard_max = 10000, step = 1, digits = 0,
-  value = WORST_COUNT,
 }
+plugin.count.value = WORST_COUNT -- last: darktable sets the fields of a table in any order, and the bounds move it
 plugin.buttons = {
   take_over = button(
     "take over MA-CLIP stars",

@@ -135,6 +135,7 @@ def test_the_panel_explains_scores_imports_stars_and_finds_the_worst(
     assert "2 rated by you and left alone" in panel.press("take_over", "taken over")
     assert darktable.seen(folder)[photos[2].name].rating == pressed
 
+    assert darktable.lua("return require('maclip').count.value") == 50
     darktable.lua("require('maclip').count.value = 2")
     panel.press("select_worst", "The worst 2")
     panel.darktable.lua("darktable.control.sleep(500)")
