@@ -28,6 +28,8 @@ class PhotoSet:
     ids: array[int] = field(default_factory=lambda: array("q"))
     rated: set[int] = field(default_factory=set)
     """Those that the person has rated."""
+    decided: dict[int, bool] = field(default_factory=dict)
+    """Whether photos are rated that were decided while the set was read: that began before."""
     is_whole: threading.Event = field(default_factory=threading.Event)
     is_urgent: threading.Event = field(default_factory=threading.Event)
     """Whether somebody waits for all of it."""
@@ -75,18 +77,26 @@ class PhotoSets:
         """Let the sets know what was decided, for their progress."""
         with self._lock:
             for each in self._sets.values():
-                (each.rated.add if is_rated else each.rated.discard)(photo_id)
+                each.decided[photo_id] = is_rated
+                _settle(each.rated, {photo_id: is_rated})
 
     def _fill(self, found: PhotoSet) -> None:
         try:
             with self._library.snapshot() as snapshot:
                 ids, rated = review_photos.ids(snapshot, found.chosen, rest=_Rest(found.is_urgent))
-            found.ids = ids
-            found.rated = rated
+            with self._lock:
+                _settle(rated, found.decided)
+                found.ids, found.rated = ids, rated
+                found.is_whole.set()
         except Exception as error:  # noqa: BLE001 - raised again by whoever asks for the set
             found.problem = error
         finally:
             found.is_whole.set()
+
+
+def _settle(rated: set[int], decided: dict[int, bool]) -> None:
+    rated |= {photo_id for photo_id, is_rated in decided.items() if is_rated}
+    rated -= {photo_id for photo_id, is_rated in decided.items() if not is_rated}
 
 
 class _Rest:

@@ -274,7 +274,7 @@ def test_a_backup_copied_over_a_library_that_was_killed_is_not_mixed_with_its_lo
     with running(finished) as daemon:
         until(lambda: library.with_name("library.db-wal").exists(), "the log")
         refused = finished.maclip("db", "restore", backup, expect=3).stderr
-        assert "Stop it first" in refused
+        assert "stop it first" in refused
         until(lambda: finished.sql("select 1 from notes where key = 'daemon'"), "a transaction in the log")
         children = psutil.Process(daemon.process.pid).children(recursive=True)
         daemon.process.kill()

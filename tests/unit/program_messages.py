@@ -13,7 +13,7 @@ PRINTED = {"say", "echo", "confirm", "say_under"}
 LOGGED = {"info", "warning", "error", "critical", "exception"}
 LIST_HEAD = (
     "# Every message of the program, by the file that shows it. `{…}` stands for what is filled in.\n"
-    "# `scripts/test tests/unit/test_messages.py --renew` writes this; read what has changed.\n"
+    "# `scripts/test tests/unit/test_message_list.py --renew` writes this; read what has changed.\n"
 )
 
 

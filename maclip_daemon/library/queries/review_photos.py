@@ -77,8 +77,8 @@ def ids(
 ) -> tuple[array[int], set[int]]:
     """Return the ids of the chosen photos in order, and which of them a person has rated.
 
-    `limit`: only the first ones; -1 for all. `rest`: called after each few thousand, so that other threads
-    have their turn.
+    `limit`: only the first ones; -1 for all. `rest`: called after each few thousand while more may come, so
+    that other threads have their turn.
     """
     statement, values = _statement(snapshot, chosen)
     count = limit if chosen.worst is None else min(limit % (1 << 62), chosen.worst)
@@ -87,7 +87,8 @@ def ids(
     while some := cursor.fetchmany(_TOGETHER):
         found.extend(photo_id for photo_id, _ in some)
         decided.update(photo_id for photo_id, owner in some if owner == "person")
-        rest()
+        if len(some) == _TOGETHER:
+            rest()
     return found, decided
 
 

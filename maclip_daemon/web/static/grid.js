@@ -82,6 +82,7 @@ export class Grid {
       if (index < from || index >= to) {
         this.#cells.delete(index);
         cell.hidden = true;
+        cell.classList.remove('selected');
         this.#free.push(cell);
       }
     }

@@ -63,7 +63,9 @@ export class Photos extends EventTarget {
   }
 
   async refreshCounts() {
-    const found = await get(`/api/photos?${this.#query}&offset=0&count=0`);
+    const query = this.#query;
+    const found = await get(`/api/photos?${query}&offset=0&count=0`);
+    if (query !== this.#query) return; // others were chosen meanwhile
     this.#count(found);
     this.dispatchEvent(new Event('count'));
     this.#countLater();

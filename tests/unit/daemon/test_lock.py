@@ -13,7 +13,7 @@ from maclip_daemon.errors import AlreadyRunning, EnvironmentUnfit
 def test_a_second_one_is_refused_until_the_first_ended(tmp_path: Path) -> None:
     with locked(tmp_path / "data"):
         assert is_running(tmp_path / "data")
-        with pytest.raises(AlreadyRunning, match="--data-dir"), locked(tmp_path / "data"):
+        with pytest.raises(AlreadyRunning, match="stop it first"), locked(tmp_path / "data"):
             pass
     assert not is_running(tmp_path / "data")
     with locked(tmp_path / "data"):

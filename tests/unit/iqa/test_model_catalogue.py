@@ -117,5 +117,5 @@ def test_a_damaged_card_is_named(tmp_path: Path) -> None:
     folder = installed_models.models_dir(tmp_path)
     folder.mkdir()
     (folder / "mine.json").write_text("{")
-    with pytest.raises(EnvironmentUnfit, match=r"mine\.json cannot be read"):
+    with pytest.raises(EnvironmentUnfit, match=r"mine\.json is damaged"):
         installed(tmp_path)

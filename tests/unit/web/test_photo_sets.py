@@ -39,9 +39,12 @@ def test_the_order_of_many_photos_waits_for_the_first_page_or_for_whoever_needs_
     assert not found.is_whole.is_set(), "it rests"
     assert list(sets.page(found, 0, 5)) == numbers[:5]
     assert not found.is_whole.is_set()
+    for number, is_rated in [(0, True), (1, True), (1, False), (7, True)]:
+        sets.record(numbers[number], is_rated=is_rated)  # what is read now is older
     assert list(sets.page(found, 5, 5)) == numbers[5:], "somebody waits for it"
     assert found.is_whole.is_set()
     assert list(found.ids) == numbers
+    assert found.rated == {numbers[0], numbers[7]}
 
 
 class Previews:

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from scenes import black, descriptor
 
 from maclip_daemon.files.signature import HasSignature
@@ -298,7 +305,13 @@ class GroupsOfALibrary(RuleBasedStateMachine):
         assert len(stored) == len(wanted)
 
 
-TestGroupsOfALibrary = GroupsOfALibrary.TestCase
-TestGroupsOfALibrary.settings = settings(
-    max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+def test_the_groups_of_a_library_stay_those_of_all_its_frames() -> None:
+    run_state_machine_as_test(
+        GroupsOfALibrary,
+        settings=settings(
+            max_examples=15,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

@@ -39,7 +39,7 @@ def test_every_message_is_listed(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--renew"):
         LIST.write_text(now, "utf-8")
     assert now == LIST.read_text("utf-8"), (
-        "messages have changed: run `scripts/test tests/unit/test_messages.py --renew`, and read how"
+        "messages have changed: run `scripts/test tests/unit/test_message_list.py --renew`, and read how"
     )
 
 
