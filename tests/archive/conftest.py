@@ -1,7 +1,9 @@
-"""Fixtures: object storage that fails, and whether the long form runs."""
+"""Fixtures: object storage that fails, whether Ray itself works here, and whether the long form runs."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,17 @@ def full(request: pytest.FixtureRequest) -> None:
     """Skip a test of the long form, unless `--full` was given."""
     if not request.config.getoption("--full"):
         pytest.skip("only with --full: it takes minutes")
+
+
+@pytest.fixture(scope="session")
+def ray_works() -> None:
+    """Skip a test where Ray alone cannot start, as in containers without shared memory."""
+    alone = "import ray; ray.init(num_cpus=1, include_dashboard=False); assert ray.get(ray.put(1)) == 1"
+    try:
+        subprocess.run([sys.executable, "-c", alone], check=True, capture_output=True, timeout=180)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        told = (error.stderr or b"it did not answer").decode(errors="replace").strip().splitlines()
+        pytest.skip(f"Ray does not start on this machine: {told[-1]}")
 
 
 @pytest.fixture

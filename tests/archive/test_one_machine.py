@@ -11,6 +11,7 @@ RAY_S = 600  # it starts a dozen processes, beside other tests
 
 
 @pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("ray_works")
 def test_an_archive_has_the_daemons_numbers_and_goes_on_where_it_was(home: Home) -> None:
     make_photos(home.photos, 6)
     (home.photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
