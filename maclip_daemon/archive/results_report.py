@@ -16,6 +16,7 @@ FROM photos
 """
 _ORIGINS = """
 SELECT DISTINCT metric, model, protocol, precision, program_version FROM results
+WHERE state = 'scored' OR NOT EXISTS (SELECT 1 FROM results WHERE state = 'scored')
 ORDER BY ALL
 """
 _TOTALS = """

@@ -30,6 +30,7 @@ def test_counts_percentiles_and_bars_are_those_of_the_rows(tmp_path: Path) -> No
     assert (found.photos, found.scored, found.failed) == (105, 102, 3)
     assert (found.percentiles["0"], found.percentiles["100"]) == (-0.5, 1.0)
     assert found.percentiles["50"] == pytest.approx(0.495)
+    assert len(found.origins) == 1, "a photo that failed has no precision, and tells nothing new"
     assert len(found.histogram) == 20
     assert sum(bar.photos for bar in found.histogram) == 102
     assert (found.histogram[0].low, found.histogram[-1].high) == (-0.5, pytest.approx(1.0))
