@@ -94,8 +94,8 @@ def no_space(path: Path, number: int | None = None) -> DatabaseFull:
     """Return the error for a full disk of the database; for a used-up quota where `number` says so."""
     if number == errno.EDQUOT:
         quota = shortage(number, path.parent)
-        return DatabaseFull(f"{quota}. Free some space there or have it raised; work then goes on.")
-    return DatabaseFull(f"The disk that holds {path} is full. Free some space; work then goes on.")
+        return DatabaseFull(f"{quota}. Free some space there or have it raised.")
+    return DatabaseFull(f"The disk that holds {path} is full. Free some space.")
 
 
 def require_free_space(library: Path) -> None:
