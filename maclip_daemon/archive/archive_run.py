@@ -109,7 +109,7 @@ def run(
             job = _Job(request, config, generation, run_name, out, stages)
             result = _work(job, plan, observer, beat)
         finally:
-            _remove_plan(plans)
+            _remove_plan(plans, pauses)
         if request.retry_failed:
             _remove(generation, generation.parts_of(FAILED), pauses)
         return result
@@ -270,14 +270,14 @@ def _raised_plainly(tally: Any) -> Iterator[None]:
         ) from error
 
 
-def _remove_plan(plans: Place) -> None:
+def _remove_plan(plans: Place, pauses: Pauses) -> None:
     if plans.is_local:
         shutil.rmtree(plans.path, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.rmdir(os.path.dirname(plans.path))  # noqa: PTH106, PTH120
         return
-    with contextlib.suppress(Exception):  # the next run does not look at it
-        plans.file_system.rm(plans.path, recursive=True)
+    with contextlib.suppress(MaclipError):  # the next run does not look at it
+        insist(lambda: plans.file_system.rm(plans.path, recursive=True), pauses, plans.path)
 
 
 def _remove(generation: Generation, parts: tuple[str, ...], pauses: Pauses) -> None:

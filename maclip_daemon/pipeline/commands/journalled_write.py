@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from maclip_daemon import errors
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import photo_records
-from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Prepared
-from maclip_daemon.pipeline import file_stability, journal_compaction, recovery
+from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction, recovery
 
 Record = Callable[[Session], None]
 
@@ -56,17 +55,8 @@ class JournalledWrites:
         prepared = write.prepared
         try:
             with self.library.writing() as session:
-                entry = rating_journal.intend(
-                    session,
-                    write.photo_id,
-                    str(prepared.undo_entry.target),
-                    "embed" if write.is_embedded else "sidecar",
-                    before_hash=prepared.before_hash,
-                    after_hash=prepared.undo_entry.after_hash,
-                    restore=prepared.restore,
-                    stars_before=prepared.found.rating if prepared.found else None,
-                    stars_written=write.stars_written,
-                    now=self.clock(),
+                entry = intended_write.intend(
+                    session, write.photo_id, prepared, write.stars_written, self.clock()
                 )
                 before(session)
         except errors.MaclipError:

@@ -14,12 +14,12 @@ from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
 from maclip_daemon.library.photos.raw_jpeg_pairs import PairedPhoto
 from maclip_daemon.library.queue import jobs, leases, rating_holds
 from maclip_daemon.library.queue.leases import LeasedJob
-from maclip_daemon.library.results import journal_adoption, rating_journal
+from maclip_daemon.library.results import journal_adoption
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.library.storage.library_identity import library_ids
 from maclip_daemon.metadata.records import Prepared
-from maclip_daemon.pipeline import file_stability, journal_compaction, recovery
+from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction, recovery
 from maclip_daemon.pipeline.rating import adoption, moved_photos
 from maclip_daemon.pipeline.rating.adoption import Adoptable, RatedFile
 from maclip_daemon.pipeline.run_state import ROOT_CHECK_S, FailedPhoto, Roots, RunState, WrittenStars, log
@@ -157,18 +157,7 @@ class RateJobs:
 
     def _intend(self, session: Session, job: LeasedJob, result: Prepared, now: float) -> int:
         self._adopt(session, job.photo_id, now)
-        return rating_journal.intend(
-            session,
-            job.photo_id,
-            str(result.undo_entry.target),
-            "embed" if result.target == result.photo else "sidecar",
-            before_hash=result.before_hash,
-            after_hash=result.undo_entry.after_hash,
-            restore=result.restore,
-            stars_before=result.found.rating if result.found else None,
-            stars_written=result.rating if result.owner == "maclip" else None,
-            now=now,
-        )
+        return intended_write.intend(session, job.photo_id, result, intended_write.maclips_stars(result), now)
 
     def settle_all(
         self, prepared: PreparedJobs, entries: Sequence[int], outcomes: Sequence[errors.MaclipError | None]

@@ -17,14 +17,13 @@ from maclip_daemon import errors
 from maclip_daemon.archive.rated_rows import RatedRow
 from maclip_daemon.files.paths import is_below, printable, with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
-from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.library_identity import library_ids
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Prepared, QualityProperties, RatingRequest
 from maclip_daemon.photos.measures.reasons import SEPARATOR
-from maclip_daemon.pipeline import file_stability, known_roots, recovery
+from maclip_daemon.pipeline import file_stability, intended_write, known_roots, recovery
 from maclip_daemon.pipeline.rating import sidecar_naming
 from maclip_daemon.pipeline.rating.darktable_check import CheckedPhoto, DarktableCheck
 from maclip_daemon.settings import RatingSettings
@@ -180,18 +179,13 @@ class ArchiveSidecars:
         now = self._clock()
         with self._library.writing() as session:
             return [
-                rating_journal.intend(
+                intended_write.intend(
                     session,
                     photo_paths.find_photo(session, str(path)),
-                    str(result.undo_entry.target),
-                    "sidecar",
-                    before_hash=result.before_hash,
-                    after_hash=result.undo_entry.after_hash,
-                    restore=result.restore,
-                    stars_before=result.found.rating if result.found else None,
-                    stars_written=result.rating if result.owner == "maclip" else None,
-                    now=now,
-                    pixel_hash=row.pixel_hash,
+                    result,
+                    intended_write.maclips_stars(result),
+                    now,
+                    row.pixel_hash,
                 )
                 for (path, row), result in prepared
             ]

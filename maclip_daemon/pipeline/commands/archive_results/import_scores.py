@@ -18,7 +18,6 @@ from typing import Any
 from maclip_daemon.archive.results_folder import open_results
 from maclip_daemon.archive.score_lookup import ScoreLookup, score_lookup
 from maclip_daemon.files.paths import expanded
-from maclip_daemon.iqa.photo_score import ScoringConfig
 from maclip_daemon.library.results.scores import ScoreRow
 from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.scoring.scorer_client import ScorerClient
@@ -55,8 +54,7 @@ def import_source(
     Raises `UsageError` for no results, or results of another model than the settings choose.
     """
     folder = open_results(out)
-    identity = ScorerClient(settings.scoring, settings.data_dir).identity()
-    config = ScoringConfig(identity.metric, identity.model, identity.protocol)
+    config = ScorerClient(settings.scoring, settings.data_dir).identity()
     files = [found for root in roots for found in _photo_files(os.path.realpath(expanded(root)))]
     with score_lookup(folder, config, files, generation=generation, memory_mb=memory_mb) as lookup:
         yield ImportSource(lookup, len(files))
