@@ -1,4 +1,4 @@
-"""The journal entry of a prepared file, written before the file is replaced: undo knows the way back by it."""
+"""The journal entry of a prepared file, written before the file is replaced: undo finds its way back."""
 
 from __future__ import annotations
 
