@@ -23,6 +23,11 @@ class TerminalScreen:
             lines.pop()
         return lines
 
+    @property
+    def before_cursor(self) -> str:
+        """Return the cursor's line up to the cursor, spaces at its end included."""
+        return self._lines[self._row].ljust(self._column)[: self._column]
+
     def feed(self, text: str) -> None:
         """Show what a program wrote."""
         position = 0

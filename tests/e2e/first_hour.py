@@ -54,8 +54,8 @@ class Person:
         deadline = time.monotonic() + TIMEOUT_S
         for text in _output(ours, deadline):
             screen.feed(text)
-            if not has_answered and (screen.lines or [""])[-1].endswith("[y/N]:"):
-                has_answered = True  # a question may arrive in pieces, so the whole line counts
+            if not has_answered and screen.before_cursor.endswith("[y/N]: "):
+                has_answered = True  # a question arrives in pieces: its space comes once the program reads
                 os.write(ours, b"y\n")
             elif meanwhile is not None and "waiting for photos in" in (screen.lines or [""])[-1]:
                 if any(line.startswith("Done:") for line in screen.lines) and not before_end:
