@@ -12,25 +12,29 @@ import typer
 
 from maclip_daemon.cli import (
     adopt_command,
-    burst_commands,
     completion_command,
     config_commands,
     cull_command,
     database_commands,
     eval_command,
     models_commands,
-    ranking_commands,
     rating_commands,
     review_command,
     run_command,
     score_command,
-    status_commands,
     upkeep_commands,
 )
 from maclip_daemon.cli import archive as archive_commands
 from maclip_daemon.cli.background import notify_command, pause_commands
 from maclip_daemon.cli.doctor import doctor_command
 from maclip_daemon.cli.invocation import Invocation
+from maclip_daemon.cli.queries import (
+    burst_commands,
+    ranking_commands,
+    show_command,
+    stats_command,
+    status_command,
+)
 from maclip_daemon.cli.service import service_commands
 
 app = typer.Typer(
@@ -82,7 +86,9 @@ ranking_commands.register(app)
 review_command.register(app)
 burst_commands.register(app)
 cull_command.register(app)
-status_commands.register(app)
+show_command.register(app)
+status_command.register(app)
+stats_command.register(app)
 pause_commands.register(app)
 notify_command.register(app)
 rating_commands.register(app)

@@ -146,7 +146,7 @@ def run_once_told(
     """Make one pass over the folders and tell what was done; exit with 1 or 3 after failures."""
     from maclip_daemon.cli.printing import tally_sentence
     from maclip_daemon.daemon.notify.notifier import Notifier
-    from maclip_daemon.daemon.supervisor import run_once
+    from maclip_daemon.daemon.single_run import run_once
 
     began_at = time.time()
     progress = TerminalProgress() if sys.stderr.isatty() and call.verbosity >= 0 else None

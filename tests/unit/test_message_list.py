@@ -21,7 +21,7 @@ FORBIDDEN = re.compile(
 )
 # Texts of other exceptions that are meant to be read.
 ALLOWED = {
-    "maclip_daemon/settings.py": "a mistake in the person's own file, with its line and column",
+    "maclip_daemon/settings/load_settings.py": "a mistake in the person's own file, with its line and column",
     "maclip_daemon/iqa/models/architecture.py": "the name of the weight that the file lacks",
     "maclip_daemon/iqa/models/torchscript.py": "the reasons are written there",
     "maclip_daemon/photos/decoder.py": "the reasons are written there; for a report of a fault",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from maclip_daemon.daemon import database_notice, supervisor, systemd_notify
+from maclip_daemon.daemon import database_notice, systemd_notify, watched_folders
 from maclip_daemon.daemon.supervisor import MAX_RESTARTS, RESTART_WINDOW_S, Daemon
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, ModelUnavailable, Transient, UsageError
 from maclip_daemon.library.storage.database import Library
@@ -131,10 +131,10 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
 
 def test_the_folders_of_the_command_line_win_over_those_of_the_settings(tmp_path: Path) -> None:
     settings = Settings(folders={"paths": [tmp_path]})
-    assert supervisor.folders_to_watch(settings, []) == [tmp_path]
-    assert supervisor.folders_to_watch(settings, [Path("/other")]) == [Path("/other")]
+    assert watched_folders.folders_to_watch(settings, []) == [tmp_path]
+    assert watched_folders.folders_to_watch(settings, [Path("/other")]) == [Path("/other")]
     with pytest.raises(UsageError, match=r"folders\.paths"):
-        supervisor.folders_to_watch(Settings(), [])
+        watched_folders.folders_to_watch(Settings(), [])
 
 
 def test_a_stop_ends_the_pipeline_and_the_daemon(runs: Runs) -> None:

@@ -1,0 +1,1 @@
+"""Commands that only read the library: photos in order, one photo, the progress, the distribution."""
