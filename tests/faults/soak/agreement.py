@@ -130,11 +130,10 @@ def _row_mismatches(model: Model, rows: list[Row]) -> Iterator[Mismatch]:
 
 def _has_successor(model: Model, path: str) -> bool:
     """Return whether a photo of the same picture may have taken over a deleted row, by its pixels."""
-    gone = model.gone.get(path)
-    others = (*model.photos.values(), *model.gone.values())
-    return gone is not None and any(
-        photo is not gone and photo.content.name == gone.content.name for photo in others
-    )
+    gone = {photo for name in _possible_paths(model, path) if (photo := model.gone.get(name))}
+    pictures = {photo.content.name for photo in gone}
+    others = {*model.photos.values(), *model.gone.values()} - gone
+    return any(photo.content.name in pictures for photo in others)
 
 
 def _possible_paths(model: Model, path: str) -> set[str]:
@@ -217,6 +216,8 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
     )
     if photo.is_undone or (is_uncertain and person.rating is None):
         return
+    if _counts_for_another(photo, person, row):
+        return
     if rated is not None:
         if (row.owner, row.rating) != ("person", rated) and not photo.is_unnoticed:
             yield f"a person gave {rated}, and the database says {row.owner} {row.rating}"
@@ -237,6 +238,20 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
         yield f"has the score {found['maclip:Score']} in its sidecar, not {leading}"
     elif (row.owner, row.rating) != ("maclip", stars) and not photo.is_unnoticed:
         yield f"has our {stars} stars, and the database says {row.owner} {row.rating}"
+
+
+def _counts_for_another(photo: Photo, person: Sidecar, row: Row) -> bool:
+    """Return whether a rating in the photo itself rightly counts as another one's.
+
+    One that equals maclip's in the sidecar says nothing new until other stars are due. What maclip had copied
+    into its sidecar stays when the photo is overwritten by one without metadata.
+    """
+    if person.rating is not None:
+        return False
+    in_sidecar = (read_sidecar(sidecar_of(photo.path)) or {}).get("xmp:Rating")
+    is_equal = photo.embedded is not None and (row.owner, row.rating) == ("maclip", photo.embedded)
+    is_copy = photo.overwritten is not None and (row.owner, row.rating) == ("person", photo.overwritten)
+    return (is_equal or is_copy) and in_sidecar == str(row.rating)
 
 
 def _persons_rating_of_partner(model: Model, photo: Photo) -> int | None:

@@ -38,6 +38,8 @@ class Photo:
     digest: bytes
     embedded: int | None = None
     """The rating that a person wrote into the file itself."""
+    overwritten: int | None = None
+    """The rating that was in the file before it was overwritten: maclip's sidecar may hold a copy."""
     kept: RowIdentity | None = None
     previous_path: str = ""
     """Its path at the last agreement of model and database."""
@@ -125,6 +127,7 @@ class Model:
             self._mark_existing_sidecar(path)
             self._record_taken(path, photo)
         photo.content, photo.digest = content, digest_of(data)
+        photo.overwritten = photo.embedded or photo.overwritten
         photo.embedded, photo.kept, photo.is_unnoticed, photo.is_touched = None, None, False, False
         photo.log.append(did)
         return photo
