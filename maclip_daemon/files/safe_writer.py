@@ -44,13 +44,26 @@ def translate_errors(path: Path) -> Iterator[None]:
         if error.errno == errno.EROFS:
             raise _read_only(path) from None
         if error.errno in _FORBIDDEN:
-            raise WriteRefused(
-                f"{path.parent} may not be written ({error.strerror}), so {path.name} cannot get its rating. "
-                "Change the permissions of the folder, or set the rating mode to off."
-            ) from None
+            raise _forbidden(path, error) from None
         if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ELOOP}:
             raise FileChanged(f"{path} or its folder is gone.") from None
         raise Transient(f"{path} could not be written: {error.strerror}.") from None
+
+
+def _forbidden(path: Path, error: OSError) -> WriteRefused:
+    """Return the refusal with what is to be changed: one file of the folder, or the folder."""
+    name = os.path.basename(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""  # noqa: PTH119
+    culprit = path.parent / name if name not in ("", ".") else path
+    is_file = error.errno != errno.ENAMETOOLONG and culprit != path.parent and os.path.lexists(culprit)
+    if is_file and os.access(path.parent, os.W_OK | os.X_OK):
+        return WriteRefused(
+            f"{culprit} may not be read or replaced ({error.strerror}) and is left alone. "
+            "Change its permissions, owner or attributes to have the photo rated."
+        )
+    return WriteRefused(
+        f"{path.parent} may not be written ({error.strerror}), so {path.name} cannot get its rating. "
+        "Change the permissions of the folder, or set the rating mode to off."
+    )
 
 
 def read_regular(path: Path, limit: int = PHOTO_LIMIT) -> tuple[bytes, os.stat_result]:

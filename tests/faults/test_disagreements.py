@@ -66,7 +66,7 @@ def swap_keeping_size_and_time(photo: Path) -> None:
 
 
 def test_each_disagreement_is_named_with_the_command_that_mends_it(home: Home, figures: Figures) -> None:
-    photos = make_photos(home.photos, 11)
+    photos = make_photos(home.photos, 13)
     home.maclip("run", "--once", home.photos)
     whole = contents(home.folder)
     assert report(home, expect=0) == []
@@ -99,6 +99,11 @@ def test_each_disagreement_is_named_with_the_command_that_mends_it(home: Home, f
     expected[sidecar(photos[7]).name] = {"unconfirmed"}
     sidecar(photos[8]).write_bytes(b"no XMP")
     expected[sidecar(photos[8]).name] = {"undo"}
+    sidecar(photos[11]).unlink()
+    os.mkfifo(sidecar(photos[11]))
+    sidecar(photos[12]).unlink()
+    sidecar(photos[12]).mkdir()
+    expected |= {sidecar(photos[number]).name: {"undo"} for number in (11, 12)}
     with sidecar(photos[9]).open("ab") as file:
         file.write(b"\n")  # nothing that anybody could miss
     (home.photos / ".maclip-0123456789abcdef.tmp").touch()
@@ -113,13 +118,15 @@ def test_each_disagreement_is_named_with_the_command_that_mends_it(home: Home, f
     assert seen == expected
     assert contents(home.folder) == before, "the check has changed something"
 
-    sidecar(photos[8]).unlink()  # "or move it away"
+    for photo in (photos[8], photos[11]):  # "or move it away"
+        sidecar(photo).unlink()
+    sidecar(photos[12]).rmdir()
     mend(home, named)
     named = report(home, expect=1)  # the sidecar of the photo that was deleted
     assert kinds_by_name(named) == {sidecar(photos[0]).name: {"orphan"}}
     mend(home, named)
     assert report(home, expect=0) == []
-    assert len(home.scored()) == 10
+    assert len(home.scored()) == 12
     kinds = Counter(kind for each in expected.values() for kind in each)
     figures(
         rounds=1, files=len(photos), faults=sum(kinds.values()), note=f"{len(kinds)} kinds of disagreement"

@@ -23,15 +23,19 @@ from maclip_daemon.metadata.writing import new_content, seed_update
 def prepare(request: RatingRequest) -> Prepared:
     """Prepare one write. The temporary file is not flushed yet.
 
-    A photo that is left alone on purpose is a result too. Raises `NoSpace`, `FileChanged`, `Transient`.
+    A photo that is left alone on purpose is a result too, with whose rating it has as far as that was found.
+    Raises `NoSpace`, `FileChanged`, `Transient`.
     """
+    found = None
     try:
         with safe_writer.translate_errors(request.photo), PhotoFile(request.photo) as file:
-            return _prepare(request, file, judge(file, request.last_written, request))
+            verdict = judge(file, request.last_written, request)
+            found = verdict.found
+            return _prepare(request, file, verdict)
     except SecondReadingNeeded:
         raise
     except WriteRefused as refusal:
-        return Prepared(request.photo, "skipped", request.rating, reason=str(refusal))
+        return Prepared(request.photo, "skipped", request.rating, reason=str(refusal), found=found)
 
 
 def _prepare(request: RatingRequest, file: PhotoFile, verdict: Verdict) -> Prepared:

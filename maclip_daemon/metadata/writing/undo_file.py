@@ -104,7 +104,7 @@ def _read(target: Path) -> _Present | _Step:
     except FileNotFoundError:
         return _Present(None)
     except (WriteRefused, OSError) as error:
-        if isinstance(error, OSError) and not target.is_symlink():
+        if isinstance(error, OSError) and target.is_file() and not target.is_symlink():
             raise
         return _left_alone(f"{target} is no longer a regular file; it is left alone.")
     return _Present(data, status.st_nlink)

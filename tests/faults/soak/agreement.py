@@ -90,6 +90,9 @@ def record_agreement(model: Model, home: Home) -> None:
         photo.previous_path = path
         photo.has_replaced_another = photo.has_moved = False
         photo.sidecar_change = ""
+    for photo in model.moved_out:
+        if photo.kept and model.rows.get(photo.kept.row) not in (photo.previous_path, photo.moved_out_from):
+            photo.kept = None  # a photo of the same picture took its row
     model.left = {path.removesuffix(".xmp") for path in _sidecars(model.root)} - model.photos.keys()
     model.left_sidecars += len(model.left & model.followed)
     model.since_agreement()
@@ -150,7 +153,8 @@ def _may_have_another_row(model: Model, photo: Photo) -> bool:
     While it was away, a new photo of the same picture may have taken its row, by its pixels. Or it took or
     lost a path, or was moved and changed, while the daemon was interrupted.
     """
-    if photo.kept and photo.previous_path != photo.path and _has_new_twin(model, photo):
+    has_moved = photo.has_moved or photo.previous_path != photo.path
+    if photo.kept and has_moved and _has_new_twin(model, photo):
         return True
     if not model.interruptions:
         return False

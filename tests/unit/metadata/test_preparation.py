@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +26,14 @@ from metadata_samples import (
 )
 from PIL import Image
 
-from maclip_daemon.errors import FileChanged, MaclipError
+from maclip_daemon.errors import EnvironmentUnfit, FileChanged, MaclipError
 from maclip_daemon.files import temporaries
 from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.content import exiv2_tags, xmp_text
-from maclip_daemon.metadata.records import Prepared, RatingRequest
+from maclip_daemon.metadata.records import Prepared, RatingRequest, UndoEntry
 from maclip_daemon.metadata.sidecars import verdict, write_proof
-from maclip_daemon.metadata.writing import commit_write
+from maclip_daemon.metadata.writing import commit_write, undo_file
+from maclip_daemon.metadata.writing.undo_delta import UndoDelta
 
 XMP = "/http://ns.adobe.com/xap/1.0/ "
 OURS = "/http://ns.maclip-daemon/quality/1.0/ "
@@ -367,6 +371,56 @@ def test_a_folder_without_permission_is_a_reason_and_no_error(make_photo: MakePh
         assert [path.name for path in folder.iterdir()] == ["a.jpg"]
     assert result.status == "skipped"
     assert "may not be written" in result.reason
+
+
+def sidecar_of(photo: Path) -> Path:
+    return photo.with_name(f"{photo.name}.xmp")
+
+
+@pytest.fixture
+def immutable(make_photo: MakePhoto) -> Iterator[Path]:
+    """Return a photo of whose sidecar nobody may change anything, not even root."""
+    photo = make_photo()
+    write(RatingRequest(photo, QUALITY))
+    sidecar = sidecar_of(photo)
+    made = shutil.which("chattr") and subprocess.run(
+        ["chattr", "+i", sidecar], check=False, capture_output=True
+    )
+    if not made or made.returncode:
+        pytest.skip("needs root, chattr and a file system with attributes")
+    yield photo
+    subprocess.run(["chattr", "-i", sidecar], check=True)
+
+
+def test_an_immutable_sidecar_keeps_its_stars_and_the_reason_names_it(immutable: Path) -> None:
+    before = sidecar_of(immutable).read_bytes()
+    result = prepare(RatingRequest(immutable, replace(QUALITY, stars=1), last_written=QUALITY.stars))
+    assert (result.status, str(sidecar_of(immutable)) in result.reason) == ("skipped", True)
+    assert result.found is not None
+    assert (result.found.owner, result.found.rating) == ("maclip", QUALITY.stars), "the library forgets them"
+    assert sidecar_of(immutable).read_bytes() == before
+
+
+def test_the_undo_of_an_immutable_sidecar_names_the_file_and_not_its_folder(immutable: Path) -> None:
+    written = prepare(RatingRequest(immutable, QUALITY, last_written=QUALITY.stars))
+    assert written.status == "unchanged"
+    entry = UndoEntry(sidecar_of(immutable), None, "", UndoDelta.taking_out().encode())
+    with pytest.raises(EnvironmentUnfit, match=rf"^{re.escape(str(sidecar_of(immutable)))} may not be"):
+        undo_file.undo(entry)
+
+
+def test_a_sidecar_that_may_not_be_read_is_named_and_not_its_folder(make_photo: MakePhoto) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        photo = folder / "a.jpg"
+        photo.write_bytes(make_photo().read_bytes())
+        sidecar_of(photo).write_bytes(b"private")
+        sidecar_of(photo).chmod(0)
+        folder.chmod(0o777)
+        with without_privileges():
+            result = prepare(RatingRequest(photo, QUALITY))
+    assert result.status == "skipped"
+    assert result.reason.startswith(f"{sidecar_of(photo)} may not be read")
 
 
 @pytest.mark.parametrize(
