@@ -34,7 +34,7 @@ from maclip_daemon.pipeline.recovery import recover
 from maclip_daemon.pipeline.run_state import RunState, StageContext, in_thread, log
 from maclip_daemon.pipeline.scoring.score_jobs import ScoreJobs, ScoreSource
 from maclip_daemon.pipeline.scoring.scoring_stage import ScoringStage
-from maclip_daemon.pipeline.waits import PowerCheck
+from maclip_daemon.pipeline.waits import POWER_CHECK_S, PowerCheck
 from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
 
@@ -74,7 +74,8 @@ class Pipeline:
         self._clock_ahead = clock() - time.monotonic()  # the first check must notice a jump, too
         # A person who runs `--once` wants it now.
         pauses_on_battery = settings.background.pause_on_battery and not once
-        self._power = PowerCheck(self.state.waits) if pauses_on_battery else None
+        power_check_s = min(POWER_CHECK_S, settings.jobs.pause_s)
+        self._power = PowerCheck(self.state.waits, every_s=power_check_s) if pauses_on_battery else None
         self._pauses = PauseCheck(library, self.state, () if once else settings.background.quiet_hours)
         roots = known_roots.open_all(folders, settings, library, self.state.probe)
         identity = self.identity

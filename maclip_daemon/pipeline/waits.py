@@ -223,18 +223,20 @@ class PowerCheck:
         self,
         waits: Waits,
         *,
+        every_s: float = POWER_CHECK_S,
         on_battery: Callable[[], bool] = battery.on_battery,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._waits = waits
+        self._every_s = every_s
         self._on_battery = on_battery
         self._clock = clock
         self._checked = -math.inf
 
     def check(self) -> None:
-        """Begin or end the wait; reads the battery every `POWER_CHECK_S` at most."""
+        """Begin or end the wait; reads the battery every `every_s` at most."""
         now = self._clock()
-        if now - self._checked < POWER_CHECK_S:
+        if now - self._checked < self._every_s:
             return
         self._checked = now
         if self._on_battery():

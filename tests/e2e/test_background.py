@@ -135,7 +135,7 @@ def test_scoring_pauses_on_battery_and_resumes_when_plugged_in(home: Home, suppl
     make_photos(home.photos, 3)
     del home.environment["MACLIP_BACKGROUND__PAUSE_ON_BATTERY"]
     plug(supplies, plugged=False)
-    with on_machine(home, supplies):
+    with on_machine(home, supplies, MACLIP_JOBS__PAUSE_S="1"):
         until(lambda: "runs on battery" in paused(home), "the pause in status")
         until(lambda: home.sql("select count(*) from jobs") == [(3,)], "photos are found all the same")
         time.sleep(1)  # long enough for a daemon that did not pause to score them

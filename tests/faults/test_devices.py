@@ -97,7 +97,7 @@ def test_out_of_memory_leads_to_smaller_batches_and_the_same_scores(
 def test_scoring_waits_for_a_device_whose_memory_is_in_use(
     faulty_home: Home, gallery: Home, device: Device, full: bool, figures: Figures
 ) -> None:
-    rounds = 6 if full else 2
+    rounds = 6 if full else 1
     step = len(gallery.scored()) // rounds
     names: set[str] = set()
     with running(faulty_home) as daemon:

@@ -95,8 +95,8 @@ def test_after_kills_at_random_times_each_photo_has_one_score_and_one_correct_si
     home: Home, full: bool, pool: dict[Path, dict[str, bytes]], kills: Kills, figures: Figures
 ) -> None:
     random_ = random.Random(SEED)
-    rounds = 50 if full else 8
-    victims = [*WORK_OF] * (rounds // len(WORK_OF) + 1)
+    rounds = 50 if full else len(WORK_OF)
+    victims = [*WORK_OF] * -(-rounds // len(WORK_OF))
     random_.shuffle(victims)
     waiting = list(pool)
     daemon = home.daemon(MACLIP_SCORING__PROTOCOL="native")

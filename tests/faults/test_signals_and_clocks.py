@@ -88,7 +88,7 @@ def process_tree(daemon: LoggedDaemon) -> list[psutil.Process]:
 def test_a_signal_at_any_moment_ends_the_daemon_cleanly(
     faulty_home: Home, full: bool, figures: Figures
 ) -> None:
-    rounds = 24 if full else 6
+    rounds = 24 if full else 3
     chance = random.Random(3)
     originals: dict[Path, bytes] = {}
     done: dict[str, Any] = {}

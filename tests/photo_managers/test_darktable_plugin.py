@@ -58,6 +58,12 @@ class Panel:
         return str(until(lambda: (text := self.text) and answer in text and text, answer, self._log))
 
 
+@pytest.fixture(scope="module", params=["installed", "today"])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """Return both darktables, in continuous integration too: their interfaces for scripts differ."""
+    return Installation(is_today=request.param == "today")
+
+
 @pytest.fixture
 def folder(home: Home) -> Path:
     return home.photos / HOSTILE
