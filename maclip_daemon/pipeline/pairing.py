@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from maclip_daemon.library.photos import raw_jpeg_pairs
@@ -16,9 +17,14 @@ _DEVELOPED_SUFFIXES = frozenset({"jpg", "jpeg", "jpe", "heic", "heif", "hif"})
 
 def role_of(name: str) -> Literal["raw", "developed"] | None:
     """Return what a file of this name is in a pair; None: it is never part of one."""
-    if formats.is_raw(name):
+    return _role_of_suffix(name.rpartition(".")[2])
+
+
+@lru_cache(maxsize=256)
+def _role_of_suffix(suffix: str) -> Literal["raw", "developed"] | None:
+    if formats.is_raw(f"x.{suffix}"):
         return "raw"
-    return "developed" if name.rpartition(".")[2].lower() in _DEVELOPED_SUFFIXES else None
+    return "developed" if suffix.lower() in _DEVELOPED_SUFFIXES else None
 
 
 def update(session: Session, settings: RatingSettings) -> None:

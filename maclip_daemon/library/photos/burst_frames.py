@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -38,9 +38,8 @@ class FrameRecord:
     descriptor: bytes | None
 
 
-@dataclass(frozen=True)
-class FrameRow:
-    """A present photo with all that grouping needs."""
+class FrameRow(NamedTuple):
+    """A present photo with all that grouping needs; a tuple, because a million are made."""
 
     photo_id: int
     moment: int
@@ -250,11 +249,10 @@ def count_stale(session: Session, most: int) -> int:
 def _frame_row(values: list[Any]) -> FrameRow:
     values[_BRACKETED] = bool(values[_BRACKETED])
     values[_FILE_NAME] = stored_paths.restored(values[_FILE_NAME])
-    return FrameRow(*values)
+    return FrameRow._make(values)
 
 
-_NAMES = [field.name for field in fields(FrameRow)]
-_BRACKETED, _FILE_NAME = _NAMES.index("is_bracketed"), _NAMES.index("file_name")
+_BRACKETED, _FILE_NAME = FrameRow._fields.index("is_bracketed"), FrameRow._fields.index("file_name")
 
 
 _ROWS = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -27,10 +29,37 @@ class GroupRow:
     """Of every file, by photo id; None where no frame is better."""
 
 
-def replace(session: Session, burst_id: int | None, group: GroupRow) -> int:
-    """Store a group under its former number, or under a new one; return the number."""
+def replace(session: Session, burst_ids: Sequence[int | None], groups: Sequence[GroupRow]) -> list[int]:
+    """Store groups under their former numbers, or (None) under new ones; return the numbers."""
     driver = driver_of(session.connection())
-    values = (
+    numbers = _numbered(driver, burst_ids)
+    rows = [(*_values(group), number) for number, group in zip(numbers, groups, strict=True)]
+    is_new = [burst_id is None for burst_id in burst_ids]
+    driver.executemany(_INSERT, [row for row, new in zip(rows, is_new, strict=True) if new])
+    driver.executemany(_UPDATE, [row for row, new in zip(rows, is_new, strict=True) if not new])
+    driver.executemany(
+        "UPDATE burst_frames SET burst_id = ?1, burst_rank = ?2 WHERE photo_id = ?3"
+        " AND (burst_id IS NOT ?1 OR burst_rank IS NOT ?2)",
+        [
+            (number, rank, photo_id)
+            for number, group in zip(numbers, groups, strict=True)
+            for photo_id, rank in group.ranks.items()
+        ],
+    )
+    return numbers
+
+
+def _numbered(driver: sqlite3.Connection, burst_ids: Sequence[int | None]) -> list[int]:
+    """Return the numbers with the next ones, which no group ever had, in place of None."""
+    if None not in burst_ids:
+        return [burst_id for burst_id in burst_ids if burst_id is not None]
+    last = driver.execute("SELECT seq FROM sqlite_sequence WHERE name = 'bursts'").fetchone()
+    following = itertools.count(1 if last is None else int(last[0]) + 1)
+    return [next(following) if burst_id is None else burst_id for burst_id in burst_ids]
+
+
+def _values(group: GroupRow) -> tuple[object, ...]:
+    return (
         group.kind,
         group.members,
         group.best_id,
@@ -40,21 +69,11 @@ def replace(session: Session, burst_id: int | None, group: GroupRow) -> int:
         group.first_moment,
         group.last_moment,
     )
-    if burst_id is None:
-        (burst_id,) = driver.execute(_INSERT, values).fetchone()
-    else:
-        driver.execute(_UPDATE, (*values, burst_id))
-    driver.executemany(
-        "UPDATE burst_frames SET burst_id = ?, burst_rank = ? WHERE photo_id = ?"
-        " AND (burst_id IS NOT ? OR burst_rank IS NOT ?)",
-        [(burst_id, rank, photo_id, burst_id, rank) for photo_id, rank in group.ranks.items()],
-    )
-    return int(burst_id)
 
 
 _INSERT = (
-    "INSERT INTO bursts (kind, members, best_id, margin, spread, is_close, first_moment, last_moment)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+    "INSERT INTO bursts (kind, members, best_id, margin, spread, is_close, first_moment, last_moment, id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
     "UPDATE bursts SET kind = ?, members = ?, best_id = ?, margin = ?, spread = ?, is_close = ?,"

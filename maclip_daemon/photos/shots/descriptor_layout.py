@@ -18,7 +18,7 @@ SHARP_COLUMNS, SHARP_ROWS = 5, 4
 LEVEL_STEPS = 16  # of the mean luminance, for each doubling of light
 LEVEL_ZERO = 12  # doublings below full white that are level 0
 
-_COLOURS_AT = 4 + 4 * PLANE_BYTES
+_ACROSS_KNOWN_AT, _DOWN_AT, _DOWN_KNOWN_AT, _COLOURS_AT = (4 + n * PLANE_BYTES for n in (1, 2, 3, 4))
 _SHARPNESS_AT = _COLOURS_AT + 2 * COLOUR_GRID * COLOUR_GRID
 DESCRIPTOR_BYTES = _SHARPNESS_AT + SHARP_COLUMNS * SHARP_ROWS
 
@@ -67,15 +67,13 @@ def unpack(data: bytes) -> Descriptor:
     """Return a stored descriptor. Raise `ValueError` for other bytes."""
     if not is_descriptor(data):
         raise ValueError("not a picture descriptor of this version")
-    across, across_known, down, down_known = (
-        data[start : start + PLANE_BYTES] for start in range(4, _COLOURS_AT, PLANE_BYTES)
-    )
+    from_bytes = int.from_bytes
     return Descriptor(
-        int.from_bytes(across + down, "little"),
-        int.from_bytes(across_known + down_known, "little"),
-        level=data[1] / LEVEL_STEPS - LEVEL_ZERO,
-        black_share=data[2] / 255,
-        white_share=data[3] / 255,
-        colours=data[_COLOURS_AT:_SHARPNESS_AT],
-        sharpness=data[_SHARPNESS_AT:],
+        from_bytes(data[4:_ACROSS_KNOWN_AT] + data[_DOWN_AT:_DOWN_KNOWN_AT], "little"),
+        from_bytes(data[_ACROSS_KNOWN_AT:_DOWN_AT] + data[_DOWN_KNOWN_AT:_COLOURS_AT], "little"),
+        data[1] / LEVEL_STEPS - LEVEL_ZERO,
+        data[2] / 255,
+        data[3] / 255,
+        data[_COLOURS_AT:_SHARPNESS_AT],
+        data[_SHARPNESS_AT:],
     )

@@ -121,6 +121,8 @@ def _shots(
 ) -> tuple[Shot, ...]:
     """Return the shots of a component in order, its copies together."""
     copies = [(left, right) for left, right, link in pairs if link is Link.COPY]
+    if not copies:
+        return tuple(Shot((ordered[index],)) for index in members)
     together = _components(copies)
     of_copies = {index for part in together for index in part}
     parts = [*together, *([index] for index in members if index not in of_copies)]

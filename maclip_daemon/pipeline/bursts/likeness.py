@@ -136,10 +136,10 @@ def _best(
         else:
             both = known >> -distance & other_known & shift.valid
             differing = (signs >> -distance ^ other_signs) & both
-        compared = both.bit_count()
-        if compared < least_bits:
+        compared, unlike = both.bit_count(), differing.bit_count()
+        if compared < least_bits or unlike + unlike >= compared:
             continue
-        agreement = 1 - differing.bit_count() / compared
+        agreement = 1 - unlike / compared
         if agreement > best:
             best, best_compared, best_shift = agreement, compared, shift
             if agreement >= enough:

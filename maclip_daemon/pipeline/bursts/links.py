@@ -26,6 +26,7 @@ PANORAMA_GAP_S = 15.0
 FILE_GAP_S = 60.0  # where only the file's time is known: a slow card takes a second for each photo
 _LONG_NEIGHBOURS = 2
 _LONGEST_EXPOSURE_S = 120.0
+_FARTHEST_US = round((max(LONG_GAP_S, FILE_GAP_S) + _LONGEST_EXPOSURE_S) * 1e6)  # start to start
 
 # Agreement of the descriptors (docs/bursts.md has the distributions). Re-framed frames of a scene agree by
 # .75 and more, other scenes by less than .64 in 95 of 100 pairs, .72 in 99.
@@ -40,6 +41,9 @@ _COLOURS, _COLOURS_WITHOUT_TIME, _COLOURS_OF_SAME = 14.0, 8.0, 6.0  # grey level
 _COLOURS_FOR_EACH_EV = 6.0
 _ALIKE_LEVELS_EV = 1.5  # of brightness between frames of a burst, whose flash may have failed
 _COLOURS_OF_PLAIN = 4.0  # of pictures whose agreement is no more than chance
+_PLAIN_BITS = 2 * likeness.LEAST_BITS  # of 800; with fewer, two pictures may have too few in common
+_COLOURS_OF_EQUALLY_PLAIN, _LEVELS_OF_PLAIN_EV = 2.0, 0.4
+_CLIPPED = 0.98  # share of the pixels
 _SAME_FOCAL = 0.02
 _REDUCED_AREA = 0.8
 _LEVEL_IN_PANORAMA = 2.0  # EV between neighbours: from the sun into the shade
@@ -73,19 +77,22 @@ class Compared:
         self._rules = rules
         self._short: dict[tuple[int, int], Link | None] = {}
         self._long: dict[tuple[int, int], bool] = {}
+        self._unlike: set[tuple[int, int]] = set()
 
     def short(self, first: BurstFrame, second: BurstFrame) -> Link | None:
         """Return `link_between` of a pair."""
         key = first.photo_id, second.photo_id
         if key not in self._short:
-            self._short[key] = link_between(first, second, self._rules)
+            self._short[key], is_unlike = _judged(first, second, self._rules)
+            if is_unlike:
+                self._unlike.add(key)
         return self._short[key]
 
     def is_long(self, first: BurstFrame, second: BurstFrame) -> bool:
         """Return whether a pair may follow each other in a time lapse, a stack or a panorama."""
         key = first.photo_id, second.photo_id
         if key not in self._long:
-            self._long[key] = _is_linked_over_long(first, second)
+            self._long[key] = _is_linked_over_long(first, second, is_unlike=key in self._unlike)
         return self._long[key]
 
 
@@ -97,50 +104,66 @@ def links(frames: Sequence[BurstFrame], compared: Compared | None = None) -> Ite
     compared = compared or Compared()
     short, long = _Sets(len(frames)), _Sets(len(frames))
     for distance in range(1, NEIGHBOURS + 1):
-        for left in range(len(frames) - distance):
+        for left, (first, second) in enumerate(zip(frames, frames[distance:], strict=False)):
             right = left + distance
-            if short.find(left) == short.find(right):
+            if _are_far_apart(first, second) or short.find(left) == short.find(right):
                 continue
-            found = compared.short(frames[left], frames[right])
-            if found in (Link.COPY, Link.SHORT):
+            found = compared.short(first, second)
+            if found is Link.COPY or found is Link.SHORT:
                 short.join(left, right)
                 long.join(left, right)
                 yield left, right, found
             elif (
                 distance <= _LONG_NEIGHBOURS
                 and long.find(left) != long.find(right)
-                and compared.is_long(frames[left], frames[right])
+                and compared.is_long(first, second)
             ):
                 long.join(left, right)
                 yield left, right, Link.LONG
 
 
+def _are_far_apart(first: BurstFrame, second: BurstFrame) -> bool:
+    """Return whether the time between two files of different pixels rules out any link, at a glance."""
+    return (
+        second.moment_us - first.moment_us > _FARTHEST_US
+        and first.role == second.role
+        and (first.pixel_hash != second.pixel_hash or first.pixel_hash is None)
+    )
+
+
 def link_between(first: BurstFrame, second: BurstFrame, rules: LinkRules = DEFAULT_RULES) -> Link | None:
     """Return the link of two frames of a camera, `first` before `second`, that are shot close together."""
+    return _judged(first, second, rules)[0]
+
+
+def _judged(first: BurstFrame, second: BurstFrame, rules: LinkRules) -> tuple[Link | None, bool]:
+    """Return the link, and whether the pictures were compared and agree at no small shift."""
     if is_copy(first, second):
-        return Link.COPY
+        return Link.COPY, False
     if first.is_exact != second.is_exact:
-        return None
+        return None, False
     gap_s = gap_between(first, second)
     if gap_s > (rules.gap_s if first.is_exact else max(rules.gap_s, FILE_GAP_S)):
-        return None
+        return None, False
     if first.descriptor is None or second.descriptor is None:
-        return None
+        return None, False
     if not first.is_exact and not are_name_neighbours(first.file_name, second.file_name):
-        return None
-    return Link.SHORT if _is_alike(first, second) else None
+        return None, False
+    is_alike, is_unlike = _is_alike(first, second)
+    return (Link.SHORT if is_alike else None), is_unlike
 
 
 def gap_between(first: BurstFrame, second: BurstFrame) -> float:
     """Return the seconds from the end of one exposure to the start of the next."""
-    open_s = min(first.exposure.seconds or 0.0, _LONGEST_EXPOSURE_S)
-    return max(0.0, (second.moment_us - first.moment_us) / 1e6 - open_s)
+    apart_s = (second.moment_us - first.moment_us) / 1e6
+    if first.exposure.seconds:
+        apart_s -= min(first.exposure.seconds, _LONGEST_EXPOSURE_S)
+    return apart_s if apart_s > 0 else 0.0
 
 
 def is_copy(first: BurstFrame, second: BurstFrame) -> bool:
     """Return whether two files hold one shot: a RAW and its JPEG, the same picture exported or resized."""
-    is_same_name = first.folder_id == second.folder_id and first.stem == second.stem
-    if is_same_name and {first.role, second.role} == {"raw", "developed"}:
+    if first.role != second.role and _are_raw_and_developed(first, second):
         return True
     if first.pixel_hash is not None and first.pixel_hash == second.pixel_hash:
         return True
@@ -170,6 +193,11 @@ def is_copy(first: BurstFrame, second: BurstFrame) -> bool:
     return is_same and likeness.colour_distance(first.descriptor, second.descriptor) <= _COLOURS_OF_SAME
 
 
+def _are_raw_and_developed(first: BurstFrame, second: BurstFrame) -> bool:
+    is_same_name = first.folder_id == second.folder_id and first.stem == second.stem
+    return is_same_name and {first.role, second.role} == {"raw", "developed"}
+
+
 def _is_much_smaller(first: BurstFrame, second: BurstFrame) -> bool:
     """Return whether one picture was reduced; a camera's frames have one size, a crop nearly that."""
     areas = sorted((first.width * first.height, second.width * second.height))
@@ -182,7 +210,8 @@ def _has_same_aspect(first: BurstFrame, second: BurstFrame) -> bool:
     )
 
 
-def _is_alike(first: BurstFrame, second: BurstFrame) -> bool:
+def _is_alike(first: BurstFrame, second: BurstFrame) -> tuple[bool, bool]:
+    """Return whether two frames are alike, and whether their structure agrees at no small shift."""
     one, other = first.descriptor, second.descriptor
     assert one is not None
     assert other is not None
@@ -198,9 +227,28 @@ def _is_alike(first: BurstFrame, second: BurstFrame) -> bool:
     colours += _COLOURS_FOR_EACH_EV * min(steps, _ALIKE_LEVELS_EV)
     distance = likeness.colour_distance(one, other)
     if distance > colours:
-        return False
+        return False, False
     found = likeness.compare(one, other, enough=least)
-    return found.agreement >= least and _is_evidence(one, other, found, least, distance)
+    if found.agreement >= least:
+        return _is_evidence(one, other, found, least, distance), False
+    is_plain = first.is_exact and _are_equally_plain(one, other, distance, steps)
+    return is_plain, found.agreement < ALIKE_OVER_LONG
+
+
+def _are_equally_plain(one: Descriptor, other: Descriptor, distance: float, steps: float) -> bool:
+    """Return whether two pictures have next to no structure, and the same light and colours everywhere.
+
+    A wall, fog, a sheet of paper: between frames that follow each other at once that is all there is to
+    compare. Of pictures that are nothing but black, or nothing but white, not even that is known.
+    """
+    return (
+        one.known_bits < _PLAIN_BITS
+        and other.known_bits < _PLAIN_BITS
+        and steps <= _LEVELS_OF_PLAIN_EV
+        and distance <= _COLOURS_OF_EQUALLY_PLAIN
+        and max(one.black_share, other.black_share) < _CLIPPED
+        and min(one.white_share, other.white_share) < _CLIPPED
+    )
 
 
 def _is_evidence(
@@ -220,15 +268,18 @@ def _may_be_bracket(first: BurstFrame, second: BurstFrame) -> bool:
     )
 
 
-def _is_linked_over_long(first: BurstFrame, second: BurstFrame) -> bool:
-    """Return whether two frames may follow each other in a time lapse, a stack or a panorama."""
+def _is_linked_over_long(first: BurstFrame, second: BurstFrame, *, is_unlike: bool) -> bool:
+    """Return whether two frames may follow each other in a time lapse, a stack or a panorama.
+
+    `is_unlike`: their structure was compared already, and agrees at no small shift.
+    """
     one, other = first.descriptor, second.descriptor
     if not (first.is_exact and second.is_exact) or one is None or other is None:
         return False
     gap_s = gap_between(first, second)
     if gap_s > LONG_GAP_S or not _has_same_focal(first, second):
         return False
-    found = likeness.compare(one, other, enough=ALIKE_OVER_LONG)
+    found = likeness.UNLIKE if is_unlike else likeness.compare(one, other, enough=ALIKE_OVER_LONG)
     if found.agreement >= ALIKE_OVER_LONG:
         distance = likeness.colour_distance(one, other)
         return _is_evidence(one, other, found, ALIKE_OVER_LONG, distance)

@@ -18,7 +18,7 @@ from maclip_daemon.library.results.burst_groups import GroupRow
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.pipeline import pairing
 from maclip_daemon.pipeline.bursts import best_frame
-from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame, Exposure
+from maclip_daemon.pipeline.bursts.burst_frame import NO_EXPOSURE, BurstFrame, Exposure
 from maclip_daemon.pipeline.bursts.grouping import FrameGroup, components_of, group_linked
 from maclip_daemon.pipeline.bursts.links import NEIGHBOURS, Compared, Link, links
 
@@ -120,12 +120,14 @@ def store_groups(
     alone = [number for number, (burst_id, _) in places.items() if burst_id and number not in grouped]
     burst_groups.leave(session, [*alone, *gone])
     former = {number: burst_id for number, (burst_id, _) in places.items()}
-    numbers = _former_numbers(groups, former)
-    changed = alone
-    for found, burst_id in zip(groups, numbers, strict=True):
-        row = _row(found, spread)
-        number = burst_groups.replace(session, burst_id, row)
-        changed += [each for each, place in row.ranks.items() if places[each] != (number, place)]
+    rows = [_row(found, spread) for found in groups]
+    numbers = burst_groups.replace(session, _former_numbers(groups, former), rows)
+    changed = alone + [
+        photo_id
+        for number, row in zip(numbers, rows, strict=True)
+        for photo_id, rank in row.ranks.items()
+        if places[photo_id] != (number, rank)
+    ]
     doubtful = {*former.values(), *gone.values()} - {None, *numbers}
     burst_frames.remove_empty(session, [number for number in doubtful if number is not None])
     return changed
@@ -195,12 +197,22 @@ def frame_of(row: FrameRow, *, is_exact: bool) -> BurstFrame:
         width=row.width or 0,
         height=row.height or 0,
         pixel_hash=row.pixel_hash,
-        exposure=Exposure(row.exposure_s, row.aperture, row.iso, row.bias_ev, row.focal_mm, row.is_bracketed),
+        exposure=_exposure_of(row),
         packed=row.descriptor,
         score=row.score,
         burst_id=row.burst_id,
         burst_rank=row.burst_rank,
     )
+
+
+def _exposure_of(row: FrameRow) -> Exposure:
+    noted = (row.exposure_s, row.aperture, row.iso, row.bias_ev, row.focal_mm)
+    if noted == _NOTHING_NOTED and not row.is_bracketed:
+        return NO_EXPOSURE
+    return Exposure(*noted, row.is_bracketed)
+
+
+_NOTHING_NOTED = (None,) * 5
 
 
 def _former_numbers(groups: Sequence[FrameGroup], former: Mapping[int, int | None]) -> list[int | None]:

@@ -50,6 +50,12 @@ def black() -> bytes:
     return pack((0, 255, 0), (_UNKNOWN,) * 4, colours, bytes(SHARP_COLUMNS * SHARP_ROWS))
 
 
+def plain(colour: int = 128, *, level: int = 180, white: int = 0) -> bytes:
+    """Return the descriptor of a wall: light and colour, and no structure."""
+    colours = bytes([colour]) * (2 * COLOUR_GRID * COLOUR_GRID)
+    return pack((level, 0, white), (_UNKNOWN,) * 4, colours, bytes(SHARP_COLUMNS * SHARP_ROWS))
+
+
 def frame(number: int, at_s: float, packed: bytes | None, **changes: object) -> BurstFrame:
     """Return a frame of a 24-megapixel camera, taken `at_s` seconds after a fixed moment."""
     values: dict[str, object] = {

@@ -7,7 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import SECOND, black, descriptor, exposed, frame
+from scenes import SECOND, black, descriptor, exposed, frame, plain
 
 from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame, are_name_neighbours
 from maclip_daemon.pipeline.bursts.grouping import group
@@ -45,6 +45,28 @@ def test_a_frame_that_shows_nothing_or_something_else_does_not_divide_a_burst() 
     frames[2] = frame(3, 0.4, black())
     frames[4] = frame(5, 0.8, None)
     assert kinds_and_members(frames) == [("burst", [1, 2, 4, 6])]
+
+
+def test_a_burst_of_a_plain_wall_is_found_by_its_light_and_colours() -> None:
+    walls = [frame(n, n * 0.3, plain(110, level=180 + n % 2)) for n in range(4)]
+    other_wall = frame(5, 1.3, plain(140))
+    darker = frame(6, 1.5, plain(110, level=150))
+    structured = frame(7, 1.7, descriptor(1, level=181))
+    assert kinds_and_members([*walls, other_wall, darker, structured]) == [("burst", [0, 1, 2, 3])]
+
+
+@pytest.mark.parametrize(
+    ("packed", "step_s", "is_exact"),
+    [
+        pytest.param(plain(128, level=192, white=255), 0.2, True, id="all-white"),
+        pytest.param(plain(110), 2.5, True, id="later than a burst"),
+        pytest.param(plain(110), 0.2, False, id="without a date"),
+    ],
+)
+def test_plain_frames_of_which_no_more_is_known_are_left_alone(
+    packed: bytes, step_s: float, is_exact: bool
+) -> None:
+    assert group([frame(n, n * step_s, packed, is_exact=is_exact) for n in range(20)]) == []
 
 
 def test_black_frames_are_never_grouped() -> None:
