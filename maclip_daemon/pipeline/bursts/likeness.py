@@ -10,6 +10,7 @@ from operator import sub
 from maclip_daemon.photos.shots.descriptor_layout import BITS, GRID, Descriptor
 
 LEAST_BITS = 90  # comparable differences (of 800); with fewer, agreement is chance
+FAINT_BITS, FAINT_AGREEMENT = 40, 0.92  # of frames so dark, so bright or so plain that less is known
 CAMERA_SHAKE = 2  # cells, a tenth of the frame: how far hands move between two frames of a burst
 
 
@@ -74,6 +75,12 @@ def compare(
         return best
     further = _best(first, second, _far(reach), enough)
     return further if further.agreement > best.agreement else best
+
+
+def compare_faint(first: Descriptor, second: Descriptor) -> Likeness:
+    """Return the likeness where few differences are known; only a nearly perfect one is no chance."""
+    found = _best(first, second, _shifts(CAMERA_SHAKE), FAINT_AGREEMENT, FAINT_BITS)
+    return found if found.agreement >= FAINT_AGREEMENT else UNLIKE
 
 
 _HOPELESS = 0.58  # of the shifts in reach nearest by; alike pictures have .6 and more beside their best shift

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from maclip_daemon.photos.shots.descriptor_layout import Descriptor
-from maclip_daemon.pipeline.bursts import likeness
+from maclip_daemon.pipeline.bursts import alike_frames, likeness
 from maclip_daemon.pipeline.bursts.burst_frame import (
     BurstFrame,
     are_counted_apart,
@@ -21,6 +20,7 @@ from maclip_daemon.pipeline.bursts.burst_frame import (
 
 NEIGHBOURS = 4  # places in the camera's order over which frames are compared
 GAP_S = 2.0  # seconds from the end of one frame to the start of the next, in a burst
+STILL_GAPS = 2.0  # gaps of a burst after which a picture that has not changed at all still belongs to it
 LONG_GAP_S = 65.0  # of a time lapse, a panorama or a stack: a shot a minute is common
 PANORAMA_GAP_S = 15.0
 FILE_GAP_S = 60.0  # where only the file's time is known: a slow card takes a second for each photo
@@ -28,22 +28,10 @@ _LONG_NEIGHBOURS = 2
 _LONGEST_EXPOSURE_S = 120.0
 _FARTHEST_US = round((max(LONG_GAP_S, FILE_GAP_S) + _LONGEST_EXPOSURE_S) * 1e6)  # start to start
 
-# Agreement of the descriptors (docs/bursts.md has the distributions). Re-framed frames of a scene agree by
-# .75 and more, other scenes by less than .64 in 95 of 100 pairs, .72 in 99.
-ALIKE = 0.70
-ALIKE_IN_BRACKET = 0.62
-ALIKE_WITHOUT_TIME = 0.78
-ALIKE_OVER_LONG = 0.80
-ALIKE_AT_OTHER_LEVEL = 0.88  # a bracket that EXIF does not note has .96; a night and a day have not
+ALIKE_OVER_LONG = 0.80  # agreement of the descriptors, as alike_frames.ALIKE
 OVERLAPPING = 0.80
 SAME_PICTURE = 0.95
-_COLOURS, _COLOURS_WITHOUT_TIME, _COLOURS_OF_SAME = 14.0, 8.0, 6.0  # grey levels
-_COLOURS_FOR_EACH_EV = 6.0
-_ALIKE_LEVELS_EV = 1.5  # of brightness between frames of a burst, whose flash may have failed
-_COLOURS_OF_PLAIN = 4.0  # of pictures whose agreement is no more than chance
-_PLAIN_BITS = 2 * likeness.LEAST_BITS  # of 800; with fewer, two pictures may have too few in common
-_COLOURS_OF_EQUALLY_PLAIN, _LEVELS_OF_PLAIN_EV = 2.0, 0.4
-_CLIPPED = 0.98  # share of the pixels
+_COLOURS_OF_SAME = 6.0  # grey levels
 _SAME_FOCAL = 0.02
 _REDUCED_AREA = 0.8
 _LEVEL_IN_PANORAMA = 2.0  # EV between neighbours: from the sun into the shade
@@ -143,14 +131,16 @@ def _judged(first: BurstFrame, second: BurstFrame, rules: LinkRules) -> tuple[Li
     if first.is_exact != second.is_exact:
         return None, False
     gap_s = gap_between(first, second)
-    if gap_s > (rules.gap_s if first.is_exact else max(rules.gap_s, FILE_GAP_S)):
-        return None, False
     if first.descriptor is None or second.descriptor is None:
         return None, False
+    if gap_s > (rules.gap_s if first.is_exact else max(rules.gap_s, FILE_GAP_S)):
+        is_still = first.is_exact and gap_s <= STILL_GAPS * rules.gap_s
+        if not is_still or not alike_frames.is_unmoved(first.descriptor, second.descriptor):
+            return None, False
     if not first.is_exact and not are_name_neighbours(first.file_name, second.file_name):
         return None, False
-    is_alike, is_unlike = _is_alike(first, second)
-    return (Link.SHORT if is_alike else None), is_unlike
+    found = alike_frames.judge(first, second)
+    return (Link.SHORT if found.is_alike else None), found.agreement < ALIKE_OVER_LONG
 
 
 def gap_between(first: BurstFrame, second: BurstFrame) -> float:
@@ -210,64 +200,6 @@ def _has_same_aspect(first: BurstFrame, second: BurstFrame) -> bool:
     )
 
 
-def _is_alike(first: BurstFrame, second: BurstFrame) -> tuple[bool, bool]:
-    """Return whether two frames are alike, and whether their structure agrees at no small shift."""
-    one, other = first.descriptor, second.descriptor
-    assert one is not None
-    assert other is not None
-    if not first.is_exact:
-        least, colours = ALIKE_WITHOUT_TIME, _COLOURS_WITHOUT_TIME
-    elif _may_be_bracket(first, second):
-        least, colours = ALIKE_IN_BRACKET, float("inf")
-    else:
-        least, colours = ALIKE, _COLOURS
-    steps = abs(one.level - other.level)
-    if steps > _ALIKE_LEVELS_EV and not _may_be_bracket(first, second):
-        least = max(least, ALIKE_AT_OTHER_LEVEL)
-    colours += _COLOURS_FOR_EACH_EV * min(steps, _ALIKE_LEVELS_EV)
-    distance = likeness.colour_distance(one, other)
-    if distance > colours:
-        return False, False
-    found = likeness.compare(one, other, enough=least)
-    if found.agreement >= least:
-        return _is_evidence(one, other, found, least, distance), False
-    is_plain = first.is_exact and _are_equally_plain(one, other, distance, steps)
-    return is_plain, found.agreement < ALIKE_OVER_LONG
-
-
-def _are_equally_plain(one: Descriptor, other: Descriptor, distance: float, steps: float) -> bool:
-    """Return whether two pictures have next to no structure, and the same light and colours everywhere.
-
-    A wall, fog, a sheet of paper: between frames that follow each other at once that is all there is to
-    compare. Of pictures that are nothing but black, or nothing but white, not even that is known.
-    """
-    return (
-        one.known_bits < _PLAIN_BITS
-        and other.known_bits < _PLAIN_BITS
-        and steps <= _LEVELS_OF_PLAIN_EV
-        and distance <= _COLOURS_OF_EQUALLY_PLAIN
-        and max(one.black_share, other.black_share) < _CLIPPED
-        and min(one.white_share, other.white_share) < _CLIPPED
-    )
-
-
-def _is_evidence(
-    one: Descriptor, other: Descriptor, found: likeness.Likeness, least: float, distance: float
-) -> bool:
-    """Return whether pictures agree beyond chance; plain ones, such as two skies, must have equal colours."""
-    if likeness.beyond_chance(one, other, found) >= least:
-        return True
-    steps = abs(one.level - other.level)
-    return distance <= _COLOURS_OF_PLAIN + _COLOURS_FOR_EACH_EV * min(steps, _ALIKE_LEVELS_EV)
-
-
-def _may_be_bracket(first: BurstFrame, second: BurstFrame) -> bool:
-    one, other = first.exposure, second.exposure
-    return (one.is_bracketed and other.is_bracketed) or (
-        one.bias_ev is not None and other.bias_ev is not None and abs(one.bias_ev - other.bias_ev) >= 0.3
-    )
-
-
 def _is_linked_over_long(first: BurstFrame, second: BurstFrame, *, is_unlike: bool) -> bool:
     """Return whether two frames may follow each other in a time lapse, a stack or a panorama.
 
@@ -282,12 +214,12 @@ def _is_linked_over_long(first: BurstFrame, second: BurstFrame, *, is_unlike: bo
     found = likeness.UNLIKE if is_unlike else likeness.compare(one, other, enough=ALIKE_OVER_LONG)
     if found.agreement >= ALIKE_OVER_LONG:
         distance = likeness.colour_distance(one, other)
-        return _is_evidence(one, other, found, ALIKE_OVER_LONG, distance)
+        return alike_frames.is_evidence(one, other, found, ALIKE_OVER_LONG, distance)
     if gap_s > PANORAMA_GAP_S or abs(one.level - other.level) > _LEVEL_IN_PANORAMA:
         return False
     found = likeness.overlap(one, other)
     is_overlapping = found.agreement >= OVERLAPPING
-    return is_overlapping and likeness.beyond_chance(one, other, found) >= ALIKE
+    return is_overlapping and likeness.beyond_chance(one, other, found) >= alike_frames.ALIKE
 
 
 def _has_same_focal(first: BurstFrame, second: BurstFrame) -> bool:

@@ -50,6 +50,18 @@ def black() -> bytes:
     return pack((0, 255, 0), (_UNKNOWN,) * 4, colours, bytes(SHARP_COLUMNS * SHARP_ROWS))
 
 
+def faint(scene: int, bits: int = 30) -> bytes:
+    """Return the descriptor of a scene so dark that only a few of its differences are known."""
+    whole = descriptor(scene)
+    known = sum(1 << cell for cell in random.Random(0).sample(range(BITS), bits)).to_bytes(
+        PLANE_BYTES, "little"
+    )
+    signs = [whole[at : at + PLANE_BYTES] for at in (4, 4 + 2 * PLANE_BYTES)]
+    rest = whole[4 + 4 * PLANE_BYTES :]
+    split = 2 * COLOUR_GRID * COLOUR_GRID
+    return pack((100, 200, 0), (signs[0], known, signs[1], known), rest[:split], rest[split:])
+
+
 def plain(colour: int = 128, *, level: int = 180, white: int = 0) -> bytes:
     """Return the descriptor of a wall: light and colour, and no structure."""
     colours = bytes([colour]) * (2 * COLOUR_GRID * COLOUR_GRID)

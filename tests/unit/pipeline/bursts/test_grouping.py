@@ -7,7 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import SECOND, black, descriptor, exposed, frame, plain
+from scenes import SECOND, black, descriptor, exposed, faint, frame, plain
 
 from maclip_daemon.pipeline.bursts.burst_frame import BurstFrame, are_name_neighbours
 from maclip_daemon.pipeline.bursts.grouping import group
@@ -47,12 +47,25 @@ def test_a_frame_that_shows_nothing_or_something_else_does_not_divide_a_burst() 
     assert kinds_and_members(frames) == [("burst", [1, 2, 4, 6])]
 
 
+def test_a_picture_that_does_not_change_at_all_may_come_a_little_later() -> None:
+    still = [frame(n, n * 3.5, descriptor(1)) for n in range(4)]
+    assert kinds_and_members(still) == [("burst", [0, 1, 2, 3])]
+    assert group([frame(n, n * 4.5, descriptor(1)) for n in range(4)]) == []
+    assert group([frame(n, n * 3.5, descriptor(1, n)) for n in range(4)]) == []
+
+
 def test_a_burst_of_a_plain_wall_is_found_by_its_light_and_colours() -> None:
     walls = [frame(n, n * 0.3, plain(110, level=180 + n % 2)) for n in range(4)]
     other_wall = frame(5, 1.3, plain(140))
     darker = frame(6, 1.5, plain(110, level=150))
     structured = frame(7, 1.7, descriptor(1, level=181))
     assert kinds_and_members([*walls, other_wall, darker, structured]) == [("burst", [0, 1, 2, 3])]
+
+
+def test_of_faint_frames_only_those_that_agree_nearly_everywhere_belong_together() -> None:
+    frames = [frame(n, n * 0.3, faint(1 if n < 3 else 5)) for n in range(6)]
+    assert kinds_and_members(frames) == [("burst", [0, 1, 2]), ("burst", [3, 4, 5])]
+    assert group([frame(n, n * 0.3, faint(n)) for n in range(6)]) == []
 
 
 @pytest.mark.parametrize(
