@@ -25,7 +25,7 @@ _CLIPPED = 0.98  # share of the pixels
 _UNMOVED, _COLOURS_OF_UNMOVED, _LEVELS_OF_UNMOVED_EV = 0.97, 1.0, 0.2  # a tripod, and the same light
 
 
-class Judgement(NamedTuple):
+class Alikeness(NamedTuple):
     """Whether two frames are alike."""
 
     is_alike: bool
@@ -45,7 +45,7 @@ def is_unmoved(one: Descriptor, other: Descriptor) -> bool:
     )
 
 
-def judge(first: BurstFrame, second: BurstFrame) -> Judgement:
+def judge(first: BurstFrame, second: BurstFrame) -> Alikeness:
     """Return whether two frames with descriptors, shot close together, are alike."""
     one, other = first.descriptor, second.descriptor
     assert one is not None
@@ -62,13 +62,13 @@ def judge(first: BurstFrame, second: BurstFrame) -> Judgement:
     colours += _COLOURS_FOR_EACH_EV * min(steps, _ALIKE_LEVELS_EV)
     distance = likeness.colour_distance(one, other)
     if distance > colours:
-        return Judgement(False, 1.0)
+        return Alikeness(False, 1.0)
     found = likeness.compare(one, other, enough=least)
     if found.agreement >= least:
-        return Judgement(is_evidence(one, other, found, least, distance), 1.0)
+        return Alikeness(is_evidence(one, other, found, least, distance), 1.0)
     is_faint = first.is_exact and found is likeness.UNLIKE and _is_faintly_alike(one, other)
     is_plain = first.is_exact and _are_equally_plain(one, other, distance, steps)
-    return Judgement(is_faint or is_plain, found.agreement)
+    return Alikeness(is_faint or is_plain, found.agreement)
 
 
 def _is_faintly_alike(one: Descriptor, other: Descriptor) -> bool:
