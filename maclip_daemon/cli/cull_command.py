@@ -17,7 +17,7 @@ from maclip_daemon.files.paths import expanded, printable
 
 if TYPE_CHECKING:
     from maclip_daemon.library.queries.rejected_photos import CullCandidate
-    from maclip_daemon.pipeline.commands.cull import Action, CulledFile
+    from maclip_daemon.pipeline.commands.culling.cull import Action, CulledFile
     from maclip_daemon.settings import Settings
 
 NOTHING_REJECTED = (
@@ -78,7 +78,7 @@ def cull(
     if sum(each is not None for each in (copy, move, undo)) + as_list > 1:
         raise UsageError("Use one of --list, --copy, --move and --undo.")
     if undo is not None:
-        from maclip_daemon.pipeline.commands import cull as culling
+        from maclip_daemon.pipeline.commands.culling import cull as culling
 
         brought_back = culling.bring_back(_absolute(undo))
         if not _report(brought_back, "brought back", "Nothing is there to bring back."):
@@ -116,7 +116,7 @@ def _shots(
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
     from maclip_daemon.pipeline import known_roots
-    from maclip_daemon.pipeline.commands import cull as culling
+    from maclip_daemon.pipeline.commands.culling import cull as culling
 
     probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
     chosen: list[Path] = []
@@ -136,7 +136,7 @@ def _take(
     shots: list[list[Path]], left: list[CulledFile], folder: Path, action: Action, *, ask: bool
 ) -> bool:
     from maclip_daemon.errors import EnvironmentUnfit, UsageError
-    from maclip_daemon.pipeline.commands import cull as culling
+    from maclip_daemon.pipeline.commands.culling import cull as culling
 
     is_done = _name(left)
     if shots and ask:

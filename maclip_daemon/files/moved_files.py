@@ -28,7 +28,21 @@ def move(source: Path, target: Path) -> None:
         safe_writer.flush(target.parent)
         return
     copy(source, target)  # to another disk: the source leaves when the copy is safe there
-    source.unlink()
+    try:
+        source.unlink()
+    except OSError:
+        target.unlink()  # our own copy: the file is not to be at two places
+        raise
+
+
+def finish_move(source: Path, target: Path) -> None:
+    """Move a file, or end a move to another disk that was cut off after the copy. Raises as `move`."""
+    if not os.path.lexists(target):
+        move(source, target)
+    elif _digest(target) == _digest(source):
+        source.unlink()
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
 
 
 def copy(source: Path, target: Path) -> None:

@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from starlette.requests import Request
+
 from maclip_daemon.errors import UsageError
 from maclip_daemon.library.results.decisions import NewDecision
 
 MOST = 200  # decisions of one key press: a burst
 BODY_LIMIT = 64 << 10  # bytes
 _KEYS = frozenset({"id", "rating", "pick", "seen"})
+
+
+async def of(request: Request) -> bytes:
+    """Return the body of a request. Raises `UsageError` when it is too long."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_LIMIT:
+            raise UsageError("The request is too long.")
+    return body
 
 
 def parse(body: bytes) -> list[NewDecision]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -16,8 +17,10 @@ from maclip_daemon.library.queries import review_photos
 from maclip_daemon.library.queries.review_photos import ReviewPhoto
 from maclip_daemon.library.results.decisions import NewDecision
 from maclip_daemon.library.storage.database import Library
+from maclip_daemon.pipeline.commands.culling.rejected_moves import RejectedMoves
 from maclip_daemon.pipeline.commands.decide import Decider, DecisionResult
 from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo, UndoneDecision
+from maclip_daemon.web.background_move import BackgroundMove
 from maclip_daemon.web.photo_sets import PhotoSets
 from maclip_daemon.web.preview_queue import PreviewQueue
 
@@ -51,9 +54,16 @@ class Review:
     """What the page's handlers share. Thread-safe."""
 
     def __init__(
-        self, library: Library, decider: Decider, undo: DecisionUndo, previews: PreviewQueue
+        self,
+        library: Library,
+        decider: Decider,
+        undo: DecisionUndo,
+        moves: RejectedMoves,
+        previews: PreviewQueue,
     ) -> None:
         self.library = library
+        self.moves = moves
+        self.running_move = BackgroundMove(self._refresh)
         self.previews = previews
         self.sets = PhotoSets(library)
         self.changes = Changes()
@@ -73,6 +83,7 @@ class Review:
     def stop(self) -> None:
         """End the thread and the preview processes."""
         self._stopping.set()
+        self.running_move.stop()
         self.previews.close()
         self._retrying.join()
 
@@ -128,6 +139,8 @@ class Review:
         self.changes.add(photo_ids)
 
     def _retry(self) -> None:
+        with contextlib.suppress(errors.MaclipError):  # the list in the folder keeps it
+            self.moves.finish_killed()
         while not self._stopping.is_set():
             try:
                 self._note(self._decider.retry())

@@ -20,8 +20,10 @@ from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.library.queries import rejected_photos, review_photos, status
 from maclip_daemon.library.queries.finding import equipment, folder_list
 from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
+from maclip_daemon.pipeline.commands.culling.cull_folder import WatchedFolders
 from maclip_daemon.web import answers, decision_body, filter_params
 from maclip_daemon.web.preview_queue import LONG_EDGES, PreviewKind, WantedPreview
+from maclip_daemon.web.rejected_pages import RejectedPages
 from maclip_daemon.web.review import Review
 
 _HERE = Path(__file__).parent
@@ -84,7 +86,7 @@ class ReviewPages:
 
     async def remember(self, request: Request) -> Response:
         """Remember where the person is, for the next run."""
-        place = decision_body.text(await _body(request), _LONGEST_PLACE)
+        place = decision_body.text(await decision_body.of(request), _LONGEST_PLACE)
         await run_in_threadpool(self._remember, place)
         return JSONResponse({})
 
@@ -150,7 +152,7 @@ class ReviewPages:
 
     async def decide(self, request: Request) -> Response:
         """Store and write decisions; return what became of each, and the photos as they are now."""
-        decided = decision_body.parse(await _body(request))
+        decided = decision_body.parse(await decision_body.of(request))
         return await run_in_threadpool(self._decide, decided)
 
     def _decide(self, decided: list[Any]) -> Response:
@@ -189,9 +191,10 @@ class ReviewPages:
         )
 
 
-def application(review: Review, scope: ReviewScope) -> Starlette:
+def application(review: Review, scope: ReviewScope, watched: WatchedFolders) -> Starlette:
     """Return the application for one run of the page; `access.AccessGuard` goes around it."""
     pages = ReviewPages(review, scope)
+    rejected = RejectedPages(review.moves, review.running_move, watched, scope.under)
     return Starlette(
         routes=[
             Route("/", pages.page),
@@ -204,6 +207,7 @@ def application(review: Review, scope: ReviewScope) -> Starlette:
             Route("/api/changes", pages.changes),
             Route("/api/decisions", pages.decide, methods=["POST"]),
             Route("/api/undo/{what:str}", pages.undo, methods=["POST"]),
+            *rejected.routes(),
             Route("/preview/{photo_id:int}/{kind}", pages.preview),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
@@ -214,13 +218,3 @@ def application(review: Review, scope: ReviewScope) -> Starlette:
 def _kind(name: str) -> PreviewKind:
     kinds: dict[str, PreviewKind] = {"grid": "grid", "window": "window", "screen": "screen", "full": "full"}
     return kinds[name]
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body of a request. Raises `UsageError` when it is too long."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > decision_body.BODY_LIMIT:
-            raise errors.UsageError("The request is too long.")
-    return body

@@ -17,10 +17,13 @@ import platformdirs
 
 from maclip_daemon.daemon import lock
 from maclip_daemon.errors import AlreadyRunning, EnvironmentUnfit
+from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.pipeline import known_roots
+from maclip_daemon.pipeline.commands.culling.cull_folder import WatchedFolders
+from maclip_daemon.pipeline.commands.culling.rejected_moves import RejectedMoves
 from maclip_daemon.pipeline.commands.decide import Decider
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites
 from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
@@ -72,7 +75,8 @@ def serve(
             cache = PreviewCache(_cache_folder(), settings.review.cache_mib << 20)
             workers = min(os.cpu_count() or 1, MOST_PREVIEWERS)
             previews = preview_queue.for_library(cache, settings.decoding, roots, workers)
-            review = Review(library, decider, DecisionUndo(writes, decider), previews)
+            moves = RejectedMoves(writes, decider.lock)
+            review = Review(library, decider, DecisionUndo(writes, decider), moves, previews)
             review.start()
             first_pictures.prepare(review, options.scope)
             try:
@@ -91,7 +95,10 @@ def _run(
     host, port = listener.getsockname()[:2]
     keys = Keys(secret(settings.data_dir), port)
     hosts = host_headers(host, port)
-    app = AccessGuard(review_app.application(review, options.scope), keys, hosts)
+    own = [os.path.realpath(folder) for folder in (settings.data_dir, _cache_folder())]
+    roots = [str(root) for root in known_roots.paths(review.library)]
+    watched = WatchedFolders(roots, Exclusion(settings.folders.exclude), own)
+    app = AccessGuard(review_app.application(review, options.scope, watched), keys, hosts)
     base = f"{base_address(host, port)}{OPEN_PATH}?token="
     on_ready(Links(base + keys.token, base + keys.for_one_use()))
     before = signal.signal(signal.SIGTERM, _interrupt)

@@ -89,6 +89,8 @@ ADDRESSES = [
     "/api/start",
     "/api/summary",
     "/api/equipment",
+    "/api/rejected",
+    "/api/rejected/progress",
     "/api/burst/1",
     "/api/photos",
     "/api/changes",
@@ -98,7 +100,10 @@ ADDRESSES = [
     "/preview/1/full",
     "/static/review.js",
 ]
-CHANGES = ["/api/place", "/api/decisions", "/api/undo/last", "/api/undo/all"]
+CHANGES = [
+    *("/api/place", "/api/decisions", "/api/undo/last", "/api/undo/all"),
+    *("/api/rejected/move", "/api/rejected/back", "/api/rejected/stop"),
+]
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
@@ -152,7 +157,7 @@ def test_a_change_without_the_cookie_is_refused(served: tuple[Desk, str], client
 
 
 def test_the_lists_above_have_every_address_of_the_page() -> None:
-    application = review_app.application(MagicMock(), review_app.ReviewScope())
+    application = review_app.application(MagicMock(), review_app.ReviewScope(), MagicMock())
     asked = [(path, "GET") for path in ADDRESSES] + [(path, "POST") for path in CHANGES]
     for route in application.routes:
         assert any(
@@ -167,15 +172,18 @@ PARTS = st.sampled_from(
 ROUTES = (
     ("preview/{}/window", "preview/1/{}", "api/burst/{}", "api/undo/{}", "api/photos", "api/changes"),
     ("api/place", "api/decisions", "api/start", "api/summary", "api/equipment", "{}"),
+    ("api/rejected", "api/rejected/{}", "api/rejected/move", "api/rejected/back"),
 )
 PATHS = st.lists(PARTS, max_size=4).map("/".join) | st.tuples(
     st.sampled_from(ROUTES).flatmap(st.sampled_from), PARTS
 ).map(lambda each: each[0].format(each[1]))
 VALUES = PARTS | st.sampled_from(["worst", "bursts", "any", "1,2", "2026-05-01", "2026-99-99", "1e9", "%"])
 PARAMETERS = st.sampled_from(
-    ["offset", "count", "after", "order", "mine", "stars", "since", "until", "name", "kind", "soon", "v"]
+    ["offset", "count", "after", "order", "mine", "stars", "since", "until", "name", "kind", "v", "folder"]
 )
-BODIES = st.binary(max_size=40) | st.sampled_from([b"{}", b'"at=3"', b"[]", b"null", b'{"decisions": [1]}'])
+BODIES = st.binary(max_size=40) | st.sampled_from(
+    [b"{}", b'"at=3"', b'"/etc"', b"[]", b"null", b'{"decisions": [1]}']
+)
 
 
 @given(

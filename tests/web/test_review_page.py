@@ -387,25 +387,6 @@ def test_a_burst_is_decided_with_one_key_and_undone_with_one(filled: Desk) -> No
     expect(page.locator(SELECTED)).to_have_text(NAMES[7])
 
 
-def test_the_summary_counts_decisions_and_lists_rejected_files(filled: Desk) -> None:
-    page = filled.open(filled.serve())
-    page.keyboard.press("x")
-    page.keyboard.press("5")
-    decided(page, 2)
-    page.keyboard.press("e")
-    expect(page.locator("#summary dl")).to_have_text("★★★★★1✕ rejected1")
-    expect(page.locator("#summary textarea")).to_have_value(str(filled.photos / NAMES[0]))
-    expect(page.locator("#summary")).to_contain_text("Nothing is deleted")
-
-
-def test_reasons_stand_beside_the_photo(filled: Desk) -> None:
-    with sqlite3.connect(filled.data / "library.db") as connection:
-        connection.execute("insert into measures (photo_id, reasons) values (1, 'out of focus; <b>noisy')")
-    connection.close()
-    page = filled.open(filled.serve())
-    expect(page.locator("#about .reasons")).to_have_text("out of focus; <b>noisy")
-
-
 def test_only_the_folders_that_were_named_are_shown(desk: Desk, tmp_path: Path) -> None:
     desk.fill(["one/a.jpg", "two/b.jpg", "two/c.jpg"])
     page = desk.open(desk.serve(str(desk.photos / "two")))

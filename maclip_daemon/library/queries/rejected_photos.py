@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from maclip_daemon.library.queries.finding import filter_sql, score_order
@@ -25,15 +26,26 @@ class CullCandidate:
 
 
 def rejected(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> list[CullCandidate]:
-    """Return the photos of a filter that a person rejected, in path order."""
+    """Return the photos of a filter that a person rejected, in path order.
+
+    Without those about which a later decision waits to be written.
+    """
     where, values = filter_sql.criteria(snapshot, replace(chosen, mine="any")).where()
     rows = snapshot.execute(
         f"SELECT p.id, f.path, p.file_name, p.stars_written FROM {_SOURCE}"
-        " WHERE p.rating_owner = 'person' AND p.rating_in_file = -1 AND p.state <> 'missing'"
-        f"{where} ORDER BY f.path, p.file_name",
+        f" WHERE {_REJECTED}{where} ORDER BY f.path, p.file_name",
         values,
     )
     return [CullCandidate(row[0], stored_paths.join(row[1], row[2]), row[3], True) for row in rows]
+
+
+def still_rejected(snapshot: sqlite3.Connection, photo_ids: Sequence[int]) -> set[int]:
+    """Return which of these photos (of one shot) are among the rejected ones."""
+    marks = ", ".join("?" * len(photo_ids))
+    rows = snapshot.execute(
+        f"SELECT p.id FROM photos p WHERE {_REJECTED} AND p.id IN ({marks})", tuple(photo_ids)
+    )
+    return {photo_id for (photo_id,) in rows}
 
 
 def counts(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> dict[int, int]:
@@ -66,6 +78,10 @@ def weakest(
     return [CullCandidate(row[0], stored_paths.join(row[1], row[2]), row[3], False) for row in rows]
 
 
+_REJECTED = (
+    "p.rating_owner = 'person' AND p.rating_in_file = -1 AND p.state <> 'missing' AND NOT EXISTS"
+    " (SELECT 1 FROM decisions d WHERE d.photo_id = p.id AND d.state = 'waiting')"
+)
 # The conditions of a filter may ask for the score.
 _SOURCE = (
     "photos p JOIN folders f ON f.id = p.folder_id"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from maclip_daemon.files.suffixes import FILM_SUFFIXES, PICTURE_SUFFIXES, RAW_SU
 from maclip_daemon.metadata.records import NameKind
 
 SUFFIX = ".xmp"
+_NUMBERED = re.compile(r"(?P<stem>.+)_[0-9]{2,}(?P<suffix>\.[^.]+)\.xmp", re.DOTALL)
 _SHARING_SUFFIXES = frozenset({*RAW_SUFFIXES, *PICTURE_SUFFIXES, *FILM_SUFFIXES, ".raw"})
 
 
@@ -79,6 +81,24 @@ class NameTable:
     def sharers_of(self, photo: str) -> list[str]:
         """Return the other photos and films whose `IMG.xmp` would be the same, by name."""
         return sorted(name for name in self._by_stem.get(key_of(_stem(photo)), []) if name != photo)
+
+    def numbered_sidecars_of(self, photo: str) -> list[str]:
+        """Return the sidecars of darktable's duplicates, by name: IMG_01.jpg.xmp is of IMG.jpg.
+
+        Unless a photo IMG_01.jpg is there, whose own it is.
+        """
+        stem, suffix = os.path.splitext(photo)  # noqa: PTH122
+        return sorted(
+            name for name in self._numbered.get((stem, suffix), ()) if name[:-4] not in self._present
+        )
+
+    @cached_property
+    def _numbered(self) -> dict[tuple[str, str], list[str]]:
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name in self._names:
+            if numbered := _NUMBERED.fullmatch(name):
+                found[numbered["stem"], numbered["suffix"]].append(name)
+        return found
 
     def usual_kind(self, suffix: str) -> NameKind | None:
         """Return which kind of sidecar most photos with this suffix have here; None without any."""

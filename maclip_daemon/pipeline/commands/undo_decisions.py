@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from maclip_daemon.library.storage.database import Session
 from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.pipeline.commands.decide import Decider
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
+from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class DecisionUndo:
         try:
             self._writes.probe.ping(photo.path)
             if decision.state == "written":
+                self._require_there(photo)
                 for file in files:
                     self._return_to(decision, photo, file)
         except errors.MaclipError as error:
@@ -73,6 +76,15 @@ class DecisionUndo:
                 jobs.enqueue(session, [decision.photo_id], "rate", self._writes.clock())
             decisions.settle(session, decision.id, "undone", None, self._writes.clock())
         return UndoneDecision(decision.photo_id, True)
+
+    def _require_there(self, photo: DecidedPhoto) -> None:
+        """Raise why the photo's files cannot be put back: it was moved away, or its drive is absent."""
+        if self._writes.probe.call(photo.path, lambda: os.path.lexists(photo.path)):
+            return
+        roots = OnlineRoots(self._writes.library, self._writes.probe)
+        raise roots.reason_offline_at(photo.path) or errors.FileChanged(
+            "The photo is no longer in its folder. If it was moved away, bring it back first."
+        )
 
     def _return_to(self, decision: StoredDecision, photo: DecidedPhoto, file: DecidedFile) -> None:
         """Put one file back. Raises why it stays."""

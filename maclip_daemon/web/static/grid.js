@@ -1,7 +1,7 @@
 // The grid: only the rows in view exist, so that a hundred thousand photos scroll like a hundred.
 
 import { preview } from '/static/api.js';
-import { element, maclipsInWords, mineInSigns, mineInWords, mineOf, stars } from '/static/words.js';
+import { element, isAway, maclipsInWords, mineInSigns, mineInWords, mineOf, stars } from '/static/words.js';
 
 const TALLEST = 12e6; // pixels; browsers draw no taller element, so larger sets scroll in larger steps
 const MARGIN_ROWS = 2;
@@ -165,8 +165,10 @@ export class Grid {
     group.textContent = !photo.burst ? '' : photo.rank === 1 ? `best of ${photo.kind}${photo.close ? '?' : ''}` : photo.kind;
     cell.classList.toggle('odd', Boolean(photo.burst && photo.burst % 2));
     cell.classList.toggle('rejected', mineOf(photo) === -1);
+    cell.classList.toggle('away', isAway(photo));
     cell.classList.toggle('waiting', photo.waiting !== null);
-    cell.setAttribute('aria-label', `${photo.name}, ${mineInWords(photo)}, ${maclipsInWords(photo)}`);
+    const away = isAway(photo) ? ', not in its folder' : '';
+    cell.setAttribute('aria-label', `${photo.name}${away}, ${mineInWords(photo)}, ${maclipsInWords(photo)}`);
   }
 
   // Pictures are asked for when the scrolling rests; those in view come first.

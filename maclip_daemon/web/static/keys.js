@@ -17,7 +17,7 @@ export const KEYS = [
   ['Enter', 'in a burst: pick this photo and reject the others (asks once)'],
   ['C', 'compare this photo with the next ones'],
   ['G', 'the grid'],
-  ['E', 'what was decided, and what becomes of the rejected photos'],
+  ['E', 'what was decided; move the rejected photos, or bring them back'],
   ['A', 'go on after each decision, or stay'],
   ['F', 'the filters; Tab leads from one to the next, Escape back to the photos'],
   ['/', 'search by file name'],

@@ -1,6 +1,6 @@
 // One photo in a frame, whole or enlarged. Several panes can share one view, and then zoom and pan together.
 
-import { element } from '/static/words.js';
+import { element, isAway } from '/static/words.js';
 
 const CLOSEST = 8; // times 100 %
 
@@ -69,7 +69,9 @@ export class Pane {
       if (this.photo !== photo) return false;
       this.frame.replaceChildren();
       this.#image = null;
-      this.note.textContent = `${photo.name}: this photo cannot be shown. It is damaged, or of a kind that is not read.`;
+      this.note.textContent = isAway(photo)
+        ? `${photo.name} is not in its folder: it was moved away, or its drive is not there.`
+        : `${photo.name}: this photo cannot be shown. It is damaged, or of a kind that is not read.`;
     }
     this.frame.classList.remove('loading');
     this.#viewChanged();

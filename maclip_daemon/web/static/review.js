@@ -5,10 +5,11 @@ import { Decisions } from '/static/decisions.js';
 import { Grid } from '/static/grid.js';
 import { KEYS, listen } from '/static/keys.js';
 import { CLIPPED, Overlays, SHARP } from '/static/overlays.js';
+import { Moving } from '/static/moving.js';
 import { Pane, View } from '/static/pane.js';
 import { Photos } from '/static/photos.js';
 import { Pictures } from '/static/pictures.js';
-import { burstInWords, element, maclipsInWords, mineInWords, mineOf, sentence, stars } from '/static/words.js';
+import { burstInWords, element, isAway, maclipsInWords, mineInWords, mineOf, sentence, stars } from '/static/words.js';
 
 const LOOK_MS = 1500;
 const MOST_COMPARED = 4;
@@ -73,6 +74,7 @@ function describe() {
   const index = photos.indexOf(photo.id);
   const lines = [element('strong', '', photo.name), element('span', '', mineInWords(photo)),
     element('span', '', maclipsInWords(photo))];
+  if (isAway(photo)) lines.push(element('span', 'reasons', 'not in its folder'));
   if (photo.reasons) lines.push(element('span', 'reasons', photo.reasons));
   if (photo.burst) lines.push(element('span', 'burst', burstInWords(photo)));
   if (photo.exif) lines.push(element('span', 'more', photo.exif));
@@ -262,6 +264,7 @@ decisions.addEventListener('settled', ({ detail: { request, answer } }) => {
   }
   if (mode === 'compare') markActive();
   photos.refreshCounts().catch(() => {});
+  if ($('#summary').open) countDecisions().catch(() => {});
 });
 photos.addEventListener('change', () => { count(); describe(); });
 photos.addEventListener('count', count);
@@ -286,27 +289,47 @@ function overlay(which) {
 }
 
 // At the end: what was decided, and how the rejected photos leave.
-async function summary() {
+let hasMoved = false;
+const moving = new Moving($('#moving'), ask, (sentence) => {
+  countDecisions().catch((error) => say(error.message));
+  hasMoved = $('#summary').open;
+  if (hasMoved) return; // seen there
+  choose(queryOfForm(), grid.selected);
+  say(sentence);
+});
+
+async function countDecisions() {
   const dialog = $('#summary');
+  const { counts, rejected } = await get('/api/summary');
+  const name = (rating) => (rating === '-1' ? '✕ rejected' : rating === '0' ? '– no stars' : stars(Number(rating)));
+  const order = Object.keys(counts).sort((one, other) => other - one);
+  dialog.querySelector('dl').replaceChildren(...order.flatMap((rating) => [
+    element('dt', '', name(rating)), element('dd', '', counts[rating].toLocaleString('en'))]));
+  const text = dialog.querySelector('textarea');
+  text.value = rejected.join('\n');
+  text.hidden = !rejected.length;
+  dialog.querySelector('.copy').hidden = !rejected.length;
+  dialog.querySelector('.cull').textContent = rejected.length
+    ? 'The rejected photos. Below they can leave for a folder, with their sidecars and RAWs; so they can by '
+      + '`maclip cull --move FOLDER`. Nothing is deleted.'
+    : 'No photo is rejected.';
+}
+
+async function summary() {
   try {
-    const { counts, rejected } = await get('/api/summary');
-    const name = (rating) => (rating === '-1' ? '✕ rejected' : rating === '0' ? '– no stars' : stars(Number(rating)));
-    const order = Object.keys(counts).sort((one, other) => other - one);
-    dialog.querySelector('dl').replaceChildren(...order.flatMap((rating) => [
-      element('dt', '', name(rating)), element('dd', '', counts[rating].toLocaleString('en'))]));
-    const text = dialog.querySelector('textarea');
-    text.value = rejected.join('\n');
-    text.hidden = !rejected.length;
-    dialog.querySelector('.copy').hidden = !rejected.length;
-    dialog.querySelector('.cull').textContent = rejected.length
-      ? 'The rejected files are listed below. `maclip cull --move FOLDER` moves them away with their sidecars, '
-        + 'and `maclip cull --undo FOLDER` brings them back. Nothing is deleted.'
-      : 'No photo is rejected.';
-    dialog.showModal();
+    await countDecisions();
+    $('#summary').showModal();
+    moving.open();
   } catch (error) {
     say(error.message);
   }
 }
+
+// Photos that have moved leave the view, and those that are back return to it.
+$('#summary').addEventListener('close', () => {
+  if (hasMoved) choose(queryOfForm(), grid.selected);
+  hasMoved = false;
+});
 
 const actions = {
   e: summary,
@@ -356,6 +379,7 @@ $('#decide').addEventListener('click', ({ target }) => {
 });
 for (const name of ['grid', 'loupe']) $(`#show-${name}`).addEventListener('click', () => show(name));
 $('#show-compare').addEventListener('click', compare);
+$('#show-summary').addEventListener('click', summary);
 $('#show-help').addEventListener('click', actions['?']);
 $('#summary .copy').addEventListener('click', () => {
   const text = $('#summary textarea');
@@ -414,7 +438,7 @@ async function look() {
     if (isNew || found.photos.length) photos.refreshCounts().catch(() => {});
     if (found.waiting) {
       const many = found.waiting === 1 ? '1 decision is' : `${found.waiting} decisions are`;
-      say(`${many} not written yet, and tried again: ${found.reason}`, { isTrouble: true });
+      say(`${many} not written yet, but kept and tried again: ${found.reason}`, { isTrouble: true });
     } else if (trouble) say('All decisions are written.');
   } catch (error) {
     if (!decisions.unsent) say(error.message, { stays: true, isTrouble: true });

@@ -36,9 +36,20 @@ export function burstInWords(photo) {
 }
 
 export function sentence(photo, index, total) {
+  const away = isAway(photo) ? ', not in its folder' : '';
   const place = `${(index + 1).toLocaleString('en')} of ${total.toLocaleString('en')}`;
-  return `${photo.name}, ${mineInWords(photo)}, ${maclipsInWords(photo)}, photo ${place}`;
+  return `${photo.name}${away}, ${mineInWords(photo)}, ${maclipsInWords(photo)}, photo ${place}`;
 }
+
+export const counted = (count, noun) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+
+export function megabytes(bytes) {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  return `${bytes < 1e7 ? (bytes / 1e6).toFixed(1) : Math.round(bytes / 1e6)} MB`;
+}
+
+// A photo whose file was moved away, or whose drive is not there.
+export const isAway = (photo) => photo.state === 'missing';
 
 export const element = (name, className, text) => {
   const made = document.createElement(name);

@@ -14,8 +14,8 @@ from maclip_daemon.library.queries import rejected_photos
 from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import FoundRating
-from maclip_daemon.pipeline.commands import cull
-from maclip_daemon.pipeline.commands.cull import CulledFile
+from maclip_daemon.pipeline.commands.culling import cull, cull_list
+from maclip_daemon.pipeline.commands.culling.cull import CulledFile
 from tests.rated_library import RatedLibrary
 
 
@@ -30,7 +30,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): path.read_text()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != cull.LIST_NAME
+        if path.is_file() and path.name != cull_list.LIST_NAME
     }
 
 
@@ -109,7 +109,7 @@ def test_a_move_that_was_killed_or_cut_off_in_the_list_hurts_nothing(tmp_path: P
     out = tmp_path / "out"
     out.mkdir()
     entry = json.dumps({"from": str(photo), "to": str(out / "a.jpg")})
-    (out / cull.LIST_NAME).write_text(f"{entry}\n{entry[:20]}")
+    (out / cull_list.LIST_NAME).write_text(f"{entry}\n{entry[:20]}")
     assert list(cull.bring_back(out)) == []
     assert photo.exists()
 
@@ -127,7 +127,7 @@ def test_a_move_to_another_disk_is_a_checked_copy(tmp_path: Path, monkeypatch: p
     out = tmp_path / "out"
     assert taken([photo], out) == [CulledFile(photo, out / "a.jpg")]
     assert (photo.exists(), (out / "a.jpg").read_bytes()) == (False, content)
-    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", cull.LIST_NAME]
+    assert sorted(path.name for path in out.iterdir()) == ["a.jpg", cull_list.LIST_NAME]
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS])

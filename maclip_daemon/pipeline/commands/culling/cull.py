@@ -6,24 +6,24 @@ happened meanwhile.
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
-from maclip_daemon.files import moved_files, safe_writer
+from maclip_daemon.files import moved_files
 from maclip_daemon.files.paths import with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queries.rejected_photos import CullCandidate
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import REJECTED
 from maclip_daemon.metadata.sidecars import sidecar_names
+from maclip_daemon.pipeline.commands.culling import cull_list
 
-LIST_NAME = "maclip-cull.jsonl"
 MOST_NUMBERS = 10_000  # tried for a name that is taken
 
 Action = Literal["move", "copy"]
@@ -36,6 +36,8 @@ class CulledFile:
     path: Path
     target: Path | None
     reason: str = ""
+    is_folder_unfit: bool = False
+    """Whether other files would fare the same: the folder takes no more."""
 
     def sentence(self) -> str:
         """Return the file and why it was left alone, its path once."""
@@ -70,30 +72,74 @@ def with_sidecars(photos: Sequence[Path]) -> list[list[Path]]:
     shots: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for photo in photos:
         shots[photo.parent, photo.stem].append(photo)
-    return [_files_of_shot(folder, stem, files) for (folder, stem), files in shots.items()]
+    tables = {folder: sidecar_names.listing_of(folder) for folder in {folder for folder, _ in shots}}
+    return [_files_of_shot(folder, files, tables[folder]) for (folder, _), files in shots.items()]
 
 
 def take(shots: Sequence[Sequence[Path]], folder: Path, action: Action) -> Iterator[CulledFile]:
-    """Move or copy shots into a folder, under names that are free there; yield what became of each file."""
+    """Move or copy shots into a folder, under names that are free there; yield what became of each file.
+
+    A shot whose files cannot all be moved stays whole. Once the folder takes no more, nothing else is tried.
+    """
     taken: set[str] = set()
+    reason = ""
     for files in shots:
-        for source, target in _targets(files, folder, taken):
-            yield _take_one(source, target, action)
+        if reason:
+            yield from (CulledFile(file, None, reason) for file in files)
+            continue
+        for each in take_shot(files, folder, action, taken):
+            reason = each.reason if each.is_folder_unfit else reason
+            yield each
 
 
-def bring_back(folder: Path) -> Iterator[CulledFile]:
+def take_shot(
+    files: Sequence[Path], folder: Path, action: Action = "move", taken: set[str] | None = None
+) -> list[CulledFile]:
+    """Move or copy the files of one shot; return what became of each.
+
+    `taken`: names in the folder that are promised to other shots. Raises `EnvironmentUnfit`.
+    """
+    pairs = _targets(files, folder, set() if taken is None else taken)
+    if action == "copy":
+        return [_copied(source, target) for source, target in pairs]
+    try:
+        cull_list.note(folder, pairs)
+    except OSError as error:
+        return [CulledFile(source, None, _reason(error), is_folder_unfit=True) for source, _ in pairs]
+    moved: list[tuple[Path, Path]] = []
+    for source, target in pairs:
+        try:
+            moved_files.move(source, target)
+        except (OSError, errors.MaclipError) as error:
+            away = _put_back(moved)
+            cull_list.note_end(folder, pairs)
+            return [
+                CulledFile(file, away.get(file), _reason(error), is_folder_unfit=_is_full(error))
+                for file, _ in pairs
+            ]
+        moved.append((source, target))
+    cull_list.note_end(folder, pairs)
+    return [CulledFile(source, target) for source, target in moved]
+
+
+def bring_back(folder: Path, why_absent: Callable[[str], str] = lambda _: "") -> Iterator[CulledFile]:
     """Move the files of the list in a folder back to where they were, the last one first.
 
-    Raises `EnvironmentUnfit` when the folder has no list.
+    `why_absent(path)`: why the drive of a path is not there; empty when it is. Raises `EnvironmentUnfit` when
+    the folder has no list.
     """
-    for entry in reversed(_entries(folder)):
-        source, target = Path(entry["to"]), Path(entry["from"])
+    for entry in reversed(cull_list.entries(folder)):
+        source, target = folder / entry.name, entry.source
         if not os.path.lexists(source):
             continue  # it was brought back before, or its move never happened
+        if reason := why_absent(str(target)):
+            yield CulledFile(source, None, reason)
+            continue
         if os.path.lexists(target):
             yield CulledFile(source, None, f"{target} is there again, so this one stays.")
             continue
         try:
+            cull_list.note_return(folder, entry.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             moved_files.move(source, target)
         except (OSError, errors.MaclipError) as error:
@@ -102,25 +148,36 @@ def bring_back(folder: Path) -> Iterator[CulledFile]:
             yield CulledFile(source, target)
 
 
-def _files_of_shot(folder: Path, stem: str, photos: list[Path]) -> list[Path]:
+def finish(folder: Path) -> list[CulledFile]:
+    """Move the rest of the shot whose move a kill cut off; return what became of all its files.
+
+    A file that is at both places with one content leaves the first: its copy to another disk was whole.
+    """
+    results = []
+    for entry in cull_list.begun(folder):
+        target = folder / entry.name
+        try:
+            if os.path.lexists(entry.source):
+                moved_files.finish_move(entry.source, target)
+        except (OSError, errors.MaclipError) as error:
+            results.append(CulledFile(entry.source, None, _reason(error)))
+        else:
+            results.append(CulledFile(entry.source, target))
+    return results
+
+
+def _files_of_shot(folder: Path, photos: list[Path], table: sidecar_names.NameTable) -> list[Path]:
     found = dict.fromkeys(photos)
-    table = sidecar_names.listing_of(folder)
     names = {photo.name for photo in photos}
     for photo in photos:
-        for sidecar in sidecar_names.find_all(photo):
-            is_shared = any(name not in names for name in table.sharers_of(photo.name))
-            if sidecar.kind == "full" or not is_shared:
-                found[sidecar.path] = None
+        is_shared = any(name not in names for name in table.sharers_of(photo.name))
+        for name, kind in table.sidecars_of(photo.name):
+            if kind == "full" or not is_shared:
+                found[folder / name] = None
         # darktable's duplicates: IMG_01.jpg.xmp belongs to IMG.jpg, unless a photo IMG_01.jpg is there.
-        for duplicate in sorted(folder.glob(f"{_escaped(stem)}_[0-9][0-9]*{_escaped(photo.suffix)}.xmp")):
-            number = duplicate.name[len(stem) + 1 : -len(photo.suffix + ".xmp")]
-            if number.isdigit() and not os.path.lexists(duplicate.with_suffix("")):
-                found[duplicate] = None
+        for name in table.numbered_sidecars_of(photo.name):
+            found[folder / name] = None
     return list(found)
-
-
-def _escaped(text: str) -> str:
-    return "".join(f"[{character}]" if character in "*?[" else character for character in text)
 
 
 def _targets(files: Sequence[Path], folder: Path, taken: set[str]) -> list[tuple[Path, Path]]:
@@ -136,43 +193,27 @@ def _targets(files: Sequence[Path], folder: Path, taken: set[str]) -> list[tuple
     raise errors.EnvironmentUnfit(f"{folder} has {MOST_NUMBERS} files called {stem}. Choose another folder.")
 
 
-def _take_one(source: Path, target: Path, action: Action) -> CulledFile:
+def _copied(source: Path, target: Path) -> CulledFile:
     try:
-        if action == "copy":
-            moved_files.copy(source, target)
-        else:
-            _note(target.parent, source, target)
-            moved_files.move(source, target)
+        moved_files.copy(source, target)
     except (OSError, errors.MaclipError) as error:
-        return CulledFile(source, None, _reason(error))
+        return CulledFile(source, None, _reason(error), is_folder_unfit=_is_full(error))
     return CulledFile(source, target)
 
 
-def _note(folder: Path, source: Path, target: Path) -> None:
-    """Write a move into the list before it happens."""
-    line = json.dumps({"from": str(source), "to": str(target)})
-    with (folder / LIST_NAME).open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    safe_writer.flush(folder)
-
-
-def _entries(folder: Path) -> list[dict[str, str]]:
-    try:
-        lines = (folder / LIST_NAME).read_text("utf-8").splitlines()
-    except OSError:
-        raise errors.EnvironmentUnfit(
-            f"{folder} has no list of moved photos ({LIST_NAME}), so nothing can be brought back from it."
-        ) from None
-    entries = []
-    for line in lines:
+def _put_back(moved: list[tuple[Path, Path]]) -> dict[Path, Path]:
+    """Move the files of a shot back, of which one could not be moved; return those that are still away."""
+    away = {}
+    for source, target in reversed(moved):
         try:
-            entry = json.loads(line)
-            entries.append({"from": str(entry["from"]), "to": str(entry["to"])})
-        except (ValueError, KeyError, TypeError):
-            continue  # cut off by a power cut: that move had not begun
-    return entries
+            moved_files.move(target, source)
+        except (OSError, errors.MaclipError):
+            away[source] = target  # listed, so that it can be brought back later
+    return away
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _reason(error: Exception) -> str:

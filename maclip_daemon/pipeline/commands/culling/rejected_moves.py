@@ -1,0 +1,186 @@
+"""Moves rejected photos to a folder beside a person's work on the page, and brings them back.
+
+One shot at a time: it is asked again, moved and recorded while no decision is written. Its photos are missing
+from then on, as if another program had moved them, and return with their scores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from maclip_daemon import errors
+from maclip_daemon.files.paths import is_below
+from maclip_daemon.library.photos import gone_copies, photo_records, root_records
+from maclip_daemon.library.photos.root_records import KnownRoot
+from maclip_daemon.library.queries import rejected_photos, status
+from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
+from maclip_daemon.library.queries.rejected_photos import CullCandidate
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.storage import photo_paths
+from maclip_daemon.pipeline import file_stability
+from maclip_daemon.pipeline.commands.culling import cull, cull_list
+from maclip_daemon.pipeline.commands.culling.cull import CulledFile
+from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites
+from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
+
+FOLDERS_NOTE = "folders of rejected photos"
+KEPT_FOLDERS = 20  # that the page offers to bring photos back from
+
+
+@dataclass(frozen=True)
+class MovedShot:
+    """What became of the files of one shot."""
+
+    photo_ids: Sequence[int]
+    files: Sequence[CulledFile]
+
+
+class RejectedMoves:
+    """Moves and returns of one library. `lock`: held while files are at work, as for decisions."""
+
+    def __init__(self, writes: JournalledWrites, lock: AbstractContextManager[object]) -> None:
+        self._writes = writes
+        self._library = writes.library
+        self._lock = lock
+
+    def shots(self, under: tuple[str, ...]) -> list[list[CullCandidate]]:
+        """Return the rejected photos below these paths, the files of a shot together."""
+        with self._library.snapshot() as snapshot:
+            candidates = rejected_photos.rejected(snapshot, PhotoFilter(under=under))
+        found: dict[tuple[str, str], list[CullCandidate]] = defaultdict(list)
+        for each in candidates:
+            path = Path(each.path)
+            found[str(path.parent), path.stem].append(each)
+        return list(found.values())
+
+    def move(self, shots: Sequence[Sequence[CullCandidate]], folder: Path) -> Iterator[MovedShot]:
+        """Move these shots; yield what became of each. Raises `EnvironmentUnfit`, `NoSpace`, `Transient`.
+
+        Ends early, with the reason, once the folder takes no more.
+        """
+        self._make(folder)
+        self._remember(folder)
+        self._finish(folder)
+        for shot in shots:
+            with self._lock:
+                moved = self._move_shot(shot, folder)
+            yield moved
+            if full := next((file for file in moved.files if file.is_folder_unfit), None):
+                raise errors.NoSpace(f"{folder} takes no more: {full.reason} The rest stays where it is.")
+
+    def bring_back(self, folder: Path) -> Iterator[MovedShot]:
+        """Bring back what a folder holds; yield what became of each file. Raises `EnvironmentUnfit`."""
+        with self._library.reading() as session:
+            roots = root_records.known_roots(session)
+        returned = cull.bring_back(folder, lambda path: _why_absent(roots, path))
+        while True:
+            with self._lock:
+                each = next(returned, None)
+                if each is None:
+                    return
+                known = self._record_returned(each.target) if each.target is not None else ()
+            yield MovedShot(known, [each])
+
+    def folders(self) -> list[tuple[Path, int]]:
+        """Return the folders of earlier moves that still hold files, and how many; the last one first."""
+        with self._library.reading() as session:
+            known = status.get_note(session, FOLDERS_NOTE) or []
+        found = [(Path(each), len(cull_list.held(Path(each)))) for each in reversed(known)]
+        return [(folder, count) for folder, count in found if count]
+
+    def finish_killed(self) -> None:
+        """Move the rest of a shot whose move was cut off by the end of an earlier run."""
+        for folder, _ in self.folders():
+            self._finish(folder)
+
+    def _finish(self, folder: Path) -> None:
+        with self._lock:
+            self._record_gone(cull.finish(folder))
+
+    def _move_shot(self, shot: Sequence[CullCandidate], folder: Path) -> MovedShot:
+        ids = [each.photo_id for each in shot]
+        with self._library.snapshot() as snapshot:
+            still = rejected_photos.still_rejected(snapshot, ids)
+        asked = [each for each in shot if each.photo_id in still]  # the others were decided meanwhile
+        left: list[CulledFile] = []
+        chosen: list[CullCandidate] = []
+        for each in cull.confirmed(asked, self._writes.writer, self._writes.probe):
+            if isinstance(each, CulledFile):
+                left.append(self._with_cause(each))
+            else:
+                chosen.append(each)
+        if not chosen:
+            return MovedShot([each.photo_id for each in asked], left)
+        paths = [Path(each.path) for each in chosen]
+        try:
+            (files,) = cull.with_sidecars(paths)
+            moved = cull.take_shot(files, folder)
+        except OSError as error:
+            return MovedShot(ids, [*left, *(CulledFile(path, None, f"{error.strerror}.") for path in paths)])
+        self._record_gone(moved)
+        return MovedShot(ids, [*left, *moved])
+
+    def _record_gone(self, moved: Sequence[CulledFile]) -> None:
+        """Record photos that are away, as discovery does when another program moves them."""
+        with self._library.writing() as session:
+            paths = [str(each.path) for each in moved if each.target is not None]
+            found = [photo_paths.find_photo(session, path) for path in paths]
+            away = [photo_id for photo_id in found if photo_id is not None]
+            gone_copies.mark_gone(session, away, self._writes.clock())
+
+    def _with_cause(self, left: CulledFile) -> CulledFile:
+        """Return why a file stays, with the drive that is not there as the reason where that is so."""
+        roots = OnlineRoots(self._library, self._writes.probe)
+        offline = roots.reason_offline_at(str(left.path))
+        return CulledFile(left.path, None, str(offline)) if offline else left
+
+    def _record_returned(self, path: Path) -> Sequence[int]:
+        """Record a photo that is back, as the next scan would."""
+        found = file_stability.find_file(self._writes.probe, str(path))
+        now = self._writes.clock()
+        with self._library.writing() as session:
+            photo_id = photo_paths.find_photo(session, str(path))
+            if photo_id is None or found is None:
+                return ()
+            roots = root_records.known_roots(session)
+            root = next((each.id for each in roots if is_below(str(path), each.path)), 0)
+            recorded = photo_records.record_file(session, root, found, now)
+            if recorded.needs_score:
+                jobs.enqueue(session, [photo_id], "score", now)
+        return (photo_id,)
+
+    def _make(self, folder: Path) -> None:
+        try:
+            with contextlib.suppress(FileExistsError):
+                self._writes.probe.call(str(folder.parent), folder.mkdir)
+        except OSError as error:
+            raise errors.EnvironmentUnfit(f"The folder {folder} cannot be made: {error.strerror}.") from None
+
+    def _remember(self, folder: Path) -> None:
+        """Remember the folder before anything is in it, so that a kill hides nothing."""
+        with self._library.writing() as session:
+            known = [each for each in status.get_note(session, FOLDERS_NOTE) or [] if each != str(folder)]
+            kept = [*known, str(folder)][-KEPT_FOLDERS:]
+            status.put_note(session, FOLDERS_NOTE, kept, self._writes.clock())
+
+
+def _why_absent(roots: Sequence[KnownRoot], path: str) -> str:
+    """Return why the watched folder of a path is not there; empty when it is.
+
+    It may be empty: all its photos may have been moved. An empty one of another disk is a mount point.
+    """
+    for root in roots:
+        if is_below(path, root.path):
+            try:
+                device = Path(root.path).stat().st_dev
+                is_there = root.device in (None, device) or any(Path(root.path).iterdir())
+            except OSError:
+                is_there = False
+            if not is_there:
+                return f"The folder {root.path} is gone. Connect its disk or mount it, then bring back again."
+    return ""
