@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from maclip_daemon.photos.measures.photo_measures import Measure
@@ -12,6 +13,7 @@ from maclip_daemon.photos.measures.photo_measures import Measure
 _SAMPLE = 640  # pixels of the long edge; percentages need no more
 _WHITE, _BLACK = 251, 4  # grey levels; JPEG moves clipped pixels by some
 _PERCENTILES = (5, 95)
+_STEPS = 16  # of a grey level; counting such steps takes a tenth of the time of sorting pixels
 
 
 @dataclass(frozen=True)
@@ -33,24 +35,33 @@ def tones_of(image: Image.Image) -> Tones:
     scale = min(1.0, _SAMPLE / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     pixels = np.asarray(image.resize(size, Image.Resampling.NEAREST).convert("RGB")).reshape(-1, 3)
-    darkest, brightest = pixels.min(1), pixels.max(1)
+    red, green, blue = pixels.T  # a reduction over three values each takes ten times as long
+    darkest = np.minimum(np.minimum(red, green), blue)
+    brightest = np.maximum(np.maximum(red, green), blue)
     is_white, is_black = darkest >= _WHITE, brightest <= _BLACK
     grey = pixels @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    between = grey[~(is_white | is_black)]
+    levels = (grey * _STEPS + 0.5).astype(np.uint16)
+    between = levels[~(is_white | is_black)]
     sure = 1.0 if len(pixels) > 1000 else 0.5
     return Tones(
         Measure(100 * float(is_white.mean()), sure),
         Measure(100 * float(is_black.mean()), sure),
         _contrast(between, len(pixels)),
-        float(np.quantile(grey, 0.995)),
+        _percentile(levels, 99.5),
     )
 
 
-def _contrast(grey: np.ndarray, all_pixels: int) -> Measure:
-    if len(grey) < 100:
+def _contrast(levels: NDArray[np.uint16], all_pixels: int) -> Measure:
+    if len(levels) < 100:
         return Measure(0.0, 0.0)
-    dark, bright = (_linear(float(each)) for each in np.percentile(grey, _PERCENTILES))
-    return Measure(float(np.log2(bright / dark)), min(1.0, 2 * len(grey) / all_pixels))
+    dark, bright = (_linear(_percentile(levels, each)) for each in _PERCENTILES)
+    return Measure(float(np.log2(bright / dark)), min(1.0, 2 * len(levels) / all_pixels))
+
+
+def _percentile(levels: NDArray[np.uint16], per_cent: float) -> float:
+    """Return the grey level that so many per cent of the pixels do not exceed, to a sixteenth of a level."""
+    passed = np.cumsum(np.bincount(levels))
+    return float(np.searchsorted(passed, per_cent / 100 * passed[-1])) / _STEPS
 
 
 def _linear(code: float) -> float:
