@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
+from array import array
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,38 +50,30 @@ class ScoreSummary:
 
 def score_summary(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> ScoreSummary | None:
     """Return a summary of the active scores of a filter; None: there are none."""
-    source, values = _scores(snapshot, chosen)
-    count, mean = snapshot.execute(f"SELECT count(*), avg(s.score) FROM {source}", values).fetchone()
-    if not count:
+    return _summary_of(_in_order(snapshot, chosen))
+
+
+def _summary_of(ordered: array[float]) -> ScoreSummary | None:
+    if not ordered:
         return None
-    points = []
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        place = (*values, round(share * (count - 1)))
-        (score,) = snapshot.execute(
-            f"SELECT s.score FROM {source} ORDER BY s.score LIMIT 1 OFFSET ?", place
-        ).fetchone()
-        points.append(float(score))
-    return ScoreSummary(count, mean, *points)
+    last = len(ordered) - 1
+    points = [ordered[round(share * last)] for share in (0, 0.25, 0.5, 0.75, 1)]
+    return ScoreSummary(len(ordered), math.fsum(ordered) / len(ordered), *points)
 
 
 def histogram(snapshot: sqlite3.Connection, bins: int = 20, chosen: PhotoFilter = EVERYTHING) -> list[Bin]:
     """Count the active scores in `bins` equal steps from the lowest to the highest; equal scores: one bar."""
-    summary = score_summary(snapshot, chosen)
+    ordered = _in_order(snapshot, chosen)
+    summary = _summary_of(ordered)
     if summary is None:
         return []
     width = (summary.highest - summary.lowest) / bins
     if width == 0:
         return [Bin(summary.lowest, summary.highest, summary.photo_count)]
-    source, values = _scores(snapshot, chosen)
-    counted = dict(
-        snapshot.execute(
-            f"SELECT min(CAST((s.score - ?) / ? AS INTEGER), ?), count(*) FROM {source} GROUP BY 1",
-            (summary.lowest, width, bins - 1, *values),
-        ).fetchall()
-    )
+    lows = [summary.lowest + step * width for step in range(bins)]
+    ends = [*(bisect_left(ordered, low) for low in lows[1:]), len(ordered)]
     return [
-        Bin(summary.lowest + step * width, summary.lowest + (step + 1) * width, counted.get(step, 0))
-        for step in range(bins)
+        Bin(low, low + width, end - start) for low, start, end in zip(lows, [0, *ends], ends, strict=False)
     ]
 
 
@@ -99,26 +94,31 @@ def by_month(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> 
 
     NOT INDEXED: in the order of an index, a million photos are a million reads all over the file.
     """
-    where, values = filter_sql.criteria(snapshot, chosen).where()
+    source, values = _scores(snapshot, chosen)
+    if chosen == EVERYTHING:
+        source = "scores s NOT INDEXED CROSS JOIN photos p ON p.id = s.photo_id"
+        source += f" WHERE s.scoring_config_id = {ACTIVE_CONFIG}"
     rows = snapshot.execute(
         "SELECT coalesce(substr(p.taken_at, 1, 7), 'unknown') AS month, count(*), avg(s.score), min(s.score),"
-        " max(s.score) FROM scores s NOT INDEXED CROSS JOIN photos p ON p.id = s.photo_id"
-        f" WHERE s.scoring_config_id = {ACTIVE_CONFIG}{where} GROUP BY month ORDER BY month",
+        f" max(s.score) FROM {source} GROUP BY month ORDER BY month",
         values,
     )
     return [GroupSummary(*row) for row in rows]
 
 
+def _in_order(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> array[float]:
+    """Return the active scores of a filter, the lowest first."""
+    source, values = _scores(snapshot, chosen)
+    rows = snapshot.execute(f"SELECT s.score FROM {source} ORDER BY s.score", values)
+    return array("d", (score for (score,) in rows))
+
+
 def _scores(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> tuple[str, list[Any]]:
-    """Return the source of the active scores of a filter, and its values."""
+    """Return the source of the active scores of a filter, with `photos p` where it has one, and its values."""
     known = filter_sql.criteria(snapshot, chosen)
     where, values = known.where()
     config = f"s.scoring_config_id = {ACTIVE_CONFIG}"
     if not known.all:
         return f"scores s WHERE {config}", []
-    if few := filter_sql.few_ids(snapshot, known.all):
-        source = (
-            f"({few[0]}) few CROSS JOIN photos p ON p.id = few.id CROSS JOIN scores s ON s.photo_id = p.id"
-        )
-        return f"{source} WHERE {config}{where}", [*few[1], *values]
-    return f"scores s CROSS JOIN photos p ON p.id = s.photo_id WHERE {config}{where}", values
+    rows, before = filter_sql.in_rows(snapshot, known.all)
+    return f"{rows} CROSS JOIN scores s ON s.photo_id = p.id WHERE {config}{where}", [*before, *values]

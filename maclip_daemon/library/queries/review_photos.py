@@ -7,14 +7,13 @@ library, as in `rankings`.
 from __future__ import annotations
 
 import sqlite3
-import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from maclip_daemon.library.queries.finding import filter_sql
-from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
+from maclip_daemon.library.queries.finding import filter_sql, star_bounds
+from maclip_daemon.library.queries.finding.photo_filter import Order, PhotoFilter
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.sql_views import (
     ACTIVE_CONFIG,
@@ -23,8 +22,9 @@ from maclip_daemon.library.storage.sql_views import (
     STARS,
 )
 
-_TOGETHER = 20_000  # rows; then other threads have their turn: the first page is not to wait for all
-_PAUSE_S = 0.001
+_PART = 100_000  # characters that are made into numbers at a time
+LOOK_AHEAD = 2000  # scores in order; the first page of a filter that lets many pass
+_ONCE = "NOT EXISTS (SELECT 1 FROM photo_pairs follows WHERE follows.photo_id = p.id)"
 
 
 @dataclass(frozen=True)
@@ -69,27 +69,34 @@ class ReviewPhoto:
     """What speaks against it, as measured; None where nothing is sure."""
 
 
-def ids(
-    snapshot: sqlite3.Connection,
-    chosen: PhotoFilter,
-    limit: int = -1,
-    rest: Callable[[], object] = lambda: time.sleep(_PAUSE_S),
-) -> tuple[array[int], set[int]]:
+def ids(snapshot: sqlite3.Connection, chosen: PhotoFilter, limit: int = -1) -> tuple[array[int], set[int]]:
     """Return the ids of the chosen photos in order, and which of them a person has rated.
 
-    `limit`: only the first ones; -1 for all. `rest`: called after each few thousand while more may come, so
-    that other threads have their turn.
+    `limit`: only the first ones; -1 for all. All of them come in one step of SQLite, in which other threads
+    run: a row at a time, a million would take turns with them a million times.
     """
-    statement, values = _statement(snapshot, chosen)
     count = limit if chosen.worst is None else min(limit % (1 << 62), chosen.worst)
-    found, decided = array("q"), set[int]()
-    cursor = snapshot.execute(f"{statement} LIMIT ?", (*values, count))
-    while some := cursor.fetchmany(_TOGETHER):
-        found.extend(photo_id for photo_id, _ in some)
-        decided.update(photo_id for photo_id, owner in some if owner == "person")
-        if len(some) == _TOGETHER:
-            rest()
-    return found, decided
+    for statement, values in _statements(snapshot, chosen, count):
+        text, rated = snapshot.execute(
+            "SELECT group_concat(id), group_concat(CASE WHEN rating_owner = 'person' THEN id END)"
+            f" FROM ({statement} LIMIT ?)",
+            (*values, count),
+        ).fetchone()
+        found = _numbers(text)
+        if len(found) == count:
+            break  # the last statement needs no such luck
+    return found, set(_numbers(rated))
+
+
+def _numbers(text: str | None) -> array[int]:
+    """Return the numbers between the commas; in parts, as a million short texts take 60 MB."""
+    found, start = array("q"), 0
+    while text and start < len(text):
+        end = text.find(",", start + _PART)
+        end = len(text) if end < 0 else end
+        found.extend(map(int, text[start:end].split(",")))
+        start = end + 1
+    return found
 
 
 def rows(snapshot: sqlite3.Connection, photo_ids: Sequence[int]) -> list[ReviewPhoto]:
@@ -141,30 +148,62 @@ _ORDERS = {
 }
 
 
-def _statement(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> tuple[str, list[Any]]:
-    """Return the query for (id, owner) in order, and its values."""
+def _statements(
+    snapshot: sqlite3.Connection, chosen: PhotoFilter, count: int
+) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield queries for (id, owner) in order, with their values; the last one finds all there are.
+
+    The first looks at the first scores in order only, when so few are asked for that this may do.
+    """
     known = filter_sql.criteria(snapshot, chosen)
     where, values = known.where()
-    few = filter_sql.few_ids(snapshot, known.all)
-    score = f"s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
-    source, before = "photos p", list[Any]()
-    if few is not None:
-        source, before = f"({few[0]}) few CROSS JOIN photos p ON p.id = few.id", list(few[1])
+    conditions = f"p.state <> 'missing' AND {_ONCE}{where}"
+    order = f"ORDER BY {_ORDERS[chosen.order]}"
     if chosen.order not in ("worst", "best"):
-        source += f" LEFT JOIN scores s ON {score}"
-    elif few is not None:
-        source += f" CROSS JOIN scores s ON {score}"
-    else:
-        # CROSS JOIN: in the order of the index, so that the first page needs no sorting.
-        source = "scores s CROSS JOIN photos p ON p.id = s.photo_id"
-        where = f" AND s.scoring_config_id = {ACTIVE_CONFIG}{where}"
-    if chosen.order == "name":
-        source += " CROSS JOIN folders f ON f.id = p.folder_id"
-    elif chosen.order == "bursts":
+        rows, before = _rows_of(snapshot, known, chosen.order)
+        yield (
+            f"{_IDS} FROM {rows} LEFT JOIN scores s ON {_SCORE} WHERE {conditions} {order}",
+            [*before, *values],
+        )
+        return
+    within, bounds = star_bounds.bounds(snapshot, chosen.stars)
+    of_config = f"s.scoring_config_id = {ACTIVE_CONFIG}{within}"
+    few = filter_sql.few_ids(snapshot, known.all)
+    if few is None and (not known.all or 0 < count <= LOOK_AHEAD):
+        # CROSS JOIN: in the order of the index, so that nothing is sorted.
+        ahead = (
+            f"(SELECT * FROM scores s WHERE {of_config} {order} LIMIT {LOOK_AHEAD if known.all else -1}) s"
+        )
+        yield (
+            f"{_IDS} FROM {ahead} CROSS JOIN photos p ON p.id = s.photo_id WHERE {conditions}",
+            [*bounds, *values],
+        )
+    if known.all:
+        rows, before = _listed(few) if few else filter_sql.in_rows(snapshot, known.all)
+        yield (
+            f"{_IDS} FROM {rows} CROSS JOIN scores s ON {_SCORE} WHERE {conditions}{within} {order}",
+            [*before, *values, *bounds],
+        )
+
+
+_IDS = "SELECT p.id, p.rating_owner"
+_SCORE = f"s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
+
+
+def _listed(few: tuple[str, Sequence[Any]]) -> tuple[str, Sequence[Any]]:
+    return f"({few[0]}) few CROSS JOIN photos p ON p.id = few.id", few[1]
+
+
+def _rows_of(
+    snapshot: sqlite3.Connection, known: filter_sql.Criteria, order: Order
+) -> tuple[str, Sequence[Any]]:
+    """Return the source of `photos p` for an order that is not the scores', and its values."""
+    few = filter_sql.few_ids(snapshot, known.all)
+    source, values = _listed(few) if few else ("photos p", [])
+    if order == "name":
+        # Without a list, folders and their photos come in this order already.
+        of_folders = "folders f CROSS JOIN photos p ON p.folder_id = f.id"
+        source = f"{source} CROSS JOIN folders f ON f.id = p.folder_id" if few else of_folders
+    elif order == "bursts":
         source += " JOIN burst_frames m ON m.photo_id = p.id JOIN bursts b ON b.id = m.burst_id"
-    once = "NOT EXISTS (SELECT 1 FROM photo_pairs follows WHERE follows.photo_id = p.id)"
-    return (
-        f"SELECT p.id, p.rating_owner FROM {source} WHERE p.state <> 'missing' AND {once}{where}"
-        f" ORDER BY {_ORDERS[chosen.order]}",
-        [*before, *values],
-    )
+    return source, values

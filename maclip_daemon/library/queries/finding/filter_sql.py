@@ -16,6 +16,7 @@ from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.storage.sql_views import RAW_AND_CALIBRATION, STARS
 
 FEW = 20_000  # photos; looking up and sorting so many takes a tenth of a second
+MANY = 200_000  # photos; looking up so many in the order of their rows is quicker than reading all rows
 _REASONS = {
     "any": "%",
     "not sharp": "%not sharp anywhere%",
@@ -40,6 +41,8 @@ class Criterion:
     id_values: Sequence[Any] = ()
     counted: str = ""
     """The part of `ids` to count, which takes the first of `id_values`; empty: all of it."""
+    is_searched: bool = False
+    """Whether `ids` reads a whole index, so that it is asked once, and after all others."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +68,50 @@ def criteria(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> Criteria:
     return Criteria(list(_of_photos(snapshot, chosen)), list(_of_folders(chosen)))
 
 
-def few_ids(snapshot: sqlite3.Connection, known: Iterable[Criterion]) -> tuple[str, Sequence[Any]] | None:
+def few_ids(
+    snapshot: sqlite3.Connection, known: Iterable[Criterion], most: int = FEW
+) -> tuple[str, Sequence[Any]] | None:
     """Return the shortest list of ids as a query with its values; None where each is long or unknown."""
-    lengths = [(_length(snapshot, each), each) for each in known if each.ids]
-    length, shortest = min(lengths, key=lambda pair: pair[0], default=(FEW + 1, None))
-    return None if shortest is None or length > FEW else (shortest.ids, shortest.id_values)
+    listed = [each for each in known if each.ids]
+    lengths = [(_length(snapshot, each, most), each) for each in listed if not each.is_searched]
+    length, shortest = min(lengths, key=lambda pair: pair[0], default=(most + 1, None))
+    if shortest is not None and length <= most:
+        return shortest.ids, shortest.id_values
+    searched = (_searched(snapshot, each) for each in listed if each.is_searched)
+    return next((found for found in searched if found is not None), None)
 
 
-def _length(snapshot: sqlite3.Connection, criterion: Criterion) -> int:
+def in_rows(snapshot: sqlite3.Connection, known: Iterable[Criterion]) -> tuple[str, Sequence[Any]]:
+    """Return a source of `photos p` in about the order of their rows, with its values.
+
+    A filter that few photos pass reads nearly all: one row after the other, not all over the file as in
+    the order of the scores.
+    """
+    known = list(known)
+    listed = [each for each in known if not each.is_searched]
+    if found := few_ids(snapshot, known) or few_ids(snapshot, listed, MANY):
+        return f"({found[0]}) few CROSS JOIN photos p ON p.id = few.id", found[1]
+    return "photos p NOT INDEXED", []
+
+
+def _length(snapshot: sqlite3.Connection, criterion: Criterion, most: int) -> int:
     counted = criterion.counted or criterion.ids
     values = criterion.id_values[: counted.count("?")]
     (length,) = snapshot.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM ({counted}) LIMIT {FEW + 1})", values
+        f"SELECT count(*) FROM (SELECT 1 FROM ({counted}) LIMIT {most + 1})", values
     ).fetchone()
     return int(length)
+
+
+def _searched(snapshot: sqlite3.Connection, criterion: Criterion) -> tuple[str, Sequence[Any]] | None:
+    """Return the ids themselves as a query; None for more than `FEW`."""
+    (text,) = snapshot.execute(
+        f"SELECT group_concat(id) FROM (SELECT id FROM ({criterion.ids}) LIMIT {FEW + 1})",
+        criterion.id_values,
+    ).fetchone()
+    if text is not None and text.count(",") >= FEW:
+        return None
+    return "SELECT value AS id FROM json_each(?)", [f"[{text or ''}]"]
 
 
 def _of_photos(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> Iterable[Criterion]:
@@ -104,7 +137,11 @@ def _of_photos(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> Iterable[Cr
         stars = f"(SELECT {STARS} FROM (SELECT 1) {RAW_AND_CALIBRATION})"
         yield Criterion(f"{stars} IN ({', '.join('?' * len(chosen.stars))})", chosen.stars)
     if chosen.name:
-        yield Criterion("p.file_name LIKE ? ESCAPE '\\'", [f"%{_escaped(chosen.name)}%"])
+        pattern = [f"%{_escaped(chosen.name)}%"]
+        within = "file_name LIKE ? ESCAPE '\\'"
+        # The index of folders and names is a tenth of the table.
+        ids = f"SELECT id FROM photos INDEXED BY sqlite_autoindex_photos_1 WHERE {within}"
+        yield Criterion(f"p.{within}", pattern, ids, pattern, is_searched=True)
 
 
 def _equipment(snapshot: sqlite3.Connection, what: equipment.Equipment, words: str) -> Criterion:

@@ -1,7 +1,7 @@
 """The first photos of a filter in the order of their scores, without reading all scores.
 
 A few scores are looked at in order first. Where the filter leaves too few of them, a short list of ids from
-another index is sorted, or the folders are asked one by one; only then all scores are read in order.
+another index is sorted, or the folders are asked one by one; only then all photos are read, row by row.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from maclip_daemon.library.queries.finding import filter_sql, shots
+from maclip_daemon.library.queries.finding import filter_sql, shots, star_bounds
 from maclip_daemon.library.queries.finding.folder_ranges import is_under_any
 from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.storage import stored_paths
-from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG, LIFTING
+from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
 
 LOOK_AHEAD = 500  # scores read in order first; about a millisecond
 Direction = Literal["ASC", "DESC"]
@@ -63,7 +63,7 @@ def first_scores(
     known = filter_sql.criteria(snapshot, chosen)
     where, values = known.where()
     once = "" if each_file else f" AND {shots.STANDS_FOR_SHOT}"
-    within, bounds = ("", []) if each_file else _bounds(snapshot, chosen.stars)
+    within, bounds = ("", []) if each_file else star_bounds.bounds(snapshot, chosen.stars)
     search = _Search(
         snapshot,
         f"s.scoring_config_id = {ACTIVE_CONFIG}{within} AND p.state = 'scored'{once}{where}",
@@ -82,7 +82,8 @@ def first_scores(
         return search.run(source, count, few[1])
     if known.of_folders:
         return _by_folder(search, (chosen.folder,) if chosen.folder else chosen.under, count)
-    return search.run(_IN_ORDER, count)
+    rows, row_values = filter_sql.in_rows(snapshot, known.of_photos)
+    return search.run(f"{rows} CROSS JOIN scores s ON s.photo_id = p.id", count, row_values)
 
 
 def _ahead(search: _Search, within: str, bounds: Sequence[Any], count: int) -> list[int]:
@@ -131,30 +132,3 @@ def _of_folder(search: _Search, columns: str, folder: str) -> str:
         f"SELECT {columns} FROM scores s CROSS JOIN photos p ON p.id = s.photo_id"
         f" WHERE s.folder_id = {folder} AND {search.where} {search.order}"
     )
-
-
-def _bounds(snapshot: sqlite3.Connection, stars: Sequence[int]) -> tuple[str, list[float]]:
-    """Return the range of scores that have these stars; none where stars come from another photo's score."""
-    if not stars or snapshot.execute(_STARS_OF_OTHERS).fetchone():
-        return "", []
-    edges = snapshot.execute(
-        "SELECT two_stars_from, three_stars_from, four_stars_from, five_stars_from FROM calibrations"
-        f" WHERE scoring_config_id = {ACTIVE_CONFIG} ORDER BY number DESC LIMIT 1"
-    ).fetchone()
-    if edges is None:
-        return "", []
-    lowest, highest = min(stars), max(stars)
-    text, values = "", []
-    if lowest > 1:
-        text, values = " AND s.score >= ?", [edges[lowest - 2]]
-    if highest < 5:
-        text, values = f"{text} AND s.score < ?", [*values, edges[highest - 1]]
-    return text, values
-
-
-# The best of a burst may be lifted; a JPEG that stands for its shot may have the stars of a RAW that failed.
-_STARS_OF_OTHERS = (
-    f"""SELECT 1 FROM notes WHERE key = '{LIFTING}' AND value = '"lift-best"' UNION ALL SELECT 1 FROM"""
-    " (SELECT 1 FROM photos lead CROSS JOIN photo_pairs x ON x.raw_id = lead.id"
-    " WHERE lead.state IN ('failed', 'waiting') LIMIT 1)"
-)
