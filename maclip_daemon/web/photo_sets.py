@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,8 +13,8 @@ from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.storage.database import Library
 
 FIRST_PAGE = 500  # photos that are looked up at once
-FIRST_REST_S = 1.5  # of a large set: the first pictures come before its order is read
-REST_S = 0.001
+SMALL_SET = 5000  # photos; the order of a larger set is read after the first pictures
+FIRST_REST_S = 1.5  # before it is, unless somebody waits for it
 AT_ONCE_S = 0.1  # a set that is whole within this time needs no first page
 KEPT_SETS = 4  # of the filters used last; a million ids take 8 MB
 
@@ -30,6 +29,8 @@ class PhotoSet:
     """Those that the person has rated."""
     decided: dict[int, bool] = field(default_factory=dict)
     """Whether photos are rated that were decided while the set was read: that began before."""
+    is_begun: threading.Event = field(default_factory=threading.Event)
+    """Whether it is whole, or known to be large."""
     is_whole: threading.Event = field(default_factory=threading.Event)
     is_urgent: threading.Event = field(default_factory=threading.Event)
     """Whether somebody waits for all of it."""
@@ -55,7 +56,7 @@ class PhotoSets:
             self._sets.move_to_end(chosen)
             while len(self._sets) > KEPT_SETS:
                 self._sets.popitem(last=False)
-        found.is_whole.wait(AT_ONCE_S)
+        found.is_begun.wait(AT_ONCE_S)
         if found.problem is not None:
             with self._lock:
                 self._sets.pop(chosen, None)
@@ -83,7 +84,12 @@ class PhotoSets:
     def _fill(self, found: PhotoSet) -> None:
         try:
             with self._library.snapshot() as snapshot:
-                ids, rated = review_photos.ids(snapshot, found.chosen, rest=_Rest(found.is_urgent))
+                ids, rated = review_photos.ids(snapshot, found.chosen, SMALL_SET)
+            if len(ids) == SMALL_SET:
+                found.is_begun.set()
+                found.is_urgent.wait(FIRST_REST_S)
+                with self._library.snapshot() as snapshot:
+                    ids, rated = review_photos.ids(snapshot, found.chosen)
             with self._lock:
                 _settle(rated, found.decided)
                 found.ids, found.rated = ids, rated
@@ -92,24 +98,9 @@ class PhotoSets:
             found.problem = error
         finally:
             found.is_whole.set()
+            found.is_begun.set()
 
 
 def _settle(rated: set[int], decided: dict[int, bool]) -> None:
     rated |= {photo_id for photo_id, is_rated in decided.items() if is_rated}
     rated -= {photo_id for photo_id, is_rated in decided.items() if not is_rated}
-
-
-class _Rest:
-    """The rests while a set is read: a long one after its first part, then short ones."""
-
-    def __init__(self, is_urgent: threading.Event) -> None:
-        self._is_urgent = is_urgent
-        self._rest_s = FIRST_REST_S
-
-    def __call__(self) -> None:
-        """Rest, unless somebody waits for the whole set."""
-        if self._is_urgent.is_set():
-            time.sleep(REST_S)  # other threads have their turn all the same
-        else:
-            self._is_urgent.wait(self._rest_s)
-            self._rest_s = REST_S

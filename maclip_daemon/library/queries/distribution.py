@@ -114,7 +114,7 @@ def _in_order(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> array[float]
 
 
 def _scores(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> tuple[str, list[Any]]:
-    """Return the source of the active scores of a filter, with `photos p` where it has one, and its values."""
+    """Return the source of the active scores of a filter (with `photos p` for any filter), and its values."""
     known = filter_sql.criteria(snapshot, chosen)
     where, values = known.where()
     config = f"s.scoring_config_id = {ACTIVE_CONFIG}"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maclip_daemon.library.queries.finding import filter_sql, star_bounds
-from maclip_daemon.library.queries.finding.photo_filter import Order, PhotoFilter
+from maclip_daemon.library.queries.finding.photo_filter import EVERYTHING, Order, PhotoFilter
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.sql_views import (
     ACTIVE_CONFIG,
@@ -25,6 +25,10 @@ from maclip_daemon.library.storage.sql_views import (
 _PART = 100_000  # characters that are made into numbers at a time
 LOOK_AHEAD = 2000  # scores in order; the first page of a filter that lets many pass
 _ONCE = "NOT EXISTS (SELECT 1 FROM photo_pairs follows WHERE follows.photo_id = p.id)"
+_SHOWN = (
+    "{0} NOT IN (SELECT id FROM photos WHERE state = 'missing')"
+    " AND {0} NOT IN (SELECT photo_id FROM photo_pairs)"
+)
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,42 @@ def ids(snapshot: sqlite3.Connection, chosen: PhotoFilter, limit: int = -1) -> t
     run: a row at a time, a million would take turns with them a million times.
     """
     count = limit if chosen.worst is None else min(limit % (1 << 62), chosen.worst)
+    is_many = not 0 <= count <= LOOK_AHEAD
+    if (
+        is_many
+        and chosen == replace(EVERYTHING, order=chosen.order, worst=chosen.worst)
+        and chosen.order in _SCORES
+    ):
+        return _every_score(snapshot, chosen, count)
+    found, rated = array("q"), array("q")
     for statement, values in _statements(snapshot, chosen, count):
-        text, rated = snapshot.execute(
+        both = snapshot.execute(
             "SELECT group_concat(id), group_concat(CASE WHEN rating_owner = 'person' THEN id END)"
             f" FROM ({statement} LIMIT ?)",
             (*values, count),
         ).fetchone()
-        found = _numbers(text)
+        found, rated = map(_numbers, both)
         if len(found) == count:
-            break  # the last statement needs no such luck
-    return found, set(_numbers(rated))
+            break  # the next statement would find the same ones
+    return found, set(rated)
+
+
+def _every_score(
+    snapshot: sqlite3.Connection, chosen: PhotoFilter, count: int
+) -> tuple[array[int], set[int]]:
+    """Return `ids` of all photos by their scores, from indexes alone: no row of a photo is read."""
+    of_config = f"FROM scores s WHERE s.scoring_config_id = {ACTIVE_CONFIG} AND {_SHOWN.format('s.photo_id')}"
+    (text,) = snapshot.execute(
+        "SELECT group_concat(photo_id) FROM"
+        f" (SELECT s.photo_id {of_config} ORDER BY {_ORDERS[chosen.order]} LIMIT ?)",
+        (count,),
+    ).fetchone()
+    (rated,) = snapshot.execute(
+        f"SELECT group_concat(p.id) FROM photos p WHERE p.rating_owner = 'person' AND {_SHOWN.format('p.id')}"
+        f" AND EXISTS (SELECT 1 FROM scores s WHERE {_SCORE})"
+    ).fetchone()
+    found, decided = _numbers(text), set(_numbers(rated))
+    return found, decided if count < 0 else decided.intersection(found)
 
 
 def _numbers(text: str | None) -> array[int]:
@@ -140,12 +170,15 @@ LEFT JOIN measures measured ON measured.photo_id = p.id
 {RAW_AND_CALIBRATION}
 """
 _ORDERS = {
-    "worst": "s.score, s.id",
-    "best": "s.score DESC, s.id",
+    "worst": "s.score, s.photo_id",
+    "best": "s.score DESC, s.photo_id",
     "taken": "p.taken_at IS NULL, p.taken_at, p.file_name, p.id",
     "name": "f.path, p.file_name",
     "bursts": "b.first_moment, b.id, m.burst_rank IS NULL, m.burst_rank, m.moment, m.name_order, p.id",
 }
+
+
+_SCORES = ("worst", "best")
 
 
 def _statements(
@@ -159,7 +192,7 @@ def _statements(
     where, values = known.where()
     conditions = f"p.state <> 'missing' AND {_ONCE}{where}"
     order = f"ORDER BY {_ORDERS[chosen.order]}"
-    if chosen.order not in ("worst", "best"):
+    if chosen.order not in _SCORES:
         rows, before = _rows_of(snapshot, known, chosen.order)
         yield (
             f"{_IDS} FROM {rows} LEFT JOIN scores s ON {_SCORE} WHERE {conditions} {order}",

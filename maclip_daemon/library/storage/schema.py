@@ -22,7 +22,7 @@ APPLICATION_ID = 0x4D41434C  # "MACL", in bytes 68 to 71 of the file
 # Every migration; a test compares them.
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006", "0007"),
-    *("0008", "0009", "0010", "0011", "0012", "0013"),
+    *("0008", "0009", "0010", "0011", "0012", "0013", "0014"),
 )
 HEAD = REVISIONS[-1]
 
@@ -35,7 +35,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 # ANALYZE with a sample comes out no better, and without one it stops the work. Programs may ship the table
 # that ANALYZE would write: https://www.sqlite.org/optoverview.html
 STATISTICS = (
-    ("scores", "scores_scoring_config_id_score", "1000000 1000000 1"),
+    ("scores", "scores_scoring_config_id_score_photo_id", "1000000 1000000 1 1"),
     ("scores", "scores_scoring_config_id_folder_id_score", "1000000 1000000 500 1"),
     ("scores", "sqlite_autoindex_scores_1", "1000000 1 1"),
     ("photos", "sqlite_autoindex_photos_1", "1000000 500 1"),

@@ -31,7 +31,7 @@ def test_the_order_of_many_photos_waits_for_the_first_page_or_for_whoever_needs_
     rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = [rated.add(f"IMG_{number}.jpg", score=number / 10) for number in range(9)]
-    monkeypatch.setattr(review_photos, "_TOGETHER", 4)
+    monkeypatch.setattr(photo_sets, "SMALL_SET", 4)
     monkeypatch.setattr(photo_sets, "FIRST_REST_S", 3600.0)
     monkeypatch.setattr(photo_sets, "FIRST_PAGE", 5)
     sets = PhotoSets(rated.library)

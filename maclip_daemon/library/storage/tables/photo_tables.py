@@ -47,7 +47,12 @@ class PhotoColumns(Table):
         CheckConstraint("state in ('waiting', 'scored', 'failed', 'missing')", "state_known"),
         CheckConstraint("rating_owner in ('none', 'maclip', 'person')", "rating_owner_known"),
         Index("photos_inode", "inode"),
-        Index("photos_rating_owner", "rating_owner", sqlite_where=text("rating_owner <> 'none'")),
+        Index(
+            "photos_rating_owner_rating_in_file",
+            "rating_owner",
+            "rating_in_file",
+            sqlite_where=text("rating_owner <> 'none'"),
+        ),
         Index("photos_pixel_hash", "pixel_hash", sqlite_where=text("pixel_hash IS NOT NULL")),
         Index("photos_rating_problem", "rating_problem", sqlite_where=text("rating_problem IS NOT NULL")),
         Index("photos_other_library", "other_library", sqlite_where=text("other_library IS NOT NULL")),

@@ -39,7 +39,8 @@ class ScoreColumns(Table):
             ondelete="CASCADE",
             onupdate="CASCADE",
         ),
-        Index("scores_scoring_config_id_score", "scoring_config_id", "score"),
+        # With the photo, so that the order of a library is read from the index alone.
+        Index("scores_scoring_config_id_score_photo_id", "scoring_config_id", "score", "photo_id"),
         Index("scores_scoring_config_id_folder_id_score", "scoring_config_id", "folder_id", "score"),
         CheckConstraint("score BETWEEN -1e300 AND 1e300", "score_finite"),
     )

@@ -140,7 +140,7 @@ def test_the_worst_fifty_are_read_in_the_order_of_the_index(many: Library) -> No
     query = "SELECT * FROM photo_quality ORDER BY score LIMIT 50"
     with many.snapshot() as snapshot:
         steps = plan(snapshot, query)
-        assert "SEARCH s USING INDEX scores_scoring_config_id_score" in steps
+        assert "SEARCH s USING INDEX scores_scoring_config_id_score_photo_id" in steps
         assert "TEMP B-TREE" not in steps
         assert "SCAN" not in steps
         rows = snapshot.execute(query).fetchall()
