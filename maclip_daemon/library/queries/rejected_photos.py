@@ -53,7 +53,7 @@ def counts(snapshot: sqlite3.Connection, chosen: PhotoFilter = EVERYTHING) -> di
     where, values = filter_sql.criteria(snapshot, replace(chosen, mine="any")).where()
     rows = snapshot.execute(
         f"SELECT coalesce(p.rating_in_file, 0), count(*) FROM {_SOURCE}"
-        f" WHERE p.rating_owner = 'person' AND p.state <> 'missing'{where} GROUP BY 1",
+        f" WHERE {_PERSONS} AND p.state <> 'missing'{where} GROUP BY 1",
         values,
     )
     return dict(rows.fetchall())
@@ -78,8 +78,9 @@ def weakest(
     return [CullCandidate(row[0], stored_paths.join(row[1], row[2]), row[3], False) for row in rows]
 
 
+_PERSONS = "p.rating_owner <> 'none' AND p.rating_owner = 'person'"  # as the partial index has it
 _REJECTED = (
-    "p.rating_owner = 'person' AND p.rating_in_file = -1 AND p.state <> 'missing' AND NOT EXISTS"
+    f"{_PERSONS} AND p.rating_in_file = -1 AND p.state <> 'missing' AND NOT EXISTS"
     " (SELECT 1 FROM decisions d WHERE d.photo_id = p.id AND d.state = 'waiting')"
 )
 # The conditions of a filter may ask for the score.

@@ -111,7 +111,8 @@ def _every_score(
         (count,),
     ).fetchone()
     (rated,) = snapshot.execute(
-        f"SELECT group_concat(p.id) FROM photos p WHERE p.rating_owner = 'person' AND {_SHOWN.format('p.id')}"
+        "SELECT group_concat(p.id) FROM photos p WHERE p.rating_owner <> 'none' AND p.rating_owner = 'person'"
+        f" AND {_SHOWN.format('p.id')}"
         f" AND EXISTS (SELECT 1 FROM scores s WHERE {_SCORE})"
     ).fetchone()
     found, decided = _numbers(text), set(_numbers(rated))

@@ -69,9 +69,13 @@ def criteria(snapshot: sqlite3.Connection, chosen: PhotoFilter) -> Criteria:
 
 
 def few_ids(
-    snapshot: sqlite3.Connection, known: Iterable[Criterion], most: int = FEW
+    snapshot: sqlite3.Connection, known: Iterable[Criterion], most: int | None = None
 ) -> tuple[str, Sequence[Any]] | None:
-    """Return the shortest list of ids as a query with its values; None where each is long or unknown."""
+    """Return the shortest list of ids as a query with its values; None where each is long or unknown.
+
+    `most`: the longest list; `FEW` without it.
+    """
+    most = FEW if most is None else most
     listed = [each for each in known if each.ids]
     lengths = [(_length(snapshot, each, most), each) for each in listed if not each.is_searched]
     length, shortest = min(lengths, key=lambda pair: pair[0], default=(most + 1, None))

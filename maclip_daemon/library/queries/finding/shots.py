@@ -15,10 +15,11 @@ STANDS_FOR_SHOT = (
 )
 """Of a RAW with its JPEG the RAW stands for both; where it has no score, the JPEG does."""
 
-_PERSONS = "{0}.rating_owner = 'person'"
+# The first part is what the partial index asks for, word by word.
+_PERSONS = "{0}.rating_owner <> 'none' AND {0}.rating_owner = 'person'"
 _DECISIONS = {
     "unrated": _PERSONS,
-    "undecided": f"({_PERSONS} OR {{0}}.is_picked = 1)",
+    "undecided": f"(({_PERSONS}) OR {{0}}.is_picked = 1)",
     "maclip": _PERSONS,
     "nobody": _PERSONS,
     "rated": _PERSONS,

@@ -188,13 +188,16 @@ FILTERS = [
 ]
 
 
-@pytest.mark.parametrize("way", ["as it is", "all in order", "folders alone"])
+@pytest.mark.parametrize("way", ["as it is", "all in order", "folders alone", "row by row"])
 def test_every_filter_finds_what_plain_python_finds(
     shelf: Shelf, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if way != "as it is":
         monkeypatch.setattr(filter_sql, "FEW", 0)
         monkeypatch.setattr(score_order, "LOOK_AHEAD", 2000 if way == "all in order" else 3)
+        monkeypatch.setattr(review_photos, "LOOK_AHEAD", 2000 if way == "all in order" else 3)
+    if way == "row by row":
+        monkeypatch.setattr(filter_sql, "MANY", 0)
     with shelf.library.snapshot() as snapshot:
         for chosen in FILTERS:
             wanted = {path for path in shelf.photos if fits(shelf.photos, path, chosen)}
@@ -229,6 +232,14 @@ def _check_page_and_stats(
     for order in orders:
         ids, _ = review_photos.ids(snapshot, replace(chosen, order=order))
         assert sorted(ids) == shots, chosen
+        first, _ = review_photos.ids(snapshot, replace(chosen, order=order), 3)
+        assert list(first) == list(ids[:3]), chosen
+    scores = {photo["id"]: photo["score"] for photo in shelf.photos.values()}
+    ids, rated = review_photos.ids(snapshot, chosen)
+    assert [scores[number] for number in ids] == sorted(scores[number] for number in shots), chosen
+    everything, all_rated = review_photos.ids(snapshot, PhotoFilter())
+    assert rated == all_rated.intersection(ids), chosen
+    assert set(ids) <= set(everything)
     summary = distribution.score_summary(snapshot, chosen)
     assert (summary.photo_count if summary else 0) == len(wanted), chosen
     assert sum(bar.photo_count for bar in distribution.histogram(snapshot, 5, chosen)) == len(wanted)
