@@ -52,11 +52,18 @@ class ReadyCopy:
                 yield restored(path), after_hash
 
     def take_place(self, now: datetime) -> Path | None:
-        """Replace the library in use; return the folder where that one is kept, if there was one."""
+        """Replace the library in use; return the folder where that one is kept, if there was one.
+
+        Raises `EnvironmentUnfit`, `NoSpace`; then the library is as it was.
+        """
         with _translating(self.library):
             aside = set_aside(self.library, now)
             if self.copy is not None:
-                self.copy.replace(self.library)
+                try:
+                    self.copy.replace(self.library)
+                except OSError:
+                    _put_back(aside, self.library)
+                    raise
                 flush(self.library.parent)
         return aside
 
@@ -145,13 +152,32 @@ def set_aside(library: Path, now: datetime) -> Path | None:
     folder = library.with_name(f"aside-{now:%Y-%m-%d-%H%M%S}")
     try:
         folder.mkdir(mode=0o700)
-        # The log first: a library without its log is an old one, a log without its library is refused.
-        for path in sorted(present, reverse=True):
-            path.rename(folder / path.name)
-        flush(folder)
+        try:
+            # The log first: a library without its log is an old one, a log without its library is refused.
+            for path in sorted(present, reverse=True):
+                path.rename(folder / path.name)
+            flush(folder)
+        except OSError:
+            _put_back(folder, library)
+            raise
     except OSError as error:
         raise translated(error, folder) or error from error
     return folder
+
+
+def _put_back(aside: Path | None, library: Path) -> None:
+    """Return the library that was set aside to its place, its log first: alone, that is refused."""
+    if aside is None:
+        return
+    try:
+        for path in sorted(aside.iterdir(), reverse=True):
+            path.rename(library.with_name(path.name))
+        aside.rmdir()
+    except OSError as error:
+        raise EnvironmentUnfit(
+            f"{library} could not be replaced, and its folder lets nothing be moved ({error.strerror}). The "
+            f"library is whole in {aside}: move all files of that folder back, then try again."
+        ) from None
 
 
 def _refuse_unfit(backup: Path) -> None:

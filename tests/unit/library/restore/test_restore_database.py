@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ import pytest
 from found_file import NOW, Found
 from sqlalchemy import text
 
+from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.library.photos import photo_info, photo_records, root_records
 from maclip_daemon.library.photos.photo_info import PhotoInfo
 from maclip_daemon.library.restore import restore_database
@@ -249,3 +251,32 @@ def test_the_journal_of_a_library_of_an_earlier_version_is_taken_over(old_librar
         pixels = session.execute(text("SELECT pixel_hash FROM rating_journal")).scalar_one()
     assert entries == [("/photos/a/IMG_1.jpg.xmp", "written", 4, 0)]
     assert pixels == "hash 1"
+
+
+@pytest.mark.parametrize("fault", ["the copy", "the library"])
+def test_where_the_copy_cannot_take_its_place_the_library_is_back_at_its_own(
+    used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """The disk fails at the last renames; before, the next start found no library, and began a new one."""
+    used.write(used.add("/photos/a.jpg", "a"), "/photos/a.jpg.xmp", 2)
+    used.library.close()
+    Path(f"{used.path}.closed").touch()
+    before = {path.name: path.read_bytes() for path in used.path.parent.iterdir() if path.is_file()}
+    rename = Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if fault == "the library" and path == used.path:
+            raise OSError(errno.ESTALE, "Stale file handle", str(path))
+        return rename(path, target)
+
+    with restore_database.restoring(used.path, None) as ready:
+        monkeypatch.setattr(Path, "rename", fail)
+        if fault == "the copy":
+            assert ready.copy is not None
+            ready.copy.unlink()
+        with pytest.raises(EnvironmentUnfit):
+            ready.take_place(MOMENT)
+    left = {path.name: path.read_bytes() for path in used.path.parent.iterdir() if path.is_file()}
+    assert before.items() <= left.items()
+    assert not list(used.path.parent.glob("aside-*"))
+    assert used.rows(JOURNAL) == [("/photos/a.jpg.xmp", "written", 2, 1)]
