@@ -43,7 +43,7 @@ def translate_errors(path: Path) -> Iterator[None]:
             raise NoSpace(f"{shortage(error.errno, path.parent)}. Free some space.") from None
         if error.errno == errno.EROFS:
             raise _read_only(path) from None
-        if error.errno in _FORBIDDEN:
+        if error.errno in _FORBIDDEN and error.filename is not None:  # an opened file needs no permission
             raise _forbidden(path, error) from None
         if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ELOOP}:
             raise FileChanged(f"{path} or its folder is gone.") from None

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from maclip_daemon.errors import MaclipError, Transient
 from maclip_daemon.files import temporaries
+from maclip_daemon.library.queue import rating_queue
 from maclip_daemon.library.restore import restore_database
 from maclip_daemon.pipeline import recovery
 from maclip_daemon.pipeline.commands import undo_ratings
@@ -136,6 +137,8 @@ class FailingMachine(one_photo.OnePhoto):
         self._writer = ServedWriter()
         self.time_passes()
         self.recover()
+        with self._library.writing() as session:  # photos whose files could not be read or written
+            rating_queue.enqueue(session, self.now())
 
     def rating(self) -> tuple[str, int | None]:
         """Return whose rating the library has, and which."""

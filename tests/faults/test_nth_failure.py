@@ -14,7 +14,7 @@ from tests.faults.conftest import Figures
 from tests.faults.nth_failure import ACTIONS
 from tests.faults.random_walks import TEMPORARY
 
-ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EACCES", "EROFS", "EINTR")
+ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EACCES", "EROFS", "EINTR", "EPERM", "ESTALE")
 STRIDE = 67  # of the short form, so that it takes seconds; another first call for each error
 LIMIT_S = 3600
 
