@@ -27,6 +27,12 @@ def test_errors_of_the_system_become_ours_and_name_the_path(number: int, kind: t
         pytest.raises(kind, match=r"/photos"),
         safe_writer.translate_errors(Path("/photos/a.jpg")),
     ):
+        raise OSError(number, os.strerror(number), "/photos/a.jpg")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_what_a_server_refuses_on_an_opened_file_is_tried_again(number: int) -> None:
+    with pytest.raises(Transient), safe_writer.translate_errors(Path("/photos/a.jpg")):
         raise OSError(number, os.strerror(number))
 
 
