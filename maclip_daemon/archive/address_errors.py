@@ -18,6 +18,14 @@ _REMOTE = (
     ("paramiko", "SSHException"),
 )
 
+_PACKAGES = {
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
+    **dict.fromkeys(("sftp", "ssh"), "paramiko"),
+}
+"""What opens a kind of address."""
+
 
 @contextmanager
 def readable(shown: str) -> Iterator[None]:
@@ -28,7 +36,7 @@ def readable(shown: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        package = error.name or "the package that fsspec names for it"
+        package = _PACKAGES.get(shown.partition("://")[0]) or error.name or "its package"
         raise EnvironmentUnfit(
             f"{shown} needs another package for this kind of address: pip install {package}."
         ) from None

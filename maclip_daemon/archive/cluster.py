@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import logging
 import os
@@ -16,6 +17,10 @@ from maclip_daemon.settings import ArchiveSettings
 
 _DECODER_CPUS = 0.2  # of a core, in Ray's books: decoders and the model share the cores, whoever is behind
 _MODEL_SHARE = 0.6  # of its cores, in Ray's books: more than half, so that no two models share them
+_CURE_THERE = "Check the address and that `ray status` answers there"
+_CURE_HERE = "Try again when it is less busy; Ray's own reasons are in /tmp/ray/session_latest/logs"
+_TOO_LATE = "timed out during startup"
+"""Ray gives a machine 30 s for its start, which a busy one needs for programs that are not in memory yet."""
 WRITER_CPUS = 0
 """Of a core, in Ray's books: writing waits for storage, and must find room when a machine is lost."""
 
@@ -29,8 +34,10 @@ class Cluster:
     models: int
     cores_per_model: int
     """Threads of one model; 0: on a graphics card."""
-    dashboard: str | None
+    dashboard: str | None = None
     """The address of Ray's dashboard, where it has one."""
+    session: str | None = None
+    """The folder of Ray's logs on this machine, where it has one."""
 
     @property
     def decoder_resources(self) -> dict[str, float]:
@@ -60,17 +67,30 @@ def joined(address: str | None, settings: ArchiveSettings, cores: int, decoders:
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         with _without_remarks():
-            context = _begun(address, settings, cores)
-    except (ConnectionError, RuntimeError, ValueError, OSError):
+            context = _begun_at_last(address, settings, cores)
+    except Exception:  # noqa: BLE001 - Ray raises this very class when a busy machine takes over 30 s
         where = f"There is no Ray cluster at {address}" if address else "Ray does not start on this machine"
-        cure = "Check the address and that `ray status` answers there" if address else "Look into /tmp/ray"
+        cure = _CURE_THERE if address else _CURE_HERE
         raise EnvironmentUnfit(f"{where}. {cure}.") from None
     try:
         _quieten()
         url = context.dashboard_url
-        yield _sized(settings, decoders, f"http://{url}" if url else None)
+        session = getattr(context, "address_info", {}).get("session_dir")  # ray:// has none
+        yield dataclasses.replace(
+            _sized(settings, decoders), dashboard=f"http://{url}" if url else None, session=session
+        )
     finally:
         ray.shutdown()
+
+
+def _begun_at_last(address: str | None, settings: ArchiveSettings, cores: int) -> Any:
+    """Return Ray's context; try a second time where it is started here, and took too long."""
+    try:
+        return _begun(address, settings, cores)
+    except Exception as error:
+        if address is not None or _TOO_LATE not in str(error):
+            raise
+    return _begun(address, settings, cores)
 
 
 def _begun(address: str | None, settings: ArchiveSettings, cores: int) -> Any:
@@ -115,7 +135,7 @@ def _quieten() -> None:
     context.print_on_execution_start = False
 
 
-def _sized(settings: ArchiveSettings, decoders: int, dashboard: str | None) -> Cluster:
+def _sized(settings: ArchiveSettings, decoders: int) -> Cluster:
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -131,5 +151,4 @@ def _sized(settings: ArchiveSettings, decoders: int, dashboard: str | None) -> C
         decoders=decoders * len(usable) or sum(usable),
         models=max(1, models),
         cores_per_model=per_model,
-        dashboard=dashboard,
     )

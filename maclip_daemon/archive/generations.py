@@ -39,11 +39,11 @@ def generation_of(out: Place, config: ScoringConfig, pauses: Pauses) -> Generati
     """
     numbers = sorted(_numbers(out, pauses), reverse=True)
     for number in numbers:
-        place = Place(out.file_system, out.below(f"generation={number}"))
+        place = out.folder(f"generation={number}")
         if _config_in(place, pauses) == config:
             return Generation(number, place, _parts(place, pauses))
     number = max(numbers, default=0) + 1
-    place = Place(out.file_system, out.below(f"generation={number}"))
+    place = out.folder(f"generation={number}")
     note = {"metric": config.metric, "model": config.model, "protocol": config.protocol}
     write_whole(place, NOTE, json.dumps(note).encode(), pauses)
     return Generation(number, place, ())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import logging
 import os
 import random
 import time
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 _LONGEST_PAUSE_S = 30.0
 _ETAGS = ("ETag", "etag", "md5Hash")  # of S3, of Google and Azure
+_TALKATIVE = ("adlfs", "azure", "gcsfs", "paramiko", "s3fs")
 _MTIMES = ("LastModified", "last_modified", "mtime", "updated")
 
 
@@ -46,6 +49,8 @@ class Place:
 
     file_system: AbstractFileSystem
     path: str
+    prefix: str = ""
+    """What an address on a file server has before the path: `sftp://person@host`."""
 
     @property
     def is_local(self) -> bool:
@@ -56,18 +61,28 @@ class Place:
         """Return the path of something in this folder."""
         return f"{self.path.rstrip('/')}/{name}"
 
+    def folder(self, name: str) -> Place:
+        """Return the place of a folder in this one."""
+        return dataclasses.replace(self, path=self.below(name))
+
 
 def place_of(address: str) -> Place:
     """Return the place of an address. Raises what `results_folder.readable` translates."""
     if "://" not in address:
         return Place(LocalFileSystem(), os.path.abspath(address))
+    for library in _TALKATIVE:  # their warnings are for programmers; their errors come as exceptions
+        logging.getLogger(library).setLevel(logging.ERROR)
     file_system, path = fsspec.core.url_to_fs(address)
-    return Place(file_system, path)
+    # A path on a file server does not tell its host, which an address needs.
+    has_host = hasattr(file_system, "host")
+    return Place(file_system, path, address.rstrip("/").removesuffix(path.rstrip("/")) if has_host else "")
 
 
 def address_of_path(place: Place, path: str) -> str:
     """Return the address of a path of this file system; a local one is the path itself."""
-    return path if place.is_local else str(place.file_system.unstrip_protocol(path))
+    if place.is_local:
+        return path
+    return f"{place.prefix}{path}" if place.prefix else str(place.file_system.unstrip_protocol(path))
 
 
 def insist(work: Callable[[], _Result], pauses: Pauses, shown: str) -> _Result:

@@ -21,15 +21,18 @@ import typer
 from maclip_daemon import settings
 from maclip_daemon.archive.archive_run import ArchiveRequest, run
 from maclip_daemon.archive.planning.work_plan import read_chunk
-from maclip_daemon.archive.rows import RowOrigin, scored_row, table_of
+from maclip_daemon.archive.rows import SCORED, Row, RowOrigin, failed_row, scored_row, table_of
 from maclip_daemon.archive.stages.archive_job import ArchiveJob
 from maclip_daemon.archive.stages.decoded_batch import Decoding, packed, unpacked
+from maclip_daemon.archive.stages.run_tally import Counts
+from maclip_daemon.errors import PhotoMissing
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.photos.decoder import DecodedPhoto
 from maclip_daemon.photos.shots.descriptor_layout import DESCRIPTOR_BYTES
 
 NOTHING = bytes(DESCRIPTOR_BYTES)
 PHOTO = DecodedPhoto(b"x" * 12, None, 2, 2, 6000, 4000, "j:" + "0" * 32, None, None, descriptor=NOTHING)
+MISSING = PhotoMissing("It is not there.")
 SCORE = PhotoScore(0.5, 0.5, 0.5, {}, 13, (0.5,) * 13, 0.1, 0.5)
 
 
@@ -43,7 +46,9 @@ class ConstantDecode:
         """Yield one small batch for each chunk of the plan."""
         for chunk in chunks.to_pylist():
             sources = read_chunk(chunk["plan"], chunk["group"], self._job.pauses)
-            yield packed([Decoding(source, PHOTO) for source in sources])
+            yield packed(
+                [Decoding(each, MISSING if "missing" in each.address else PHOTO) for each in sources]
+            )
 
 
 class ConstantScore:
@@ -58,16 +63,24 @@ class ConstantScore:
         origin = RowOrigin(
             job.config, self._version, job.generation, job.run, socket.gethostname(), time.time()
         )
-        rows = [scored_row(each.source, PHOTO, SCORE, origin) for each, _ in unpacked(table)]
-        job.tally.add.remote(len(rows), [])
+        rows = [_row(each, origin) for each, _ in unpacked(table)]
+        scored = sum(row["state"] == SCORED for row in rows)
+        job.tally.add.remote(scored, [row["failure"] for row in rows if row["state"] != SCORED])
         return table_of(rows)
+
+
+def _row(decoding: Decoding, origin: RowOrigin) -> Row:
+    if isinstance(decoding.outcome, PhotoMissing):
+        return failed_row(decoding.source, decoding.outcome, origin)
+    return scored_row(decoding.source, PHOTO, SCORE, origin)
 
 
 class Memory:
     """The largest memory of this process, and of all workers together, in MiB, without what they share."""
 
-    def __init__(self) -> None:
-        self.driver = self.workers = 0
+    def __init__(self, observer: Silent) -> None:
+        self.planning = self.driver = self.workers = 0
+        self._observer = observer
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -81,7 +94,11 @@ class Memory:
         me = psutil.Process()
         while not self._ended.wait(2.0):
             mine = me.memory_info()
-            self.driver = max(self.driver, (mine.rss - mine.shared) >> 20)
+            now = (mine.rss - mine.shared) >> 20
+            if self._observer.planned_at:
+                self.driver = max(self.driver, now)
+            else:
+                self.planning = max(self.planning, now)
             total = 0
             for child in me.children(recursive=True):
                 try:
@@ -93,9 +110,10 @@ class Memory:
 
 
 class Silent:
-    """Notes when the work began, and tells nothing."""
+    """Notes when the work began and when the first photos were counted, and tells nothing."""
 
-    began = planned_at = 0.0
+    began = planned_at = first_at = 0.0
+    first = 0
 
     def planned(self, *_: Any) -> None:
         """Note that the plan is made."""
@@ -105,8 +123,10 @@ class Silent:
         """Note that Ray runs."""
         self.began = time.monotonic()
 
-    def progressed(self, *_: Any) -> None:
-        """Look away."""
+    def progressed(self, counts: Counts) -> None:
+        """Note the first photos."""
+        if counts.done and not self.first_at:
+            self.first_at, self.first = time.monotonic(), counts.done
 
 
 def main(
@@ -116,45 +136,59 @@ def main(
     photos: Annotated[
         Path | None, typer.Option(help="A folder of photos: compare with `maclip score`.")
     ] = None,
+    nodes: Annotated[
+        Path | None, typer.Option(help="A folder of photos: one against two machines of one core each.")
+    ] = None,
+    missing: Annotated[bool, typer.Option(help="Half of the addresses of the bookkeeping miss.")] = False,
+    turns: Annotated[int, typer.Option(help="How often each is measured, one after the other.")] = 2,
 ) -> None:
-    """Measure rows a second with constant scores, and the overhead beside `maclip score`; print JSON."""
+    """Measure rows a second with constant scores, the overhead beside `maclip score`, machines: JSON."""
     for count in filter(None, rows.split(",")):
-        print(json.dumps(_bookkeeping(int(count))), flush=True)
+        print(json.dumps(_bookkeeping(int(count), missing=missing)), flush=True)
     if photos is not None:
-        print(json.dumps(_overhead(photos)), flush=True)
+        print(json.dumps(_overhead(photos, turns)), flush=True)
+    if nodes is not None:
+        from bench.archive_nodes import one_and_two
+
+        for taken in one_and_two(nodes, turns):
+            print(json.dumps(taken), flush=True)
 
 
-def _bookkeeping(count: int) -> dict[str, Any]:
+def _bookkeeping(count: int, *, missing: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "list.txt"
         with listed.open("w") as file:
             for number in range(count):
-                file.write(f"s3://studio/archive/{number // 1000:06d}/IMG_{number:09d}.jpg\n")
-        observer, memory = Silent(), Memory()
+                folder_name = "missing" if missing and number % 2 else f"{number // 1000:06d}"
+                file.write(f"s3://studio/archive/{folder_name}/IMG_{number:09d}.jpg\n")
+        observer = Silent()
+        memory = Memory(observer)
         request = ArchiveRequest(str(listed), f"{folder}/out", settings.load(), cores=os.cpu_count() or 1)
         began = time.monotonic()
         result = run(request, observer, (ConstantDecode, ConstantScore))
         ended = time.monotonic()
         memory.end()
-        assert result.scored == count, result
+        assert (result.scored, result.failed) == ((count + 1) // 2, count // 2) if missing else (count, 0)
     return {
         "rows": count,
+        "missing": result.failed,
         "planning_s": round(observer.planned_at - began, 1),
         "ray_start_s": round(observer.began - observer.planned_at, 1),
         "work_s": round(ended - observer.began, 1),
         "rows_a_second": round(count / (ended - observer.began)),
+        "planning_mib": memory.planning,
         "driver_mib": memory.driver,
         "workers_mib": memory.workers,
         "load": os.getloadavg()[0],
     }
 
 
-def _overhead(photos: Path) -> dict[str, Any]:
-    """Run both on the same photos, one after the other, twice and in turn; the faster of each counts."""
+def _overhead(photos: Path, turns: int) -> dict[str, Any]:
+    """Run both on the same photos, one after the other and in turn; the faster of each counts."""
     maclip = [sys.executable, "-m", "maclip_daemon"]
     taken: dict[str, list[float]] = {"score": [], "archive": []}
     count = 0
-    for _ in range(2):
+    for _ in range(turns):
         with tempfile.TemporaryDirectory() as folder:
             began = time.monotonic()
             done = subprocess.run([*maclip, "score", "--json", photos], capture_output=True, check=False)

@@ -23,7 +23,7 @@ SMALL = {"MACLIP_ARCHIVE__ROWS_PER_FILE": "8", "MACLIP_ARCHIVE__CHUNK_PHOTOS": "
 
 @pytest.fixture
 def cluster(storage: FailingStorage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """Run two machines with one core each, and a head without any."""
+    """Run a head without cores; tests add machines of one core each."""
     monkeypatch.setenv("RAY_worker_niceness", "0")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     head = {"num_cpus": 0, "object_store_memory": 200 << 20, "include_dashboard": False}
@@ -40,7 +40,7 @@ def test_a_killed_worker_a_lost_machine_and_a_storm_cost_no_photo(
     (home.photos / "bomb.png").write_bytes(bombs._constant_png(30_000))
     files = s3fs.S3FileSystem()
     files.put(f"{home.photos}/", "studio/in/", recursive=True)
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=200 << 20) for _ in range(2)]
+    nodes = [cluster.add_node(num_cpus=1, object_store_memory=200 << 20) for _ in range(3)]
 
     target = ("s3://studio/in", "--out", "s3://studio/out", "--address", cluster.address)
     with ArchiveProcess(home, *target, **SMALL) as run:
@@ -49,7 +49,7 @@ def test_a_killed_worker_a_lost_machine_and_a_storm_cost_no_photo(
         run.wait_for(4)
         until(lambda: workers_of("ScoreStage"), "a model")[0].kill()
         run.wait_for(14)
-        cluster.remove_node(nodes[1], allow_graceful=False)
+        cluster.remove_node(nodes[2], allow_graceful=False)
         assert run.end() == 1, run.output
         assert "40 photos scored, 2 failed" in run.output
 

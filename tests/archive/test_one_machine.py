@@ -11,14 +11,20 @@ RAY_S = 600  # it starts a dozen processes, beside other tests
 
 
 @pytest.mark.xdist_group("ray")
-@pytest.mark.usefixtures("ray_works")
-def test_an_archive_has_the_daemons_numbers_and_goes_on_where_it_was(home: Home) -> None:
+def test_an_archive_has_the_daemons_numbers_and_goes_on_where_it_was(
+    home: Home, request: pytest.FixtureRequest
+) -> None:
     make_photos(home.photos, 6)
     (home.photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     out = home.folder / "results"
-    done = home.maclip("archive", home.photos, "--out", out, expect=1, timeout_s=RAY_S)
-    assert "6 photos scored, 1 failed" in done.stdout
+    done = home.maclip("archive", home.photos, "--out", out, expect=None, timeout_s=RAY_S)
+    if "Ray does not start on this machine" in done.stderr:
+        request.getfixturevalue("ray_works")  # skips where Ray alone does not start either
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("6 photos scored, 1 failed. ")
+    assert done.stdout.count("\n") == 1  # Ray adds no remarks of its own
     assert "damaged, or no photo: 1" in done.stderr
+    assert "raylet" not in done.stderr
     assert rows_of(out)["broken.jpg"]["failure"] == "damaged, or no photo"
 
     make_photos(home.photos, 1, first=6)

@@ -27,6 +27,7 @@ _PLAN = pa.schema(
     {"address": pa.binary(), "size": pa.int64(), "mtime": pa.timestamp("us", "UTC"), "etag": pa.string()}
 )
 _LISTED_AT_ONCE = 10_000  # addresses
+_MOST_CHUNKS = 16_384  # of one run: Ray keeps some 5 kB for each, in the driver, until the end
 _FILE_ROWS = 8192  # of one file of the plan
 _KEYS = ["address", "address_bytes", "size", "mtime", "etag", "state"]
 _VERSION = "coalesce(etag, size::VARCHAR || ' ' || epoch_us(mtime)::VARCHAR)"
@@ -111,6 +112,16 @@ class Planner:
 
     def _number(self, question: str) -> int:
         return int(self._database.execute(question).fetchall()[0][0])
+
+
+def chunk_rows(left: int, cores: int, *, batch: int, most: int) -> int:
+    """Return how many photos one decoder takes at a time.
+
+    A whole `batch` of the model, if there are so many; four chunks a core, so that all end together; not more
+    than `most`, but in an archive so large that its chunks would fill the driver's memory.
+    """
+    whole = min(batch, -(-left // cores))
+    return max(1, min(most, max(whole, left // (4 * cores))), -(-left // _MOST_CHUNKS))
 
 
 @contextmanager

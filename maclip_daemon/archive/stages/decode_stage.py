@@ -51,11 +51,13 @@ class DecodeStage:
 
         name = f"{plan}:{group}"
         sources = read_chunk(plan, group, self._job.own_pauses)
-        deadly = ray.get(self._job.tally.begin.remote(name))
+        start = ray.get(self._job.tally.begin.remote(name))
         batch: list[Decoding] = []
         for index, (source, copy) in enumerate(self._fetched(sources)):
-            self._job.tally.working.remote(name, index)
-            batch.append(_ended_workers(source) if index in deadly else self._decoded(source, copy))
+            noted = self._job.tally.working.remote(name, index)
+            if start.is_repeated:
+                ray.get(noted)  # a worker that dies at once takes along what it has not sent
+            batch.append(_ended_workers(source) if index in start.deadly else self._decoded(source, copy))
             if len(batch) == self._job.scoring.batch_photos:
                 self._job.tally.resting.remote(name)  # until the next batch is asked for
                 yield packed(batch)

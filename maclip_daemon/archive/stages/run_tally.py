@@ -34,6 +34,16 @@ class Counts:
         return self.scored + self.failed
 
 
+@dataclass(frozen=True)
+class ChunkStart:
+    """What is known of a chunk that a worker begins."""
+
+    deadly: list[int]
+    """Photos over which its workers keep dying."""
+    is_repeated: bool
+    """A worker before did not end it: this one waits until the tally knows each photo that it begins."""
+
+
 class RunTally:
     """Counts photos, and remembers at which one a worker died. Ray runs one."""
 
@@ -45,14 +55,17 @@ class RunTally:
         self._at_work: dict[str, int] = {}  # chunk: index of the photo that is read now
         self._deaths: dict[str, Counter[int]] = {}
 
-    def begin(self, chunk: str) -> list[int]:
-        """Begin a chunk, perhaps again; return the photos over which its workers keep dying."""
-        deaths = self._deaths.setdefault(chunk, Counter())
+    def begin(self, chunk: str) -> ChunkStart:
+        """Begin a chunk, perhaps again; return what its workers before have met."""
+        deaths = self._deaths.get(chunk)
+        is_repeated = deaths is not None
+        if deaths is None:
+            deaths = self._deaths[chunk] = Counter()
+        self._restarts += is_repeated
         last = self._at_work.pop(chunk, None)
         if last is not None:
-            self._restarts += 1
             deaths[last] += 1
-        return [index for index, number in deaths.items() if number >= _DEATHS]
+        return ChunkStart([index for index, number in deaths.items() if number >= _DEATHS], is_repeated)
 
     def working(self, chunk: str, index: int) -> None:
         """Note which photo of a chunk is read now."""

@@ -110,3 +110,6 @@ def _tell(result: ArchiveResult, out: str) -> None:
     if result.failed:
         kinds = ", ".join(f"{kind}: {number}" for kind, number in sorted(result.counts.failures.items()))
         output.say(f"failed: {kinds}. `maclip archive report {out}` names them.", error=True)
+    if result.counts.restarts and result.remarks:
+        ended = output.count(result.counts.restarts, "worker")
+        output.say(f"{ended} ended and started again; Ray's reasons are in {result.remarks}.", error=True)

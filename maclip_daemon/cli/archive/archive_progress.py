@@ -11,9 +11,9 @@ from maclip_daemon.cli.printing import output
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from maclip_daemon.archive.archive_run import Observer
     from maclip_daemon.archive.cluster import Cluster
     from maclip_daemon.archive.planning.work_plan import WorkPlan
+    from maclip_daemon.archive.run_watch import Observer
     from maclip_daemon.archive.stages.run_tally import Counts
     from maclip_daemon.iqa.photo_score import ScoringConfig
 
@@ -93,6 +93,7 @@ class ArchiveProgress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        # What is printed on standard output meanwhile is Ray's, and kept back.
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
         self._bar.start()
         self._task = self._bar.add_task("0.0/s", total=self._left)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import errno
+import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from maclip_daemon.archive import storage
-from maclip_daemon.archive.storage import Pauses, Place, failure_of, insist, place_of, source_of
+from maclip_daemon.archive.address_errors import readable
+from maclip_daemon.archive.storage import (
+    Pauses,
+    Place,
+    address_of_path,
+    failure_of,
+    insist,
+    place_of,
+    source_of,
+)
 from maclip_daemon.archive.whole_files import write_whole
-from maclip_daemon.errors import MaclipError, NoPermission, NoSpace, PhotoMissing, Transient
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, NoPermission, NoSpace, PhotoMissing, Transient
 
 
 class NoCredentialsError(Exception):
@@ -113,3 +124,30 @@ def test_storage_that_shows_halves_gets_a_new_name_first() -> None:
     assert seen[0].startswith("/out/.part.parquet-")
     assert remote.find("/out") == ["/out/part.parquet"]
     remote.store.clear()
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_an_address_keeps_the_host_that_its_path_does_not_tell(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = fsspec.filesystem("memory", skip_instance_cache=True)
+    monkeypatch.setattr(server, "host", "studio", raising=False)
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda _address: (server, f"/photos{end}"))
+    place = place_of(f"sftp://me@studio:2222/photos{end}")
+    assert address_of_path(place, "/photos/a.jpg") == "sftp://me@studio:2222/photos/a.jpg"
+    assert address_of_path(place.folder("2026"), "/photos/2026/a.jpg").startswith("sftp://me@studio:2222/")
+
+
+@pytest.mark.parametrize(
+    ("address", "package"),
+    [("gs://studio", "gcsfs"), ("az://studio", "adlfs"), ("sftp://me@studio/photos", "paramiko")],
+)
+def test_a_package_that_is_missing_is_named(
+    address: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("gcsfs", "adlfs", "paramiko", "fsspec.implementations.sftp"):
+        monkeypatch.setitem(sys.modules, module, None)
+    told = f"{address} needs another package for this kind of address: pip install {package}."
+    with pytest.raises(EnvironmentUnfit) as caught, readable(address):
+        place_of(address)
+    assert str(caught.value) == told

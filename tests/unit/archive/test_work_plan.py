@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from maclip_daemon.archive.planning.work_plan import planner, read_chunk
+from maclip_daemon.archive.planning.work_plan import chunk_rows, planner, read_chunk
 from maclip_daemon.archive.rows import FAILED, SCORED, PhotoSource, table_of
 from maclip_daemon.archive.storage import Pauses, Place
 
@@ -79,3 +79,17 @@ def test_large_plans_are_cut_into_files_of_whole_chunks(tmp_path: Path) -> None:
     photos = [PhotoSource(f"/{number:05d}.jpg") for number in range(20_000)]
     assert left(tmp_path, photos, (), rows=256) == photos
     assert len(list((tmp_path / "plan").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("left", "cores", "expected"),
+    [
+        (3, 2, 2),  # both cores have one
+        (100, 2, 16),  # a batch of the model
+        (1000, 2, 125),  # four chunks a core
+        (10**6, 2, 256),  # the most that is judged again
+        (10**7, 2, 611),  # but no more chunks than the driver has room for
+    ],
+)
+def test_a_chunk_has_work_for_a_decoder_and_room_in_the_driver(left: int, cores: int, expected: int) -> None:
+    assert chunk_rows(left, cores, batch=16, most=256) == expected
