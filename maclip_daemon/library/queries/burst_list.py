@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from maclip_daemon.library.queries.finding.folder_ranges import is_under
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG, FIRST_AT, LAST_AT
 
+FEW = 20_000  # photos of a folder whose groups are looked up
 RANKED_KINDS = ("burst", "duplicate")  # one frame is better; of other kinds all are kept
 
 
@@ -54,17 +55,39 @@ def bursts(
 
     `after`: skip so many. Missing photos are left out; a group of which one photo is left is none.
     """
-    condition, values = ("1", []) if under is None else is_under("f.path", under)
+    condition, values = _with_photo_under(snapshot, under)
     rows = snapshot.execute(
-        f"{_BURSTS} WHERE EXISTS (SELECT 1 FROM burst_frames m JOIN photos p ON p.id = m.photo_id"
-        f" JOIN folders f ON f.id = p.folder_id WHERE m.burst_id = b.id AND {condition})"
-        " ORDER BY b.first_moment DESC, b.id DESC LIMIT ? OFFSET ?",
+        f"{_BURSTS} WHERE {condition} ORDER BY b.first_moment DESC, b.id DESC LIMIT ? OFFSET ?",
         (*values, -1 if limit is None else limit, after),
     )
     for row in rows:
         found = _burst(snapshot, row)
         if len(found.frames) > 1:
             yield found
+
+
+def _with_photo_under(
+    snapshot: sqlite3.Connection, under: str | None
+) -> tuple[str, Sequence[stored_paths.StoredPath]]:
+    """Return the condition that a group has a photo below a folder, and its values.
+
+    The groups of a folder with few photos are looked up; else the latest groups are asked one by one.
+    """
+    if under is None:
+        return "EXISTS (SELECT 1 FROM burst_frames m WHERE m.burst_id = b.id)", []
+    condition, values = is_under("f.path", under)
+    folders = "folders f CROSS JOIN photos p ON p.folder_id = f.id"
+    (count,) = snapshot.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM {folders} WHERE {condition} LIMIT {FEW + 1})", values
+    ).fetchone()
+    if count <= FEW:
+        frames = f"{folders} CROSS JOIN burst_frames m ON m.photo_id = p.id"
+        return f"b.id IN (SELECT m.burst_id FROM {frames} WHERE {condition})", values
+    return (
+        "EXISTS (SELECT 1 FROM burst_frames m JOIN photos p ON p.id = m.photo_id"
+        f" JOIN folders f ON f.id = p.folder_id WHERE m.burst_id = b.id AND {condition})",
+        values,
+    )
 
 
 def burst_of(snapshot: sqlite3.Connection, photo_id: int) -> Burst | None:
