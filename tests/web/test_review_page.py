@@ -125,18 +125,6 @@ def test_the_loupe_goes_on_after_a_decision_and_stays_when_it_is_told_to(filled:
     expect(page.locator(SELECTED)).to_have_text(NAMES[1])
 
 
-def test_buttons_do_what_keys_do(filled: Desk) -> None:
-    page = filled.open(filled.serve(), 390, 844, has_touch=True)
-    page.locator("#photo-2").tap()
-    page.get_by_role("button", name="★★★", exact=True).tap()
-    filled.rated(NAMES[2], 3)
-    page.get_by_role("button", name="undo").tap()
-    expect(page.locator(SELECTED)).to_have_text(NAMES[2])
-    filled.rated(NAMES[2], None)
-    page.get_by_role("button", name="reject").tap()
-    filled.rated(NAMES[2], -1)
-
-
 def test_two_windows_see_each_others_decisions(filled: Desk) -> None:
     link = filled.serve()
     first, second = filled.open(link), filled.open(link)

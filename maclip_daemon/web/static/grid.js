@@ -23,9 +23,14 @@ export class Grid {
     new ResizeObserver(() => this.draw()).observe(root);
     photos.addEventListener('change', () => this.draw());
     photos.addEventListener('count', () => this.draw());
+    let isTouch = false; // a finger has no double click: its second tap opens
+    this.canvas.addEventListener('pointerdown', (event) => { isTouch = event.pointerType === 'touch'; });
     this.canvas.addEventListener('click', (event) => {
       const cell = event.target.closest('.cell');
-      if (cell) this.select(Number(cell.dataset.index), false);
+      if (!cell) return;
+      const index = Number(cell.dataset.index);
+      if (isTouch && index === this.selected) this.onOpen();
+      else this.select(index, false);
     });
     this.canvas.addEventListener('dblclick', (event) => {
       if (event.target.closest('.cell')) this.onOpen();

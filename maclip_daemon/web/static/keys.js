@@ -36,7 +36,7 @@ export function listen(actions) {
     if (document.querySelector('dialog[open]')) return;
     const { target } = event;
     if (target.matches('input, select, textarea')) {
-      if (event.key === 'Escape') target.blur();
+      if (event.key === 'Escape') actions.photos();
       return;
     }
     const isButton = target.matches('button, a');

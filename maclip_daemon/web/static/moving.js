@@ -15,7 +15,7 @@ export class Moving {
     this.ask = ask;
     this.onMoved = onMoved;
     this.form = root.querySelector('form');
-    this.field = this.form.elements.folder;
+    this.field = this.form.elements.target;
     this.form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#try(() => this.#move());

@@ -1,5 +1,6 @@
 // One photo in a frame, whole or enlarged. Several panes can share one view, and then zoom and pan together.
 
+import { Gestures } from '/static/gestures.js';
 import { element, isAway } from '/static/words.js';
 
 const CLOSEST = 8; // times 100 %
@@ -21,10 +22,11 @@ export class View extends EventTarget {
     this.dispatchEvent(new Event('change'));
   }
 
-  zoom(factor) {
+  // Enlarge to `scale` with this place of the photo in the middle.
+  enlarge(scale, x = this.x, y = this.y) {
     this.isWhole = false;
-    this.scale = Math.max(0.1, Math.min(CLOSEST, this.scale * factor));
-    this.dispatchEvent(new Event('change'));
+    this.scale = Math.min(CLOSEST, scale);
+    this.move(x, y);
   }
 
   move(x, y) {
@@ -48,12 +50,7 @@ export class Pane {
     root.append(this.frame, this.note);
     view.addEventListener('change', () => this.#viewChanged());
     new ResizeObserver(() => this.draw()).observe(this.frame);
-    this.frame.addEventListener('dblclick', (event) => view.toggle(...this.#placeOf(event)));
-    this.frame.addEventListener('wheel', (event) => {
-      event.preventDefault();
-      view.zoom(event.deltaY < 0 ? 1.25 : 0.8);
-    }, { passive: false });
-    this.#drag();
+    this.gestures = new Gestures(this);
   }
 
   async show(photo) {
@@ -130,25 +127,37 @@ export class Pane {
     if (this.photo === photo) this.note.textContent = '';
   }
 
-  #placeOf(event) {
+  // The photo's place under a point of the window, as parts of its width and height.
+  placeOf({ clientX, clientY }) {
     const box = this.frame.getBoundingClientRect();
     const { scale, left, top, width, height } = this.drawn ?? { scale: 1, left: 0, top: 0, width: 1, height: 1 };
-    return [(event.clientX - box.left - left) / (width * scale), (event.clientY - box.top - top) / (height * scale)];
+    return [(clientX - box.left - left) / (width * scale), (clientY - box.top - top) / (height * scale)];
   }
 
-  #drag() {
-    let from = null;
-    this.frame.addEventListener('pointerdown', (event) => {
-      if (this.view.isWhole || event.button) return;
-      from = { x: event.clientX, y: event.clientY, viewX: this.view.x, viewY: this.view.y };
-      this.frame.setPointerCapture(event.pointerId);
-    });
-    this.frame.addEventListener('pointermove', (event) => {
-      if (!from || !this.drawn) return;
-      const { scale, width, height } = this.drawn;
-      this.view.move(from.viewX - (event.clientX - from.x) / (width * scale),
-        from.viewY - (event.clientY - from.y) / (height * scale));
-    });
-    for (const name of ['pointerup', 'pointercancel']) this.frame.addEventListener(name, () => { from = null; });
+  // The scale of what is drawn, of the photo's own pixels to the screen's.
+  get scale() { return (this.drawn?.scale ?? 1) * window.devicePixelRatio; }
+
+  // Enlarge by a factor; without a point about the middle. Smaller than the pane is the whole photo.
+  zoom(factor, point = null) { this.#zoomTo(this.scale * factor, point && this.placeOf(point), point); }
+
+  // Enlarge to a scale, so that this place of the photo lies under this point.
+  zoomTo(scale, place, point) { this.#zoomTo(scale, place, point); }
+
+  #zoomTo(scale, place, point) {
+    if (!this.#image) return;
+    const [width, height] = this.#size();
+    const box = this.frame.getBoundingClientRect();
+    const drawn = scale / window.devicePixelRatio;
+    const isSmaller = width * drawn <= box.width && height * drawn <= box.height;
+    if (isSmaller && scale < Math.max(1, this.scale)) {
+      this.view.whole();
+      return;
+    }
+    if (!place) {
+      this.view.enlarge(scale);
+      return;
+    }
+    this.view.enlarge(scale, place[0] - (point.clientX - box.left - box.width / 2) / (width * drawn),
+      place[1] - (point.clientY - box.top - box.height / 2) / (height * drawn));
   }
 }

@@ -88,6 +88,7 @@ function describe() {
     button.setAttribute('aria-pressed', String(mineOf(photo)) === button.dataset.rating);
   }
   $('#decide [data-pick]').setAttribute('aria-pressed', photo.picked);
+  $('#tools [data-key=enter]').disabled = !photo.burst;
 }
 
 function count() {
@@ -104,6 +105,7 @@ function show(next) {
     $(`#${name}`).hidden = name !== mode;
     $(`#show-${name}`).setAttribute('aria-pressed', name === mode);
   }
+  document.body.dataset.mode = mode;
   if (mode === 'grid') {
     grid.reveal();
     grid.draw();
@@ -280,7 +282,7 @@ const view = () => (mode === 'compare' ? compareView : loupe.view);
 const pan = (x, y) => { if (mode !== 'grid') view().move(view().x + x, view().y + y); };
 const zoom = (factor) => {
   if (mode === 'grid') show('loupe');
-  else view().zoom(factor);
+  else (mode === 'compare' ? panes[active] : loupe).zoom(factor);
 };
 
 function overlay(which) {
@@ -305,6 +307,7 @@ async function countDecisions() {
   const order = Object.keys(counts).sort((one, other) => other - one);
   dialog.querySelector('dl').replaceChildren(...order.flatMap((rating) => [
     element('dt', '', name(rating)), element('dd', '', counts[rating].toLocaleString('en'))]));
+  dialog.querySelector('.undo-all').hidden = !order.length;
   const text = dialog.querySelector('textarea');
   text.value = rejected.join('\n');
   text.hidden = !rejected.length;
@@ -324,6 +327,13 @@ async function summary() {
     say(error.message);
   }
 }
+
+async function undoAll() {
+  if (!await ask('Undo every decision of this review?', 'The files get the bytes of before. What you decided in earlier reviews stays.')) return;
+  await decisions.undo('all');
+  $('#summary').close();
+}
+$('#summary .undo-all').addEventListener('click', undoAll);
 
 // Photos that have moved leave the view, and those that are back return to it.
 $('#summary').addEventListener('close', () => {
@@ -363,9 +373,11 @@ const actions = {
   u: () => decisions.undo(),
   a: () => {
     goesOn = !goesOn;
+    $('#tools [data-key=a]').setAttribute('aria-pressed', goesOn);
     say(goesOn ? 'After each decision the next photo comes.' : 'After each decision this photo stays.');
   },
   f: () => $('#filters select').focus(),
+  photos: () => $(mode === 'grid' ? '#grid' : '#photos').focus({ preventScroll: true }), // out of the filters
   '/': () => $('#filters [name=name]').focus(),
   '?': () => $('#help').showModal(),
 };
@@ -377,6 +389,8 @@ $('#decide').addEventListener('click', ({ target }) => {
   else if (target.dataset.pick) decide({ pick: true });
   else if (target.id === 'undo') decisions.undo();
 });
+$('#tools').addEventListener('click', ({ target }) => actions[target.dataset.key]?.());
+$('#loupe').addEventListener('swipe', ({ detail }) => step(detail));
 for (const name of ['grid', 'loupe']) $(`#show-${name}`).addEventListener('click', () => show(name));
 $('#show-compare').addEventListener('click', compare);
 $('#show-summary').addEventListener('click', summary);
@@ -483,6 +497,7 @@ function fillIn(field, value) {
 }
 
 async function begin() {
+  document.body.dataset.mode = mode;
   let start = { query: '', place: '', serial: 0 };
   try {
     start = await get('/api/start');
