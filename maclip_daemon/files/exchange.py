@@ -34,7 +34,7 @@ _BLOCK = 1 << 20  # bytes read at a time
 # Opening takes microseconds from a name to the lock; where a processor is taken away meanwhile, some ms.
 SETTLE_S = 0.01
 # A running exchange takes less than a millisecond. On a file server it may take seconds.
-_MAY_BE_RUNNING_S = 60.0
+MAY_BE_RUNNING_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -255,4 +255,4 @@ def _may_be_running(folder: OpenFolder, aside: str, now: float) -> bool:
         found = folder.stat(aside)
     except FileNotFoundError:
         return True
-    return 0 <= now - max(found.st_ctime, found.st_mtime) < _MAY_BE_RUNNING_S
+    return 0 <= now - max(found.st_ctime, found.st_mtime) < MAY_BE_RUNNING_S

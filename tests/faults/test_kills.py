@@ -17,6 +17,7 @@ import blake3
 import psutil
 import pytest
 
+from maclip_daemon.files import exchange, temporaries
 from tests.faults import power_cut
 from tests.faults.conftest import Figures
 from tests.homes import TIMEOUT_S, Home, contents, make_photo, until
@@ -354,6 +355,8 @@ def test_a_power_cut_at_any_moment_loses_nothing(home: Home, full: bool, figures
             time.sleep(chance.uniform(0, 4))
             disks.cut_power(psutil.Process(daemon.pid))
             daemon.communicate()
+            if any(temporaries.is_aside(path.name) for path in home.photos.iterdir()):
+                time.sleep(exchange.MAY_BE_RUNNING_S)  # a machine needs as long to start
             home.maclip("run", "--once", home.photos)
             assert home.sql("select rating_owner, count(*) from photos group by 1") == [("maclip", 120)], (
                 number

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from maclip_daemon.errors import MaclipError
-from maclip_daemon.files import temporaries
+from maclip_daemon.files import exchange, temporaries
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
@@ -43,7 +44,8 @@ def find(
                     what = f"{path} is a temporary file of maclip's that an interrupted write left."
                     yield FileDisagreement(path, "temporary", what, cures.remove(path))
             elif temporaries.is_aside(name):
-                if _is_old(path, changed_before):
+                # A run leaves a younger one to the command that may be at work with it.
+                if _is_old(path, min(changed_before, time.time() - exchange.MAY_BE_RUNNING_S)):
                     what = f"{path} may hold an edit of yours that an interrupted write had taken out."
                     yield FileDisagreement(path, "temporary", what, cures.run(root_of(folder)))
             elif _is_alone(name, owners) and path not in known_sidecars and is_ours_alone(writer, path):
@@ -75,6 +77,7 @@ def _is_alone(name: str, owners: set[str]) -> bool:
 
 def _is_old(path: str, changed_before: float) -> bool:
     try:
-        return os.lstat(path).st_mtime < changed_before
+        found = os.lstat(path)
+        return max(found.st_ctime, found.st_mtime) < changed_before
     except OSError:
         return False
