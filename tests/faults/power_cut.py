@@ -42,6 +42,7 @@ class PoweredDisks:
 
     def mount(self) -> None:
         for point, image in self._images.items():
+            until(lambda image=image: not _is_used(image), "the end of the mount of the round before")
             image.write_bytes(b"")
             with image.open("r+b") as file:
                 file.truncate(SIZE)

@@ -226,7 +226,7 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
         if (row.owner, row.rating) != ("person", rated) and not photo.is_unnoticed:
             yield f"a person gave {rated}, and the database says {row.owner} {row.rating}"
         return
-    found = read_sidecar(path)
+    found = read_sidecar(path) or _in_another_case(path)
     of_partner = _persons_rating_of_partner(model, photo)
     if of_partner is not None and (found or {}).get("xmp:Rating") in (None, str(of_partner)):
         return  # one verdict for both files of a shot
@@ -242,6 +242,13 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
         yield f"has the score {found['maclip:Score']} in its sidecar, not {leading}"
     elif (row.owner, row.rating) != ("maclip", stars) and not photo.is_unnoticed:
         yield f"has our {stars} stars, and the database says {row.owner} {row.rating}"
+
+
+def _in_another_case(path: str) -> dict[str, str] | None:
+    """Return the properties of a sidecar whose name differs in case: it stays the photo's after a rename."""
+    folder, name = os.path.split(path)
+    others = (each for each in os.listdir(folder) if each != name and each.lower() == name.lower())  # noqa: PTH208
+    return next((read_sidecar(os.path.join(folder, other)) for other in others), None)
 
 
 def _counts_for_another(photo: Photo, person: Sidecar, row: Row) -> bool:
