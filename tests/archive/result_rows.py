@@ -14,7 +14,7 @@ COLUMNS = (
     "score", "overall_score", "detail_score", "q_sim", "q_mag", "good", "sharpness", "width",
     "height", "focus", "noise", "reasons", "camera", "taken_at", "metric", "model", "protocol",
 )  # fmt: skip
-PRECISION = 2e-3  # docs/iqa.md: what bf16 may differ by, whatever else is in the batch
+PRECISION = 2e-3  # room for bf16 in other batches; eight photos alone and together were equal (docs/iqa.md)
 
 
 def rows_of(folder: Path) -> dict[str, dict[str, Any]]:

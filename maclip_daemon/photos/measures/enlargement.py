@@ -2,6 +2,8 @@
 
 Pixels between the old ones are smoother than those near them; that repeats once for each pixel of the small
 original (A. C. Gallagher, *Detection of linear and cubic interpolation in JPEG compressed images*, CRV 2005).
+The same rhythm fits several factors, because frequencies above half a cycle a pixel are mirrored. Which one
+it was shows in the spectrum: an enlarged picture has next to nothing beyond what its original could hold.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ _SURE = 10.0
 _NEIGHBOURS = 40
 _JPEG_WIDTH = 0.004  # around the rhythm of JPEG's blocks, in cycles a pixel
 _LOWEST, _HIGHEST = 0.04, 0.485  # cycles a pixel
-_LEAST_BLUR = 0.22  # px for each time of enlargement; what interpolation does to the sharpest detail
+_SMALLEST = 1.6  # times; the codecs of phones leave rhythms, too, which look like smaller enlargements
+_LEAST_BLUR = 0.12  # px for each time of enlargement; what interpolation does to the sharpest detail
+_EMPTY, _NEARLY_EMPTY = 0.055, 0.13  # power beyond the limit of the small original, by that within
+_WINDOW = 256  # pixels of a piece of a row whose spectrum is taken
 _GRID = np.linspace(0, 0.5, 4096)  # cycles a pixel
 _CODES = np.arange(1021, dtype=np.float32)
 _OF_SECOND, _OF_FIRST = np.log(_CODES + 0.3), np.log(_CODES + 2.0)
@@ -36,15 +41,45 @@ def factor_of(picture: LumaPatches, blur: float) -> Measure:
     rhythm[(_GRID < _LOWEST) | (_GRID > _HIGHEST)] = 0
     for harmonic in range(1, 5):
         rhythm[np.abs(_GRID - harmonic / (8 * picture.scale)) < _JPEG_WIDTH] = 0
-    best = Measure(1.0, 0.5)
+    return _best(picture, rhythm, blur)
+
+
+def _best(picture: LumaPatches, rhythm: NDArray[np.float64], blur: float) -> Measure:
+    """Return the factor that rhythm, blur and spectrum agree on."""
+    found: list[tuple[float, float]] = []
     for place in _peaks(rhythm):
         frequency, strength = float(_GRID[place]), float(rhythm[place])
-        # Below twice its size a picture has its rhythm above half a cycle a pixel, and shows its mirror.
         for cycles in (frequency, 1 - frequency):
             factor = 1 / cycles / picture.scale
-            if factor > best.value and factor * _LEAST_BLUR <= blur:
-                best = Measure(factor, min(1.0, strength / _SURE))
-    return best
+            if factor >= _SMALLEST and factor * _LEAST_BLUR <= blur:
+                found.append((factor, min(1.0, strength / _SURE)))
+    if not found:
+        return Measure(1.0, 0.5)
+    power = _power(picture.luma) + _power(picture.luma.T)
+    beyond = [_share_beyond(power, factor * picture.scale) for factor, _ in found]
+    empty = [each for each, share in zip(found, beyond, strict=True) if share <= _EMPTY]
+    if empty:
+        return Measure(*max(empty))
+    least = int(np.argmin(beyond))
+    return Measure(*found[least]) if beyond[least] <= _NEARLY_EMPTY else Measure(1.0, 0.5)
+
+
+def _share_beyond(power: NDArray[np.float64], factor: float) -> float:
+    """Return the mean power just beyond the limit of a picture so enlarged, by that just within."""
+    cycles = np.fft.rfftfreq(_WINDOW)
+    limit = 0.5 / factor
+    within = power[(cycles > 0.6 * limit) & (cycles < 0.9 * limit)]
+    outside = power[(cycles > min(1.2 * limit, 0.42)) & (cycles < min(1.7 * limit, 0.5))]
+    return float(outside.mean() / (within.mean() + 1e-9)) if len(within) else 1.0
+
+
+def _power(luma: Luma) -> NDArray[np.float64]:
+    """Return the mean spectrum of pieces of rows."""
+    rows = luma[:: max(1, luma.shape[0] // (_LINES // 2))].astype(np.float32)
+    pieces = np.lib.stride_tricks.sliding_window_view(rows, _WINDOW, axis=1)[:, :: _WINDOW // 2]
+    level = pieces - pieces.mean(-1, keepdims=True)
+    found: NDArray[np.float64] = (np.abs(np.fft.rfft(level * np.hanning(_WINDOW))) ** 2).mean((0, 1))
+    return found
 
 
 def _peaks(rhythm: NDArray[np.float64]) -> list[int]:

@@ -2,7 +2,8 @@
 
 A Laplacian of 3×3 pixels removes what is flat or rises evenly, and leaves white noise (J. Immerkær, *Fast
 noise variance estimation*, Computer Vision and Image Understanding 64, 1996). Fine texture passes it too, but
-varies more slowly than noise: patches in which slow changes prevail do not count.
+varies more slowly than noise: patches in which slow changes prevail do not count. Noise is everywhere: where
+any calm part shows less, the rest is the texture of foliage, gravel or cloth.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ _GAIN = 6.0  # standard deviation of the Laplacian of white noise with a standar
 _DARKEST, _BRIGHTEST = 14, 241  # mean grey levels; beyond them noise is cut off
 _WHITE = 0.55  # least share of the deviation that is left by the Laplacian; about 0.3 in texture
 _ENOUGH = 24  # patches
+_CALM_SHARE = 0.1  # of the patches
+_ROUNDING = 0.3  # grey levels; whole numbers have so much noise wherever a picture is not flat
 _CALMEST = 1.2  # the calmest patches have less noise than all, by chance
 
 
@@ -34,9 +37,10 @@ def noise_of(picture: LumaPatches) -> Measure:
     fine = np.sqrt((laplacian**2).mean((1, 2))) / _GAIN
     is_white = fine > _WHITE * _without_slope(patches)
     counted = fine[is_white] if is_white.sum() >= 4 else fine
-    level = _CALMEST * float(np.quantile(counted, 0.1)) / picture.scale
-    confidence = min(1.0, float(is_white.sum()) / _ENOUGH)
-    return Measure(level, confidence)
+    calm, calmest = (float(np.quantile(each, _CALM_SHARE)) for each in (counted, fine))
+    level = _CALMEST * min(calm, max(calmest, _ROUNDING)) / picture.scale
+    agreement = min(1.0, calmest / max(calm, 1e-6))
+    return Measure(level, min(1.0, float(is_white.sum()) / _ENOUGH) * agreement)
 
 
 def _without_slope(patches: np.ndarray) -> np.ndarray:

@@ -107,6 +107,18 @@ def test_an_enlarged_copy_shows_what_it_really_has(photo: Pixels, factor: float)
     assert found.focus.value < 1  # it is as sharp as so few pixels can be
 
 
+def test_a_slight_enlargement_is_not_told_because_codecs_look_the_same(photo: Pixels) -> None:
+    assert measured(enlarged(photo, 1.25)).enlargement.value == 1
+
+
+def test_texture_beside_calm_parts_is_no_noise(photo: Pixels) -> None:
+    foliage = grain(photo, 14)
+    foliage[300:900, 100:900] = blurred(photo, 6)[300:900, 100:900]
+    assert measured(foliage).noise.value < 4
+    assert not any(reason.startswith("noise") for reason in reasons(foliage))
+    assert reasons(grain(photo, 14))[0].startswith("noise")
+
+
 def test_a_photo_measured_at_half_size_has_the_pixels_of_its_full_size(photo: Pixels) -> None:
     half = np.asarray(Image.fromarray(blurred(photo, 3)).reduce(2))
     assert measured(half, 0.5).focus.value == pytest.approx(3, rel=0.35)
