@@ -33,6 +33,7 @@ RANKED = frozenset({BurstKind.BURST, BurstKind.DUPLICATE})
 _BIAS_STEP_EV = 0.3
 _FOLLOWING = 0.25  # share of a step of light that must show in the picture
 _LEVEL_STEP_EV, _LEVEL_RANGE_EV = 0.3, 0.6  # of the picture, where the settings are not known
+_SAME_FRAMING = 0.9  # agreement at a small shift beside which no large one is looked for
 _MOVING_ON = 3  # cells a frame: a seventh of the picture
 _SHARE_ONWARD = 0.8  # of the moves of a panorama
 _LEAST_IN_PATTERN = 3
@@ -116,9 +117,10 @@ def is_panorama(shots: Sequence[BurstFrame]) -> bool:
         one, other = first.descriptor, second.descriptor
         if one is None or other is None:
             return False
-        near = likeness.compare(one, other)
-        far = likeness.overlap(one, other)
-        found = near if near.agreement >= far.agreement else far
+        found = likeness.compare(one, other)
+        if found.agreement < _SAME_FRAMING:
+            far = likeness.overlap(one, other)
+            found = found if found.agreement >= far.agreement else far
         moves.append((found.right, found.below))
         if not any(_may_move_on(moves, axis, pairs) for axis in (0, 1)):
             return False  # a burst ends here, mostly after its first two frames
