@@ -6,18 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 from tests.faults.soak.model import Model, Photo, RowIdentity, Sidecar, digest_of, sidecar_of
+from tests.faults.soak.sidecar_files import bytes_of, read_in_another_case, read_sidecar
 from tests.homes import Home
 
 SCORE_TOLERANCE = 2e-5  # the same pixels in a batch of another size
 WRITTEN_TOLERANCE = SCORE_TOLERANCE + 1e-6  # a sidecar has six decimals
-NAMESPACES = {
-    "http://ns.adobe.com/xap/1.0/": "xmp",
-    "http://ns.maclip-daemon/quality/1.0/": "maclip",
-}
-_DESCRIPTION = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
 _ROWS = """
 SELECT p.id, f.path, p.file_name, p.state, p.rating_owner, p.rating_in_file, p.rating_problem,
   (SELECT count(*) FROM scores s WHERE s.photo_id = p.id AND s.scoring_config_id = a.id),
@@ -96,24 +91,6 @@ def record_agreement(model: Model, home: Home) -> None:
     model.left = {path.removesuffix(".xmp") for path in _sidecars(model.root)} - model.photos.keys()
     model.left_sidecars += len(model.left & model.followed)
     model.since_agreement()
-
-
-def read_sidecar(path: str) -> dict[str, str] | None:
-    """Return the simple properties of a sidecar, or None without one; use none of the program's code.
-
-    Raises `ElementTree.ParseError` for an incomplete sidecar.
-    """
-    data = _bytes_of(path)
-    if data is None:
-        return None
-    found: dict[str, str] = {}
-    for description in ElementTree.fromstring(data).iter(_DESCRIPTION):
-        leaves = [*description.attrib.items(), *((child.tag, child.text or "") for child in description)]
-        for tag, text in leaves:
-            uri, _, name = tag.removeprefix("{").partition("}")
-            if uri in NAMESPACES:
-                found[f"{NAMESPACES[uri]}:{name}"] = text
-    return found
 
 
 def _row_mismatches(model: Model, rows: list[Row]) -> Iterator[Mismatch]:
@@ -208,11 +185,11 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
     path = sidecar_of(photo.path)
     person = model.sidecars.get(path, Sidecar())
     rated = person.rating if person.rating is not None else photo.embedded
-    if person.frozen is not None and _bytes_of(path) != person.frozen:
+    if person.frozen is not None and bytes_of(path) != person.frozen:
         # What maclip copied follows the photo; the rating stays.
         is_following = b"maclip:Seed" in person.frozen
         if not is_following or (read_sidecar(path) or {}).get("xmp:Rating") != str(person.rating):
-            yield f"its sidecar with a person's {person.rating} stars was changed: {_bytes_of(path)!r}"
+            yield f"its sidecar with a person's {person.rating} stars was changed: {bytes_of(path)!r}"
     is_paired = any(photo in pair for pair in model.pairs)
     # A separated pair is noticed only at the next calibration, by name.
     is_uncertain = (
@@ -226,7 +203,7 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
         if (row.owner, row.rating) != ("person", rated) and not photo.is_unnoticed:
             yield f"a person gave {rated}, and the database says {row.owner} {row.rating}"
         return
-    found = read_sidecar(path) or _in_another_case(path)
+    found = read_sidecar(path) or read_in_another_case(path)
     of_partner = _persons_rating_of_partner(model, photo)
     if of_partner is not None and (found or {}).get("xmp:Rating") in (None, str(of_partner)):
         return  # one verdict for both files of a shot
@@ -242,13 +219,6 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
         yield f"has the score {found['maclip:Score']} in its sidecar, not {leading}"
     elif (row.owner, row.rating) != ("maclip", stars) and not photo.is_unnoticed:
         yield f"has our {stars} stars, and the database says {row.owner} {row.rating}"
-
-
-def _in_another_case(path: str) -> dict[str, str] | None:
-    """Return the properties of a sidecar whose name differs in case: it stays the photo's after a rename."""
-    folder, name = os.path.split(path)
-    others = (each for each in os.listdir(folder) if each != name and each.lower() == name.lower())  # noqa: PTH208
-    return next((read_sidecar(os.path.join(folder, other)) for other in others), None)
 
 
 def _counts_for_another(photo: Photo, person: Sidecar, row: Row) -> bool:
@@ -309,10 +279,3 @@ def _files(root: Path) -> list[str]:
 
 def _sidecars(root: Path) -> list[str]:
     return [path for path in _files(root) if path.endswith(".xmp")]
-
-
-def _bytes_of(path: str) -> bytes | None:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        return None

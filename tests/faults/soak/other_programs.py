@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.soak.agreement import read_sidecar
 from tests.faults.soak.model import Sidecar, sidecar_of
+from tests.faults.soak.sidecar_files import read_sidecar
 from tests.faults.soak.simulated_user import SimulatedUser
 
 RATED_IN_THE_FILE = (".jpg", ".png")
