@@ -51,12 +51,13 @@ def _short(target: str) -> str:
     return blake3(os.fsencode(target)).hexdigest()[:16]
 
 
-def remove_strays(folder: Path, *, older_than: float) -> list[Path]:
+def remove_strays(folder: Path, *, older_than: float, by_change: bool = False) -> list[Path]:
     """Remove temporary files that a killed writer left directly in `folder`; return their paths.
 
     Only regular files of our exact name pattern that changed before `older_than`: the daemon's start, in
     seconds since the epoch, so that no running write is disturbed. Files of the far future count too: the
-    clock was set back. In a folder that cannot be read or written they stay.
+    clock was set back. In a folder that cannot be read or written they stay. `by_change`: the time of change
+    counts, which no program sets back; so that an undo at work keeps its own.
     """
     removed = []
     try:
@@ -67,7 +68,8 @@ def remove_strays(folder: Path, *, older_than: float) -> list[Path]:
         path = folder / name
         try:
             found = path.lstat()
-            if stat.S_ISREG(found.st_mode) and not 0 <= found.st_mtime - older_than < _AHEAD_S:
+            moment = found.st_ctime if by_change else found.st_mtime
+            if stat.S_ISREG(found.st_mode) and not 0 <= moment - older_than < _AHEAD_S:
                 path.unlink()
                 removed.append(path)
         except OSError:

@@ -55,8 +55,8 @@ class FolderListing(NamedTuple):
     of any folder below it, as missing."""
     passed_over: PassedOver | None = None
     """What lies in the folder and is left out; on its last part, None when nothing is."""
-    has_asides: bool = False
-    """Whether an interrupted write may have left an edit aside (`temporaries.is_aside`)."""
+    has_strays: bool = False
+    """Whether an interrupted write may have left an edit aside or a temporary file (`temporaries`)."""
 
 
 def scan(
@@ -81,7 +81,7 @@ def scan(
         subfolders: list[str] = []
         problems: list[str] = []
         passed_over = PassedOver()
-        has_asides = False
+        has_strays = False
         try:
             with os.scandir(folder) as entries:
                 for number, entry in enumerate(entries, start=1):
@@ -102,7 +102,8 @@ def scan(
                         if file is not None:
                             files.append(file)
                     elif entry.name.startswith(".maclip-"):
-                        has_asides = has_asides or temporaries.is_aside(entry.name)
+                        is_stray = temporaries.is_aside(entry.name) or temporaries.is_temporary(entry.name)
+                        has_strays = has_strays or is_stray
                     elif (
                         other_kind is not None
                         and (kind := other_kind(entry.name)) is not None
@@ -119,7 +120,7 @@ def scan(
         except OSError as error:
             problems.append(f"{folder}: {error.strerror}")
         found = passed_over if passed_over.kinds or passed_over.libraries else None
-        yield FolderListing(folder, files, len(subfolders), True, _joined(problems), found, has_asides)
+        yield FolderListing(folder, files, len(subfolders), True, _joined(problems), found, has_strays)
         pending.extend(sorted(subfolders, reverse=True))
 
 

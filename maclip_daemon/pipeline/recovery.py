@@ -64,10 +64,12 @@ def settle_unconfirmed(
     return list(targets.values())
 
 
-def remove_strays(probe: FilesystemProbe, folders: Iterable[Path], now: float) -> None:
+def remove_strays(
+    probe: FilesystemProbe, folders: Iterable[Path], now: float, *, by_change: bool = False
+) -> None:
     """Remove what a lost metadata process left in these folders before `now`; skip those that are offline."""
     for folder in folders:
-        remove = functools.partial(temporaries.remove_strays, folder, older_than=now)
+        remove = functools.partial(temporaries.remove_strays, folder, older_than=now, by_change=by_change)
         removed: list[Path] = probe.call_or(str(folder), remove, [])
         for stray in removed:
             log.info("removed a temporary file of an interrupted run", file=str(stray))

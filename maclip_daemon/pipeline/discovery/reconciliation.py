@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maclip_daemon.errors import NoAnswer
+from maclip_daemon.files import exchange
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.debounce import FileState, classify
 from maclip_daemon.folders.exclusion import Exclusion
@@ -117,8 +118,11 @@ class Reconciliation:
                 folder = listing.folder
                 with self._library.reading() as session:
                     known = photo_paths.known_in_folder(session, folder)
-            if listing.has_asides:
+            if listing.has_strays:
                 put_back_edits(self._library, self._state.probe, folder, self._state.clock())
+                # A process that a hanging disk held may have written after its end; an undo may be at work.
+                before = min(self._state.began_at, self._state.clock() - exchange.MAY_BE_RUNNING_S)
+                remove_strays(self._state.probe, {Path(folder)}, before, by_change=True)
             self._compare(listing, known)
             if len(self._whole) >= SIGHTINGS_PER_TRANSACTION:
                 self._record()

@@ -37,3 +37,13 @@ def test_only_old_regular_files_of_exactly_our_pattern_are_removed(tmp_path: Pat
 
 def test_a_folder_that_is_gone_has_no_strays(tmp_path: Path) -> None:
     assert temporaries.remove_strays(tmp_path / "gone", older_than=1e12) == []
+
+
+def test_by_the_time_of_change_a_file_whose_time_was_set_back_is_young(tmp_path: Path) -> None:
+    """As undo sets the time of the file that it is about to put back."""
+    at_work = temporaries.new_path(tmp_path)
+    at_work.touch()
+    os.utime(at_work, (1000, 1000))
+    now = at_work.stat().st_ctime
+    assert temporaries.remove_strays(tmp_path, older_than=now - 60, by_change=True) == []
+    assert temporaries.remove_strays(tmp_path, older_than=now + 60, by_change=True) == [at_work]

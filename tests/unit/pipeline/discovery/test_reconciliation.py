@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from maclip_daemon.errors import NoAnswer
+from maclip_daemon.files import temporaries
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.library.photos import root_records
 from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation, ScanReport, ScanScope
@@ -228,3 +229,18 @@ def test_a_scan_in_several_transactions_records_all(scans: Scans, monkeypatch: p
         (scans.rated.folder / f"{number}.jpg").write_bytes(b"%d" % number)
     assert scans.scan().queued == 5
     assert len(scans.rated.jobs()) == 5
+
+
+def test_a_temporary_file_that_a_hanging_disk_wrote_late_is_removed(
+    scans: Scans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = temporaries.new_path(scans.rated.folder)
+    late.touch()
+    written_at = late.stat().st_ctime
+    monkeypatch.setattr(scans.rated.state, "clock", lambda: written_at + 100)
+    monkeypatch.setattr(scans.rated.state, "began_at", written_at - 1)
+    scans.scan()
+    assert late.exists(), "of a command that may be at work"
+    monkeypatch.setattr(scans.rated.state, "began_at", written_at + 1)
+    scans.scan()
+    assert not late.exists()
