@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,9 +94,19 @@ def file_server(folder: Path, home: Path) -> Iterator[int]:
     try:
         yield server.get_port()
     finally:
-        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_ended(server), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
+
+
+async def _ended(server: Any) -> None:
+    """Close a server and its connections; let their tasks end."""
+    server.close()
+    await server.wait_closed()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0.1)
 
 
 def _free_port() -> int:

@@ -57,7 +57,7 @@ def test_an_archive_elsewhere_is_scored_gone_on_with_and_reported_on(home: Home,
     files.put_file(str(last), f"{root}/in/day 1/{last.name}")
     again = home.maclip(*command, timeout_s=TIMEOUT_S)
     assert "1 photo scored, 0 failed, 3 were done before" in again.stdout
-    assert "all 4 photos have a row" in home.maclip(*command).stdout
+    assert "all 4 photos have a row" in home.maclip(*command, timeout_s=TIMEOUT_S).stdout
 
     report = home.json("archive", "report", f"{bucket}/out", "--json")
     assert (report["photos"], report["scored"]) == (4, 4)
