@@ -42,7 +42,7 @@ from maclip_daemon.training.scene_split import scenes_of, thumbnail
 from maclip_daemon.training.subject_bias import bias_of_subjects
 from maclip_daemon.training.training_views import SMALLEST_PHOTO, to_grey
 
-VERSION = "2"
+VERSION = "3"
 PROTOCOL = "long-edge-544"
 EDGE_QUANTILES = (0.1, 0.3, 0.7, 0.9)
 LONGEST_EDGE = 1024  # pixels; photos to learn from are reduced to it, so that many fit into the memory
@@ -81,7 +81,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--first-weights", type=Path, help="the trunk's ImageNet weights; else the installed package's"
     )
     parser.add_argument(
-        "--work", type=Path, default=Path("build/training"), help="caches and checkpoints (3 GB)"
+        "--work", type=Path, default=Path("build/training"), help="caches and checkpoints (10 GB)"
     )
     parser.add_argument("--out", type=Path, help="the file to write; default: inside of --work")
     parser.add_argument(
@@ -144,9 +144,9 @@ def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
         "trained_on": "BIQ2021, training split; bursts made of openly licensed large photos",
     }
     fusion = None if trained.fusion is None else trained.fusion.as_metadata()
-    for model, scores, path in (
-        (trained.aligned, {}, target.with_stem(f"{target.stem}-aligned")),
-        (trained.tuned, trained.scores, target),
+    for model, local, scores, path in (
+        (trained.aligned, None, {}, target.with_stem(f"{target.stem}-aligned")),
+        (trained.tuned, trained.local, trained.scores, target),
     ):
         edges = {metric: np.quantile(values, EDGE_QUANTILES).tolist() for metric, values in scores.items()}
         digest = builtin_file.write_model(
@@ -154,10 +154,11 @@ def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
             trained.tower_settings,
             path,
             version=VERSION,
-            protocol=PROTOCOL if fusion is None else FUSION_PROTOCOL,
+            protocol=PROTOCOL if local is None else FUSION_PROTOCOL,
             edges=edges,
             notes=notes,
-            fusion=fusion,
+            fusion=None if local is None else fusion,
+            local=local,
         )
         log(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
 

@@ -58,11 +58,13 @@ class FeatureModel:
     def __init__(self, identity: str, loaded: LoadedModel, pairs: tuple[PromptPair, ...]) -> None:
         """`pairs`: the prompt pairs of `loaded.prompts`, in its order."""
         self.identity = identity
-        self._extractor = FeatureExtractor(loaded.encoder, BatchSize(_VIEWS_AT_ONCE))
+        self._extractor = FeatureExtractor(loaded.encoder, BatchSize(_VIEWS_AT_ONCE), loaded.local_encoder)
         self._logit_scale = loaded.logit_scale
         self._fusion = loaded.fusion
         self._prompts = _by_pair(loaded.prompts, pairs)
         self._tile_prompts = _by_pair(loaded.tile_prompts, pairs)
+        self._local_prompts = _by_pair(loaded.local_prompts, pairs)
+        self._is_judged_twice = loaded.local_encoder is not None
 
     def score(
         self, judgement: Judgement, features: Tensor, protocol: Protocol = NATIVE, tile_count: int = 0
@@ -73,10 +75,12 @@ class FeatureModel:
         """
         metric = judgement.metric
         if metric is None:
-            return float(features[: len(features) - tile_count].double().norm(dim=-1).mean())
+            unjudged = TileJudgement(tile_count, is_judged_twice=self._is_judged_twice)
+            return float(features[: len(features) - unjudged.features].double().norm(dim=-1).mean())
         fusion = None if self._fusion is None else self._fusion.fitted_for(metric, protocol.name)
-        own, of_tiles = (_rows(stored, metric.pairs) for stored in (self._prompts, self._tile_prompts))
-        tiles = TileJudgement(tile_count, of_tiles, fusion)
+        every = self._prompts, self._tile_prompts, self._local_prompts
+        own, of_tiles, local = (_rows(stored, metric.pairs) for stored in every)
+        tiles = TileJudgement(tile_count, of_tiles, fusion, self._is_judged_twice, local)
         return judge(metric, features, own, self._logit_scale, tiles).score
 
     def features(self, photos: Sequence[PhotoPixels], kind: ViewKind, *, centred: bool) -> list[Tensor]:

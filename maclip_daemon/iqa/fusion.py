@@ -17,12 +17,13 @@ from maclip_daemon.iqa import metrics, protocols
 from maclip_daemon.iqa.metrics import Metric
 
 METADATA_KEY = "fusion"
-_VERSION = 1
 _MOST_LAYERS, _MOST_UNITS = 3, 64
 _OVERALL_INPUTS = frozenset(
     {"overall", "overall_min", "overall_max", "overall_spread", "overall_q_sim", "overall_q_mag", "whole"}
 )
-_TILE_INPUTS = frozenset({"tile_mean", "tile_min", "tile_max", "tile_spread", "tile_q_sim", "tile_q_mag"})
+_OF_TILES = ("mean", "min", "max", "spread", "q_sim", "q_mag")
+_TOWERS_OF_TILES = {1: ("tile",), 2: ("tile", "local")}
+"""Version → the towers whose judgement of tiles its networks may know."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +130,20 @@ def read_fusion(metadata: Mapping[str, str], origin: str) -> Fusion | None:
         return None
     try:
         stored = json.loads(text)
-        if stored["version"] != _VERSION:
+        if stored["version"] not in _TOWERS_OF_TILES:
             raise ModelUnavailable(
                 f"{origin} has a fusion of version {stored['version']}, which this maclip does not know. "
                 "Install a newer maclip-daemon."
             )
         tiles = protocols.parse(stored["protocol"]).tiles
+        known = {
+            f"{tower}_{name}"
+            for tower in _TOWERS_OF_TILES[stored["version"]]
+            for name in (*_OF_TILES, *range(1, tiles + 1))
+            if tiles
+        }
         by_metric = {
-            metrics.parse(name).name: _metric_fusion(described, metrics.parse(name), tiles)
+            metrics.parse(name).name: _metric_fusion(described, metrics.parse(name), known)
             for name, described in stored["metrics"].items()
         }
         return Fusion(stored["protocol"], by_metric)
@@ -144,13 +151,13 @@ def read_fusion(metadata: Mapping[str, str], origin: str) -> Fusion | None:
         raise ModelUnavailable(f"The fusion stored in {origin} is damaged. Fetch the file again.") from None
 
 
-def _metric_fusion(described: Mapping[str, Any], metric: Metric, tiles: int) -> MetricFusion:
-    overall, of_tiles = set(_OVERALL_INPUTS), set(_TILE_INPUTS)
-    of_tiles |= {f"tile_{rank}" for rank in range(1, tiles + 1)}
-    if metric.combine == "similarity":
-        overall, of_tiles = overall - {"overall_q_mag"}, of_tiles - {"tile_q_mag"}
-    if not metric.pairs:
-        overall, of_tiles = overall - {"overall_q_sim"}, of_tiles - {"tile_q_sim"}
+def _metric_fusion(described: Mapping[str, Any], metric: Metric, tiles: set[str]) -> MetricFusion:
+    """Return the networks of one metric. `tiles`: the inputs that a protocol's tiles have, if any."""
+    lacks = {"_q_mag": metric.combine == "similarity", "_q_sim": not metric.pairs}
+    without = tuple(ending for ending, is_lacking in lacks.items() if is_lacking)
+    overall, of_tiles = (
+        {name for name in every if not name.endswith(without)} for every in (_OVERALL_INPUTS, tiles)
+    )
     allowed = {"detail": of_tiles, "score": overall | of_tiles | {"detail"}, "overall_only": overall}
     if not tiles or set(described) - set(allowed):
         raise ValueError("a fusion needs tiles and known networks")

@@ -25,6 +25,15 @@ class TileJudgement:
     """[2P, D], a model's own for tiles; None: those of the other views."""
     fusion: MetricFusion | None = None
     """None: the score is the overall cue."""
+    is_judged_twice: bool = False
+    """True: behind the features of the tiles come those of the model's local tower, as many."""
+    local_prompts: Tensor | None = None
+    """As `prompts`, for the local tower."""
+
+    @property
+    def features(self) -> int:
+        """Return how many of a photo's features are those of its tiles."""
+        return 2 * self.count if self.is_judged_twice else self.count
 
 
 _NO_TILES = TileJudgement()
@@ -48,6 +57,11 @@ class _Cues:
         means = self.mean(self.similarity), self.mean(self.magnitude)
         return inputs_of(prefix, self.scores.tolist(), *means)
 
+    def of_tiles(self, prefix: str) -> dict[str, float]:
+        """Return what a fusion may know of tiles: their mean and the score of each rank, too."""
+        ranked = {f"{prefix}_{rank}": score for rank, score in enumerate(sorted(self.scores.tolist()), 1)}
+        return self.inputs(prefix) | ranked | {f"{prefix}_mean": float(self.scores.mean())}
+
 
 def judge(
     metric: Metric,
@@ -65,17 +79,19 @@ def judge(
     if not bool(torch.isfinite(features).all()):
         raise Poison("The model's features of this photo are not finite numbers, so it has no score.")
     views = features.detach().to("cpu", torch.float64)
-    own = len(views) - tiles.count
+    own = len(views) - tiles.features
     overall = _cues_of(metric, views[:own], prompts, logit_scale)
     mean = float(overall.scores.mean())
     known = overall.inputs("overall") | {"overall": mean, "whole": float(overall.scores[-1])}
     shown, of_tiles = overall.scores, None
     if tiles.count:
         own_prompts = prompts if tiles.prompts is None else tiles.prompts
-        found = _cues_of(metric, views[own:], own_prompts, logit_scale)
+        found = _cues_of(metric, views[own : own + tiles.count], own_prompts, logit_scale)
         shown = torch.cat([overall.scores, found.scores])
-        ranked = {f"tile_{rank}": score for rank, score in enumerate(sorted(found.scores.tolist()), 1)}
-        of_tiles = found.inputs("tile") | ranked | {"tile_mean": float(found.scores.mean())}
+        of_tiles = found.of_tiles("tile")
+        if tiles.is_judged_twice:
+            local = _cues_of(metric, views[own + tiles.count :], tiles.local_prompts, logit_scale)
+            of_tiles |= local.of_tiles("local")
     score, detail = (tiles.fusion or _UNFITTED).fuse(known, of_tiles)
     if not bool(torch.isfinite(torch.tensor([score, detail or 0.0, *shown.tolist()])).all()):
         raise Poison("The metric's parameters give this photo a score that is not a finite number.")
@@ -86,7 +102,7 @@ def judge(
         q_sim=overall.mean(overall.similarity),
         q_mag=overall.mean(overall.magnitude),
         attributes=overall.attributes,
-        views=len(views),
+        views=own + tiles.count,
         tiles=tiles.count,
         view_scores=tuple(shown.tolist()),
         view_spread=float(overall.scores.std(unbiased=False)),

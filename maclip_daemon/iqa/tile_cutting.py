@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from maclip_daemon.iqa.facing import is_mirrored
 from maclip_daemon.iqa.protocols import Pixels
 from maclip_daemon.iqa.tile_grid import SLACK, TileGrid
 from maclip_daemon.iqa.view_size import VIEW_SIZE
@@ -17,7 +18,7 @@ def cut_tiles(image: Image.Image, grid: TileGrid) -> Image.Image | None:
     """Return the tiles below each other, 224 × 224·N pixels in the image's own mode.
 
     `image`: the photo at any scale. None when that is below the scale of the tiles: they are never enlarged.
-    Only an image at another scale is resampled.
+    Only an image at another scale is resampled. Each tile faces the middle (`iqa.facing`).
     """
     stretch = grid.stretch(*image.size)
     if stretch < 1 - SLACK:
@@ -35,8 +36,19 @@ def cut_tiles(image: Image.Image, grid: TileGrid) -> Image.Image | None:
         else:
             corners = (left, top, min(left + side, image.width), min(top + side, image.height))
             tile = image.resize((VIEW_SIZE, VIEW_SIZE), _FILTER, box=corners)
-        strip.paste(tile, (0, VIEW_SIZE * place))
+        off_middle = 2 * box.x + VIEW_SIZE - grid.width  # a pixel at most is rounding
+        strip.paste(_facing(tile, 0 if abs(off_middle) <= 1 else off_middle), (0, VIEW_SIZE * place))
     return strip
+
+
+def _facing(tile: Image.Image, side: int) -> Image.Image:
+    """Return the tile as it is, or mirrored where `iqa.facing` says so. `side`: as there."""
+    return ImageOps.mirror(tile) if is_mirrored(side, lambda: _is_brighter_right(tile)) else tile
+
+
+def _is_brighter_right(tile: Image.Image) -> bool:
+    values, half = np.asarray(tile), tile.width // 2
+    return bool(values[:, half:].sum(dtype=np.int64) > values[:, :half].sum(dtype=np.int64))
 
 
 def stacked(strip: Image.Image) -> Pixels:

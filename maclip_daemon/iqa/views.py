@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from maclip_daemon.iqa.facing import is_mirrored
 from maclip_daemon.iqa.view_grid import STRIDE, ViewKind, crop_counts, first_crop
 from maclip_daemon.iqa.view_size import VIEW_SIZE
 
@@ -48,7 +49,7 @@ def make_views(
     """Return views `start` to `stop` (exclusive) of a photo, [n, 3, h, w], in the order of `view_boxes`.
 
     `pixels`: RGB bytes [H, W, 3] at the protocol's size. Crops and the global view are 224×224; the whole
-    photo keeps its size. `centred`: as for `view_boxes`.
+    photo keeps its size. `centred`: as for `view_boxes`; each view then faces the middle (`iqa.facing`).
     """
     if kind == "whole":
         return normalise(pixels, normalisation)[None]
@@ -59,16 +60,34 @@ def make_views(
     parts = []
     if start < crops:
         left, top = first_crop(width, height, centred=centred)
+        if centred and (width - VIEW_SIZE) % STRIDE % 2 and _is_brighter_right(pixels):
+            left += 1  # the odd pixel that the grid leaves over: on the other side in the mirror image
         corners = [divmod(crop, columns) for crop in range(start, min(stop, crops))]
         chosen = [
             pixels[y : y + VIEW_SIZE, x : x + VIEW_SIZE]
             for y, x in ((top + row * STRIDE, left + column * STRIDE) for row, column in corners)
         ]
+        if centred:
+            sides = [2 * column - (columns - 1) for _, column in corners]
+            chosen = [_facing(crop, side) for crop, side in zip(chosen, sides, strict=True)]
         parts.append(normalise(torch.stack(chosen), normalisation))
     if stop > crops:
+        shown = _facing(pixels, 0) if centred else pixels
         # By way of [1, h, w, 3], so that its strides, too, say channels last; `cat` would copy otherwise.
-        parts.append(global_view(pixels, normalisation).movedim(0, -1)[None].movedim(-1, 1))
+        parts.append(global_view(shown, normalisation).movedim(0, -1)[None].movedim(-1, 1))
     return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def _facing(pixels: Tensor, side: int) -> Tensor:
+    """Return RGB bytes [h, w, 3] as they are, or mirrored where `iqa.facing` says so. `side`: as there."""
+    return pixels.flip(1) if is_mirrored(side, lambda: _is_brighter_right(pixels)) else pixels
+
+
+def _is_brighter_right(pixels: Tensor) -> bool:
+    """Return whether the right half of RGB bytes [h, w, 3] is brighter than the left one."""
+    half = pixels.shape[1] // 2
+    left, right = (part.sum(dtype=torch.int64) for part in (pixels[:, :half], pixels[:, -half:]))
+    return bool(right > left)
 
 
 def global_view(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:

@@ -24,6 +24,8 @@ class Batch:
     """Number of a photo, and its views from (inclusive) and to (exclusive)."""
     count: int = 0
     """Number of views."""
+    is_local: bool = False
+    """True for tiles on their way through a model's local tower."""
 
     @property
     def owners(self) -> list[int]:
@@ -38,6 +40,7 @@ class _Run:
     size: tuple[int, int]
     start: int
     stop: int
+    is_local: bool = False
 
     @property
     def count(self) -> int:
@@ -51,24 +54,28 @@ class Batching:
     kind: ViewKind
     any_size: bool
     """True when the encoder takes whole photos of any size, not 224×224 only."""
+    has_local: bool = False
+    """True when tiles go through a local tower as well: behind the tiles, as views of their own."""
 
     def batches(
         self, photos: Mapping[int, PhotoPixels], views: Callable[[], int], dropped: Container[int]
     ) -> Iterator[Batch]:
-        """Yield full batches of the photos' views, in order.
+        """Yield full batches of the photos' views, in order; those of the local tower last.
 
         `views`: returns how many of 224×224 make the next batch. `dropped` photos add no more views.
         """
         batch = Batch((0, 0))
-        for number, run in ((number, run) for number, photo in photos.items() for run in self._runs(photo)):
+        runs = [(number, run) for number, photo in photos.items() for run in self._runs(photo)]
+        for number, run in sorted(runs, key=lambda numbered: numbered[1].is_local):
             start = run.start
             while start < run.stop and number not in dropped:
                 limit = _limit(views(), run.size)
-                if batch.parts and (batch.count >= limit or batch.size != run.size):
+                is_other = batch.size != run.size or batch.is_local != run.is_local
+                if batch.parts and (batch.count >= limit or is_other):
                     yield batch
                     batch = Batch(run.size)
                     continue
-                batch.size = run.size
+                batch.size, batch.is_local = run.size, run.is_local
                 stop = min(run.stop, start + limit - batch.count)
                 batch.parts.append((number, start, stop))
                 batch.count += stop - start
@@ -86,15 +93,16 @@ class Batching:
         return max(1, min(math.ceil(batches), MOST_VIEWS * VIEW_PIXELS // largest))
 
     def _runs(self, photo: PhotoPixels) -> list[_Run]:
-        """Return the photo's views, then its tiles; one run where both have the same size."""
+        """Return the photo's views, its tiles, and these for the local tower; one run where sizes agree."""
         height, width = photo.picture.shape[:2]
         own = view_count(width, height, self.kind)
         every = own + photo.tile_count
         square = VIEW_SIZE, VIEW_SIZE
+        again = [_Run(square, every, every + photo.tile_count, is_local=True)] if self.has_local else []
         if self.kind == "crops" or not self.any_size or (height, width) == square:
-            return [_Run(square, 0, every)]
+            return [_Run(square, 0, every), *again]
         tiles = [_Run(square, own, every)] if photo.tile_count else []
-        return [_Run((height, width), 0, own), *tiles]
+        return [_Run((height, width), 0, own), *tiles, *again]
 
 
 def _limit(views: int, size: tuple[int, int]) -> int:

@@ -32,12 +32,13 @@ class Engine:
         exact: Callable[[], LoadedModel] | None = None,
     ) -> None:
         """`exact` loads the same model in fp32, for photos whose features overflow in fp16."""
-        self.extractor = FeatureExtractor(model.encoder, batch)
+        self.extractor = FeatureExtractor(model.encoder, batch, model.local_encoder)
         self._model = model
         self._metric = metric
         self._protocol = protocol
         fusion = None if model.fusion is None else model.fusion.fitted_for(metric, protocol.name)
-        self._tiles = TileJudgement(0, model.tile_prompts, fusion)
+        is_judged_twice = model.local_encoder is not None
+        self._tiles = TileJudgement(0, model.tile_prompts, fusion, is_judged_twice, model.local_prompts)
         self._exact = exact
         self._exact_engine: Engine | None = None
 

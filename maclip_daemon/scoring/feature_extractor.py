@@ -53,10 +53,15 @@ class _Cutting:
     encoder: ViewEncoder
 
     def views(self, uploaded: _Uploaded, start: int, stop: int) -> Tensor:
-        """Return the normalised views `start` to `stop` (exclusive) of a photo and its tiles."""
+        """Return the normalised views `start` to `stop` (exclusive) of a photo and its tiles.
+
+        Behind the tiles come the same ones for the local tower.
+        """
         picture, tiles = uploaded
         normalisation = self.encoder.normalisation
         own = view_count(picture.shape[1], picture.shape[0], self.kind)
+        if tiles is not None and start >= own + len(tiles):
+            start, stop = start - len(tiles), stop - len(tiles)
         parts = []
         if start < own and self.kind == "whole" and not self.encoder.any_size:
             parts.append(squashed_view(picture, normalisation))
@@ -71,16 +76,22 @@ class _Cutting:
 class FeatureExtractor:
     """Encodes the views of photos; shrinks its batches to fit the memory."""
 
-    def __init__(self, encoder: ViewEncoder, batch: BatchSize | None = None) -> None:
+    def __init__(
+        self, encoder: ViewEncoder, batch: BatchSize | None = None, local_encoder: ViewEncoder | None = None
+    ) -> None:
+        """`local_encoder`: a model's second one, which judges tiles as well."""
         self.batch = batch or BatchSize(DEFAULT_BATCH_VIEWS)
         """How many views of 224×224 go through the encoder together; fewer when memory runs out."""
         self._encoder = encoder
+        self._local_encoder = local_encoder
         self._timing = threading.Lock()
 
     def features(
         self, photos: Sequence[PhotoPixels], kind: ViewKind, *, centred: bool = False
     ) -> list[Tensor | MaclipError]:
         """Return the features [V, D] of each photo's views and then its tiles, or its error, in order.
+
+        With a local tower, its features of the tiles come last.
 
         `photos`: both sides at least 224. `centred`: as for `view_boxes`. The errors: `Poison` for pixels of
         another shape, `Transient` when one of its views alone is too large for the memory. Raises
@@ -110,7 +121,7 @@ class FeatureExtractor:
         }
         usable = {index: photo for index, photo in enumerate(photos) if index not in failures}
         found: dict[int, list[Tensor]] = {index: [] for index in usable}
-        batching = Batching(cutting.kind, self._encoder.any_size)
+        batching = Batching(cutting.kind, self._encoder.any_size, self._local_encoder is not None)
         batches = batching.batches(usable, lambda: self.batch.views, failures)
         at_once = batching.at_once(usable, self.batch.views)
         # A large photo fills many batches, one after the other.
@@ -133,25 +144,26 @@ class FeatureExtractor:
         """Make and encode the views of a batch; a single view that does not fit is its photo's error."""
         views = torch.cat([cutting.views(pixels(index), start, stop) for index, start, stop in batch.parts])
         try:
-            return batch, self._encode(views)
+            return batch, self._encode(views, is_local=batch.is_local)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             return batch, _too_large(*views.shape[:1:-1])
 
-    def _encode(self, views: Tensor) -> Tensor:
+    def _encode(self, views: Tensor, *, is_local: bool) -> Tensor:
         """Encode a batch; when memory runs out, in halves, and smaller batches from then on."""
+        encoder = self._local_encoder if is_local and self._local_encoder is not None else self._encoder
         clock = time.thread_time if self._encoder.device.type == "cpu" else time.perf_counter
         start = clock()
         try:
-            features = self._encoder.encode(views)
+            features = encoder.encode(views)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(views) == 1:
                 raise
         else:
             # On the processor only thread time is the cost of a view: decoders run beside it.
             is_alone = self._encoder.device.type != "cpu" or torch.get_num_threads() == 1
-            if is_alone and views.shape[-1] == views.shape[-2] == VIEW_SIZE:
+            if is_alone and not is_local and views.shape[-1] == views.shape[-2] == VIEW_SIZE:
                 with self._timing:
                     self.batch.record(len(views), clock() - start)
             return features
@@ -160,7 +172,8 @@ class FeatureExtractor:
         with self._timing:
             self.batch.shrink(len(views) * views.shape[-1] * views.shape[-2] // VIEW_PIXELS)
         half = len(views) // 2
-        return torch.cat([self._encode(views[:half]), self._encode(views[half:])])
+        parts = views[:half], views[half:]
+        return torch.cat([self._encode(part, is_local=is_local) for part in parts])
 
 
 def _is_usable(photo: PhotoPixels) -> bool:

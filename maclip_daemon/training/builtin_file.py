@@ -10,14 +10,18 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from maclip_daemon.iqa.models.checkpoints import PROMPTS_FEATURES
+from maclip_daemon.iqa.models import local_tower
+from maclip_daemon.iqa.models.checkpoints import (
+    LOCAL_PROMPTS_FEATURES,
+    PROMPTS_FEATURES,
+    TILE_PROMPTS_FEATURES,
+)
 from maclip_daemon.iqa.models.timm_tower import METADATA_KEY, TimmTower
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, PromptPair
 from maclip_daemon.training.aligned_model import MAXIMUM_SCALE, AlignedModel
 
-DETAIL_PROMPTS_FEATURES = "detail_prompts_features"
 _ROWS = {pair.name: place for place, pair in enumerate(MACLIP_PAIRS)} | {"quality": 0, "picture": 0}
 
 
@@ -31,19 +35,25 @@ def write_model(
     edges: Mapping[str, Sequence[float]],
     notes: Mapping[str, str],
     fusion: Mapping[str, Any] | None = None,
+    local: AlignedModel | None = None,
 ) -> str:
     """Write `path` (safetensors, fp16) and its card `.json`; return the SHA-256 of the weights.
 
     The model has no text tower. It stores the prompts of every metric: those of CLIP-IQA and QualiCLIP get
     the learned features of the MA-CLIP prompt of the same meaning. `edges`: metric → scores at which 2, 3, 4
     and 5 stars begin. `fusion`: how overall and detail cues make a score; with it go the prompts of tiles.
+    `local`: the local tower with its prompts.
     `notes` go into the file's metadata and the card. Raises `ValueError` for weights that
     do not fit into half precision.
     """
     names, features = prompt_rows(model.prompts.detach())
-    tensors = _halves(model) | {PROMPTS_FEATURES: features.contiguous()}
+    tensors = _halves(model.visual, "visual.") | {PROMPTS_FEATURES: features.contiguous()}
     if fusion is not None:
-        tensors[DETAIL_PROMPTS_FEATURES] = prompt_rows(model.detail_prompts.detach())[1].contiguous()
+        tensors[TILE_PROMPTS_FEATURES] = prompt_rows(model.detail_prompts.detach())[1].contiguous()
+    if local is not None:
+        tensors[LOCAL_PROMPTS_FEATURES] = prompt_rows(local.detail_prompts.detach())[1].contiguous()
+        tensors |= _halves(local.visual, local_tower.PREFIX)
+    tensors["logit_scale"] = model.logit_scale.detach().float().clamp(max=MAXIMUM_SCALE).reshape(())
     metadata = {
         METADATA_KEY: tower.as_json(),
         "prompts": json.dumps(names),
@@ -69,12 +79,9 @@ def write_model(
     return digest
 
 
-def _halves(model: AlignedModel) -> dict[str, Tensor]:
-    """Return the tower's weights in fp16 and the logit scale in fp32; raise `ValueError` on overflow."""
-    tensors = {
-        f"visual.{name}": value.half().contiguous() for name, value in model.visual.state_dict().items()
-    }
-    tensors["logit_scale"] = model.logit_scale.detach().float().clamp(max=MAXIMUM_SCALE).reshape(())
+def _halves(tower: nn.Module, prefix: str) -> dict[str, Tensor]:
+    """Return the tower's weights in fp16, their names with a prefix; raise `ValueError` on overflow."""
+    tensors = {f"{prefix}{name}": value.half().contiguous() for name, value in tower.state_dict().items()}
     overflown = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if overflown:
         raise ValueError(f"These weights do not fit into half precision: {', '.join(overflown)}.")

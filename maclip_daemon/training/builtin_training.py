@@ -23,11 +23,11 @@ from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_ex
 from maclip_daemon.training.alignment import Ladders, align, together
 from maclip_daemon.training.bursts.burst_cache import BurstBatch, BurstCache
 from maclip_daemon.training.bursts.fusion_fitting import (
+    BurstTowers,
     FittedFusion,
     burst_report,
     cross_fitted,
     fit_fusion,
-    judge_bursts,
 )
 from maclip_daemon.training.bursts.large_photos import LargePhoto
 from maclip_daemon.training.frozen_blocks import fast_copy
@@ -41,6 +41,7 @@ from maclip_daemon.training.opinion_tuning import (
 from maclip_daemon.training.pretrained_trunk import TRUNK, pretrained_tower
 from maclip_daemon.training.recipe import Recipe
 from maclip_daemon.training.scene_split import held_out_scenes
+from maclip_daemon.training.tiles.tile_training import first_tile_model, train_tiles
 from maclip_daemon.training.training_caches import Part, TrainingCaches, TrainingPhotos
 from maclip_daemon.training.training_report import CUE_NAMES, agreement, judge_activations
 from maclip_daemon.training.training_views import GREY_VIEWS
@@ -63,10 +64,12 @@ class Trained:
     """After the first stage, no opinion seen; whole tower."""
     tuned: AlignedModel
     """After all stages; whole tower."""
+    local: AlignedModel | None
+    """The local tower with its prompts; None without large photos."""
     scores: Mapping[str, NDArray[np.float64]]
     """Metric → the tuned model's scores of all photos, held out or not; the star edges come from them."""
     fusion: FittedFusion | None
-    """How overall and detail cues make a score; None without large photos."""
+    """How all cues make a score; None without large photos."""
 
 
 def split(rated: RatedPhotos, large: Sequence[LargePhoto], recipe: Recipe) -> TrainingPhotos:
@@ -102,7 +105,7 @@ def train(
 ) -> Trained:
     """Run all stages and return both models; an hour on two cores.
 
-    `first_weights`: the trunk's, or None for random ones. `work` keeps caches and checkpoints (5 GB).
+    `first_weights`: the trunk's, or None for random ones. `work` keeps caches and checkpoints (10 GB).
     `log` is called with each line of the record. Raises `EnvironmentUnfit` for first weights of another file.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -126,25 +129,21 @@ def train(
     stages.tune(views, report_step, report)
     report("tuned", model)
     scores = _reference_scores(model, [(stored, starts), _by_photo(views[::_EDGE_PHOTOS, :-GREY_VIEWS])])
-    fusion = _fuse(model, caches, log)
-    return Trained(settings, aligned, _whole(settings, frozen, model, recipe), scores, fusion)
+    held = caches.held_out_bursts() if photos.large else None
+    local = None if held is None else stages.local(report_step)
+    fusion = None
+    if held is not None and local is not None:
+        fusion = _fuse(BurstTowers(fast_copy(frozen), model, local), held, log)
+    return Trained(settings, aligned, _whole(settings, frozen, model, recipe), local, scores, fusion)
 
 
-def _fuse(model: AlignedModel, caches: TrainingCaches, log: Log) -> FittedFusion | None:
-    """Return the fusion, fitted on scenes that the tower has not learned; log its figures, cross-fitted."""
-    learned, held = caches.bursts(), caches.held_out_bursts()
-    if learned is None or held is None:
-        return None
-    model.in_bfloat16 = False  # as the scores are made; two sharp frames differ by less than its roundings
-    unseen = judge_bursts(model, held)
-    fusion, seen = fit_fusion(unseen), judge_bursts(model, learned)
-    for name, scored, bursts in (
-        ("learned", fusion.scores(seen.inputs), seen),
-        ("held out", cross_fitted(unseen), unseen),
-    ):
-        for line in burst_report(scored, bursts):
-            log(f"bursts {name}: {line}")
-    return fusion
+def _fuse(towers: BurstTowers, held_out: BurstCache, log: Log) -> FittedFusion:
+    """Return the fusion, fitted on scenes that no tower has learned; log its figures, cross-fitted."""
+    towers.upper.in_bfloat16 = False  # as the scores are made; sharp frames differ by less than roundings
+    unseen = towers.judge(held_out)
+    for line in burst_report(cross_fitted(unseen), unseen):
+        log(f"bursts held out: {line}")
+    return fit_fusion(unseen)
 
 
 @dataclass(frozen=True)
@@ -199,6 +198,17 @@ class _Stages:
 
         _load_or(self.caches.work / "tuned.pt", self.model, run)
 
+    def local(self, report_step: StepReport) -> AlignedModel:
+        """Return the local tower, trained on bursts of tiles; its prompts begin as the tuned model's."""
+        recipe, caches = self.caches.recipe, self.caches
+        model = first_tile_model(self.model, recipe)
+
+        def run() -> AlignedModel:
+            return train_tiles(model, [caches.large_tiles(), caches.composed_tiles()], recipe, report_step)
+
+        _load_or(caches.work / "tiles.pt", model, run)
+        return model.eval()
+
 
 def _step_reporter(log: Log) -> StepReport:
     """Return a report that logs every twenty-fifth step with its loss and the seconds since the start."""
@@ -239,7 +249,10 @@ def _first_prompts(recipe: Recipe) -> torch.Tensor:
 
 
 def _whole(settings: TimmTower, frozen: nn.Module, model: AlignedModel, recipe: Recipe) -> AlignedModel:
-    """Return a copy of the trained model whose tower begins at the pixels."""
+    """Return a copy of the trained model whose tower begins at the pixels.
+
+    Its tiles are compared with the prompts of the other views: those that they learned order no better.
+    """
     tower = timm_tower.join(settings, frozen, model.visual, recipe.frozen_blocks)
     return AlignedModel(
         tower, model.prompts.detach(), float(model.logit_scale.detach()), learn_prompts=False

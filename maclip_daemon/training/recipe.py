@@ -53,6 +53,16 @@ class Recipe:
     ladder_weight: float = 0.8
     burst_weight: float = 1.0
     grey_weight: float = 2.0
+    tile_bursts_each: int = 2
+    """Bursts of each large photo for the tower for tiles, each at places of its own."""
+    tile_compositions: int = 700
+    """Bursts of four small photos side by side, for the same."""
+    tile_steps: int = 2600
+    tile_batch: int = 10
+    """Bursts of four frames of four tiles."""
+    tile_side: int = 144
+    """Pixels of a tile that a step shows: more scenes in the same time."""
+    tile_rate: float = 2e-3
 
     def weights(self, subsets: NDArray[np.str_]) -> NDArray[np.float64]:
         """Return how many photos of BIQ2021 each photo represents, in proportion; their mean is 1."""
@@ -65,6 +75,7 @@ class Recipe:
 SMOKE = Recipe(
     held_out_share=0.4, embedding=32, good_ladders=10, ladders=10, bursts_each=1, burst_pairs=1, crops=1,
     align_steps=2, align_batch=4, tune_steps=2, burst_tiles=2, tune_batch=6, tune_grey=2, tune_ladders=2,
-    tune_bursts=1, tune_tiles=1,
+    tune_bursts=1, tune_tiles=1, tile_bursts_each=1, tile_compositions=1, tile_steps=2, tile_batch=1,
+    tile_side=96,
 )  # fmt: skip
 """A minute's run that shows that every part works; its model means nothing."""

@@ -25,6 +25,7 @@ from maclip_daemon.training.bursts.burst_cache import BurstCache, cache_bursts
 from maclip_daemon.training.bursts.large_photos import LargePhoto
 from maclip_daemon.training.opinion_tuning import RatedPhotos
 from maclip_daemon.training.recipe import Recipe
+from maclip_daemon.training.tiles.tile_bursts import TileBursts, cache_composed_tiles, cache_large_tiles
 
 Part = Literal["photos", "bursts"]
 
@@ -83,18 +84,27 @@ class TrainingCaches:
 
     def bursts(self) -> BurstCache | None:
         """Return bursts of the large photos to learn from; None where there are none."""
-        return self._bursts(self.photos.large, self.recipe.bursts_each, 15, "bursts.npz")
+        return self._bursts(self.photos.large, 15, "bursts.npz")
 
     def held_out_bursts(self) -> BurstCache | None:
         """Return one burst of each held-out large photo; None where there are none."""
-        return self._bursts(self.photos.large_held_out, 1, 16, "valid-bursts.npz")
+        return self._bursts(self.photos.large_held_out, 16, "valid-frames.npz", as_pixels=True)
 
-    def _bursts(self, photos: Sequence[LargePhoto], times: int, seed: int, name: str) -> BurstCache | None:
+    def _bursts(
+        self, photos: Sequence[LargePhoto], seed: int, name: str, *, as_pixels: bool = False
+    ) -> BurstCache | None:
         if not photos:
             return None
-        return cache_bursts(
-            self.blocks, photos, self.recipe, times, self.recipe.seed + seed, self.work / name
-        )
+        seed += self.recipe.seed
+        return cache_bursts(self.blocks, photos, self.recipe, seed, self.work / name, as_pixels=as_pixels)
+
+    def large_tiles(self) -> TileBursts:
+        """Return bursts of tiles of the large photos to learn from."""
+        return cache_large_tiles(self.photos.large, self.recipe, self.work / "large-tiles.npz")
+
+    def composed_tiles(self) -> TileBursts:
+        """Return bursts of tiles of photos with opinions, side by side."""
+        return cache_composed_tiles(self.photos.learned, self.recipe, self.work / "composed-tiles.npz")
 
     def prepare(self, part: Part, log: Callable[[str], None]) -> None:
         """Make the caches of one part; complete ones are left as they are."""
@@ -103,6 +113,7 @@ class TrainingCaches:
             "bursts": [
                 ("bursts of large photos", self.bursts),
                 ("bursts of held-out large photos", self.held_out_bursts),
+                ("tiles of large photos", self.large_tiles),
             ],
             "photos": [
                 ("views of photos with opinions", self.rated_views),
@@ -110,6 +121,7 @@ class TrainingCaches:
                 ("ladders of good photos", self.good_ladders),
                 ("ladders of all photos", lambda: self.ladders(hard=False)),
                 ("hard ladders", lambda: self.ladders(hard=True)),
+                ("tiles of photos with opinions", self.composed_tiles),
             ],
         }
         for name, make in makers[part]:

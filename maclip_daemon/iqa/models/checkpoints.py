@@ -31,6 +31,7 @@ _PREFIXES = ("module.", "clip_model.", "model.")  # clip_model.: QualiCLIP's che
 _DEFAULT_LOGIT_SCALE = 4.605170185988092  # ln 100, where CLIP's training clips it
 PROMPTS_FEATURES = "prompts_features"
 TILE_PROMPTS_FEATURES = "detail_prompts_features"  # rows as above, for tiles
+LOCAL_PROMPTS_FEATURES = "local_prompts_features"  # the same for the local tower
 _NAMED_CODE = re.compile(r"GLOBAL ([\w.]*\w)")  # in torch's refusal
 _ZIP = b"PK\x03\x04"
 # torch.save before version 1.6: a pickle of the number 0x1950a86a20f9469cfc6c
@@ -53,6 +54,8 @@ class Checkpoint:
     """Prompt → its feature [D]; empty for checkpoints that store no prompt features."""
     tile_prompts: Mapping[str, Tensor] = field(default_factory=dict)
     """The same for tiles; empty for checkpoints that judge them as other views."""
+    local_prompts: Mapping[str, Tensor] = field(default_factory=dict)
+    """The same for the local tower; empty for checkpoints without one."""
     fusion: Fusion | None = None
     """How the overall and the detail cue become the score, where that was fitted."""
 
@@ -115,7 +118,8 @@ def checkpoint_of(
     `metadata` may hold `prompts`, a JSON list of the prompts whose features [rows, D] are stored, the
     description of a timm tower, and a fusion. Raises `ModelUnavailable` for tensors that are no CLIP.
     """
-    rows = {name: raw[name] for name in (PROMPTS_FEATURES, TILE_PROMPTS_FEATURES) if name in raw}
+    every = PROMPTS_FEATURES, TILE_PROMPTS_FEATURES, LOCAL_PROMPTS_FEATURES
+    rows = {name: raw[name] for name in every if name in raw}
     state = _without_prefix({key: value for key, value in raw.items() if key not in rows})
     architecture = timm_tower.describe(metadata or {}, origin) or read_architecture(state, origin)
     named = {name: _name_rows(values, metadata or {}, origin) for name, values in rows.items()}
@@ -127,6 +131,7 @@ def checkpoint_of(
         logit_scale=_DEFAULT_LOGIT_SCALE if scale is None else float(scale.detach()),
         stored_prompts=named.get(PROMPTS_FEATURES, {}),
         tile_prompts=named.get(TILE_PROMPTS_FEATURES, {}),
+        local_prompts=named.get(LOCAL_PROMPTS_FEATURES, {}),
         fusion=read_fusion(metadata or {}, origin),
     )
 

@@ -18,7 +18,7 @@ from maclip_daemon.errors import ModelUnavailable
 from maclip_daemon.iqa.encoder import Encoder, Precision, ViewFormat
 from maclip_daemon.iqa.fusion import Fusion
 from maclip_daemon.iqa.metrics import Metric
-from maclip_daemon.iqa.models import installing, open_clip_weights, timm_tower
+from maclip_daemon.iqa.models import installing, local_tower, open_clip_weights, timm_tower
 from maclip_daemon.iqa.models.architecture import build_text_tower, build_visual_tower
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
@@ -43,6 +43,10 @@ class LoadedModel:
     """CLIP's, before exp."""
     tile_prompts: Tensor | None = None
     """As `prompts`, for tiles; None: the same."""
+    local_encoder: Encoder | None = None
+    """A second, small one that judges tiles too; None: the model has none."""
+    local_prompts: Tensor | None = None
+    """As `prompts`, for `local_encoder`."""
     fusion: Fusion | None = None
 
 
@@ -68,6 +72,8 @@ def load(
         prompts,
         checkpoint.logit_scale,
         _stored(checkpoint.tile_prompts, metric.pairs),
+        _local_encoder_of(checkpoint, device),
+        _stored(checkpoint.local_prompts, metric.pairs),
         checkpoint.fusion,
     )
 
@@ -83,6 +89,14 @@ def _encoder_of(checkpoint: Checkpoint, device: torch.device | str, precision: P
         return Encoder(loaded, device=device, takes=takes)
     beginning, rest = timm_tower.halves(loaded, EXACT_BLOCKS)
     return Encoder(rest, device=device, precision=precision, takes=takes, beginning=beginning)
+
+
+def _local_encoder_of(checkpoint: Checkpoint, device: torch.device | str) -> Encoder | None:
+    """Return the local tower of a checkpoint that has one; in fp32, which fine detail needs."""
+    if not isinstance(checkpoint.architecture, TimmTower):
+        return None
+    tower = local_tower.load(checkpoint.state, checkpoint.architecture.embed_dim, checkpoint.origin)
+    return None if tower is None else Encoder(tower, device=device)
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,12 @@ def centred_views(pixels: Pixels) -> Tensor:
     return torch.cat([normalise(torch.from_numpy(np.stack(crops))), whole[None]])
 
 
+def as_views(tiles: NDArray[np.uint8]) -> Tensor:
+    """Return normalised views [N, 3, h, w] of tiles [..., h, w, 3]."""
+    flat = np.ascontiguousarray(tiles.reshape(-1, *tiles.shape[-3:]))
+    return normalise(torch.from_numpy(flat)).contiguous(memory_format=torch.channels_last)
+
+
 @dataclass(frozen=True)
 class BurstBatch:
     """Frames of some bursts: four of each, two sharp ones and one fault at two strengths."""
@@ -60,8 +67,8 @@ class BurstBatch:
 class BurstCache:
     """Bursts whose views went through the frozen blocks."""
 
-    tiles: NDArray[np.float16]
-    """[B, F, T, h, w, C], on disk."""
+    tiles: NDArray[np.float16] | NDArray[np.uint8]
+    """[B, F, T, h, w, C], on disk; pixels of scenes that are held out."""
     views: NDArray[np.float16]
     """[B, F, 7, h, w, C], on disk."""
     levels: NDArray[np.float32]
@@ -73,7 +80,7 @@ class BurstCache:
         """Yield batches of `count` bursts, `tiles` tiles of each frame, without end."""
         pairs = (self.levels.shape[1] - 2) // 2
         while True:
-            parts: list[NDArray[np.float16]] = []
+            parts: list[NDArray[Any]] = []
             views: list[NDArray[np.float16]] = []
             levels: list[NDArray[np.float32]] = []
             for burst in generator.choice(len(self.tiles), count, replace=count > len(self.tiles)):
@@ -94,23 +101,35 @@ class BurstCache:
 
 
 def cache_bursts(
-    blocks: nn.Module, photos: Sequence[LargePhoto], recipe: Recipe, times: int, seed: int, path: Path
+    blocks: nn.Module,
+    photos: Sequence[LargePhoto],
+    recipe: Recipe,
+    seed: int,
+    path: Path,
+    *,
+    as_pixels: bool = False,
 ) -> BurstCache:
-    """Return `times` bursts of each photo, made now or read from a complete `path` (`.npz`)."""
+    """Return bursts of each photo, made now or read from a complete `path` (`.npz`).
+
+    `as_pixels`: one burst of each, all eight tiles of its frames as bytes. Else `recipe.bursts_each`, and
+    activations of some tiles.
+    """
     tiles_path, views_path = path.with_suffix(".tiles.npy"), path.with_suffix(".views.npy")
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        generator = np.random.default_rng(seed)
+        generator, times = np.random.default_rng(seed), 1 if as_pixels else recipe.bursts_each
         tiles = views = None
         levels, scenes = [], []
         for number, photo in repeated(photos, times):
             burst = random_burst(generator, recipe.burst_pairs)
-            cells = np.sort(generator.choice(8, recipe.burst_tiles, replace=False)).tolist()
-            made = _burst_activations(blocks, photo, burst, cells, float(generator.uniform(0.5, 1.0)))
+            cells = None
+            if not as_pixels:
+                cells = np.sort(generator.choice(8, recipe.burst_tiles, replace=False)).tolist()
+            made = _burst_parts(blocks, photo, burst, cells, float(generator.uniform(0.5, 1.0)))
             if tiles is None or views is None:
                 count = len(photos) * times
                 tiles, views = (
-                    np.lib.format.open_memmap(place, "w+", np.float16, (count, *part.shape))
+                    np.lib.format.open_memmap(place, "w+", part.dtype, (count, *part.shape))
                     for place, part in zip((tiles_path, views_path), made, strict=True)
                 )
             tiles[number], views[number] = made
@@ -130,12 +149,13 @@ def cache_bursts(
     )
 
 
-def _burst_activations(
-    blocks: nn.Module, photo: LargePhoto, burst: TrainingBurst, cells: Sequence[int], reduction: float
-) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """Return activations of tiles [F, T, h, w, C] and of views [F, 7, h, w, C] of one burst.
+def _burst_parts(
+    blocks: nn.Module, photo: LargePhoto, burst: TrainingBurst, cells: Sequence[int] | None, reduction: float
+) -> tuple[NDArray[Any], NDArray[np.float16]]:
+    """Return tiles [F, T, h, w, C] and activations of views [F, 7, h, w, C] of one burst.
 
-    `reduction` makes other resolutions of the same photo; photos stay large enough for eight tiles.
+    Activations of the tiles in `cells`; None: the pixels of all eight. `reduction` makes other resolutions of
+    the same photo; photos stay large enough for eight tiles.
     """
     image = read_large(photo)
     factor = max(reduction, 2400 / max(image.size))
@@ -145,7 +165,7 @@ def _burst_activations(
     image, small = with_small(image)
     tiles, views = [], []
     for frame in burst.frames:
-        pixels = torch.from_numpy(frame_tiles(image, frame, cells))
-        tiles.append(run_frozen(blocks, normalise(pixels)))
+        pixels = frame_tiles(image, frame, range(8) if cells is None else cells)
+        tiles.append(pixels if cells is None else run_frozen(blocks, normalise(torch.from_numpy(pixels))))
         views.append(run_frozen(blocks, centred_views(frame_picture(small, frame, PICTURE_EDGE))))
     return np.stack(tiles), np.stack(views)

@@ -99,10 +99,15 @@ def frame_tiles(photo: Image.Image, frame: FramedShot, cells: Sequence[int] = ra
 
     `cells`: which of the eight, by row.
     """
+    corners = tile_corners(*frame_size(photo.size))
+    return tiles_at(photo, frame, [corners[cell] for cell in cells])
+
+
+def tiles_at(photo: Image.Image, frame: FramedShot, corners: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
+    """Return tiles as `frame_tiles`, at these places: (left, top) at half size."""
     width, height = frame_size(photo.size)
-    corners = tile_corners(width, height)
     patches = []
-    for left, top in (corners[cell] for cell in cells):
+    for left, top in corners:
         first, second = 2 * (left - _RIM), 2 * (top - _RIM)
         side = 2 * (VIEW_SIZE + 2 * _RIM)
         box = (first, second, first + side, second + side)

@@ -88,6 +88,36 @@ def test_without_a_fit_the_score_is_the_overall_cue() -> None:
     assert (tiled.q_sim, tiled.q_mag, tiled.view_spread) == (plain.q_sim, plain.q_mag, plain.view_spread)
 
 
+def with_local() -> Fusion:
+    line = {"mean": [0.0, 0.0], "std": [1.0, 1.0], "layers": [{"weight": [[0.25, 0.75]], "bias": [0.0]}]}
+    networks = {"detail": {"inputs": ["tile_mean", "local_mean"], **line}}
+    networks["score"] = {"inputs": ["overall", "detail"], **line}
+    described = {"version": 2, "protocol": "detail-8", "metrics": {"maclip": networks}}
+    found = read_fusion({"fusion": json.dumps(described)}, "a.safetensors")
+    assert found is not None
+    return found
+
+
+def test_a_local_tower_is_a_second_judge_of_the_tiles() -> None:
+    fusion = with_local().fitted_for(metrics.maclip(), "detail-8")
+    again = torch.randn(8, 32, generator=torch.Generator().manual_seed(4))
+    tiles = TileJudgement(8, None, fusion, is_judged_twice=True, local_prompts=OTHERS)
+    score = judge(metrics.maclip(), torch.cat([FEATURES, again]), PROMPTS, SCALE, tiles)
+    once = judge(metrics.maclip(), FEATURES, PROMPTS, SCALE, TileJudgement(8))
+    local = judge(metrics.maclip(), again, OTHERS, SCALE).score
+    assert once.detail is not None
+    assert score.detail == pytest.approx(0.25 * once.detail + 0.75 * local)
+    assert score.score == pytest.approx(0.25 * once.score + 0.75 * score.detail)
+    assert (score.views, score.view_scores) == (once.views, once.view_scores)
+
+
+def test_only_a_fusion_of_version_2_knows_a_local_tower() -> None:
+    described = copy.deepcopy(STORED)
+    _network(described).update(inputs=["overall", "local_mean"])
+    with pytest.raises(ModelUnavailable, match="damaged"):
+        read_fusion({"fusion": json.dumps(described)}, "a.safetensors")
+
+
 def test_tiles_may_have_prompts_of_their_own() -> None:
     same = judge(metrics.maclip(), FEATURES, PROMPTS, SCALE, TileJudgement(8))
     other = judge(metrics.maclip(), FEATURES, PROMPTS, SCALE, TileJudgement(8, OTHERS))
@@ -151,7 +181,7 @@ def test_a_fusion_that_is_none_is_refused(text: str) -> None:
 
 
 def test_a_fusion_of_a_later_version_names_the_cure() -> None:
-    later = json.dumps({**STORED, "version": 2})
+    later = json.dumps({**STORED, "version": 3})
     with pytest.raises(ModelUnavailable, match="Install a newer maclip-daemon"):
         read_fusion({"fusion": later}, "a.safetensors")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from maclip_daemon.errors import UsageError
 from maclip_daemon.iqa.protocols import parse
@@ -75,7 +75,7 @@ def test_a_small_photo_is_tiled_at_the_scale_at_which_its_tiles_just_fit() -> No
     assert tile_grid(2000, 447, 8) is None
 
 
-def test_tiles_of_a_photo_at_half_its_size_are_its_own_pixels() -> None:
+def test_tiles_of_a_photo_at_half_its_size_are_its_own_pixels_mirrored_right_of_the_middle() -> None:
     grid = tile_grid(3001, 2001, 8)
     assert grid is not None
     half = noise(1501, 1001)
@@ -83,7 +83,7 @@ def test_tiles_of_a_photo_at_half_its_size_are_its_own_pixels() -> None:
     assert strip is not None
     for tile, box in zip(stacked(strip), grid.boxes, strict=True):
         expected = np.asarray(half)[box.y : box.y + 224, box.x : box.x + 224]
-        assert np.array_equal(tile, expected)
+        assert np.array_equal(tile, expected[:, ::-1] if box.x > 750 else expected)
 
 
 def test_tiles_of_a_photo_at_its_own_size_are_reduced() -> None:
@@ -94,7 +94,20 @@ def test_tiles_of_a_photo_at_its_own_size_are_reduced() -> None:
     assert strip is not None
     half = np.asarray(soft.resize((1500, 1000), Image.Resampling.LANCZOS), np.int16)
     for tile, box in zip(stacked(strip), grid.boxes, strict=True):
-        assert np.abs(tile - half[box.y : box.y + 224, box.x : box.x + 224]).mean() < 1
+        expected = half[box.y : box.y + 224, box.x : box.x + 224]
+        assert np.abs(tile - (expected[:, ::-1] if box.x > 750 else expected)).mean() < 1
+
+
+@pytest.mark.parametrize("count", [8, 9])
+@pytest.mark.parametrize("size", [(3000, 2000), (2000, 3000)])
+def test_a_photo_and_its_mirror_image_have_the_same_tiles(count: int, size: tuple[int, int]) -> None:
+    grid = tile_grid(*size, count)
+    assert grid is not None
+    photo = noise(grid.width, grid.height)
+    first, second = (cut_tiles(image, grid) for image in (photo, ImageOps.mirror(photo)))
+    assert first is not None
+    assert second is not None
+    assert {tile.tobytes() for tile in stacked(first)} == {tile.tobytes() for tile in stacked(second)}
 
 
 def test_tiles_are_never_enlarged() -> None:

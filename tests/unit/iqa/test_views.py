@@ -68,3 +68,21 @@ def test_the_whole_photo_keeps_its_size_unless_the_tower_takes_one_size() -> Non
     photo = pixels(300, 250)
     assert make_views(photo, "whole").shape == (1, 3, 250, 300)
     assert squashed_view(photo).shape == (1, 3, 224, 224)
+
+
+@settings(max_examples=4, deadline=None)
+@given(SIDES, SIDES)
+def test_a_photo_and_its_mirror_image_have_the_same_centred_views(width: int, height: int) -> None:
+    photo = pixels(width, height)
+    views, mirrored = (make_views(shown, "crops", centred=True) for shown in (photo, photo.flip(1)))
+    assert {view.numpy().tobytes() for view in views[:-1]} == {
+        view.numpy().tobytes() for view in mirrored[:-1]
+    }
+    assert torch.equal(views[-1], mirrored[-1])
+
+
+def test_published_protocols_judge_views_as_they_are() -> None:
+    photo = pixels(480, 352)  # one column of crops is left over, so that both grids are the same
+    published, facing = (make_views(photo, "crops", centred=centred) for centred in (False, True))
+    assert torch.equal(published[0], facing[0])
+    assert torch.equal(published[2], facing[2].flip(-1))

@@ -35,7 +35,13 @@ def expected_tiles(photo: Image.Image) -> np.ndarray:
     grid = tile_grid(*photo.size, 8)
     assert grid is not None
     half = np.asarray(photo.reduce(2))
-    return np.stack([half[box.y : box.y + 224, box.x : box.x + 224] for box in grid.boxes])
+    cells = [half[box.y : box.y + 224, box.x : box.x + 224] for box in grid.boxes]
+    return np.stack(  # right of the middle mirrored
+        [
+            cell[:, ::-1] if box.x + 112 > grid.width / 2 else cell
+            for cell, box in zip(cells, grid.boxes, strict=True)
+        ]
+    )
 
 
 def mean_difference(one: np.ndarray, other: np.ndarray) -> float:

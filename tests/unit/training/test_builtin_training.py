@@ -13,7 +13,8 @@ from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.catalogue import resolve_builtin
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
-from maclip_daemon.iqa.models.loading import prompt_features
+from maclip_daemon.iqa.models.loading import load, prompt_features
+from maclip_daemon.iqa.models.local_tower import LocalTower
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_exact
 from maclip_daemon.training.builtin_file import write_model
@@ -94,6 +95,28 @@ def test_a_written_model_loads_with_the_prompts_of_every_metric(
     good = prompt_features(checkpoint, metrics.maclip().pairs)
     assert good is not None
     torch.testing.assert_close(good[0], nn.functional.normalize(model.prompts[0], dim=0))
+
+
+def test_a_written_model_keeps_the_local_tower_and_the_prompts_of_tiles(
+    tower: timm_tower.TimmModel, tmp_path: Path
+) -> None:
+    model = AlignedModel(tower, torch.randn(10, 16), 3.0, learn_prompts=False)
+    model.detail_prompts.data.copy_(torch.randn(10, 16))
+    local = AlignedModel(LocalTower(16), torch.randn(10, 16), 3.0, learn_prompts=False)
+    fusion = {"version": 2, "protocol": "detail-8", "metrics": {}}
+    path = tmp_path / "builtin.safetensors"
+    write_model(
+        model, TOWER, path, version="7", protocol="detail-8", edges={}, notes={}, fusion=fusion, local=local
+    )
+    loaded = load(resolve_builtin(path), metrics.maclip(), tmp_path)
+    assert loaded.local_encoder is not None
+    with torch.no_grad():
+        expected = local.visual(VIEWS)
+    torch.testing.assert_close(loaded.local_encoder.encode(VIEWS), expected, atol=0.02, rtol=0.02)
+    for written, learned in ((loaded.tile_prompts, model), (loaded.local_prompts, local)):
+        assert written is not None
+        expected = nn.functional.normalize(learned.detail_prompts[0].detach(), dim=0)
+        torch.testing.assert_close(written[0], expected)
 
 
 def test_weights_too_large_for_half_precision_are_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from synthetic_photos import synthetic_photo
 
+from maclip_daemon.iqa import metrics
+from maclip_daemon.iqa.fusion import read_fusion
 from maclip_daemon.training.bursts.burst_cache import centred_views
 from maclip_daemon.training.bursts.camera_faults import FAULTS, LEVELS, Fault, apply_fault, fault_at
-from maclip_daemon.training.bursts.fusion_fitting import INPUTS, JudgedBursts, burst_report, fit_fusion
+from maclip_daemon.training.bursts.fusion_fitting import (
+    FUSION_PROTOCOL,
+    INPUTS,
+    JudgedBursts,
+    burst_report,
+    fit_fusion,
+)
 from maclip_daemon.training.bursts.large_photos import find_large_photos
 from maclip_daemon.training.bursts.reframing import (
     FramedShot,
@@ -151,12 +160,17 @@ def test_the_fusion_follows_the_cue_that_knows_the_fault() -> None:
     levels = np.tile([0.0, 0.0, 1.0, 2.5, 0.8, 4.0], (40, 1))
     overall = 0.7 + generator.normal(0, 0.05, (40, 1)) + generator.normal(0, 0.02, levels.shape)
     detail = 0.8 - 0.13 * levels + generator.normal(0, 0.02, levels.shape)
-    columns = [overall, detail]
+    local = 0.6 - 0.1 * levels + generator.normal(0, 0.03, levels.shape)
+    columns = [overall, detail, local]
     bursts = JudgedBursts(np.stack(columns, axis=-1), levels)
     fusion = fit_fusion(bursts)
     scores = fusion.scores(bursts.inputs)
     assert (scores[:, 0] > scores[:, 2]).mean() > 0.9
     assert abs(float(scores[:, :2].mean() - overall[:, :2].mean())) < 0.05  # sharp photos keep their score
-    net = fusion.as_metadata()["metrics"]["maclip"]["score"]
-    assert net["inputs"] == list(INPUTS)
-    assert len(list(burst_report(scores, bursts))) == 3
+    stored = read_fusion({"fusion": json.dumps(fusion.as_metadata())}, "x")
+    assert stored is not None
+    networks = stored.fitted_for(metrics.maclip(), FUSION_PROTOCOL)
+    assert networks is not None
+    cues = dict(zip(INPUTS, bursts.inputs[0, 2].tolist(), strict=True))
+    assert networks.fuse(cues, cues)[0] == pytest.approx(scores[0, 2], abs=1e-5)
+    assert len(list(burst_report(scores, bursts))) == 4
