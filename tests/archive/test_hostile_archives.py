@@ -71,7 +71,7 @@ def test_another_protocol_makes_a_generation_beside_and_a_second_run_is_refused(
     home.maclip(*command, timeout_s=TIMEOUT_S)
     first = contents(out / "generation=1")
 
-    with ArchiveProcess(home, *command[1:], "--protocol", "spaq448") as run:
+    with ArchiveProcess(home, *command[1:], "--protocol", "native") as run:
         until(lambda: (out / "_running.json").exists(), "the mark of the run", TIMEOUT_S)
         refused = home.maclip(*command, expect=3)
         assert refused.stderr.startswith(f"maclip: Another run writes into {out} (process ")
@@ -81,7 +81,7 @@ def test_another_protocol_makes_a_generation_beside_and_a_second_run_is_refused(
     older = rows_of_generation(out, 1)
     assert set(newer) == set(older)
     assert {row["generation"] for row in newer.values()} == {2}
-    assert {row["protocol"] for row in newer.values()} == {"spaq448"}
+    assert {row["protocol"] for row in newer.values()} == {"native"}
 
     idle = home.maclip(*command)  # results of another model beside do not make it forget its own
     assert "all 6 photos have a row" in idle.stdout
