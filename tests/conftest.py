@@ -16,6 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew", action="store_true", help="write documentation that tests compare with")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the short tests to the end, so that no process works on a long one when the others are done."""
+    items.sort(key=lambda item: "unit" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of a small CLIP with seeded random weights: meaningless, repeatable scores."""
