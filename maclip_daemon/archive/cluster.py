@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,9 @@ def joined(address: str | None, settings: ArchiveSettings, cores: int, decoders:
             _sized(settings, decoders), dashboard=f"http://{url}" if url else None, session=session
         )
     finally:
-        ray.shutdown()
+        # It prints once more how often it said what.
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123
+            ray.shutdown()
 
 
 def _begun_at_last(address: str | None, settings: ArchiveSettings, cores: int) -> Any:
