@@ -6,6 +6,7 @@ caller asks; then the copy takes the library's place.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import sqlite3
@@ -21,13 +22,11 @@ from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace
 from maclip_daemon.files.safe_writer import flush
 from maclip_daemon.library.restore.former_library import open_former
 from maclip_daemon.library.restore.journal_merge import MergeReport, merge
-from maclip_daemon.library.storage import maintenance, schema
+from maclip_daemon.library.storage import maintenance, replacement, schema
 from maclip_daemon.library.storage.database_errors import translated
 from maclip_daemon.library.storage.library_identity import read_ids, write_ids
 from maclip_daemon.library.storage.open_readonly import connect_readonly
 from maclip_daemon.library.storage.stored_paths import restored
-
-COMPANIONS = ("", "-wal", "-shm", "-journal", ".closed")  # of a library file; they belong to it alone
 
 
 @dataclass(frozen=True)
@@ -57,15 +56,7 @@ class ReadyCopy:
         Raises `EnvironmentUnfit`, `NoSpace`; then the library is as it was.
         """
         with _translating(self.library):
-            aside = set_aside(self.library, now)
-            if self.copy is not None:
-                try:
-                    self.copy.replace(self.library)
-                except OSError:
-                    _put_back(aside, self.library)
-                    raise
-                flush(self.library.parent)
-        return aside
+            return replacement.replace(self.library, self.copy, now)
 
     def discard(self) -> None:
         """Remove the copy, if it was not used."""
@@ -84,6 +75,9 @@ def restoring(library: Path, backup: Path | None) -> Iterator[ReadyCopy]:
     if backup is not None:
         _refuse_unfit(backup)
     library.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replacement.end_cut_off(library)
+    for cut_off in library.parent.glob(f".{glob.escape(library.name)}.*.partial"):
+        cut_off.unlink()  # nobody else restores meanwhile
     copy = library.with_name(f".{library.name}.{os.getpid()}.partial")
     try:
         with _translating(library, backup):
@@ -142,42 +136,6 @@ def _take_over(copy: Path, library: Path) -> MergeReport:
             write_ids(new, own, before)
         new.execute("COMMIT")
     return report
-
-
-def set_aside(library: Path, now: datetime) -> Path | None:
-    """Move the library and the files that belong to it into a folder beside it; None: there was nothing."""
-    present = [path for ending in COMPANIONS if (path := Path(f"{library}{ending}")).exists()]
-    if not present:
-        return None
-    folder = library.with_name(f"aside-{now:%Y-%m-%d-%H%M%S}")
-    try:
-        folder.mkdir(mode=0o700)
-        try:
-            # The log first: a library without its log is an old one, a log without its library is refused.
-            for path in sorted(present, reverse=True):
-                path.rename(folder / path.name)
-            flush(folder)
-        except OSError:
-            _put_back(folder, library)
-            raise
-    except OSError as error:
-        raise translated(error, folder) or error from error
-    return folder
-
-
-def _put_back(aside: Path | None, library: Path) -> None:
-    """Return the library that was set aside to its place, its log first: alone, that is refused."""
-    if aside is None:
-        return
-    try:
-        for path in sorted(aside.iterdir(), reverse=True):
-            path.rename(library.with_name(path.name))
-        aside.rmdir()
-    except OSError as error:
-        raise EnvironmentUnfit(
-            f"{library} could not be replaced, and its folder lets nothing be moved ({error.strerror}). The "
-            f"library is whole in {aside}: move all files of that folder back, then try again."
-        ) from None
 
 
 def _refuse_unfit(backup: Path) -> None:

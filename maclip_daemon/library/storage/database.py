@@ -22,6 +22,7 @@ from maclip_daemon.library.storage import (
     maintenance,
     orphaned_database,
     recovery_hints,
+    replacement,
     schema,
 )
 from maclip_daemon.library.storage.connections import (
@@ -69,6 +70,7 @@ class Library:
         or another program), `EnvironmentUnfit` (cannot be opened, or locked by another program for
         `busy_timeout_s`), `NoSpace`.
         """
+        replacement.end_cut_off(path)
         if not create and not path.exists():
             raise EnvironmentUnfit(f"There is no library at {path} yet. `maclip run FOLDER` makes one.")
         refuse_foreign_files(path)

@@ -1,4 +1,4 @@
-"""Open the library for reading only: nothing is created, migrated or changed.
+"""Open the library for reading only: nothing is created, migrated or changed. (A killed restore is ended.)
 
 Only the standard library is imported here: SQLAlchemy alone would take half of the 0.3 s of `maclip status`.
 """
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
 from maclip_daemon.files import shared_memory
-from maclip_daemon.library.storage import maintenance, schema
+from maclip_daemon.library.storage import maintenance, replacement, schema
 from maclip_daemon.library.storage.database_errors import translated
 from maclip_daemon.library.storage.file_guard import is_in_log_mode, refuse_foreign_files
 
@@ -97,6 +97,7 @@ def open_readonly(path: Path, busy_timeout_s: float = 5.0, *, any_version: bool 
     Raises `EnvironmentUnfit` when there is none yet or it cannot be read. Raises `DatabaseUnfit` when it is
     corrupt, of another program, or (unless `any_version`) of another version than this program's.
     """
+    replacement.end_cut_off(path)
     refuse_foreign_files(path)
     if not path.exists():
         raise EnvironmentUnfit(f"There is no library at {path} yet. `maclip run FOLDER` makes one.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -22,7 +23,9 @@ from maclip_daemon.library.restore import restore_database
 from maclip_daemon.library.restore.journal_merge import MergeReport
 from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.database_errors import DatabaseBusy
 from maclip_daemon.library.storage.library_identity import library_ids
+from maclip_daemon.library.storage.open_readonly import ReadOnlyLibrary, open_readonly
 
 MOMENT = datetime(2026, 6, 1, 12, 30)
 RATINGS = "SELECT file_name, rating_owner, stars_written, rating_undone_at IS NOT NULL FROM photos ORDER BY 1"
@@ -280,3 +283,71 @@ def test_where_the_copy_cannot_take_its_place_the_library_is_back_at_its_own(
     assert before.items() <= left.items()
     assert not list(used.path.parent.glob("aside-*"))
     assert used.rows(JOURNAL) == [("/photos/a.jpg.xmp", "written", 2, 1)]
+
+
+def killed_at(step: int, used: Used, backup: Path) -> int:
+    """Restore in a process that is gone at the given rename; return its exit code, 0: it came to its end."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    left = step
+
+    def kill(original: Callable[..., None]) -> Callable[..., None]:
+        def renamed(*names: Path) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                os._exit(9)
+            original(*names)
+
+        return renamed
+
+    try:
+        with restore_database.restoring(used.path, backup) as ready:
+            os.rename, os.replace = kill(os.rename), kill(os.replace)
+            ready.take_place(MOMENT)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+@pytest.mark.parametrize("opened", [Library.open, open_readonly])
+def test_killed_at_any_step_a_restore_leaves_the_former_library_or_the_new_one(
+    used: Used, tmp_path: Path, opened: Callable[[Path], Library | ReadOnlyLibrary]
+) -> None:
+    """Before, the next start found no library, and began a new one."""
+    used.library.backup(tmp_path / "backup.db")
+    used.write(used.add("/photos/a.jpg", "a"), "/photos/a.jpg.xmp", 2)
+    used.library.close()
+    Path(f"{used.path}.closed").touch()
+    before = used.path.read_bytes()
+    code, step = 9, 0
+    while code == 9:
+        step += 1
+        code = killed_at(step, used, tmp_path / "backup.db")
+        with closing(opened(used.path)) as library, library.snapshot() as snapshot:
+            assert snapshot.execute(JOURNAL).fetchall()[-1][0] == "/photos/a.jpg.xmp"
+        asides = list(used.path.parent.glob("aside-*"))
+        if asides:
+            assert [(each / "library.db").read_bytes() for each in asides] == [before]
+        else:
+            assert used.path.read_bytes()[:100] == before[:100]
+        hidden = [each.suffix for each in used.path.parent.glob(".library*")]
+        assert hidden in ([], [".partial"]), "only the copy of the last killed process may lie there"
+        if asides and code == 9:
+            break  # the new library has its place
+    assert code in (0, 9)
+    assert step > 2
+
+
+def test_while_one_process_replaces_the_library_another_does_not_end_its_work(used: Used) -> None:
+    used.library.close()
+    folder = used.path.with_name(".library.db.former")
+    folder.mkdir()
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(DatabaseBusy, match="db restore"):
+        Library.open(used.path)
+    os.close(held)
+    Library.open(used.path).close()
+    assert not folder.exists()
