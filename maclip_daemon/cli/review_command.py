@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
@@ -13,9 +13,6 @@ import typer
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.filter_options import TypedFilter, takes_filter
 from maclip_daemon.cli.printing import output
-
-if TYPE_CHECKING:
-    from maclip_daemon.web.review_server import Links
 
 
 def register(app: typer.Typer) -> None:
@@ -62,10 +59,8 @@ def review(
     options choose, and can show the others too. What is decided can be undone: the last
     decision, those of this run, or everything with `maclip undo`.
     """
-    from maclip_daemon.web import review_server
+    from maclip_daemon.web import review_address
     from maclip_daemon.web.addresses import LOOPBACK
-    from maclip_daemon.web.review_app import ReviewScope
-    from maclip_daemon.web.review_server import ReviewOptions
 
     call = invocation.from_context(context)
     settings = call.settings()
@@ -75,19 +70,21 @@ def review(
     days = {"since": chosen.since or "", "until": chosen.until or ""}  # as the page's fields have them
     words = {name: days.get(name, word) for name, word in typed.words.items()}
     first = words | ({"order": "bursts"} if bursts else {})
-    options = ReviewOptions(ReviewScope(scope, worst, urlencode(first)), listen or LOOPBACK, port)
-
-    def tell(links: Links) -> None:
-        if listen and listen != LOOPBACK:
+    host = listen or LOOPBACK
+    with review_address.taken(settings, host, port) as address, contextlib.suppress(KeyboardInterrupt):
+        if host != LOOPBACK:
             output.say(
                 f"The page listens on {listen}: any device in that network can try to open it. The link is "
                 "the key; the connection is not encrypted, so use it in a network that you trust."
             )
-        output.say(f"Review your photos at {links.printed}")
+        output.say(f"Review your photos at {address.printed_link}")
         output.say("Ctrl-C ends the page; your decisions are written already.")
         if not no_browser:
-            webbrowser.open(links.once)
+            webbrowser.open(address.link_for_one_use())
+        # Loaded while the browser starts; what it asks for meanwhile waits.
+        from maclip_daemon.web import review_server
+        from maclip_daemon.web.review_app import ReviewScope
 
-    with contextlib.closing(call.open_writable(settings)) as library:
-        review_server.serve(library, settings, options, tell)
+        with contextlib.closing(call.open_writable(settings)) as library:
+            review_server.serve(library, settings, ReviewScope(scope, worst, urlencode(first)), address)
     output.say("The review page has ended.")
