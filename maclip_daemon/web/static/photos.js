@@ -3,6 +3,7 @@
 import { get } from '/static/api.js';
 
 const PAGE = 100;
+const AHEAD = 60; // photos
 const KEPT_PAGES = 60; // a hundred photos each: memory stays flat however far one scrolls
 const ASK_AGAIN_MS = 400;
 
@@ -37,6 +38,8 @@ export class Photos extends EventTarget {
       this.#load(number);
       return null;
     }
+    const ahead = Math.floor(Math.min(index + AHEAD, this.total - 1) / PAGE);
+    if (!this.#pages.has(ahead)) this.#load(ahead); // before it is reached
     this.#pages.delete(number); // the one used last is kept longest
     this.#pages.set(number, page);
     return page[index % PAGE] ?? null;

@@ -245,7 +245,10 @@ async function bestOfBurst() {
 
 function decide(decision) {
   const photo = current();
-  if (!photo) return;
+  if (!photo) {
+    if (photos.total) say('This photo is still being read: nothing was decided. Press again once you see it.');
+    return;
+  }
   const pick = decision.pick === undefined ? undefined : !photo.picked;
   decisions.decide([[photo, pick === undefined ? decision : { pick }]]);
   if (mode === 'compare') {
