@@ -6,6 +6,7 @@ Every definition has a seal, a checksum over the rest of it, by which `uninstall
 from __future__ import annotations
 
 import hashlib
+import html
 import os
 import re
 import string
@@ -14,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from xml.sax import saxutils
 
 from maclip_daemon.cli.service import isolation
 from maclip_daemon.errors import UsageError
@@ -148,7 +148,7 @@ def _xml(text: str) -> str:
             f"{text!r} has characters that a service definition cannot hold. Rename the folder, or name it "
             "in the configuration (folders.paths) instead."
         )
-    return saxutils.escape(text)
+    return html.escape(text, quote=False)
 
 
 def _template(name: str) -> string.Template:
