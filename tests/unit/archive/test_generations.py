@@ -59,15 +59,15 @@ def test_a_photo_over_which_workers_die_twice_is_left_out(deaths: int) -> None:
         tally.working("chunk", 0)
         tally.resting("chunk")
         tally.working("chunk", 3)
-    assert tally.begin("chunk") == ([3] if deaths == 2 else [])
+    assert tally.begin("chunk").deadly == ([3] if deaths == 2 else [])
     assert tally.counts().restarts == deaths
 
 
 def test_a_worker_that_dies_while_it_rests_blames_no_photo() -> None:
     tally = RunTally()
     for _ in range(3):
-        assert tally.begin("chunk") == []
+        assert tally.begin("chunk").deadly == []
         tally.working("chunk", 3)
         tally.resting("chunk")
     tally.add(5, ["missing"])
-    assert (tally.counts().done, tally.counts().failed, tally.counts().restarts) == (6, 1, 0)
+    assert (tally.counts().done, tally.counts().failed, tally.counts().restarts) == (6, 1, 2)
