@@ -21,6 +21,7 @@ const pictures = new Pictures();
 const grid = new Grid($('#grid'), photos, () => show('loupe'), selected);
 const loupe = new Pane($('#loupe'), new View(), pictures);
 const overlays = new Overlays(loupe);
+let undoneFrom = -1; // the place at which U was pressed
 let compared = [];
 const compareView = new View();
 let panes = [];
@@ -258,10 +259,18 @@ function decide(decision) {
   describe();
 }
 
+function undo() {
+  undoneFrom = grid.selected;
+  return decisions.undo();
+}
+
 decisions.addEventListener('settled', ({ detail: { request, answer } }) => {
   if (request.path.startsWith('/api/undo')) {
     const index = photos.indexOf(answer.results[0]?.id);
-    if (index >= 0) grid.select(index);
+    if (index >= 0 && grid.selected === undoneFrom) { // else the person has gone on meanwhile
+      grid.select(index);
+      undoneFrom = index;
+    }
   } else {
     const first = answer.results.find((each) => each.outcome === 'changed' || each.outcome === 'refused');
     const index = first ? photos.indexOf(first.id) : -1;
@@ -333,6 +342,7 @@ async function summary() {
 
 async function undoAll() {
   if (!await ask('Undo every decision of this review?', 'The files get the bytes of before. What you decided in earlier reviews stays.')) return;
+  undoneFrom = grid.selected;
   await decisions.undo('all');
   $('#summary').close();
 }
@@ -373,7 +383,7 @@ const actions = {
   'shift+down': () => pan(0, 0.1),
   x: () => decide({ rating: -1 }),
   p: () => decide({ pick: true }),
-  u: () => decisions.undo(),
+  u: undo,
   a: () => {
     goesOn = !goesOn;
     $('#tools [data-key=a]').setAttribute('aria-pressed', goesOn);
@@ -390,7 +400,7 @@ listen(actions);
 $('#decide').addEventListener('click', ({ target }) => {
   if (target.dataset.rating !== undefined) decide({ rating: Number(target.dataset.rating) });
   else if (target.dataset.pick) decide({ pick: true });
-  else if (target.id === 'undo') decisions.undo();
+  else if (target.id === 'undo') undo();
 });
 $('#tools').addEventListener('click', ({ target }) => actions[target.dataset.key]?.());
 $('#loupe').addEventListener('swipe', ({ detail }) => step(detail));
