@@ -59,6 +59,7 @@ def review(
     options choose, and can show the others too. What is decided can be undone: the last
     decision, those of this run, or everything with `maclip undo`.
     """
+    from maclip_daemon.daemon.signal_handlers import handling
     from maclip_daemon.web import review_address
     from maclip_daemon.web.addresses import LOOPBACK
 
@@ -81,10 +82,14 @@ def review(
         output.say("Ctrl-C ends the page; your decisions are written already.")
         if not no_browser:
             webbrowser.open(address.link_for_one_use())
-        # Loaded while the browser starts; what it asks for meanwhile waits.
-        from maclip_daemon.web import review_server
-        from maclip_daemon.web.review_app import ReviewScope
-
+        # Loaded while the browser starts; what it asks for meanwhile waits. An interrupt waits, too: one that
+        # comes while a module is executed would end Python by the signal, however it is handled.
+        interrupts: list[bool] = []
+        with handling(SIGINT=lambda: interrupts.append(True), SIGTERM=lambda: interrupts.append(True)):
+            from maclip_daemon.web import review_server
+            from maclip_daemon.web.review_app import ReviewScope
+        if interrupts:
+            raise KeyboardInterrupt
         with contextlib.closing(call.open_writable(settings)) as library:
             review_server.serve(library, settings, ReviewScope(scope, worst, urlencode(first)), address)
     output.say("The review page has ended.")

@@ -27,6 +27,8 @@ from maclip_daemon.web.rejected_pages import RejectedPages
 from maclip_daemon.web.review import Review
 
 _HERE = Path(__file__).parent
+# What review.js imports, loaded beside it and not after it.
+_MODULES = sorted({each.name for each in (_HERE / "static").glob("*.js")} - {"review.js", "status.js"})
 PLACE_NOTE = "review place"
 _LONGEST_PLACE = 2000  # characters
 MOST_ROWS = 200  # of one request
@@ -56,7 +58,8 @@ class ReviewPages:
 
     def page(self, request: Request) -> Response:
         """Return the page itself."""
-        return self._templates.TemplateResponse(request, "review.html", {"version": __version__})
+        words = {"version": __version__, "modules": _MODULES}
+        return self._templates.TemplateResponse(request, "review.html", words)
 
     def start(self, _request: Request) -> Response:
         """Return the filter to begin with, and the place of last time."""

@@ -6,6 +6,7 @@ import http.client
 import io
 import re
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -313,6 +314,14 @@ def test_the_browser_gets_a_link_for_one_use(filled: Desk, tmp_path: Path) -> No
     assert client.ask(client.path)[0] == 401
     printed_client = Client(printed)
     assert [printed_client.ask(printed_client.path)[0] for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.2, 0.25, 0.3, 0.4])
+def test_ctrl_c_ends_it_while_it_is_still_being_loaded(filled: Desk, after_s: float) -> None:
+    filled.serve()
+    time.sleep(after_s)
+    filled.servers[-1].send_signal(signal.SIGINT)
+    assert filled.servers[-1].wait(20) == 0
 
 
 def test_it_listens_on_this_machine_alone_and_ends_with_ctrl_c(filled: Desk) -> None:
