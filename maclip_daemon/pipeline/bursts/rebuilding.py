@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.photos.burst_frames import Key
@@ -23,7 +25,8 @@ def rebuild(library: Library, spread: float) -> Iterator[None]:
     for series in every:
         place: Key | None = _FIRST
         while place is not None:
-            place = _rebuild_chunk(library, series, place, spread)
+            with _uncollected():
+                place = _rebuild_chunk(library, series, place, spread)
             yield
     regroup_all(library, spread)  # those that are missing leave their groups
 
@@ -31,6 +34,18 @@ def rebuild(library: Library, spread: float) -> Iterator[None]:
 def is_worthwhile(session: Session) -> bool:
     """Return whether so many photos are stale that going through whole series is quicker."""
     return burst_frames.count_stale(session, MANY) >= MANY
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause Python's search for circles of objects: a chunk makes a hundred thousand, none in a circle."""
+    was_searching = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_searching:
+            gc.enable()
 
 
 def _rebuild_chunk(library: Library, series: int, place: Key, spread: float) -> Key | None:
