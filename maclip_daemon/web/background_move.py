@@ -35,7 +35,7 @@ class MoveProgress:
 
 
 class BackgroundMove:
-    """One move at a time. Thread-safe. `on_moved`: told of the photos of each shot."""
+    """One move at a time. Thread-safe. `on_moved` is called with the photo ids of each shot."""
 
     def __init__(self, on_moved: Callable[[Sequence[int]], None]) -> None:
         self._on_moved = on_moved

@@ -47,11 +47,11 @@ def serve(library: Library, settings: Settings, scope: ReviewScope, address: Rev
         moves = RejectedMoves(writes, decider.lock)
         review = Review(library, decider, DecisionUndo(writes, decider), moves, previews)
         review.start()
-        first_pictures.prepare(review, scope)
-        own = [os.path.realpath(folder) for folder in (settings.data_dir, _cache_folder())]
-        watched = WatchedFolders([str(root) for root in roots], Exclusion(settings.folders.exclude), own)
-        page = review_app.application(review, scope, watched)
         try:
+            first_pictures.prepare(review, scope)
+            own = [os.path.realpath(folder) for folder in (settings.data_dir, _cache_folder())]
+            watched = WatchedFolders([str(root) for root in roots], Exclusion(settings.folders.exclude), own)
+            page = review_app.application(review, scope, watched)
             http_server(AccessGuard(page, address.keys, address.hosts)).run(sockets=[address.listener])
         finally:
             review.stop()

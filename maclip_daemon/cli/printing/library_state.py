@@ -26,10 +26,7 @@ def as_json(
         "running": running,
         "database": str(settings.database_path),
         "photos": {state: found.photos.get(state, 0) for state in ("waiting", "scored", "failed", "missing")},
-        "jobs": {
-            kind: sum(found.jobs.get(kind, {}).get(state, 0) for state in ("ready", "leased"))
-            for kind in ("score", "rate")
-        },
+        "jobs": _waiting(found),
         "folders": found.roots,
         "scale": found.scoring_config,
         "scored_again": found.scored_again,
@@ -59,13 +56,10 @@ def print_lines(
     note = found.notes.get("daemon") or {}
     if config := found.scoring_config:
         output.say(f"model      {config['model']} · {config['metric']} · {config['protocol']}")
-    photos, jobs = found.photos, found.jobs
+    photos = found.photos
     states = [f"{photos.get(state, 0)} {state}" for state in ("scored", "waiting", "failed", "missing")]
     output.say(f"photos     {', '.join(states)}")
-    waiting = {
-        kind: sum(jobs.get(kind, {}).get(state, 0) for state in ("ready", "leased"))
-        for kind in ("score", "rate")
-    }
+    waiting = _waiting(found)
     output.say(f"waiting    {waiting['score']} to score, {waiting['rate']} to rate")
     if again := found.scored_again:
         output.say(
@@ -98,6 +92,14 @@ def print_lines(
         output.say(f"           and {more} more (`maclip status --failed`)")
     if failures:
         output.say("           `maclip retry` queues them again.")
+
+
+def _waiting(found: Status) -> dict[str, int]:
+    """Return how many photos wait for each kind of work, with those at work."""
+    return {
+        kind: sum(found.jobs.get(kind, {}).get(state, 0) for state in ("ready", "leased"))
+        for kind in ("score", "rate")
+    }
 
 
 def _pauses(found: Status, settings: Settings) -> dict[str, str]:

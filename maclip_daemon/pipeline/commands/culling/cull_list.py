@@ -21,7 +21,7 @@ class CullEntry:
     """One file that was to be moved into the folder."""
 
     name: str
-    """In the folder: that may have another path by now."""
+    """Its name in the folder, which may have been renamed since."""
     source: Path
     """Where it was."""
     shot: str = ""
