@@ -135,9 +135,10 @@ def outcome(mutation: Mutation) -> str:
         except mutations.DoesNotFit:
             return "broken"
         # PYTHONPATH and not the working directory: the child processes start with -P.
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.test]
         try:
             ended = subprocess.run(
-                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", mutation.test],
+                [*command, *(["--full"] if mutation.full else [])],
                 cwd=copy,
                 env=os.environ | {"PYTHONPATH": str(copy)},
                 capture_output=True,

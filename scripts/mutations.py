@@ -7,6 +7,7 @@ A mutation names where it is and what it changes, not a line of source text:
     occurrence = 2  # only where it occurs more than once
     replacement = "None"  # without one a statement becomes `pass`
     test = "tests/faults/test_database.py::test_…"
+    full = true  # only where the long form of the test alone notices it
 
 The pattern is found in the syntax tree: layout and comments do not matter. In it `_` is any expression,
 `f(...)` a call with any arguments, and `name=_` an argument of a call.
@@ -36,6 +37,7 @@ class Mutation:
     statement: str = ""
     occurrence: int = 0
     replacement: str = ""
+    full: bool = False
 
     def text(self) -> str:
         """Return the mutation in one line."""

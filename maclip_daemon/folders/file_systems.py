@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -23,13 +24,23 @@ _REMOTE = frozenset({
 
 _WITHOUT_INODES = frozenset({"vfat", "msdos", "exfat", "fuseblk"})
 
+MOUNT_TABLE = Path("/proc/self/mountinfo")  # Linux; proc_pid_mountinfo(5)
 _OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")  # blank, tab, newline and backslash in mountinfo, proc(5)
+
+
+class Mount(NamedTuple):
+    """A mounted file system: where, its type, and what tells it from another one there."""
+
+    point: str
+    file_system: str
+    identity: bytes = b""
+    """The mount's number, its device and the folder of it that is mounted."""
 
 
 def file_system_of(path: str) -> str:
     """Return the type of the file system that holds the absolute `path`, as the system names it; or ''."""
     best, found = -1, ""
-    for mount_point, file_system in _mounts():
+    for mount_point, file_system, _ in _mounts():
         # At equal length the later mount lies on top of the earlier one.
         if is_below(path, mount_point) and len(mount_point) >= best:
             best, found = len(mount_point), file_system
@@ -58,26 +69,31 @@ def polled_folders(root: str) -> list[str]:
     """Return the mounts below `root`, or `root` itself, where inotify may miss changes."""
     found = {
         point
-        for point, file_system in _mounts()
+        for point, file_system, _ in _mounts()
         if point != root and is_below(point, root) and is_polled(file_system)
     }
     return sorted(found | ({root} if is_polled(file_system_of(root)) else set()))
 
 
-def _mounts() -> list[tuple[str, str]]:
+def mounts_around(root: str) -> list[Mount]:
+    """Return the mounts at, above and below `root`, in their order."""
+    return [each for each in _mounts() if is_below(root, each.point) or is_below(each.point, root)]
+
+
+def _mounts() -> list[Mount]:
     if sys.platform != "linux":
-        return [
-            (part.mountpoint, "smb" if "remote" in part.opts.split(",") else part.fstype)  # Windows says NTFS
+        return [  # Windows says NTFS of a share
+            Mount(part.mountpoint, "smb" if "remote" in part.opts.split(",") else part.fstype)
             for part in psutil.disk_partitions(all=True)
         ]
     try:
-        return parse_mountinfo(Path("/proc/self/mountinfo").read_bytes())
+        return parse_mountinfo(MOUNT_TABLE.read_bytes())
     except OSError:  # no /proc in this container
         return []
 
 
-def parse_mountinfo(content: bytes) -> list[tuple[str, str]]:
-    """Read (mount point, file system type) from the text of `/proc/self/mountinfo`, in its order.
+def parse_mountinfo(content: bytes) -> list[Mount]:
+    """Read the mounts from the text of `/proc/self/mountinfo`, in its order.
 
     Source: proc_pid_mountinfo(5). A line has optional fields of unknown number, ended by ` - `.
     """
@@ -87,5 +103,6 @@ def parse_mountinfo(content: bytes) -> list[tuple[str, str]]:
         fields = before.split(b" ")
         if separator and len(fields) >= 5:
             mount_point = _OCTAL_ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), fields[4])
-            mounts.append((os.fsdecode(mount_point), os.fsdecode(after.split(b" ")[0])))
+            identity = b" ".join([fields[0], *fields[2:4]])
+            mounts.append(Mount(os.fsdecode(mount_point), os.fsdecode(after.split(b" ")[0]), identity))
     return mounts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tests.homes import until
 
 SIZE = 96 << 20  # bytes
 UNWRITTEN_S = 300  # ext4 commits its journal that late, when nobody asks for it
+NEIGHBOUR_S = 0.05  # between two flushes of another program's file
 
 
 class PoweredDisks:
@@ -51,6 +54,29 @@ class PoweredDisks:
             mounts.mount("-o", f"loop,commit={UNWRITTEN_S}", image, point)
             point.chmod(0o700)
             (point / "lost+found").rmdir()
+
+
+@contextlib.contextmanager
+def flushing_neighbour(file: Path) -> Iterator[None]:
+    """Flush a file of another program's again and again, as a photo manager does; its content stays.
+
+    The names of all files then reach the disk early: a file that was not flushed itself is there, and empty.
+    """
+    ended = threading.Event()
+
+    def flush() -> None:
+        with file.open("rb+") as opened:
+            while not ended.wait(NEIGHBOUR_S):
+                os.utime(opened.fileno())
+                os.fsync(opened.fileno())
+
+    thread = threading.Thread(target=flush)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _is_used(image: Path) -> bool:

@@ -348,11 +348,14 @@ def test_a_power_cut_at_any_moment_loses_nothing(home: Home, full: bool, figures
             photos = [make_photo(home.photos / f"{each:03d}.jpg", each, (64, 48)) for each in range(120)]
             for photo in photos[::3]:
                 photo.with_name(f"{photo.name}.xmp").write_text(SIDECAR.format(rating=""), "utf-8")
+            catalogue = home.photos / "catalogue.db"
+            catalogue.write_bytes(b"of another program")
             before = contents(home.photos)
-            subprocess.run(["sync"], check=True)
+            subprocess.run(["sync", "-f", home.photos, home.data], check=True)
             daemon = home.daemon()
-            until(lambda: len(list(home.photos.glob("*.xmp"))) > 45, "sidecars")
-            time.sleep(chance.uniform(0, 4))
+            with power_cut.flushing_neighbour(catalogue):
+                until(lambda: len(list(home.photos.glob("*.xmp"))) > 45, "sidecars")
+                time.sleep(chance.uniform(0, 4))
             disks.cut_power(psutil.Process(daemon.pid))
             daemon.communicate()
             if any(temporaries.is_aside(path.name) for path in home.photos.iterdir()):

@@ -158,6 +158,35 @@ def test_an_unmounted_root_is_paused_and_resumes_unchanged(
     figures(rounds=rounds, files=7, faults=rounds)
 
 
+def test_a_mount_that_moves_or_comes_below_a_root_is_noticed_without_an_event(
+    home: Home, figures: Figures
+) -> None:
+    """inotify says nothing of `mount --move`, nor of a disk that is laid over a folder."""
+    tree = home.folder / "tree"
+    root, elsewhere, card = tree / "Pictures", tree / "elsewhere", home.folder / "card"
+    with mounts.memory_disk(tree):
+        mounts.mount("--make-private", tree)  # below a shared mount nothing can be moved
+        root.mkdir()
+        elsewhere.mkdir()
+        mounts.mount("-t", "tmpfs", "tmpfs", root)
+        (root / "card").mkdir()
+        photos, on_the_card = make_photos(root, 6), make_photos(card, 3, first=20)
+        with running(home, root) as daemon:  # the next scan of its own would come in five minutes
+            wait_until_settled(home, *photos)
+            rows = home.sql(ROWS)
+            mounts.mount("--move", root, elsewhere)
+            wait_until_paused_because(home, "is empty")
+            assert list(root.iterdir()) == [], "something was written below the mount point"
+            mounts.mount("--move", elsewhere, root)
+            wait_until_settled(home, *photos)
+            assert home.sql(ROWS) == rows
+            mounts.attach(card, root / "card")
+            wait_until_settled(home, *photos, *on_the_card)
+            daemon.stop()
+        assert sidecars(root) == {photo.name for photo in [*photos, *on_the_card]}
+    figures(rounds=2, files=9, faults=2, note="a mount that moved, a card mounted below a root")
+
+
 def test_a_root_lost_in_the_middle_of_a_scan_loses_nothing(home: Home, full: bool, figures: Figures) -> None:
     rounds = 40 if full else 4
     chance = random.Random(7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.folders.mount_changes import MountChanges
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library.photos import gone_copies, photo_records, renames
 from maclip_daemon.library.queue import jobs
@@ -72,11 +74,13 @@ class DiscoveryStage:
         for root in self.roots:
             root.next_scan = time.monotonic()
         try:
-            while not self._state.stopping.is_set():
-                self._scan_due_roots()
-                self._record_settled()
-                self._update_waits()
-                self._handle_events(self._sleep_s())
+            with contextlib.closing(MountChanges([root.path for root in self.roots])) as mounts:
+                while not self._state.stopping.is_set():
+                    self._check_remounted(mounts.changed_roots())
+                    self._scan_due_roots()
+                    self._record_settled()
+                    self._update_waits()
+                    self._handle_events(self._sleep_s())
         finally:
             for root in self.roots:
                 root.close()
@@ -127,6 +131,13 @@ class DiscoveryStage:
                 waits.end(wait.resource)
         for folder in hung:
             waits.begin(Resource("server", folder), f"The folder {folder} does not answer.", for_s=math.inf)
+
+    def _check_remounted(self, changed: list[str]) -> None:
+        """Check and scan roots at, above or below which something was mounted, moved or unmounted."""
+        for root in self.roots:
+            if root.path in changed and not self._once:
+                log.info("mounts changed; scanning", folder=root.path)
+                root.next_scan = time.monotonic()
 
     def _scan_due_roots(self) -> None:
         for root in self.roots:

@@ -79,6 +79,8 @@ def record_agreement(model: Model, home: Home) -> None:
         if _may_have_another_row(model, photo):
             model.sidecar(path).is_from_another_photo = True
             photo.is_undone = True  # possibly: the model does not know whether that row was undone
+        if model.may_succeed_undone(photo):
+            photo.is_undone |= row.owner != "maclip"
         model.renames_kept += photo.kept == (row.id, row.scored_at) and photo.previous_path != path
         is_promised = row.scored_at is not None and not photo.is_linked and not photo.is_touched
         photo.kept = RowIdentity(row.id, row.scored_at or "") if is_promised else None
@@ -195,7 +197,7 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
     is_uncertain = (
         person.is_from_another_photo or _may_have_another_row(model, photo) or photo.was_paired > is_paired
     )
-    if photo.is_undone or (is_uncertain and person.rating is None):
+    if photo.is_undone or model.may_succeed_undone(photo) or (is_uncertain and person.rating is None):
         return
     if _counts_for_another(photo, person, row):
         return

@@ -21,10 +21,9 @@ def undo_a_photo(user: SimulatedUser) -> bool:
         return False
     ended = user.home.maclip("undo", photo.path, expect=None)
     assert ended.returncode in (0, 1), ended.stderr
-    photo.is_undone = True
+    user.model.undone(photo.path, f"undone: {ended.stdout}{ended.stderr}")
     if ended.returncode == 1:  # the remaining sidecar holds stars of no known owner
         user.model.sidecar(photo.path).is_from_another_photo = True
-    photo.log.append(f"undone: {ended.stdout}{ended.stderr}")
     return True
 
 

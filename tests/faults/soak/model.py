@@ -100,6 +100,8 @@ class Model:
         """The number of sidecars that the daemon wrote while photo and sidecar were being moved away."""
         self.left: set[str] = set()
         """Former paths of photos, where sidecars may remain."""
+        self.undone_pictures: set[str] = set()
+        """Pictures of undone photos that left a path. One of the same may be recognised by its pixels."""
         self.since_agreement()
 
     def since_agreement(self) -> None:
@@ -126,6 +128,7 @@ class Model:
                 photo.log, photo.is_undone = [*before.log], before.is_undone
             self._mark_existing_sidecar(path)
             self._record_taken(path, photo)
+        self._record_left(photo)
         photo.content, photo.digest = content, digest_of(data)
         photo.overwritten = photo.embedded or photo.overwritten
         photo.embedded, photo.kept, photo.is_unnoticed, photo.is_touched = None, None, False, False
@@ -138,6 +141,7 @@ class Model:
         photo.log.append(did)
         self.gone[path] = photo
         self.left.add(path)
+        self._record_left(photo)
         self._drop_pair(photo)
         return photo
 
@@ -149,6 +153,7 @@ class Model:
         if (replaced := self.photos.get(new)) is not None:
             photo.log += [f"  replaced: {line}" for line in replaced.log[-3:]]
             photo.has_replaced_another = True
+            self._record_left(replaced)
             self._drop_pair(replaced)
         self._put_at(photo, new, did)
         photo.is_unnoticed = False  # a rename makes the daemon read the sidecar
@@ -238,7 +243,23 @@ class Model:
     def _drop_pair(self, photo: Photo) -> None:
         self.pairs = [pair for pair in self.pairs if photo not in pair]
 
+    def undone(self, path: str, did: str) -> None:
+        """Record `maclip undo` of a path, where the library may still know the photo of before."""
+        for photo in self.photos.values():
+            if path in (photo.path, photo.previous_path):
+                photo.is_undone = True
+        self.photos[path].log.append(did)
+
+    def may_succeed_undone(self, photo: Photo) -> bool:
+        """Return whether a new photo may be recognised by its pixels as one that was undone."""
+        return photo.kept is None and photo.content.name in self.undone_pictures
+
+    def _record_left(self, photo: Photo) -> None:
+        if photo.is_undone:
+            self.undone_pictures.add(photo.content.name)
+
     def _put_at(self, photo: Photo, path: str, did: str) -> None:
+        self._record_left(photo)
         self._drop_pair(photo)
         photo.path, photo.has_moved = path, True
         photo.log.append(did)

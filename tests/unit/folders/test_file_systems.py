@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.folders.file_systems import file_system_of, is_polled, parse_mountinfo, polled_folders
+from maclip_daemon.folders.file_systems import (
+    Mount,
+    file_system_of,
+    is_polled,
+    mounts_around,
+    parse_mountinfo,
+    polled_folders,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,9 +36,9 @@ def test_mountinfo_is_read_with_its_escapes_and_optional_fields() -> None:
         b"41 22 0:45 / /mnt/\xff rw shared:3 - fuse.sshfs a@b: rw\n"
     )
     assert parse_mountinfo(content) == [
-        ("/", "ext4"),
-        ("/mnt/my photos\\x", "nfs4"),
-        ("/mnt/\udcff", "fuse.sshfs"),
+        ("/", "ext4", b"22 254:0 /"),
+        ("/mnt/my photos\\x", "nfs4", b"40 0:44 /"),
+        ("/mnt/\udcff", "fuse.sshfs", b"41 0:45 /"),
     ]
 
 
@@ -47,13 +54,20 @@ def test_this_folder_lies_on_a_known_file_system(tmp_path: Path) -> None:
 
 def test_shares_below_a_local_folder_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = [
-        ("/", "ext4"),
-        ("/home/me/Pictures/nas", "nfs4"),
-        ("/home/me/Pictures2", "cifs"),
-        ("/mnt", "nfs4"),
+        Mount("/", "ext4"),
+        Mount("/home/me/Pictures/nas", "nfs4"),
+        Mount("/home/me/Pictures2", "cifs"),
+        Mount("/mnt", "nfs4"),
     ]
     monkeypatch.setattr("maclip_daemon.folders.file_systems._mounts", lambda: mounts)
     assert polled_folders("/home/me/Pictures") == ["/home/me/Pictures/nas"]
     assert polled_folders("/home/me/Pictures/nas/2026") == ["/home/me/Pictures/nas/2026"]
     assert polled_folders("/mnt") == ["/mnt"]
     assert polled_folders("/srv") == []
+
+
+def test_mounts_above_and_below_a_folder_are_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = ["/", "/home", "/home/me/Pictures", "/home/me/Pictures/card", "/home/me/Pictures2", "/mnt"]
+    mounts = [Mount(point, "ext4") for point in points]
+    monkeypatch.setattr("maclip_daemon.folders.file_systems._mounts", lambda: mounts)
+    assert mounts_around("/home/me/Pictures") == mounts[:4]
