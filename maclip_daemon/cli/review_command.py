@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlencode
 
 import typer
@@ -13,6 +13,10 @@ import typer
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.filter_options import TypedFilter, takes_filter
 from maclip_daemon.cli.printing import output
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
+    from maclip_daemon.web.review_address import ReviewAddress
 
 
 def register(app: typer.Typer) -> None:
@@ -59,37 +63,49 @@ def review(
     options choose, and can show the others too. What is decided can be undone: the last
     decision, those of this run, or everything with `maclip undo`.
     """
-    from maclip_daemon.daemon.signal_handlers import handling
+    from maclip_daemon.daemon.signal_handlers import interrupts_later
     from maclip_daemon.web import review_address
     from maclip_daemon.web.addresses import LOOPBACK
 
     call = invocation.from_context(context)
     settings = call.settings()
-    with call.open_readonly(settings) as reader, reader.snapshot() as snapshot:
-        chosen = typed.chosen(snapshot)  # a typing error ends the command, and not the page
-    scope = (*(invocation.resolve_path(path) for path in paths or []), *chosen.under)
-    days = {"since": chosen.since or "", "until": chosen.until or ""}  # as the page's fields have them
-    words = {name: days.get(name, word) for name, word in typed.words.items()}
-    first = words | ({"order": "bursts"} if bursts else {})
-    host = listen or LOOPBACK
-    with review_address.taken(settings, host, port) as address, contextlib.suppress(KeyboardInterrupt):
-        if host != LOOPBACK:
-            output.say(
-                f"The page listens on {listen}: any device in that network can try to open it. The link is "
-                "the key; the connection is not encrypted, so use it in a network that you trust."
-            )
-        output.say(f"Review your photos at {address.printed_link}")
-        output.say("Ctrl-C ends the page; your decisions are written already.")
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(call.open_readonly(settings))
+        with reader.snapshot() as snapshot:
+            chosen = typed.chosen(snapshot)  # a typing error ends the command, and not the page
+        address = stack.enter_context(review_address.taken(settings, listen or LOOPBACK, port))
+        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
+        _announce(address, "" if listen == LOOPBACK else listen)
         if not no_browser:
             webbrowser.open(address.link_for_one_use())
-        # Loaded while the browser starts; what it asks for meanwhile waits. An interrupt waits, too: one that
-        # comes while a module is executed would end Python by the signal, however it is handled.
-        interrupts: list[bool] = []
-        with handling(SIGINT=lambda: interrupts.append(True), SIGTERM=lambda: interrupts.append(True)):
-            from maclip_daemon.web import review_server
-            from maclip_daemon.web.review_app import ReviewScope
-        if interrupts:
-            raise KeyboardInterrupt
-        with contextlib.closing(call.open_writable(settings)) as library:
-            review_server.serve(library, settings, ReviewScope(scope, worst, urlencode(first)), address)
+        # Loaded while the browser starts; what it asks for meanwhile waits.
+        with interrupts_later():
+            from maclip_daemon.web.opening import first_pictures
+            from maclip_daemon.web.opening.review_scope import ReviewScope
+        under = (*(invocation.resolve_path(path) for path in paths or []), *chosen.under)
+        scope = ReviewScope(under, worst, _query(typed, chosen, is_by_burst=bursts))
+        window, previews = first_pictures.begin(reader, settings, scope)
+        stack.callback(previews.close)
+        reader.close()
+        with interrupts_later():
+            from maclip_daemon.web.review_server import ReviewServer
+        server = ReviewServer(lambda: call.open_writable(settings), settings, scope, previews)
+        server.serve(address, window)
     output.say("The review page has ended.")
+
+
+def _announce(address: ReviewAddress, listen: str) -> None:
+    if listen:
+        output.say(
+            f"The page listens on {listen}: any device in that network can try to open it. The link is "
+            "the key; the connection is not encrypted, so use it in a network that you trust."
+        )
+    output.say(f"Review your photos at {address.printed_link}")
+    output.say("Ctrl-C ends the page; your decisions are written already.")
+
+
+def _query(typed: TypedFilter, chosen: PhotoFilter, *, is_by_burst: bool) -> str:
+    """Return the typed filter as in an address of the page."""
+    days = {"since": chosen.since or "", "until": chosen.until or ""}  # as the page's fields have them
+    words = {name: days.get(name, word) for name, word in typed.words.items()}
+    return urlencode(words | ({"order": "bursts"} if is_by_burst else {}))

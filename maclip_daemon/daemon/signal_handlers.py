@@ -22,3 +22,16 @@ def handling(**handlers: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def interrupts_later() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of the block; raise `KeyboardInterrupt` then.
+
+    An interrupt that comes while a module is executed would end Python by the signal, however it is handled.
+    """
+    came: list[bool] = []
+    with handling(SIGINT=lambda: came.append(True), SIGTERM=lambda: came.append(True)):
+        yield
+    if came:
+        raise KeyboardInterrupt

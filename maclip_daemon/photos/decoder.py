@@ -13,6 +13,7 @@ from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.iqa.photo_pixels import PhotoPixels, byte_count, split
 from maclip_daemon.photos import spool as spools
+from maclip_daemon.photos.decoder_environment import ENVIRONMENT
 from maclip_daemon.photos.measures.photo_measures import PhotoMeasures
 from maclip_daemon.photos.shots.descriptor_layout import is_descriptor
 from maclip_daemon.photos.shots.shot_info import NO_SHOT, ShotInfo, shot_info_of
@@ -83,14 +84,6 @@ class DecodedPhoto:
         """Remove the spooled pixels, if any."""
         if self.spooled is not None:
             spools.discard(self.spooled)
-
-
-ENVIRONMENT = {
-    # glibc returns every block above 128 KiB to the system at once; the next photo then waits for pages that
-    # are zeroed again, a tenth of its time. Large blocks still go back: the address space is limited.
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
-}
 
 
 class Decoder:

@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN_PATH = "/open"
 _SECRET_BYTES = 32
+_REFUSED = 401
+_OPENING = "maclip.opening"  # in the scope of a request that the link with the token made
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 HEADERS = {
@@ -54,6 +56,11 @@ def secret(data_dir: Path) -> str:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(made)
     return made
+
+
+def is_opening(scope: Scope) -> bool:
+    """Return whether the page is asked for by its link, and not again at its own address."""
+    return bool(scope.get(_OPENING))
 
 
 class Keys:
@@ -101,11 +108,15 @@ class AccessGuard:
         *,
         open_paths: frozenset[str] = frozenset(),
         no_access: str = NO_ACCESS,
+        is_shown_at_once: bool = False,
     ) -> None:
         """`hosts`: the values of the Host header that are this page, such as `127.0.0.1:8737`.
 
         `open_paths`: addresses that need no key. `no_access`: where one finds the key to the others.
+        `is_shown_at_once`: the link is answered with the page, whose script takes the token out of the
+        address; else with a step to the page.
         """
+        self._is_shown_at_once = is_shown_at_once
         self._open_paths = open_paths
         self._no_access = no_access
         self._app = app
@@ -118,15 +129,22 @@ class AccessGuard:
         if scope["type"] != "http":
             return
 
+        answer = self._refusal(scope)
+        is_opening = answer is None and scope["path"] == OPEN_PATH
+        if is_opening:
+            answer = self._opening(scope)
+            scope = {**scope, "path": "/", "raw_path": b"/", "query_string": b"", _OPENING: True}
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if is_opening and message["status"] < _REFUSED:
+                    headers["Set-Cookie"] = self._cookie()
                 for name, value in HEADERS.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        answer = self._refusal(scope) or self._opening(scope)
         await (answer or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -141,16 +159,17 @@ class AccessGuard:
             return PlainTextResponse("Other pages may not use this one.", 403)
         is_open = scope["path"] in self._open_paths and scope["method"] in _SAFE_METHODS
         if not is_open and not self._keys.fits(headers.get("cookie", "")):
-            return PlainTextResponse(self._no_access, 401)
+            return PlainTextResponse(self._no_access, _REFUSED)
         return None
 
     def _opening(self, scope: Scope) -> Response | None:
-        """Return the answer to the link with a token; None for every other address."""
-        if scope["path"] != OPEN_PATH:
-            return None
+        """Return the answer to the link with a token; None where the page itself is the answer."""
         token = QueryParams(scope["query_string"]).get("token", "")
         if scope["method"] not in _SAFE_METHODS or not self._keys.opens(token):
-            return PlainTextResponse(self._no_access, 401)
-        answer = HTMLResponse(_OPENED)
+            return PlainTextResponse(self._no_access, _REFUSED)
+        return None if self._is_shown_at_once else HTMLResponse(_OPENED)
+
+    def _cookie(self) -> str:
+        answer = Response()
         answer.set_cookie(self._keys.cookie_name, self._keys.cookie, httponly=True, samesite="strict")
-        return answer
+        return answer.headers["set-cookie"]

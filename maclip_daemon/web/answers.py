@@ -6,8 +6,9 @@ import os
 from typing import Any
 
 from blake3 import blake3
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
@@ -19,6 +20,7 @@ _STATUS: tuple[tuple[type[errors.MaclipError], int], ...] = (
     (errors.FileChanged, 404),
     (errors.Transient, 503),
 )
+_A_DAY = "private, max-age=86400, immutable"
 
 
 def photo(row: ReviewPhoto) -> dict[str, Any]:
@@ -67,6 +69,11 @@ def exif_line(row: ReviewPhoto) -> str:
 def version(row: ReviewPhoto) -> str:
     """Return a text that changes whenever the photo's file does."""
     return blake3(f"{row.size} {row.mtime_ns}".encode()).hexdigest()[:12]
+
+
+def picture(data: bytes, background: BackgroundTask | None = None) -> Response:
+    """Return a JPEG, which the browser may keep: its address changes with the photo's file."""
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": _A_DAY}, background=background)
 
 
 async def problem(_request: Request, error: Exception) -> JSONResponse:

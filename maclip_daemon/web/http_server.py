@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
+
 import uvicorn
 from starlette.types import ASGIApp
 
 
-def http_server(app: ASGIApp) -> uvicorn.Server:
-    """Return a server that is not started yet; `run(sockets=…)` blocks until it is to end."""
+class HttpServer(uvicorn.Server):
+    """A server that lets its application know of its end, so that no request keeps it waiting."""
+
+    on_end: Callable[[], None] | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End in order; requests that wait for something are answered first."""
+        if self.on_end is not None:
+            self.on_end()
+        await super().shutdown(sockets)
+
+
+def http_server(app: ASGIApp, on_end: Callable[[], None] | None = None) -> HttpServer:
+    """Return a server that is not started yet; `run(sockets=…)` blocks until it is to end.
+
+    `on_end`: called in the event loop when the end begins.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -17,4 +35,6 @@ def http_server(app: ASGIApp) -> uvicorn.Server:
         lifespan="off",
         timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
+    server = HttpServer(config)
+    server.on_end = on_end
+    return server

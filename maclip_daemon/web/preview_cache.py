@@ -10,12 +10,19 @@ import os
 import threading
 from pathlib import Path
 
+import platformdirs
 from blake3 import blake3
 
 from maclip_daemon.files import temporaries
+from maclip_daemon.settings import APPLICATION
 
 _KEEP = 0.9  # of the limit, after old entries were removed
 _END = b"\xff\xd9"  # of a whole JPEG
+
+
+def cache_folder() -> Path:
+    """Return the folder of this person's previews."""
+    return Path(platformdirs.user_cache_dir(APPLICATION, appauthor=False)) / "previews"
 
 
 class PreviewCache:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -13,14 +14,16 @@ from typing import Literal
 
 from maclip_daemon import errors
 from maclip_daemon.photos.previews.previewer import Previewer
-from maclip_daemon.settings import DecodingSettings
-from maclip_daemon.web.preview_cache import PreviewCache
+from maclip_daemon.settings import Settings
+from maclip_daemon.web.preview_cache import PreviewCache, cache_folder
 
 PreviewKind = Literal["grid", "window", "screen", "full"]
 # A quarter of 24 megapixels is 1500 pixels wide: a JPEG is decoded at such a fraction four times faster.
 LONG_EDGES = {"grid": 320, "window": 1500, "screen": 2048, "full": 16384}
 QUALITIES = {"grid": 80, "window": 85, "screen": 85, "full": 90}
+MOST_PREVIEWERS = 4
 MOST_WAITING = 300  # beyond that the ones asked for first are dropped: nobody sees their photos any more
+ALONE_S = 1.0  # seconds that the first process has to load before the others take its processor time
 BUSY = "Too many pictures are wanted at once. Try again."
 
 NewPreviewer = Callable[[], Previewer]
@@ -54,8 +57,9 @@ class PreviewQueue:
         self._changed = threading.Condition()
         self._numbers = itertools.count()
         self._is_closed = False
+        self._others_begin = threading.Event()
         self._threads = [
-            threading.Thread(target=self._work, name=f"previews {number}", daemon=True)
+            threading.Thread(target=self._work, args=(number,), name=f"previews {number}", daemon=True)
             for number in range(workers)
         ]
         for thread in self._threads:
@@ -90,8 +94,8 @@ class PreviewQueue:
             self._changed.notify()
         return future
 
-    def close(self) -> None:
-        """End the processes; whoever waits gets an error."""
+    def refuse(self) -> None:
+        """Make no more pictures; whoever waits gets an error."""
         with self._changed:
             self._is_closed = True
             for future in self._futures.values():
@@ -99,6 +103,11 @@ class PreviewQueue:
                     future.set_exception(errors.Transient("The review page has ended."))
             self._futures.clear()
             self._changed.notify_all()
+        self._others_begin.set()
+
+    def close(self) -> None:
+        """End the processes."""
+        self.refuse()
         for thread in self._threads:
             thread.join()
 
@@ -125,15 +134,21 @@ class PreviewQueue:
                         return wanted, future
                 self._changed.wait()
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
+        """Make pictures. The first thread begins alone: a person waits for one picture first."""
+        if number:
+            self._others_begin.wait()
         previewer = self._new_previewer()
         try:
             while (taken := self._take()) is not None:
                 wanted, future = taken
+                if not self._others_begin.is_set():
+                    self._begin_others_later()
                 try:
                     result: bytes | errors.MaclipError = self._made(previewer, wanted)
                 except errors.MaclipError as error:
                     result = error
+                self._others_begin.set()
                 with self._changed:
                     self._running.discard(wanted)
                     self._futures.pop(wanted, None)
@@ -145,6 +160,11 @@ class PreviewQueue:
                         future.set_result(result)
         finally:
             previewer.close()
+
+    def _begin_others_later(self) -> None:
+        timer = threading.Timer(ALONE_S, self._others_begin.set)
+        timer.daemon = True
+        timer.start()
 
     def _made(self, previewer: Previewer, wanted: WantedPreview) -> bytes:
         found = self._cache.get(wanted.key)
@@ -160,8 +180,9 @@ class PreviewQueue:
         return made.picture
 
 
-def for_library(
-    cache: PreviewCache, settings: DecodingSettings, roots: Sequence[Path], workers: int
-) -> PreviewQueue:
-    """Return the queue for the photos below these watched folders."""
-    return PreviewQueue(cache, lambda: Previewer(settings, roots), workers)
+def for_library(settings: Settings, roots: Sequence[str]) -> PreviewQueue:
+    """Return the queue for the photos below these watched folders, which keeps pictures for later runs."""
+    cache = PreviewCache(cache_folder(), settings.review.cache_mib << 20)
+    paths = [Path(root) for root in roots]
+    workers = min(os.cpu_count() or 1, MOST_PREVIEWERS)
+    return PreviewQueue(cache, lambda: Previewer(settings.decoding, paths), workers)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,39 +12,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.templating import Jinja2Templates
 
-from maclip_daemon import __version__, errors
+from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.library.queries import rejected_photos, review_photos, status
 from maclip_daemon.library.queries.finding import equipment, folder_list
 from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.pipeline.commands.culling.cull_folder import WatchedFolders
-from maclip_daemon.web import answers, decision_body, filter_params
-from maclip_daemon.web.preview_queue import LONG_EDGES, PreviewKind, WantedPreview
+from maclip_daemon.web import access, answers, decision_body, filter_params
+from maclip_daemon.web.opening import first_window
+from maclip_daemon.web.opening.page_template import WEB, PageTemplate
+from maclip_daemon.web.opening.review_scope import PLACE_NOTE, ReviewScope
+from maclip_daemon.web.preview_queue import LONG_EDGES
 from maclip_daemon.web.rejected_pages import RejectedPages
 from maclip_daemon.web.review import Review
 
-_HERE = Path(__file__).parent
-# What review.js imports, loaded beside it and not after it.
-_MODULES = sorted({each.name for each in (_HERE / "static").glob("*.js")} - {"review.js", "status.js"})
-PLACE_NOTE = "review place"
 _LONGEST_PLACE = 2000  # characters
 MOST_ROWS = 200  # of one request
 MOST_FOLDERS = 5000  # to choose from; a longer list helps nobody
 _LARGEST_OFFSET = 1 << 32
-_A_DAY = "private, max-age=86400, immutable"
-
-
-@dataclass(frozen=True)
-class ReviewScope:
-    """What `maclip review` was started for."""
-
-    under: tuple[str, ...] = ()
-    """Folders or photos; none: the whole library."""
-    worst: int | None = None
-    query: str = ""
-    """The filter to begin with, as in an address of the page; empty: where the person was last."""
 
 
 class ReviewPages:
@@ -54,25 +39,26 @@ class ReviewPages:
     def __init__(self, review: Review, scope: ReviewScope) -> None:
         self._review = review
         self._scope = scope
-        self._templates = Jinja2Templates(_HERE / "templates")
+        self._template = PageTemplate()
 
     def page(self, request: Request) -> Response:
-        """Return the page itself."""
-        words = {"version": __version__, "modules": _MODULES}
-        return self._templates.TemplateResponse(request, "review.html", words)
+        """Return the page itself, with its first photos where its link was opened.
+
+        A reload has its filter in a part of the address that no server sees.
+        """
+        if not access.is_opening(request.scope):
+            return self._template.response(request, None)
+        serial = self._review.changes.serial
+        with self._review.library.snapshot() as snapshot:
+            window = first_window.read(snapshot, self._scope, serial)
+        return self._template.response(request, window)
 
     def start(self, _request: Request) -> Response:
         """Return the filter to begin with, and the place of last time."""
+        serial = self._review.changes.serial
         with self._review.library.snapshot() as snapshot:
-            place = status.notes(snapshot).get(PLACE_NOTE)
-        known = place if isinstance(place, dict) and place.get("scope") == self._scope_text() else {}
-        return JSONResponse(
-            {
-                "query": self._scope.query,
-                "place": "" if self._scope.query else known.get("at", ""),
-                "serial": self._review.changes.serial,
-            }
-        )
+            query = self._scope.query or self._scope.last_place(snapshot)
+        return JSONResponse({"query": query, "serial": serial})
 
     def equipment(self, _request: Request) -> Response:
         """Return the cameras, lenses and folders that one can filter by."""
@@ -94,12 +80,9 @@ class ReviewPages:
         return JSONResponse({})
 
     def _remember(self, place: str) -> None:
-        note = {"scope": self._scope_text(), "at": place}
+        note = {"scope": self._scope.text, "at": place}
         with self._review.library.writing() as session:
             status.put_note(session, PLACE_NOTE, note, time.time())
-
-    def _scope_text(self) -> str:
-        return printable_utf8(f"{self._scope.under} {self._scope.worst}")
 
     def summary(self, _request: Request) -> Response:
         """Return how many photos have which of the person's ratings, and the files of the rejected ones."""
@@ -149,9 +132,8 @@ class ReviewPages:
         rows = self._review.photos([request.path_params["photo_id"]])
         if not rows:
             raise errors.FileChanged("The library does not know this photo.")
-        wanted = WantedPreview(rows[0].path, answers.version(rows[0]), _kind(kind))
-        data = self._review.previews.get(wanted, soon=request.query_params.get("soon") == "1")
-        return Response(data, media_type="image/jpeg", headers={"Cache-Control": _A_DAY})
+        is_soon = request.query_params.get("soon") == "1"
+        return answers.picture(self._review.previews.get(first_window.wanted(rows[0], kind), soon=is_soon))
 
     async def decide(self, request: Request) -> Response:
         """Store and write decisions; return what became of each, and the photos as they are now."""
@@ -212,12 +194,7 @@ def application(review: Review, scope: ReviewScope, watched: WatchedFolders) -> 
             Route("/api/undo/{what:str}", pages.undo, methods=["POST"]),
             *rejected.routes(),
             Route("/preview/{photo_id:int}/{kind}", pages.preview),
-            Mount("/static", StaticFiles(directory=_HERE / "static")),
+            Mount("/static", StaticFiles(directory=WEB / "static")),
         ],
         exception_handlers={errors.MaclipError: answers.problem},
     )
-
-
-def _kind(name: str) -> PreviewKind:
-    kinds: dict[str, PreviewKind] = {"grid": "grid", "window": "window", "screen": "screen", "full": "full"}
-    return kinds[name]

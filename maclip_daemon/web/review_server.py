@@ -1,68 +1,65 @@
-"""Start and end of what serves the review page: the threads and the processes."""
+"""Start and end of the review page: its first photos at once, the rest of it beside them."""
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import platformdirs
+from starlette.types import ASGIApp
 
-from maclip_daemon.daemon import lock
-from maclip_daemon.folders.exclusion import Exclusion
-from maclip_daemon.folders.filesystem_probe import FilesystemProbe
-from maclip_daemon.library.storage.database import Library
-from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.pipeline import known_roots
-from maclip_daemon.pipeline.commands.culling.cull_folder import WatchedFolders
-from maclip_daemon.pipeline.commands.culling.rejected_moves import RejectedMoves
-from maclip_daemon.pipeline.commands.decide import Decider
-from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites
-from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
-from maclip_daemon.pipeline.recovery import recover
-from maclip_daemon.settings import APPLICATION, Settings
-from maclip_daemon.web import first_pictures, preview_queue, review_app
+from maclip_daemon.settings import Settings
 from maclip_daemon.web.access import AccessGuard
 from maclip_daemon.web.http_server import http_server
-from maclip_daemon.web.preview_cache import PreviewCache
-from maclip_daemon.web.review import Review
+from maclip_daemon.web.opening.first_answers import FirstAnswers
+from maclip_daemon.web.opening.first_window import FirstWindow
+from maclip_daemon.web.opening.later_app import LaterApp
+from maclip_daemon.web.opening.review_scope import ReviewScope
+from maclip_daemon.web.preview_queue import PreviewQueue
 from maclip_daemon.web.review_address import ReviewAddress
-from maclip_daemon.web.review_app import ReviewScope
 
-MOST_PREVIEWERS = 4
-
-
-def serve(library: Library, settings: Settings, scope: ReviewScope, address: ReviewAddress) -> None:
-    """Serve the page at its address until Ctrl-C, which raises `KeyboardInterrupt`."""
-    probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
-    known_roots.refresh_mounts(library, probe)
-    _finish_writes_of_killed_run(library, settings, probe)
-    roots = known_roots.paths(library)
-    with MetadataWriter(roots) as writer:
-        writes = JournalledWrites(library, writer, probe, time.time)
-        decider = Decider(writes, settings)
-        cache = PreviewCache(_cache_folder(), settings.review.cache_mib << 20)
-        workers = min(os.cpu_count() or 1, MOST_PREVIEWERS)
-        previews = preview_queue.for_library(cache, settings.decoding, roots, workers)
-        moves = RejectedMoves(writes, decider.lock)
-        review = Review(library, decider, DecisionUndo(writes, decider), moves, previews)
-        review.start()
-        try:
-            first_pictures.prepare(review, scope)
-            own = [os.path.realpath(folder) for folder in (settings.data_dir, _cache_folder())]
-            watched = WatchedFolders([str(root) for root in roots], Exclusion(settings.folders.exclude), own)
-            page = review_app.application(review, scope, watched)
-            http_server(AccessGuard(page, address.keys, address.hosts)).run(sockets=[address.listener])
-        finally:
-            review.stop()
+if TYPE_CHECKING:
+    from maclip_daemon.library.storage.database import Library
 
 
-def _finish_writes_of_killed_run(library: Library, settings: Settings, probe: FilesystemProbe) -> None:
-    if lock.is_running(settings.data_dir):
-        return
-    with lock.locked(settings.data_dir):
-        recover(library, probe, settings.data_dir / "spool", time.time())
+class ReviewServer:
+    """One run of the page. `open_library`: called in a thread, after the first pictures."""
 
+    def __init__(
+        self,
+        open_library: Callable[[], Library],
+        settings: Settings,
+        scope: ReviewScope,
+        previews: PreviewQueue,
+    ) -> None:
+        self._open_library = open_library
+        self._settings = settings
+        self._scope = scope
+        self._previews = previews
+        self._ends = contextlib.ExitStack()
 
-def _cache_folder() -> Path:
-    return Path(platformdirs.user_cache_dir(APPLICATION, appauthor=False)) / "previews"
+    def serve(self, address: ReviewAddress, window: FirstWindow | None) -> None:
+        """Serve the page at its address until Ctrl-C, which raises `KeyboardInterrupt`.
+
+        Raises what keeps the rest of the page from being loaded, such as `DatabaseUnfit`.
+        """
+        shown = [row.id for row in window.rows] if window else []
+        rest = LaterApp(lambda: self._load(shown), self._stop)
+        app = FirstAnswers(window, self._previews, rest)
+        guard = AccessGuard(app, address.keys, address.hosts, is_shown_at_once=True)
+        self._server = http_server(guard, app.end)
+        rest.start()
+        with self._ends:
+            try:
+                self._server.run(sockets=[address.listener])
+            finally:
+                rest.end()
+
+    def _load(self, shown: Sequence[int]) -> ASGIApp:
+        from maclip_daemon.web.loaded_review import loaded
+
+        library = self._ends.enter_context(contextlib.closing(self._open_library()))
+        return self._ends.enter_context(loaded(library, self._settings, self._scope, self._previews, shown))
+
+    def _stop(self) -> None:
+        self._server.should_exit = True

@@ -110,6 +110,46 @@ def test_keys_lead_through_grid_loupe_and_comparison(filled: Desk) -> None:
     decided(page, 0, 1)
 
 
+def boxes(page: Page, selector: str) -> list[list[int]]:
+    found = [each.bounding_box() for each in page.locator(selector).all()]
+    return [[round(box[side]) for side in ("x", "y", "width", "height")] for box in found if box]
+
+
+def test_the_first_photos_come_with_the_page_and_the_place_with_the_link(desk: Desk) -> None:
+    """Drawn by the server where the scripts then have them; End and a reload lead beyond them."""
+    names = [f"IMG_{number:04}.jpg" for number in range(1, 131)]
+    desk.fill(names)
+    link = desk.serve()
+    for size in ((1280, 800), (390, 800)):
+        context = desk.browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, java_script_enabled=False
+        )
+        desk.contexts.append(context)
+        bare = context.new_page()
+        bare.goto(link)
+        expect(bare.locator("#photo-0 .name")).to_have_text(names[0])
+        expect(bare.locator("noscript")).to_be_visible()
+        page = desk.open(link, *size)
+        for drawn, placed in zip(boxes(bare, ".cell")[:10], boxes(page, ".cell")[:10], strict=True):
+            assert all(abs(one - other) <= 6 for one, other in zip(drawn[::2], placed[::2], strict=True))
+            assert abs(drawn[3] - placed[3]) <= 8
+    assert "token" not in page.url
+    until(lambda: page.locator("#photo-0 img").evaluate("each => each.naturalWidth"), "a picture")
+    page.keyboard.press("End")
+    expect(page.locator(SELECTED)).to_have_text(names[-1])
+    page.reload()
+    expect(page.locator(SELECTED)).to_have_text(names[-1])
+    decided(page, 0, 130)
+    until(
+        lambda: "at=129" in str(desk.sql("select value from notes where key = 'review place'")), "the place"
+    )
+    again = desk.open(link)
+    expect(again.locator(SELECTED)).to_have_text(names[-1])
+    again.keyboard.press("ArrowLeft")
+    again.keyboard.press("Home")
+    expect(again.locator(SELECTED)).to_have_text(names[0])
+
+
 def test_the_loupe_goes_on_after_a_decision_and_stays_when_it_is_told_to(filled: Desk) -> None:
     page = filled.open(filled.serve())
     page.keyboard.press("Space")

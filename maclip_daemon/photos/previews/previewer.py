@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
-from maclip_daemon.photos.decoder import ENVIRONMENT
+from maclip_daemon.photos.decoder_environment import ENVIRONMENT
 from maclip_daemon.processes.child import Reply
 from maclip_daemon.processes.sandboxed_child import SandboxedChild
 from maclip_daemon.settings import DecodingSettings

@@ -6,6 +6,7 @@ import { element, isAway, maclipsInWords, mineInSigns, mineInWords, mineOf, star
 const TALLEST = 12e6; // pixels; browsers draw no taller element, so larger sets scroll in larger steps
 const MARGIN_ROWS = 2;
 const SCROLL_REST_MS = 80;
+const PICTURE_MS = 1000; // that a first picture may take before others are waited for no longer
 
 export class Grid {
   selected = 0;
@@ -19,6 +20,7 @@ export class Grid {
     this.photos = photos;
     this.onOpen = onOpen;
     this.onSelect = onSelect;
+    for (const cell of this.canvas.children) this.#adopt(cell);
     this.root.addEventListener('scroll', () => this.draw(), { passive: true });
     new ResizeObserver(() => this.draw()).observe(root);
     photos.addEventListener('change', () => this.draw());
@@ -71,8 +73,20 @@ export class Grid {
     }
   }
 
+  // Resolve once the first picture is there, or cannot be: nothing else is to take its time.
+  pictured() {
+    const image = this.canvas.querySelector('img[src]');
+    if (!image || image.complete) return Promise.resolve();
+    return new Promise((resolve) => {
+      image.addEventListener('load', resolve);
+      image.addEventListener('error', resolve);
+      setTimeout(resolve, PICTURE_MS);
+    });
+  }
+
   draw() {
     if (this.root.hidden) return;
+    this.canvas.classList.remove('early');
     const { columns, rowHeight } = this;
     const rows = Math.ceil(this.photos.total / columns);
     const tall = rows * rowHeight;
@@ -127,6 +141,20 @@ export class Grid {
     this.root.scrollTop = tall <= TALLEST ? top : (top / (tall - view)) * (TALLEST - view);
   }
 
+  #watch(cell, image) {
+    image.addEventListener('error', () => cell.classList.add('unreadable'));
+    image.addEventListener('load', () => cell.classList.remove('unreadable'));
+  }
+
+  // Take over a cell that the server drew, with its picture.
+  #adopt(cell) {
+    const image = cell.querySelector('img');
+    cell.pictureKey = image.getAttribute('src');
+    cell.classList.toggle('unreadable', image.complete && !image.naturalWidth);
+    this.#watch(cell, image);
+    this.#cells.set(Number(cell.dataset.index), cell);
+  }
+
   #newCell() {
     const cell = element('div', 'cell');
     cell.setAttribute('role', 'option');
@@ -135,8 +163,7 @@ export class Grid {
     image.alt = '';
     image.decoding = 'async';
     image.fetchPriority = 'low';
-    image.addEventListener('error', () => cell.classList.add('unreadable'));
-    image.addEventListener('load', () => cell.classList.remove('unreadable'));
+    this.#watch(cell, image);
     picture.append(image);
     cell.append(picture, element('span', 'mine'), element('span', 'maclips'), element('span', 'name'),
       element('span', 'group'));

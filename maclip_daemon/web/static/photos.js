@@ -19,15 +19,29 @@ export class Photos extends EventTarget {
 
   get query() { return this.#query; }
 
-  // Choose other photos. Resolves when the first page is there.
-  async choose(query) {
+  // Choose other photos. Resolves when those around an index are there; `known`: they came with the page.
+  async choose(query, index = 0, known = null) {
     this.#query = query;
     this.#pages.clear();
     this.#asked.clear();
     this.#indexes.clear();
     this.total = 0;
     this.isWhole = false;
-    await this.#load(0, true);
+    if (known) this.#take(known.offset / PAGE, known);
+    else await this.#load(Math.max(0, Math.floor(index / PAGE)), true);
+  }
+
+  // Resolve once it is known how many photos there are.
+  whole() {
+    if (this.isWhole) return Promise.resolve();
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!this.isWhole) return;
+        for (const event of ['change', 'count']) this.removeEventListener(event, look);
+        resolve();
+      };
+      for (const event of ['change', 'count']) this.addEventListener(event, look);
+    });
   }
 
   at(index) {
@@ -96,21 +110,23 @@ export class Photos extends EventTarget {
       const found = await get(
         `/api/photos?${query}&offset=${number * PAGE}&count=${PAGE}${renew ? '&renew=1' : ''}`);
       if (query !== this.#query) return;
-      this.#pages.set(number, found.photos);
-      found.photos.forEach((row, place) => this.#indexes.set(row.id, number * PAGE + place));
-      this.#count(found);
-      if (!this.isWhole) {
-        this.total = Math.max(this.total, number * PAGE + found.photos.length);
-        this.#countLater();
-      }
-      this.#forget();
-      this.dispatchEvent(new Event('change'));
+      this.#take(number, found);
+      this.#countLater();
     })();
     this.#asked.set(number, loading);
     const done = () => { if (this.#asked.get(number) === loading) this.#asked.delete(number); };
     loading.then(done, done);
     loading.catch(() => {});
     return loading;
+  }
+
+  #take(number, found) {
+    this.#pages.set(number, found.photos);
+    found.photos.forEach((row, place) => this.#indexes.set(row.id, number * PAGE + place));
+    this.#count(found);
+    if (!this.isWhole) this.total = Math.max(this.total, number * PAGE + found.photos.length);
+    this.#forget();
+    this.dispatchEvent(new Event('change'));
   }
 
   #forget() {

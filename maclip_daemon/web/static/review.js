@@ -365,7 +365,7 @@ const actions = {
   pageup: () => grid.select(grid.selected - grid.columns * 4),
   pagedown: () => grid.select(grid.selected + grid.columns * 4),
   home: () => grid.select(0),
-  end: () => grid.select(photos.total - 1),
+  end: () => photos.whole().then(() => grid.select(photos.total - 1)),
   space: () => show(mode === 'grid' ? 'loupe' : 'grid'),
   enter: bestOfBurst,
   b: nextBurst,
@@ -431,9 +431,9 @@ form.addEventListener('input', () => {
 });
 form.addEventListener('submit', (event) => event.preventDefault());
 
-async function choose(query, index) {
+async function choose(query, index, known = null) {
   try {
-    await photos.choose(query.toString());
+    await photos.choose(query.toString(), index, known);
     count();
     if (photos.total) grid.select(Math.min(index, photos.total - 1));
     else show('grid');
@@ -446,12 +446,12 @@ async function choose(query, index) {
 function remember() {
   const query = new URLSearchParams(photos.query);
   query.set('at', grid.selected);
-  history.replaceState(null, '', `#${query}`);
+  history.replaceState(null, '', `/#${query}`);
   clearTimeout(remembering); // for the next run of maclip review
   remembering = setTimeout(() => post('/api/place', query.toString()).catch(() => {}), 1000);
 }
 
-// Other windows, and what waits for a disk: looked for while the page is visible.
+// Other windows, what waits for a disk, and photos that came with the page: looked for while it is visible.
 let serial = 0;
 async function look() {
   try {
@@ -489,12 +489,16 @@ async function nameEquipment() {
   const known = await get('/api/equipment').catch(() => ({ cameras: [], lenses: [], folders: [] }));
   const short = shortNames(known.folders);
   for (const [name, values] of [['folder', known.folders], ['camera', known.cameras], ['lens', known.lenses]]) {
-    form.elements[name].append(...values.map((value) => {
+    const field = form.elements[name];
+    const chosen = field.value;
+    for (const option of [...field.options].slice(1)) if (values.includes(option.value)) option.remove();
+    field.append(...values.map((value) => {
       const option = element('option', '', short.get(value) ?? value);
       option.value = value;
       return option;
     }));
-    form.elements[name].closest('label').hidden = values.length < 2 && !form.elements[name].value;
+    field.value = chosen;
+    field.closest('label').hidden = values.length < 2 && !chosen;
   }
 }
 
@@ -509,24 +513,36 @@ function fillIn(field, value) {
   field.closest('label').hidden = false;
 }
 
+// What the server knew already when the link was opened; the address of a reload may ask for something else.
+function firstWindow() {
+  const known = $('#first');
+  return known && !location.hash ? JSON.parse(known.content.textContent) : null;
+}
+
 async function begin() {
   document.body.dataset.mode = mode;
-  let start = { query: '', place: '', serial: 0 };
+  const first = firstWindow();
+  if (location.pathname !== '/') history.replaceState(null, '', `/${location.hash}`); // without the token
+  let start = first ?? { query: '', serial: 0 };
   try {
-    start = await get('/api/start');
+    if (!first) start = await get('/api/start');
   } catch (error) {
     say(error.message, { stays: true, isTrouble: true });
   }
-  const query = new URLSearchParams(location.hash.slice(1) || start.query || start.place);
+  const query = new URLSearchParams(location.hash.slice(1) || start.query);
   const index = Number(query.get('at') ?? 0);
   query.delete('at');
-  const needsNames = ['folder', 'camera', 'lens'].some((name) => query.has(name));
+  const needsNames = !first && ['folder', 'camera', 'lens'].some((name) => query.has(name));
   if (needsNames) await nameEquipment();
   for (const [name, value] of query) if (form.elements[name]) fillIn(form.elements[name], value);
   serial = start.serial;
-  await choose(queryOfForm(), index);
-  if (!needsNames) nameEquipment();
+  await choose(queryOfForm(), index, first);
   $('#grid').focus({ preventScroll: true });
+  if (first) {
+    await grid.pictured();
+    photos.refreshCounts().catch(() => {});
+  }
+  if (!needsNames) nameEquipment();
   look();
 }
 

@@ -1,0 +1,28 @@
+"""The review page's HTML, with its first photos in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.templating import Jinja2Templates
+
+from maclip_daemon import __version__
+from maclip_daemon.web.opening.first_window import FirstWindow
+
+WEB = Path(__file__).parents[1]
+# What review.js imports, loaded beside it and not after it.
+_MODULES = sorted({each.name for each in (WEB / "static").glob("*.js")} - {"review.js", "status.js"})
+
+
+class PageTemplate:
+    """The page, for any number of requests."""
+
+    def __init__(self) -> None:
+        self._templates = Jinja2Templates(WEB / "templates")
+
+    def response(self, request: Request, window: FirstWindow | None) -> Response:
+        """Return the page. `window`: its first photos; None where its scripts ask for them."""
+        words = {"version": __version__, "modules": _MODULES, "window": window}
+        return self._templates.TemplateResponse(request, "review.html", words)
