@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,22 +71,25 @@ def cull(
     A file whose name is taken in the folder gets a number, the same for the whole shot. Each file is asked
     again before it leaves: one that you have rated since in darktable or digiKam stays. Options such as
     `--since`, `--camera` and `--reason` choose among the photos as in `maclip worst`. What was moved is
-    listed in the folder, and `maclip cull --undo FOLDER` brings it back. Ends with exit code 1 when a file
-    was left alone.
+    listed in the folder, and `maclip cull --undo FOLDER` brings it back. A folder in which the photos would
+    be lost (watched, hidden, of the system or another program) is refused. Ends with exit code 1 when a
+    file was left alone.
     """
     from maclip_daemon.errors import UsageError
 
     if sum(each is not None for each in (copy, move, undo)) + as_list > 1:
         raise UsageError("Use one of --list, --copy, --move and --undo.")
-    if undo is not None:
-        from maclip_daemon.pipeline.commands.culling import cull as culling
-
-        brought_back = culling.bring_back(_absolute(undo))
-        if not _report(brought_back, "brought back", "Nothing is there to bring back."):
-            raise typer.Exit(1)
-        return
     call = invocation.from_context(context)
     settings = call.settings()
+    if undo is not None:
+        if not _bring_back(call, settings, _absolute(undo)):
+            raise typer.Exit(1)
+        return
+    folder = _fit(call, settings, move) if move is not None else copy and _absolute(copy)
+    if move is not None and folder is not None:
+        from maclip_daemon.pipeline.commands.culling import cull as culling
+
+        culling.finish(folder, time.time())  # the rest of a shot that was cut off
     under = tuple(invocation.resolve_path(path) for path in paths or [])
     with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         from maclip_daemon.library.queries import rejected_photos
@@ -96,7 +100,6 @@ def cull(
         else:
             candidates = rejected_photos.weakest(snapshot, from_worst, chosen)
     shots, left = _shots(call, settings, candidates)
-    folder = copy or move
     action: Action = "move" if copy is None else "copy"
     if folder is None:
         _print(shots, "\0" if print0 else "\n")
@@ -104,9 +107,36 @@ def cull(
             output.say(NOTHING_REJECTED if from_worst is None else "No photo is scored yet.", error=True)
         is_done = _name(left)
     else:
-        is_done = _take(shots, left, _absolute(folder), action, ask=from_worst is not None and not yes)
+        is_done = _take(shots, left, folder, action, ask=from_worst is not None and not yes)
     if not is_done:
         raise typer.Exit(1)
+
+
+def _fit(call: invocation.Invocation, settings: Settings, typed: Path) -> Path:
+    """Return the folder for the photos, resolved. Raises `UsageError` where they would be lost."""
+    from maclip_daemon.library.queries.finding import folder_list
+    from maclip_daemon.pipeline.commands.culling import cull_folder
+
+    with call.open_readonly(settings) as library, library.snapshot() as snapshot:
+        watched = cull_folder.watched_folders(folder_list.roots(snapshot), settings)
+    return cull_folder.require_fit(str(_absolute(typed)), watched)
+
+
+def _bring_back(call: invocation.Invocation, settings: Settings, folder: Path) -> bool:
+    """Bring back what a folder holds; return whether all of it came.
+
+    A watched folder whose disk is not there gets nothing: its empty mount point would swallow the photos.
+    """
+    from maclip_daemon.library.photos import root_records
+    from maclip_daemon.pipeline.commands.culling import cull as culling
+    from maclip_daemon.pipeline.commands.culling import cull_folder
+
+    roots: list[root_records.KnownRoot] = []
+    if settings.database_path.exists():  # else no folder is watched
+        with call.open_readonly(settings) as library, library.reading() as session:
+            roots = root_records.known_roots(session)
+    brought_back = culling.bring_back(folder, lambda path: cull_folder.why_absent(roots, path))
+    return _report(brought_back, "brought back", "Nothing is there to bring back.")
 
 
 def _shots(
@@ -137,6 +167,7 @@ def _take(
 ) -> bool:
     from maclip_daemon.errors import EnvironmentUnfit, UsageError
     from maclip_daemon.pipeline.commands.culling import cull as culling
+    from maclip_daemon.pipeline.commands.culling import cull_folder
 
     is_done = _name(left)
     if shots and ask:
@@ -146,6 +177,8 @@ def _take(
         photos = output.count(len(shots), "photo")
         typer.confirm(f"{action.capitalize()} these {photos} to {folder}?", abort=True)
     if shots:
+        if action == "move":
+            cull_folder.require_space(folder, [file for shot in shots for file in shot])
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

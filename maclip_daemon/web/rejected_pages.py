@@ -93,8 +93,7 @@ class RejectedPages:
         shots = self._moves.shots(self._under)
         if not shots:
             raise errors.UsageError("No photo is rejected.")
-        files, sizes = _files(shots)
-        cull_folder.require_space(folder, files, sizes)
+        cull_folder.require_space(folder, _files(shots)[0])
         return self._started(
             MoveProgress("move", printable_utf8(folder), len(shots)), self._moves.move(shots, folder)
         )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
+from tests.faults.small_disk import small_disk
 from tests.web.conftest import NAMES
-from tests.web.desk import Desk, until
+from tests.web.desk import TIMEOUT_S, Desk, until
 
 
 def reject(desk: Desk, page: Page, *places: int) -> None:
@@ -87,3 +94,96 @@ def test_rejected_photos_leave_by_keyboard_and_come_back(filled: Desk) -> None:
     until(lambda: {path.name: path.read_bytes() for path in filled.photos.iterdir()} == before, "the bytes")
     states = "select distinct state from photos where file_name like '%.jpg'"
     assert filled.sql(states) == [("scored",)]
+
+
+SIDECAR = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="-1"/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+
+
+def rejected_before(desk: Desk, count: int) -> dict[str, str]:
+    """Record photos that darktable rejected, each with its sidecar; return all files."""
+    found = [f"IMG_{number:04}.jpg" for number in range(count)]
+    desk.fill(found)
+    for name in found:
+        desk.sidecar(name).write_text(SIDECAR)
+    with sqlite3.connect(desk.data / "library.db") as connection:
+        connection.execute("update photos set rating_owner = 'person', rating_in_file = -1")
+    connection.close()
+    return digests(desk.photos)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return what is in the files of a folder, by name."""
+    if not folder.is_dir():
+        return {}
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names(folder)}
+
+
+def begin(page: Page, folder: Path) -> None:
+    page.get_by_label("Move them to").fill(str(folder))
+    page.get_by_role("button", name="Move…").click()
+    agree(page)
+
+
+def kill_when(desk: Desk, has_come: Callable[[], bool]) -> None:
+    """Kill the server, as kill -9 does, at once when something has come about."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not has_come():
+        assert time.monotonic() < deadline
+    desk.kill()
+
+
+def is_whole(photos: Path, folder: Path, before: dict[str, str]) -> bool:
+    """Return whether every file is there once, and each photo beside its sidecar."""
+    here, there = digests(photos), digests(folder)
+    is_apart = any((name in here) != (f"{name}.xmp" in here) for name in before if name.endswith(".jpg"))
+    return not here.keys() & there.keys() and here | there == before and not is_apart
+
+
+@pytest.mark.parametrize("is_other_disk", [False, True])
+def test_a_killed_process_loses_and_doubles_nothing_and_the_move_goes_on(
+    desk: Desk, request: pytest.FixtureRequest, is_other_disk: bool
+) -> None:
+    """kill -9 after so many files, the page stays open, the next start goes on; at last all come back."""
+    is_full = request.config.getoption("--full")
+    if is_other_disk and not is_full:
+        pytest.skip("behind --full: a second disk")
+    count = 40 if is_full else 8
+    before = rejected_before(desk, count)
+    folder = desk.home / "disk" / "rejected" if is_other_disk else desk.home / "Pictures rejected"
+    disk = small_disk(folder.parent, 64) if is_other_disk else contextlib.nullcontext()
+    with disk:
+        link = desk.serve()
+        port = link.partition("127.0.0.1:")[2].partition("/")[0]
+        page = desk.open(link)
+        page.keyboard.press("e")
+        for files in range(1, count, 2) if is_full else (1, 4):
+            begin(page, folder)
+            kill_when(desk, lambda files=files: folder.is_dir() and len(names(folder)) >= files)
+            assert before.items() <= digests(desk.photos).items() | digests(folder).items()
+            expect(page.locator("#moving .problem")).to_contain_text("maclip review has ended")
+            desk.serve("--port", port)
+            expect(page.locator("#moving .said")).to_contain_text("The move was cut off.")
+            until(lambda: is_whole(desk.photos, folder, before), "whole shots")
+            expect(page.locator("#moving .kept")).to_contain_text(f"files in {folder}")
+            here = sum(name.endswith(".jpg") for name in names(desk.photos))
+            assert 0 < here < count
+            expect(page.locator("#moving .where")).to_contain_text(f"{here} rejected photo")
+        begin(page, folder)
+        expect(page.locator("#moving .said")).to_contain_text(f"moved to {folder}.")
+        assert (digests(folder), digests(desk.photos)) == (before, {})
+        back = page.get_by_role("button", name="Bring back")
+        back.click()
+        kill_when(desk, lambda: len(names(desk.photos)) >= 3)
+        desk.serve("--port", port)
+        expect(page.locator("#moving .said")).to_contain_text("The move was cut off.")
+        assert before.items() <= digests(desk.photos).items() | digests(folder).items()
+        back.click()
+        expect(page.locator("#moving .said")).to_contain_text("brought back.")
+        assert (digests(desk.photos), digests(folder)) == (before, {})
+        assert not [path for path in (*desk.photos.iterdir(), *folder.iterdir()) if ".maclip" in path.name]
+        desk.close()
+    assert desk.sql("select state, count(*) from photos group by state") == [("scored", count)]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
-from maclip_daemon.files import moved_files
+from maclip_daemon.files import moved_files, temporaries
 from maclip_daemon.files.paths import with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queries.rejected_photos import CullCandidate
@@ -24,6 +24,7 @@ from maclip_daemon.metadata.records import REJECTED
 from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.commands.culling import cull_list
 
+_AT_WORK_S = 1.0  # a copy is written to at least so often
 MOST_NUMBERS = 10_000  # tried for a name that is taken
 
 Action = Literal["move", "copy"]
@@ -135,24 +136,29 @@ def bring_back(folder: Path, why_absent: Callable[[str], str] = lambda _: "") ->
         if reason := why_absent(str(target)):
             yield CulledFile(source, None, reason)
             continue
-        if os.path.lexists(target):
+        if os.path.lexists(target) and not entry.is_returned:
             yield CulledFile(source, None, f"{target} is there again, so this one stays.")
             continue
         try:
             cull_list.note_return(folder, entry.name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            moved_files.move(source, target)
+            # A kill may have cut off its return to another disk.
+            (moved_files.finish_move if entry.is_returned else moved_files.move)(source, target)
+        except FileExistsError:
+            yield CulledFile(source, None, f"{target} is there again, so this one stays.")
         except (OSError, errors.MaclipError) as error:
             yield CulledFile(source, None, _reason(error))
         else:
             yield CulledFile(source, target)
 
 
-def finish(folder: Path) -> list[CulledFile]:
+def finish(folder: Path, now: float) -> list[CulledFile]:
     """Move the rest of the shot whose move a kill cut off; return what became of all its files.
 
-    A file that is at both places with one content leaves the first: its copy to another disk was whole.
+    A file that is at both places with one content leaves the first: its copy to another disk was whole. A
+    half copy leaves the folder; `now`: seconds since the epoch, so that no copy at work is disturbed.
     """
+    temporaries.remove_strays(folder, older_than=now - _AT_WORK_S, by_change=True)
     results = []
     for entry in cull_list.begun(folder):
         target = folder / entry.name

@@ -8,12 +8,19 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
 
 from maclip_daemon.errors import NoSpace, UsageError
 from maclip_daemon.files.paths import expanded, is_below, relative_to
 from maclip_daemon.folders import exclusion
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.file_systems import file_system_of
+from maclip_daemon.settings import APPLICATION, Settings
+
+if TYPE_CHECKING:
+    from maclip_daemon.library.photos.root_records import KnownRoot
 
 LONGEST = 4000  # characters of a typed path
 _OF_THE_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr", "/var")
@@ -29,6 +36,30 @@ class WatchedFolders:
     excluded: Exclusion
     own: Sequence[str]
     """maclip's own folders: data and cache."""
+
+
+def watched_folders(roots: Sequence[str], settings: Settings) -> WatchedFolders:
+    """Return these roots with what the settings exclude from them, and maclip's own folders."""
+    cache = platformdirs.user_cache_dir(APPLICATION, appauthor=False)
+    own = [os.path.realpath(each) for each in (settings.data_dir, cache)]
+    return WatchedFolders(roots, Exclusion(settings.folders.exclude), own)
+
+
+def why_absent(roots: Sequence[KnownRoot], path: str) -> str:
+    """Return why the watched folder of a path is not there; empty when it is.
+
+    It may be empty: all its photos may have been moved. An empty one of another disk is a mount point.
+    """
+    for root in roots:
+        if is_below(path, root.path):
+            try:
+                device = Path(root.path).stat().st_dev
+                is_there = root.device in (None, device) or any(Path(root.path).iterdir())
+            except OSError:
+                is_there = False
+            if not is_there:
+                return f"The folder {root.path} is gone. Connect its disk or mount it, then bring back again."
+    return ""
 
 
 def default_for(roots: Sequence[str], photo: str) -> str:
@@ -67,10 +98,11 @@ def require_fit(typed: str, watched: WatchedFolders) -> Path:
     return folder
 
 
-def require_space(folder: Path, photos: Sequence[Path], sizes: int) -> None:
-    """Raise `NoSpace` where the photos come from another disk and are too large for that of the folder."""
-    if all(is_same_disk(each, folder) for each in {photo.parent for photo in photos}):
+def require_space(folder: Path, files: Sequence[Path]) -> None:
+    """Raise `NoSpace` where files come from another disk and are too large for that of the folder."""
+    if all(is_same_disk(each, folder) for each in {file.parent for file in files}):
         return
+    sizes = sum(file.stat().st_size for file in files if file.exists())
     free = shutil.disk_usage(_existing(folder)).free
     if free < sizes:
         raise NoSpace(

@@ -16,14 +16,13 @@ from pathlib import Path
 from maclip_daemon import errors
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.library.photos import gone_copies, photo_records, root_records
-from maclip_daemon.library.photos.root_records import KnownRoot
 from maclip_daemon.library.queries import rejected_photos, status
 from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.queries.rejected_photos import CullCandidate
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.pipeline import file_stability
-from maclip_daemon.pipeline.commands.culling import cull, cull_list
+from maclip_daemon.pipeline.commands.culling import cull, cull_folder, cull_list
 from maclip_daemon.pipeline.commands.culling.cull import CulledFile
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
@@ -77,7 +76,7 @@ class RejectedMoves:
         """Bring back what a folder holds; yield what became of each file. Raises `EnvironmentUnfit`."""
         with self._library.reading() as session:
             roots = root_records.known_roots(session)
-        returned = cull.bring_back(folder, lambda path: _why_absent(roots, path))
+        returned = cull.bring_back(folder, lambda path: cull_folder.why_absent(roots, path))
         while True:
             with self._lock:
                 each = next(returned, None)
@@ -100,7 +99,7 @@ class RejectedMoves:
 
     def _finish(self, folder: Path) -> None:
         with self._lock:
-            self._record_gone(cull.finish(folder))
+            self._record_gone(cull.finish(folder, self._writes.clock()))
 
     def _move_shot(self, shot: Sequence[CullCandidate], folder: Path) -> MovedShot:
         ids = [each.photo_id for each in shot]
@@ -167,20 +166,3 @@ class RejectedMoves:
             known = [each for each in status.get_note(session, FOLDERS_NOTE) or [] if each != str(folder)]
             kept = [*known, str(folder)][-KEPT_FOLDERS:]
             status.put_note(session, FOLDERS_NOTE, kept, self._writes.clock())
-
-
-def _why_absent(roots: Sequence[KnownRoot], path: str) -> str:
-    """Return why the watched folder of a path is not there; empty when it is.
-
-    It may be empty: all its photos may have been moved. An empty one of another disk is a mount point.
-    """
-    for root in roots:
-        if is_below(path, root.path):
-            try:
-                device = Path(root.path).stat().st_dev
-                is_there = root.device in (None, device) or any(Path(root.path).iterdir())
-            except OSError:
-                is_there = False
-            if not is_there:
-                return f"The folder {root.path} is gone. Connect its disk or mount it, then bring back again."
-    return ""

@@ -151,11 +151,11 @@ def test_a_copy_to_another_disk_that_was_cut_off_before_its_end_is_one_photo(tmp
     photo.write_text("a photo")
     (out / "a.jpg").write_text("a photo")
     cull_list.note(out, [(photo, out / "a.jpg")])
-    assert [each.target for each in cull.finish(out)] == [out / "a.jpg"]
+    assert [each.target for each in cull.finish(out, 0.0)] == [out / "a.jpg"]
     assert not photo.exists()
     cull_list.note_end(out, [(photo, out / "a.jpg")])
     photo.write_text("a photo")  # copied from the card once more, later
-    assert cull.finish(out) == []
+    assert cull.finish(out, 0.0) == []
     assert photo.exists()
 
 
@@ -193,7 +193,7 @@ def test_a_full_disk_ends_the_move_and_leaves_no_half_photo(
             all_moved(moves, out)
         disk.empty()
         with pytest.raises(NoSpace, match=r"has 0\.0 GB free"):
-            cull_folder.require_space(out, [rated.folder / "b.jpg"], 3 << 20)
+            cull_folder.require_space(out, [rated.folder / "b.jpg"])
         (rated.folder / "b.jpg").write_text("small")
         assert reasons(all_moved(moves, out)) == []
         assert len(contents(out)) == 6
