@@ -43,8 +43,10 @@ class LaterApp:
     async def loaded(self) -> ASGIApp | None:
         """Return the application once it is loaded; None when that failed, or the page ends."""
         self.begin()
+        comes = asyncio.wrap_future(self._future)
+        comes.add_done_callback(_take_notice)
         ends = asyncio.ensure_future(self._ends.wait())
-        waits: list[asyncio.Future[Any]] = [asyncio.wrap_future(self._future), ends]
+        waits: list[asyncio.Future[Any]] = [comes, ends]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         ends.cancel()
         return self.app
@@ -70,3 +72,9 @@ class LaterApp:
         except Exception as error:  # noqa: BLE001 - raised again by `end`, in the main thread
             self._future.set_exception(error)
             self._on_failure()
+
+
+def _take_notice(future: asyncio.Future[ASGIApp]) -> None:
+    """Look at the error of a future, which asyncio would print otherwise: `LaterApp.end` raises it."""
+    if not future.cancelled():
+        future.exception()
