@@ -85,6 +85,8 @@ def record_agreement(model: Model, home: Home) -> None:
         is_promised = row.scored_at is not None and not photo.is_linked and not photo.is_touched
         photo.kept = RowIdentity(row.id, row.scored_at or "") if is_promised else None
         photo.previous_path = path
+        if photo.content.score is not None:  # a damaged file keeps the picture of before
+            photo.former_pictures.clear()
         photo.has_replaced_another = photo.has_moved = False
         photo.sidecar_change = ""
     for photo in model.moved_out:
@@ -113,9 +115,9 @@ def _row_mismatches(model: Model, rows: list[Row]) -> Iterator[Mismatch]:
 def _has_successor(model: Model, path: str) -> bool:
     """Return whether a photo of the same picture may have taken over a deleted row, by its pixels."""
     gone = {photo for name in _possible_paths(model, path) if (photo := model.gone.get(name))}
-    pictures = {photo.content.name for photo in gone}
+    pictures = set[str]().union(*(photo.pictures for photo in gone))
     others = {*model.photos.values(), *model.gone.values()} - gone
-    return any(photo.content.name in pictures for photo in others)
+    return any(photo.pictures & pictures for photo in others)
 
 
 def _possible_paths(model: Model, path: str) -> set[str]:
@@ -146,8 +148,7 @@ def _has_new_twin(model: Model, photo: Photo) -> bool:
     """Return whether a photo of the same picture arrived in this round."""
     others = (*model.photos.values(), *model.gone.values())
     return any(
-        other is not photo and other.kept is None and other.content.name == photo.content.name
-        for other in others
+        other is not photo and other.kept is None and other.pictures & photo.pictures for other in others
     )
 
 

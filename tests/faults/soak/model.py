@@ -49,6 +49,8 @@ class Photo:
     """It was written as part of a RAW and JPEG pair."""
     moved_out_from: str = ""
     """Its path before it was moved out, if still free: on return it finds its own sidecar there."""
+    former_pictures: set[str] = field(default_factory=set)
+    """Pictures that were in the file before: the library knows one of them until it has read the file."""
     is_busy: bool = False
     """A slow copy still writes it."""
     is_linked: bool = False
@@ -64,6 +66,11 @@ class Photo:
     is_unnoticed: bool = False
     """A person changed or deleted its sidecar without an event: the next rating will notice."""
     log: list[str] = field(default_factory=list)
+
+    @property
+    def pictures(self) -> set[str]:
+        """The pictures by which its row may be recognised."""
+        return {self.content.name, *self.former_pictures}
 
 
 @dataclass(eq=False)
@@ -89,7 +96,10 @@ class Model:
         self.moved_out: list[Photo] = []
         """Photos that were moved out of the root and may come back."""
         self.gone: dict[str, Photo] = {}
-        """Deleted photos by their last path: a new photo at that path gets their row."""
+        """Deleted photos by their last path: a new photo at that path gets their row.
+
+        Purged ones too: the daemon may not have missed them yet, and then their rows are still there.
+        """
         self.pairs: list[tuple[Photo, Photo]] = []
         """JPEG and RAW pairs of one shot, as long as neither was moved."""
         self.rows: dict[int, str] = {}
@@ -126,9 +136,11 @@ class Model:
             photo = self.photos[path] = Photo(path, content, b"")
             if (before := self.gone.pop(path, None)) is not None:
                 photo.log, photo.is_undone = [*before.log], before.is_undone
+                photo.former_pictures = before.pictures
             self._mark_existing_sidecar(path)
             self._record_taken(path, photo)
         self._record_left(photo)
+        photo.former_pictures.add(photo.content.name)
         photo.content, photo.digest = content, digest_of(data)
         photo.overwritten = photo.embedded or photo.overwritten
         photo.embedded, photo.kept, photo.is_unnoticed, photo.is_touched = None, None, False, False
@@ -233,7 +245,6 @@ class Model:
         for path in self.taken.keys() & self.photos.keys():
             self.photos[path].kept = None
             self.sidecar(path).is_from_another_photo = True
-        self.gone = {}
 
     def rating_requested(self) -> None:
         """Record `maclip rate`: undone photos are rated again."""
@@ -256,7 +267,7 @@ class Model:
 
     def _record_left(self, photo: Photo) -> None:
         if photo.is_undone:
-            self.undone_pictures.add(photo.content.name)
+            self.undone_pictures |= photo.pictures
 
     def _put_at(self, photo: Photo, path: str, did: str) -> None:
         self._record_left(photo)
