@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 import xml.etree.ElementTree as ElementTree
@@ -83,6 +84,8 @@ def test_a_full_database_disk_pauses_all_work_until_there_is_space_again(
                         "the pause in the log",
                     )
                 until(lambda: "full" in pauses(home), "the pause in status")
+                as_json = json.loads(home.maclip("status", "--json", expect=None).stdout)
+                assert "full" in as_json["paused"]["library"]
                 time.sleep(held_s)
                 assert count_logged(daemon, "paused") == number + 1, daemon.log_text()
                 assert home.sql("select coalesce(max(attempts), 0) from jobs") == [(0,)]
