@@ -35,6 +35,9 @@ class CalibrationStage:
         self._reference_edges = reference_edges
         self._considered_at = -1  # photos that this run had scored when calibration was last considered
         self._is_rescoring = False  # whether photos were left to score again when it was last considered
+        with library.reading() as session:
+            # Photos may be scored before the rating thread begins: their stars are due in this run, too.
+            state.is_calibrated = calibrations.current(session, scoring_config_id) is not None
 
     @property
     def is_settled(self) -> bool:

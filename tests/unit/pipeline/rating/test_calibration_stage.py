@@ -58,6 +58,17 @@ def test_the_first_calibration_queues_every_photo(rated: RatedLibrary, stage: Ca
     assert stage.is_settled
 
 
+def test_a_run_knows_the_calibration_of_the_run_before_from_its_beginning(rated: RatedLibrary) -> None:
+    """A photo that changed is often scored before the rating thread begins; its sidecar must follow."""
+    stage_of(rated, FROM_LIBRARY)
+    assert not rated.state.is_calibrated
+    score(rated, *"abcd")
+    stage_of(rated, FROM_LIBRARY).renew_if_due()
+    rated.state.is_calibrated = False
+    stage_of(rated, FROM_LIBRARY)
+    assert rated.state.is_calibrated
+
+
 def test_a_calibration_stays_until_the_library_has_grown_by_a_fifth(
     rated: RatedLibrary, stage: CalibrationStage
 ) -> None:
