@@ -11,7 +11,7 @@ import numpy as np
 import pillow_heif
 import pillow_jxl  # noqa: F401 - registers JPEG XL
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 from pillow_jxl import JpegXLImagePlugin
 
 from maclip_daemon.errors import Poison
@@ -100,6 +100,7 @@ def _read_jpeg(file: BinaryIO, kind: ContentKind, max_megapixels: float, enough:
     check_pixels(width, height, max_megapixels)
     if enough is not None:
         image.draft(None, enough(width, height))
+    image.decodermaxblock = len(jpeg)  # all at once: pieces of 64 KiB are each copied three times
     image.load()
     return Still(image, width, height, exif_of(image), jpeg)
 
@@ -164,7 +165,7 @@ _READERS = {
 _PILLOW_NAMES = {ContentKind.HEIF: "HEIF", ContentKind.WEBP: "WEBP", ContentKind.JXL: "JXL"}
 
 
-def _open(file: BinaryIO, kind: ContentKind) -> Image.Image:
+def _open(file: BinaryIO, kind: ContentKind) -> ImageFile.ImageFile:
     """Open with the one reader: every other reader of Pillow is one more door to attack."""
     try:
         image = Image.open(file, formats=[_PILLOW_NAMES.get(kind, kind.value)])

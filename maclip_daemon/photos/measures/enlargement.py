@@ -26,8 +26,9 @@ _LEAST_BLUR = 0.12  # px for each time of enlargement; what interpolation does t
 _EMPTY, _NEARLY_EMPTY = 0.055, 0.13  # power beyond the limit of the small original, by that within
 _WINDOW = 256  # pixels of a piece of a row whose spectrum is taken
 _GRID = np.linspace(0, 0.5, 4096)  # cycles a pixel
-_CODES = np.arange(1021, dtype=np.float32)
-_OF_SECOND, _OF_FIRST = np.log(_CODES + 0.3), np.log(_CODES + 2.0)
+_SECOND_AT_LEAST, _FIRST_AT_LEAST = 0.3, 2.0  # grey levels that are added to differences
+_TOGETHER = 32  # rows; with more, the processor's cache would not hold them
+_MULTIPLIED = 8  # rows before a logarithm is taken; the product stays within 10^±24
 
 
 def factor_of(picture: LumaPatches, blur: float) -> Measure:
@@ -78,7 +79,9 @@ def _power(luma: Luma) -> NDArray[np.float64]:
     rows = luma[:: max(1, luma.shape[0] // (_LINES // 2))].astype(np.float32)
     pieces = np.lib.stride_tricks.sliding_window_view(rows, _WINDOW, axis=1)[:, :: _WINDOW // 2]
     level = pieces - pieces.mean(-1, keepdims=True)
-    found: NDArray[np.float64] = (np.abs(np.fft.rfft(level * np.hanning(_WINDOW))) ** 2).mean((0, 1))
+    level *= np.hanning(_WINDOW).astype(np.float32)
+    spectrum = np.fft.rfft(level)
+    found: NDArray[np.float64] = (spectrum.real**2 + spectrum.imag**2).mean((0, 1), dtype=np.float64)
     return found
 
 
@@ -92,15 +95,25 @@ def _peaks(rhythm: NDArray[np.float64]) -> list[int]:
 
 def _rhythm(luma: Luma) -> NDArray[np.float64]:
     """Return how much each frequency of `_GRID` stands out among its neighbours along the rows."""
-    step = max(1, luma.shape[0] // _LINES)
-    rows = luma[::step].astype(np.int16)
-    second = np.abs(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:])
-    first = np.abs(rows[:, 2:] - rows[:, :-2])
-    profile = (_OF_SECOND[second] - _OF_FIRST[first]).mean(0)
+    rows = np.ascontiguousarray(luma[:: max(1, luma.shape[0] // _LINES)])
+    parts = [_smoothness(rows[start : start + _TOGETHER]) for start in range(0, len(rows), _TOGETHER)]
+    profile = np.sum(parts, 0) / len(rows)
     profile -= profile.mean()
     spectrum = np.abs(np.fft.rfft(profile * np.hanning(len(profile))))
     standing_out = spectrum / (_local_median(spectrum) + 1e-9)
     return np.interp(_GRID, np.fft.rfftfreq(len(profile)), standing_out)
+
+
+def _smoothness(rows: Luma) -> NDArray[np.float32]:
+    """Return the logarithm of second by first differences along the rows, summed over them."""
+    light = rows.astype(np.float32)
+    step = light[:, 1:] - light[:, :-1]
+    second = np.abs(step[:, 1:] - step[:, :-1]) + np.float32(_SECOND_AT_LEAST)
+    first = np.abs(step[:, 1:] + step[:, :-1]) + np.float32(_FIRST_AT_LEAST)
+    second /= first
+    groups = [second[start : start + _MULTIPLIED].prod(0) for start in range(0, len(rows), _MULTIPLIED)]
+    found: NDArray[np.float32] = np.log(groups).sum(0)
+    return found
 
 
 def _local_median(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from maclip_daemon.photos.measures.luma_patches import Luma, LumaPatches
+from maclip_daemon.photos.measures.luma_patches import Luma, LumaPatches, apart
 from maclip_daemon.photos.measures.photo_measures import Measure
 
 _BLOCK = 8  # pixels of the photo itself
@@ -30,11 +30,10 @@ def blocking_of(picture: LumaPatches) -> Measure:
 
 
 def _excess(luma: Luma, period: int) -> float:
-    step = max(1, luma.shape[0] // _LINES)
-    rows = luma[::step].astype(np.int16)
-    change = np.abs(np.diff(rows, axis=1))
+    rows = np.ascontiguousarray(luma[:: max(1, luma.shape[0] // _LINES)])
+    change = apart(rows[:, 1:], rows[:, :-1])
     is_calm = change < _CALM
-    sums, counts = np.where(is_calm, change, 0).sum(0), is_calm.sum(0)
+    sums, counts = (change * is_calm).sum(0, dtype=np.uint16), is_calm.sum(0, dtype=np.uint16)
     whole = len(sums) // period * period
     by_phase = sums[:whole].reshape(-1, period).sum(0) / np.maximum(
         counts[:whole].reshape(-1, period).sum(0), 1

@@ -14,6 +14,8 @@ _SAMPLE = 640  # pixels of the long edge; percentages need no more
 _WHITE, _BLACK = 251, 4  # grey levels; JPEG moves clipped pixels by some
 _PERCENTILES = (5, 95)
 _STEPS = 16  # of a grey level; counting such steps takes a tenth of the time of sorting pixels
+_LEVELS = 256 * _STEPS
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of red, green and blue (ITU-R BT.709)
 
 
 @dataclass(frozen=True)
@@ -34,33 +36,40 @@ def tones_of(image: Image.Image) -> Tones:
     """Return the tones of an image."""
     scale = min(1.0, _SAMPLE / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    pixels = np.asarray(image.resize(size, Image.Resampling.NEAREST).convert("RGB")).reshape(-1, 3)
-    red, green, blue = pixels.T  # a reduction over three values each takes ten times as long
+    sample = image.resize(size, Image.Resampling.NEAREST).convert("RGB")
+    # One colour after the other: a reduction over three values each takes ten times as long.
+    red, green, blue = (np.asarray(channel).reshape(-1) for channel in sample.split())
     darkest = np.minimum(np.minimum(red, green), blue)
     brightest = np.maximum(np.maximum(red, green), blue)
     is_white, is_black = darkest >= _WHITE, brightest <= _BLACK
-    grey = pixels @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    grey = _LUMA[0] * red.astype(np.float32) + _LUMA[1] * green.astype(np.float32)
+    grey += _LUMA[2] * blue.astype(np.float32)
     levels = (grey * _STEPS + 0.5).astype(np.uint16)
-    between = levels[~(is_white | is_black)]
-    sure = 1.0 if len(pixels) > 1000 else 0.5
+    counts = np.bincount(levels, minlength=_LEVELS)
+    between = counts - np.bincount(levels[is_white | is_black], minlength=_LEVELS)
+    sure = 1.0 if len(levels) > 1000 else 0.5
     return Tones(
         Measure(100 * float(is_white.mean()), sure),
         Measure(100 * float(is_black.mean()), sure),
-        _contrast(between, len(pixels)),
-        _percentile(levels, 99.5),
+        _contrast(between, len(levels)),
+        _percentile(counts, 99.5),
     )
 
 
-def _contrast(levels: NDArray[np.uint16], all_pixels: int) -> Measure:
-    if len(levels) < 100:
+def _contrast(counts: NDArray[np.intp], all_pixels: int) -> Measure:
+    pixels = int(counts.sum())
+    if pixels < 100:
         return Measure(0.0, 0.0)
-    dark, bright = (_linear(_percentile(levels, each)) for each in _PERCENTILES)
-    return Measure(float(np.log2(bright / dark)), min(1.0, 2 * len(levels) / all_pixels))
+    dark, bright = (_linear(_percentile(counts, each)) for each in _PERCENTILES)
+    return Measure(float(np.log2(bright / dark)), min(1.0, 2 * pixels / all_pixels))
 
 
-def _percentile(levels: NDArray[np.uint16], per_cent: float) -> float:
-    """Return the grey level that so many per cent of the pixels do not exceed, to a sixteenth of a level."""
-    passed = np.cumsum(np.bincount(levels))
+def _percentile(counts: NDArray[np.intp], per_cent: float) -> float:
+    """Return the grey level that so many per cent of the pixels do not exceed, to a sixteenth of a level.
+
+    `counts`: pixels of each level, in such steps.
+    """
+    passed = np.cumsum(counts)
     return float(np.searchsorted(passed, per_cent / 100 * passed[-1])) / _STEPS
 
 
