@@ -5,6 +5,8 @@ A 24-megapixel photo has 1381 views, 830 MB as floats: views are made a few at a
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,12 +31,43 @@ CLIP_NORMALISATION = Normalisation()
 
 def normalise(pixels: Tensor, normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
     """Return normalised fp32 [..., 3, H, W], channels last in memory, of RGB bytes [..., H, W, 3]."""
-    width = pixels.shape[-2]
-    # Row by row, not pixel by pixel: loops over three colours are too short for vector instructions.
-    mean = torch.tensor(normalisation.mean, device=pixels.device).repeat(width)
-    std = torch.tensor(normalisation.std, device=pixels.device).repeat(width)
     rows = pixels.flatten(-2).to(torch.float32, copy=True)
-    return rows.div_(255).sub_(mean).div_(std).reshape(pixels.shape).movedim(-1, -3)
+    return _normalise_rows(rows, normalisation).reshape(pixels.shape).movedim(-1, -3)
+
+
+def _normalise_rows(rows: Tensor, normalisation: Normalisation) -> Tensor:
+    """Normalise colours of 0 to 255 in place, [..., W * 3]."""
+    # Row by row, not pixel by pixel: loops over three colours are too short for vector instructions.
+    mean, std = _in_rows(normalisation, rows.shape[-1] // 3, rows.device)
+    return rows.div_(255).sub_(mean).div_(std)
+
+
+@functools.lru_cache(maxsize=16)
+def _in_rows(normalisation: Normalisation, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(values, device=device) for values in (normalisation.mean, normalisation.std))
+    return mean.repeat(width), std.repeat(width)
+
+
+def join(parts: Sequence[Tensor], normalisation: Normalisation = CLIP_NORMALISATION) -> Tensor:
+    """Return parts of one size as views [N, 3, h, w], channels last in memory.
+
+    `parts`: RGB bytes [h, w, 3], which are normalised here, or views [3, h, w] that are normalised already.
+    """
+    height, width = parts[0].shape[:2] if parts[0].dtype == torch.uint8 else parts[0].shape[1:]
+    device = parts[0].device
+    views = torch.empty(len(parts), height, width, 3, device=device)
+    bytes_at = [place for place, part in enumerate(parts) if part.dtype == torch.uint8]
+    for place in set(range(len(parts))).difference(bytes_at):
+        views[place] = parts[place].movedim(0, -1)
+    if device.type != "cpu":
+        if bytes_at:
+            stacked = torch.stack([parts[place] for place in bytes_at])
+            views[bytes_at] = normalise(stacked, normalisation).movedim(1, -1)
+        return views.movedim(-1, 1)
+    for place in bytes_at:  # one after the other: the processor's cache does not hold a batch of them
+        rows = views[place].flatten(1)
+        _normalise_rows(rows.copy_(parts[place].flatten(1)), normalisation)
+    return views.movedim(-1, 1)
 
 
 def make_views(
@@ -51,13 +84,26 @@ def make_views(
     `pixels`: RGB bytes [H, W, 3] at the protocol's size. Crops and the global view are 224×224; the whole
     photo keeps its size. `centred`: as for `view_boxes`; each view then faces the middle (`iqa.facing`).
     """
+    return join(view_parts(pixels, kind, start, stop, normalisation, centred=centred), normalisation)
+
+
+def view_parts(
+    pixels: Tensor,
+    kind: ViewKind,
+    start: int = 0,
+    stop: int | None = None,
+    normalisation: Normalisation = CLIP_NORMALISATION,
+    *,
+    centred: bool = False,
+) -> list[Tensor]:
+    """Return what `join` makes the views of `make_views` of."""
     if kind == "whole":
-        return normalise(pixels, normalisation)[None]
+        return [pixels]
     height, width = pixels.shape[:2]
     columns, rows = crop_counts(width, height)
     crops = columns * rows
     stop = crops + 1 if stop is None else stop
-    parts = []
+    parts: list[Tensor] = []
     if start < crops:
         left, top = first_crop(width, height, centred=centred)
         if centred and (width - VIEW_SIZE) % STRIDE % 2 and _is_brighter_right(pixels):
@@ -70,12 +116,10 @@ def make_views(
         if centred:
             sides = [2 * column - (columns - 1) for _, column in corners]
             chosen = [_facing(crop, side) for crop, side in zip(chosen, sides, strict=True)]
-        parts.append(normalise(torch.stack(chosen), normalisation))
+        parts += chosen
     if stop > crops:
-        shown = _facing(pixels, 0) if centred else pixels
-        # By way of [1, h, w, 3], so that its strides, too, say channels last; `cat` would copy otherwise.
-        parts.append(global_view(shown, normalisation).movedim(0, -1)[None].movedim(-1, 1))
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+        parts.append(global_view(_facing(pixels, 0) if centred else pixels, normalisation))
+    return parts
 
 
 def _facing(pixels: Tensor, side: int) -> Tensor:

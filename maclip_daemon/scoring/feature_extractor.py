@@ -17,7 +17,7 @@ from maclip_daemon.iqa.encoder import Precision
 from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.view_grid import ViewKind, view_count
 from maclip_daemon.iqa.view_size import VIEW_SIZE
-from maclip_daemon.iqa.views import Normalisation, make_views, normalise, squashed_view
+from maclip_daemon.iqa.views import Normalisation, join, squashed_view, view_parts
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.batches import VIEW_PIXELS, Batch, Batching
 from maclip_daemon.scoring.device import free_cached_memory, is_out_of_memory, upload
@@ -52,8 +52,8 @@ class _Cutting:
     centred: bool
     encoder: ViewEncoder
 
-    def views(self, uploaded: _Uploaded, start: int, stop: int) -> Tensor:
-        """Return the normalised views `start` to `stop` (exclusive) of a photo and its tiles.
+    def parts(self, uploaded: _Uploaded, start: int, stop: int) -> list[Tensor]:
+        """Return the parts of the views `start` to `stop` (exclusive) of a photo and its tiles, for `join`.
 
         Behind the tiles come the same ones for the local tower.
         """
@@ -62,15 +62,15 @@ class _Cutting:
         own = view_count(picture.shape[1], picture.shape[0], self.kind)
         if tiles is not None and start >= own + len(tiles):
             start, stop = start - len(tiles), stop - len(tiles)
-        parts = []
+        parts: list[Tensor] = []
         if start < own and self.kind == "whole" and not self.encoder.any_size:
-            parts.append(squashed_view(picture, normalisation))
+            parts += squashed_view(picture, normalisation)
         elif start < own:
             end = min(stop, own)
-            parts.append(make_views(picture, self.kind, start, end, normalisation, centred=self.centred))
+            parts += view_parts(picture, self.kind, start, end, normalisation, centred=self.centred)
         if stop > own and tiles is not None:
-            parts.append(normalise(tiles[max(start, own) - own : stop - own], normalisation))
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
+            parts += tiles[max(start, own) - own : stop - own]
+        return parts
 
 
 class FeatureExtractor:
@@ -142,7 +142,8 @@ class FeatureExtractor:
         self, pixels: Callable[[int], _Uploaded], cutting: _Cutting, batch: Batch
     ) -> tuple[Batch, Tensor | Transient]:
         """Make and encode the views of a batch; a single view that does not fit is its photo's error."""
-        views = torch.cat([cutting.views(pixels(index), start, stop) for index, start, stop in batch.parts])
+        parts = [part for number, *run in batch.parts for part in cutting.parts(pixels(number), *run)]
+        views = join(parts, self._encoder.normalisation)
         try:
             return batch, self._encode(views, is_local=batch.is_local)
         except (RuntimeError, MemoryError) as error:
