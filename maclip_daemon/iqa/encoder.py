@@ -46,7 +46,7 @@ class Encoder:
         """Change the tower in place for fast inference, and move it to the device.
 
         `takes`: None is CLIP's normalisation, and any size for a ModifiedResNet only. `beginning`: first
-        layers, run before the tower; they stay in fp32 whatever the precision.
+        layers, run before the tower, on a processor view by view; they stay in fp32 whatever the precision.
         """
         takes = takes or ViewFormat(any_size=isinstance(tower, ModifiedResNet))
         self.device = torch.device(device)
@@ -77,10 +77,19 @@ class Encoder:
         """Return features [N, D], fp32 on the CPU, of normalised views [N, 3, h, w]."""
         batch = views.to(device=self.device)
         if self._beginning is not None:
-            batch = self._beginning(batch.float().contiguous(memory_format=torch.channels_last))
+            batch = self._begun(batch.float().contiguous(memory_format=torch.channels_last))
         batch = batch.to(dtype=DTYPES[self.precision], memory_format=torch.channels_last)
         features: Tensor = self._tower(batch)
         return features.float().cpu()
+
+    def _begun(self, views: Tensor) -> Tensor:
+        """Return what the first layers make of the views, in the precision of the others."""
+        assert self._beginning is not None
+        # Their activations are the largest: those of one view stay in the processor's cache.
+        views_a_part = 1 if self.device.type == "cpu" else len(views)
+        parts = [views[start : start + views_a_part] for start in range(0, len(views), views_a_part)]
+        begun = [self._beginning(part).to(DTYPES[self.precision]) for part in parts]
+        return torch.cat(begun) if len(begun) > 1 else begun[0]
 
 
 def fold_batch_norms(module: nn.Module) -> None:

@@ -89,28 +89,39 @@ class FusedBottleneck(nn.Module):
 def fuse(tower: nn.Module, example: Tensor) -> None:
     """Fuse the convolutions of a tower on the processor, in place; inputs will mostly resemble `example`.
 
-    For OpenAI's ResNets and the blocks of EfficientNets. Other towers, and towers with batch norms, stay
-    as they are; so do all where PyTorch or the processor lacks the operators for the example's precision.
+    For OpenAI's ResNets, the blocks of EfficientNets, and modules with `followers`. Other towers, and towers
+    with batch norms, stay as they are; so do all where PyTorch or the processor lacks the operators for the
+    example's precision.
     """
-    known = [module for module in tower.modules() if type(module) in _FOLLOWERS]
+    known = [module for module in tower.modules() if _followers_of(module)]
     folded = not any(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
     if not (known and folded and is_available(example.dtype)):
         return
     sizes = _input_sizes(tower, example)
     for module in known:
-        for convolution_name, activation_name in _FOLLOWERS[type(module)]:
-            convolution = getattr(module, convolution_name)
-            activation = _ACTIVATIONS.get(type(getattr(module, activation_name)))
+        for convolution_name, activation_name in _followers_of(module):
+            convolution = module.get_submodule(convolution_name)
+            activation = _ACTIVATIONS.get(type(module.get_submodule(activation_name)))
             if type(convolution) is nn.Conv2d and activation is not None:
                 fused = FusedConvolution(convolution, activation, sizes[convolution])
-                setattr(module, convolution_name, fused)
-                setattr(module, activation_name, nn.Identity())
+                _replace(module, convolution_name, fused)
+                _replace(module, activation_name, nn.Identity())
         for stage in module.children():
             if not isinstance(stage, nn.Sequential):
                 continue
             for index, block in enumerate(stage):
                 if isinstance(block, Bottleneck):
                     stage[index] = FusedBottleneck(block, sizes)
+
+
+def _followers_of(module: nn.Module) -> tuple[tuple[str, str], ...]:
+    own: tuple[tuple[str, str], ...] = getattr(module, "followers", ())
+    return _FOLLOWERS.get(type(module), own)
+
+
+def _replace(module: nn.Module, name: str, replacement: nn.Module) -> None:
+    parent, _, own_name = name.rpartition(".")
+    setattr(module.get_submodule(parent), own_name, replacement)
 
 
 def _input_sizes(tower: nn.Module, example: Tensor) -> dict[nn.Module, tuple[int, ...]]:

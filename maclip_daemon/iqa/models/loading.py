@@ -85,8 +85,6 @@ def _encoder_of(checkpoint: Checkpoint, device: torch.device | str, precision: P
         return Encoder(tower, device=device, precision=precision)
     loaded = timm_tower.load(described, checkpoint.state, checkpoint.origin)
     takes = ViewFormat(any_size=True)
-    if precision == "fp32":
-        return Encoder(loaded, device=device, takes=takes)
     beginning, rest = timm_tower.halves(loaded, EXACT_BLOCKS)
     return Encoder(rest, device=device, precision=precision, takes=takes, beginning=beginning)
 

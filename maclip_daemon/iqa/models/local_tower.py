@@ -8,6 +8,7 @@ know a scene by heart. Where a place counts is learned, so that a flat sky says 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,9 @@ _HIDDEN = 128
 class LocalTower(nn.Module):
     """Normalised tiles [N, 3, h, w] → features [N, D]."""
 
+    followers: ClassVar = tuple((f"convolutions.{n}", f"activations.{n}") for n in range(len(_WIDTHS)))
+    """Convolutions and the activations right after them (`iqa.fused_convolutions`)."""
+
     def __init__(self, embedding: int, hidden: int = _HIDDEN) -> None:
         super().__init__()
         inputs = (3, *_WIDTHS[:-1])
@@ -31,6 +35,7 @@ class LocalTower(nn.Module):
             nn.Conv2d(before, after, kernel, stride, kernel // 2)
             for before, after, kernel, stride in zip(inputs, _WIDTHS, _KERNELS, _STRIDES, strict=True)
         )
+        self.activations = nn.ModuleList(nn.ReLU(inplace=True) for _ in _WIDTHS)
         self.gate = nn.Conv2d(_WIDTHS[-1], 1, 1)
         self.hidden = nn.Linear(2 * _WIDTHS[-1], hidden)
         self.projection = nn.Linear(hidden, embedding)
@@ -38,9 +43,9 @@ class LocalTower(nn.Module):
     def forward(self, tiles: Tensor) -> Tensor:
         """Return features [N, D]: means over all places, and over those that the gate chooses."""
         values = tiles
-        for convolution in self.convolutions[:-1]:
-            values = convolution(values).relu_()
-        values = values + self.convolutions[-1](values).relu_()
+        for convolution, activation in zip(self.convolutions[:-1], self.activations[:-1], strict=True):
+            values = activation(convolution(values))
+        values = values + self.activations[-1](self.convolutions[-1](values))
         shares = self.gate(values).flatten(2).softmax(dim=-1)  # [N, 1, places]
         places = values.flatten(2)
         means = torch.cat([(places * shares).sum(dim=-1), places.mean(dim=-1)], dim=1)

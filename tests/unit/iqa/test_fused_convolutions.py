@@ -10,10 +10,11 @@ from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from torch import Tensor, nn
 
 from maclip_daemon.iqa import fused_convolutions
-from maclip_daemon.iqa.encoder import Encoder, MeanTokenPool, ViewFormat
+from maclip_daemon.iqa.encoder import Encoder, MeanTokenPool, Precision, ViewFormat
 from maclip_daemon.iqa.fused_convolutions import FusedBottleneck, FusedConvolution
 from maclip_daemon.iqa.models.architecture import build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
+from maclip_daemon.iqa.models.local_tower import LocalTower
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 
 needs_operators = pytest.mark.skipif(
@@ -90,12 +91,37 @@ def test_the_built_in_tower_is_fused_but_for_its_strided_convolutions(
         return loading.load(catalogue.resolve("builtin", Path()), metrics.maclip(), Path()).encoder
 
     fused = built_in()
-    assert sum(isinstance(module, FusedConvolution) for module in fused._tower.modules()) > 40
+    assert fused._beginning is not None
+    modules = [*fused._beginning.modules(), *fused._tower.modules()]
+    assert sum(isinstance(module, FusedConvolution) for module in modules) > 40
     with monkeypatch.context() as patch:
         patch.setattr(fused_convolutions, "is_available", lambda dtype: False)
         plain = built_in()
     given = views(2, 3, 224, 224)
     torch.testing.assert_close(fused.encode(given), plain.encode(given), rtol=1e-4, atol=1e-5)
+
+
+@needs_operators
+def test_the_local_tower_is_fused() -> None:
+    tower = LocalTower(16)
+    given = views(3, 3, 224, 224)
+    with torch.no_grad():
+        plain = tower(given)
+    fused = Encoder(tower)
+    assert sum(isinstance(module, FusedConvolution) for module in fused._tower.modules()) == 5
+    torch.testing.assert_close(fused.encode(given), plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_view_has_the_same_features_alone_and_among_others(precision: Precision) -> None:
+    from maclip_daemon.iqa import metrics
+    from maclip_daemon.iqa.models import catalogue, loading
+
+    model = loading.load(catalogue.resolve("builtin", Path()), metrics.maclip(), Path(), precision=precision)
+    given = views(3, 3, 224, 224)
+    together, alone = model.encoder.encode(given), model.encoder.encode(given[1:2])
+    tolerance = (1e-5 if precision == "fp32" else 0.02) * float(alone.abs().max())
+    torch.testing.assert_close(together[1:2], alone, rtol=0, atol=tolerance)
 
 
 @needs_operators
