@@ -48,6 +48,7 @@ class RejectedPages:
 
     def plan(self, request: Request) -> Response:
         """Return how much would move where, and the folders that hold photos already."""
+        self._moves.wait_until_finished()
         typed = request.query_params.get("folder")
         shots = self._moves.shots(self._under)
         kept = [{"folder": printable_utf8(folder), "files": count} for folder, count in self._moves.folders()]

@@ -157,10 +157,18 @@ def test_the_loupe_goes_on_after_a_decision_and_stays_when_it_is_told_to(filled:
     expect(image).to_have_attribute("alt", NAMES[0])
     page.keyboard.press("3")
     expect(image).to_have_attribute("alt", NAMES[1])
+    page.get_by_role("button", name="none", exact=True).click()
+    filled.rated(NAMES[1], 0)
+    page.keyboard.press("Space")  # not the button once more
+    expect(page.locator("#grid")).to_be_visible()
+    expect(page.locator(SELECTED)).to_have_text(NAMES[2])
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Space")
     page.keyboard.press("a")
     page.keyboard.press("4")
     filled.rated(NAMES[1], 4)
     expect(image).to_have_attribute("alt", NAMES[1])
+    assert filled.rating(NAMES[2]) is None
     page.reload()  # and back to the same place
     expect(page.locator(SELECTED)).to_have_text(NAMES[1])
 

@@ -1,7 +1,7 @@
 // The grid: only the rows in view exist, so that a hundred thousand photos scroll like a hundred.
 
 import { preview } from '/static/api.js';
-import { element, isAway, maclipsInWords, mineInSigns, mineInWords, mineOf, stars } from '/static/words.js';
+import { burstInSigns, element, isAway, maclipsInWords, mineInSigns, mineInWords, mineOf, stars } from '/static/words.js';
 
 const TALLEST = 12e6; // pixels; browsers draw no taller element, so larger sets scroll in larger steps
 const MARGIN_ROWS = 2;
@@ -194,7 +194,7 @@ export class Grid {
     mine.textContent = mineInSigns(photo);
     maclips.textContent = photo.stars === null ? '' : stars(photo.stars);
     name.textContent = photo.name;
-    group.textContent = !photo.burst ? '' : photo.rank === 1 ? `best of ${photo.kind}${photo.close ? '?' : ''}` : photo.kind;
+    group.textContent = burstInSigns(photo);
     cell.classList.toggle('odd', Boolean(photo.burst && photo.burst % 2));
     cell.classList.toggle('rejected', mineOf(photo) === -1);
     cell.classList.toggle('away', isAway(photo));

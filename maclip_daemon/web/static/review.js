@@ -70,6 +70,7 @@ function describe() {
   const about = $('#about');
   if (!photo) {
     about.textContent = '';
+    for (const button of document.querySelectorAll('#decide [aria-pressed]')) button.setAttribute('aria-pressed', false);
     return;
   }
   const index = photos.indexOf(photo.id);
@@ -230,13 +231,14 @@ async function bestOfBurst() {
     const { photos: frames } = await get(`/api/burst/${photo.id}`);
     const others = frames.filter((each) => each.id !== photo.id);
     const rated = others.filter((each) => mineOf(each) > 0 || each.picked).length;
-    const kept = rated ? ` ${rated} that you gave stars or a pick stay as they are.` : '';
+    const stay = rated === 1 ? 'stays as it is' : 'stay as they are';
+    const kept = rated ? ` ${rated} that you gave stars or a pick ${stay}.` : '';
     const rejected = others.filter((each) => !(mineOf(each) > 0 || each.picked));
-    if (!hasAsked && !await ask(`Pick ${photo.name} and reject the other ${rejected.length}?`,
+    if (rejected.length && !hasAsked && !await ask(`Pick ${photo.name} and reject the other ${rejected.length}?`,
       `They are marked, not deleted, and U brings all of them back at once.${kept} Enter does not ask again until this page is closed.`)) return;
-    hasAsked = true;
+    hasAsked ||= rejected.length > 0;
     decisions.decide([[photo, { pick: true }], ...rejected.map((each) => [each, { rating: -1 }])]);
-    say(`${photo.name} is picked, ${rejected.length} rejected.${kept}`);
+    say(`${photo.name} is picked, ${rejected.length || 'none'} rejected.${kept}`);
     if (mode === 'compare') show('grid');
     nextBurst();
   } catch (error) {
@@ -354,6 +356,11 @@ $('#summary').addEventListener('close', () => {
   hasMoved = false;
 });
 
+function toFilter(which) {
+  if (!form.offsetParent) show('grid'); // on a phone the filters are there alone
+  form.querySelector(which).focus();
+}
+
 const actions = {
   e: summary,
   h: () => overlay(CLIPPED),
@@ -389,14 +396,18 @@ const actions = {
     $('#tools [data-key=a]').setAttribute('aria-pressed', goesOn);
     say(goesOn ? 'After each decision the next photo comes.' : 'After each decision this photo stays.');
   },
-  f: () => $('#filters select').focus(),
+  f: () => toFilter('select'),
   photos: () => $(mode === 'grid' ? '#grid' : '#photos').focus({ preventScroll: true }), // out of the filters
-  '/': () => $('#filters [name=name]').focus(),
+  '/': () => toFilter('[name=name]'),
   '?': () => $('#help').showModal(),
 };
 for (const rating of [0, 1, 2, 3, 4, 5]) actions[rating] = () => decide({ rating });
 listen(actions);
 
+// After a button of the page was clicked the keys are the photos' again: Space would press it once more.
+document.addEventListener('click', ({ detail, target }) => {
+  if (detail && target.closest('nav button, footer button')) actions.photos();
+}, true);
 $('#decide').addEventListener('click', ({ target }) => {
   if (target.dataset.rating !== undefined) decide({ rating: Number(target.dataset.rating) });
   else if (target.dataset.pick) decide({ pick: true });

@@ -30,9 +30,17 @@ export function maclipsInWords(photo) {
 
 export function burstInWords(photo) {
   if (!photo.burst) return '';
+  if (photo.kind === 'duplicate') return photo.rank > 1 ? 'a duplicate' : 'suggested as the best of its duplicates';
   if (photo.rank === null) return `part of a ${photo.kind}`;
   if (photo.rank > 1) return `in a ${photo.kind}`;
   return photo.close ? `suggested of its ${photo.kind}, but too close to call` : `suggested as the best of its ${photo.kind}`;
+}
+
+// The same in a corner of the picture.
+export function burstInSigns(photo) {
+  if (!photo.burst) return '';
+  if (photo.rank !== 1) return photo.kind;
+  return `best of ${photo.kind === 'duplicate' ? 'duplicates' : photo.kind}${photo.close ? '?' : ''}`;
 }
 
 export function sentence(photo, index, total) {
@@ -45,6 +53,7 @@ export const counted = (count, noun) => `${count.toLocaleString('en')} ${noun}${
 
 export function megabytes(bytes) {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes < 1e5) return `${Math.ceil(bytes / 1e3)} kB`;
   return `${bytes < 1e7 ? (bytes / 1e6).toFixed(1) : Math.round(bytes / 1e6)} MB`;
 }
 

@@ -55,8 +55,20 @@ def entries(folder: Path) -> list[CullEntry]:
     return _read(folder)[0]
 
 
-def _read(folder: Path) -> tuple[list[CullEntry], str]:
-    """Return the entries, and the shot whose end was noted last."""
+def newest(folder: Path) -> list[CullEntry]:
+    """Return the files of the shot that was moved last, and the file that was asked back last.
+
+    A kill may have cut off what was to be done with them. None where there is no list.
+    """
+    try:
+        known, _, returned = _read(folder)
+    except errors.EnvironmentUnfit:
+        return []
+    return [entry for entry in known if entry.name == returned or entry.shot == known[-1].shot]
+
+
+def _read(folder: Path) -> tuple[list[CullEntry], str, str]:
+    """Return the entries, the shot whose end was noted last, and the name that was asked back last."""
     try:
         lines = (folder / LIST_NAME).read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
@@ -64,7 +76,7 @@ def _read(folder: Path) -> tuple[list[CullEntry], str]:
             f"{folder} has no list of moved photos ({LIST_NAME}), so nothing can be brought back from it."
         ) from None
     found: dict[str, CullEntry] = {}
-    ended = ""
+    ended = returned = ""
     for line in lines:
         try:
             read = json.loads(line)
@@ -78,8 +90,9 @@ def _read(folder: Path) -> tuple[list[CullEntry], str]:
             ended = "" if ended == entry.shot else ended
         elif (known := found.get(str(read.get("returned")))) is not None:
             found[known.name] = replace(known, is_returned=True)
+            returned = known.name
         ended = str(read.get("ended", ended))
-    return list(found.values()), ended
+    return list(found.values()), ended, returned
 
 
 def held(folder: Path) -> list[CullEntry]:
@@ -97,7 +110,7 @@ def begun(folder: Path) -> list[CullEntry]:
     None where the shot's end is noted, or nothing of it was moved.
     """
     try:
-        known, ended = _read(folder)
+        known, ended, _ = _read(folder)
     except errors.EnvironmentUnfit:
         return []
     shot = [entry for entry in known if entry.shot and entry.shot == known[-1].shot]

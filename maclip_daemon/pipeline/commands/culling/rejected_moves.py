@@ -7,6 +7,8 @@ from then on, as if another program had moved them, and return with their scores
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -28,6 +30,7 @@ from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 
 FOLDERS_NOTE = "folders of rejected photos"
+FINISH_TIMEOUT_S = 10.0  # for a drive that does not answer the page shows what it knows
 KEPT_FOLDERS = 20  # that the page offers to bring photos back from
 
 
@@ -46,6 +49,7 @@ class RejectedMoves:
         self._writes = writes
         self._library = writes.library
         self._lock = lock
+        self._has_finished = threading.Event()
 
     def shots(self, under: tuple[str, ...]) -> list[list[CullCandidate]]:
         """Return the rejected photos below these paths, the files of a shot together."""
@@ -87,19 +91,36 @@ class RejectedMoves:
 
     def folders(self) -> list[tuple[Path, int]]:
         """Return the folders of earlier moves that still hold files, and how many; the last one first."""
-        with self._library.reading() as session:
-            known = status.get_note(session, FOLDERS_NOTE) or []
-        found = [(Path(each), len(cull_list.held(Path(each)))) for each in reversed(known)]
+        found = [(folder, len(cull_list.held(folder))) for folder in reversed(self._known_folders())]
         return [(folder, count) for folder, count in found if count]
 
     def finish_killed(self) -> None:
         """Move the rest of a shot whose move was cut off by the end of an earlier run."""
-        for folder, _ in self.folders():
-            self._finish(folder)
+        try:
+            for folder in self._known_folders():
+                self._finish(folder)
+        finally:
+            self._has_finished.set()
+
+    def wait_until_finished(self) -> None:
+        """Wait for the end of `finish_killed`, before which too many photos count as rejected."""
+        self._has_finished.wait(FINISH_TIMEOUT_S)
+
+    def _known_folders(self) -> list[Path]:
+        with self._library.reading() as session:
+            return [Path(each) for each in status.get_note(session, FOLDERS_NOTE) or []]
 
     def _finish(self, folder: Path) -> None:
+        """Finish what a kill cut off, and record what it had moved or brought back already."""
         with self._lock:
-            self._record_gone(cull.finish(folder, self._writes.clock()))
+            gone = cull.finish(folder, self._writes.clock())
+            for entry in cull_list.newest(folder):
+                target = folder / entry.name
+                if not os.path.lexists(entry.source):
+                    gone += [CulledFile(entry.source, target)] if os.path.lexists(target) else []
+                elif entry.is_returned and not os.path.lexists(target):
+                    self._record_returned(entry.source)
+            self._record_gone(gone)
 
     def _move_shot(self, shot: Sequence[CullCandidate], folder: Path) -> MovedShot:
         ids = [each.photo_id for each in shot]

@@ -12,7 +12,7 @@ from maclip_daemon.errors import FileChanged, MaclipError, NoSpace, UsageError
 from maclip_daemon.files import moved_files
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import found_file
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.photos import gone_copies, photo_records
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.pipeline.commands.culling import cull, cull_folder, cull_list
@@ -130,7 +130,7 @@ def test_a_kill_at_any_step_leaves_whole_shots_that_can_be_brought_back(
         patch.setattr(moved_files, "move", mortal(moved_files.move))
         patch.setattr(cull_list, "note", mortal(cull_list.note))
         patch.setattr(cull_list, "note_end", mortal(cull_list.note_end))
-        patch.setattr("maclip_daemon.library.photos.gone_copies.mark_gone", mortal(lambda *_: 0))
+        patch.setattr(gone_copies, "mark_gone", mortal(gone_copies.mark_gone))
         with pytest.raises(Killed) if step < 14 else pytest.warns():
             all_moved(moves, out)
     moves.finish_killed()
@@ -139,8 +139,16 @@ def test_a_kill_at_any_step_leaves_whole_shots_that_can_be_brought_back(
     for name in NAMES:
         folder = out if (out / name).exists() else rated.folder
         assert (folder / f"{name}.xmp").exists(), name
+    away = ["missing" if (out / name).exists() else "scored" for name in NAMES]
+    assert states(rated) == away, "the library knows what the killed run had moved"
     all_moved(moves, out)
     assert contents(out) == before
+    back = moves.bring_back(out)
+    while next(back).files[0].path.suffix != ".jpg":
+        pass
+    rated.write("update photos set state = 'missing'")  # killed before it was recorded
+    moves.finish_killed()
+    assert states(rated).count("scored") == 1
     list(moves.bring_back(out))
     assert contents(rated.folder) == before
 
