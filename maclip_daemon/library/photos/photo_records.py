@@ -228,13 +228,17 @@ def set_rating(
     rating_in_file: int | None,
     owner: Literal["none", "maclip", "person"],
     problem: str | None = None,
-) -> None:
+) -> bool:
     """Record the rating in the file, whose it is, and why the stars could not be written.
 
-    What a person let maclip replace ends with it: it held for the rating of then.
+    What a person let maclip replace ends with it: it held for the rating of then. Return whether the library
+    knew another rating or owner.
     """
+    known = select(PHOTOS.c.rating_in_file, PHOTOS.c.rating_owner).where(PHOTOS.c.id == photo_id)
+    is_new = session.execute(known).first() != (rating_in_file, owner)
     session.execute(
         update(PHOTOS)
         .where(PHOTOS.c.id == photo_id)
         .values(rating_in_file=rating_in_file, rating_owner=owner, rating_problem=problem, may_replace=None)
     )
+    return is_new

@@ -92,6 +92,9 @@ def judge(file: PhotoFile, last_written: int | None, request: RatingRequest | No
         found = replace(inside, owner="person")  # who took back there what we had copied
     if found.owner != "person" and request is not None:
         found = next(_ratings_of(request), found)
+    elif found.copied_from == "file" and request is not None:
+        # The person may have changed it since in the other file of the shot.
+        found = next((each for each in _ratings_of(request) if not each.copied_from), found)
     return Verdict(sidecars, embedded, found, refusal, names)
 
 

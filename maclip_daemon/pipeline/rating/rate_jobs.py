@@ -220,9 +220,9 @@ class RateJobs:
 
     def _record_person(self, session: Session, job: LeasedJob, rating: int | None) -> None:
         """Record a person's rating; the other files of the shot follow it."""
-        photo_records.set_rating(session, job.photo_id, rating, "person")
+        is_new = photo_records.set_rating(session, job.photo_id, rating, "person")
         partners = raw_jpeg_pairs.partners(session, [job.photo_id]).get(job.photo_id, [])
-        others = [each.photo_id for each in partners if each.rating_owner != "person"]
+        others = [each.photo_id for each in partners if is_new or each.rating_owner != "person"]
         jobs.enqueue(session, others, "rate", self._state.clock())
 
     def finish(self, held: Sequence[LeasedJob]) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from tests.faults.soak.sidecar_files import is_in_another_case
+
 
 @dataclass(frozen=True)
 class Content:
@@ -172,6 +174,10 @@ class Model:
         if with_sidecar:
             self.followed.add(old)
             self.sidecars[sidecar_of(new)] = self.sidecars.pop(sidecar_of(old), Sidecar())
+            if replaced is not None and is_in_another_case(
+                sidecar_of(new)
+            ):  # it counts once this one is gone
+                self.sidecar(new).is_from_another_photo = True
         else:
             self._mark_existing_sidecar(new)
 

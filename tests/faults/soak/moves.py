@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from tests.faults.soak.model import Photo, Sidecar, sidecar_of
+from tests.faults.soak.sidecar_files import is_in_another_case
 from tests.faults.soak.simulated_user import SimulatedUser
 
 RECREATED_SHARE = 0.3  # of renamed folders: the old folder is created again
@@ -132,7 +133,9 @@ def delete_a_sidecar(user: SimulatedUser) -> bool:
     if photo is None or not os.path.lexists(sidecar_of(photo.path)):
         return False
     Path(sidecar_of(photo.path)).unlink()
-    user.model.sidecars[sidecar_of(photo.path)] = Sidecar()
+    before = user.model.sidecar(photo.path)
+    remains = before.is_from_another_photo and is_in_another_case(sidecar_of(photo.path))
+    user.model.sidecars[sidecar_of(photo.path)] = Sidecar(is_from_another_photo=remains)
     photo.is_unnoticed = True
     photo.log.append("its sidecar was deleted")
     return True

@@ -38,6 +38,11 @@ def read_in_another_case(path: str) -> dict[str, str] | None:
     return next((read_sidecar(os.path.join(folder, other)) for other in others), None)
 
 
+def is_in_another_case(path: str) -> bool:
+    """Return whether a sidecar lies there whose name differs in case alone."""
+    return os.path.isdir(os.path.dirname(path)) and read_in_another_case(path) is not None  # noqa: PTH112, PTH120
+
+
 def bytes_of(path: str) -> bytes | None:
     """Return the content of a file; None where there is none."""
     try:
