@@ -18,6 +18,13 @@ def stars_in(sidecar: Path) -> int:
     return int(found[1])
 
 
+def press(star: int, sidecar: Path) -> None:
+    """Give a photo another star, as a photo manager does."""
+    sidecar.write_text(
+        re.sub(r'xmp:Rating="\d"', f'xmp:Rating="{star}"', sidecar.read_text("utf-8")), "utf-8"
+    )
+
+
 def shot(home: Home, number: int) -> tuple[Path, Path]:
     jpeg = make_photo(home.photos / f"SHOT_{number}.jpg", 70 + number, blur=3 * number)
     return write_dng(home.photos / f"SHOT_{number}.dng", 320 + 64 * number, 240), jpeg
@@ -46,3 +53,10 @@ def test_both_files_of_a_shot_get_the_stars_of_the_raw_and_count_once(home: Home
     rows = dict(home.sql("select file_name, stars from photo_quality"))
     assert all(stars_in(Path(f"{home.photos / name}.xmp")) == stars for name, stars in rows.items())
     assert home.sql("select count(*) from photo_pairs") == [(0,)]
+    # A person's star in one file is the verdict on both, and so is the next one.
+    home.maclip("rate")
+    raw, jpeg = (Path(f"{path}.xmp") for path in shots[0])
+    for star in sorted({1, 3, 5} - {stars_in(raw), stars_in(jpeg)})[:2]:
+        press(star, raw)
+        home.maclip("run", "--once", home.photos)
+        assert stars_in(jpeg) == stars_in(raw) == star

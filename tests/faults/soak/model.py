@@ -174,9 +174,8 @@ class Model:
         if with_sidecar:
             self.followed.add(old)
             self.sidecars[sidecar_of(new)] = self.sidecars.pop(sidecar_of(old), Sidecar())
-            if replaced is not None and is_in_another_case(
-                sidecar_of(new)
-            ):  # it counts once this one is gone
+            if replaced is not None and is_in_another_case(sidecar_of(new)):
+                # That one counts once this one is gone.
                 self.sidecar(new).is_from_another_photo = True
         else:
             self._mark_existing_sidecar(new)

@@ -30,6 +30,7 @@ def sidecar(*properties: str) -> bytes:
     ).encode()
 
 
+MACLIP = 'xmlns:maclip="http://ns.maclip-daemon/quality/1.0/" maclip:Stars="4"'
 LABEL = 'xmp:Label="Red"'
 FIVE = 'xmp:Rating="5"'
 OF_FILM = 'dc:format="video/quicktime" xmpDM:videoFrameRate="30"'
@@ -390,6 +391,25 @@ def test_our_stars_of_the_partner_follow_a_person(make_photo: MakePhoto, tmp_pat
     outcome = write(RatingRequest(jpeg, QUALITY, last_written=4, partners=(Partner(raw),)))
     assert outcome.owner == "person"
     assert xmp_of(tmp_path / "A.jpg.xmp")["Xmp.xmp.Rating"] == "5"
+
+
+@pytest.mark.parametrize(("now", "rating"), [('xmp:Rating="3"', "3"), (f"{MACLIP} xmp:Rating='0'", "0")])
+def test_a_persons_next_change_of_the_partner_is_followed(
+    make_photo: MakePhoto, tmp_path: Path, now: str, rating: str
+) -> None:
+    raw, jpeg = make_photo("A.jpeg").rename(tmp_path / "A.NEF"), make_photo("A.jpg", seed=2)
+    write(RatingRequest(jpeg, QUALITY))
+    (tmp_path / "A.NEF.xmp").write_bytes(sidecar(FIVE))
+    request = RatingRequest(jpeg, QUALITY, last_written=4, partners=(Partner(raw),))
+    write(request)
+    (tmp_path / "A.NEF.xmp").write_bytes(sidecar(now))
+    outcome = write(request)
+    assert outcome.owner == "person"
+    assert xmp_of(tmp_path / "A.jpg.xmp").get("Xmp.xmp.Rating", "0") == rating
+    assert prepare(request).status == "person", "nothing is left to follow"
+    # What a person pressed here as well stays: the two then differ.
+    (tmp_path / "A.jpg.xmp").write_bytes(sidecar('xmp:Rating="1"'))
+    assert prepare(request).found == verdict.inspect(jpeg, 4)
 
 
 def test_a_partner_that_is_gone_or_ours_changes_nothing(make_photo: MakePhoto, tmp_path: Path) -> None:
