@@ -67,6 +67,7 @@ def _tinted(image: Image.Image, measures: PhotoMeasures) -> Image.Image:
     from PIL import Image
 
     blur = numpy.array([[math.nan if each is None else each for each in row] for row in measures.blur])
+    blur *= measures.enlargement.value  # measured as it was before; the map is of 100 %
     grey = numpy.asarray(image.convert("L"), numpy.float32)[..., None]
     share = _enlarged(numpy.nan_to_num(_sharpness(blur), nan=0.5), image.size)
     tint = TINT * _enlarged((~numpy.isnan(blur)).astype(numpy.float32), image.size)

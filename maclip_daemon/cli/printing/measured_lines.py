@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from maclip_daemon.library.queries.photo_rows import PhotoRow
 
 _SHARP, _SOFT = 1.0, 2.5  # px of blur; up to the first it looks sharp at 100 %
+_BLOCKS = 100  # per cent by which blocks stand out; from there on their borders pass for sharp edges
 _FINE_SCALE = 0.45  # measured pixels a pixel; below it fine blur cannot be seen
 
 
@@ -32,7 +33,7 @@ def lines(detail: PhotoDetail, row: PhotoRow) -> Iterator[str]:
     if row.jpeg_damage is not None:
         yield f"    JPEG     blocks stand out by {row.jpeg_damage:.0f} %"
     if row.true_megapixels is not None and row.width and row.height:
-        yield f"    detail   of {row.true_megapixels:.1f} megapixels; the file has {_megapixels(row):.1f}"
+        yield f"    detail   of {_true_megapixels(detail, row)}; the file has {_megapixels(row):.1f}"
 
 
 def _at(detail: PhotoDetail) -> str:
@@ -52,13 +53,24 @@ def _focus(detail: PhotoDetail, row: PhotoRow) -> str:
     line = "upper" if down < 0.4 else "lower" if down > 0.6 else "middle"
     where = "the centre" if (line, column) == ("middle", "centre") else f"{line} {column}"
     word = "sharp" if row.focus <= _SHARP else "a little soft" if row.focus <= _SOFT else "blurred"
-    return f"{word}: {row.focus:.1f} px blur in the sharpest part ({where})"
+    factor = float(detail.measured.get("enlargement", 1.0))
+    before = ", before it was enlarged" if factor > 1 else ""
+    blocks = "; blocks of JPEG look sharp, too" if (row.jpeg_damage or 0) >= _BLOCKS else ""
+    return f"{word}: {row.focus:.1f} px blur in the sharpest part ({where}){before}{blocks}"
 
 
 def _motion(row: PhotoRow) -> str:
     if not row.motion:
         return "none in the sharpest part"
     return f"about {row.motion:.0f} px at {row.motion_direction or 0:.0f}° in the sharpest part"
+
+
+def _true_megapixels(detail: PhotoDetail, row: PhotoRow) -> str:
+    """Return the true resolution; of an enlarged picture only the most that it can be is sure."""
+    factor = float(detail.measured.get("enlarged_at_least", 1.0))
+    if factor <= 1:
+        return f"{row.true_megapixels:.1f} megapixels"
+    return f"at most {_megapixels(row) / factor**2:.1f} megapixels"
 
 
 def _megapixels(row: PhotoRow) -> float:

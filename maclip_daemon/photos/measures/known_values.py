@@ -35,6 +35,7 @@ def known_values(measures: PhotoMeasures, width: int, height: int) -> dict[str, 
             "focus_x": measures.focus_x,
             "focus_y": measures.focus_y,
             "enlargement": measures.enlargement.value,
+            "enlarged_at_least": round(measures.enlarged_at_least(), 2),
             "scale": measures.scale,
         },
     }

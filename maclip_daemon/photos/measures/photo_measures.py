@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _LARGEST = 1e6  # of any value; a decoder that a hostile photo took over may send anything
+_LEAST_TOLD = 1.6  # times; smaller enlargements are not told from a phone's codec
 _LARGEST_MAP = 64  # rows or columns
 SURE = 0.3
 """Least confidence of a value that is shown and stored."""
@@ -60,7 +61,18 @@ class PhotoMeasures:
     is_developed: bool
     """Whether maclip developed it from a RAW, without the noise reduction of cameras."""
     blur: tuple[tuple[float | None, ...], ...]
-    """Blur in pixels of each cell, row by row; None where there are no edges."""
+    """Blur in pixels of each cell before an enlargement, row by row; None where there are no edges."""
+
+    def enlarged_at_least(self) -> float:
+        """Return the smallest factor that the rhythm of an enlarged picture fits; `enlargement` is likeliest.
+
+        Frequencies above half a cycle a pixel are mirrored, and the spectrum of a soft picture fits both.
+        """
+        factor = self.enlargement.value
+        if self.scale * factor <= 1:
+            return factor
+        mirrored = 1 / (self.scale - 1 / factor)
+        return mirrored if _LEAST_TOLD <= mirrored < factor else factor
 
     def true_megapixels(self, width: int, height: int) -> float | None:
         """Return how many megapixels a photo of this size shows; fewer than it has if it was enlarged."""

@@ -55,14 +55,16 @@ def reasons_of(measures: PhotoMeasures, width: int, height: int) -> tuple[str, .
 
 
 def _blur(measures: PhotoMeasures) -> list[tuple[float, str]]:
-    """Return the reasons of movement and focus; of a moved photo, focus counts only beyond the movement."""
-    moved = _MOTION.strength(measures.motion)
+    """Return the reason of movement or of focus: a movement is sure only where edges along it are sharp.
+
+    Blur of a picture whose edges nearly all have one direction looks like a movement across them.
+    """
     blurred = _BLUR.strength(measures.focus)
-    length, direction = measures.motion.value, _in_words(measures.motion_direction)
-    reasons = [(moved, f"moved {length:.0f} px {direction}, even where it is sharpest")]
-    if not moved or measures.focus.value > length / 4:
-        reasons.append((blurred, f"not sharp anywhere at 100 %: {measures.focus.value:.1f} px blur"))
-    return reasons
+    if blurred:
+        return [(blurred, f"not sharp anywhere at 100 %: {measures.focus.value:.1f} px blur")]
+    length, direction = 5 * round(measures.motion.value / 5), _in_words(measures.motion_direction)
+    moved = _MOTION.strength(measures.motion) if measures.focus.value < _BLUR.least else 0.0
+    return [(moved, f"moved about {length} px {direction}, even where it is sharpest")]
 
 
 def _noise(measures: PhotoMeasures) -> tuple[float, str]:
@@ -87,10 +89,11 @@ def _blocks(measures: PhotoMeasures) -> tuple[float, str]:
 
 
 def _enlarged(measures: PhotoMeasures, width: int, height: int) -> tuple[float, str]:
-    factor = max(1.0, measures.enlargement.value)
+    factor = max(1.0, measures.enlarged_at_least())
+    shown = f"{width / factor:.0f} × {height / factor:.0f} pixels"
     return (
         _ENLARGED.strength(measures.enlargement),
-        f"enlarged {factor:.1f} times: shows {width / factor:.0f} × {height / factor:.0f} pixels",
+        f"enlarged at least {factor:.1f} times: shows at most {shown}",
     )
 
 

@@ -1,5 +1,7 @@
 """Each fault is measured in its own unit, and leaves the other measures alone."""
 
+import io
+
 import numpy as np
 import pytest
 from faulty_photos import Pixels, blurred, compressed, enlarged, grain, moved, sharp
@@ -105,6 +107,16 @@ def test_an_enlarged_copy_shows_what_it_really_has(photo: Pixels, factor: float)
     assert found.enlargement.value == pytest.approx(factor, rel=0.03)
     assert found.true_megapixels(1280, 960) == pytest.approx(1.2288 / factor**2, rel=0.06)
     assert found.focus.value < 1  # it is as sharp as so few pixels can be
+
+
+@pytest.mark.parametrize("factor", [3.3, 3.5, 3.7])
+def test_of_two_factors_with_one_rhythm_the_smaller_is_told(photo: Pixels, factor: float) -> None:
+    stored = io.BytesIO()
+    Image.fromarray(enlarged(photo, factor)).save(stored, "JPEG", quality=95, subsampling=0)
+    image = Image.open(stored)
+    image.draft("RGB", (image.width // 2, image.height // 2))
+    found = measured(np.asarray(image.convert("RGB")), 0.5)
+    assert found.enlarged_at_least() == pytest.approx(factor, rel=0.03)
 
 
 def test_a_slight_enlargement_is_not_told_because_codecs_look_the_same(photo: Pixels) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import pytest
 from test_photo_measures import GOOD
 
 from maclip_daemon.photos.measures.photo_measures import Measure
@@ -43,14 +44,20 @@ def test_a_night_with_lamps_is_not_underexposed() -> None:
     )
 
 
-def test_a_movement_explains_a_little_blur() -> None:
-    moved = {"motion": Measure(20.0, 1.0), "motion_direction": 45.0}
-    assert reasons(**moved, focus=Measure(3.0, 1.0)) == ("moved 20 px diagonally, even where it is sharpest",)
-    assert len(reasons(**moved, focus=Measure(7.0, 1.0))) == 2
+def test_a_movement_is_told_only_where_edges_along_it_are_sharp() -> None:
+    moved = {"motion": Measure(21.0, 1.0), "motion_direction": 45.0}
+    assert reasons(**moved, focus=Measure(2.0, 1.0)) == (
+        "moved about 20 px diagonally, even where it is sharpest",
+    )
+    assert reasons(**moved, focus=Measure(3.0, 1.0)) == ("not sharp anywhere at 100 %: 3.0 px blur",)
 
 
-def test_an_enlarged_photo_says_what_it_shows() -> None:
-    assert reasons(enlargement=Measure(15.0, 1.0)) == ("enlarged 15.0 times: shows 400 × 267 pixels",)
+@pytest.mark.parametrize("likeliest", [3.5, 14 / 3])
+def test_an_enlarged_photo_says_what_is_sure_of_it(likeliest: float) -> None:
+    # At half size both factors leave the same rhythm.
+    assert reasons(enlargement=Measure(likeliest, 1.0)) == (
+        "enlarged at least 3.5 times: shows at most 1714 × 1143 pixels",
+    )
 
 
 def test_no_reason_holds_the_mark_between_reasons() -> None:
