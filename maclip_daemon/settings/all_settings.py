@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -44,7 +47,6 @@ class Settings(BaseSettings):
         frozen=True,
         env_prefix="MACLIP_",
         env_nested_delimiter="__",
-        use_attribute_docstrings=True,
     )
 
     data_dir: Path = Field(default_factory=lambda: default_data_dir())
@@ -107,7 +109,23 @@ def setting_descriptions() -> Iterator[tuple[str, str, str]]:
     for name, field in Settings.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, SettingsSection):
-            for key, inner in annotation.model_fields.items():
-                yield name, key, inner.description or ""
+            texts = _texts_below(annotation)
+            for key in annotation.model_fields:
+                yield name, key, texts.get(key, "")
         else:
-            yield "", name, field.description or ""
+            yield "", name, _texts_below(Settings).get(name, "")
+
+
+def _texts_below(section: type[BaseModel]) -> dict[str, str]:
+    """Return the text below each key, from the source; pydantic would read that in each start."""
+    (found,) = ast.parse(inspect.getsource(section)).body
+    assert isinstance(found, ast.ClassDef)
+    return {
+        key.target.id: inspect.cleandoc(text.value.value)
+        for key, text in itertools.pairwise(found.body)
+        if isinstance(key, ast.AnnAssign)
+        and isinstance(key.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }

@@ -12,4 +12,4 @@ Seconds = Annotated[float, Field(gt=0)]
 class SettingsSection(BaseModel):
     """One section: unknown keys are errors, and the text below a key describes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ def main() -> None:
     The answer has the picture, and a small one for the grid, one after the other in the payload.
     """
     configuration = child_server.configuration()
+    gc.set_threshold(20_000)  # libraries make many objects, hardly one in a circle; a person waits
     limit_threads()
     limit_memory(configuration["memory_mb"])
     # Imported under the limits, and after the thread counts are set: libraries read those when they load.
