@@ -21,7 +21,7 @@ from maclip_daemon.library.storage.database_errors import DatabaseBusy, Database
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Partner, QualityProperties, RatingRequest
 from maclip_daemon.photos.measures.reasons import SEPARATOR
-from maclip_daemon.pipeline import file_stability, journal_compaction
+from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction
 from maclip_daemon.pipeline.rating import sidecar_naming
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.pipeline.rating.darktable_check import OVER_FIRST_STARS, CheckedPhoto, DarktableCheck
@@ -182,29 +182,10 @@ class RatingStage:
 
     def _commit(self, prepared: PreparedJobs) -> FullDisks:
         """Put the prepared files in their places; return the jobs whose disks are full."""
-        if not prepared:
-            return []
-        try:
-            intended = self._jobs.intend_all(prepared)
-        except errors.Transient:
-            for _, result in prepared:
-                self._writer.discard(result)
-            raise
-        for (_, result), entry in zip(prepared, intended, strict=True):
-            if entry is None:
-                self._writer.discard(result)
-        prepared = [each for each, entry in zip(prepared, intended, strict=True) if entry is not None]
-        entries = [entry for entry in intended if entry is not None]
-        if not prepared:
-            return []
-        try:
-            outcomes = self._writer.commit_many([result for _, result in prepared])
-        except errors.MaclipError as lost:
-            self._jobs.settle_all(prepared, entries, [lost] * len(prepared))
-            raise
-        self._jobs.settle_all(prepared, entries, outcomes)
+        jobs = self._jobs
+        committed = intended_write.commit_journalled(self._writer, prepared, jobs.intend_all, jobs.settle_all)
         full: FullDisks = []
-        for (job, _), error in zip(prepared, outcomes, strict=True):
+        for job, _, error in committed:
             if isinstance(error, errors.NoSpace):
                 full.append((job, error))
             elif error is not None:

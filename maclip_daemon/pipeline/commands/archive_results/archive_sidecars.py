@@ -122,9 +122,9 @@ class ArchiveSidecars:
                     prepared.append((copy, answer))
                 else:
                     results.append(_unwritten(copy[0], answer))
-            outcomes = self._commit(prepared)
+            committed = intended_write.commit_journalled(self._writer, prepared, self._intend, self._settle)
             ready = []
-            for (copy, done), error in zip(prepared, outcomes, strict=True):
+            for copy, done, error in committed:
                 if error is None and done.has_more:
                     ready.append(copy)
                 elif error is None:
@@ -156,24 +156,6 @@ class ArchiveSidecars:
             library_id=self._library_id,
             sidecar_name=self._name,
         )
-
-    def _commit(self, prepared: Sequence[tuple[Copy, Prepared]]) -> list[errors.MaclipError | None]:
-        """Journal, replace and confirm these files; return the error of each."""
-        if not prepared:
-            return []
-        try:
-            entries = self._intend(prepared)
-        except errors.MaclipError:
-            for _, result in prepared:
-                self._writer.discard(result)
-            raise
-        try:
-            outcomes = self._writer.commit_many([result for _, result in prepared])
-        except errors.MaclipError as lost:
-            self._settle(prepared, entries, [lost] * len(prepared))
-            raise
-        self._settle(prepared, entries, outcomes)
-        return outcomes
 
     def _intend(self, prepared: Sequence[tuple[Copy, Prepared]]) -> list[int]:
         now = self._clock()
