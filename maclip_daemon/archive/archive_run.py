@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maclip_daemon.archive.address_errors import readable
+from maclip_daemon.archive.addresses.address_errors import readable
 from maclip_daemon.archive.cluster import joined
 from maclip_daemon.archive.generations import Generation, generation_of
 from maclip_daemon.archive.planning.listing import photos_of
@@ -83,8 +83,7 @@ def run(
     with contextlib.closing(ScorerClient(settings.scoring, settings.data_dir)) as client:
         config = client.identity()
     out = _absolute(request.out)
-    with readable(printable_utf8(out)):
-        place = place_of(out)
+    place = _reached(out)
     run_name = secrets.token_hex(6)
     with _as_environment(), locked(place, run_name, pauses) as beat:
         generation = generation_of(place, config, pauses)
@@ -115,6 +114,16 @@ class _Job:
 
 def _absolute(address: str) -> str:
     return address if "://" in address else os.path.abspath(expanded(address))
+
+
+def _reached(out: str) -> Place:
+    """Return the place of the results. Raises at once where nothing answers, before work is planned."""
+    with readable(printable_utf8(out)):
+        place = place_of(out)
+        if not place.is_local:
+            with contextlib.suppress(FileNotFoundError):
+                place.file_system.info(place.path)
+        return place
 
 
 def _plan(request: ArchiveRequest, generation: Generation, plans: Place, pauses: Pauses) -> WorkPlan:

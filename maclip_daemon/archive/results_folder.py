@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import fsspec
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from maclip_daemon.archive.address_errors import readable
+from maclip_daemon.archive.addresses.address_errors import readable
 from maclip_daemon.archive.rows import FORMAT, FORMAT_KEY, ROW_SCHEMA
+from maclip_daemon.archive.storage import file_system_of
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.files.paths import printable_utf8
 
@@ -115,7 +115,7 @@ def open_results(address: str) -> ResultsFolder:
     """
     shown = printable_utf8(address)
     with readable(shown):
-        file_system, path = fsspec.core.url_to_fs(address)
+        file_system, path = file_system_of(address)
         file_system.invalidate_cache()
         if isinstance(file_system, LocalFileSystem) and not file_system.isdir(path):
             raise UsageError(f"There is no folder {shown}. Check the spelling.")

@@ -29,6 +29,9 @@ _LONGEST_PAUSE_S = 30.0
 _ETAGS = ("ETag", "etag", "md5Hash")  # of S3, of Google and Azure
 _TALKATIVE = ("adlfs", "azure", "gcsfs", "paramiko", "s3fs")
 _MTIMES = ("LastModified", "last_modified", "mtime", "updated")
+_FILE_SERVER = "maclip_daemon.archive.addresses.file_server.FileServer"
+for _protocol in ("sftp", "ssh"):  # fsspec's own trusts any host, and stays broken after a lost connection
+    fsspec.register_implementation(_protocol, _FILE_SERVER, clobber=True)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Place:
     file_system: AbstractFileSystem
     path: str
     prefix: str = ""
-    """What an address on a file server has before the path: `sftp://person@host`."""
+    """What its address has before the path: `sftp://person@host`, `az://`; empty where it is not known."""
 
     @property
     def is_local(self) -> bool:
@@ -70,12 +73,20 @@ def place_of(address: str) -> Place:
     """Return the place of an address. Raises what `results_folder.readable` translates."""
     if "://" not in address:
         return Place(LocalFileSystem(), os.path.abspath(address))
-    for library in _TALKATIVE:  # their warnings are for programmers; their errors come as exceptions
-        logging.getLogger(library).setLevel(logging.ERROR)
+    file_system, path = file_system_of(address)
+    # A path does not tell the host of a file server, nor which of its names a kind of storage was given by.
+    whole, tail = address.rstrip("/"), path.rstrip("/")
+    is_bucket = tail != "" and not tail.startswith("/") and whole.endswith(tail)
+    is_told = is_bucket or hasattr(file_system, "host")
+    return Place(file_system, path, whole.removesuffix(tail) if is_told else "")
+
+
+def file_system_of(address: str) -> tuple[AbstractFileSystem, str]:
+    """Return what opens an address, and its path there. Raises as `place_of`."""
+    for library in _TALKATIVE:  # their remarks are for programmers; their errors come as exceptions
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     file_system, path = fsspec.core.url_to_fs(address)
-    # A path on a file server does not tell its host, which an address needs.
-    has_host = hasattr(file_system, "host")
-    return Place(file_system, path, address.rstrip("/").removesuffix(path.rstrip("/")) if has_host else "")
+    return file_system, path
 
 
 def address_of_path(place: Place, path: str) -> str:
@@ -110,7 +121,7 @@ def failure_of(error: Exception, shown: str) -> MaclipError:
     name = printable_utf8(shown)
     if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return PhotoMissing(f"{name}: it is not there. Check the list, or the spelling.")
-    if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
+    if is_refused(error):
         return NoPermission(f"{name}: these credentials give no access to it. Check the account's rights.")
     number = error.errno if isinstance(error, OSError) else None
     if number in DISK_FULL:
@@ -121,6 +132,13 @@ def failure_of(error: Exception, shown: str) -> MaclipError:
         f"{name}: the storage failed, however often it was asked. When it is well, run the command again "
         "with --retry-failed."
     )
+
+
+def is_refused(error: BaseException) -> bool:
+    """Return whether a storage library tells of missing rights, in whatever class it has for that."""
+    name = type(error).__name__
+    is_told = isinstance(error, PermissionError) or "Credentials" in name or "Authentication" in name
+    return is_told or getattr(error, "status_code", None) in (401, 403)
 
 
 def source_of(address: str, info: dict[str, Any]) -> PhotoSource:

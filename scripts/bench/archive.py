@@ -8,19 +8,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 import pyarrow as pa
 import typer
 
+from bench.archive_processes import ProcessTree
 from maclip_daemon import settings
 from maclip_daemon.archive.archive_run import ArchiveRequest, run
-from maclip_daemon.archive.planning.work_plan import read_chunk
+from maclip_daemon.archive.planning.plan_chunks import read_chunk
 from maclip_daemon.archive.rows import SCORED, Row, RowOrigin, failed_row, scored_row, table_of
 from maclip_daemon.archive.stages.archive_job import ArchiveJob
 from maclip_daemon.archive.stages.decoded_batch import Decoding, packed, unpacked
@@ -75,40 +74,6 @@ def _row(decoding: Decoding, origin: RowOrigin) -> Row:
     return scored_row(decoding.source, PHOTO, SCORE, origin)
 
 
-class Memory:
-    """The largest memory of this process, and of all workers together, in MiB, without what they share."""
-
-    def __init__(self, observer: Silent) -> None:
-        self.planning = self.driver = self.workers = 0
-        self._observer = observer
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-
-    def end(self) -> None:
-        """Stop looking."""
-        self._ended.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        me = psutil.Process()
-        while not self._ended.wait(2.0):
-            mine = me.memory_info()
-            now = (mine.rss - mine.shared) >> 20
-            if self._observer.planned_at:
-                self.driver = max(self.driver, now)
-            else:
-                self.planning = max(self.planning, now)
-            total = 0
-            for child in me.children(recursive=True):
-                try:
-                    if "ray::" in " ".join(child.cmdline()):
-                        total += child.memory_info().rss - child.memory_info().shared
-                except psutil.Error:
-                    continue
-            self.workers = max(self.workers, total >> 20)
-
-
 class Silent:
     """Notes when the work began and when the first photos were counted, and tells nothing."""
 
@@ -129,6 +94,13 @@ class Silent:
             self.first_at, self.first = time.monotonic(), counts.done
 
 
+def _as_installed() -> None:
+    """Let Ray's processes start as those of a user do, without what only tools of development bring."""
+    folder = Path(__file__).parents[2] / "tests/archive/as_installed"
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    sys.path.insert(0, str(folder))
+
+
 def main(
     rows: Annotated[
         str, typer.Option(help="Addresses of the bookkeeping runs, after each other.")
@@ -143,6 +115,7 @@ def main(
     turns: Annotated[int, typer.Option(help="How often each is measured, one after the other.")] = 2,
 ) -> None:
     """Measure rows a second with constant scores, the overhead beside `maclip score`, machines: JSON."""
+    _as_installed()
     for count in filter(None, rows.split(",")):
         print(json.dumps(_bookkeeping(int(count), missing=missing)), flush=True)
     if photos is not None:
@@ -162,12 +135,12 @@ def _bookkeeping(count: int, *, missing: bool) -> dict[str, Any]:
                 folder_name = "missing" if missing and number % 2 else f"{number // 1000:06d}"
                 file.write(f"s3://studio/archive/{folder_name}/IMG_{number:09d}.jpg\n")
         observer = Silent()
-        memory = Memory(observer)
+        processes = ProcessTree(lambda: bool(observer.first_at))
         request = ArchiveRequest(str(listed), f"{folder}/out", settings.load(), cores=os.cpu_count() or 1)
         began = time.monotonic()
         result = run(request, observer, (ConstantDecode, ConstantScore))
         ended = time.monotonic()
-        memory.end()
+        processes.end()
         assert (result.scored, result.failed) == ((count + 1) // 2, count // 2) if missing else (count, 0)
     return {
         "rows": count,
@@ -176,9 +149,10 @@ def _bookkeeping(count: int, *, missing: bool) -> dict[str, Any]:
         "ray_start_s": round(observer.began - observer.planned_at, 1),
         "work_s": round(ended - observer.began, 1),
         "rows_a_second": round(count / (ended - observer.began)),
-        "planning_mib": memory.planning,
-        "driver_mib": memory.driver,
-        "workers_mib": memory.workers,
+        "planning_mib": processes.before_mib,
+        "driver_mib": processes.own_mib,
+        "workers_mib": processes.workers_mib,
+        "processor_s": processes.processor_s(),
         "load": os.getloadavg()[0],
     }
 
@@ -187,18 +161,22 @@ def _overhead(photos: Path, turns: int) -> dict[str, Any]:
     """Run both on the same photos, one after the other and in turn; the faster of each counts."""
     maclip = [sys.executable, "-m", "maclip_daemon"]
     taken: dict[str, list[float]] = {"score": [], "archive": []}
+    spent: dict[str, dict[str, float]] = {}
     count = 0
     for _ in range(turns):
         with tempfile.TemporaryDirectory() as folder:
-            began = time.monotonic()
-            done = subprocess.run([*maclip, "score", "--json", photos], capture_output=True, check=False)
-            taken["score"].append(time.monotonic() - began)
-            count = done.stdout.count(b"\n")
-            began = time.monotonic()
-            subprocess.run(
-                [*maclip, "archive", photos, "--out", f"{folder}/out"], capture_output=True, check=False
-            )
-            taken["archive"].append(time.monotonic() - began)
+            for name, command in {
+                "score": [*maclip, "score", "--json", photos],
+                "archive": [*maclip, "archive", photos, "--out", f"{folder}/out"],
+            }.items():
+                began = time.monotonic()
+                processes = ProcessTree()
+                done = subprocess.run(command, capture_output=True, check=False)
+                processes.end()
+                taken[name].append(time.monotonic() - began)
+                spent[name] = processes.processor_s()
+                count = max(count, done.stdout.count(b"\n"))
     score, archive = min(taken["score"]), min(taken["archive"])
     return {"photos": count, **{name: [round(each, 1) for each in times] for name, times in taken.items()},
-            "overhead": round(archive / score - 1, 3), "load": os.getloadavg()[0]}  # fmt: skip
+            "overhead": round(archive / score - 1, 3), "processor_s": spent,
+            "load": os.getloadavg()[0]}  # fmt: skip

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.archive.failing_storage import FailingStorage
+
+
+@pytest.fixture(autouse=True, scope="package")
+def as_installed() -> Iterator[None]:
+    """Let Ray's processes start as those of a user do, without what only tools of development bring."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = Path(__file__).with_name("as_installed")
+        patch.setenv("PYTHONPATH", os.fspath(folder), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture

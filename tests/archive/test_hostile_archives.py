@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
+from maclip_daemon.iqa.models import seeded_checkpoint
 from tests.archive.archive_process import TIMEOUT_S, ArchiveProcess
 from tests.archive.result_rows import rows_of
 from tests.faults import bombs
@@ -62,35 +63,45 @@ def test_hostile_names_and_a_photo_that_kills_its_worker(home: Home, cluster: Cl
     assert "new\\nline.jpg" in report.stdout
 
 
-def test_another_protocol_makes_a_generation_beside_and_a_second_run_is_refused(
-    home: Home, cluster: Cluster
+def test_a_changed_model_or_protocol_makes_a_generation_beside_and_a_second_run_is_refused(
+    home: Home, cluster: Cluster, tmp_path: Path
 ) -> None:
     make_photos(home.photos, 6)
     out = home.folder / "results"
     command = ("archive", home.photos, "--out", out, "--address", cluster.address)
     home.maclip(*command, timeout_s=TIMEOUT_S)
-    first = contents(out / "generation=1")
+    kept = contents(out / "generation=1")
 
-    with ArchiveProcess(home, *command[1:], "--protocol", "native") as run:
-        until(lambda: (out / "_running.json").exists(), "the mark of the run", TIMEOUT_S)
-        refused = home.maclip(*command, expect=3)
-        assert refused.stderr.startswith(f"maclip: Another run writes into {out} (process ")
-        assert run.end() == 0, run.output
-    assert contents(out / "generation=1") == first
-    newer = rows_of_generation(out, 2)
-    older = rows_of_generation(out, 1)
-    assert set(newer) == set(older)
-    assert {row["generation"] for row in newer.values()} == {2}
-    assert {row["protocol"] for row in newer.values()} == {"native"}
+    changed = tmp_path / "changed.safetensors"
+    seeded_checkpoint.write_seeded_checkpoint(changed, seed=2)
+    changes = (("--model", f"file:{changed}"), ("--protocol", "native"))
+    for number, change in enumerate(changes, 2):
+        with ArchiveProcess(home, *command[1:], *change) as run:
+            until(lambda: (out / "_running.json").exists(), "the mark of the run", TIMEOUT_S)
+            refused = home.maclip(*command, expect=3)
+            assert refused.stderr.startswith(f"maclip: Another run writes into {out} (process ")
+            assert run.end() == 0, run.output
+        assert contents(out / "generation=1") == kept
+        newer, older = rows_of_generation(out, number), rows_of_generation(out, 1)
+        assert set(newer) == set(older)
+        assert {row["generation"] for row in newer.values()} == {number}
+        assert all(newer[name]["score"] != older[name]["score"] for name in older)
+    models = {row["model"] for row in rows_of_generation(out, 2).values()}
+    assert [name.partition("@")[0] for name in models] == ["file:changed.safetensors"]
+    assert {row["protocol"] for row in rows_of_generation(out, 3).values()} == {"native"}
 
-    idle = home.maclip(*command)  # results of another model beside do not make it forget its own
+    idle = home.maclip(*command)  # results of other models beside do not make it forget its own
     assert "all 6 photos have a row" in idle.stdout
-    assert home.json("archive", "report", out, "--json")["generation"] == 2
+    back = home.maclip(*command, "--model", f"file:{changed}")
+    assert f"all 6 photos have a row in {out}/generation=2" in back.stdout
+    assert home.json("archive", "report", out, "--json")["generation"] == 3
 
 
 def rows_of_generation(out: Path, number: int) -> dict[str, dict[str, object]]:
     """Return one generation's rows by file name."""
     alone = out.parent / f"generation {number} alone"
-    alone.mkdir()
-    (alone / f"generation={number}").symlink_to(out / f"generation={number}")
+    alone.mkdir(exist_ok=True)
+    link = alone / f"generation={number}"
+    if not link.is_symlink():
+        link.symlink_to(out / f"generation={number}")
     return rows_of(alone)

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from maclip_daemon.archive.address_errors import readable
+from maclip_daemon.archive.addresses.address_errors import readable
 from maclip_daemon.archive.rows import PhotoSource
 from maclip_daemon.archive.storage import Place, address_of_path, place_of, source_of
 from maclip_daemon.errors import EnvironmentUnfit, UsageError

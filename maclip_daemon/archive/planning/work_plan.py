@@ -20,7 +20,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from maclip_daemon.archive.rows import SCORED, PhotoSource
-from maclip_daemon.archive.storage import Pauses, Place, address_of_path, insist, place_of
+from maclip_daemon.archive.storage import Pauses, Place, address_of_path
 from maclip_daemon.archive.whole_files import write_whole
 
 _PLAN = pa.schema(
@@ -133,20 +133,6 @@ def planner(memory_mib: int, pauses: Pauses) -> Iterator[Planner]:
         with duckdb.connect(Path(folder) / "plan.duckdb", config=config) as database:
             database.execute("SET TimeZone = 'UTC'")
             yield Planner(database, pauses)
-
-
-def read_chunk(plan: str, group: int, pauses: Pauses) -> list[PhotoSource]:
-    """Return the photos of a chunk."""
-    place = place_of(plan)
-
-    def read() -> pa.Table:
-        with place.file_system.open(place.path, "rb") as file:
-            return pq.ParquetFile(file).read_row_group(group)
-
-    return [
-        PhotoSource(row["address"].decode("utf-8", "surrogateescape"), row["size"], row["mtime"], row["etag"])
-        for row in insist(read, pauses, plan).to_pylist()
-    ]
 
 
 def _table(photos: Sequence[PhotoSource]) -> pa.Table:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from maclip_daemon.archive.planning.work_plan import read_chunk
+from maclip_daemon.archive.planning.plan_chunks import read_chunk
 from maclip_daemon.archive.rows import PhotoSource
 from maclip_daemon.archive.stages.archive_job import ArchiveJob
 from maclip_daemon.archive.stages.decoded_batch import Decoding, packed

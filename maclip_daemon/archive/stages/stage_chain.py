@@ -8,7 +8,7 @@ from maclip_daemon import __version__
 from maclip_daemon.archive.cluster import WRITER_CPUS, Cluster
 from maclip_daemon.archive.planning.work_plan import WorkPlan
 from maclip_daemon.archive.stages.archive_job import ArchiveJob
-from maclip_daemon.archive.stages.result_parts import write_parts
+from maclip_daemon.archive.stages.result_parts import WriteStage
 
 Stages = tuple[type[Any], type[Any]]
 """Decodes, and scores."""
@@ -41,9 +41,10 @@ def chained(plan: WorkPlan, job: ArchiveJob, cluster: Cluster, stages: Stages) -
         **cluster.model_resources,
     )
     return work.map_batches(
-        write_parts,
-        fn_args=(job,),
+        WriteStage,
+        fn_constructor_args=(job,),
         batch_size=job.archive.rows_per_file,
         batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=min(cluster.models, len(chunks))),
         num_cpus=WRITER_CPUS,
     )

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from maclip_daemon.archive import storage
-from maclip_daemon.archive.address_errors import readable
+from maclip_daemon.archive.addresses.address_errors import readable
 from maclip_daemon.archive.storage import (
     Pauses,
     Place,
@@ -28,6 +28,16 @@ class NoCredentialsError(Exception):
     """As botocore calls it."""
 
 
+class ClientAuthenticationError(Exception):
+    """As azure.core calls it."""
+
+
+class HttpResponseError(Exception):
+    """As azure.core calls it, for a signature that allows less."""
+
+    status_code = 403
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -36,6 +46,8 @@ class NoCredentialsError(Exception):
         (OSError(errno.ENAMETOOLONG, "File name too long"), PhotoMissing),
         (PermissionError(), NoPermission),
         (NoCredentialsError(), NoPermission),
+        (ClientAuthenticationError(), NoPermission),
+        (HttpResponseError(), NoPermission),
         (OSError(errno.ENOSPC, "No space left on device"), NoSpace),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), NoSpace),
         (OSError(errno.EIO, "Input/output error"), Transient),
@@ -138,6 +150,14 @@ def test_an_address_keeps_the_host_that_its_path_does_not_tell(
     assert address_of_path(place.folder("2026"), "/photos/2026/a.jpg").startswith("sftp://me@studio:2222/")
 
 
+@pytest.mark.parametrize("kind", ["az", "abfs"])
+def test_an_address_keeps_the_kind_that_was_typed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage_of_two_names = fsspec.filesystem("memory", skip_instance_cache=True)
+    monkeypatch.setattr(storage_of_two_names, "protocol", ("abfs", "az"), raising=False)
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda _address: (storage_of_two_names, "studio/in"))
+    assert address_of_path(place_of(f"{kind}://studio/in/"), "studio/in/a.jpg") == f"{kind}://studio/in/a.jpg"
+
+
 @pytest.mark.parametrize(
     ("address", "package"),
     [("gs://studio", "gcsfs"), ("az://studio", "adlfs"), ("sftp://me@studio/photos", "paramiko")],
@@ -151,3 +171,19 @@ def test_a_package_that_is_missing_is_named(
     with pytest.raises(EnvironmentUnfit) as caught, readable(address):
         place_of(address)
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "told"),
+    [
+        ("sftp://me@studio/in", PermissionError("library text"), "may not be read with these credentials."),
+        ("sftp://me@studio/in", ConnectionRefusedError(111, "library text"), "cannot be reached now."),
+        ("sftp://me@studio/in", OSError("library text"), "cannot be reached now."),
+        ("/mnt/in", OSError(errno.EIO, "Input/output error"), "cannot be read: Input/output error."),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_one_sentence(address: str, error: OSError, told: str) -> None:
+    with pytest.raises(EnvironmentUnfit) as caught, readable(address):
+        raise error
+    assert str(caught.value).startswith(f"{address} {told}")
+    assert "library text" not in str(caught.value)

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from maclip_daemon.archive.planning.work_plan import chunk_rows, planner, read_chunk
+from maclip_daemon.archive.planning.plan_chunks import read_chunk
+from maclip_daemon.archive.planning.work_plan import chunk_rows, planner
 from maclip_daemon.archive.rows import FAILED, SCORED, PhotoSource, table_of
 from maclip_daemon.archive.storage import Pauses, Place
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from maclip_daemon.archive.storage import is_refused
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 
 # The libraries of object stores raise errors of their own beside `OSError`: module and base class.
@@ -40,28 +41,32 @@ def readable(shown: str) -> Iterator[None]:
         raise EnvironmentUnfit(
             f"{shown} needs another package for this kind of address: pip install {package}."
         ) from None
-    except PermissionError:
-        raise EnvironmentUnfit(
-            f"{shown} may not be read with these credentials. Check the rights of this account."
-        ) from None
     except FileNotFoundError:
         raise UsageError(f"There is nothing at {shown}. Check the spelling.") from None
     except ValueError:
         raise UsageError(
             f"{shown} is no address that can be opened: name a folder, or a URL such as s3://bucket/folder."
         ) from None
-    except OSError as error:
-        reason = error.strerror or "the server gave an error"
-        raise EnvironmentUnfit(f"{shown} cannot be read: {reason}. Try again.") from None
-    except _loaded_errors() as error:
+    except _storage_errors() as error:
         if "Credentials" in type(error).__name__:
             raise EnvironmentUnfit(
                 f"{shown} needs credentials, and there are none. Set them as for the store's own tools."
             ) from None
-        raise EnvironmentUnfit(f"{shown} cannot be reached now. Check the network and try again.") from None
+        if is_refused(error):
+            raise EnvironmentUnfit(
+                f"{shown} may not be read with these credentials. Check the rights of this account."
+            ) from None
+        if "://" in shown:
+            raise EnvironmentUnfit(
+                f"{shown} cannot be reached now. Check the address and the network, and try again."
+            ) from None
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise EnvironmentUnfit(
+            f"{shown} cannot be read: {reason or 'the disk gave an error'}. Try again."
+        ) from None
 
 
-def _loaded_errors() -> tuple[type[Exception], ...]:
-    """Return the error classes of the libraries that are loaded; others cannot have raised any."""
+def _storage_errors() -> tuple[type[Exception], ...]:
+    """Return what file systems raise, by the libraries that are loaded; others cannot have raised any."""
     found = (getattr(sys.modules.get(module), name, None) for module, name in _REMOTE)
-    return tuple(each for each in found if each is not None)
+    return (OSError, *(each for each in found if each is not None))
