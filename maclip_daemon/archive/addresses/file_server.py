@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 import threading
 from typing import Any
 
@@ -26,9 +28,10 @@ class _OnlyKnownHosts(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
 
 
 class FileServer(SFTPFileSystem):  # type: ignore[misc]
-    """Files over SSH, as fsspec has them. Thread-safe."""
+    """Files over SSH, as fsspec has them. Thread-safe: each thread has a connection of its own.
 
-    _connecting = threading.Lock()
+    In a session that threads share, one takes the answer that another waits for, and both wait without end.
+    """
 
     def _connect(self) -> None:
         """Connect, for the first time or again.
@@ -56,8 +59,7 @@ class FileServer(SFTPFileSystem):  # type: ignore[misc]
         transport = client.get_transport()
         assert transport is not None
         transport.set_keepalive(_KEEPALIVE_S)
-        self.client = client
-        self._session = client.open_sftp()
+        self._of_thread.client, self._of_thread.session = client, client.open_sftp()
 
     @property
     def _known_as(self) -> str:
@@ -68,8 +70,25 @@ class FileServer(SFTPFileSystem):  # type: ignore[misc]
     @property
     def ftp(self) -> Any:
         """Return the session, a new one where the connection was lost. Raises as `_connect`."""
-        with self._connecting:
-            transport = self.client.get_transport()
-            if transport is None or not transport.is_active():
-                self._connect()
-            return self._session
+        client = getattr(self._of_thread, "client", None)
+        transport = None if client is None else client.get_transport()
+        if transport is None or not transport.is_active():
+            self._connect()
+        return self._of_thread.session
+
+    @functools.cached_property
+    def _of_thread(self) -> threading.local:
+        return threading.local()
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        """Open a file; one that is read arrives first as a whole, because several threads may read it."""
+        if mode != "rb":
+            return super()._open(path, mode, **options)
+        copy = tempfile.TemporaryFile()  # noqa: SIM115 - whoever opened it closes it
+        try:
+            self.ftp.getfo(path, copy)
+        except BaseException:
+            copy.close()
+            raise
+        copy.seek(0)
+        return copy
