@@ -61,7 +61,6 @@ class SandboxedChild:
             try:
                 return self._child.request(header, payload, timeout_s=timeout_s)
             except OutsideSandbox:
-                self._child.close()
                 self._renew(_merged(self._allowed | needed))
             try:
                 return self._child.request(header, payload, timeout_s=timeout_s)
@@ -82,6 +81,7 @@ class SandboxedChild:
             self._child.kill()
 
     def _renew(self, folders: set[str]) -> None:
+        self.close()  # also of a dead one: a thread waits to write into its pipe
         self._allowed = {folder for folder in folders if _answers(folder)}
         configuration = {**self._configuration, "folders": sorted(self._allowed)}
         self._child = Child(self._module, configuration, environment=self._environment)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from maclip_daemon.processes import sandbox
 from maclip_daemon.processes.sandboxed_child import SandboxedChild
+from tests.homes import until
 
 MODULE = """
 import os
@@ -59,3 +64,24 @@ def test_the_whole_root_of_a_folder_is_allowed_at_once(
         reply = child.request({"folder": str(root / name)}, folders=[root / name], timeout_s=30)
         assert reply.header["folders"] == [str(root)]
     child.close()
+
+
+def test_a_process_that_was_killed_while_it_waited_leaves_no_thread_and_no_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_child.py").write_text(MODULE)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[3]}")
+    child = SandboxedChild("a_child", {})
+    used = set()
+    for _ in range(3):
+        reply = child.request({"folder": str(tmp_path)}, folders=[tmp_path], timeout_s=30)
+        until(lambda: len(threads_of_the_child()) == 3, "the threads of the one before have ended")
+        used.add((psutil.Process().num_fds(), len(threads_of_the_child())))
+        os.kill(reply.header["process"], signal.SIGKILL)
+        until(lambda: not child.running, "it is dead")
+    child.close()
+    assert len(used) == 1
+
+
+def threads_of_the_child() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("a_child")]
