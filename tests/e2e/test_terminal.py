@@ -99,10 +99,12 @@ def scored_in(terminal: Terminal) -> int:
 
 
 def test_a_person_sees_what_happens_and_what_to_type_next(home: Home, terminal: Terminal) -> None:
-    until(lambda: "waiting for photos in" in terminal.text, "the work to be done")
+    # The last line may wait already while the end of the work is still to be told.
+    until(
+        lambda: "waiting for photos in" in terminal.text and scored_in(terminal) == 7, "the work to be done"
+    )
     text = terminal.text
     assert text.index("starting") < text.index("loading the model") < text.index("Done: ")
-    assert scored_in(terminal) == 7
     assert "`maclip worst`" in " ".join(terminal.lines())
     shown = [line for line in terminal.lines() if re.match(r"★+ +2026/IMG_\d{4}\.jpg$", line)]
     hidden = re.search(r"and (\d+) more", text)

@@ -334,7 +334,7 @@ def test_every_reason_that_can_be_measured_has_one_word(library: Library) -> Non
 
 def _measures(values: dict[str, Measure]) -> PhotoMeasures:
     given: dict[str, Any] = {each.name: Measure(0.0, 0.0) for each in fields(PhotoMeasures)}
-    given |= values | {"motion_direction": 0.0, "brightest": 0.0, "is_developed": False}
+    given |= values | {"motion_direction": 0.0, "brightest": 0.0, "scale": 1.0, "is_developed": False}
     return PhotoMeasures(**given)
 
 
