@@ -6,7 +6,9 @@ messages may differ, so they must not work together.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from pathlib import Path
 
 State = frozenset[tuple[str, int, int]]
@@ -16,14 +18,14 @@ REPLACED = "maclip was updated while it runs, so it must be started again"
 
 
 def state(package: Path = _PACKAGE) -> State:
-    """Return name, size and modification time (ns) of each module. Takes a few milliseconds."""
+    """Return path, size and modification time (ns) of each module. Takes a few milliseconds."""
     found = set()
-    for file in package.rglob("*.py"):
-        try:
-            status = file.stat()
-        except OSError:
-            continue  # the upgrade is under way
-        found.add((str(file.relative_to(package)), status.st_size, status.st_mtime_ns))
+    for folder, _, names in os.walk(package):
+        for name in names:
+            if name.endswith(".py"):
+                with contextlib.suppress(OSError):  # the upgrade is under way
+                    status = os.stat(os.path.join(folder, name))  # noqa: PTH116 - pathlib: thrice the time
+                    found.add((os.path.join(folder, name), status.st_size, status.st_mtime_ns))
     return frozenset(found)
 
 
