@@ -137,9 +137,9 @@ def test_what_keeps_the_rest_from_loading_ends_the_page() -> None:
         app, failed = later(damaged)
         app.start()
         assert await app.loaded() is None
-        assert failed == [""]
         with pytest.raises(DatabaseUnfit):
             app.end()
+        assert failed == [""]
 
     in_a_loop(waits())
 
