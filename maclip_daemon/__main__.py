@@ -26,7 +26,8 @@ def main() -> None:
 
     codecs.register_error("maclip", _encode_otherwise)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="maclip")  # type: ignore[union-attr]
+        # A pipe gets each line when it is written: the link of the review page, a score, a remark.
+        stream.reconfigure(errors="maclip", line_buffering=True)  # type: ignore[union-attr]
     try:
         Path.home()
     except RuntimeError:  # neither HOME nor an entry in passwd: --config and --data-dir do without

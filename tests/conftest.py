@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 
 from maclip_daemon.iqa.models import seeded_checkpoint
 from tests.homes import Home
+
+# A person's pipes are buffered: what a command says while it works must arrive all the same.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
