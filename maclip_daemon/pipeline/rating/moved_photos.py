@@ -56,8 +56,14 @@ def _forget_originals(library: Library, probe: FilesystemProbe, photo_ids: Seque
 def _chosen(
     successor: Successor, former: Sequence[FormerPhoto], probe: FilesystemProbe
 ) -> FormerPhoto | None:
-    """Return the photo that a successor was before; None when none is gone, or several could be meant."""
+    """Return the photo that a successor was before.
+
+    None when none is gone, several could be meant, or the successor is not there itself.
+    """
     gone = [each for each in former if _is_gone(each.path, probe)]
+    # Looked at afterwards: a root that goes away at this moment takes both along, and nothing was moved.
+    if not gone or _is_gone(successor.path, probe):
+        return None
     return photo_succession.choose(successor, gone)
 
 

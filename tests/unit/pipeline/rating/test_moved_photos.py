@@ -97,6 +97,18 @@ def test_a_copy_keeps_its_own_state(moving: Moving) -> None:
     assert moving.rated.rows(RATINGS) == [("a.jpg", "maclip", 3, 0), ("a.jpg", "none", None, 0)]
 
 
+def test_nothing_is_followed_while_the_folder_of_both_is_away(moving: Moving) -> None:
+    before = moving.add("x/a.jpg")
+    moving.write(before, "x/a.jpg")
+    after = moving.add("y/a.jpg")
+    away = moving.folder.rename(moving.folder.with_name("away"))
+    moving.follow(after)
+    assert moving.journal() == [("x/a.jpg.xmp", "written", before)]
+    away.rename(moving.folder)
+    moving.follow(after)
+    assert moving.journal() == [("x/a.jpg.xmp", "written", before)]
+
+
 def test_undone_photos_stay_undone_at_their_new_path(moving: Moving) -> None:
     before = moving.add("x/a.jpg", missing=True)
     moving.undo(moving.write(before, "x/a.jpg"))
