@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,9 +76,13 @@ def polled_folders(root: str) -> list[str]:
     return sorted(found | ({root} if is_polled(file_system_of(root)) else set()))
 
 
-def mounts_around(root: str) -> list[Mount]:
-    """Return the mounts at, above and below `root`, in their order."""
-    return [each for each in _mounts() if is_below(root, each.point) or is_below(each.point, root)]
+def mounts_around(roots: Iterable[str]) -> dict[str, list[Mount]]:
+    """Return the mounts at, above and below each root, in their order; all of one moment."""
+    mounts = _mounts()
+    return {
+        root: [each for each in mounts if is_below(root, each.point) or is_below(each.point, root)]
+        for root in roots
+    }
 
 
 def _mounts() -> list[Mount]:

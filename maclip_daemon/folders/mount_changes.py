@@ -23,7 +23,7 @@ class MountChanges:
             self._table = MOUNT_TABLE.open("rb")
             if self._poll is not None:
                 self._poll.register(self._table, select.POLLPRI)
-        self._mounts = {root: mounts_around(root) for root in roots}
+        self._mounts = mounts_around(roots)
 
     def changed_roots(self) -> list[str]:
         """Return the roots around which mounts changed since the last call. Costs one system call.
@@ -32,7 +32,7 @@ class MountChanges:
         """
         if self._poll is None or self._table is None or not self._poll.poll(0):
             return []
-        before, self._mounts = self._mounts, {root: mounts_around(root) for root in self._mounts}
+        before, self._mounts = self._mounts, mounts_around(self._mounts)
         return [root for root, mounts in self._mounts.items() if mounts != before[root]]
 
     def close(self) -> None:

@@ -23,9 +23,10 @@ def state(package: Path = _PACKAGE) -> State:
     for folder, _, names in os.walk(package):
         for name in names:
             if name.endswith(".py"):
+                path = os.path.join(folder, name)
                 with contextlib.suppress(OSError):  # the upgrade is under way
-                    status = os.stat(os.path.join(folder, name))  # noqa: PTH116 - pathlib: thrice the time
-                    found.add((os.path.join(folder, name), status.st_size, status.st_mtime_ns))
+                    status = os.stat(path)  # noqa: PTH116 - pathlib: thrice the time
+                    found.add((path, status.st_size, status.st_mtime_ns))
     return frozenset(found)
 
 

@@ -17,7 +17,7 @@ _KEEPALIVE_S = 30  # the system then notices a server that is gone, while nothin
 
 
 class _OnlyKnownHosts(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
-    """Refuses a server that `ssh` has never met: whoever stands in between could take its place."""
+    """Refuses a server without a key in known_hosts: another machine could pretend to be it."""
 
     def missing_host_key(self, _client: Any, hostname: str, _key: Any) -> None:
         """Raise `EnvironmentUnfit` with what makes the server known."""

@@ -70,4 +70,4 @@ def test_mounts_above_and_below_a_folder_are_around_it(monkeypatch: pytest.Monke
     points = ["/", "/home", "/home/me/Pictures", "/home/me/Pictures/card", "/home/me/Pictures2", "/mnt"]
     mounts = [Mount(point, "ext4") for point in points]
     monkeypatch.setattr("maclip_daemon.folders.file_systems._mounts", lambda: mounts)
-    assert mounts_around("/home/me/Pictures") == mounts[:4]
+    assert mounts_around(["/home/me/Pictures"]) == {"/home/me/Pictures": mounts[:4]}
