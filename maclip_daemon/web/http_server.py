@@ -12,12 +12,14 @@ from starlette.types import ASGIApp
 class HttpServer(uvicorn.Server):
     """A server that lets its application know of its end, so that no request keeps it waiting."""
 
-    on_end: Callable[[], None] | None = None
+    def __init__(self, config: uvicorn.Config, on_end: Callable[[], None] | None) -> None:
+        super().__init__(config)
+        self._on_end = on_end
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End in order; requests that wait for something are answered first."""
-        if self.on_end is not None:
-            self.on_end()
+        if self._on_end is not None:
+            self._on_end()
         await super().shutdown(sockets)
 
 
@@ -35,6 +37,4 @@ def http_server(app: ASGIApp, on_end: Callable[[], None] | None = None) -> HttpS
         lifespan="off",
         timeout_graceful_shutdown=1,
     )
-    server = HttpServer(config)
-    server.on_end = on_end
-    return server
+    return HttpServer(config, on_end)

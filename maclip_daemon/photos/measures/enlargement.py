@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maclip_daemon.photos.measures.luma_patches import Luma, LumaPatches
-from maclip_daemon.photos.measures.photo_measures import Measure
+from maclip_daemon.photos.measures.photo_measures import SMALLEST_ENLARGEMENT, Measure
 
 _LINES = 320  # rows and columns that are looked at
 _SHORTEST = 256  # pixels of a row; less shows no rhythm
@@ -21,7 +21,6 @@ _SURE = 10.0
 _NEIGHBOURS = 40
 _JPEG_WIDTH = 0.004  # around the rhythm of JPEG's blocks, in cycles a pixel
 _LOWEST, _HIGHEST = 0.04, 0.485  # cycles a pixel
-_SMALLEST = 1.6  # times; the codecs of phones leave rhythms, too, which look like smaller enlargements
 _LEAST_BLUR = 0.12  # px for each time of enlargement; what interpolation does to the sharpest detail
 _EMPTY, _NEARLY_EMPTY = 0.055, 0.13  # power beyond the limit of the small original, by that within
 _WINDOW = 256  # pixels of a piece of a row whose spectrum is taken
@@ -52,7 +51,7 @@ def _best(picture: LumaPatches, rhythm: NDArray[np.float64], blur: float) -> Mea
         frequency, strength = float(_GRID[place]), float(rhythm[place])
         for cycles in (frequency, 1 - frequency):
             factor = 1 / cycles / picture.scale
-            if factor >= _SMALLEST and factor * _LEAST_BLUR <= blur:
+            if factor >= SMALLEST_ENLARGEMENT and factor * _LEAST_BLUR <= blur:
                 found.append((factor, min(1.0, strength / _SURE)))
     if not found:
         return Measure(1.0, 0.5)

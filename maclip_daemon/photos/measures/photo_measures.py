@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 _LARGEST = 1e6  # of any value; a decoder that a hostile photo took over may send anything
-_LEAST_TOLD = 1.6  # times; smaller enlargements are not told from a phone's codec
 _LARGEST_MAP = 64  # rows or columns
+SMALLEST_ENLARGEMENT = 1.6
+"""Times; the codecs of phones leave rhythms, too, which look like smaller enlargements."""
 SURE = 0.3
 """Least confidence of a value that is shown and stored."""
 
@@ -72,7 +73,7 @@ class PhotoMeasures:
         if self.scale * factor <= 1:
             return factor
         mirrored = 1 / (self.scale - 1 / factor)
-        return mirrored if _LEAST_TOLD <= mirrored < factor else factor
+        return mirrored if SMALLEST_ENLARGEMENT <= mirrored < factor else factor
 
     def true_megapixels(self, width: int, height: int) -> float | None:
         """Return how many megapixels a photo of this size shows; fewer than it has if it was enlarged."""
