@@ -66,7 +66,8 @@ def record_file(
     A known path with another size or mtime is `changed`. An unknown path is `moved` when a known photo has
     the same signature and has left its old path: it keeps its scores, journal and number. The caller checks
     the old path: `is_gone(path)` of a present photo, `is_there(path, file)` of a missing one (a photo that is
-    at both paths has a new hard link).
+    at both paths has a new hard link). A file that is gone itself has not moved: a root that goes away takes
+    both links along.
 
     A known path of the same size and mtime is `doubtful` where `may_be_replaced` says so: it keeps its state
     and is read again. Without that check, where its inode or ctime differ.
@@ -135,7 +136,8 @@ def _record_new(
             has_moved = is_there is None or not is_there(before, found)
         else:
             has_moved = is_gone is not None and is_gone(before)
-        if has_moved:
+        # Looked at last: what was there before the old path was looked at says nothing.
+        if has_moved and (is_gone is None or not is_gone(os.fspath(found.path))):
             move_photo(session, twin.id, os.fspath(found.path), root_id)
             state = twin.state if twin.state != "missing" else _state_when_back(session, twin.id)
             session.execute(
@@ -160,12 +162,10 @@ def _record_new(
     return RecordedFile(photo_id, "new", needs_score=True)
 
 
-def recorded_paths(session: Session, files: Sequence[FileOnDisk]) -> list[str]:
-    """Return the recorded paths of these files: their other hard links, or their paths before a rename."""
+def recorded_paths(session: Session, found: FileOnDisk) -> list[str]:
+    """Return the recorded paths of a file: its other hard links, or its paths before a rename."""
     return [
-        stored_paths.join(twin.path, twin.file_name)
-        for found in files
-        for twin in session.execute(_TWINS, _identity(found))
+        stored_paths.join(twin.path, twin.file_name) for twin in session.execute(_TWINS, _identity(found))
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Sequence
 
 from maclip_daemon.errors import NoAnswer
@@ -22,16 +23,22 @@ class RenameDetection:
     """
 
     def __init__(self, library: Library, probe: FilesystemProbe, files: Sequence[FoundFile]) -> None:
-        self._gone: dict[str, bool] | None = None
+        self._gone: dict[str, bool] | None = {} if probe.has_remote else None
         self._found: dict[str, FoundFile | None] = {}
         if probe.has_remote:
             with library.reading() as session:
-                paths = photo_records.recorded_paths(session, files)
-            self._gone = dict.fromkeys(paths, False)
-            for path in paths:
-                with contextlib.suppress(NoAnswer):
-                    self._found[path] = probe.call(path, functools.partial(found_file, path))
-                    self._gone[path] = probe.call(path, functools.partial(file_stability.is_gone, path))
+                formers = {file: photo_records.recorded_paths(session, file) for file in files}
+            for file, former in formers.items():
+                # The present path last: a server that goes away meanwhile takes both along, and says so.
+                for path in (*former, *([os.fspath(file.path)] if former else [])):
+                    self._look(probe, path, is_former=path in former)
+
+    def _look(self, probe: FilesystemProbe, path: str, *, is_former: bool) -> None:
+        assert self._gone is not None
+        self._gone[path] = not is_former  # without an answer: no rename
+        with contextlib.suppress(NoAnswer):
+            self._found[path] = probe.call(path, functools.partial(found_file, path))
+            self._gone[path] = probe.call(path, functools.partial(file_stability.is_gone, path))
 
     def is_gone(self, path: str) -> bool:
         """Return whether nothing is at `path` in exactly this spelling."""

@@ -133,7 +133,7 @@ def test_entries_of_a_renamed_photo_are_known_by_their_pixels(used: Used, tmp_pa
     with used.library.writing() as session:
         root = root_records.root_for(session, "/photos", NOW)
         moved = Found("/photos/b.jpg", inode=used.number)
-        photo_records.record_file(session, root, moved, NOW, is_gone=lambda path: True)
+        photo_records.record_file(session, root, moved, NOW, is_gone="/photos/a.jpg".__eq__)
     used.write(photo, "/photos/b.jpg.xmp", 3, before="/photos/a.jpg.xmp 2")
     used.restore(tmp_path / "backup.db")
     assert used.rows(JOURNAL) == [

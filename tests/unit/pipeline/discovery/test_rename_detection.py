@@ -12,8 +12,9 @@ import pytest
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.folders.scanner import FoundFile, found_file
+from maclip_daemon.library.photos import photo_records, root_records
 from maclip_daemon.pipeline.discovery.rename_detection import RenameDetection
-from tests.rated_library import RatedLibrary
+from tests.rated_library import NOW, RatedLibrary
 
 Result = TypeVar("Result")
 
@@ -22,13 +23,14 @@ class RemoteProbe(FilesystemProbe):
     """A probe whose folders are all on a server; it may hang. Needs no thread."""
 
     is_hung = False
+    hangs_at = ""
 
     @property
     def has_remote(self) -> bool:
         return True
 
     def call(self, path: str, operation: Callable[[], Result]) -> Result:
-        if self.is_hung:
+        if self.is_hung or path == self.hangs_at:
             raise NoAnswer("The server does not answer.")
         return operation()
 
@@ -44,6 +46,15 @@ def probe(request: pytest.FixtureRequest) -> FilesystemProbe:
     result = request.param()
     assert isinstance(result, FilesystemProbe)
     return result
+
+
+def record(rated: RatedLibrary, probe: FilesystemProbe, file: FoundFile) -> photo_records.RecordedFile:
+    detection = RenameDetection(rated.library, probe, [file])
+    with rated.library.writing() as session:
+        root = root_records.root_for(session, str(rated.folder), NOW)
+        return photo_records.record_file(
+            session, root, file, NOW, is_gone=detection.is_gone, is_there=detection.is_there
+        )
 
 
 def test_a_file_has_left_its_old_path_after_a_rename(rated: RatedLibrary, probe: FilesystemProbe) -> None:
@@ -128,3 +139,30 @@ def test_servers_are_asked_before_the_transaction_and_not_in_it(rated: RatedLibr
     assert detection.is_there(str(old), file)
     unknown = str(rated.folder / "unknown.jpg")
     assert not detection.is_gone(unknown), "it was not asked about"
+
+
+def test_a_link_whose_root_went_away_with_the_other_takes_nothing_along(
+    rated: RatedLibrary, probe: FilesystemProbe
+) -> None:
+    rated.add("a.jpg")
+    old, new = rated.folder / "a.jpg", rated.folder / "b.jpg"
+    new.hardlink_to(old)
+    file = found(new)
+    away = rated.folder.rename(rated.folder.with_name("away"))
+    assert record(rated, probe, file).change == "new"
+    away.rename(rated.folder)
+    assert rated.rows("SELECT file_name FROM photos ORDER BY 1") == [("a.jpg",), ("b.jpg",)]
+
+
+def test_a_renamed_file_takes_its_row_along(rated: RatedLibrary, probe: FilesystemProbe) -> None:
+    rated.add("a.jpg")
+    new = (rated.folder / "a.jpg").rename(rated.folder / "b.jpg")
+    assert record(rated, probe, found(new)).change == "moved"
+
+
+def test_nothing_is_moved_where_the_server_is_lost_between_both_looks(rated: RatedLibrary) -> None:
+    rated.add("a.jpg")
+    new = (rated.folder / "a.jpg").rename(rated.folder / "b.jpg")
+    file, probe = found(new), RemoteProbe()
+    probe.hangs_at = str(new)
+    assert record(rated, probe, file).change == "new"
