@@ -13,7 +13,7 @@ import man_pages
 import tomlkit
 import typer
 
-from maclip_daemon.cli import app
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.settings import Settings, setting_descriptions
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -38,7 +38,7 @@ maclip`), and keeps the old settings when the new ones are wrong. `scripts/refer
 def commands_page() -> str:
     """Lay out every command with its arguments and options."""
     lines = [COMMANDS_HEAD]
-    for path, command in walk(typer.main.get_command(app), ("maclip",)):
+    for path, command in walk(typer.main.get_command(assembled()), ("maclip",)):
         lines += [f"\n## {' '.join(path)}\n" if len(path) > 1 else "\n## Global options\n"]
         lines.append(inspect.cleandoc(command.help or "") + "\n")
         rows = [row for parameter in command.params if (row := describe(parameter))]
@@ -90,7 +90,7 @@ def configuration_page() -> str:
 
 def command_manual() -> str:
     """Lay out maclip(1)."""
-    return man_pages.command_manual(walk(typer.main.get_command(app), ("maclip",)))
+    return man_pages.command_manual(walk(typer.main.get_command(assembled()), ("maclip",)))
 
 
 def settings_manual() -> str:

@@ -11,8 +11,10 @@ import pytest
 from maclip_daemon.iqa.models import seeded_checkpoint
 from tests.homes import Home
 
-# A person's pipes are buffered: what a command says while it works must arrive all the same.
-os.environ.pop("PYTHONUNBUFFERED", None)
+# As on a person's machine: pipes are buffered (what a command says while it works must arrive all the same),
+# and a start finds the program compiled (each daemon of a test would compile 200 modules again).
+for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
+    os.environ.pop(name, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,16 +16,21 @@ from maclip_daemon.files.paths import expanded
 if TYPE_CHECKING:
     from maclip_daemon.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Show, create and check the configuration.")
+group = typer.Typer(no_args_is_help=True, help="Show, create and check the configuration.")
 
 
-@app.command()
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="config")
+
+
+@group.command()
 def path(context: typer.Context) -> None:
     """Print the path of the configuration file, whether it exists or not."""
     output.say(str(_path(context)))
 
 
-@app.command()
+@group.command()
 def show(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of TOML.")] = False,
@@ -38,7 +43,7 @@ def show(
         output.say(_toml(settings.model_dump(mode="json"), commented=False))
 
 
-@app.command()
+@group.command()
 def init(
     context: typer.Context,
     print_only: Annotated[bool, typer.Option("--print", help="Print it instead of writing it.")] = False,
@@ -65,7 +70,7 @@ def init(
     output.say(f"Wrote {target}. Every line is a comment until you remove its #.")
 
 
-@app.command()
+@group.command()
 def validate(context: typer.Context) -> None:
     """Check the configuration. Every wrong setting is named."""
     settings = invocation.from_context(context).settings()

@@ -20,16 +20,21 @@ if TYPE_CHECKING:
 
 LOST_SHOWN = 20  # files; the whole list may be as long as the library
 
-app = typer.Typer(no_args_is_help=True, help="The library database: path, backup, check, restore.")
+group = typer.Typer(no_args_is_help=True, help="The library database: path, backup, check, restore.")
 
 
-@app.command()
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="db")
+
+
+@group.command()
 def path(context: typer.Context) -> None:
     """Print the path of the database, for `sqlite3 "$(maclip db path)"`."""
     output.say(str(invocation.from_context(context).settings().database_path))
 
 
-@app.command()
+@group.command()
 def backup(
     context: typer.Context,
     destination: Annotated[
@@ -57,7 +62,7 @@ def backup(
     output.say(f"Wrote {destination}. To restore it, stop the daemon, then run {restoring}.")
 
 
-@app.command()
+@group.command()
 def check(
     context: typer.Context,
     sidecars: Annotated[
@@ -130,7 +135,7 @@ def _check_files(settings: Settings, library: ReadOnlyLibrary, *, with_pixels: b
         raise typer.Exit(1)
 
 
-@app.command()
+@group.command()
 def restore(
     context: typer.Context,
     backup: Annotated[Path | None, typer.Argument(help="The backup to restore.", show_default=False)] = None,

@@ -18,20 +18,25 @@ if TYPE_CHECKING:
 
 _SHA256_DIGITS = 12  # in the table; --json has all 64
 
-app = typer.Typer(
+group = typer.Typer(
     invoke_without_command=True,
     help="List models, download or import weights, verify what is installed.",
 )
 
 
-@app.callback()
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="models")
+
+
+@group.callback()
 def main(context: typer.Context) -> None:
     """List the models when no command follows."""
     if context.invoked_subcommand is None:
         list_(context)
 
 
-@app.command("list")
+@group.command("list")
 def list_(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each model.")] = False,
@@ -99,7 +104,7 @@ def list_(
     )
 
 
-@app.command()
+@group.command()
 def pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A name of `maclip models`, or an open_clip `ARCH/TAG`.")],
@@ -142,7 +147,7 @@ def pull(
     )
 
 
-@app.command("import")
+@group.command("import")
 def import_(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="OpenAI's TorchScript .pt, a state dict, or safetensors.")],
@@ -164,7 +169,7 @@ def import_(
     output.say(f"{model.name} is installed ({known}; SHA-256 {model.sha256}).")
 
 
-@app.command()
+@group.command()
 def verify(context: typer.Context) -> None:
     """Compare the SHA-256 of every installed model with that at its installation."""
     from maclip_daemon.errors import ModelUnavailable

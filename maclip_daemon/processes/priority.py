@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
 DiskPriority = Literal["normal", "low", "idle"]
 
 _LOWEST_LEVEL = 7  # of the class "best effort" (ioprio_set(2))
@@ -43,6 +41,8 @@ def apply_to_session(pid: int) -> None:
 
 
 def _lower_disk_priority(wanted: DiskPriority) -> None:
+    import psutil  # 15 ms of a start that hardly any process needs
+
     process = psutil.Process()
     present = process.ionice()
     if present.ioclass == psutil.IOPRIO_CLASS_IDLE:

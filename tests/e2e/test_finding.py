@@ -13,8 +13,8 @@ import pytest
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from maclip_daemon.cli import app
 from maclip_daemon.cli.printing import terminal_pictures
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.errors import UsageError
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs, root_records
@@ -111,7 +111,7 @@ def test_a_pipe_has_whole_paths_and_no_links(found: Home) -> None:
 
 def test_options_choose_the_same_photos_everywhere(found: Home) -> None:
     def said(*arguments: str, expect: int = 0) -> str:
-        result = CliRunner().invoke(app, arguments, env={"MACLIP_DATA_DIR": str(found.data)})
+        result = CliRunner().invoke(assembled(), arguments, env={"MACLIP_DATA_DIR": str(found.data)})
         assert (2 if isinstance(result.exception, UsageError) else result.exit_code) == expect, result.output
         return result.output or str(result.exception)
 

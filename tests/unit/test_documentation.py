@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from maclip_daemon.cli import app
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.settings import setting_descriptions
 
 PROJECT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ PAGES = runpy.run_path(str(PROJECT / "scripts" / "reference_pages.py"))
 
 
 def commands() -> list[tuple[str, ...]]:
-    return [path for path, _ in PAGES["walk"](typer.main.get_command(app), ("maclip",))][1:]
+    return [path for path, _ in PAGES["walk"](typer.main.get_command(assembled()), ("maclip",))][1:]
 
 
 @pytest.mark.parametrize("name", PAGES["PAGES"])
@@ -44,7 +44,7 @@ def test_man_shows_the_manual_pages_without_a_warning(page: Path) -> None:
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)
 def test_every_command_explains_itself_and_all_it_takes(path: tuple[str, ...]) -> None:
-    command = dict(PAGES["walk"](typer.main.get_command(app), ("maclip",)))[path]
+    command = dict(PAGES["walk"](typer.main.get_command(assembled()), ("maclip",)))[path]
     assert command.help, f"{' '.join(path)} has no help"
     for parameter in command.params:
         assert parameter.name == "help" or parameter.help, f"{path}: {parameter.name} has no help"

@@ -16,11 +16,17 @@ from maclip_daemon.cli.service.service_manager import Command, ServiceManager
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.files.paths import expanded
 
-app = typer.Typer(
+group = typer.Typer(
     name="service",
     help="Start the daemon automatically at log-in. These commands never touch your photos or the database.",
     no_args_is_help=True,
 )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="service")
+
 
 Folders = Annotated[
     list[Path] | None,
@@ -43,7 +49,7 @@ class DefinitionKind(enum.StrEnum):
     SYSCTL = "sysctl"
 
 
-@app.command()
+@group.command()
 def install(
     context: typer.Context,
     folders: Folders = None,
@@ -95,7 +101,7 @@ def install(
         typer.echo(hint)
 
 
-@app.command()
+@group.command()
 def uninstall(
     darktable: Darktable = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
@@ -129,7 +135,7 @@ def uninstall(
         _list((*manager.deactivate, *manager.forget))
 
 
-@app.command()
+@group.command()
 def status() -> None:
     """Show whether the service is installed, and its state."""
     manager = service_manager.of_this_platform()
@@ -145,7 +151,7 @@ def status() -> None:
         typer.echo(hint)
 
 
-@app.command()
+@group.command()
 def start() -> None:
     """Start the installed service now."""
     manager = _installed()
@@ -153,7 +159,7 @@ def start() -> None:
     typer.echo("maclip runs.")
 
 
-@app.command()
+@group.command()
 def stop() -> None:
     """Stop the service until `maclip service start` or the next log-in.
 
@@ -164,7 +170,7 @@ def stop() -> None:
     typer.echo("maclip has stopped. `maclip service start` starts it again.")
 
 
-@app.command(name="print")
+@group.command(name="print")
 def print_(
     context: typer.Context,
     folders: Folders = None,

@@ -14,7 +14,7 @@ import typer
 import yaml
 from jsonschema import validate
 
-from maclip_daemon.cli import app
+from maclip_daemon.cli.program import assembled
 
 PROJECT = Path(__file__).parents[3]
 FILES = PROJECT / "docs/archive"
@@ -61,7 +61,7 @@ def test_a_job_of_kuberay_uses_one_image_and_leaves_no_cluster_behind() -> None:
 @pytest.mark.parametrize("name", ["aws.yaml", "kuberay.yaml", "ray-start.sh"])
 def test_a_command_in_a_file_has_the_programs_own_flags(name: str) -> None:
     flags = re.findall(r"maclip archive \S+ (--\w+) \S+ (--\w+)", (FILES / name).read_text("utf-8"))
-    score = typer.main.get_command(app).commands["archive"].commands["score"]  # type: ignore[attr-defined]
+    score = typer.main.get_command(assembled()).commands["archive"].commands["score"]  # type: ignore[attr-defined]
     known = {option for parameter in score.params for option in parameter.opts}
     assert flags
     assert {flag for pair in flags for flag in pair} <= known

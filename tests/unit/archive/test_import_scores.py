@@ -9,7 +9,7 @@ from click.testing import Result
 from small_results import failed, origin, scored, write
 from typer.testing import CliRunner
 
-from maclip_daemon.cli import app
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.errors import AlreadyRunning, UsageError
 from maclip_daemon.iqa.photo_score import ScoringConfig
@@ -44,7 +44,7 @@ def imported(monkeypatch: pytest.MonkeyPatch, home: Home, *arguments: str | Path
     """Run the command in this process; it must not come to a run."""
     for name, value in home.environment.items():
         monkeypatch.setenv(name, value)
-    return CliRunner().invoke(app, ["archive", "import", *map(str, arguments)])
+    return CliRunner().invoke(assembled(), ["archive", "import", *map(str, arguments)])
 
 
 def test_scores_come_by_pixels_and_stars_follow_once(home: Home, out: Path) -> None:

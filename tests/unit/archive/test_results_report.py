@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from maclip_daemon.archive.results_folder import open_results
 from maclip_daemon.archive.results_report import report
-from maclip_daemon.cli import app
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.errors import ChildTimedOut, EnvironmentUnfit, Poison, UsageError
 
 
@@ -70,7 +70,7 @@ def test_equal_scores_are_one_bar_and_failures_alone_none(tmp_path: Path) -> Non
 
 
 def test_text_is_one_line_for_each_photo_whatever_its_name(tmp_path: Path) -> None:
-    answer = CliRunner().invoke(app, ["archive", "report", str(fill(tmp_path))])
+    answer = CliRunner().invoke(assembled(), ["archive", "report", str(fill(tmp_path))])
     assert answer.exit_code == 0
     assert "105 photos: 102 scored, 3 failed (generation 1)" in answer.stdout
     assert "builtin@2 · maclip · detail-8, bf16" in answer.stdout
@@ -80,7 +80,7 @@ def test_text_is_one_line_for_each_photo_whatever_its_name(tmp_path: Path) -> No
 
 
 def test_json_is_one_document(tmp_path: Path) -> None:
-    answer = CliRunner().invoke(app, ["archive", "report", str(fill(tmp_path)), "--json", "-n", "1"])
+    answer = CliRunner().invoke(assembled(), ["archive", "report", str(fill(tmp_path)), "--json", "-n", "1"])
     found = json.loads(answer.stdout)
     assert found["origins"][0]["model"] == "builtin@2"
     assert found["failures"][1]["example"] == "/p/c/slow\n\x1b[31m.jpg"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from maclip_daemon.cli import app
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.errors import UsageError
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.commands.culling import cull
@@ -35,7 +35,7 @@ def home(rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def maclip(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["cull", *arguments])
+    return CliRunner().invoke(assembled(), ["cull", *arguments])
 
 
 @pytest.mark.parametrize(

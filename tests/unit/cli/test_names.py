@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from maclip_daemon.cli import app
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.errors import ConfigurationError, MaclipError, ModelUnavailable, UsageError
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import installed_models
@@ -31,7 +31,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def maclip(*arguments: str | Path) -> str:
-    result = CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])
+    result = CliRunner().invoke(assembled(), [os.fspath(argument) for argument in arguments])
     if isinstance(result.exception, MaclipError):
         raise result.exception
     assert result.exit_code == 0, result.output

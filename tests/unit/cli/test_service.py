@@ -52,7 +52,7 @@ def calls(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(service_commands.app, [os.fspath(argument) for argument in arguments])
+    return CliRunner().invoke(service_commands.group, [os.fspath(argument) for argument in arguments])
 
 
 def output_of(result: Result) -> str:
@@ -140,7 +140,7 @@ def test_the_global_flags_are_handed_on_to_the_service(photos: Path, tmp_path: P
     @whole.callback()
     def main(config: Path | None = None, data_dir: Path | None = None) -> None: ...
 
-    whole.add_typer(service_commands.app)
+    whole.add_typer(service_commands.group)
     (tmp_path / "c.toml").touch()
     flags = ["--config", str(tmp_path / "c.toml"), "--data-dir", "/var/tmp/library"]
     result = CliRunner().invoke(whole, [*flags, "service", "print", str(photos)])

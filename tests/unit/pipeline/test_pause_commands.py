@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from maclip_daemon.cli import app
 from maclip_daemon.cli.background.pause_commands import parse_duration
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.library.queries.status import put_note
@@ -25,7 +25,7 @@ def data_dir(rated: RatedLibrary) -> Path:
 
 def maclip(rated: RatedLibrary, *arguments: str, **environment: str) -> str:
     environment |= {"MACLIP_DATA_DIR": os.fspath(data_dir(rated))}
-    result = CliRunner().invoke(app, arguments, env=environment)
+    result = CliRunner().invoke(assembled(), arguments, env=environment)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -85,5 +85,5 @@ def test_resume_tells_of_quiet_hours(rated: RatedLibrary) -> None:
 
 
 def test_a_pause_needs_a_library(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["pause"], env={"MACLIP_DATA_DIR": os.fspath(tmp_path)})
+    result = CliRunner().invoke(assembled(), ["pause"], env={"MACLIP_DATA_DIR": os.fspath(tmp_path)})
     assert isinstance(result.exception, EnvironmentUnfit)

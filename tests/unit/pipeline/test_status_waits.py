@@ -7,7 +7,7 @@ import os
 
 from typer.testing import CliRunner
 
-from maclip_daemon.cli import app
+from maclip_daemon.cli.program import assembled
 from maclip_daemon.daemon import database_notice
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.errors import Transient
@@ -21,7 +21,7 @@ from tests.rated_library import NOW, FakeRoots, RatedLibrary
 
 def status(rated: RatedLibrary, *arguments: str) -> str:
     environment = {"MACLIP_DATA_DIR": os.fspath(rated.folder.parent / "data")}
-    result = CliRunner().invoke(app, ["status", *arguments], env=environment)
+    result = CliRunner().invoke(assembled(), ["status", *arguments], env=environment)
     assert result.exit_code == 0, result.output
     return result.output
 
