@@ -66,8 +66,8 @@ def record_file(
     A known path with another size or mtime is `changed`. An unknown path is `moved` when a known photo has
     the same signature and has left its old path: it keeps its scores, journal and number. The caller checks
     the old path: `is_gone(path)` of a present photo, `is_there(path, file)` of a missing one (a photo that is
-    at both paths has a new hard link). A file that is gone itself has not moved: a root that goes away takes
-    both links along.
+    at both paths has a new hard link). Where the file itself is gone by then, nothing is recorded, and the
+    photo is the `same`: it moved on, or its root went away and took both links along. A later look will tell.
 
     A known path of the same size and mtime is `doubtful` where `may_be_replaced` says so: it keeps its state
     and is read again. Without that check, where its inode or ctime differ.
@@ -137,7 +137,9 @@ def _record_new(
         else:
             has_moved = is_gone is not None and is_gone(before)
         # Looked at last: what was there before the old path was looked at says nothing.
-        if has_moved and (is_gone is None or not is_gone(os.fspath(found.path))):
+        if has_moved and is_gone is not None and is_gone(os.fspath(found.path)):
+            return RecordedFile(twin.id, "same", needs_score=False)
+        if has_moved:
             move_photo(session, twin.id, os.fspath(found.path), root_id)
             state = twin.state if twin.state != "missing" else _state_when_back(session, twin.id)
             session.execute(

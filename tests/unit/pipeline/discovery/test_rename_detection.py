@@ -149,9 +149,22 @@ def test_a_link_whose_root_went_away_with_the_other_takes_nothing_along(
     new.hardlink_to(old)
     file = found(new)
     away = rated.folder.rename(rated.folder.with_name("away"))
-    assert record(rated, probe, file).change == "new"
+    assert record(rated, probe, file).change == "same"
     away.rename(rated.folder)
-    assert rated.rows("SELECT file_name FROM photos ORDER BY 1") == [("a.jpg",), ("b.jpg",)]
+    assert rated.rows("SELECT file_name FROM photos") == [("a.jpg",)]
+    assert record(rated, probe, file).change == "new"
+
+
+def test_a_file_that_moves_on_before_it_is_recorded_keeps_its_row(
+    rated: RatedLibrary, probe: FilesystemProbe
+) -> None:
+    rated.add("a.jpg")
+    seen = (rated.folder / "a.jpg").rename(rated.folder / "b.jpg")
+    file = found(seen)
+    at_last = seen.rename(rated.folder / "c.jpg")
+    assert record(rated, probe, file).change == "same"
+    assert record(rated, probe, found(at_last)).change == "moved"
+    assert rated.rows("SELECT file_name FROM photos") == [("c.jpg",)]
 
 
 def test_a_renamed_file_takes_its_row_along(rated: RatedLibrary, probe: FilesystemProbe) -> None:
@@ -165,4 +178,4 @@ def test_nothing_is_moved_where_the_server_is_lost_between_both_looks(rated: Rat
     new = (rated.folder / "a.jpg").rename(rated.folder / "b.jpg")
     file, probe = found(new), RemoteProbe()
     probe.hangs_at = str(new)
-    assert record(rated, probe, file).change == "new"
+    assert record(rated, probe, file).change == "same"
