@@ -61,6 +61,9 @@ def joined(address: str | None, settings: ArchiveSettings, cores: int, decoders:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves this machine unasked
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # as `maclip score`; Ray's own is 15, behind everything
+    # Ray's newer one leaves a run fewer cores than its actors hold. The model's budget is nothing then: it
+    # waits, and the decoders fill Ray's store without end (docs/decisions/0054).
+    os.environ.setdefault("RAY_DATA_CLUSTER_AUTOSCALER", "V2")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its remarks are for Ray's own developers
     import ray
 

@@ -173,6 +173,9 @@ def _overhead(photos: Path, turns: int) -> dict[str, Any]:
                 processes = ProcessTree()
                 done = subprocess.run(command, capture_output=True, check=False)
                 processes.end()
+                assert done.returncode in (0, 1), done.stderr.decode(
+                    errors="replace"
+                )  # 1: some photos failed
                 taken[name].append(time.monotonic() - began)
                 spent[name] = processes.processor_s()
                 count = max(count, done.stdout.count(b"\n"))
