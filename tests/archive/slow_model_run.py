@@ -26,7 +26,7 @@ from tests.archive.special_run import Unwatched
 
 PIXELS = bytes(1 << 20)
 SCORE_S = 0.15
-BATCH = 4
+BATCH = 8
 
 
 class FastDecode:

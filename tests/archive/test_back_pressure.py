@@ -13,11 +13,11 @@ import pytest
 from tests.homes import Home
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("full", "ray_works")]
-PHOTOS = 600
+PHOTOS = 400
 STORE_MIB = 128
 SMALL = {
     "MACLIP_ARCHIVE__OBJECT_STORE_MIB": str(STORE_MIB),
-    "MACLIP_ARCHIVE__PIXELS_MIB": "4",
+    "MACLIP_ARCHIVE__PIXELS_MIB": "8",
     "MACLIP_ARCHIVE__CHUNK_PHOTOS": "100",
 }
 

@@ -136,21 +136,18 @@ def _record_new(
             has_moved = is_there is None or not is_there(before, found)
         else:
             has_moved = is_gone is not None and is_gone(before)
+        if not has_moved:
+            continue
         # Looked at last: what was there before the old path was looked at says nothing.
-        if has_moved and is_gone is not None and is_gone(os.fspath(found.path)):
+        if is_gone is not None and is_gone(os.fspath(found.path)):
             return RecordedFile(twin.id, "same", needs_score=False)
-        if has_moved:
-            move_photo(session, twin.id, os.fspath(found.path), root_id)
-            state = twin.state if twin.state != "missing" else _state_when_back(session, twin.id)
-            session.execute(
-                _UPDATE, {"key": twin.id, **_identity(found), "state": state, "missing_since": None}
-            )
-            # A rename changes the ctime on many file systems. A new photo of the same burst may have the
-            # number of a deleted one.
-            is_other = (
-                twin.ctime_ns not in (None, found.ctime_ns) and count_alike(session, [found]).total() > 1
-            )
-            return RecordedFile(twin.id, "moved", state == "waiting" or is_other, moved_from=before)
+        move_photo(session, twin.id, os.fspath(found.path), root_id)
+        state = twin.state if twin.state != "missing" else _state_when_back(session, twin.id)
+        session.execute(_UPDATE, {"key": twin.id, **_identity(found), "state": state, "missing_since": None})
+        # A rename changes the ctime on many file systems. A new photo of the same burst may have the number
+        # of a deleted one.
+        is_other = twin.ctime_ns not in (None, found.ctime_ns) and count_alike(session, [found]).total() > 1
+        return RecordedFile(twin.id, "moved", state == "waiting" or is_other, moved_from=before)
     folder, name = stored_paths.split(found.path)
     photo_id = session.execute(
         _INSERT,
