@@ -26,11 +26,13 @@ from tests.archive.special_run import Unwatched
 
 PIXELS = bytes(1 << 20)
 SCORE_S = 0.15
+DECODE_S = 0.05
+LOADING_S = 15.0
 BATCH = 8
 
 
 class FastDecode:
-    """Has a mebibyte of pixels for each address at once."""
+    """Has a mebibyte of pixels for each address, three times as fast as the model takes them."""
 
     def __init__(self, job: ArchiveJob) -> None:
         self._job = job
@@ -52,6 +54,7 @@ class FastDecode:
             sources = read_chunk(chunk["plan"], chunk["group"], self._job.pauses)
             for start in range(0, len(sources), BATCH):
                 batch = sources[start : start + BATCH]
+                time.sleep(DECODE_S * len(batch))
                 note(self._job, "decoded", len(batch))
                 yield packed([Decoding(each, photo) for each in batch])
 
@@ -61,6 +64,7 @@ class SlowScore:
 
     def __init__(self, job: ArchiveJob, version: str, _threads: int) -> None:
         self._job, self._version = job, version
+        time.sleep(LOADING_S)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         job = self._job
