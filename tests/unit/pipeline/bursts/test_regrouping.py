@@ -243,7 +243,7 @@ class GroupsOfALibrary(RuleBasedStateMachine):
             return
         found = replace(photo.file, path=path)  # type: ignore[type-var]
         with self.library.writing() as session:
-            moved = photo_records.record_file(session, self.root, found, NOW, lambda _: True)
+            moved = photo_records.record_file(session, self.root, found, NOW, photo.path.__eq__)
         assert moved.photo_id == photo.photo_id
         self.photos[photo.photo_id] = replace(photo, path=path, file=found)
 
