@@ -70,14 +70,17 @@ class PreviewQueue:
 
         Raises what `Previewer.preview` raises, `Transient` when too many are wanted or the page ends.
         """
-        found = self._cache.get(wanted.key)
-        if found is not None:
+        if (found := self.made(wanted)) is not None:
             return found
         future = self._asked(wanted, soon=soon)
         try:
             return future.result(timeout_s)
         except TimeoutError:
             raise errors.Transient(BUSY) from None
+
+    def made(self, wanted: WantedPreview) -> bytes | None:
+        """Return the picture as JPEG if it is there already."""
+        return self._cache.get(wanted.key)
 
     def prepare(self, wanted: WantedPreview) -> None:
         """Begin to make a picture that nobody waits for yet. Raises `Transient` when the page ends."""

@@ -39,7 +39,7 @@ class ReviewPages:
     def __init__(self, review: Review, scope: ReviewScope) -> None:
         self._review = review
         self._scope = scope
-        self._template = PageTemplate()
+        self._template = PageTemplate(review.previews)
 
     def page(self, request: Request) -> Response:
         """Return the page itself, with its first photos where its link was opened.

@@ -135,6 +135,12 @@ def test_the_first_photos_come_with_the_page_and_the_place_with_the_link(desk: D
             assert abs(drawn[3] - placed[3]) <= 8
     assert "token" not in page.url
     until(lambda: page.locator("#photo-0 img").evaluate("each => each.naturalWidth"), "a picture")
+    again = desk.open(link, 1280, 800)
+    in_page = again.locator("#photo-0 img")
+    assert str(in_page.get_attribute("src")).startswith("data:image/jpeg;base64,"), "made already: no request"
+    assert in_page.evaluate("each => each.naturalWidth") > 0
+    asked = again.evaluate("performance.getEntriesByType('resource').map(each => each.name).join()")
+    assert str(in_page.get_attribute("data-address")) not in asked
     page.keyboard.press("End")
     expect(page.locator(SELECTED)).to_have_text(names[-1])
     page.reload()

@@ -28,7 +28,7 @@ class FirstAnswers:
         self._window = window
         self._previews = previews
         self._rest = rest
-        self._template = PageTemplate()
+        self._template = PageTemplate(previews)
         self._rows = {row.id: row for row in window.rows} if window else {}
         self._files = {each.name: each for each in (WEB / "static").iterdir()}
         self._own = Starlette(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROWS = 100  # photos; photos.js asks for as many at a time
 FARTHEST = 500  # of the places at which a page begins at once; the order up to a later one takes longer
 DRAWN = 30  # photos of the grid's first rows, drawn by the server
+INSIDE = 6  # of these, whose pictures are in the page itself: hardly more than a row
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class FirstWindow:
             "rated": self.rated,
             "pace": 0,
         }
+
+    def made_pictures(self, previews: PreviewQueue) -> dict[int, bytes]:
+        """Return those of the first drawn pictures that are made already, as JPEG by photo."""
+        rows = self.rows[:INSIDE] if self.drawn else ()
+        made = {row.id: previews.made(wanted(row, "grid")) for row in rows}
+        return {photo_id: picture for photo_id, picture in made.items() if picture is not None}
 
     def begin_pictures(self, previews: PreviewQueue) -> None:
         """Begin to make the pictures in view. Raises `Transient` when the page ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.templating import Jinja2Templates
 
 from maclip_daemon import __version__
 from maclip_daemon.web.opening.first_window import FirstWindow
+from maclip_daemon.web.preview_queue import PreviewQueue
 
 WEB = Path(__file__).parents[1]
 # What review.js imports, loaded beside it and not after it.
@@ -17,12 +19,18 @@ _MODULES = sorted({each.name for each in (WEB / "static").glob("*.js")} - {"revi
 
 
 class PageTemplate:
-    """The page, for any number of requests."""
+    """The page, for any number of requests. Pictures that are made already are painted with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, previews: PreviewQueue) -> None:
+        self._previews = previews
         self._templates = Jinja2Templates(WEB / "templates")
 
     def response(self, request: Request, window: FirstWindow | None) -> Response:
         """Return the page. `window`: its first photos; None where its scripts ask for them."""
-        words = {"version": __version__, "modules": _MODULES, "window": window}
+        made = window.made_pictures(self._previews) if window else {}
+        pictures = {
+            photo_id: f"data:image/jpeg;base64,{base64.b64encode(picture).decode('ascii')}"
+            for photo_id, picture in made.items()
+        }
+        words = {"version": __version__, "modules": _MODULES, "window": window, "pictures": pictures}
         return self._templates.TemplateResponse(request, "review.html", words)

@@ -149,7 +149,7 @@ export class Grid {
   // Take over a cell that the server drew, with its picture.
   #adopt(cell) {
     const image = cell.querySelector('img');
-    cell.pictureKey = image.getAttribute('src');
+    cell.pictureKey = image.dataset.address;
     cell.classList.toggle('unreadable', image.complete && !image.naturalWidth);
     this.#watch(cell, image);
     this.#cells.set(Number(cell.dataset.index), cell);

@@ -101,6 +101,27 @@ def test_the_pictures_in_view_are_begun_before_the_browser_asks(
     assert f"IMG_{place:03}.jpg grid" in queue.begun
 
 
+class Made(PreviewQueue):
+    """Has the pictures of some photos."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def made(self, wanted: WantedPreview) -> bytes | None:
+        assert wanted.kind == "grid"
+        return b"a picture" if wanted.path.rpartition("/")[2] in self._names else None
+
+
+def test_pictures_that_are_made_already_come_with_the_page(rated: RatedLibrary) -> None:
+    found = window(rated)
+    assert found is not None
+    queue = Made("IMG_000.jpg", "IMG_004.jpg", "IMG_029.jpg")
+    assert found.made_pictures(queue) == {found.rows[0].id: b"a picture", found.rows[4].id: b"a picture"}
+    further = window(rated, "at=60")
+    assert further is not None
+    assert further.made_pictures(Made("IMG_060.jpg")) == {}, "the scripts draw these"
+
+
 def later(load: object) -> tuple[LaterApp, list[str]]:
     failed: list[str] = []
     return LaterApp(
