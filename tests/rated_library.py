@@ -35,6 +35,7 @@ NOW = 1_780_000_000.0  # hours away from the clock of the files: temporary files
 EDGES = (0.2, 0.4, 0.6, 0.8)
 SETTINGS = RatingSettings(edges=EDGES, darktable_library="off")
 PERSONS = b"rated by a person: 5"
+CLEARED = b"rated by nobody: 0"
 TAKEN_OUT = b"only a person's: 5"
 BROKEN = b"damaged"
 
@@ -137,6 +138,8 @@ class FakeWriter(MetadataWriter):
         content = source.read_bytes() if source.exists() else b""
         if content == PERSONS:
             return FoundRating("person", 5, None, source, None)
+        if content == CLEARED:
+            return FoundRating("none", 0, None, source, blake3.blake3(content).hexdigest())
         if content.startswith(b"stars: "):
             stars, _, library_id = content[7:].decode().partition(" by ")
             proof = WriteProof(int(stars), None, library_id, is_whole=True) if library_id else None

@@ -55,6 +55,8 @@ class Partner:
     photo: Path
     last_written: int | None = None
     """As in `RatingRequest`."""
+    is_without_stars: bool = False
+    """Whether the library knows that a person took its stars away."""
 
 
 @dataclass(frozen=True)

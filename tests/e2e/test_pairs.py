@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import time
 from pathlib import Path
 
-from tests.homes import Home, make_photo, make_photos
+from tests.homes import Home, make_photo, make_photos, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
 from make_photos import write_dng
+
+PERSONS = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5"/></rdf:RDF>'
+    "</x:xmpmeta>"
+)
 
 
 def stars_in(sidecar: Path) -> int:
@@ -60,3 +68,48 @@ def test_both_files_of_a_shot_get_the_stars_of_the_raw_and_count_once(home: Home
         press(star, raw)
         home.maclip("run", "--once", home.photos)
         assert stars_in(jpeg) == stars_in(raw) == star
+
+
+def mine(home: Home) -> dict[str, int | None]:
+    return dict(home.sql("select file_name, my_stars from photo_quality where file_name like 'SHOT%'"))
+
+
+def test_stars_that_a_person_takes_away_from_one_file_of_a_shot_go_from_the_other_one_too(home: Home) -> None:
+    """The star was pressed before maclip saw the file: its sidecar has none of maclip's properties."""
+    make_photos(home.photos, 6)
+    jpeg = make_photo(home.photos / "SHOT_0.jpg", 70)
+    home.maclip("run", "--once", home.photos)
+    raw = write_dng(home.photos / "SHOT_0.dng", 320, 240)  # copied later, with what was pressed in the camera
+    persons, copy = Path(f"{raw}.xmp"), Path(f"{jpeg}.xmp")
+    persons.write_text(PERSONS, "utf-8")
+    home.maclip("run", "--once", home.photos)
+    assert stars_in(copy) == 5
+    for star in (2, 0, 4, 0):  # between two runs
+        press(star, persons)
+        os.utime(persons, (time.time() + 2, time.time() + 2))  # nobody is as quick as this test
+        home.maclip("run", "--once", home.photos)
+        assert (stars_in(copy), stars_in(persons)) == (star, star)
+        assert mine(home) == {jpeg.name: star, raw.name: star}
+    assert not re.search(r"\d (scored|rated)", home.maclip("run", "--once", home.photos).stdout)
+    home.maclip("rate", MACLIP_RATING__SHARES="[40, 30, 10, 10, 10]")
+    assert (stars_in(copy), stars_in(persons)) == (0, 0)
+    home.maclip("rate", "--again", jpeg)
+    assert mine(home) == {jpeg.name: None, raw.name: None}
+    assert stars_in(copy) == stars_in(persons) > 0
+
+
+def test_a_running_daemon_knows_that_a_person_took_back_the_only_star_of_a_shot(home: Home) -> None:
+    make_photos(home.photos, 6)
+    raw, jpeg = shot(home, 1)
+    persons = Path(f"{raw}.xmp")
+    persons.write_text(PERSONS, "utf-8")
+    daemon = home.daemon()
+    until(lambda: mine(home) == {jpeg.name: 5, raw.name: 5} and home.is_at_rest(), "the person's star")
+    press(0, persons)
+    until(lambda: mine(home) == {jpeg.name: 0, raw.name: 0} and home.is_at_rest(), "that it was taken back")
+    jpeg.write_bytes(jpeg.read_bytes() + b" ")  # looked at again for another reason
+    until(lambda: home.sql("select count(*) from photos where state = 'waiting'") == [(0,)], "the score")
+    until(home.is_at_rest, "the stars")
+    home.stop(daemon)
+    assert stars_in(persons) == 0
+    assert not Path(f"{jpeg}.xmp").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyexiv2
 import pytest
 
-from tests.homes import Home, contents, make_photos
+from tests.homes import Home, contents, make_photo, make_photos
 
 
 def ratings_of(photo: Path) -> set[int]:
@@ -101,3 +101,20 @@ def test_bucket_tags_follow_the_percentile_and_undo_removes_them(home: Home) -> 
     now = contents(home.photos)
     assert {path: now[path] for path in untouched} == untouched
     assert not [path for path in now if path.suffix == ".xmp"]
+
+
+def test_what_changed_while_rating_was_off_is_in_the_sidecars_once_it_is_on_again(home: Home) -> None:
+    photo, titled, *others = make_photos(home.photos, 6)
+    off, same = {"MACLIP_RATING__MODE": "off"}, {"MACLIP_RATING__EDGES": "[-100, -99, 99, 100]"}
+    home.maclip("run", "--once", home.photos, **same)
+    written = {each: Path(f"{each}.xmp").read_bytes() for each in others}
+    make_photo(photo, 99, blur=4)
+    with pyexiv2.Image(str(titled)) as image:
+        image.modify_xmp({"Xmp.dc.title": "Am Kai"})
+    home.maclip("run", "--once", home.photos, **same, **off)
+    home.maclip("run", "--once", home.photos, **same)
+    (score,) = home.sql("select score from photo_quality where file_name = ?", photo.name)[0]
+    assert f'maclip:Score="{score:.6f}"' in Path(f"{photo}.xmp").read_text("utf-8")
+    assert "Am Kai" in Path(f"{titled}.xmp").read_text("utf-8")
+    assert {each: Path(f"{each}.xmp").read_bytes() for each in others} == written
+    assert not re.search(r"\d (scored|rated)", home.maclip("run", "--once", home.photos, **same).stdout)

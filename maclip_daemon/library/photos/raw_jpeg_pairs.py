@@ -76,20 +76,29 @@ class PairedPhoto:
     stars_written: int | None
     """The rating last written to it and not undone."""
     rating_owner: str
+    rating_in_file: int | None
+
+    @property
+    def is_without_stars(self) -> bool:
+        """Return whether a person took its stars away."""
+        return self.rating_owner == "person" and not self.rating_in_file
 
 
 def partners(session: Session, photo_ids: Sequence[int]) -> dict[int, list[PairedPhoto]]:
     """Return the other files of the shots of these photos, by photo id; missing ones are left out."""
     found: dict[int, list[PairedPhoto]] = defaultdict(list)
-    for asked, photo_id, folder, name, stars, owner in session.execute(_PARTNERS, {"photo_ids": photo_ids}):
-        found[asked].append(PairedPhoto(photo_id, stored_paths.join(folder, name), stars, owner))
+    for asked, photo_id, folder, name, *rest in session.execute(_PARTNERS, {"photo_ids": photo_ids}):
+        found[asked].append(PairedPhoto(photo_id, stored_paths.join(folder, name), *rest))
     return found
 
 
 _PARTNERS = text(
-    "SELECT pair.asked, p.id, f.path, p.file_name, p.stars_written, p.rating_owner FROM"
+    "SELECT pair.asked, p.id, f.path, p.file_name, p.stars_written, p.rating_owner, p.rating_in_file FROM"
     " (SELECT photo_id AS asked, raw_id AS other FROM photo_pairs WHERE photo_id IN :photo_ids"
-    " UNION ALL SELECT raw_id, photo_id FROM photo_pairs WHERE raw_id IN :photo_ids) pair"
+    " UNION ALL SELECT raw_id, photo_id FROM photo_pairs WHERE raw_id IN :photo_ids"
+    # A JPEG and a HEIC of one RAW.
+    " UNION ALL SELECT mine.photo_id, its.photo_id FROM photo_pairs mine JOIN photo_pairs its"
+    " ON its.raw_id = mine.raw_id AND its.photo_id <> mine.photo_id WHERE mine.photo_id IN :photo_ids) pair"
     " JOIN photos p ON p.id = pair.other JOIN folders f ON f.id = p.folder_id"
     " WHERE p.state <> 'missing' ORDER BY pair.asked, p.id"
 ).bindparams(bindparam("photo_ids", expanding=True))

@@ -42,6 +42,11 @@ def enqueue_rated(session: Session, now: float) -> int:
     return len(session.execute(_ENQUEUE_RATED, {"now": timestamps.text(now)}).all())
 
 
+def enqueue_written(session: Session, now: float) -> int:
+    """Queue every photo beside or in which maclip wrote, to bring that up to date; return how many."""
+    return len(session.execute(_ENQUEUE_WRITTEN, {"now": timestamps.text(now)}).all())
+
+
 @dataclass(frozen=True)
 class ReplaceablePhoto:
     """A photo whose only rating may be darktable's own."""
@@ -111,10 +116,14 @@ def allow_replacing(session: Session, photo_ids: Sequence[int], which: str, now:
 
 
 _COLUMNS = ("photo_id", "kind", "not_before", "changed_at")
-_ENQUEUE_RATED = text(
+_ENQUEUE_IF = (
     f"INSERT INTO jobs ({', '.join(_COLUMNS)}) SELECT id, 'rate', :now, :now FROM photos"
-    " WHERE rating_owner = 'maclip' AND state = 'scored' AND rating_undone_at IS NULL"
+    " WHERE {which} AND state = 'scored' AND rating_undone_at IS NULL"
     " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
+)
+_ENQUEUE_RATED = text(_ENQUEUE_IF.format(which="rating_owner = 'maclip'"))
+_ENQUEUE_WRITTEN = text(
+    _ENQUEUE_IF.format(which="id IN (SELECT photo_id FROM rating_journal WHERE state = 'written')")
 )
 # NOT INDEXED: every score is read, in the table's own order ten times faster than in that of an index.
 _CHANGED = (

@@ -49,6 +49,8 @@ class RatingSubject:
     burst_rank: int | None = None
     reasons: str | None = None
     """What was measured to be wrong with it, with "; " between."""
+    rating_owner: str = "none"
+    """Whose the rating in the file was when the library last saw it."""
 
 
 def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSubject]:
@@ -67,7 +69,7 @@ _SUBJECTS = text(
     f"SELECT p.id, f.path, p.file_name, {DECIDING_SCORE}, coalesce(raw.scored_at, s.scored_at),"
     f" m.metric, m.model, m.protocol, p.stars_written, {STARS}, {PERCENTILE},"
     " p.pixel_hash, p.may_replace, p.rating_in_file, frame.series, burst.first_moment, burst.kind,"
-    " frame.burst_rank, q.reasons"
+    " frame.burst_rank, q.reasons, p.rating_owner"
     " FROM photos p"
     f" JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
     " JOIN scoring_configs m ON m.id = s.scoring_config_id"

@@ -90,11 +90,8 @@ def judge(file: PhotoFile, last_written: int | None, request: RatingRequest | No
         found = inside
     elif found.copied_from == "photo" and inside.rating == 0:
         found = replace(inside, owner="person")  # who took back there what we had copied
-    if found.owner != "person" and request is not None:
-        found = next(_ratings_of(request), found)
-    elif found.copied_from == "file" and request is not None:
-        # The person may have changed it since in the other file of the shot.
-        found = next((each for each in _ratings_of(request) if not each.copied_from), found)
+    if request is not None and (found.owner != "person" or found.copied_from == "file"):
+        found = _rating_of_shot(found, sidecars, request)
     return Verdict(sidecars, embedded, found, refusal, names)
 
 
@@ -180,8 +177,27 @@ def _is_of_another_photo(embedded: PhotoMetadata, request: RatingRequest | None)
     return request is not None and written_for is not None and written_for != request.pixel_hash
 
 
-def _ratings_of(request: RatingRequest) -> Iterator[FoundRating]:
-    """Yield a person's ratings of the other files of the same shot; a file that cannot be read has none."""
+def _rating_of_shot(
+    found: FoundRating, sidecars: Sequence[RatedSidecar], request: RatingRequest
+) -> FoundRating:
+    """Return the rating of a photo whose own files hold no person's, or our copy of one.
+
+    A person's rating in another file of the shot counts. One that is left in our copies alone was taken away
+    where a sidecar says 0 that is not ours.
+    """
+    others = list(_found_in_partners(request))
+    persons = [each for each in others if each.owner == "person" and not _is_replaceable(each, request)]
+    if pressed := [each for each in persons if not each.copied_from]:
+        return pressed[0]
+    cleared = [each for each in (*(file.found for file in sidecars), *others) if _is_cleared(each)]
+    is_copied = any(each.copied_from == "file" for each in (found, *persons))
+    if cleared and is_copied and request.may_replace != NO_STARS:
+        return replace(cleared[0], owner="person")
+    return found if found.owner == "person" else next(iter(persons), found)
+
+
+def _found_in_partners(request: RatingRequest) -> Iterator[FoundRating]:
+    """Yield the ratings of the other files of the same shot; a file that cannot be read has none."""
     for partner in request.partners:
         try:
             with PhotoFile(partner.photo) as file:
@@ -190,9 +206,17 @@ def _ratings_of(request: RatingRequest) -> Iterator[FoundRating]:
             raise
         except (MaclipError, OSError):
             continue
-        is_allowed = not found.rating and request.may_replace == NO_STARS
-        if found.owner == "person" and not is_allowed and not first_star.may_replace(found, request):
-            yield found
+        yield replace(found, owner="person") if partner.is_without_stars and _is_cleared(found) else found
+
+
+def _is_replaceable(found: FoundRating, request: RatingRequest) -> bool:
+    is_allowed = not found.rating and request.may_replace == NO_STARS
+    return is_allowed or first_star.may_replace(found, request)
+
+
+def _is_cleared(found: FoundRating) -> bool:
+    """Return whether a sidecar says "no stars". Not a photo: a Canon R6 writes that into each."""
+    return found.owner == "none" and found.rating == 0 and found.source_hash is not None
 
 
 def _require_regular(sidecar: Path) -> None:

@@ -17,23 +17,33 @@ from maclip_daemon.settings import RatingSettings
 
 COMPARED_AT_ONCE = 200  # photos of an old library that are read again: new ones wait for no more
 _TAGS = "rating.burst_tags"  # the key of a note
+_IS_OFF = "rating.off"  # the key of a note
 _BRIEF_TIMEOUT_S = 0.5  # the main thread handles signals, too
 
 
-def note_setting(library: Library, settings: RatingSettings, now: float) -> None:
-    """Note `rating.bursts` and `rating.burst_tags` in the library; queue the stars that they change."""
+def note_setting(library: Library, settings: RatingSettings, now: float) -> int:
+    """Note `rating.bursts`, `rating.burst_tags` and whether rating is off; queue the stars that they change.
+
+    Return how many files are to be looked at whose stars may be the same.
+    """
+    is_off = settings.mode == "off"
     with library.reading() as session:
         is_other_rule = (get_note(session, LIFTING) or "off") != settings.bursts
         has_other_tags = bool(get_note(session, _TAGS)) != settings.burst_tags
-    if not (is_other_rule or has_other_tags):
-        return
+        was_off = bool(get_note(session, _IS_OFF))
+    if not (is_other_rule or has_other_tags or is_off != was_off):
+        return 0
     with library.writing() as session:
         put_note(session, LIFTING, settings.bursts, now)
         put_note(session, _TAGS, settings.burst_tags, now)
-        if settings.mode != "off":
-            rating_queue.enqueue(session, now)
-            if has_other_tags:
-                rating_queue.enqueue_rated(session, now)
+        put_note(session, _IS_OFF, is_off, now)
+        if is_off:
+            return 0
+        rating_queue.enqueue(session, now)
+        if was_off and not jobs.is_scoring_again(session):
+            # Nothing was queued then: scores, groups, tags and titles may be others behind the same stars.
+            return rating_queue.enqueue_written(session, now)
+        return rating_queue.enqueue_rated(session, now) if has_other_tags else 0
 
 
 class BurstStage:
@@ -47,7 +57,7 @@ class BurstStage:
         self._rebuilding: Iterator[None] | None = None
 
     def begin(self) -> None:
-        """Look for photos of an old library that were never compared, from now on; note `rating.bursts`."""
+        """Look for photos of an old library that were never compared, from now on; note the settings."""
         self._may_lack_some = True
         note_setting(self._library, self._settings, self._state.clock())
 

@@ -53,7 +53,8 @@ def _is_another_owner(photo: RecordedPhoto, found: FoundRating, rules: Rules) ->
         return False
     if photo.rating_owner == "person" and found.owner != "person":
         is_elsewhere = rules.asks_darktable or photo.partner_rating == photo.rating
-        return not is_elsewhere
+        has_no_stars = not photo.rating and not found.rating  # the library alone knows whose wish that is
+        return not (is_elsewhere or has_no_stars)
     return photo.rating_owner != found.owner or (photo.rating or 0) != (found.rating or 0)
 
 

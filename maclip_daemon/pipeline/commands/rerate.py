@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maclip_daemon.errors import EnvironmentUnfit, MaclipError, NoAnswer
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
@@ -35,7 +35,7 @@ class RateResult:
     to_rate: int
     """Photos whose stars change."""
     to_retag: int
-    """Photos whose tags may change (`rating.bucket_tags`)."""
+    """Photos whose files may change behind the same stars (`rating.bucket_tags`)."""
     to_restore: int = 0
     """Photos whose sidecar another program deleted."""
 
@@ -71,10 +71,11 @@ class _Rollback(Exception):
 
 def calibrate(library: Library, settings: Settings, now: float) -> RateResult:
     """Freeze a new calibration from all current scores; queue what it changes, undone photos included."""
-    note_setting(library, settings.rating, now)
+    noted = note_setting(library, settings.rating, now)
     lost = _deleted(library, settings)
     with library.writing() as session:
-        return _calibrate(session, settings, now, lost)
+        found = _calibrate(session, settings, now, lost)
+    return replace(found, to_retag=found.to_retag + noted)
 
 
 def preview(library: Library, settings: Settings) -> RateResult:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.files import safe_writer
 from maclip_daemon.folders.events import EventKind, FolderEvent
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import written_files
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
@@ -56,7 +56,7 @@ class _Times(NamedTuple):
     touched: float
     """That file in any way; 0 where it is gone."""
     beside: float
-    """Another sidecar of the same photo, in any way."""
+    """Another sidecar of the same photo, or of a file of its shot, in any way."""
 
 
 class SidecarMonitor:
@@ -97,7 +97,7 @@ class SidecarMonitor:
         self._must_check_all = True
 
     def check(self, writer: MetadataWriter) -> int:
-        """Queue photos whose sidecar was deleted or now holds a person's rating; return the count.
+        """Queue photos whose sidecar was deleted, or holds or held a person's rating; return the count.
 
         Other changes are not answered: two machines that share synchronised folders would answer each other
         without end.
@@ -125,11 +125,16 @@ class SidecarMonitor:
                 writes = written_files.last_writes(
                     session, after, FILES_PER_HEARTBEAT, written_files.MACLIPS_AND_PERSONS
                 )
+                persons = [write.photo_id for write in writes if write.is_persons]
+                partners = raw_jpeg_pairs.partners(session, persons)
             if not writes:
                 break
             after = writes[-1].photo_id
             began = self._state.clock()
-            times = {write.path: self._times_of(write) for write in writes}
+            times = {
+                write.path: self._times_of(write, [each.path for each in partners.get(write.photo_id, ())])
+                for write in writes
+            }
             newer, unchanged = self._newer(writes, times)
             if newer or unchanged:
                 with self._library.writing() as session:
@@ -164,10 +169,10 @@ class SidecarMonitor:
             [write.photo_id for write in writes if write.path in unchanged],
         )
 
-    def _times_of(self, write: written_files.WrittenFile) -> _Times | None:
+    def _times_of(self, write: written_files.WrittenFile, partners: Sequence[str]) -> _Times | None:
         """Return when the rating files of a photo changed; None: its own is gone, 0: not readable now."""
         try:
-            return self._state.probe.call(write.path, lambda: _times_of(write))
+            return self._state.probe.call(write.path, lambda: _times_of(write, partners))
         except FileNotFoundError:
             return None
         except (OSError, NoAnswer):
@@ -181,7 +186,12 @@ class SidecarMonitor:
         with self._library.reading() as session:
             photo_ids = _photos_of(session, changed)
             subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())))
-        rated = [subject.photo_id for subject in subjects if _is_persons(writer, subject)]
+        # Where the library has a person's rating, the file may hold none any more.
+        rated = [
+            subject.photo_id
+            for subject in subjects
+            if subject.rating_owner == "person" or _is_persons(writer, subject)
+        ]
         if rated:
             with self._library.writing() as session:
                 jobs.enqueue(session, rated, "rate", self._state.clock())
@@ -232,16 +242,17 @@ class SidecarMonitor:
         return taken
 
 
-def _times_of(write: written_files.WrittenFile) -> _Times:
-    """Return when a rating file, and the other sidecars of its photo, last changed.
+def _times_of(write: written_files.WrittenFile, partners: Sequence[str]) -> _Times:
+    """Return when a rating file, and the other sidecars of its photo and its `partners`, last changed.
 
     Raises `FileNotFoundError` when the photo has no sidecar any more, `OSError`.
     """
     beside = 0.0
-    for other in sidecar_names.usual_names(Path(write.photo_path)):
-        if os.fspath(other) != write.path:
-            with contextlib.suppress(FileNotFoundError):
-                beside = max(beside, _changed_at(other.lstat()))
+    for photo in (write.photo_path, *partners):
+        for other in sidecar_names.usual_names(Path(photo)):
+            if os.fspath(other) != write.path:
+                with contextlib.suppress(FileNotFoundError):
+                    beside = max(beside, _changed_at(other.lstat()))
     try:
         own = os.lstat(write.path)
     except FileNotFoundError:

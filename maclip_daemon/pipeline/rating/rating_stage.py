@@ -19,7 +19,7 @@ from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results.rating_subjects import RatingSubject
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.metadata.records import Partner, QualityProperties, RatingRequest
+from maclip_daemon.metadata.records import Partner, Prepared, QualityProperties, RatingRequest
 from maclip_daemon.photos.measures.reasons import SEPARATOR
 from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction
 from maclip_daemon.pipeline.rating import sidecar_naming
@@ -161,7 +161,7 @@ class RatingStage:
         contested = self._jobs.examine(ready, results)
         prepared: PreparedJobs = []
         full: FullDisks = []
-        for job, result in zip(ready, results, strict=True):
+        for job, subject, result in zip(ready, subjects, results, strict=True):
             if isinstance(result, errors.NoSpace):
                 full.append((job, result))
             elif isinstance(result, errors.MaclipError):
@@ -170,6 +170,10 @@ class RatingStage:
                 if result.status == "prepared":
                     self._writer.discard(result)
                 self._jobs.finish_contested(job)
+            elif (left := _without_stars(subject, result)) is not None:
+                if result.status == "prepared":
+                    self._writer.discard(result)
+                self._jobs.finish_unwritten(job, left)
             elif result.status != "prepared":
                 self._jobs.finish_unwritten(job, result)
             elif not self._jobs.is_unchanged(job):
@@ -219,7 +223,9 @@ class RatingStage:
             first_star=subject.rating_in_file if _may_replace_first_star(subject) else None,
             pixel_hash=subject.pixel_hash,
             library_id=self._library_id,
-            partners=tuple(Partner(Path(each.path), each.stars_written) for each in partners),
+            partners=tuple(
+                Partner(Path(each.path), each.stars_written, each.is_without_stars) for each in partners
+            ),
             may_replace=subject.may_replace,
             burst_id=burst_digest(subject.burst_series, subject.burst_moment),
             burst_rank=subject.burst_rank,
@@ -234,6 +240,19 @@ def burst_digest(series: int | None, moment: int | None) -> str | None:
         return None
     # A series below 0 is a folder's number, which another library has for another folder.
     return hashlib.blake2b(f"{max(series, 0)} {moment}".encode("ascii"), digest_size=8).hexdigest()
+
+
+def _without_stars(subject: RatingSubject, result: Prepared) -> Prepared | None:
+    """Return the result for a photo from whose sidecar a person took their own star away; None for others.
+
+    Only the library knows that there was one. A photo that says 0 itself may be another picture by now.
+    """
+    found = result.found
+    if subject.rating_owner != "person" or subject.may_replace is not None or found is None:
+        return None
+    if found.owner != "none" or found.rating != 0 or found.source_hash is None:
+        return None
+    return replace(result, status="person", found=replace(found, owner="person"))
 
 
 def _may_replace_first_star(subject: RatingSubject) -> bool:

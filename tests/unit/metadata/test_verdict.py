@@ -393,7 +393,10 @@ def test_our_stars_of_the_partner_follow_a_person(make_photo: MakePhoto, tmp_pat
     assert xmp_of(tmp_path / "A.jpg.xmp")["Xmp.xmp.Rating"] == "5"
 
 
-@pytest.mark.parametrize(("now", "rating"), [('xmp:Rating="3"', "3"), (f"{MACLIP} xmp:Rating='0'", "0")])
+@pytest.mark.parametrize(
+    ("now", "rating"),
+    [('xmp:Rating="3"', "3"), (f"{MACLIP} xmp:Rating='0'", "0"), ('xmp:Rating="0"', "0")],
+)
 def test_a_persons_next_change_of_the_partner_is_followed(
     make_photo: MakePhoto, tmp_path: Path, now: str, rating: str
 ) -> None:
@@ -407,6 +410,8 @@ def test_a_persons_next_change_of_the_partner_is_followed(
     assert outcome.owner == "person"
     assert xmp_of(tmp_path / "A.jpg.xmp").get("Xmp.xmp.Rating", "0") == rating
     assert prepare(request).status == "person", "nothing is left to follow"
+    back = prepare(RatingRequest(raw, QUALITY, partners=(Partner(jpeg, 4),)))
+    assert (back.status, back.found and back.found.rating) == ("person", int(rating))
     # What a person pressed here as well stays: the two then differ.
     (tmp_path / "A.jpg.xmp").write_bytes(sidecar('xmp:Rating="1"'))
     assert prepare(request).found == verdict.inspect(jpeg, 4)
@@ -417,3 +422,59 @@ def test_a_partner_that_is_gone_or_ours_changes_nothing(make_photo: MakePhoto, t
     write(RatingRequest(raw, QUALITY))
     partners = (Partner(raw, 4), Partner(tmp_path / "gone.NEF"))
     assert prepare(RatingRequest(jpeg, QUALITY, partners=partners)).status == "prepared"
+
+
+def test_a_star_that_is_left_in_our_copy_alone_goes_where_the_person_took_it_back(
+    make_photo: MakePhoto, tmp_path: Path
+) -> None:
+    raw, jpeg = make_photo("A.jpeg").rename(tmp_path / "A.NEF"), make_photo("A.jpg", seed=2)
+    write(RatingRequest(jpeg, QUALITY))
+    (tmp_path / "A.NEF.xmp").write_bytes(sidecar(FIVE))
+    write(RatingRequest(jpeg, QUALITY, last_written=4, partners=(Partner(raw),)))
+    (tmp_path / "A.NEF.xmp").write_bytes(sidecar('xmp:Rating="0"'))
+    # Neither our copy nor maclip's stars come back to the file that the person cleared.
+    outcome = prepare(RatingRequest(raw, QUALITY, partners=(Partner(jpeg, 4),)))
+    assert (outcome.status, outcome.found and outcome.found.rating) == ("person", 0)
+    again = RatingRequest(jpeg, QUALITY, last_written=4, partners=(Partner(raw),))
+    write(again)
+    assert write(replace(again, may_replace="no_stars")).rating == 4
+
+
+@pytest.mark.parametrize("left", [None, LABEL])
+def test_our_copy_stays_where_a_sidecar_is_gone_or_lost_its_rating(
+    make_photo: MakePhoto, tmp_path: Path, left: str | None
+) -> None:
+    raw, jpeg = make_photo("A.jpeg"), make_photo("A.jpg", seed=2)
+    rate_in_photo(raw, "0")  # as a Canon R6 writes into every photo
+    raw = raw.rename(tmp_path / "A.NEF")
+    write(RatingRequest(jpeg, QUALITY))
+    (tmp_path / "A.NEF.xmp").write_bytes(sidecar(FIVE))
+    request = RatingRequest(jpeg, QUALITY, last_written=4, partners=(Partner(raw),))
+    write(request)
+    if left is None:
+        (tmp_path / "A.NEF.xmp").unlink()
+    else:
+        (tmp_path / "A.NEF.xmp").write_bytes(sidecar(left))
+    assert prepare(request).status == "person"
+    assert xmp_of(tmp_path / "A.jpg.xmp")["Xmp.xmp.Rating"] == "5"
+
+
+def test_our_copy_goes_with_the_star_in_the_other_sidecar(make_photo: MakePhoto, tmp_path: Path) -> None:
+    photo = make_photo()
+    write(RatingRequest(photo, QUALITY))
+    request = RatingRequest(photo, QUALITY, last_written=4)
+    for rating in ("5", "0"):
+        (tmp_path / "IMG_1.xmp").write_bytes(sidecar(f'xmp:Rating="{rating}"'))
+        assert write(request).owner == "person"
+        assert xmp_of(tmp_path / "IMG_1.jpg.xmp")["Xmp.xmp.Rating"] == rating
+    assert prepare(request).status == "person"
+
+
+def test_no_stars_that_the_library_alone_knows_count_for_the_shot(
+    make_photo: MakePhoto, tmp_path: Path
+) -> None:
+    raw, jpeg = make_photo("A.jpeg").rename(tmp_path / "A.NEF"), make_photo("A.jpg", seed=2)
+    (tmp_path / "A.NEF.xmp").write_bytes(sidecar('xmp:Rating="0"'))
+    request = RatingRequest(jpeg, QUALITY, partners=(Partner(raw, is_without_stars=True),))
+    assert prepare(request).status == "person"
+    assert write(replace(request, may_replace="no_stars")).rating == 4

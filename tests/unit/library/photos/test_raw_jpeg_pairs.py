@@ -122,11 +122,12 @@ def test_the_other_files_of_a_shot_are_known_from_both_sides(session: Session, a
     found = raw_jpeg_pairs.partners(session, [raw, jpeg, alone])
     assert {each.photo_id for each in found[raw]} == {jpeg, other}
     assert [(each.path, each.stars_written, each.rating_owner) for each in found[jpeg]] == [
-        ("/photos/x.dng", 3, "maclip")
+        ("/photos/x.dng", 3, "maclip"),
+        ("/photos/x.JPG", None, "none"),
     ]
     assert alone not in found
     missing_photos.mark_missing(session, [raw], NOW)
-    assert jpeg not in raw_jpeg_pairs.partners(session, [jpeg])
+    assert [each.photo_id for each in raw_jpeg_pairs.partners(session, [jpeg])[jpeg]] == [other]
 
 
 def test_photos_without_the_persons_stars_are_found_for_rating_again(

@@ -35,6 +35,7 @@ def kinds(photo: RecordedPhoto, found: FoundRating, rules: Rules = RULES) -> lis
             replace(PHOTO, rating_owner="person", rating=4, partner_rating=4),
             replace(FOUND, owner="none", rating=None),
         ),
+        (replace(PHOTO, rating_owner="person", rating=0), replace(FOUND, owner="none", rating=0)),
     ],
 )
 def test_what_agrees_is_not_named(photo: RecordedPhoto, found: FoundRating) -> None:

@@ -14,7 +14,7 @@ from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMoni
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings
-from tests.rated_library import PERSONS, SETTINGS, FakeRoots, RatedLibrary, sidecar_of
+from tests.rated_library import CLEARED, PERSONS, SETTINGS, FakeRoots, RatedLibrary, sidecar_of
 
 CHANGED, GONE, MOVED = EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED
 
@@ -88,6 +88,17 @@ def test_a_change_without_a_persons_rating_is_not_answered(
     monitor.on_event(FolderEvent(CHANGED, str(sidecar)))
     assert check_after(DEBOUNCE_S, monitor, rated, monotonic) == 0
     assert rated.jobs() == []
+
+
+def test_a_sidecar_that_held_a_persons_rating_is_looked_at_whatever_it_holds_now(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic
+) -> None:
+    rated.add("a.jpg")
+    rated.write("update photos set rating_owner = 'person', rating_in_file = 5")
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    sidecar.write_bytes(CLEARED)
+    monitor.on_event(FolderEvent(CHANGED, str(sidecar)))
+    assert check_after(DEBOUNCE_S, monitor, rated, monotonic) == 1
 
 
 def test_more_sidecars_than_can_be_remembered_lead_to_a_check_of_all_rated_photos(

@@ -16,7 +16,16 @@ from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings, RatingSettings
-from tests.rated_library import EDGES, NOW, PERSONS, SETTINGS, FakeRoots, RatedLibrary, sidecar_of
+from tests.rated_library import (
+    CLEARED,
+    EDGES,
+    NOW,
+    PERSONS,
+    SETTINGS,
+    FakeRoots,
+    RatedLibrary,
+    sidecar_of,
+)
 
 
 def rate_jobs_of(rated: RatedLibrary, is_offline: Callable[[str], bool] = lambda path: False) -> RateJobs:
@@ -67,6 +76,24 @@ def test_a_persons_rating_is_never_touched(rated: RatedLibrary) -> None:
     assert rated.rows("select rating_owner, rating_in_file from photos") == [("person", 5)]
     assert (rated.state.tally.rated, rated.state.tally.kept) == (0, 1)
     assert rated.jobs() == []
+
+
+def test_a_star_that_a_person_took_back_makes_no_room_for_ours_until_they_ask(rated: RatedLibrary) -> None:
+    (sidecar,) = add_and_queue(rated, "a.jpg")
+    sidecar.write_bytes(PERSONS)
+    stage = stage_of(rated)
+    stage.work()
+    sidecar.write_bytes(CLEARED)
+    for _ in range(2):
+        rated.queue(1)
+        stage.work()
+        assert sidecar.read_bytes() == CLEARED
+        assert rated.rows("select rating_owner, rating_in_file from photos") == [("person", 0)]
+    assert temporary_files(rated) == []
+    rated.write("update photos set may_replace = 'no_stars'")
+    rated.queue(1)
+    stage.work()
+    assert sidecar.read_bytes() == b"stars: 3"
 
 
 def test_a_file_that_holds_these_stars_already_is_not_written(rated: RatedLibrary) -> None:
