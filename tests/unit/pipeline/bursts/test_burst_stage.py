@@ -95,7 +95,7 @@ def test_files_are_looked_at_again_once_rating_is_no_longer_off(rated: RatedLibr
             )
             rating_journal.confirm(session, entry, rated.now)
     rated.write("update photos set stars_written = 3")
-    on, off = SETTINGS, SETTINGS.model_copy(update={"mode": "off", "burst_tags": True})
+    on, off = SETTINGS, SETTINGS.model_copy(update={"mode": "off"})
     assert [note_setting(rated.library, each, rated.now) for each in (on, off, off)] == [0, 0, 0]
     assert rated.jobs() == []
     assert [note_setting(rated.library, each, rated.now) for each in (on, on)] == [2, 0]
