@@ -179,6 +179,11 @@ class Model:
                 self.sidecar(new).is_from_another_photo = True
         else:
             self._mark_existing_sidecar(new)
+            before = self.sidecars.get(sidecar_of(old), Sidecar())
+            if before.rating is not None and is_in_another_case(sidecar_of(new)):
+                self.sidecar(
+                    new
+                ).is_from_another_photo = True  # renamed by case alone: the person's still counts
 
     def move_out(self, path: str, place: str, did: str) -> None:
         """Record that a photo was moved out of the root."""
