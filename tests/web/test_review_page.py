@@ -336,6 +336,10 @@ def test_filters_show_what_they_say(filled: Desk) -> None:
     expect(page.locator("#photo-0 .name")).to_have_text(NAMES[11])
     page.fill("[name=name]", "no such photo")
     expect(page.locator("#nothing")).to_be_visible()
+    page.fill("[name=name]", "")
+    expect(page.locator("#photo-0 .name")).to_have_text(NAMES[11])
+    names = page.locator("[id]").evaluate_all("all => all.map(each => each.id)")
+    assert len(names) == len(set(names)), "each element that a screen reader may be told of has its own name"
 
 
 def test_folder_and_reason_are_chosen_by_keyboard_and_come_back(desk: Desk) -> None:

@@ -101,6 +101,7 @@ export class Grid {
       if (index < from || index >= to) {
         this.#cells.delete(index);
         cell.hidden = true;
+        cell.removeAttribute('id'); // another cell may show this place next
         cell.classList.remove('selected');
         this.#free.push(cell);
       }
