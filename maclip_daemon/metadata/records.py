@@ -158,6 +158,11 @@ class FoundRating:
     copied_from: CopySource | None = None
     """The file from which maclip copied this person's rating into its sidecar, which follows that one."""
 
+    @property
+    def is_cleared(self) -> bool:
+        """Return whether a sidecar says "no stars". Not a photo: a Canon R6 writes that into each."""
+        return self.owner == "none" and self.rating == 0 and self.source_hash is not None
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -189,7 +189,7 @@ def _rating_of_shot(
     persons = [each for each in others if each.owner == "person" and not _is_replaceable(each, request)]
     if pressed := [each for each in persons if not each.copied_from]:
         return pressed[0]
-    cleared = [each for each in (*(file.found for file in sidecars), *others) if _is_cleared(each)]
+    cleared = [each for each in (*(file.found for file in sidecars), *others) if each.is_cleared]
     is_copied = any(each.copied_from == "file" for each in (found, *persons))
     if cleared and is_copied and request.may_replace != NO_STARS:
         return replace(cleared[0], owner="person")
@@ -206,17 +206,12 @@ def _found_in_partners(request: RatingRequest) -> Iterator[FoundRating]:
             raise
         except (MaclipError, OSError):
             continue
-        yield replace(found, owner="person") if partner.is_without_stars and _is_cleared(found) else found
+        yield replace(found, owner="person") if partner.is_without_stars and found.is_cleared else found
 
 
 def _is_replaceable(found: FoundRating, request: RatingRequest) -> bool:
     is_allowed = not found.rating and request.may_replace == NO_STARS
     return is_allowed or first_star.may_replace(found, request)
-
-
-def _is_cleared(found: FoundRating) -> bool:
-    """Return whether a sidecar says "no stars". Not a photo: a Canon R6 writes that into each."""
-    return found.owner == "none" and found.rating == 0 and found.source_hash is not None
 
 
 def _require_regular(sidecar: Path) -> None:

@@ -245,12 +245,13 @@ def burst_digest(series: int | None, moment: int | None) -> str | None:
 def _without_stars(subject: RatingSubject, result: Prepared) -> Prepared | None:
     """Return the result for a photo from whose sidecar a person took their own star away; None for others.
 
-    Only the library knows that there was one. A photo that says 0 itself may be another picture by now.
+    Only the library knows that there was one. A 0 in the photo itself does not count: the file may have been
+    replaced since.
     """
     found = result.found
-    if subject.rating_owner != "person" or subject.may_replace is not None or found is None:
+    if subject.rating_owner != "person" or subject.may_replace is not None:
         return None
-    if found.owner != "none" or found.rating != 0 or found.source_hash is None:
+    if found is None or not found.is_cleared:
         return None
     return replace(result, status="person", found=replace(found, owner="person"))
 

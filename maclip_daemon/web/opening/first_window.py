@@ -47,8 +47,11 @@ class FirstWindow:
     @property
     def drawn(self) -> list[dict[str, Any]]:
         """Return the photos that the server draws; none where the grid begins further down."""
-        is_at_top = self.offset == 0 and self.place < DRAWN // 2
-        return [answers.photo(row) for row in self.rows[:DRAWN]] if is_at_top else []
+        return [answers.photo(row) for row in self.rows[:DRAWN]] if self._begins_at_top else []
+
+    @property
+    def _begins_at_top(self) -> bool:
+        return self.offset == 0 and self.place < DRAWN // 2
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page's scripts begin with, in the form of `/api/start` and `/api/photos`."""
@@ -64,7 +67,7 @@ class FirstWindow:
 
     def made_pictures(self, previews: PreviewQueue) -> dict[int, bytes]:
         """Return those of the first drawn pictures that are made already, as JPEG by photo."""
-        rows = self.rows[:INSIDE] if self.drawn else ()
+        rows = self.rows[:INSIDE] if self._begins_at_top else ()
         made = {row.id: previews.made(wanted(row, "grid")) for row in rows}
         return {photo_id: picture for photo_id, picture in made.items() if picture is not None}
 
