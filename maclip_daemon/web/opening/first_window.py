@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -44,7 +45,7 @@ class FirstWindow:
     serial: int = 0
     """The number of the last change that the rows know of."""
 
-    @property
+    @functools.cached_property  # the template asks twice
     def drawn(self) -> list[dict[str, Any]]:
         """Return the photos that the server draws; none where the grid begins further down."""
         return [answers.photo(row) for row in self.rows[:DRAWN]] if self._begins_at_top else []
