@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,17 +76,22 @@ with OpenFolder(Path(target).parent) as folder:
 """
 
 
-def beside(work: Callable[[], None], seconds: float) -> threading.Thread:
-    """Repeat the work in a thread for a while."""
-    end = time.monotonic() + seconds
+@contextmanager
+def beside(work: Callable[[], None]) -> Iterator[None]:
+    """Repeat the work in a thread until the block ends."""
+    ended = threading.Event()
 
     def repeat() -> None:
-        while time.monotonic() < end:
+        while not ended.is_set():
             work()
 
     thread = threading.Thread(target=repeat)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_no_finished_edit_is_lost_while_an_editor_writes_the_same_sidecar(
@@ -102,11 +108,9 @@ def test_no_finished_edit_is_lost_while_an_editor_writes_the_same_sidecar(
         finished.append(finished[-1] + 1)
         time.sleep(random.uniform(0.001, 0.01))
 
-    commits = 0
-    with MetadataWriter() as writer:
-        writer.inspect(photo)
-        editor = beside(edit, 60 if full else 4)
-        while editor.is_alive():
+    commits, wanted = 0, 400 if full else 12
+    with MetadataWriter() as writer, beside(edit):
+        while commits < wanted:
             stars = commits % 5 + 1
             request = RatingRequest(photo, replace(QUALITY, stars=stars), last_written=(stars - 2) % 5 + 1)
             result = writer.prepare_many([request])[0]
@@ -117,8 +121,6 @@ def test_no_finished_edit_is_lost_while_an_editor_writes_the_same_sidecar(
                 done = finished[-1]
                 found = re.search(rb'darktable:n="(\d+)"', sidecar.read_bytes())
                 assert found is None or int(found[1]) >= done, "a finished edit is gone"
-        editor.join()
-    assert commits > 10
     assert sorted(path.name for path in tmp_path.iterdir()) == ["IMG.jpg", "IMG.jpg.xmp"]
     figures(rounds=commits, files=1, faults=len(finished), note="edits of a sidecar while it is replaced")
 
@@ -190,23 +192,21 @@ def test_a_photo_that_turns_into_a_link_while_it_is_read_shows_nothing_of_a_priv
         linux_calls.renameat2(linux_calls.AT_FDCWD, str(photo), str(link), linux_calls.EXCHANGE)
         time.sleep(random.uniform(0.0002, 0.03))
 
-    written = 0
+    written, wanted = 0, 400 if full else 12
     with MetadataWriter() as writer:
         writer.inspect(secret)
-        swapper = beside(swap, 60 if full else 4)
-        while swapper.is_alive():
-            result = writer.prepare_many([RatingRequest(photo, QUALITY)])[0]
-            if isinstance(result, MaclipError) or result.status != "prepared":
-                continue
-            assert result.temporary is not None
-            assert SECRET not in result.temporary.read_bytes()
-            writer.commit_many([result])
-            if sidecar_of(photo).exists():
-                written += 1
-                assert sidecar_of(photo).stat().st_mode & 0o777 == 0o644, "the permissions of a link are 0777"
-                sidecar_of(photo).unlink()
-        swapper.join()
-    assert written > 10
+        with beside(swap):
+            while written < wanted:
+                result = writer.prepare_many([RatingRequest(photo, QUALITY)])[0]
+                if isinstance(result, MaclipError) or result.status != "prepared":
+                    continue
+                assert result.temporary is not None
+                assert SECRET not in result.temporary.read_bytes()
+                writer.commit_many([result])
+                if sidecar_of(photo).exists():
+                    written += 1
+                    assert sidecar_of(photo).stat().st_mode & 0o777 == 0o644, "the permissions of a link are 0777"
+                    sidecar_of(photo).unlink()
     figures(rounds=written, files=2, faults=written, note="a photo swapped with a link while it is read")
 
 
