@@ -27,12 +27,14 @@ def _role_of_suffix(suffix: str) -> Literal["raw", "developed"] | None:
     return "developed" if suffix.lower() in _DEVELOPED_SUFFIXES else None
 
 
-def update(session: Session, settings: RatingSettings) -> None:
-    """Link all pairs again, or unlink them where `rating.pairs` is `separate`."""
+def update(session: Session, settings: RatingSettings) -> set[int]:
+    """Link all pairs again, or unlink them where `rating.pairs` is `separate`.
+
+    Return the photos that another score decides over now.
+    """
     if settings.pairs == "one":
-        raw_jpeg_pairs.link_all(session, role_of)
-    else:
-        raw_jpeg_pairs.unlink_all(session)
+        return raw_jpeg_pairs.link_all(session, role_of)
+    return raw_jpeg_pairs.unlink_all(session)
 
 
 def add(session: Session, settings: RatingSettings, photo_ids: Sequence[int]) -> list[int]:

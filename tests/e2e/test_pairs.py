@@ -113,3 +113,42 @@ def test_a_running_daemon_knows_that_a_person_took_back_the_only_star_of_a_shot(
     home.stop(daemon)
     assert stars_in(persons) == 0
     assert not Path(f"{jpeg}.xmp").exists()
+
+
+def test_the_sidecar_of_a_jpeg_follows_where_its_raw_comes_and_goes_behind_the_same_stars(home: Home) -> None:
+    make_photos(home.photos, 6)
+    raw, jpeg = shot(home, 1)
+    all_alike = {"MACLIP_RATING__EDGES": "[0.0001, 0.0002, 0.0003, 0.0004]"}  # five stars for everything
+    home.maclip("run", "--once", home.photos, **all_alike)
+
+    def score_in(sidecar: Path) -> str:
+        found = re.search(r'maclip:Score="([\d.]+)"', sidecar.read_text("utf-8"))
+        assert found
+        return found[1]
+
+    def agrees() -> bool:
+        return "no problem found" in home.maclip("db", "check", "--sidecars", expect=None).stdout
+
+    beside = Path(f"{jpeg}.xmp")
+    of_the_raw = score_in(beside)
+    assert score_in(Path(f"{raw}.xmp")) == of_the_raw
+    home.maclip("rate", **all_alike, MACLIP_RATING__PAIRS="separate")
+    assert score_in(beside) != of_the_raw
+    assert agrees()
+    home.maclip("rate", **all_alike)
+    assert score_in(beside) == of_the_raw
+    assert agrees()
+    # Another name for the RAW, and a calibration that comes by itself.
+    raw.rename(raw.with_name("OTHER.dng"))
+    Path(f"{raw}.xmp").rename(home.photos / "OTHER.dng.xmp")
+    make_photos(home.photos / "more", 9)
+    home.maclip("run", "--once", home.photos, **all_alike)
+    assert score_in(beside) != of_the_raw
+    assert agrees()
+    # It gets the name of a shot again, and another RAW takes its place.
+    (home.photos / "OTHER.dng").rename(raw)
+    (home.photos / "OTHER.dng.xmp").rename(f"{raw}.xmp")
+    home.maclip("run", "--once", home.photos, **all_alike)
+    home.maclip("rate", **all_alike)
+    assert score_in(beside) == of_the_raw
+    assert agrees()

@@ -205,7 +205,9 @@ def test_a_photo_that_turns_into_a_link_while_it_is_read_shows_nothing_of_a_priv
                 writer.commit_many([result])
                 if sidecar_of(photo).exists():
                     written += 1
-                    assert sidecar_of(photo).stat().st_mode & 0o777 == 0o644, "the permissions of a link are 0777"
+                    assert sidecar_of(photo).stat().st_mode & 0o777 == 0o644, (
+                        "the permissions of a link are 0777"
+                    )
                     sidecar_of(photo).unlink()
     figures(rounds=written, files=2, faults=written, note="a photo swapped with a link while it is read")
 

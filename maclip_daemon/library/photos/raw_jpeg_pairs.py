@@ -23,28 +23,29 @@ RoleOf = Callable[[str], Literal["raw", "developed"] | None]
 _COLUMNS = (PHOTOS.c.id, PHOTOS.c.folder_id, PHOTOS.c.file_name, PHOTOS.c.state)
 
 
-def link_all(session: Session, role_of: RoleOf) -> int:
-    """Find the pairs of the whole library anew; return their number."""
-    found = _pairs((tuple(row) for row in session.execute(select(*_COLUMNS))), role_of)
-    known = {(photo, raw) for photo, raw in session.execute(select(PAIRS.c.photo_id, PAIRS.c.raw_id))}
-    if known != set(found.items()):
-        session.execute(delete(PAIRS))
-        _insert(session, found)
-    return len(found)
+def link_all(session: Session, role_of: RoleOf) -> set[int]:
+    """Find the pairs of the whole library anew; return the photos whose RAW is another one now, or none."""
+    return _replace_all(session, _pairs((tuple(row) for row in session.execute(select(*_COLUMNS))), role_of))
 
 
 def link(session: Session, photo_ids: Sequence[int], role_of: RoleOf) -> list[int]:
-    """Find the pairs of these photos; return the photos whose stars come from one of these RAWs."""
+    """Find the pairs of these photos anew.
+
+    Return the photos whose stars come from one of these RAWs, and those whose RAW is another one now,
+    or none.
+    """
     chosen = session.execute(select(*_COLUMNS).where(PHOTOS.c.id.in_(photo_ids))).all()
     keys = {(row.folder_id, _stem(row.file_name)) for row in chosen if role_of(row.file_name)}
     if not keys:
         return []
     rows = [row for key in sorted(keys) for row in _with_stem(session, *key)]
     found = _pairs(rows, role_of)
-    if found or session.execute(select(PAIRS.c.photo_id).limit(1)).first() is not None:
-        session.execute(delete(PAIRS).where(PAIRS.c.photo_id.in_([number for number, *_ in rows])))
+    known = _known(session, [number for number, *_ in rows])
+    if known != found:
+        session.execute(delete(PAIRS).where(PAIRS.c.photo_id.in_(known)))
         _insert(session, found)
-    return [photo for photo, raw in found.items() if raw in set(photo_ids)]
+    led = {photo for photo, raw in found.items() if raw in set(photo_ids)}
+    return sorted(led | _differing(known, found))
 
 
 def _with_stem(session: Session, folder_id: int, stem: str) -> list[tuple[int, int, str, str]]:
@@ -104,9 +105,29 @@ _PARTNERS = text(
 ).bindparams(bindparam("photo_ids", expanding=True))
 
 
-def unlink_all(session: Session) -> None:
-    """Delete all pairs: each photo counts for itself."""
-    session.execute(delete(PAIRS))
+def unlink_all(session: Session) -> set[int]:
+    """Delete all pairs: each photo counts for itself. Return the photos that had a RAW."""
+    return _replace_all(session, {})
+
+
+def _replace_all(session: Session, found: dict[int, int]) -> set[int]:
+    known = _known(session)
+    if known != found:
+        session.execute(delete(PAIRS))
+        _insert(session, found)
+    return _differing(known, found)
+
+
+def _known(session: Session, photo_ids: Sequence[int] | None = None) -> dict[int, int]:
+    """Return the RAW of each photo that has one, as recorded; of these photos, or of all."""
+    chosen = select(PAIRS.c.photo_id, PAIRS.c.raw_id)
+    if photo_ids is not None:
+        chosen = chosen.where(PAIRS.c.photo_id.in_(photo_ids))
+    return {photo: raw for photo, raw in session.execute(chosen)}
+
+
+def _differing(known: dict[int, int], found: dict[int, int]) -> set[int]:
+    return {photo for photo, _ in known.items() ^ found.items()}
 
 
 def _pairs(rows: Iterable[tuple[int, int, str, str]], role_of: RoleOf) -> dict[int, int]:

@@ -37,9 +37,16 @@ def enqueue(session: Session, now: float, *, again: bool = False) -> int:
     return cast("CursorResult[Any]", queued).rowcount
 
 
-def enqueue_rated(session: Session, now: float) -> int:
-    """Queue every photo that maclip rated, to check the tags beside its stars; return the number of jobs."""
-    return len(session.execute(_ENQUEUE_RATED, {"now": timestamps.text(now)}).all())
+def enqueue_rated(session: Session, now: float, among: Collection[int] | None = None) -> int:
+    """Queue every photo that maclip rated (of these), to check what stands beside its stars.
+
+    Return the number of jobs.
+    """
+    moment = {"now": timestamps.text(now)}
+    if among is None:
+        return len(session.execute(_ENQUEUE_RATED, moment).all())
+    each = [moment | {"photo_id": photo_id} for photo_id in among]
+    return sum(len(session.execute(_ENQUEUE_RATED_ONE, row).all()) for row in each)
 
 
 def enqueue_written(session: Session, now: float) -> int:
@@ -122,6 +129,7 @@ _ENQUEUE_IF = (
     " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
 )
 _ENQUEUE_RATED = text(_ENQUEUE_IF.format(which="rating_owner = 'maclip'"))
+_ENQUEUE_RATED_ONE = text(_ENQUEUE_IF.format(which="id = :photo_id AND rating_owner = 'maclip'"))
 _ENQUEUE_WRITTEN = text(
     _ENQUEUE_IF.format(which="id IN (SELECT photo_id FROM rating_journal WHERE state = 'written')")
 )

@@ -35,7 +35,7 @@ class RateResult:
     to_rate: int
     """Photos whose stars change."""
     to_retag: int
-    """Photos whose files may change behind the same stars (`rating.bucket_tags`)."""
+    """Photos whose files may change behind the same stars (`rating.bucket_tags`, `rating.pairs`)."""
     to_restore: int = 0
     """Photos whose sidecar another program deleted."""
 
@@ -158,9 +158,10 @@ def _deleted(library: Library, settings: Settings) -> list[int]:
 def _calibrate(session: Session, settings: Settings, now: float, lost: list[int]) -> RateResult:
     config = _active(session)
     rating = settings.rating
-    made = freeze(session, rating, config.id, _reference_edges(settings, config), now)
+    made, to_retag = freeze(session, rating, config.id, _reference_edges(settings, config), now)
     queued = rating_queue.enqueue(session, now, again=True) if made is not None else 0
-    to_retag = rating_queue.enqueue_rated(session, now) if made is not None and rating.bucket_tags else 0
+    if made is not None and rating.bucket_tags:
+        to_retag += rating_queue.enqueue_rated(session, now)
     if made is None or rating.mode == "off":
         lost = []
     jobs.enqueue(session, lost, "rate", now)

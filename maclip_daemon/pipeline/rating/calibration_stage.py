@@ -87,7 +87,7 @@ class CalibrationStage:
         elif current is None and self._can_calibrate_early():
             now = self._state.clock()
             with self._library.writing() as session:
-                made = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
+                made, _ = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
                 self._rate_new(session)
             self._state.is_calibrated = made is not None
         elif current is not None and begins:  # an earlier run scored new photos, and then was stopped
@@ -108,7 +108,7 @@ class CalibrationStage:
     def _calibrate(self, session: Session, *, is_another_model: bool = False) -> Calibration | None:
         """Freeze a calibration from all current scores, and queue every photo whose stars change."""
         now = self._state.clock()
-        made = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
+        made, _ = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
         if made is not None and self._settings.mode != "off":
             queued = rating_queue.enqueue(session, now)
             # The first of a scoring config: the files still hold the scores of another model.
@@ -129,10 +129,16 @@ def freeze(
     scoring_config_id: int,
     reference_edges: tuple[float, ...],
     now: float,
-) -> Calibration | None:
-    """Make a new calibration from all current pairs and scores; None without enough photos or edges."""
-    pairing.update(session, settings)
-    return calibrations.renew(session, scoring_config_id, star_rule(settings, reference_edges), now)
+) -> tuple[Calibration | None, int]:
+    """Make a new calibration from all current pairs and scores; None without enough photos or edges.
+
+    Return it, and how many photos were queued because another score stands behind their stars, a RAW's or
+    their own.
+    """
+    repaired = pairing.update(session, settings)
+    queued = 0 if settings.mode == "off" else rating_queue.enqueue_rated(session, now, repaired)
+    rule = star_rule(settings, reference_edges)
+    return calibrations.renew(session, scoring_config_id, rule, now), queued
 
 
 def star_rule(settings: RatingSettings, reference_edges: tuple[float, ...]) -> StarRule:
