@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyexiv2
 
-from tests.homes import Home, make_photo, make_photos
+from tests.homes import Home, make_photo, make_photos, until
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "photos"))
 from make_photos import write_dng
@@ -130,3 +130,41 @@ def test_new_sidecars_have_the_name_that_digikam_reads(home: Home) -> None:
     assert all(photo.with_suffix(".xmp").exists() and not of(photo).exists() for photo in photos)
     home.maclip("undo")
     assert not list(home.photos.glob("*.xmp"))
+
+
+def test_a_persons_next_stars_where_maclip_never_wrote_are_known_after_a_time_without_it(home: Home) -> None:
+    first, second, third, *_ = make_photos(home.photos, 8)
+    for photo in (first, second, third):
+        of(photo).write_text(SIDECAR.format(5), "utf-8")
+    home.maclip("run", "--once", home.photos)
+    assert [owner_of(home, photo) for photo in (first, second, third)] == 3 * [("person", 5)]
+    of(first).write_text(SIDECAR.format(2), "utf-8")
+    of(second).write_text(SIDECAR.format(0), "utf-8")
+    of(third).unlink()
+    touch_later(of(first), of(second))
+    home.maclip("run", "--once", home.photos)
+    assert owner_of(home, first) == ("person", 2)
+    assert owner_of(home, second) == ("person", 0)
+    assert owner_of(home, third) == ("person", 5), "nobody else knows it any more"
+    assert (rating_in(of(first)), rating_in(of(second))) == ("2", "0")
+    assert "no problem found" in home.maclip("db", "check", "--sidecars").stdout
+    for file in (of(first), of(second)):
+        os.utime(file)
+    until(lambda: "Nothing to do." in home.maclip("run", "--once", home.photos).stdout, "an end of it")
+
+
+def test_a_persons_stars_for_a_photo_whose_stars_were_undone_are_known(home: Home) -> None:
+    first, second, *_ = make_photos(home.photos, 8)
+    home.maclip("run", "--once", home.photos)
+    home.maclip("undo", home.photos)
+    of(first).write_text(SIDECAR.format(4), "utf-8")
+    home.maclip("run", "--once", home.photos)
+    assert owner_of(home, first) == ("person", 4)
+    daemon = home.daemon()
+    until(home.is_at_rest, "the daemon")
+    of(second).write_text(SIDECAR.format(3), "utf-8")
+    until(lambda: owner_of(home, second) == ("person", 3), "the person's stars")
+    of(second).write_text(SIDECAR.format(0), "utf-8")
+    until(lambda: owner_of(home, second)[1] in (0, None), "that they are gone")
+    home.stop(daemon)
+    assert sorted(path.name for path in home.photos.glob("*.xmp")) == [of(first).name, of(second).name]

@@ -51,13 +51,15 @@ class RatingSubject:
     """What was measured to be wrong with it, with "; " between."""
     rating_owner: str = "none"
     """Whose the rating in the file was when the library last saw it."""
+    is_undone: bool = False
+    """Whether `maclip undo` holds it: nothing is written for it, and what a person does is noted."""
 
 
 def rating_subjects(session: Session, photo_ids: Sequence[int]) -> list[RatingSubject]:
     """Return these photos with their scores and stars in the active scoring configuration.
 
-    Photos without a score, missing ones, and those whose rating was undone are left out. A JPEG has the score
-    of the RAW of its shot, where there is one.
+    Photos without a score and missing ones are left out. A JPEG has the score of the RAW of its shot, where
+    there is one.
     """
     return [
         RatingSubject(photo_id, stored_paths.join(folder, name), *rest)
@@ -69,7 +71,8 @@ _SUBJECTS = text(
     f"SELECT p.id, f.path, p.file_name, {DECIDING_SCORE}, coalesce(raw.scored_at, s.scored_at),"
     f" m.metric, m.model, m.protocol, p.stars_written, {STARS}, {PERCENTILE},"
     " p.pixel_hash, p.may_replace, p.rating_in_file, frame.series, burst.first_moment, burst.kind,"
-    " frame.burst_rank, q.reasons, p.rating_owner"
+    " frame.burst_rank, q.reasons, p.rating_owner,"
+    " p.rating_undone_at IS NOT NULL"
     " FROM photos p"
     f" JOIN scores s ON s.photo_id = p.id AND s.scoring_config_id = {ACTIVE_CONFIG}"
     " JOIN scoring_configs m ON m.id = s.scoring_config_id"
@@ -77,5 +80,5 @@ _SUBJECTS = text(
     f" JOIN folders f ON f.id = p.folder_id {RAW_AND_CALIBRATION}"
     " LEFT JOIN burst_frames frame ON frame.photo_id = p.id AND frame.burst_id IS NOT NULL"
     " LEFT JOIN bursts burst ON burst.id = frame.burst_id"
-    " WHERE p.id IN :photo_ids AND p.state = 'scored' AND p.rating_undone_at IS NULL"
+    " WHERE p.id IN :photo_ids AND p.state = 'scored'"
 ).bindparams(bindparam("photo_ids", expanding=True))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, exists, func, null, or_, select
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import stored_paths, timestamps
@@ -24,9 +24,9 @@ class WrittenFile:
     path: str
     photo_path: str
     checked_at: float
-    """Unix seconds of the write, or of the last check that found the file as we wrote it."""
+    """Unix seconds of the write, or of the last check that found nothing new; 0 before the first."""
     is_persons: bool
-    """Whether the rating that counts is a person's."""
+    """Whether the rating that counts is a person's, or the next one will be."""
 
 
 def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
@@ -50,6 +50,16 @@ def last_writes(
     return [_written_file(row) for row in rows]
 
 
+def only_persons(session: Session, after: int, limit: int) -> list[WrittenFile]:
+    """Return photos with ids above `after` in whose files only a person writes, by id.
+
+    Those that a person rated before maclip came, and those that `maclip undo` holds, once it is through. The
+    photo stands for its own rating file.
+    """
+    rows = session.execute(_ONLY_PERSONS, {"after": after, "limit": limit})
+    return [_written_file(row) for row in rows]
+
+
 def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[WrittenFile]:
     """Return the last writes of photos whose rating is maclip's and is in one of these files; see above."""
     newest = _LAST_WRITE.where(JOURNAL.c.target_path.in_(target_paths))
@@ -59,9 +69,10 @@ def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[Writte
 
 def _written_file(row: Any) -> WrittenFile:
     photo = stored_paths.join(row.path, row.file_name)
-    checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)))
-    is_persons = row.rating_owner == "person"
-    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(checked_at), is_persons)
+    checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)), default=timestamps.text(0))
+    is_persons = row.rating_owner == "person" or row.target_path is None
+    target = row.target_path or photo
+    return WrittenFile(row.photo_id, target, photo, timestamps.seconds(checked_at), is_persons)
 
 
 _NEWER = JOURNAL.alias("newer")
@@ -89,6 +100,26 @@ _LAST_WRITE = (
         PHOTOS.c.rating_undone_at.is_(None),
         PHOTOS.c.state != "missing",
     )
+)
+_ONLY_PERSONS = (
+    select(
+        PHOTOS.c.id.label("photo_id"),
+        null().label("target_path"),
+        null().label("settled_at"),
+        PHOTOS.c.rating_checked_at,
+        PHOTOS.c.rating_owner,
+        FOLDERS.c.path,
+        PHOTOS.c.file_name,
+    )
+    .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
+    .where(
+        or_(PHOTOS.c.rating_owner == "person", PHOTOS.c.rating_undone_at.is_not(None)),
+        PHOTOS.c.state != "missing",
+        ~exists().where(JOURNAL.c.photo_id == PHOTOS.c.id, JOURNAL.c.state == "written"),
+        PHOTOS.c.id > bindparam("after"),
+    )
+    .order_by(PHOTOS.c.id)
+    .limit(bindparam("limit"))
 )
 _LAST_WRITES = (
     _LAST_WRITE.where(JOURNAL.c.photo_id > bindparam("after"))

@@ -11,29 +11,24 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from maclip_daemon.errors import MaclipError, NoAnswer
-from maclip_daemon.files import safe_writer
+from maclip_daemon.errors import MaclipError
 from maclip_daemon.folders.events import EventKind, FolderEvent
-from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import written_files
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
-from maclip_daemon.metadata.content import xmp_text
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
+from maclip_daemon.pipeline.rating.missed_edits import MissedEdits, is_changed
 from maclip_daemon.pipeline.run_state import RunState
 
-FILES_PER_HEARTBEAT = 2000  # one stat each
-TIMESTAMP_SLACK_S = 1.0  # a server's clock may be ahead; a file that is newer by less is compared by content
-CLOCK_TICK_S = 0.05  # the time of a file is no more exact
 HEARTBEAT_TIMEOUT_S = 300.0  # a sleeping network disk takes its time
 MAX_RECHECKS = 4  # each after twice as long: a minute in all
 DEBOUNCE_S = 2.0  # without a further event: some programs write a sidecar in pieces
@@ -48,17 +43,6 @@ class _PendingCheck(NamedTuple):
     """Checks that found no sidecar or no photo: one of them may be being renamed."""
 
 
-class _Times(NamedTuple):
-    """When files last changed, in Unix seconds; 0 for none."""
-
-    written: float
-    """The content of the file that we wrote last; other programs may set it. Its folder where it is gone."""
-    touched: float
-    """That file in any way; 0 where it is gone."""
-    beside: float
-    """Another sidecar of the same photo, or of a file of its shot, in any way."""
-
-
 class SidecarMonitor:
     """The checks of sidecars that other programs wrote to. Thread-safe, except for `check`."""
 
@@ -69,6 +53,7 @@ class SidecarMonitor:
         self._state = state
         self._monotonic = monotonic
         self._deleted = DeletedSidecars(library, state, monotonic)
+        self._missed = MissedEdits(library, state, self._deleted)
         self._pending: dict[str, _PendingCheck] = {}
         self._must_check_all = False
         self._lock = threading.Lock()
@@ -112,77 +97,14 @@ class SidecarMonitor:
         return found
 
     def check_all(self) -> int:
-        """Queue every photo whose file was changed since our last write to it, or deleted; return the count.
-
-        Costs one stat a rated photo: for a start, and after lost events. A person's photo that we wrote to is
-        looked at too: their next star may be in the file beside our copy, which would hide it.
-        """
-        queued = 0
-        after = 0
-        while not self._state.stopping.is_set():
-            self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
-            with self._library.reading() as session:
-                writes = written_files.last_writes(
-                    session, after, FILES_PER_HEARTBEAT, written_files.MACLIPS_AND_PERSONS
-                )
-                persons = [write.photo_id for write in writes if write.is_persons]
-                partners = raw_jpeg_pairs.partners(session, persons)
-            if not writes:
-                break
-            after = writes[-1].photo_id
-            began = self._state.clock()
-            times = {
-                write.path: self._times_of(write, [each.path for each in partners.get(write.photo_id, ())])
-                for write in writes
-            }
-            newer, unchanged = self._newer(writes, times)
-            if newer or unchanged:
-                with self._library.writing() as session:
-                    jobs.enqueue(session, newer, "rate", self._state.clock())
-                    # The job may write nothing: without this it would be queued again at each start.
-                    photo_records.mark_checked(session, [*unchanged, *newer], began)
-            missing = [write for write in writes if times[write.path] is None and not write.is_persons]
-            queued += len(newer) + len(self._deleted.queue(missing))
-        return queued
-
-    def _newer(
-        self, writes: list[written_files.WrittenFile], times: dict[str, _Times | None]
-    ) -> tuple[list[int], list[int]]:
-        """Return the photos whose files were changed since our last write, and those that only look so.
-
-        An edit may have brought an older time along (`rsync -t`, Syncthing), and a backup program may have
-        touched every file: the time of the inode's change makes us look, and the content decides.
-        """
-        ages_s = {
-            write.path: _Times(*(each - write.checked_at for each in found))
-            for write in writes
-            if (found := times[write.path]) is not None
-        }
-        changed = {path for path, age in ages_s.items() if max(age.written, age.beside) > TIMESTAMP_SLACK_S}
-        touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S} - changed
-        with self._library.reading() as session:
-            ours = written_files.hashes_written(session, list(touched))
-        unchanged = {path for path in touched if not _is_changed(path, ours.get(path))}
-        changed |= touched - unchanged
-        return (
-            [write.photo_id for write in writes if write.path in changed],
-            [write.photo_id for write in writes if write.path in unchanged],
-        )
-
-    def _times_of(self, write: written_files.WrittenFile, partners: Sequence[str]) -> _Times | None:
-        """Return when the rating files of a photo changed; None: its own is gone, 0: not readable now."""
-        try:
-            return self._state.probe.call(write.path, lambda: _times_of(write, partners))
-        except FileNotFoundError:
-            return None
-        except (OSError, NoAnswer):
-            return _Times(0.0, 0.0, 0.0)
+        """Queue the photos whose files changed while nobody watched; return the count."""
+        return self._missed.queue()
 
     def _check_batch(self, due: dict[str, _PendingCheck], writer: MetadataWriter) -> int:
         with self._library.reading() as session:
             ours = written_files.hashes_written(session, list(due))
         present = [path for path in due if os.path.lexists(path)]
-        changed = [path for path in present if _is_changed(path, ours.get(path))]
+        changed = [path for path in present if is_changed(path, ours.get(path))]
         with self._library.reading() as session:
             photo_ids = _photos_of(session, changed)
             subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())))
@@ -240,38 +162,6 @@ class SidecarMonitor:
             for path in taken:
                 del self._pending[path]
         return taken
-
-
-def _times_of(write: written_files.WrittenFile, partners: Sequence[str]) -> _Times:
-    """Return when a rating file, and the other sidecars of its photo and its `partners`, last changed.
-
-    Raises `FileNotFoundError` when the photo has no sidecar any more, `OSError`.
-    """
-    beside = 0.0
-    for photo in (write.photo_path, *partners):
-        for other in sidecar_names.usual_names(Path(photo)):
-            if os.fspath(other) != write.path:
-                with contextlib.suppress(FileNotFoundError):
-                    beside = max(beside, _changed_at(other.lstat()))
-    try:
-        own = os.lstat(write.path)
-    except FileNotFoundError:
-        if not beside or write.path == write.photo_path:
-            raise
-        # The other sidecar counts now. It may be older than the moment at which ours was deleted.
-        return _Times(Path(write.path).parent.stat().st_mtime, 0.0, beside)
-    return _Times(own.st_mtime, _changed_at(own), beside)
-
-
-def _changed_at(found: os.stat_result) -> float:
-    return max(found.st_mtime, found.st_ctime)
-
-
-def _is_changed(path: str, ours: str | None) -> bool:
-    with contextlib.suppress(OSError, MaclipError):
-        data, _ = safe_writer.read_regular(Path(path), xmp_text.SIZE_LIMIT)
-        return safe_writer.digest(data) != ours
-    return False
 
 
 def _is_persons(writer: MetadataWriter, subject: RatingSubject) -> bool:

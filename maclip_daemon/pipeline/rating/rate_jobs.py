@@ -18,7 +18,7 @@ from maclip_daemon.library.results import journal_adoption
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.library.storage.library_identity import library_ids
-from maclip_daemon.metadata.records import Prepared
+from maclip_daemon.metadata.records import FoundRating, Prepared
 from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction, recovery
 from maclip_daemon.pipeline.rating import adoption, moved_photos
 from maclip_daemon.pipeline.rating.adoption import Adoptable, RatedFile
@@ -45,6 +45,7 @@ class RateJobs:
         self._settings = settings
         self._worker = worker
         self._roots = roots
+        self._began = 0.0  # when jobs were taken last: before any of their files was read
         self._adoptable: dict[int, Adoptable] = {}
         """Of the photos that were examined last, by id."""
         self._reported: set[str] = set()
@@ -62,6 +63,7 @@ class RateJobs:
             due = jobs.next_due(session, "rate")
         if due is None or due > now:
             return []  # an idle daemon writes nothing
+        self._began = now
         with self._library.writing() as session:
             return leases.lease(
                 session,
@@ -218,9 +220,20 @@ class RateJobs:
             self._state.count(skipped=1)
             log.info("rating not written", photo=job.path, reason=result.reason)
 
+    def finish_undone(self, job: LeasedJob, found: FoundRating) -> None:
+        """Finish the job of a photo that `maclip undo` holds; record a person's rating, and its end."""
+        with self._library.writing() as session:
+            if not jobs.finish(session, [job], self._worker):
+                return
+            if found.owner == "person":
+                self._record_person(session, job, found.rating)
+            elif found.owner == "none":
+                photo_records.set_rating(session, job.photo_id, found.rating, "none")
+
     def _record_person(self, session: Session, job: LeasedJob, rating: int | None) -> None:
         """Record a person's rating; the other files of the shot follow it."""
         is_new = photo_records.set_rating(session, job.photo_id, rating, "person")
+        photo_records.mark_checked(session, [job.photo_id], self._began)
         partners = raw_jpeg_pairs.partners(session, [job.photo_id]).get(job.photo_id, [])
         others = [each.photo_id for each in partners if is_new or each.rating_owner != "person"]
         jobs.enqueue(session, others, "rate", self._state.clock())

@@ -19,7 +19,7 @@ from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results.rating_subjects import RatingSubject
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.metadata.records import Partner, Prepared, QualityProperties, RatingRequest
+from maclip_daemon.metadata.records import FoundRating, Partner, Prepared, QualityProperties, RatingRequest
 from maclip_daemon.photos.measures.reasons import SEPARATOR
 from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction
 from maclip_daemon.pipeline.rating import sidecar_naming
@@ -128,7 +128,10 @@ class RatingStage:
         self._jobs.follow_moved(held)
         subjects = self._jobs.subjects(held)
         self._jobs.finish([job for job in held if job.photo_id not in subjects])
-        ready = [job for job in held if job.photo_id in subjects]
+        for job in held:
+            if job.photo_id in subjects and subjects[job.photo_id].is_undone:
+                self._jobs.finish_undone(job, self._found(subjects[job.photo_id]))
+        ready = [job for job in held if job.photo_id in subjects and not subjects[job.photo_id].is_undone]
         if not ready:
             return
         prepared, full = self._prepare(ready, [subjects[job.photo_id] for job in ready])
@@ -183,6 +186,9 @@ class RatingStage:
             else:
                 prepared.append((job, result))
         return prepared, full
+
+    def _found(self, subject: RatingSubject) -> FoundRating:
+        return self._writer.inspect(Path(subject.path), subject.stars_written)
 
     def _commit(self, prepared: PreparedJobs) -> FullDisks:
         """Put the prepared files in their places; return the jobs whose disks are full."""

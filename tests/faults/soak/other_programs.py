@@ -18,7 +18,7 @@ from tests.faults.soak.simulated_user import SimulatedUser
 
 RATED_IN_THE_FILE = (".jpg", ".png")
 TIMEOUT_S = 120
-NOTICED_AFTER_S = 1.5  # the slack of `pipeline/rating/external_edits.py`, plus the rounding of file times
+NOTICED_AFTER_S = 1.5  # the slack of `pipeline/rating/missed_edits.py`, plus the rounding of file times
 EXIFTOOL = shutil.which("exiftool")
 _EXIV2 = """
 import os, sys, pyexiv2

@@ -82,6 +82,27 @@ def test_photos_whose_stars_were_undone_get_stars_again(rated: RatedLibrary, set
     assert rerate.calibrate(rated.library, settings, rated.now).to_rate == 1
 
 
+def test_a_jpeg_that_has_its_own_score_again_is_looked_at_behind_the_same_stars(
+    rated: RatedLibrary, settings: Settings
+) -> None:
+    rated.add("a.dng", 0.9)
+    rated.add("a.jpg", 0.95)
+    rerate.calibrate(rated.library, settings, rated.now)
+    rerate.write(rated.library, settings)
+    again = rerate.calibrate(rated.library, settings, rated.now)
+    assert (again.to_rate, again.to_retag) == (0, 0)
+    separate = settings.model_copy(
+        update={"rating": settings.rating.model_copy(update={"pairs": "separate"})}
+    )
+    found = rerate.calibrate(rated.library, separate, rated.now)
+    assert (found.to_rate, found.to_retag) == (0, 1)
+    assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
+    off = settings.model_copy(update={"rating": settings.rating.model_copy(update={"mode": "off"})})
+    rated.write("delete from jobs")
+    assert rerate.calibrate(rated.library, off, rated.now).to_retag == 0
+    assert rated.jobs() == []
+
+
 def test_a_full_disk_leaves_its_photos_for_the_next_run_and_is_named(
     rated: RatedLibrary, settings: Settings
 ) -> None:

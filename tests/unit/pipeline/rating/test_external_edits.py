@@ -9,7 +9,7 @@ import pytest
 
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.library.photos import photo_records
-from maclip_daemon.pipeline.rating import external_edits
+from maclip_daemon.pipeline.rating import external_edits, missed_edits
 from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
@@ -106,7 +106,7 @@ def test_more_sidecars_than_can_be_remembered_lead_to_a_check_of_all_rated_photo
 ) -> None:
     checked: list[str] = []
     full_checks: list[int] = []
-    monkeypatch.setattr(external_edits, "_is_changed", lambda path, ours: checked.append(path))
+    monkeypatch.setattr(external_edits, "is_changed", lambda path, ours: checked.append(path))
     monkeypatch.setattr(monitor, "check_all", lambda: full_checks.append(1) or 0)
     monkeypatch.setattr(external_edits, "MAX_PENDING", 3)
     paths = [str(rated.folder / f"{name}.jpg.xmp") for name in "abcd"]
@@ -127,17 +127,17 @@ def test_more_sidecars_than_can_be_remembered_lead_to_a_check_of_all_rated_photo
 def test_a_huge_sidecar_is_not_read(tmp_path: Path) -> None:
     huge = tmp_path / "a.xmp"
     huge.write_bytes(b"x")
-    assert external_edits._is_changed(str(huge), None)
+    assert missed_edits.is_changed(str(huge), None)
     with huge.open("r+b") as file:
         file.truncate(1 << 34)
-    assert not external_edits._is_changed(str(huge), None)
+    assert not missed_edits.is_changed(str(huge), None)
 
 
 def test_a_pending_check_follows_its_renamed_folder_and_is_repeated_until_the_photo_is_known(
     rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[str] = []
-    monkeypatch.setattr(external_edits, "_is_changed", lambda path, ours: checked.append(path) or True)
+    monkeypatch.setattr(external_edits, "is_changed", lambda path, ours: checked.append(path) or True)
     old, new = str(rated.folder / "old"), str(rated.folder / "new")
     monitor.on_event(FolderEvent(CHANGED, f"{old}/in/a.jpg.xmp"))
     monitor.on_event(FolderEvent(CHANGED, f"{old}er.xmp"))
@@ -156,7 +156,7 @@ def test_a_sidecar_without_a_photo_is_given_up_after_a_minute(
     rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[str] = []
-    monkeypatch.setattr(external_edits, "_is_changed", lambda path, ours: checked.append(path) or True)
+    monkeypatch.setattr(external_edits, "is_changed", lambda path, ours: checked.append(path) or True)
     lone = rated.folder / "lone.xmp"
     lone.touch()
     monitor.on_event(FolderEvent(CHANGED, str(lone)))
@@ -219,6 +219,26 @@ def test_a_persons_photo_that_we_wrote_to_is_checked_once_for_each_change_of_its
     beside.unlink()
     sidecar_of(rated.folder / "a.jpg").unlink()
     assert monitor.check_all() == 0, "a person's sidecar that is gone was not ours alone"
+
+
+@pytest.mark.parametrize("held", ["rating_owner = 'person'", "rating_undone_at = '2026'"])
+def test_a_photo_in_whose_files_only_a_person_writes_is_checked_once_for_each_change(
+    rated: RatedLibrary, monitor: SidecarMonitor, held: str
+) -> None:
+    rated.add("a.jpg")
+    rated.add("b.jpg")
+    rated.write(f"update photos set {held} where file_name = 'a.jpg'")
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    sidecar.write_bytes(PERSONS)
+    rated.now = sidecar.stat().st_ctime
+    for _ in range(2):
+        os.utime(sidecar, (rated.now + 10.0, rated.now + 10.0))
+        rated.now += 20.0
+        assert monitor.check_all() == 1
+        assert monitor.check_all() == 0
+    assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
+    sidecar.unlink()
+    assert monitor.check_all() == 0, "the library alone knows that rating now"
 
 
 def test_the_other_sidecar_counts_once_ours_is_deleted_however_old_it_is(

@@ -96,6 +96,23 @@ def test_a_star_that_a_person_took_back_makes_no_room_for_ours_until_they_ask(ra
     assert sidecar.read_bytes() == b"stars: 3"
 
 
+def test_a_persons_stars_for_a_photo_whose_stars_were_undone_are_noted_and_nothing_is_written(
+    rated: RatedLibrary,
+) -> None:
+    (sidecar,) = add_and_queue(rated, "a.jpg")
+    rated.write("update photos set rating_undone_at = '2026-01-01T00:00:00Z'")
+    stage = stage_of(rated)
+    for content, known in ((None, ("none", None)), (PERSONS, ("person", 5)), (CLEARED, ("none", 0))):
+        if content is not None:
+            sidecar.write_bytes(content)
+        rated.queue(1)
+        stage.work()
+        assert (sidecar.read_bytes() if sidecar.exists() else None) == content
+        assert rated.rows("select rating_owner, rating_in_file from photos") == [known]
+        assert rated.jobs() == []
+    assert (journal(rated), temporary_files(rated)) == ([], [])
+
+
 def test_a_file_that_holds_these_stars_already_is_not_written(rated: RatedLibrary) -> None:
     (sidecar,) = add_and_queue(rated, "a.jpg")
     sidecar.write_bytes(b"stars: 3")

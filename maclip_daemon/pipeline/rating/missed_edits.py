@@ -1,0 +1,148 @@
+"""Edits that no event told of: rating files that changed while no daemon ran, or while events were lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from maclip_daemon.errors import MaclipError, NoAnswer
+from maclip_daemon.files import safe_writer
+from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
+from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.results import written_files
+from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.metadata.content import xmp_text
+from maclip_daemon.metadata.sidecars import sidecar_names
+from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
+from maclip_daemon.pipeline.run_state import RunState
+
+FILES_PER_HEARTBEAT = 2000  # some stats each
+HEARTBEAT_TIMEOUT_S = 300.0  # a sleeping network disk takes its time
+TIMESTAMP_SLACK_S = 1.0  # a server's clock may be ahead; a file that is newer by less is compared by content
+CLOCK_TICK_S = 0.05  # the time of a file is no more exact
+
+
+class _Times(NamedTuple):
+    """When files last changed, in Unix seconds; 0 for none."""
+
+    written: float
+    """The content of the file that we wrote last; other programs may set it. Its folder where it is gone."""
+    touched: float
+    """That file in any way; 0 where it is gone."""
+    beside: float
+    """Another sidecar of the same photo, or of a file of its shot, in any way."""
+
+
+class MissedEdits:
+    """The check of all rating files of the library. Owned by the rating thread."""
+
+    def __init__(self, library: Library, state: RunState, deleted: DeletedSidecars) -> None:
+        self._library = library
+        self._state = state
+        self._deleted = deleted
+
+    def queue(self) -> int:
+        """Queue every photo whose file was changed since we last looked at it, or deleted; return the count.
+
+        Costs some stats a rated photo: for a start, and after lost events. A person's photos are among them:
+        their next star may be in the file beside our copy, or where we never wrote.
+        """
+        ours = partial(written_files.last_writes, owners=written_files.MACLIPS_AND_PERSONS)
+        return sum(self._queue_pages(page_of) for page_of in (ours, written_files.only_persons))
+
+    def _queue_pages(self, page_of: Callable[[Session, int, int], list[written_files.WrittenFile]]) -> int:
+        queued = 0
+        after = 0
+        while not self._state.stopping.is_set():
+            self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
+            with self._library.reading() as session:
+                writes = page_of(session, after, FILES_PER_HEARTBEAT)
+                persons = [write.photo_id for write in writes if write.is_persons]
+                partners = raw_jpeg_pairs.partners(session, persons)
+            if not writes:
+                break
+            after = writes[-1].photo_id
+            began = self._state.clock()
+            times = {
+                write.path: self._times_of(write, [each.path for each in partners.get(write.photo_id, ())])
+                for write in writes
+            }
+            newer, unchanged = self._newer(writes, times)
+            if newer or unchanged:
+                with self._library.writing() as session:
+                    jobs.enqueue(session, newer, "rate", self._state.clock())
+                    # The job may write nothing: without this it would be queued again at each start.
+                    photo_records.mark_checked(session, [*unchanged, *newer], began)
+            missing = [write for write in writes if times[write.path] is None and not write.is_persons]
+            queued += len(newer) + len(self._deleted.queue(missing))
+        return queued
+
+    def _newer(
+        self, writes: list[written_files.WrittenFile], times: dict[str, _Times | None]
+    ) -> tuple[list[int], list[int]]:
+        """Return the photos whose files were changed since our last write, and those that only look so.
+
+        An edit may have brought an older time along (`rsync -t`, Syncthing), and a backup program may have
+        touched every file: the time of the inode's change makes us look, and the content decides.
+        """
+        ages_s = {
+            write.path: _Times(*(each - write.checked_at for each in found))
+            for write in writes
+            if (found := times[write.path]) is not None
+        }
+        changed = {path for path, age in ages_s.items() if max(age.written, age.beside) > TIMESTAMP_SLACK_S}
+        touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S} - changed
+        with self._library.reading() as session:
+            ours = written_files.hashes_written(session, list(touched))
+        unchanged = {path for path in touched if not is_changed(path, ours.get(path))}
+        changed |= touched - unchanged
+        return (
+            [write.photo_id for write in writes if write.path in changed],
+            [write.photo_id for write in writes if write.path in unchanged],
+        )
+
+    def _times_of(self, write: written_files.WrittenFile, partners: Sequence[str]) -> _Times | None:
+        """Return when the rating files of a photo changed; None: its own is gone, 0: not readable now."""
+        try:
+            return self._state.probe.call(write.path, lambda: _times_of(write, partners))
+        except FileNotFoundError:
+            return None
+        except (OSError, NoAnswer):
+            return _Times(0.0, 0.0, 0.0)
+
+
+def _times_of(write: written_files.WrittenFile, partners: Sequence[str]) -> _Times:
+    """Return when a rating file, and the other sidecars of its photo and its `partners`, last changed.
+
+    Raises `FileNotFoundError` when the photo has no sidecar any more, `OSError`.
+    """
+    beside = 0.0
+    for photo in (write.photo_path, *partners):
+        for other in sidecar_names.usual_names(Path(photo)):
+            if os.fspath(other) != write.path:
+                with contextlib.suppress(FileNotFoundError):
+                    beside = max(beside, _changed_at(other.lstat()))
+    try:
+        own = os.lstat(write.path)
+    except FileNotFoundError:
+        if not beside or write.path == write.photo_path:
+            raise
+        # The other sidecar counts now. It may be older than the moment at which ours was deleted.
+        return _Times(Path(write.path).parent.stat().st_mtime, 0.0, beside)
+    return _Times(own.st_mtime, _changed_at(own), beside)
+
+
+def _changed_at(found: os.stat_result) -> float:
+    return max(found.st_mtime, found.st_ctime)
+
+
+def is_changed(path: str, ours: str | None) -> bool:
+    """Return whether a file has another content than the one we wrote (its hash; None: we wrote none)."""
+    with contextlib.suppress(OSError, MaclipError):
+        data, _ = safe_writer.read_regular(Path(path), xmp_text.SIZE_LIMIT)
+        return safe_writer.digest(data) != ours
+    return False
