@@ -38,3 +38,31 @@ def test_ray_that_does_not_answer_is_one_sentence(
     assert str(caught.value).startswith(expected)
     assert len(tries) == (2 if address is None else 1)  # a busy machine has a second chance
     assert "timed out during startup" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("machines", "asked", "models", "threads"),
+    [
+        ([(1, 0)], 0, 1, 1),
+        ([(2, 0)], 0, 2, 1),
+        ([(8, 0)], 0, 2, 4),
+        ([(5, 0)], 0, 2, 2),
+        ([(8, 0), (4, 0)], 0, 6, 2),
+        ([(2, 0)], 2, 1, 2),
+        ([(8, 0), (0, 0)], 3, 2, 3),
+        ([(8, 2)], 0, 2, 0),
+    ],
+)
+def test_two_models_share_a_machine_so_that_one_computes_while_the_other_waits(
+    machines: list[tuple[int, int]], asked: int, models: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [{"Alive": True, "Resources": {"CPU": float(cpu), "GPU": float(gpu)}} for cpu, gpu in machines]
+    nodes.append({"Alive": False, "Resources": {"CPU": 64.0}})
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+    sized = cluster._sized(ArchiveSettings(cores_per_model=asked), decoders=0)
+    assert (sized.models, sized.cores_per_model) == (models, threads)
+    if threads:  # they find room in Ray's books, beside the decoders
+        booked = (
+            models * sized.model_resources["num_cpus"] + sized.decoders * sized.decoder_resources["num_cpus"]
+        )
+        assert booked <= sized.cores
