@@ -16,7 +16,7 @@ from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.settings import ArchiveSettings
 
 _DECODER_CPUS = 0.2  # of a core, in Ray's books: decoders and the model share the cores, whoever is behind
-_MODEL_SHARE = 0.6  # of its cores, in Ray's books: more than half, so that no two models share them
+_MODEL_SHARE = 0.7  # of its cores, in Ray's books: beside the decoders no third model fits into a machine
 _MODELS = 2  # on a machine without graphics cards: one computes while the other waits for its next batch
 _CURE_THERE = "Check the address and that `ray status` answers there"
 _CURE_HERE = "Try again when it is less busy; Ray's own reasons are in /tmp/ray/session_latest/logs"
@@ -151,7 +151,9 @@ def _sized(settings: ArchiveSettings, decoders: int) -> Cluster:
         raise EnvironmentUnfit("Ray's cluster has no processor cores for work. Add nodes, or wait for them.")
     graphics_cards = sum(int(node.get("GPU", 0)) for node in nodes)
     per_model = 0 if graphics_cards else settings.cores_per_model or max(1, min(usable) // _MODELS)
-    models = graphics_cards or sum(max(1, each // per_model) for each in usable if each >= per_model)
+    models = graphics_cards or sum(each // per_model for each in usable)
+    if not settings.cores_per_model and not graphics_cards:  # an odd core is left to the decoders
+        models = min(models, sum(_MODELS * each // min(usable) for each in usable))
     return Cluster(
         cores=sum(usable),
         decoders=decoders * len(usable) or sum(usable),

@@ -30,7 +30,7 @@ def _role_of_suffix(suffix: str) -> Literal["raw", "developed"] | None:
 def update(session: Session, settings: RatingSettings) -> set[int]:
     """Link all pairs again, or unlink them where `rating.pairs` is `separate`.
 
-    Return the photos that another score decides over now.
+    Return the files of pairs that are new or no more: each may go by another score or star now.
     """
     if settings.pairs == "one":
         return raw_jpeg_pairs.link_all(session, role_of)
@@ -38,7 +38,7 @@ def update(session: Session, settings: RatingSettings) -> set[int]:
 
 
 def add(session: Session, settings: RatingSettings, photo_ids: Sequence[int]) -> list[int]:
-    """Link the pairs of photos that were just scored; return all photos whose stars these scores decide."""
+    """Link the pairs of photos that were just scored; return all photos whose stars may change with that."""
     if settings.pairs == "separate":
         return list(photo_ids)
     return [*photo_ids, *raw_jpeg_pairs.link(session, photo_ids, role_of)]

@@ -138,8 +138,8 @@ class ArchiveSettings(SettingsSection):
     object_store_mib: int = Field(default=1024, ge=128)
     """Memory in which Ray keeps pixels on their way, in MiB. On a cluster its own settings count."""
     cores_per_model: int = Field(default=0, ge=0)
-    """Processor cores that share one loaded model; 0: half of a machine's, so that two work there. Each
-    graphics card has one."""
+    """Processor cores that share one loaded model; 0: half of the smallest
+    machine's, so that two work there. Each graphics card has one."""
     storage_attempts: int = Field(default=8, ge=1, le=100)
     """How often storage is asked for a file before it counts as failed."""
     storage_pause_s: Seconds = 0.5

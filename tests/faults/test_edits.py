@@ -40,6 +40,8 @@ SIDECAR = (
     "</rdf:RDF></x:xmpmeta>\n"
 )
 SECRET = b"a private title"
+LATEST_S = 300.0
+"""Seconds after which a race without a round counts as lost."""
 OLD, NEW, EDIT = b"<old/>", b"<new/>", b"<a person's edit/>"
 # A replacement that is killed before its n-th step; before the second one, a person's edit may come.
 KILLED = """
@@ -108,9 +110,10 @@ def test_no_finished_edit_is_lost_while_an_editor_writes_the_same_sidecar(
         finished.append(finished[-1] + 1)
         time.sleep(random.uniform(0.001, 0.01))
 
-    commits, wanted = 0, 400 if full else 12
+    commits, wanted, deadline = 0, 400 if full else 12, time.monotonic() + LATEST_S
     with MetadataWriter() as writer, beside(edit):
         while commits < wanted:
+            assert time.monotonic() < deadline
             stars = commits % 5 + 1
             request = RatingRequest(photo, replace(QUALITY, stars=stars), last_written=(stars - 2) % 5 + 1)
             result = writer.prepare_many([request])[0]
@@ -192,11 +195,12 @@ def test_a_photo_that_turns_into_a_link_while_it_is_read_shows_nothing_of_a_priv
         linux_calls.renameat2(linux_calls.AT_FDCWD, str(photo), str(link), linux_calls.EXCHANGE)
         time.sleep(random.uniform(0.0002, 0.03))
 
-    written, wanted = 0, 400 if full else 12
+    written, wanted, deadline = 0, 400 if full else 12, time.monotonic() + LATEST_S
     with MetadataWriter() as writer:
         writer.inspect(secret)
         with beside(swap):
             while written < wanted:
+                assert time.monotonic() < deadline
                 result = writer.prepare_many([RatingRequest(photo, QUALITY)])[0]
                 if isinstance(result, MaclipError) or result.status != "prepared":
                     continue

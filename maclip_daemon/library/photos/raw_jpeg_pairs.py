@@ -24,15 +24,14 @@ _COLUMNS = (PHOTOS.c.id, PHOTOS.c.folder_id, PHOTOS.c.file_name, PHOTOS.c.state)
 
 
 def link_all(session: Session, role_of: RoleOf) -> set[int]:
-    """Find the pairs of the whole library anew; return the photos whose RAW is another one now, or none."""
+    """Find the pairs of the whole library anew; return the files of those that are new or no more."""
     return _replace_all(session, _pairs((tuple(row) for row in session.execute(select(*_COLUMNS))), role_of))
 
 
 def link(session: Session, photo_ids: Sequence[int], role_of: RoleOf) -> list[int]:
     """Find the pairs of these photos anew.
 
-    Return the photos whose stars come from one of these RAWs, and those whose RAW is another one now,
-    or none.
+    Return the photos whose stars come from one of these RAWs, and the files of pairs that are new or no more.
     """
     chosen = session.execute(select(*_COLUMNS).where(PHOTOS.c.id.in_(photo_ids))).all()
     keys = {(row.folder_id, _stem(row.file_name)) for row in chosen if role_of(row.file_name)}
@@ -106,7 +105,7 @@ _PARTNERS = text(
 
 
 def unlink_all(session: Session) -> set[int]:
-    """Delete all pairs: each photo counts for itself. Return the photos that had a RAW."""
+    """Delete all pairs: each photo counts for itself. Return their files."""
     return _replace_all(session, {})
 
 
@@ -127,7 +126,7 @@ def _known(session: Session, photo_ids: Sequence[int] | None = None) -> dict[int
 
 
 def _differing(known: dict[int, int], found: dict[int, int]) -> set[int]:
-    return {photo for photo, _ in known.items() ^ found.items()}
+    return {number for pair in known.items() ^ found.items() for number in pair}
 
 
 def _pairs(rows: Iterable[tuple[int, int, str, str]], role_of: RoleOf) -> dict[int, int]:

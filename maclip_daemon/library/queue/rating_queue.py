@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -42,11 +43,11 @@ def enqueue_rated(session: Session, now: float, among: Collection[int] | None = 
 
     Return the number of jobs.
     """
-    moment = {"now": timestamps.text(now)}
+    values = {"now": timestamps.text(now)}
     if among is None:
-        return len(session.execute(_ENQUEUE_RATED, moment).all())
-    each = [moment | {"photo_id": photo_id} for photo_id in among]
-    return sum(len(session.execute(_ENQUEUE_RATED_ONE, row).all()) for row in each)
+        return len(session.execute(_ENQUEUE_RATED, values).all())
+    chosen = values | {"photo_ids": json.dumps(sorted(among))}  # any number of them
+    return len(session.execute(_ENQUEUE_RATED_AMONG, chosen).all())
 
 
 def enqueue_written(session: Session, now: float) -> int:
@@ -129,7 +130,9 @@ _ENQUEUE_IF = (
     " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
 )
 _ENQUEUE_RATED = text(_ENQUEUE_IF.format(which="rating_owner = 'maclip'"))
-_ENQUEUE_RATED_ONE = text(_ENQUEUE_IF.format(which="id = :photo_id AND rating_owner = 'maclip'"))
+_ENQUEUE_RATED_AMONG = text(
+    _ENQUEUE_IF.format(which="rating_owner = 'maclip' AND id IN (SELECT value FROM json_each(:photo_ids))")
+)
 _ENQUEUE_WRITTEN = text(
     _ENQUEUE_IF.format(which="id IN (SELECT photo_id FROM rating_journal WHERE state = 'written')")
 )

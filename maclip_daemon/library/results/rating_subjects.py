@@ -20,7 +20,7 @@ from maclip_daemon.library.storage.sql_views import (
 
 @dataclass(frozen=True)
 class RatingSubject:
-    """A scored photo whose stars are to be written."""
+    """A scored photo whose stars are to be written, or looked at where it is held."""
 
     photo_id: int
     path: str
@@ -51,7 +51,7 @@ class RatingSubject:
     """What was measured to be wrong with it, with "; " between."""
     rating_owner: str = "none"
     """Whose the rating in the file was when the library last saw it."""
-    is_undone: bool = False
+    is_held: bool = False
     """Whether `maclip undo` holds it: nothing is written for it, and what a person does is noted."""
 
 

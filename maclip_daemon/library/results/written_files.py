@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, null, or_, select
+from sqlalchemy import bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import stored_paths, timestamps
-from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
+from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS, SCORES
 
 MACLIPS = ("maclip",)
 MACLIPS_AND_PERSONS = ("maclip", "person")
@@ -24,9 +24,9 @@ class WrittenFile:
     path: str
     photo_path: str
     checked_at: float
-    """Unix seconds of the write, or of the last check that found nothing new; 0 before the first."""
+    """Unix seconds of the write, or of the last check that found the file as we wrote it."""
     is_persons: bool
-    """Whether the rating that counts is a person's, or the next one will be."""
+    """Whether the rating that counts is a person's."""
 
 
 def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
@@ -50,14 +50,30 @@ def last_writes(
     return [_written_file(row) for row in rows]
 
 
-def only_persons(session: Session, after: int, limit: int) -> list[WrittenFile]:
+@dataclass(frozen=True)
+class PersonsPhoto:
+    """A photo in whose files only a person writes."""
+
+    photo_id: int
+    path: str
+    checked_at: float
+    """Unix seconds from which its files were looked at last; 0: not known."""
+
+
+def only_persons(session: Session, after: int, limit: int) -> list[PersonsPhoto]:
     """Return photos with ids above `after` in whose files only a person writes, by id.
 
-    Those that a person rated before maclip came, and those that `maclip undo` holds, once it is through. The
-    photo stands for its own rating file.
+    Those that a person rated before maclip came, and those that `maclip undo` holds, once it is through.
     """
     rows = session.execute(_ONLY_PERSONS, {"after": after, "limit": limit})
-    return [_written_file(row) for row in rows]
+    return [
+        PersonsPhoto(
+            row.id,
+            stored_paths.join(row.path, row.file_name),
+            timestamps.seconds(row.checked_at) if row.checked_at else 0.0,
+        )
+        for row in rows
+    ]
 
 
 def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[WrittenFile]:
@@ -69,10 +85,9 @@ def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[Writte
 
 def _written_file(row: Any) -> WrittenFile:
     photo = stored_paths.join(row.path, row.file_name)
-    checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)), default=timestamps.text(0))
-    is_persons = row.rating_owner == "person" or row.target_path is None
-    target = row.target_path or photo
-    return WrittenFile(row.photo_id, target, photo, timestamps.seconds(checked_at), is_persons)
+    checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)))
+    is_persons = row.rating_owner == "person"
+    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(checked_at), is_persons)
 
 
 _NEWER = JOURNAL.alias("newer")
@@ -103,13 +118,15 @@ _LAST_WRITE = (
 )
 _ONLY_PERSONS = (
     select(
-        PHOTOS.c.id.label("photo_id"),
-        null().label("target_path"),
-        null().label("settled_at"),
-        PHOTOS.c.rating_checked_at,
-        PHOTOS.c.rating_owner,
+        PHOTOS.c.id,
         FOLDERS.c.path,
         PHOTOS.c.file_name,
+        # Their files were read after they were scored, and undo changed them after it began.
+        func.coalesce(
+            PHOTOS.c.rating_checked_at,
+            PHOTOS.c.rating_undone_at,
+            select(func.max(SCORES.c.scored_at)).where(SCORES.c.photo_id == PHOTOS.c.id).scalar_subquery(),
+        ).label("checked_at"),
     )
     .join(FOLDERS, FOLDERS.c.id == PHOTOS.c.folder_id)
     .where(

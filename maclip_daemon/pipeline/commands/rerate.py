@@ -158,8 +158,9 @@ def _deleted(library: Library, settings: Settings) -> list[int]:
 def _calibrate(session: Session, settings: Settings, now: float, lost: list[int]) -> RateResult:
     config = _active(session)
     rating = settings.rating
-    made, to_retag = freeze(session, rating, config.id, _reference_edges(settings, config), now)
+    made, regrouped = freeze(session, rating, config.id, _reference_edges(settings, config), now)
     queued = rating_queue.enqueue(session, now, again=True) if made is not None else 0
+    to_retag = 0 if rating.mode == "off" else rating_queue.enqueue_rated(session, now, regrouped)
     if made is not None and rating.bucket_tags:
         to_retag += rating_queue.enqueue_rated(session, now)
     if made is None or rating.mode == "off":

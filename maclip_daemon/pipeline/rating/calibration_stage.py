@@ -108,7 +108,9 @@ class CalibrationStage:
     def _calibrate(self, session: Session, *, is_another_model: bool = False) -> Calibration | None:
         """Freeze a calibration from all current scores, and queue every photo whose stars change."""
         now = self._state.clock()
-        made, _ = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
+        made, regrouped = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
+        if self._settings.mode != "off":
+            rating_queue.enqueue_rated(session, now, regrouped)
         if made is not None and self._settings.mode != "off":
             queued = rating_queue.enqueue(session, now)
             # The first of a scoring config: the files still hold the scores of another model.
@@ -129,16 +131,14 @@ def freeze(
     scoring_config_id: int,
     reference_edges: tuple[float, ...],
     now: float,
-) -> tuple[Calibration | None, int]:
+) -> tuple[Calibration | None, set[int]]:
     """Make a new calibration from all current pairs and scores; None without enough photos or edges.
 
-    Return it, and how many photos were queued because another score stands behind their stars, a RAW's or
-    their own.
+    Return it, and the files of pairs that are new or no more: behind the same stars stands another score.
     """
-    repaired = pairing.update(session, settings)
-    queued = 0 if settings.mode == "off" else rating_queue.enqueue_rated(session, now, repaired)
+    regrouped = pairing.update(session, settings)
     rule = star_rule(settings, reference_edges)
-    return calibrations.renew(session, scoring_config_id, rule, now), queued
+    return calibrations.renew(session, scoring_config_id, rule, now), regrouped
 
 
 def star_rule(settings: RatingSettings, reference_edges: tuple[float, ...]) -> StarRule:

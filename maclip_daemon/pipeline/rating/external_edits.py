@@ -26,10 +26,9 @@ from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
-from maclip_daemon.pipeline.rating.missed_edits import MissedEdits, is_changed
+from maclip_daemon.pipeline.rating.missed_edits import HEARTBEAT_TIMEOUT_S, MissedEdits, is_changed
 from maclip_daemon.pipeline.run_state import RunState
 
-HEARTBEAT_TIMEOUT_S = 300.0  # a sleeping network disk takes its time
 MAX_RECHECKS = 4  # each after twice as long: a minute in all
 DEBOUNCE_S = 2.0  # without a further event: some programs write a sidecar in pieces
 MAX_PENDING = 5000  # sidecars; beyond that all rated photos are checked

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from maclip_daemon.files import safe_writer
 from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import written_files
-from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.content import xmp_text
 from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
@@ -46,21 +45,61 @@ class MissedEdits:
         self._deleted = deleted
 
     def queue(self) -> int:
-        """Queue every photo whose file was changed since we last looked at it, or deleted; return the count.
+        """Queue every photo whose rating file was changed since we last looked at it, or deleted.
 
-        Costs some stats a rated photo: for a start, and after lost events. A person's photos are among them:
-        their next star may be in the file beside our copy, or where we never wrote.
+        Return the count. Costs one to three stats a rated photo: for a start, and after lost events.
         """
-        ours = partial(written_files.last_writes, owners=written_files.MACLIPS_AND_PERSONS)
-        return sum(self._queue_pages(page_of) for page_of in (ours, written_files.only_persons))
+        return self._queue_written() + self._queue_persons()
 
-    def _queue_pages(self, page_of: Callable[[Session, int, int], list[written_files.WrittenFile]]) -> int:
+    def _queue_persons(self) -> int:
+        """Queue the photos in whose sidecars a person wrote, where maclip never does.
+
+        The time of the inode's change decides: no program can set it. A sidecar that is gone takes nothing
+        along: the library alone knows that rating then.
+        """
         queued = 0
         after = 0
         while not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
             with self._library.reading() as session:
-                writes = page_of(session, after, FILES_PER_HEARTBEAT)
+                photos = written_files.only_persons(session, after, FILES_PER_HEARTBEAT)
+            if not photos:
+                break
+            after = photos[-1].photo_id
+            began = self._state.clock()
+            changed = [
+                photo.photo_id
+                for photo in photos
+                if self._sidecars_changed_at(photo.path) - photo.checked_at > CLOCK_TICK_S
+            ]
+            if changed:
+                with self._library.writing() as session:
+                    jobs.enqueue(session, changed, "rate", self._state.clock())
+                    photo_records.mark_checked(session, changed, began)
+            queued += len(changed)
+        return queued
+
+    def _sidecars_changed_at(self, photo: str) -> float:
+        """Return when the sidecars of a photo changed last; 0 without one, or where nothing answers."""
+        try:
+            return self._state.probe.call(photo, lambda: _sidecars_changed_at(photo))
+        except (OSError, NoAnswer):
+            return 0.0
+
+    def _queue_written(self) -> int:
+        """Queue the photos whose file is not as we left it.
+
+        A person's photo that we wrote to is among them: their next star may be in the file beside our copy,
+        which would hide it.
+        """
+        queued = 0
+        after = 0
+        while not self._state.stopping.is_set():
+            self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
+            with self._library.reading() as session:
+                writes = written_files.last_writes(
+                    session, after, FILES_PER_HEARTBEAT, written_files.MACLIPS_AND_PERSONS
+                )
                 persons = [write.photo_id for write in writes if write.is_persons]
                 partners = raw_jpeg_pairs.partners(session, persons)
             if not writes:
@@ -134,6 +173,15 @@ def _times_of(write: written_files.WrittenFile, partners: Sequence[str]) -> _Tim
         # The other sidecar counts now. It may be older than the moment at which ours was deleted.
         return _Times(Path(write.path).parent.stat().st_mtime, 0.0, beside)
     return _Times(own.st_mtime, _changed_at(own), beside)
+
+
+def _sidecars_changed_at(photo: str) -> float:
+    os.lstat(photo)  # without its photo a sidecar is nobody's
+    changed_at = 0.0
+    for sidecar in sidecar_names.usual_names(Path(photo)):
+        with contextlib.suppress(FileNotFoundError):
+            changed_at = max(changed_at, sidecar.lstat().st_ctime)
+    return changed_at
 
 
 def _changed_at(found: os.stat_result) -> float:

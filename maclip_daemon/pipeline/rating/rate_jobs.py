@@ -220,15 +220,13 @@ class RateJobs:
             self._state.count(skipped=1)
             log.info("rating not written", photo=job.path, reason=result.reason)
 
-    def finish_undone(self, job: LeasedJob, found: FoundRating) -> None:
-        """Finish the job of a photo that `maclip undo` holds; record a person's rating, and its end."""
+    def finish_held(self, job: LeasedJob, subject: RatingSubject, found: FoundRating | None) -> None:
+        """Finish the job of a photo that `maclip undo` holds; record what a person did (None: unreadable)."""
         with self._library.writing() as session:
-            if not jobs.finish(session, [job], self._worker):
+            if not jobs.finish(session, [job], self._worker) or found is None:
                 return
-            if found.owner == "person":
+            if found.owner == "person" or (subject.rating_owner == "person" and found.is_cleared):
                 self._record_person(session, job, found.rating)
-            elif found.owner == "none":
-                photo_records.set_rating(session, job.photo_id, found.rating, "none")
 
     def _record_person(self, session: Session, job: LeasedJob, rating: int | None) -> None:
         """Record a person's rating; the other files of the shot follow it."""

@@ -19,7 +19,7 @@ from maclip_daemon.library.queue.leases import LeasedJob
 from maclip_daemon.library.results.rating_subjects import RatingSubject
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
-from maclip_daemon.metadata.records import FoundRating, Partner, Prepared, QualityProperties, RatingRequest
+from maclip_daemon.metadata.records import Partner, Prepared, QualityProperties, RatingRequest
 from maclip_daemon.photos.measures.reasons import SEPARATOR
 from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction
 from maclip_daemon.pipeline.rating import sidecar_naming
@@ -129,9 +129,9 @@ class RatingStage:
         subjects = self._jobs.subjects(held)
         self._jobs.finish([job for job in held if job.photo_id not in subjects])
         for job in held:
-            if job.photo_id in subjects and subjects[job.photo_id].is_undone:
-                self._jobs.finish_undone(job, self._found(subjects[job.photo_id]))
-        ready = [job for job in held if job.photo_id in subjects and not subjects[job.photo_id].is_undone]
+            if job.photo_id in subjects and subjects[job.photo_id].is_held:
+                self._look_at(job, subjects[job.photo_id])
+        ready = [job for job in held if job.photo_id in subjects and not subjects[job.photo_id].is_held]
         if not ready:
             return
         prepared, full = self._prepare(ready, [subjects[job.photo_id] for job in ready])
@@ -187,8 +187,14 @@ class RatingStage:
                 prepared.append((job, result))
         return prepared, full
 
-    def _found(self, subject: RatingSubject) -> FoundRating:
-        return self._writer.inspect(Path(subject.path), subject.stars_written)
+    def _look_at(self, job: LeasedJob, subject: RatingSubject) -> None:
+        """Learn whether a person rated a photo that `maclip undo` holds; write nothing."""
+        try:
+            found = self._writer.inspect(Path(subject.path), subject.stars_written)
+        except errors.Poison:  # a damaged sidecar: nobody asked for stars here
+            found = None
+        self._state.waits.end(METADATA)
+        self._jobs.finish_held(job, subject, found)
 
     def _commit(self, prepared: PreparedJobs) -> FullDisks:
         """Put the prepared files in their places; return the jobs whose disks are full."""

@@ -114,8 +114,11 @@ def _row_mismatches(model: Model, rows: list[Row]) -> Iterator[Mismatch]:
 
 def _has_successor(model: Model, path: str) -> bool:
     """Return whether a photo of the same picture may have taken over a deleted row, by its pixels."""
-    gone = {photo for name in _possible_paths(model, path) if (photo := model.gone.get(name))}
-    pictures = set[str]().union(*(photo.pictures for photo in gone))
+    names = _possible_paths(model, path)
+    gone = {photo for name in names if (photo := model.gone.get(name))}
+    pictures = set[str]().union(
+        *(photo.pictures for photo in gone), *(model.departed.get(name, set()) for name in names)
+    )
     others = {*model.photos.values(), *model.gone.values()} - gone
     return any(photo.pictures & pictures for photo in others)
 

@@ -102,6 +102,8 @@ class Model:
 
         Purged ones too: the daemon may not have missed them yet, and then their rows are still there.
         """
+        self.departed: dict[str, set[str]] = {}
+        """The pictures of photos that moved away from a path; unless that was seen, their row is there."""
         self.pairs: list[tuple[Photo, Photo]] = []
         """JPEG and RAW pairs of one shot, as long as neither was moved."""
         self.rows: dict[int, str] = {}
@@ -163,6 +165,7 @@ class Model:
         """Record that a photo was moved. `with_sidecar`: its sidecar was moved too."""
         photo = self.photos.pop(old)
         self.left.add(old)
+        self.departed.setdefault(old, set()).update(photo.pictures)
         self.renamed.append((old, new))
         if (replaced := self.photos.get(new)) is not None:
             photo.log += [f"  replaced: {line}" for line in replaced.log[-3:]]
@@ -213,6 +216,7 @@ class Model:
         self.sidecars = {followed(path): sidecar for path, sidecar in self.sidecars.items()}
         self.left |= {followed(path) for path in self.left} | set(moving)
         self.gone |= {followed(path): photo for path, photo in self.gone.items()}
+        self.departed |= {followed(path): pictures for path, pictures in self.departed.items()}
         for photo in self.moved_out:
             photo.path, photo.moved_out_from = followed(photo.path), followed(photo.moved_out_from)
 

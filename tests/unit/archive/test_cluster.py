@@ -45,7 +45,9 @@ def test_ray_that_does_not_answer_is_one_sentence(
     [
         ([(1, 0)], 0, 1, 1),
         ([(2, 0)], 0, 2, 1),
+        ([(3, 0)], 0, 2, 1),
         ([(8, 0)], 0, 2, 4),
+        ([(8, 0), (8, 0)], 0, 4, 4),
         ([(5, 0)], 0, 2, 2),
         ([(8, 0), (4, 0)], 0, 6, 2),
         ([(2, 0)], 2, 1, 2),
@@ -62,7 +64,8 @@ def test_two_models_share_a_machine_so_that_one_computes_while_the_other_waits(
     sized = cluster._sized(ArchiveSettings(cores_per_model=asked), decoders=0)
     assert (sized.models, sized.cores_per_model) == (models, threads)
     if threads:  # they find room in Ray's books, beside the decoders
-        booked = (
-            models * sized.model_resources["num_cpus"] + sized.decoders * sized.decoder_resources["num_cpus"]
-        )
-        assert booked <= sized.cores
+        model, decoder = sized.model_resources["num_cpus"], sized.decoder_resources["num_cpus"]
+        assert models * model + sized.decoders * decoder <= sized.cores
+        if not asked and machines in ([(2, 0)], [(8, 0)], [(8, 0), (8, 0)]):  # and no third one in a machine
+            cores = machines[0][0]
+            assert 3 * model + cores * decoder > cores

@@ -33,12 +33,12 @@ def test_a_jpeg_belongs_to_the_raw_of_the_same_name_in_its_folder(
     jpeg = add_photo("/photos/a/IMG_1.JPG")
     for stranger in ("b/IMG_1.jpg", "a/IMG_10.jpg", "a/IMG_1.1.jpg", "a/img_1.jpg", "a/IMG_1.tif", "a/IMG_1"):
         add_photo(f"/photos/{stranger}")
-    assert raw_jpeg_pairs.link_all(session, role_of) == {jpeg}
+    assert raw_jpeg_pairs.link_all(session, role_of) == {jpeg, raw}
     assert linked(session) == {(jpeg, raw)}
     assert raw_jpeg_pairs.link_all(session, role_of) == set()
-    assert raw_jpeg_pairs.unlink_all(session) == {jpeg}
+    assert raw_jpeg_pairs.unlink_all(session) == {jpeg, raw}
     assert raw_jpeg_pairs.unlink_all(session) == set()
-    assert raw_jpeg_pairs.link(session, [jpeg], role_of) == [jpeg]
+    assert raw_jpeg_pairs.link(session, [jpeg], role_of) == [raw, jpeg]
     assert raw_jpeg_pairs.link(session, [jpeg], role_of) == []
     assert linked(session) == {(jpeg, raw)}
     assert raw_jpeg_pairs.link(session, [raw], role_of) == [jpeg]
@@ -47,7 +47,7 @@ def test_a_jpeg_belongs_to_the_raw_of_the_same_name_in_its_folder(
 
 def test_names_that_are_no_utf8_make_pairs_too(session: Session, add_photo: AddPhoto) -> None:
     raw, jpeg = add_photo("/photos/\udcff.dng"), add_photo("/photos/\udcff.jpg")
-    assert raw_jpeg_pairs.link(session, [raw], role_of) == [jpeg]
+    assert raw_jpeg_pairs.link(session, [raw], role_of) == [raw, jpeg]
     assert raw_jpeg_pairs.link_all(session, role_of) == set(), "it was linked before"
     assert linked(session) == {(jpeg, raw)}
 
@@ -91,7 +91,7 @@ def test_a_jpeg_stands_for_itself_while_its_raw_has_no_score_or_is_gone(
     assert made is not None
     assert made.photo_count == 1
     missing_photos.mark_missing(session, [raw], NOW)
-    assert raw_jpeg_pairs.link_all(session, role_of) == {jpeg}
+    assert raw_jpeg_pairs.link_all(session, role_of) == {jpeg, raw}
     assert linked(session) == set()
     raw_jpeg_pairs.link(session, [jpeg], role_of)
     assert linked(session) == set()
@@ -159,11 +159,12 @@ def test_a_photo_whose_raw_is_another_one_now_gets_a_look_at_its_stars(
     session.execute(text(f"UPDATE photos SET rating_owner = 'person' WHERE id = {persons}"))
     session.execute(text(f"UPDATE photos SET rating_undone_at = '2026' WHERE id = {undone}"))
     four = {jpeg, persons, undone, unrated}
-    assert raw_jpeg_pairs.link_all(session, role_of) == four
+    assert raw_jpeg_pairs.link_all(session, role_of) == four | {raw}
     former = add_photo("/photos/x.dng", 0.7)
-    assert set(raw_jpeg_pairs.link(session, [former], role_of)) == four
+    assert set(raw_jpeg_pairs.link(session, [former], role_of)) == four | {raw, former}
     assert linked(session) == {(each, former) for each in four}, "the first by name leads"
     missing_photos.mark_missing(session, [former], NOW)
-    assert set(raw_jpeg_pairs.link(session, [raw], role_of)) == four
-    assert rating_queue.enqueue_rated(session, NOW, four) == 1
-    assert [job.photo_id for job in leases.lease(session, "rate", "w", NOW, 9, 9)] == [jpeg]
+    assert set(raw_jpeg_pairs.link(session, [raw], role_of)) == four | {raw, former}
+    assert rating_queue.enqueue_rated(session, NOW, four | {raw}) == 2
+    assert rating_queue.enqueue_rated(session, NOW, four | {raw}) == 0, "they are queued already"
+    assert {job.photo_id for job in leases.lease(session, "rate", "w", NOW, 9, 9)} == {raw, jpeg}

@@ -95,8 +95,8 @@ def test_a_jpeg_that_has_its_own_score_again_is_looked_at_behind_the_same_stars(
         update={"rating": settings.rating.model_copy(update={"pairs": "separate"})}
     )
     found = rerate.calibrate(rated.library, separate, rated.now)
-    assert (found.to_rate, found.to_retag) == (0, 1)
-    assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
+    assert (found.to_rate, found.to_retag) == (0, 2)
+    assert [name for name, *_ in rated.jobs()] == ["a.dng", "a.jpg"]
     off = settings.model_copy(update={"rating": settings.rating.model_copy(update={"mode": "off"})})
     rated.write("delete from jobs")
     assert rerate.calibrate(rated.library, off, rated.now).to_retag == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import ChildDied, EnvironmentUnfit, FileChanged, NoSpace, Poison, Transient
+from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.database_errors import DatabaseBusy
 from maclip_daemon.metadata.records import RatingRequest
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
@@ -17,6 +18,7 @@ from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings, RatingSettings
 from tests.rated_library import (
+    BROKEN,
     CLEARED,
     EDGES,
     NOW,
@@ -74,6 +76,7 @@ def test_a_persons_rating_is_never_touched(rated: RatedLibrary) -> None:
     assert sidecar.read_bytes() == PERSONS
     assert journal(rated) == []
     assert rated.rows("select rating_owner, rating_in_file from photos") == [("person", 5)]
+    assert rated.rows("select rating_checked_at from photos") == [(timestamps.text(rated.now),)]
     assert (rated.state.tally.rated, rated.state.tally.kept) == (0, 1)
     assert rated.jobs() == []
 
@@ -102,14 +105,24 @@ def test_a_persons_stars_for_a_photo_whose_stars_were_undone_are_noted_and_nothi
     (sidecar,) = add_and_queue(rated, "a.jpg")
     rated.write("update photos set rating_undone_at = '2026-01-01T00:00:00Z'")
     stage = stage_of(rated)
-    for content, known in ((None, ("none", None)), (PERSONS, ("person", 5)), (CLEARED, ("none", 0))):
-        if content is not None:
-            sidecar.write_bytes(content)
+    of_nobody, of_a_person = ("none", None), ("person", 5)
+    for content, known in (
+        (b"stars: 3", of_nobody),
+        (CLEARED, of_nobody),
+        (PERSONS, of_a_person),
+        (BROKEN, of_a_person),
+        (CLEARED, ("person", 0)),
+    ):
+        sidecar.write_bytes(content)
         rated.queue(1)
         stage.work()
-        assert (sidecar.read_bytes() if sidecar.exists() else None) == content
+        assert sidecar.read_bytes() == content
         assert rated.rows("select rating_owner, rating_in_file from photos") == [known]
         assert rated.jobs() == []
+    rated.write("update photos set rating_undone_at = null")  # `maclip rate`
+    rated.queue(1)
+    stage.work()
+    assert sidecar.read_bytes() == CLEARED, "no stars are a verdict, too"
     assert (journal(rated), temporary_files(rated)) == ([], [])
 
 

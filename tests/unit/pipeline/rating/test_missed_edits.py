@@ -1,0 +1,132 @@
+"""Rating files that changed while nobody watched: found by their times, else by their content."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from maclip_daemon.library.photos import photo_records
+from maclip_daemon.pipeline.rating import missed_edits
+from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
+from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
+from maclip_daemon.pipeline.rating.rating_stage import RatingStage
+from maclip_daemon.settings import JobSettings
+from tests.rated_library import CLEARED, PERSONS, SETTINGS, FakeRoots, RatedLibrary, sidecar_of
+
+
+@pytest.fixture
+def monitor(rated: RatedLibrary) -> SidecarMonitor:
+    return SidecarMonitor(rated.library, rated.state, time.monotonic)
+
+
+def test_a_huge_sidecar_is_not_read(tmp_path: Path) -> None:
+    huge = tmp_path / "a.xmp"
+    huge.write_bytes(b"x")
+    assert missed_edits.is_changed(str(huge), None)
+    with huge.open("r+b") as file:
+        file.truncate(1 << 34)
+    assert not missed_edits.is_changed(str(huge), None)
+
+
+def test_a_full_check_queues_the_photos_whose_files_are_newer_than_our_last_write(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    rated.calibrate()
+    rated.queue(*(rated.add(name) for name in ("old.jpg", "new.jpg", "gone.jpg")))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    for name, changed_at in (("old.jpg", rated.now), ("new.jpg", rated.now + 5)):
+        os.utime(sidecar_of(rated.folder / name), (changed_at, changed_at))
+    sidecar_of(rated.folder / "gone.jpg").unlink()
+    assert monitor.check_all() == 2
+    assert rated.jobs() == [("gone.jpg", "rate", "ready", 0), ("new.jpg", "rate", "ready", 0)]
+    monitor.request_full_check()
+    assert monitor.check(rated.writer) == 1
+    assert monitor.check(rated.writer) == 0, "once for each request"
+
+
+@pytest.mark.parametrize("is_edited", [True, False])
+def test_a_file_that_changed_just_after_our_write_is_compared_by_its_content(
+    rated: RatedLibrary, monitor: SidecarMonitor, is_edited: bool
+) -> None:
+    rated.calibrate()
+    rated.queue(rated.add("a.jpg"))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    if is_edited:
+        sidecar.write_bytes(sidecar.read_bytes() + b" ")
+    os.utime(sidecar, (rated.now + 0.7, rated.now + 0.7))
+    assert monitor.check_all() == is_edited
+
+
+def test_a_persons_photo_that_we_wrote_to_is_checked_once_for_each_change_of_its_files(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    rated.calibrate()
+    photo_id = rated.add("a.jpg")
+    rated.queue(photo_id)
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    stage = RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer)
+    assert stage.work()
+    with rated.library.writing() as session:
+        photo_records.set_rating(session, photo_id, 5, "person")
+    beside = rated.folder / "a.xmp"  # their next star, while no daemon ran
+    beside.write_bytes(b"")
+    rated.now = beside.stat().st_ctime
+    for _ in range(2):
+        os.utime(beside, (rated.now + 10.0, rated.now + 10.0))
+        rated.now += 20.0
+        assert monitor.check_all() == 1
+        assert monitor.check_all() == 0
+    beside.unlink()
+    sidecar_of(rated.folder / "a.jpg").unlink()
+    assert monitor.check_all() == 0, "a person's sidecar that is gone was not ours alone"
+
+
+@pytest.mark.parametrize("held", ["rating_owner = 'person'", "rating_undone_at = '2020-01-01T00:00:00.000Z'"])
+def test_a_photo_in_whose_files_only_a_person_writes_is_checked_once_for_each_change_of_its_sidecar(
+    rated: RatedLibrary, monitor: SidecarMonitor, held: str
+) -> None:
+    photo, sidecar = rated.folder / "a.jpg", sidecar_of(rated.folder / "a.jpg")
+    rated.add("a.jpg")
+    rated.add("b.jpg")
+    rated.write(f"update photos set {held} where file_name = 'a.jpg'")
+    rated.now = time.time()
+    assert monitor.check_all() == 0, "it has no sidecar"
+    for content in (PERSONS, CLEARED):
+        sidecar.write_bytes(content)
+        os.utime(sidecar, (1e9, 1e9))  # synchronised: it brings its own time along
+        os.utime(photo, (rated.now + 1e6, rated.now + 1e6))  # the clock of the camera is wrong
+        rated.now = sidecar.stat().st_ctime + 0.2
+        assert monitor.check_all() == 1
+        assert monitor.check_all() == 0
+        time.sleep(0.4)  # longer than that
+    assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
+    sidecar.unlink()
+    assert monitor.check_all() == 0, "the library alone knows that rating now"
+    sidecar.write_bytes(PERSONS)
+    photo.unlink()
+    assert monitor.check_all() == 0, "a sidecar without its photo is nobody's"
+
+
+def test_the_other_sidecar_counts_once_ours_is_deleted_however_old_it_is(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    rated.calibrate()
+    rated.queue(rated.add("a.jpg"))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    beside = rated.folder / "a.xmp"
+    beside.write_bytes(b"")
+    rated.now = beside.stat().st_ctime + 10
+    assert monitor.check_all() == 1, "a new sidecar beside ours"
+    assert monitor.check_all() == 0
+    sidecar_of(rated.folder / "a.jpg").unlink()
+    os.utime(rated.folder, (rated.now + 10, rated.now + 10))
+    rated.now += 20
+    assert monitor.check_all() == 1
+    assert monitor.check_all() == 0
