@@ -54,8 +54,8 @@ class MissedEdits:
     def _queue_persons(self) -> int:
         """Queue the photos in whose sidecars a person wrote, where maclip never does.
 
-        The time of the inode's change decides: no program can set it. A sidecar that is gone takes nothing
-        along: the library alone knows that rating then.
+        A time in the future (a wrong clock, FAT's local time) proves nothing until it has come. A sidecar
+        that is gone takes nothing along: the library alone knows that rating then.
         """
         queued = 0
         after = 0
@@ -70,7 +70,7 @@ class MissedEdits:
             changed = [
                 photo.photo_id
                 for photo in photos
-                if self._sidecars_changed_at(photo.path) - photo.checked_at > CLOCK_TICK_S
+                if self._sidecars_changed_at(photo.path, began) - photo.checked_at > CLOCK_TICK_S
             ]
             if changed:
                 with self._library.writing() as session:
@@ -79,10 +79,10 @@ class MissedEdits:
             queued += len(changed)
         return queued
 
-    def _sidecars_changed_at(self, photo: str) -> float:
+    def _sidecars_changed_at(self, photo: str, now: float) -> float:
         """Return when the sidecars of a photo changed last; 0 without one, or where nothing answers."""
         try:
-            return self._state.probe.call(photo, lambda: _sidecars_changed_at(photo))
+            return self._state.probe.call(photo, lambda: _sidecars_changed_at(photo, now))
         except (OSError, NoAnswer):
             return 0.0
 
@@ -175,13 +175,14 @@ def _times_of(write: written_files.WrittenFile, partners: Sequence[str]) -> _Tim
     return _Times(own.st_mtime, _changed_at(own), beside)
 
 
-def _sidecars_changed_at(photo: str) -> float:
+def _sidecars_changed_at(photo: str, now: float) -> float:
     os.lstat(photo)  # without its photo a sidecar is nobody's
-    changed_at = 0.0
+    times = [0.0]
     for sidecar in sidecar_names.usual_names(Path(photo)):
         with contextlib.suppress(FileNotFoundError):
-            changed_at = max(changed_at, sidecar.lstat().st_ctime)
-    return changed_at
+            found = sidecar.lstat()
+            times += [found.st_mtime, found.st_ctime]
+    return max(each for each in times if each <= now)
 
 
 def _changed_at(found: os.stat_result) -> float:

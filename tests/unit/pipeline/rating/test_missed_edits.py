@@ -97,9 +97,9 @@ def test_a_photo_in_whose_files_only_a_person_writes_is_checked_once_for_each_ch
     rated.write(f"update photos set {held} where file_name = 'a.jpg'")
     rated.now = time.time()
     assert monitor.check_all() == 0, "it has no sidecar"
-    for content in (PERSONS, CLEARED):
+    for content, mtime in ((PERSONS, 1e9), (CLEARED, 4e9)):  # synchronised; from a wrong clock
         sidecar.write_bytes(content)
-        os.utime(sidecar, (1e9, 1e9))  # synchronised: it brings its own time along
+        os.utime(sidecar, (mtime, mtime))
         os.utime(photo, (rated.now + 1e6, rated.now + 1e6))  # the clock of the camera is wrong
         rated.now = sidecar.stat().st_ctime + 0.2
         assert monitor.check_all() == 1
