@@ -16,7 +16,7 @@ from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.settings import ArchiveSettings
 
 _DECODER_CPUS = 0.2  # of a core, in Ray's books: decoders and the model share the cores, whoever is behind
-_MODEL_SHARE = 0.7  # of its cores, in Ray's books: beside the decoders no third model fits into a machine
+_MODEL_SHARE = 0.6  # of its cores, in Ray's books: two models and the decoders fit into a machine
 _MODELS = 2  # on a machine without graphics cards: one computes while the other waits for its next batch
 _CURE_THERE = "Check the address and that `ray status` answers there"
 _CURE_HERE = "Try again when it is less busy; Ray's own reasons are in /tmp/ray/session_latest/logs"
