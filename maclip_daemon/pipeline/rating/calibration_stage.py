@@ -109,9 +109,10 @@ class CalibrationStage:
         """Freeze a calibration from all current scores, and queue every photo whose stars change."""
         now = self._state.clock()
         made, regrouped = freeze(session, self._settings, self._scoring_config_id, self._reference_edges, now)
-        if self._settings.mode != "off":
-            rating_queue.enqueue_rated(session, now, regrouped)
-        if made is not None and self._settings.mode != "off":
+        if self._settings.mode == "off":
+            return made
+        rating_queue.enqueue_rated(session, now, regrouped)
+        if made is not None:
             queued = rating_queue.enqueue(session, now)
             # The first of a scoring config: the files still hold the scores of another model.
             if self._settings.bucket_tags or made.number == 1 or is_another_model:

@@ -1,4 +1,4 @@
-"""Edits that no event told of: rating files that changed while no daemon ran, or while events were lost."""
+"""Find rating files that changed while no daemon ran, or while events were lost."""
 
 from __future__ import annotations
 

@@ -128,10 +128,14 @@ class RatingStage:
         self._jobs.follow_moved(held)
         subjects = self._jobs.subjects(held)
         self._jobs.finish([job for job in held if job.photo_id not in subjects])
+        ready = []
         for job in held:
-            if job.photo_id in subjects and subjects[job.photo_id].is_held:
-                self._look_at(job, subjects[job.photo_id])
-        ready = [job for job in held if job.photo_id in subjects and not subjects[job.photo_id].is_held]
+            if (subject := subjects.get(job.photo_id)) is None:
+                continue
+            if subject.is_held:
+                self._look_at(job, subject)
+            else:
+                ready.append(job)
         if not ready:
             return
         prepared, full = self._prepare(ready, [subjects[job.photo_id] for job in ready])
