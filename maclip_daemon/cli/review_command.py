@@ -63,7 +63,7 @@ def review(
     options choose, and can show the others too. What is decided can be undone: the last
     decision, those of this run, or everything with `maclip undo`.
     """
-    from maclip_daemon.daemon.signal_handlers import interrupts_later
+    from maclip_daemon.daemon.signal_handlers import interrupts_noted
     from maclip_daemon.web import review_address
     from maclip_daemon.web.addresses import LOOPBACK
 
@@ -75,22 +75,23 @@ def review(
             chosen = typed.chosen(snapshot)  # a typing error ends the command, and not the page
         address = stack.enter_context(review_address.taken(settings, listen or LOOPBACK, port))
         stack.enter_context(contextlib.suppress(KeyboardInterrupt))
+        interrupt = stack.enter_context(interrupts_noted())
         _announce(address, "" if listen == LOOPBACK else listen)
         if not no_browser:
             webbrowser.open(address.link_for_one_use())
         # Loaded while the browser starts; what it asks for meanwhile waits.
-        with interrupts_later():
-            from maclip_daemon.web.opening import first_pictures
-            from maclip_daemon.web.opening.review_scope import ReviewScope
+        from maclip_daemon.web.opening import first_pictures
+        from maclip_daemon.web.opening.review_scope import ReviewScope
+
         under = (*(invocation.resolve_path(path) for path in paths or []), *chosen.under)
         scope = ReviewScope(under, worst, _query(typed, chosen, is_by_burst=bursts))
         window, previews = first_pictures.begin(reader, settings, scope)
         stack.callback(previews.close)
         reader.close()
-        with interrupts_later():
-            from maclip_daemon.web.review_server import ReviewServer
+        from maclip_daemon.web.review_server import ReviewServer
+
         server = ReviewServer(lambda: call.open_writable(settings), settings, scope, previews)
-        server.serve(address, window)
+        server.serve(address, window, lambda: interrupt.came)
     output.say("The review page has ended.")
 
 

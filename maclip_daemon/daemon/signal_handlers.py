@@ -24,14 +24,27 @@ def handling(**handlers: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def interrupts_later() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the end of the block; raise `KeyboardInterrupt` then.
+class Interrupt:
+    """Whether Ctrl-C or SIGTERM came."""
 
-    An interrupt that comes while a module is executed would end Python by the signal, however it is handled.
+    def __init__(self) -> None:
+        self.came = False
+
+    def note(self) -> None:
+        """Remember that it came; raise `KeyboardInterrupt` for the second one."""
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = True
+
+
+@contextlib.contextmanager
+def interrupts_noted() -> Iterator[Interrupt]:
+    """Note Ctrl-C and SIGTERM; the block looks whether one came.
+
+    Raised anywhere, an interrupt is lost in a callback or leaves a lock held, and while a module is executed
+    it ends Python by the signal, however it is handled. A shell starts what runs in the background with
+    Ctrl-C ignored; one that is sent to such a process is noted, too.
     """
-    came: list[bool] = []
-    with handling(SIGINT=lambda: came.append(True), SIGTERM=lambda: came.append(True)):
-        yield
-    if came:
-        raise KeyboardInterrupt
+    interrupt = Interrupt()
+    with handling(SIGINT=interrupt.note, SIGTERM=interrupt.note):
+        yield interrupt

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,9 +13,21 @@ from starlette.types import ASGIApp
 class HttpServer(uvicorn.Server):
     """A server that lets its application know of its end, so that no request keeps it waiting."""
 
-    def __init__(self, config: uvicorn.Config, on_end: Callable[[], None] | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_end: Callable[[], None] | None, is_to_end: Callable[[], bool]
+    ) -> None:
         super().__init__(config)
         self._on_end = on_end
+        self._is_to_end = is_to_end
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the program: uvicorn's handlers would miss those that come just before."""
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether the end has come; called ten times a second."""
+        return await super().on_tick(counter) or self._is_to_end()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End in order; requests that wait for something are answered first."""
@@ -23,10 +36,15 @@ class HttpServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def http_server(app: ASGIApp, on_end: Callable[[], None] | None = None) -> HttpServer:
+def http_server(
+    app: ASGIApp,
+    on_end: Callable[[], None] | None = None,
+    is_to_end: Callable[[], bool] = lambda: False,
+) -> HttpServer:
     """Return a server that is not started yet; `run(sockets=…)` blocks until it is to end.
 
-    `on_end`: called in the event loop when the end begins.
+    `on_end`: called in the event loop when the end begins. `is_to_end`: asked ten times a second;
+    `should_exit` ends it, too.
     """
     config = uvicorn.Config(
         app,
@@ -37,4 +55,4 @@ def http_server(app: ASGIApp, on_end: Callable[[], None] | None = None) -> HttpS
         lifespan="off",
         timeout_graceful_shutdown=1,
     )
-    return HttpServer(config, on_end)
+    return HttpServer(config, on_end, is_to_end)

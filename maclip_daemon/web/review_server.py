@@ -38,8 +38,10 @@ class ReviewServer:
         self._previews = previews
         self._ends = contextlib.ExitStack()
 
-    def serve(self, address: ReviewAddress, window: FirstWindow | None) -> None:
-        """Serve the page at its address until Ctrl-C, which raises `KeyboardInterrupt`.
+    def serve(
+        self, address: ReviewAddress, window: FirstWindow | None, is_to_end: Callable[[], bool]
+    ) -> None:
+        """Serve the page at its address until `is_to_end`, which is asked ten times a second.
 
         Raises what keeps the rest of the page from being loaded, such as `DatabaseUnfit`.
         """
@@ -47,7 +49,7 @@ class ReviewServer:
         rest = LaterApp(lambda: self._load(shown), self._stop)
         app = FirstAnswers(window, self._previews, rest)
         guard = AccessGuard(app, address.keys, address.hosts, is_shown_at_once=True)
-        self._server = http_server(guard, app.end)
+        self._server = http_server(guard, app.end, is_to_end)
         rest.start()
         with self._ends:
             try:

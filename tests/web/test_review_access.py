@@ -316,12 +316,37 @@ def test_the_browser_gets_a_link_for_one_use(filled: Desk, tmp_path: Path) -> No
     assert [printed_client.ask(printed_client.path)[0] for _ in range(2)] == [200, 200]
 
 
-@pytest.mark.parametrize("after_s", [0.1, 0.2, 0.25, 0.3, 0.4])
-def test_ctrl_c_ends_it_while_it_is_still_being_loaded(filled: Desk, after_s: float) -> None:
-    filled.serve()
+@pytest.fixture
+def background(filled: Desk) -> Desk:
+    """A desk whose server is started as a shell starts what runs in the background: with Ctrl-C ignored."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        filled.serve()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return filled
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.2, 0.25, 0.3, 0.4])
+def test_ctrl_c_ends_it_while_it_is_still_being_loaded(background: Desk, after_s: float) -> None:
     time.sleep(after_s)
-    filled.servers[-1].send_signal(signal.SIGINT)
-    assert filled.servers[-1].wait(20) == 0
+    background.servers[-1].send_signal(signal.SIGINT)
+    assert background.servers[-1].wait(20) == 0
+
+
+def test_it_takes_notice_of_ctrl_c_from_its_link_on(background: Desk) -> None:
+    import psutil
+
+    server = background.servers[-1]
+    status = Path(f"/proc/{server.pid}/status")
+    looks = 0
+    while psutil.Process(server.pid).cpu_times().user < 2.0 and looks < 20_000:  # it is loaded by then
+        ignored = re.search(r"^SigIgn:\s*(\w+)", status.read_text(), re.MULTILINE)
+        assert ignored
+        assert not int(ignored[1], 16) & 1 << (signal.SIGINT - 1), f"ignored at look {looks}"
+        looks += 1
+    server.send_signal(signal.SIGINT)
+    assert server.wait(20) == 0
 
 
 def test_it_listens_on_this_machine_alone_and_ends_with_ctrl_c(filled: Desk) -> None:
