@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.photos.renames import move_targets, rating_targets
+from maclip_daemon.library.queue import rating_holds
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
 
@@ -163,7 +164,7 @@ def derive_rating(session: Session, photo_id: int) -> None:
             "rating_in_file": written.stars_written,
             "rating_owner": "maclip",
         }
-    elif written is None and entries:
+    elif written is None and entries and not rating_holds.has_ended(session, entries[0].settled_at):
         values = {"rating_undone_at": entries[0].settled_at}
     if values:
         fresh = PHOTOS.c.stars_written.is_(None) & PHOTOS.c.rating_undone_at.is_(None)

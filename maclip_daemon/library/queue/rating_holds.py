@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.queries.status import get_note, put_note
 from maclip_daemon.library.results.rating_journal import is_at, is_open
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at, known_in_folder
 from maclip_daemon.library.storage.tables import JOBS, JOURNAL, PHOTOS
 
 SIDECAR_SUFFIX = ".xmp"
+_ENDED_NOTE = "holds_ended"
 
 
 def hold(session: Session, under: Sequence[str], now: float) -> int:
@@ -45,6 +47,18 @@ def held(session: Session, photo_ids: Sequence[int]) -> set[int]:
         select(PHOTOS.c.id).where(PHOTOS.c.id.in_(photo_ids), PHOTOS.c.rating_undone_at.is_not(None))
     )
     return {photo_id for (photo_id,) in found}
+
+
+def end_all(session: Session, now: float) -> None:
+    """End every hold (`maclip rate`), and remember when: of purged photos only the journal tells of undo."""
+    held_photos = PHOTOS.c.rating_undone_at.is_not(None)
+    session.execute(update(PHOTOS).where(held_photos).values(rating_undone_at=None))
+    put_note(session, _ENDED_NOTE, timestamps.text(now), now)
+
+
+def has_ended(session: Session, undone_at: str) -> bool:
+    """Return whether all holds were ended after this time of an undo, a timestamp of the library."""
+    return bool(undone_at <= (get_note(session, _ENDED_NOTE) or ""))
 
 
 def _is_at(session: Session, path: str) -> ColumnElement[bool]:

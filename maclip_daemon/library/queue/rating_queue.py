@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, and_, func, or_, select, text, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.queue import jobs, rating_holds
 from maclip_daemon.library.queue.jobs import or_ask_again
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at
@@ -32,8 +32,7 @@ def enqueue(session: Session, now: float, *, again: bool = False) -> int:
     ratings are left out; `again` (`maclip rate`) takes the undone ones back in.
     """
     if again:
-        undone = PHOTOS.c.rating_undone_at.is_not(None)
-        session.execute(update(PHOTOS).where(undone).values(rating_undone_at=None))
+        rating_holds.end_all(session, now)
     queued = session.execute(_ENQUEUE_CHANGED, {"now": timestamps.text(now)})
     return cast("CursorResult[Any]", queued).rowcount
 
