@@ -39,6 +39,7 @@ def main() -> None:
             assembled(sys.argv[1:])()
         finally:
             sys.stdout.flush()  # here, where a closed pipe is still handled
+            gc.freeze()  # the process ends: to look through all it made once more took a fifth of a command
     except MaclipError as error:
         _report(str(error))
         sys.exit(error.exit_code)

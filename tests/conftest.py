@@ -18,13 +18,24 @@ for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="run every round of the fault suite (long)")
+    parser.addoption("--full", action="store_true", help="run the long form: every test, variant and round")
     parser.addoption("--renew", action="store_true", help="write documentation that tests compare with")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "long_form(*variants): runs with --full only; with names, only those variants of the test"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the short tests to the end, so that no process works on a long one when the others are done."""
     items.sort(key=lambda item: "unit" in item.path.parts)
+    for item in items if not config.getoption("--full") else []:
+        for mark in item.iter_markers("long_form"):
+            variant = item.callspec.id.split("-") if isinstance(item, pytest.Function) and mark.args else []
+            if not mark.args or set(mark.args) & set(variant):
+                item.add_marker(pytest.mark.skip(reason="of the long form: --full runs it"))
 
 
 @pytest.fixture(scope="session")

@@ -22,13 +22,6 @@ def as_installed() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def full(request: pytest.FixtureRequest) -> None:
-    """Skip a test of the long form, unless `--full` was given."""
-    if not request.config.getoption("--full"):
-        pytest.skip("only with --full: it takes minutes")
-
-
 @pytest.fixture(scope="session")
 def ray_works() -> None:
     """Skip a test where Ray alone cannot start, as in containers without shared memory."""

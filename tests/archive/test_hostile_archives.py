@@ -18,7 +18,7 @@ from tests.archive.result_rows import rows_of
 from tests.faults import bombs
 from tests.homes import Home, contents, make_photos, until
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("full")]
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.long_form]
 HOSTILE = (b"new\nline.jpg", b"caf\xe9.jpg", b"-rf.jpg", b'it\'s "quoted".jpg', b"%2e%2e.jpg", b" space .jpg")
 
 

@@ -17,7 +17,7 @@ from tests.faults import bombs
 from tests.faults.small_disk import small_disk
 from tests.homes import Home, make_photos, until
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("full")]
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.long_form]
 SMALL = {"MACLIP_ARCHIVE__ROWS_PER_FILE": "8", "MACLIP_ARCHIVE__CHUNK_PHOTOS": "4"}
 
 

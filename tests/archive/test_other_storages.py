@@ -16,7 +16,7 @@ from tests.archive.result_rows import compare_with_daemon, rows_of
 from tests.archive.storage_servers import FileServerProcess, azure, file_server, google, require
 from tests.homes import Home, make_photos
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("full")]
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.long_form]
 NO_RIGHTS = "may not be read with these credentials. Check the rights of this account."
 NO_WRITING = "these credentials give no access to it. Check the account's rights."
 NO_ANSWER = "cannot be reached now. Check the address and the network, and try again."

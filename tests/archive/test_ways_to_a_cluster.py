@@ -36,7 +36,7 @@ def rays_folder() -> Iterator[str]:
 
 
 @pytest.mark.xdist_group("ray")
-@pytest.mark.usefixtures("full")
+@pytest.mark.long_form
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a network namespace: run it as root")
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="util-linux is not installed")
 def test_machines_that_one_has_become_a_cluster(home: Home, rays_folder: str) -> None:

@@ -155,6 +155,7 @@ def test_scoring_pauses_on_battery_and_resumes_when_plugged_in(home: Home, suppl
     assert log.count("] paused") == log.count("] resumed") == 2, log
 
 
+@pytest.mark.long_form
 def test_the_pause_on_battery_can_be_switched_off(home: Home, supplies: Path) -> None:
     make_photos(home.photos, 2)
     plug(supplies, plugged=False)

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.homes import Home
@@ -58,6 +59,7 @@ def test_moments_are_found_shown_and_kept_right(home: Home) -> None:
     assert home.sql("select members from photo_bursts where kind = 'burst'") == [(4,)]
 
 
+@pytest.mark.long_form
 def test_a_library_of_before_is_compared_once(home: Home) -> None:
     burst = [take(home.photos / f"IMG_{n}.jpg", 1, n * 0.3, shift=3 * n) for n in range(3)]
     home.maclip("run", "--once", home.photos)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.homes import Home, contents, make_photo, make_photos, until
 
@@ -178,6 +179,7 @@ def test_a_killed_daemon_loses_nothing(home: Home) -> None:
     assert len(after) == 24, sorted(after)
 
 
+@pytest.mark.long_form
 def test_sighup_applies_a_valid_configuration_and_refuses_an_invalid_one(home: Home) -> None:
     configuration = home.folder / "config.toml"
     configuration.write_text("[log]\nlevel = 'info'\n")
@@ -218,6 +220,7 @@ def test_sighup_applies_a_valid_configuration_and_refuses_an_invalid_one(home: H
     assert daemon.returncode == 0
 
 
+@pytest.mark.long_form
 def test_an_offline_root_pauses_and_resumes_when_it_returns(home: Home) -> None:
     make_photos(home.photos, 5)
     home.daemon(MACLIP_FOLDERS__POLL_INTERVAL_S="1", MACLIP_FOLDERS__RESCAN_INTERVAL_S="2")
@@ -245,6 +248,7 @@ def test_status_answers_while_the_daemon_works(home: Home) -> None:
     assert "running" in home.maclip("status").stdout
 
 
+@pytest.mark.long_form
 def test_a_returned_photo_gets_the_stars_of_the_present_calibration(home: Home) -> None:
     photo, *_ = make_photos(home.photos, 6)
     home.daemon()
@@ -260,6 +264,7 @@ def test_a_returned_photo_gets_the_stars_of_the_present_calibration(home: Home) 
     assert 'xmp:Rating="1"' in Path(f"{photo}.xmp").read_text("utf-8")
 
 
+@pytest.mark.long_form
 def test_temporary_files_of_a_killed_daemon_are_removed_from_the_renamed_folder(home: Home) -> None:
     make_photos(home.photos / "card", 5)
     home.maclip("run", "--once", home.photos)
@@ -299,6 +304,7 @@ def test_a_persons_rating_is_noticed_while_the_daemon_runs(home: Home) -> None:
     assert home.sql("select count(*) from rating_journal") == written
 
 
+@pytest.mark.long_form
 def test_a_photo_keeps_its_stars_when_it_got_a_hard_link_while_missing(home: Home) -> None:
     photos = make_photos(home.photos, 6)
     home.maclip("run", "--once", home.photos)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.homes import Home, make_photos, until
 
 
@@ -29,6 +31,7 @@ def test_a_deleted_sidecar_returns_and_undo_removes_it_once(home: Home) -> None:
     assert "already" not in undone
 
 
+@pytest.mark.long_form
 def test_rate_writes_deleted_sidecars_again(home: Home) -> None:
     photos = make_photos(home.photos, 6)
     home.maclip("run", "--once", home.photos)

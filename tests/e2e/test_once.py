@@ -161,6 +161,7 @@ def test_a_copy_and_a_rename_keep_the_score_without_scoring_again(home: Home) ->
     assert "1 scored, 1 of them copies of scored photos" in output
 
 
+@pytest.mark.long_form
 def test_an_emptied_root_pauses_and_no_photo_is_forgotten(home: Home) -> None:
     make_photos(home.photos, 6)
     home.maclip("run", "--once", home.photos)
@@ -199,6 +200,7 @@ def test_real_photos_are_scored_with_the_golden_checkpoint(home: Home) -> None:
     assert len(home.scored()) == len(files) - len(broken)
 
 
+@pytest.mark.long_form
 def test_a_tiny_photo_and_an_extreme_aspect_ratio_are_scored(home: Home) -> None:
     make_photo(home.photos / "tiny.png", 1, (40, 30))
     make_photo(home.photos / "panorama.jpg", 2, (4000, 240))
@@ -206,6 +208,7 @@ def test_a_tiny_photo_and_an_extreme_aspect_ratio_are_scored(home: Home) -> None
     assert set(home.scored()) == {"tiny.png", "panorama.jpg"}
 
 
+@pytest.mark.long_form
 def test_embedded_ratings_queue_no_job_and_undo_restores_the_photos(home: Home) -> None:
     photos = make_photos(home.photos, 5)
     before = contents(home.photos)
@@ -234,6 +237,7 @@ def test_a_persons_rating_after_ours_is_found_at_the_next_start(home: Home) -> N
     assert "your own; maclip never changes it" in home.maclip("show", photos[0]).stdout
 
 
+@pytest.mark.long_form
 def test_undo_finds_a_sidecar_whose_photo_moved_without_it(home: Home) -> None:
     photos = make_photos(home.photos, 5)
     before = set(contents(home.photos))
@@ -247,6 +251,7 @@ def test_undo_finds_a_sidecar_whose_photo_moved_without_it(home: Home) -> None:
     assert set(contents(home.photos)) == before - {photos[0]} | {album / photos[0].name}
 
 
+@pytest.mark.long_form
 def test_heat_maps_and_backups_overwrite_no_existing_file(home: Home) -> None:
     photo = make_photos(home.photos, 1)[0]
     home.maclip("run", "--once", home.photos)

@@ -11,11 +11,7 @@ import pytest
 
 from tests import packages
 
-
-@pytest.fixture(autouse=True)
-def only_in_full(request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--full"):
-        pytest.skip("runs with --full: it fetches PyTorch")
+pytestmark = pytest.mark.long_form
 
 
 def run(home: Path, *command: str | Path) -> str:

@@ -33,8 +33,11 @@ def tags_of(photo: Path) -> list[str]:
     return re.findall(r"quality[|/]\d+-\d+", Path(f"{photo}.xmp").read_text("utf-8"))
 
 
+@pytest.mark.long_form("sidecar to embed", "sidecar to off", "embed to off")
 @pytest.mark.parametrize(
-    "modes", [("sidecar", "embed"), ("embed", "sidecar"), ("sidecar", "off"), ("embed", "off")]
+    "modes",
+    [("sidecar", "embed"), ("embed", "sidecar"), ("sidecar", "off"), ("embed", "off")],
+    ids=" to ".join,
 )
 def test_a_later_change_of_mode_leaves_no_contradicting_ratings(home: Home, modes: tuple[str, str]) -> None:
     photos = make_photos(home.photos, 6)

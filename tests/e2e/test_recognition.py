@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pyexiv2
+import pytest
 
 from maclip_daemon.iqa.protocols import parse
 from maclip_daemon.photos.decoding import decode
@@ -57,6 +58,7 @@ def test_edited_metadata_do_not_score_a_photo_again_but_new_pixels_do(home: Home
     assert home.scored()["edited.jpg"] == SENTINEL
 
 
+@pytest.mark.long_form
 def test_an_older_library_recognises_its_photos_and_stores_their_new_hashes(
     home: Home,
 ) -> None:
@@ -84,6 +86,7 @@ def test_an_older_library_recognises_its_photos_and_stores_their_new_hashes(
     assert home.sql(on_other_config) == [("a.jpg",)], "only scores of other pixels were dropped"
 
 
+@pytest.mark.long_form
 def test_switching_the_reduction_scores_nothing_again(home: Home) -> None:
     photo = make_photo(home.photos / "a.jpg", 1, (2400, 1800))
     home.maclip("run", "--once", home.photos)

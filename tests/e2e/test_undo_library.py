@@ -89,6 +89,7 @@ def test_undo_names_each_file_that_was_changed_since_and_restores_all_others(hom
     assert after == before
 
 
+@pytest.mark.long_form
 def test_copies_inside_photos_are_counted_and_taken_out_after_adopting_them(home: Home) -> None:
     """digiKam, writing into photos, copies all that it read from the sidecar."""
     photos = [home.photos / f"{number}.jpg" for number in range(3)]

@@ -114,6 +114,7 @@ def run_printed(home: Home, command: str) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.long_form
 def test_the_daemon_waits_for_a_lock_and_a_long_reader_leaves_a_bounded_log(
     home: Home, full: bool, figures: Figures
 ) -> None:
@@ -185,6 +186,7 @@ def data_of(home: Home) -> dict[Path, bytes]:
     return {path: data for path, data in contents(home.data).items() if path not in told}
 
 
+@pytest.mark.long_form("overwrite_a_page", "cut_in_half", "empty")
 @pytest.mark.parametrize("damage", [overwrite_header, overwrite_a_page, cut_in_half, empty])
 def test_a_damaged_library_is_refused_unchanged_and_the_printed_repair_works(
     finished: Home, damage: object, figures: Figures
@@ -218,6 +220,7 @@ def test_a_damaged_library_is_refused_unchanged_and_the_printed_repair_works(
     figures(rounds=1, files=PHOTOS, faults=1, note=str(damage.__name__).replace("_", " "))
 
 
+@pytest.mark.long_form
 def test_a_log_of_garbage_is_ignored_and_its_photos_are_found_again(finished: Home, figures: Figures) -> None:
     library = reset(finished)
     with running(finished) as daemon:
@@ -307,6 +310,7 @@ def remove(library: Path, backup: Path) -> None:
             path.unlink()
 
 
+@pytest.mark.long_form("replace", "overwrite")
 @pytest.mark.parametrize("change", [replace, overwrite, remove])
 def test_a_library_changed_under_a_running_daemon_is_not_written_again(
     finished: Home, change: object, figures: Figures

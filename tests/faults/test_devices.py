@@ -94,6 +94,7 @@ def test_out_of_memory_leads_to_smaller_batches_and_the_same_scores(
     figures(rounds=1, files=len(names), faults=len(too_large), note="batches that did not fit")
 
 
+@pytest.mark.long_form
 def test_scoring_waits_for_a_device_whose_memory_is_in_use(
     faulty_home: Home, gallery: Home, device: Device, full: bool, figures: Figures
 ) -> None:
@@ -118,6 +119,7 @@ def test_scoring_waits_for_a_device_whose_memory_is_in_use(
     figures(rounds=rounds, files=len(names), faults=rounds, note="times without memory")
 
 
+@pytest.mark.long_form
 def test_a_persistent_cuda_error_ends_with_its_process(
     faulty_home: Home, gallery: Home, device: Device, full: bool, figures: Figures
 ) -> None:

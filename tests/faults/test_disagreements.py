@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import running
@@ -167,6 +168,7 @@ def reads_metadata(pid: int) -> bool:
     return False
 
 
+@pytest.mark.long_form
 def test_an_offline_folder_is_named_and_its_files_are_not(home: Home, figures: Figures) -> None:
     make_photos(home.photos, 5)
     home.maclip("run", "--once", home.photos)

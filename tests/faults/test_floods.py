@@ -99,6 +99,7 @@ def test_a_flood_of_files_is_scored_completely_in_bounded_memory(
     figures(rounds=1, files=count, faults=1, note=f"{count} at once: memory grew by {grown / 1e6:.0f} MB")
 
 
+@pytest.mark.long_form
 @pytest.mark.skipif(shutil.which("tar") is None, reason="there is no tar on this machine")
 def test_trees_that_are_moved_in_or_unpacked_are_scored_completely(
     home: Home, full: bool, figures: Figures
@@ -120,6 +121,7 @@ def test_trees_that_are_moved_in_or_unpacked_are_scored_completely(
     figures(rounds=2, files=2 * count, faults=2, note=f"trees of {count} moved in and unpacked")
 
 
+@pytest.mark.long_form
 def test_a_renamed_folder_keeps_its_scores_and_nothing_is_decoded_again(
     home: Home, full: bool, figures: Figures
 ) -> None:

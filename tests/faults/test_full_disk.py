@@ -9,6 +9,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.faults.conftest import Figures
 from tests.faults.logged_daemon import LoggedDaemon, running
 from tests.faults.small_disk import small_disk
@@ -102,6 +104,7 @@ def test_a_full_database_disk_pauses_all_work_until_there_is_space_again(
     figures(rounds=rounds, files=made, faults=rounds, note="the database's disk full, and space again")
 
 
+@pytest.mark.long_form
 def test_a_daemon_that_starts_on_a_full_disk_waits_for_space(home: Home, figures: Figures) -> None:
     with small_disk(home.data, 32) as disk:
         make_photos(home.photos, 5)
@@ -167,6 +170,7 @@ def test_a_full_photo_disk_delays_its_own_sidecars_and_blocks_no_other_disk(
     figures(rounds=rounds, files=made, faults=rounds, note="one of two photo disks full")
 
 
+@pytest.mark.long_form
 def test_run_once_on_a_full_and_a_free_disk_rates_what_it_can_and_reports_the_rest(
     home: Home, figures: Figures
 ) -> None:
@@ -186,6 +190,7 @@ def test_run_once_on_a_full_and_a_free_disk_rates_what_it_can_and_reports_the_re
     figures(rounds=1, files=16, faults=1)
 
 
+@pytest.mark.long_form
 def test_a_full_disk_for_decoded_pixels_pauses_scoring_and_counts_no_attempt(
     home: Home, full: bool, figures: Figures
 ) -> None:
@@ -213,6 +218,7 @@ def test_a_full_disk_for_decoded_pixels_pauses_scoring_and_counts_no_attempt(
     figures(rounds=rounds, files=made, faults=rounds, note="the spool's disk full")
 
 
+@pytest.mark.long_form
 def test_a_backup_onto_a_full_disk_and_a_read_only_data_folder_are_refused_with_the_reason(
     home: Home, figures: Figures
 ) -> None:

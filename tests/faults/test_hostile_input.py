@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import blake3
+import pytest
 
 from tests.faults import damaged_metadata
 from tests.faults.access_monitor import assert_untouched
@@ -61,6 +62,7 @@ def test_hostile_names_are_never_interpreted(home: Home, full: bool, figures: Fi
     figures(rounds=1, files=len(NAMES) + 1, faults=len(NAMES) + 1, note="names")
 
 
+@pytest.mark.long_form
 def test_hostile_sidecars_and_links_are_left_alone(home: Home, full: bool, figures: Figures) -> None:
     outside = home.folder / "outside"
     outside.mkdir()
@@ -173,6 +175,7 @@ def test_no_code_in_a_checkpoint_runs(home: Home, full: bool, figures: Figures) 
     figures(rounds=1, files=len(checkpoints), faults=len(checkpoints), note="checkpoints")
 
 
+@pytest.mark.long_form
 def test_files_that_others_may_write_are_refused_with_the_chmod_that_fixes_it(
     home: Home, full: bool, figures: Figures
 ) -> None:
@@ -219,6 +222,7 @@ def test_a_running_daemon_rejects_a_configuration_that_others_may_write(
     figures(rounds=1, files=1, faults=1, note="a configuration shared while running")
 
 
+@pytest.mark.long_form
 def test_foreign_sql_in_the_library_never_runs(home: Home, full: bool, figures: Figures) -> None:
     home.maclip("run", "--once", home.photos)
     precious = home.folder / "precious"

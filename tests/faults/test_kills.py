@@ -92,6 +92,7 @@ def pool(home: Home, full: bool) -> dict[Path, dict[str, bytes]]:
     return chosen
 
 
+@pytest.mark.long_form
 def test_after_kills_at_random_times_each_photo_has_one_score_and_one_correct_sidecar(
     home: Home, full: bool, pool: dict[Path, dict[str, bytes]], kills: Kills, figures: Figures
 ) -> None:

@@ -123,6 +123,7 @@ def test_every_mutated_photo_is_scored_or_reported(home: Home, full: bool, figur
     figures(rounds=1, files=count, faults=count, note=f"mutated: {len(failed)} failed, all reported")
 
 
+@pytest.mark.long_form
 def test_damaged_metadata_cost_at_most_the_rating_of_their_own_photo(
     home: Home, full: bool, figures: Figures
 ) -> None:

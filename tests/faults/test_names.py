@@ -260,6 +260,7 @@ def test_a_case_only_rename_is_recognised_on_a_case_insensitive_file_system(
     figures(rounds=1, files=5, faults=len(renames), note="case-only renames also on exFAT")
 
 
+@pytest.mark.long_form("while the daemon runs")
 @pytest.mark.parametrize(
     "running", [True, False], ids=["while the daemon runs", "while the daemon is stopped"]
 )

@@ -49,6 +49,7 @@ def assert_undone(home: Home, before: dict[Path, bytes], *folders: Path) -> None
     assert after == before
 
 
+@pytest.mark.long_form("embed")
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
 def test_after_an_older_backup_every_file_is_maclips_and_comes_back(
     home: Home, mode: str, figures: Figures
@@ -69,6 +70,7 @@ def test_after_an_older_backup_every_file_is_maclips_and_comes_back(
     figures(rounds=1, files=len(before), faults=1, note=f"an older backup restored ({mode})")
 
 
+@pytest.mark.long_form
 def test_undone_photos_stay_undone_after_an_older_backup(home: Home, figures: Figures) -> None:
     before = photos_of(home.photos)
     run(home)
@@ -81,6 +83,7 @@ def test_undone_photos_stay_undone_after_an_older_backup(home: Home, figures: Fi
     figures(rounds=1, files=PHOTOS, faults=1)
 
 
+@pytest.mark.long_form
 def test_a_damaged_library_says_before_the_restore_what_undo_will_lack(home: Home, figures: Figures) -> None:
     photos_of(home.photos)
     run(home)
@@ -105,12 +108,9 @@ def test_a_damaged_library_says_before_the_restore_what_undo_will_lack(home: Hom
     figures(rounds=1, files=PHOTOS, faults=1, note="a backup restored over a destroyed library")
 
 
+@pytest.mark.long_form("embed")
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
-def test_a_new_library_knows_the_journal_of_the_one_before(
-    home: Home, mode: str, full: bool, figures: Figures
-) -> None:
-    if mode == "embed" and not full:
-        pytest.skip("only in the long form: stars in the photos are restored and moved in the short one too")
+def test_a_new_library_knows_the_journal_of_the_one_before(home: Home, mode: str, figures: Figures) -> None:
     options = {"MACLIP_RATING__MODE": mode}
     before = photos_of(home.photos)
     run(home, **options)
@@ -155,6 +155,7 @@ def move(files: dict[Path, bytes], source: Path, destination: Path, names: str) 
     }
 
 
+@pytest.mark.long_form("embed")
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
 def test_photos_that_move_to_another_disk_keep_stars_and_undo(
     home: Home, mode: str, figures: Figures
@@ -176,6 +177,7 @@ def test_photos_that_move_to_another_disk_keep_stars_and_undo(
     figures(rounds=1, files=len(before), faults=1, note=f"moved to another disk ({mode})")
 
 
+@pytest.mark.long_form
 def test_undone_photos_that_move_to_another_disk_stay_unrated(home: Home, figures: Figures) -> None:
     first = home.photos
     before = photos_of(first)
@@ -190,12 +192,11 @@ def test_undone_photos_that_move_to_another_disk_stay_unrated(home: Home, figure
     figures(rounds=1, files=len(before), faults=1)
 
 
+@pytest.mark.long_form("embed")
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
 def test_photos_that_return_after_a_purge_keep_stars_and_undo(
-    home: Home, mode: str, full: bool, figures: Figures
+    home: Home, mode: str, figures: Figures
 ) -> None:
-    if mode == "embed" and not full:
-        pytest.skip("only in the long form: stars in the photos are restored and moved in the short one too")
     options = {"MACLIP_RATING__MODE": mode}
     before = photos_of(home.photos / "kept", 4) | photos_of(home.photos / "away", 4, first=20)
     run(home, **options)
@@ -213,6 +214,7 @@ def test_photos_that_return_after_a_purge_keep_stars_and_undo(
     figures(rounds=1, files=len(before), faults=1, note=f"purged, and back under another name ({mode})")
 
 
+@pytest.mark.long_form
 def test_a_disk_with_another_device_number_and_a_renamed_folder(home: Home, figures: Figures) -> None:
     image, point = home.folder / "disk.img", home.folder / "disk"
     with mounts.failing_disk(image, point):
@@ -244,12 +246,11 @@ def test_a_disk_with_another_device_number_and_a_renamed_folder(home: Home, figu
     figures(rounds=1, files=len(before), faults=2, note="another device number, and a renamed folder")
 
 
+@pytest.mark.long_form
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
 def test_the_same_files_through_a_second_mount_are_maclips_too(
-    home: Home, mode: str, full: bool, figures: Figures
+    home: Home, mode: str, figures: Figures
 ) -> None:
-    if mode == "embed" and not full:
-        pytest.skip("only in the long form: stars in the photos are restored and moved in the short one too")
     options = {"MACLIP_RATING__MODE": mode}
     disk, point = home.folder / "disk", home.folder / "again"
     point.mkdir()
@@ -265,6 +266,7 @@ def test_the_same_files_through_a_second_mount_are_maclips_too(
     figures(rounds=1, files=PHOTOS, faults=1, note=f"a bind mount ({mode})")
 
 
+@pytest.mark.long_form
 def test_two_libraries_in_one_folder_say_so_and_do_not_answer_each_other(
     home: Home, figures: Figures
 ) -> None:
@@ -292,6 +294,7 @@ def test_two_libraries_in_one_folder_say_so_and_do_not_answer_each_other(
     figures(rounds=1, files=PHOTOS, faults=1, note="two libraries in one folder")
 
 
+@pytest.mark.long_form
 def test_a_purge_takes_the_sidecars_of_deleted_photos_along_if_they_are_maclips_alone(
     home: Home, figures: Figures
 ) -> None:
@@ -330,6 +333,7 @@ def test_a_purge_takes_the_sidecars_of_deleted_photos_along_if_they_are_maclips_
     figures(rounds=1, files=PHOTOS, faults=3, note="orphaned sidecars")
 
 
+@pytest.mark.long_form
 def test_sidecars_of_earlier_versions_are_adopted_on_request(home: Home, figures: Figures) -> None:
     photos_of(home.photos)
     run(home)

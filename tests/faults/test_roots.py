@@ -109,6 +109,7 @@ def folder_status(home: Home) -> dict[str, Any]:
     return folder
 
 
+@pytest.mark.long_form("with another photo below it")
 @pytest.mark.parametrize("left_over", [False, True], ids=["empty", "with another photo below it"])
 def test_an_unmounted_root_is_paused_and_resumes_unchanged(
     home: Home, full: bool, figures: Figures, left_over: bool
@@ -258,6 +259,7 @@ def test_a_read_only_root_is_scored_and_its_ratings_wait(home: Home, full: bool,
     figures(rounds=1 + rounds, files=len(locked) + len(free), faults=1 + rounds)
 
 
+@pytest.mark.long_form
 def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(
     home: Home, full: bool, figures: Figures
 ) -> None:
@@ -420,6 +422,7 @@ def test_a_share_that_does_not_answer_blocks_nothing_else(home: Home, full: bool
     )
 
 
+@pytest.mark.long_form
 def test_undo_and_rate_skip_a_share_that_does_not_answer(home: Home, figures: Figures) -> None:
     server, share_point = home.folder / "server", home.folder / "nas"
     share_point.mkdir()

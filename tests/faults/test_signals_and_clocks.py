@@ -176,6 +176,7 @@ def test_valid_and_invalid_configurations_are_reloaded_at_any_moment(
     figures(rounds=rounds, files=len(originals), faults=faults, note="reloads, a quarter of them refused")
 
 
+@pytest.mark.long_form
 def test_of_many_instances_only_one_works(
     faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:
@@ -210,6 +211,7 @@ def test_of_many_instances_only_one_works(
     figures(rounds=rounds, files=len(originals), faults=rounds * several, note="instances beside the first")
 
 
+@pytest.mark.long_form
 def test_a_clock_jump_delays_no_work_and_repeats_none(
     faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:
@@ -246,6 +248,7 @@ def test_a_clock_jump_delays_no_work_and_repeats_none(
     figures(rounds=len(jumps), files=len(originals), faults=len(jumps), note="clock jumps")
 
 
+@pytest.mark.long_form
 def test_a_machine_that_sleeps_for_hours_resumes_its_work(
     faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:

@@ -123,12 +123,11 @@ def test_a_write_that_a_daemon_has_begun_is_awaited(home: Home, figures: Figures
     figures(rounds=1, files=6, faults=1)
 
 
+@pytest.mark.long_form("daemon")
 @pytest.mark.parametrize("victim", ["undo", "daemon"])
 def test_a_killed_undo_or_daemon_leaves_nothing_half_undone(
     home: Home, victim: str, full: bool, figures: Figures
 ) -> None:
-    if not full and victim == "daemon":
-        pytest.skip("the long form kills the daemon, too")
     count, rounds = (200, 8) if full else (30, 1)
     before = photos_of(home.photos, count)
     chance = random.Random(SEED)

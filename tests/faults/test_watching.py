@@ -99,6 +99,7 @@ def test_too_few_watches_are_reported_and_scans_find_what_events_miss(home: Home
     figures(rounds=1, files=len(first) + len(later) + 2, faults=9, note=note)
 
 
+@pytest.mark.long_form
 def test_a_missing_watcher_is_reported_and_scans_find_everything(home: Home, figures: Figures) -> None:
     wrapper = with_inotify_limit("max_inotify_instances", 0)
     photos = make_photos(home.photos, 3)
@@ -111,6 +112,7 @@ def test_a_missing_watcher_is_reported_and_scans_find_everything(home: Home, fig
     figures(rounds=1, files=4, faults=1)
 
 
+@pytest.mark.long_form
 def test_a_scan_finds_what_lost_kernel_events_missed(home: Home, full: bool, figures: Figures) -> None:
     queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if queue > MANY_EVENTS:

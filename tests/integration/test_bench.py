@@ -32,12 +32,14 @@ def printed() -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.long_form
 def test_the_object_names_the_date_the_machine_and_the_versions(printed: dict[str, Any]) -> None:
     assert {"cores", "architecture", "isa", "memory_gib", "gpu"} <= printed["machine"].keys()
     assert {"python", "torch", "pillow", "maclip-daemon"} <= printed["versions"].keys()
     assert len(printed["date"]) == len("2000-01-01")
 
 
+@pytest.mark.long_form
 def test_our_speed_is_compared_with_the_reference_and_with_the_machine(printed: dict[str, Any]) -> None:
     assert printed["whole_way"]["ratio_to_reference"] > 0
     assert printed["encoder"]["ratio_to_reference"] > 0
@@ -47,6 +49,7 @@ def test_our_speed_is_compared_with_the_reference_and_with_the_machine(printed: 
     assert all(one["ratio_to_reference"] > 0 for one in printed["decoding"].values())
 
 
+@pytest.mark.long_form
 def test_our_scores_and_those_of_the_reference_agree(printed: dict[str, Any]) -> None:
     # Equal photos and weights, so the comparison is of equal work. Rounding and the reduction while decoding
     # move a score by a few thousandths; another function would move it by far more.

@@ -98,6 +98,7 @@ def test_a_score_does_not_depend_on_the_batch(photos: list[Pixels], tmp_path: Pa
         assert first.score == pytest.approx(second.score, abs=1e-4)
 
 
+@pytest.mark.long_form
 def test_the_training_program_runs_every_stage(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "training.py"), "--smoke", "--threads", "1"]
     finished = subprocess.run(

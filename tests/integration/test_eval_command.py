@@ -55,6 +55,7 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long_form
 def test_output_to_a_pipe_is_plain_aligned_text_with_a_report(folder: Path) -> None:
     done = _run(folder, "images", "--mos", "mos.csv", "--ablations", "--report", "out", "--metric", "clipiqa")
     assert done.returncode == 0, done.stderr
@@ -82,6 +83,7 @@ def test_output_to_a_pipe_is_plain_aligned_text_with_a_report(folder: Path) -> N
         assert len(list(csv.reader(stream))) == COUNT + 1
 
 
+@pytest.mark.long_form
 def test_a_dataset_is_judged_at_its_published_size_and_says_so(folder: Path) -> None:
     (folder / "Annotations").mkdir()
     (folder / "images").rename(folder / "TestImage")
@@ -144,6 +146,7 @@ def test_a_killed_run_resumes_and_no_image_is_scored_twice(folder: Path) -> None
     assert json.loads(again.stdout)["agreement"][0]["images"] == 160
 
 
+@pytest.mark.long_form
 def test_images_that_cannot_be_scored_are_named_and_the_exit_code_is_one(folder: Path) -> None:
     (folder / "images" / "s0_04.png").write_bytes(b"not a picture")
     done = _run(folder)

@@ -98,6 +98,7 @@ def test_a_photo_of_any_kind_has_the_same_score_in_all_three_ways(
     assert evaluated == pytest.approx(scores, abs=ROUNDING)
 
 
+@pytest.mark.long_form
 def test_a_scorer_decodes_as_the_daemon_does_by_default(
     photos: list[Path], model: str, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from maclip_daemon.settings import ScoringSettings
 LOST_DEVICE = """
 from maclip_daemon.processes import child_server
 from maclip_daemon.iqa.encoder import Encoder
-from maclip_daemon.scoring.scoring_process import ScoringServer
+from maclip_daemon.scoring.scoring_server import ScoringServer
 
 works = Encoder.encode
 

@@ -50,9 +50,7 @@ def installation(request: pytest.FixtureRequest) -> Installation:
     """
     is_short = os.environ.get("CI") == "true" and not request.config.getoption("--full")
     if request.param == "installed" and is_short and newer_root()[0] is not None:
-        pytest.skip(
-            "today's are tested here, and both by the matrix and the panel; --full tests both everywhere"
-        )
+        pytest.skip("today's are tested here, both by the matrix and the panel; --full tests both everywhere")
     return Installation(is_today=request.param == "today")
 
 

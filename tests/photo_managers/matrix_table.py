@@ -33,14 +33,14 @@ class Row(NamedTuple):
 
 DARKTABLE = [
     Row("darktable", version, setting)
-    for version in ("installed", "today")
-    for setting in ("never", "after edit", "on import")
+    for version, settings in (("installed", ("on import",)), ("today", ("never", "after edit", "on import")))
+    for setting in settings
 ]
-DIGIKAM = [
-    *(Row("digiKam", version, "mode 1") for version in ("installed", "today")),
-    Row("digiKam", "today", "mode 1 compatible"),
-]
+DIGIKAM = [Row("digiKam", "today", "mode 1")]
 LONG = [
+    *(Row("darktable", "installed", setting) for setting in ("never", "after edit")),
+    Row("digiKam", "installed", "mode 1"),
+    Row("digiKam", "today", "mode 1 compatible"),
     *(Row("digiKam", version, f"mode {mode}") for version in ("installed", "today") for mode in (0, 2, 3)),
     *(Row("digiKam", "today", f"mode {mode} compatible") for mode in (0, 2)),
 ]

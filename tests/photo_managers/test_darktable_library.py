@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.homes import Home, contents, make_photos
 from tests.photo_managers.applications import Installation, Screen
 from tests.photo_managers.conftest import sidecar_of
@@ -179,6 +181,7 @@ def test_stars_pressed_with_sidecars_after_edit_are_a_persons(
         darktable.close()
 
 
+@pytest.mark.long_form
 def test_sidecars_that_darktable_deletes_are_written_again(
     home: Home, screen: Screen, installation: Installation
 ) -> None:

@@ -60,7 +60,7 @@ class Panel:
 
 @pytest.fixture(scope="module", params=["installed", "today"])
 def installation(request: pytest.FixtureRequest) -> Installation:
-    """Return both darktables, in continuous integration too: their interfaces for scripts differ."""
+    """Return both darktables: their interfaces for scripts differ."""
     return Installation(is_today=request.param == "today")
 
 
@@ -155,6 +155,7 @@ def test_the_panel_explains_scores_imports_stars_and_finds_the_worst(
     assert not list(home.folder.rglob("pwned"))
 
 
+@pytest.mark.long_form("installed", "True")
 @pytest.mark.parametrize("maclip_sees_the_library", [True, False])
 def test_stars_that_no_sidecar_holds_are_never_taken_over(
     home: Home, folder: Path, panel: Panel, maclip_sees_the_library: bool
@@ -180,6 +181,7 @@ def test_stars_that_no_sidecar_holds_are_never_taken_over(
     assert {name: seen.rating for name, seen in darktable.seen(folder).items()} == expected
 
 
+@pytest.mark.long_form("installed")
 def test_a_missing_program_is_explained_and_uninstall_removes_only_the_plugin(
     home: Home, folder: Path, panel: Panel
 ) -> None:
@@ -225,6 +227,7 @@ def groups_in(darktable: Darktable, folder: Path) -> dict[str, list[str]]:
     return {leader: sorted(names) for leader, names in groups.items() if len(names) > 1}
 
 
+@pytest.mark.long_form("installed")
 def test_bursts_are_grouped_with_the_best_in_front_and_a_persons_groups_stay(
     home: Home, folder: Path, panel: Panel
 ) -> None:

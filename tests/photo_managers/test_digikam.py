@@ -84,6 +84,7 @@ def test_every_kind_of_photo_shows_our_stars_and_keeps_its_metadata(
     assert again == seen | changed
 
 
+@pytest.mark.long_form("sidecar")
 @pytest.mark.parametrize("into", ["sidecar", "photo"])
 def test_a_rating_in_digikam_between_two_of_our_writes_wins_for_good(
     tmp_path: Path, open_digikam: OpenDigiKam, rate: Rate, into: str

@@ -49,8 +49,7 @@ def tell(
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 @pytest.mark.parametrize("row", [*DARKTABLE, *DIGIKAM, *LONG], ids=lambda row: row.name)
-def test_cell(row: Row, situation: str, tell: Callable[[Row], Story], request: pytest.FixtureRequest) -> None:
-    if row in LONG and not request.config.getoption("--full"):
-        pytest.skip("a row of the long form: scripts/test tests/photo_managers/test_matrix.py --full")
+@pytest.mark.long_form(*(row.name for row in LONG))
+def test_cell(row: Row, situation: str, tell: Callable[[Row], Story]) -> None:
     seen = getattr(tell(row), situation.replace(" ", "_"))()
     assert seen == cells().get((row.name, situation))

@@ -68,6 +68,7 @@ def test_darktable_keeps_the_proof_and_undo_leaves_darktables_work(
     assert rate(photo, 1).status == "person"
 
 
+@pytest.mark.long_form
 def test_digikam_keeps_the_proof_and_undo_leaves_a_persons_star(
     tmp_path: Path, open_digikam: Callable[..., DigiKam], rate: Rate, writer: MetadataWriter
 ) -> None:

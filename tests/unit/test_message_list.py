@@ -26,7 +26,7 @@ ALLOWED = {
     "maclip_daemon/iqa/models/torchscript.py": "the reasons are written there",
     "maclip_daemon/photos/decoder.py": "the reasons are written there; for a report of a fault",
     "maclip_daemon/photos/previews/previewer.py": "the reasons are written there; for a report of a fault",
-    "maclip_daemon/scoring/scoring_process.py": "nobody knows what it will be; for a report of a fault",
+    "maclip_daemon/scoring/scoring_server.py": "nobody knows what it will be; for a report of a fault",
 }
 
 

@@ -11,13 +11,12 @@ from tests.web.conftest import NAMES
 from tests.web.desk import Desk, until
 from tests.web.firefox import Firefox
 
+pytestmark = pytest.mark.long_form
 SELECTED = ".cell.selected .name"
 
 
 @pytest.fixture
-def firefox(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Firefox]:
-    if not request.config.getoption("--full"):
-        pytest.skip("Firefox is tested with --full")
+def firefox(tmp_path: Path) -> Iterator[Firefox]:
     firefox = Firefox(tmp_path / "profile")
     yield firefox
     firefox.close()

@@ -143,14 +143,13 @@ def is_whole(photos: Path, folder: Path, before: dict[str, str]) -> bool:
     return not here.keys() & there.keys() and here | there == before and not is_apart
 
 
-@pytest.mark.parametrize("is_other_disk", [False, True])
+@pytest.mark.long_form("another disk")
+@pytest.mark.parametrize("is_other_disk", [False, True], ids=["the same disk", "another disk"])
 def test_a_killed_process_loses_and_doubles_nothing_and_the_move_goes_on(
     desk: Desk, request: pytest.FixtureRequest, is_other_disk: bool
 ) -> None:
     """kill -9 after so many files, the page stays open, the next start goes on; at last all come back."""
     is_full = request.config.getoption("--full")
-    if is_other_disk and not is_full:
-        pytest.skip("behind --full: a second disk")
     count = 24 if is_full else 8
     folder = desk.home / "rejected"
     with small_disk(desk.photos, 64) if is_other_disk else contextlib.nullcontext():

@@ -39,12 +39,9 @@ class Fingers:
         self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
 
+@pytest.mark.long_form("820")  # the narrow screen is the harder one
 @pytest.mark.parametrize(("width", "height"), [(820, 1180), (390, 844)])
-def test_a_review_with_fingers_alone(
-    filled: Desk, width: int, height: int, request: pytest.FixtureRequest
-) -> None:
-    if width > 800 and not request.config.getoption("--full"):
-        pytest.skip("the narrow screen is the harder one; --full runs both")
+def test_a_review_with_fingers_alone(filled: Desk, width: int, height: int) -> None:
     filled.group([NAMES[4], NAMES[3], NAMES[5]])
     page = filled.open(filled.serve(), width, height, has_touch=True, is_mobile=True)
     assert page.evaluate(_TARGETS) == []
