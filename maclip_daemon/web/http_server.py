@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+
+
+_log = logging.getLogger("uvicorn.error")
 
 
 class HttpServer(uvicorn.Server):
@@ -17,6 +21,7 @@ class HttpServer(uvicorn.Server):
         self, config: uvicorn.Config, on_end: Callable[[], None] | None, is_to_end: Callable[[], bool]
     ) -> None:
         super().__init__(config)
+        _log.disabled = False
         self._on_end = on_end
         self._is_to_end = is_to_end
 
@@ -33,6 +38,7 @@ class HttpServer(uvicorn.Server):
         """End in order; requests that wait for something are answered first."""
         if self._on_end is not None:
             self._on_end()
+        _log.disabled = True  # a browser that reads no more is cut off, which nobody needs to be told
         await super().shutdown(sockets)
 
 

@@ -6,6 +6,7 @@ import http.client
 import io
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -347,6 +348,18 @@ def test_it_takes_notice_of_ctrl_c_from_its_link_on(background: Desk) -> None:
         looks += 1
     server.send_signal(signal.SIGINT)
     assert server.wait(20) == 0
+
+
+def test_its_end_is_told_in_one_sentence_though_a_browser_reads_no_more(filled: Desk) -> None:
+    client = Client(filled.serve())
+    with socket.create_connection((client.host, client.port)) as connection:
+        request = f"GET {client.path} HTTP/1.1\r\nHost: {client.host}:{client.port}\r\n\r\n"
+        connection.sendall(400 * request.encode())
+        connection.recv(1)
+        time.sleep(2)  # what it answers fills the buffers
+        filled.servers[-1].send_signal(signal.SIGINT)
+        said, _ = filled.servers[-1].communicate(timeout=20)
+    assert said.splitlines()[1:] == ["The review page has ended."]
 
 
 def test_it_listens_on_this_machine_alone_and_ends_with_ctrl_c(filled: Desk) -> None:
