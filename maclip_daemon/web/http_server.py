@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-
 _log = logging.getLogger("uvicorn.error")
 
 
