@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
+
+from sqlalchemy.orm import Session
 
 from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.files import safe_writer
@@ -23,6 +26,14 @@ FILES_PER_HEARTBEAT = 2000  # some stats each
 HEARTBEAT_TIMEOUT_S = 300.0  # a sleeping network disk takes its time
 TIMESTAMP_SLACK_S = 1.0  # a server's clock may be ahead; a file that is newer by less is compared by content
 CLOCK_TICK_S = 0.05  # the time of a file is no more exact
+
+
+class _OfPhoto(Protocol):
+    @property
+    def photo_id(self) -> int: ...
+
+
+_Row = TypeVar("_Row", bound=_OfPhoto)
 
 
 class _Times(NamedTuple):
@@ -51,6 +62,18 @@ class MissedEdits:
         """
         return self._queue_written() + self._queue_persons()
 
+    def _pages(self, read: Callable[[Session, int, int], Sequence[_Row]]) -> Iterator[Sequence[_Row]]:
+        """Yield all rows, some at a time, until the program stops. `read`: so many rows after this photo."""
+        after = 0
+        while not self._state.stopping.is_set():
+            self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
+            with self._library.reading() as session:
+                rows = read(session, after, FILES_PER_HEARTBEAT)
+            if not rows:
+                return
+            after = rows[-1].photo_id
+            yield rows
+
     def _queue_persons(self) -> int:
         """Queue the photos in whose sidecars a person wrote, where maclip never does.
 
@@ -58,14 +81,7 @@ class MissedEdits:
         that is gone takes nothing along: the library alone knows that rating then.
         """
         queued = 0
-        after = 0
-        while not self._state.stopping.is_set():
-            self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
-            with self._library.reading() as session:
-                photos = written_files.only_persons(session, after, FILES_PER_HEARTBEAT)
-            if not photos:
-                break
-            after = photos[-1].photo_id
+        for photos in self._pages(written_files.only_persons):
             began = self._state.clock()
             changed = [
                 photo.photo_id
@@ -93,18 +109,11 @@ class MissedEdits:
         which would hide it.
         """
         queued = 0
-        after = 0
-        while not self._state.stopping.is_set():
-            self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
+        last_writes = functools.partial(written_files.last_writes, owners=written_files.MACLIPS_AND_PERSONS)
+        for writes in self._pages(last_writes):
             with self._library.reading() as session:
-                writes = written_files.last_writes(
-                    session, after, FILES_PER_HEARTBEAT, written_files.MACLIPS_AND_PERSONS
-                )
                 persons = [write.photo_id for write in writes if write.is_persons]
                 partners = raw_jpeg_pairs.partners(session, persons)
-            if not writes:
-                break
-            after = writes[-1].photo_id
             began = self._state.clock()
             times = {
                 write.path: self._times_of(write, [each.path for each in partners.get(write.photo_id, ())])
@@ -121,7 +130,7 @@ class MissedEdits:
         return queued
 
     def _newer(
-        self, writes: list[written_files.WrittenFile], times: dict[str, _Times | None]
+        self, writes: Sequence[written_files.WrittenFile], times: dict[str, _Times | None]
     ) -> tuple[list[int], list[int]]:
         """Return the photos whose files were changed since our last write, and those that only look so.
 

@@ -225,8 +225,11 @@ class RateJobs:
         with self._library.writing() as session:
             if not jobs.finish(session, [job], self._worker) or found is None:
                 return
-            if found.owner == "person" or (subject.rating_owner == "person" and found.is_cleared):
+            is_persons = found.owner == "person" or (subject.rating_owner == "person" and found.is_cleared)
+            if is_persons:
                 self._record_person(session, job, found.rating)
+        if is_persons:
+            self._state.count(kept=1)
 
     def _record_person(self, session: Session, job: LeasedJob, rating: int | None) -> None:
         """Record a person's rating; the other files of the shot follow it."""

@@ -242,11 +242,19 @@ def _counts_for_another(photo: Photo, person: Sidecar, row: Row) -> bool:
 
 
 def _persons_rating_of_partner(model: Model, photo: Photo) -> int | None:
-    """Return the rating that a person gave to the other file of the photo's shot."""
-    others = (other for pair in model.pairs if photo in pair for other in pair if other is not photo)
-    for partner in others:
+    """Return the rating that a person gave to the other file of the photo's shot.
+
+    A file that came later under the name of a RAW or a JPEG makes a pair with what is there, too.
+    """
+    shot = os.path.splitext(photo.path)[0]  # noqa: PTH122 - the bytes of a name as they are
+    named = (model.photos.get(shot + suffix) for suffix in (".dng", ".jpg"))
+    paired = (other for pair in model.pairs if photo in pair for other in pair)
+    for partner in (*named, *paired):
+        if partner is None or partner is photo:
+            continue
         beside = model.sidecars.get(sidecar_of(partner.path), Sidecar()).rating
-        return partner.embedded if beside is None else beside
+        if (rating := partner.embedded if beside is None else beside) is not None:
+            return rating
     return None
 
 
