@@ -155,7 +155,7 @@ def test_a_persons_stars_for_a_photo_whose_stars_were_undone_are_known(home: Hom
     home.maclip("run", "--once", home.photos)
     home.maclip("undo", home.photos)
     of(first).write_text(SIDECAR.format(4), "utf-8")
-    home.maclip("run", "--once", home.photos)
+    assert "1 left alone with your own rating." in home.maclip("run", "--once", home.photos).stdout
     assert owner_of(home, first) == ("person", 4)
     daemon = home.daemon()
     until(home.is_at_rest, "the daemon")
