@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,7 +79,9 @@ def review(
         interrupt = stack.enter_context(interrupts_noted())
         _announce(address, "" if listen == LOOPBACK else listen)
         if not no_browser:
-            webbrowser.open(address.link_for_one_use())
+            # Beside the page: some browsers are waited for until they end.
+            link = address.link_for_one_use()
+            threading.Thread(target=webbrowser.open, args=(link,), name="browser", daemon=True).start()
         # Loaded while the browser starts; what it asks for meanwhile waits.
         from maclip_daemon.web.opening import first_pictures
         from maclip_daemon.web.opening.review_scope import ReviewScope

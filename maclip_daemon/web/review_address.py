@@ -6,7 +6,6 @@ Whoever asks for the page earlier than it can answer waits in the socket's queue
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,15 +50,11 @@ class ReviewAddress:
 def taken(settings: Settings, host: str, port: int | None) -> Iterator[ReviewAddress]:
     """Yield an address that listens, while no other review page of this library is open.
 
-    `port`: None is the setting's, or a free one when that is taken. Meanwhile SIGTERM ends the page like
-    Ctrl-C. Raises `AlreadyRunning`, `EnvironmentUnfit`.
+    `port`: None is the setting's, or a free one when that is taken.
+    Raises `AlreadyRunning`, `EnvironmentUnfit`.
     """
     with _only_one(settings.data_dir), _listening(settings, host, port) as listener:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            yield ReviewAddress(listener, Keys(secret(settings.data_dir), listener.getsockname()[1]))
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        yield ReviewAddress(listener, Keys(secret(settings.data_dir), listener.getsockname()[1]))
 
 
 @contextlib.contextmanager

@@ -73,10 +73,10 @@ def test_a_file_that_arrives_slowly_is_scored_once_and_only_when_complete(
 
 @pytest.mark.long_form
 def test_a_photo_overwritten_while_it_waits_for_the_decoder_is_scored_when_complete(
-    home: Home, daemon: subprocess.Popen[str], full: bool, figures: Figures
+    home: Home, daemon: subprocess.Popen[str], figures: Figures
 ) -> None:
     arrivals: list[Arrival] = []
-    rounds = 4 if full else 1
+    rounds = 4
     with DatabaseSampler(home) as sampler:
         for seed in range(1, rounds + 1):
             copier = SlowCopier(home, seed)

@@ -114,7 +114,6 @@ def run_printed(home: Home, command: str) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.long_form
 def test_the_daemon_waits_for_a_lock_and_a_long_reader_leaves_a_bounded_log(
     home: Home, full: bool, figures: Figures
 ) -> None:

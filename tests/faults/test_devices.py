@@ -96,9 +96,9 @@ def test_out_of_memory_leads_to_smaller_batches_and_the_same_scores(
 
 @pytest.mark.long_form
 def test_scoring_waits_for_a_device_whose_memory_is_in_use(
-    faulty_home: Home, gallery: Home, device: Device, full: bool, figures: Figures
+    faulty_home: Home, gallery: Home, device: Device, figures: Figures
 ) -> None:
-    rounds = 6 if full else 1
+    rounds = 6
     step = len(gallery.scored()) // rounds
     names: set[str] = set()
     with running(faulty_home) as daemon:
@@ -121,9 +121,9 @@ def test_scoring_waits_for_a_device_whose_memory_is_in_use(
 
 @pytest.mark.long_form
 def test_a_persistent_cuda_error_ends_with_its_process(
-    faulty_home: Home, gallery: Home, device: Device, full: bool, figures: Figures
+    faulty_home: Home, gallery: Home, device: Device, figures: Figures
 ) -> None:
-    breaks = 6 if full else 1
+    breaks = 6
     step = len(gallery.scored()) // breaks
     names: set[str] = set()
     with running(faulty_home) as daemon:

@@ -101,10 +101,8 @@ def test_a_flood_of_files_is_scored_completely_in_bounded_memory(
 
 @pytest.mark.long_form
 @pytest.mark.skipif(shutil.which("tar") is None, reason="there is no tar on this machine")
-def test_trees_that_are_moved_in_or_unpacked_are_scored_completely(
-    home: Home, full: bool, figures: Figures
-) -> None:
-    count = 1_000 if full else 150
+def test_trees_that_are_moved_in_or_unpacked_are_scored_completely(home: Home, figures: Figures) -> None:
+    count = 1_000
     moved = write_tree(home.folder / "card", count, 0)
     packed = write_tree(home.folder / "packed", count, count)
     originals = photos_in(moved) | photos_in(packed)
@@ -114,7 +112,7 @@ def test_trees_that_are_moved_in_or_unpacked_are_scored_completely(
         wait_for_first_scan(home)
         moved.rename(home.photos / "moved in")
         subprocess.run(["tar", "-xf", archive, "-C", home.photos], check=True)
-        wait_for_scores(home, set(originals), full=full)
+        wait_for_scores(home, set(originals), full=True)
         daemon.stop()
     assert daemon.sum_in_log("scored", "photos") == 2 * count, "a photo was decoded twice"
     assert photos_in(home.photos) == originals
@@ -122,10 +120,8 @@ def test_trees_that_are_moved_in_or_unpacked_are_scored_completely(
 
 
 @pytest.mark.long_form
-def test_a_renamed_folder_keeps_its_scores_and_nothing_is_decoded_again(
-    home: Home, full: bool, figures: Figures
-) -> None:
-    count = 5_000 if full else 200
+def test_a_renamed_folder_keeps_its_scores_and_nothing_is_decoded_again(home: Home, figures: Figures) -> None:
+    count = 5_000
     write_tree(home.photos / "2026" / "before", count, 0)
     what = (
         "select file_name, photos.id, score, scored_at, pixel_hash from photo_quality"
@@ -134,7 +130,7 @@ def test_a_renamed_folder_keeps_its_scores_and_nothing_is_decoded_again(
     where = "select distinct substr(folder, 1, ?) from photo_quality where state = 'scored'"
     settings = {"MACLIP_LOG__LEVEL": "debug", "MACLIP_FOLDERS__RESCAN_INTERVAL_S": "2", **SMALL_VIEWS}
     with running(home, **settings) as daemon:
-        wait_for_scores(home, {f"{number:06d}.jpg" for number in range(count)}, full=full)
+        wait_for_scores(home, {f"{number:06d}.jpg" for number in range(count)}, full=True)
         known = home.sql(what)
         assert len(known) == count
         originals = photos_in(home.photos)
@@ -154,7 +150,7 @@ def test_a_renamed_folder_keeps_its_scores_and_nothing_is_decoded_again(
         place = str(home.photos / "asleep" / "after")
         until(lambda: home.sql(where, len(place)) == [(place,)], "the photos found again")
         wait_for_scans(daemon, 2)
-        wait_for_scores(home, set(originals), full=full)
+        wait_for_scores(home, set(originals), full=True)
         daemon.stop()
     assert home.sql(what) == known
     assert daemon.sum_in_log("scored", "photos") == count, "a photo was decoded twice"

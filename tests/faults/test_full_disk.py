@@ -192,9 +192,9 @@ def test_run_once_on_a_full_and_a_free_disk_rates_what_it_can_and_reports_the_re
 
 @pytest.mark.long_form
 def test_a_full_disk_for_decoded_pixels_pauses_scoring_and_counts_no_attempt(
-    home: Home, full: bool, figures: Figures
+    home: Home, figures: Figures
 ) -> None:
-    rounds, photos_a_round = (6, 20) if full else (1, 6)
+    rounds, photos_a_round = (6, 20)
     with small_disk(home.data / "spool", 16) as disk:
         with running(home, MACLIP_JOBS__PAUSE_S=PAUSE_S, TMPDIR=str(disk.folder)) as daemon:
             made = 0

@@ -63,7 +63,7 @@ def test_hostile_names_are_never_interpreted(home: Home, full: bool, figures: Fi
 
 
 @pytest.mark.long_form
-def test_hostile_sidecars_and_links_are_left_alone(home: Home, full: bool, figures: Figures) -> None:
+def test_hostile_sidecars_and_links_are_left_alone(home: Home, figures: Figures) -> None:
     outside = home.folder / "outside"
     outside.mkdir()
     secret = outside / "secret.txt"
@@ -177,7 +177,7 @@ def test_no_code_in_a_checkpoint_runs(home: Home, full: bool, figures: Figures) 
 
 @pytest.mark.long_form
 def test_files_that_others_may_write_are_refused_with_the_chmod_that_fixes_it(
-    home: Home, full: bool, figures: Figures
+    home: Home, figures: Figures
 ) -> None:
     configuration = home.folder / "config.toml"
     configuration.write_text("[rating]\nmode = 'off'\n")
@@ -185,14 +185,11 @@ def test_files_that_others_may_write_are_refused_with_the_chmod_that_fixes_it(
     home.maclip(*given, "run", "--once", home.photos)
     library = home.data / "library.db"
     shared = [(configuration, 0o666), (home.data, 0o777), (library, 0o602)]
-    if full:
-        shared += [(home.data, 0o1777), (configuration, 0o4606), (library, 0o666)]
+    shared += [(home.data, 0o1777), (configuration, 0o4606), (library, 0o666)]
     for path, mode in shared:
         path.chmod(mode)
-        commands = [("run", home.photos)]
-        if full:
-            commands += [("run", "--once", home.photos), ("undo",), ("worst",), ("score", home.photos)]
-        for command in commands:
+        commands = [("run", home.photos), ("run", "--once", home.photos), ("score", home.photos)]
+        for command in (*commands, ("undo",), ("worst",)):
             refused = home.maclip(*given, *command, expect=3)
             assert len(refused.stderr.splitlines()) == 1
             assert f"{path} may be changed by everybody" in refused.stderr
@@ -223,7 +220,7 @@ def test_a_running_daemon_rejects_a_configuration_that_others_may_write(
 
 
 @pytest.mark.long_form
-def test_foreign_sql_in_the_library_never_runs(home: Home, full: bool, figures: Figures) -> None:
+def test_foreign_sql_in_the_library_never_runs(home: Home, figures: Figures) -> None:
     home.maclip("run", "--once", home.photos)
     precious = home.folder / "precious"
     precious.mkdir()
@@ -239,18 +236,15 @@ def test_foreign_sql_in_the_library_never_runs(home: Home, full: bool, figures: 
     scored = home.scored()
     assert len(scored) == 6
     make_photos(home.photos, 1, first=6)
-    commands = [("run", "--once", home.photos), ("undo",)]
-    if full:
-        commands += [("run", home.photos), ("rate",), ("worst",), ("status",)]
-    for command in commands:
+    commands = [("run", "--once", home.photos), ("run", home.photos)]
+    for command in (*commands, ("undo",), ("rate",), ("worst",), ("status",)):
         refused = home.maclip(*command, expect=3).stderr
         assert "trigger" in refused
         assert "a 'b" in refused
     assert home.scored() == scored
     assert list(precious.glob("*.xmp")) == []
     change(home, 'drop trigger "a \'b"')
-    if full:
-        home.maclip("run", "--once", home.photos, "--mode", "off")
-        assert len(home.scored()) == 7
+    home.maclip("run", "--once", home.photos, "--mode", "off")
+    assert len(home.scored()) == 7
     home.maclip("status")
     figures(rounds=1, files=8, faults=2, note="SQL in the library")

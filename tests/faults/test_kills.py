@@ -94,10 +94,10 @@ def pool(home: Home, full: bool) -> dict[Path, dict[str, bytes]]:
 
 @pytest.mark.long_form
 def test_after_kills_at_random_times_each_photo_has_one_score_and_one_correct_sidecar(
-    home: Home, full: bool, pool: dict[Path, dict[str, bytes]], kills: Kills, figures: Figures
+    home: Home, pool: dict[Path, dict[str, bytes]], kills: Kills, figures: Figures
 ) -> None:
     random_ = random.Random(SEED)
-    rounds = 50 if full else len(WORK_OF)
+    rounds = 50
     victims = [*WORK_OF] * -(-rounds // len(WORK_OF))
     random_.shuffle(victims)
     waiting = list(pool)
@@ -339,10 +339,9 @@ def attributes(sidecar: Path) -> dict[str, str]:
     return found
 
 
-def test_a_power_cut_at_any_moment_loses_nothing(home: Home, full: bool, figures: Figures) -> None:
+@pytest.mark.long_form
+def test_a_power_cut_at_any_moment_loses_nothing(home: Home, figures: Figures) -> None:
     """The library and the photos are on disks in files; what was not flushed is not in them."""
-    if not full:
-        pytest.skip("only in the long form: half a minute a round")
     rounds, chance = 8, random.Random(SEED)
     for number in range(rounds):
         with power_cut.powered_disks(home.folder, home.data, home.photos) as disks:

@@ -124,10 +124,8 @@ def test_every_mutated_photo_is_scored_or_reported(home: Home, full: bool, figur
 
 
 @pytest.mark.long_form
-def test_damaged_metadata_cost_at_most_the_rating_of_their_own_photo(
-    home: Home, full: bool, figures: Figures
-) -> None:
-    count = 300 if full else 40
+def test_damaged_metadata_cost_at_most_the_rating_of_their_own_photo(home: Home, figures: Figures) -> None:
+    count = 300
     files, sidecars, rated = {}, {}, {}
     for number in range(count):
         suffix, data = damaged_metadata.photo_with_damaged_metadata(number)
@@ -140,7 +138,7 @@ def test_damaged_metadata_cost_at_most_the_rating_of_their_own_photo(
             sidecars[f"meta_{number:04}_a.{suffix}.xmp"] = damaged_metadata.damaged_sidecar(number)
     with among_neighbours(home) as daemon:
         add_files(home, files | rated | sidecars)
-        wait_until_settled(home, daemon, TIMEOUT_S * (15 if full else 1))
+        wait_until_settled(home, daemon, TIMEOUT_S * 15)
     scored, failed = home.scored(), failures(home)
     assert set(scored) >= set(rated) | set(files), "damaged metadata failed a photo with intact pixels"
     assert {
@@ -204,11 +202,8 @@ def test_a_decoder_that_crashes_or_hangs_fails_only_its_photo(
     figures(rounds=rounds, files=4 * rounds, faults=faults, note="decoders crashed and stopped")
 
 
-def test_metadata_that_make_exiv2_hang_are_given_up(home: Home, full: bool, figures: Figures) -> None:
-    if not full:
-        pytest.skip(
-            "takes minutes of processor time; tests/integration/test_metadata_process.py has it small"
-        )
+@pytest.mark.long_form  # tests/integration/test_metadata_process.py has it small
+def test_metadata_that_make_exiv2_hang_are_given_up(home: Home, figures: Figures) -> None:
     with among_neighbours(home, MACLIP_JOBS__MAX_ATTEMPTS="1") as daemon:
         add_files(
             home, {f"busy_{seed}.png": damaged_metadata.photo_that_keeps_exiv2_busy(seed) for seed in (1, 2)}

@@ -246,7 +246,7 @@ def test_a_disk_with_another_device_number_and_a_renamed_folder(home: Home, figu
     figures(rounds=1, files=len(before), faults=2, note="another device number, and a renamed folder")
 
 
-@pytest.mark.long_form
+@pytest.mark.long_form("embed")
 @pytest.mark.parametrize("mode", ["sidecar", "embed"])
 def test_the_same_files_through_a_second_mount_are_maclips_too(
     home: Home, mode: str, figures: Figures

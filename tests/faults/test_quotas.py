@@ -127,7 +127,6 @@ def test_a_used_up_quota_of_the_photos_delays_their_stars_and_is_named(
     figures(rounds=1, files=6, faults=1, note="a used-up quota of the photos")
 
 
-@pytest.mark.long_form
 def test_a_data_folder_without_shared_memory_is_worked_with(home: Home, figures: Figures) -> None:
     """As on some network shares: no file can be mapped. The library comes from a disk where one can."""
     make_photos(home.photos, 5)

@@ -260,10 +260,8 @@ def test_a_read_only_root_is_scored_and_its_ratings_wait(home: Home, full: bool,
 
 
 @pytest.mark.long_form
-def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(
-    home: Home, full: bool, figures: Figures
-) -> None:
-    rounds = 4 if full else 1
+def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(home: Home, figures: Figures) -> None:
+    rounds = 4
     photos: list[Path] = []
     with (
         mounts.failing_disk(home.folder / "image", home.photos) as disk,
@@ -277,7 +275,7 @@ def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(
                 before = originals(disk.point)
                 disk.fail(photos)
             wait_until_paused_because(home, "cannot be read (Input/output error)")
-            assert_idle(daemon, full)
+            assert_idle(daemon, full=True)
             assert_no_attempt_used(home)
             disk.heal()
             wait_until_settled(home, *photos)
@@ -298,11 +296,8 @@ def test_a_disk_that_lists_but_cannot_be_read_uses_up_no_attempts(
     figures(rounds=1 + rounds, files=len(photos), faults=1 + rounds, note="a disk with EIO")
 
 
-def test_ratings_on_a_disk_that_cannot_be_read_use_up_no_attempts(
-    home: Home, full: bool, figures: Figures
-) -> None:
-    if not full:
-        pytest.skip("only in the long form: ratings behave as scores do")
+@pytest.mark.long_form  # ratings behave as scores do
+def test_ratings_on_a_disk_that_cannot_be_read_use_up_no_attempts(home: Home, figures: Figures) -> None:
     with mounts.failing_disk(home.folder / "image", home.photos) as disk:
         photos = make_photos(disk.point, 6)
         with running(home, MACLIP_RATING__MODE="off", **SHORT_INTERVALS) as daemon:

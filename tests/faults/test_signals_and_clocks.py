@@ -177,10 +177,8 @@ def test_valid_and_invalid_configurations_are_reloaded_at_any_moment(
 
 
 @pytest.mark.long_form
-def test_of_many_instances_only_one_works(
-    faulty_home: Home, device: Device, full: bool, figures: Figures
-) -> None:
-    rounds, several = (2, 5) if full else (1, 3)
+def test_of_many_instances_only_one_works(faulty_home: Home, device: Device, figures: Figures) -> None:
+    rounds, several = (2, 5)
     originals: dict[Path, bytes] = {}
     for number in range(rounds):
         make_photos(faulty_home.photos, 6, first=number * 6)
@@ -211,7 +209,6 @@ def test_of_many_instances_only_one_works(
     figures(rounds=rounds, files=len(originals), faults=rounds * several, note="instances beside the first")
 
 
-@pytest.mark.long_form
 def test_a_clock_jump_delays_no_work_and_repeats_none(
     faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:
@@ -250,10 +247,10 @@ def test_a_clock_jump_delays_no_work_and_repeats_none(
 
 @pytest.mark.long_form
 def test_a_machine_that_sleeps_for_hours_resumes_its_work(
-    faulty_home: Home, device: Device, full: bool, figures: Figures
+    faulty_home: Home, device: Device, figures: Figures
 ) -> None:
     clock = SetClock(faulty_home.folder)
-    rounds = 6 if full else 2
+    rounds = 6
     with running(faulty_home, **clock.environment) as daemon:
         until(lambda: faulty_home.sql("select 1 from roots where scanned_at is not null"), "a scan")
         for number in range(rounds):

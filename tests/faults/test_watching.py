@@ -113,11 +113,11 @@ def test_a_missing_watcher_is_reported_and_scans_find_everything(home: Home, fig
 
 
 @pytest.mark.long_form
-def test_a_scan_finds_what_lost_kernel_events_missed(home: Home, full: bool, figures: Figures) -> None:
+def test_a_scan_finds_what_lost_kernel_events_missed(home: Home, figures: Figures) -> None:
     queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if queue > MANY_EVENTS:
         pytest.skip(f"this machine queues {queue} events: too many to overflow in a test")
-    rounds = 10 if full else 1
+    rounds = 10
     known = make_photos(home.photos / "old", 3)
     noise = [home.photos / name for name in ("a.txt", "b.txt")]
     for path in noise:

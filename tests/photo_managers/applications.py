@@ -44,6 +44,10 @@ def newer_root() -> tuple[Path | None, str]:
     return (Path(found.stdout.strip()), "") if found.returncode == 0 else (None, found.stderr.strip())
 
 
+OLDER = "installed" if newer_root()[0] is not None else "none"
+"""The variant that is mostly of the long form, where today's photo managers are tested."""
+
+
 @dataclass(frozen=True)
 class Installation:
     """The photo managers of this system, or today's in a root of their own (`newer_root`)."""

@@ -33,13 +33,11 @@ class Row(NamedTuple):
 
 DARKTABLE = [
     Row("darktable", version, setting)
-    for version, settings in (("installed", ("on import",)), ("today", ("never", "after edit", "on import")))
-    for setting in settings
+    for version in ("installed", "today")
+    for setting in ("never", "after edit", "on import")
 ]
-DIGIKAM = [Row("digiKam", "today", "mode 1")]
+DIGIKAM = [Row("digiKam", version, "mode 1") for version in ("installed", "today")]
 LONG = [
-    *(Row("darktable", "installed", setting) for setting in ("never", "after edit")),
-    Row("digiKam", "installed", "mode 1"),
     Row("digiKam", "today", "mode 1 compatible"),
     *(Row("digiKam", version, f"mode {mode}") for version in ("installed", "today") for mode in (0, 2, 3)),
     *(Row("digiKam", "today", f"mode {mode} compatible") for mode in (0, 2)),

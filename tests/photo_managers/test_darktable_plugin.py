@@ -11,7 +11,7 @@ import pytest
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from tests.homes import Home, contents, make_photos
 from tests.moments import take
-from tests.photo_managers.applications import Installation, Screen, until
+from tests.photo_managers.applications import OLDER, Installation, Screen, until
 from tests.photo_managers.conftest import sidecar_of
 from tests.photo_managers.darktable_application import Darktable, quoted
 
@@ -155,7 +155,7 @@ def test_the_panel_explains_scores_imports_stars_and_finds_the_worst(
     assert not list(home.folder.rglob("pwned"))
 
 
-@pytest.mark.long_form("installed", "True")
+@pytest.mark.long_form(OLDER, "True")
 @pytest.mark.parametrize("maclip_sees_the_library", [True, False])
 def test_stars_that_no_sidecar_holds_are_never_taken_over(
     home: Home, folder: Path, panel: Panel, maclip_sees_the_library: bool
@@ -181,7 +181,7 @@ def test_stars_that_no_sidecar_holds_are_never_taken_over(
     assert {name: seen.rating for name, seen in darktable.seen(folder).items()} == expected
 
 
-@pytest.mark.long_form("installed")
+@pytest.mark.long_form(OLDER)
 def test_a_missing_program_is_explained_and_uninstall_removes_only_the_plugin(
     home: Home, folder: Path, panel: Panel
 ) -> None:
@@ -227,7 +227,7 @@ def groups_in(darktable: Darktable, folder: Path) -> dict[str, list[str]]:
     return {leader: sorted(names) for leader, names in groups.items() if len(names) > 1}
 
 
-@pytest.mark.long_form("installed")
+@pytest.mark.long_form(OLDER)
 def test_bursts_are_grouped_with_the_best_in_front_and_a_persons_groups_stay(
     home: Home, folder: Path, panel: Panel
 ) -> None:

@@ -335,6 +335,16 @@ def test_ctrl_c_ends_it_while_it_is_still_being_loaded(background: Desk, after_s
     assert background.servers[-1].wait(20) == 0
 
 
+def test_a_browser_in_the_terminal_keeps_neither_the_page_nor_its_end_waiting(filled: Desk) -> None:
+    browser = filled.home / "browser"
+    browser.write_text("#!/bin/sh\nsleep 60\n")
+    browser.chmod(0o755)
+    client = Client(filled.serve("--browser", BROWSER=str(browser)))
+    assert client.ask(client.path)[0] == 200
+    filled.servers[-1].send_signal(signal.SIGTERM)
+    assert filled.servers[-1].wait(20) == 0
+
+
 def test_it_takes_notice_of_ctrl_c_from_its_link_on(background: Desk) -> None:
     import psutil
 

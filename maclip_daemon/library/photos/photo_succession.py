@@ -164,8 +164,10 @@ def derive_rating(session: Session, photo_id: int) -> None:
             "rating_in_file": written.stars_written,
             "rating_owner": "maclip",
         }
-    elif written is None and entries and not rating_holds.has_ended(session, entries[0].settled_at):
-        values = {"rating_undone_at": entries[0].settled_at}
+    elif written is None and entries:
+        undone_at = max(entry.settled_at for entry in entries)
+        if not rating_holds.has_ended(session, undone_at):
+            values = {"rating_undone_at": undone_at}
     if values:
         fresh = PHOTOS.c.stars_written.is_(None) & PHOTOS.c.rating_undone_at.is_(None)
         nobodys = PHOTOS.c.rating_owner != "person"

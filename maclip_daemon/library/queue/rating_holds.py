@@ -19,7 +19,8 @@ from maclip_daemon.library.storage.photo_paths import ids_at, known_in_folder
 from maclip_daemon.library.storage.tables import JOBS, JOURNAL, PHOTOS
 
 SIDECAR_SUFFIX = ".xmp"
-_ENDED_NOTE = "holds_ended"
+ENDED_NOTE = "holds_ended"
+"""When `maclip rate` last ended every hold, a timestamp of the library."""
 
 
 def hold(session: Session, under: Sequence[str], now: float) -> int:
@@ -38,6 +39,9 @@ def hold(session: Session, under: Sequence[str], now: float) -> int:
     session.execute(update(PHOTOS).where(is_new).values(rating_undone_at=timestamps.text(now)))
     held_photos = select(PHOTOS.c.id).where(is_chosen, PHOTOS.c.rating_undone_at.is_not(None))
     session.execute(delete(JOBS).where(JOBS.c.kind == "rate", JOBS.c.photo_id.in_(held_photos)))
+    # The journal alone tells of a photo that is purged later; `end_all` may have come in between.
+    undone_before = and_(JOURNAL.c.state == "undone", JOURNAL.c.photo_id.in_(held_photos))
+    session.execute(update(JOURNAL).where(undone_before).values(settled_at=timestamps.text(now)))
     return int(count)
 
 
@@ -53,12 +57,12 @@ def end_all(session: Session, now: float) -> None:
     """End every hold (`maclip rate`), and remember when: of purged photos only the journal tells of undo."""
     held_photos = PHOTOS.c.rating_undone_at.is_not(None)
     session.execute(update(PHOTOS).where(held_photos).values(rating_undone_at=None))
-    put_note(session, _ENDED_NOTE, timestamps.text(now), now)
+    put_note(session, ENDED_NOTE, timestamps.text(now), now)
 
 
 def has_ended(session: Session, undone_at: str) -> bool:
     """Return whether all holds were ended after this time of an undo, a timestamp of the library."""
-    return bool(undone_at <= (get_note(session, _ENDED_NOTE) or ""))
+    return bool(undone_at <= (get_note(session, ENDED_NOTE) or ""))
 
 
 def _is_at(session: Session, path: str) -> ColumnElement[bool]:

@@ -5,6 +5,8 @@ Its journal is read by itself, entry by entry: a broken page of another table co
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -87,6 +89,13 @@ class FormerLibrary:
     def entries(self) -> Iterator[list[Row]]:
         """Yield the journal in batches, oldest first; count in `unreadable` what cannot be read."""
         yield from self._batches("rating_journal", JOURNAL_COLUMNS)
+
+    def note(self, key: str) -> Any:
+        """Return a note; None where there is none, or it cannot be read."""
+        with contextlib.suppress(sqlite3.DatabaseError, ValueError):
+            row = self.connection.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+            return None if row is None else json.loads(row[0])
+        return None
 
     def photos(self) -> Iterator[list[tuple[Row, PhotoKey]]]:
         """Yield the photos in batches, each with its key."""

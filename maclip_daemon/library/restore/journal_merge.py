@@ -5,10 +5,12 @@ Without this, files that were written after the backup could not be undone, and 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from maclip_daemon.library.queue.rating_holds import ENDED_NOTE
 from maclip_daemon.library.restore.former_library import (
     JOURNAL_COLUMNS,
     RATING_COLUMNS,
@@ -53,8 +55,20 @@ def merge(new: sqlite3.Connection, former: FormerLibrary) -> MergeReport:
     if new.execute("SELECT 1 FROM photos").fetchone() is not None:
         for photos in former.photos():
             report.ratings += sum(_merge_rating(new, row, key) for row, key in photos)
+    if (ended := former.note(ENDED_NOTE)) is not None:
+        _end_holds(new, ended)
     report.unreadable = former.unreadable
     return report
+
+
+def _end_holds(new: sqlite3.Connection, ended: str) -> None:
+    """End the holds that `maclip rate` ended at this time, unless the backup knows of it."""
+    known = new.execute("SELECT value FROM notes WHERE key = ?", (ENDED_NOTE,)).fetchone()
+    if known is not None and json.loads(known[0]) >= ended:
+        return
+    values = (ENDED_NOTE, json.dumps(ended), ended)
+    new.execute("INSERT OR REPLACE INTO notes (key, value, changed_at) VALUES (?, ?, ?)", values)
+    new.execute("UPDATE photos SET rating_undone_at = NULL WHERE rating_undone_at <= ?", (ended,))
 
 
 def _merge_entry(new: sqlite3.Connection, entry: Row, key: PhotoKey | None, report: MergeReport) -> None:

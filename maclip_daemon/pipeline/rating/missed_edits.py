@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from sqlalchemy.orm import Session
-
 from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.files import safe_writer
 from maclip_daemon.library.photos import photo_records, raw_jpeg_pairs
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import written_files
-from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.content import xmp_text
 from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars

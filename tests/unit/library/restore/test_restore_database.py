@@ -17,8 +17,9 @@ from found_file import NOW, Found
 from sqlalchemy import text
 
 from maclip_daemon.errors import EnvironmentUnfit
-from maclip_daemon.library.photos import photo_info, photo_records, root_records
+from maclip_daemon.library.photos import photo_info, photo_records, photo_succession, root_records
 from maclip_daemon.library.photos.photo_info import PhotoInfo
+from maclip_daemon.library.queue import rating_queue
 from maclip_daemon.library.restore import restore_database
 from maclip_daemon.library.restore.journal_merge import MergeReport
 from maclip_daemon.library.results import rating_journal
@@ -121,9 +122,28 @@ def test_what_was_written_undone_and_decided_after_the_backup_is_merged(used: Us
 
 def test_a_backup_that_lacks_nothing_comes_back_byte_for_byte(used: Used, tmp_path: Path) -> None:
     used.write(used.add("/photos/a.jpg", "a"), "/photos/a.jpg.xmp", 2)
+    with used.library.writing() as session:
+        rating_queue.enqueue(session, NOW, again=True)
     used.library.backup(tmp_path / "backup.db")
     assert used.restore(tmp_path / "backup.db") == MergeReport()
     assert used.path.read_bytes() == (tmp_path / "backup.db").read_bytes()
+
+
+@pytest.mark.parametrize("has_backup", [True, False])
+def test_what_rate_ended_after_the_backup_stays_ended(used: Used, tmp_path: Path, has_backup: bool) -> None:
+    for name in ("purged", "missing"):
+        used.undo(used.write(used.add(f"/photos/{name}.jpg", name), f"/photos/{name}.jpg.xmp", 2))
+    with used.library.writing() as session:
+        session.execute(text("DELETE FROM photos WHERE file_name = 'purged.jpg'"))
+    used.library.backup(tmp_path / "backup.db")
+    with used.library.writing() as session:
+        rating_queue.enqueue(session, NOW + 20, again=True)
+    used.restore(tmp_path / "backup.db" if has_backup else None)
+    with Library.open(used.path) as used.library:
+        photos = [used.add(f"/photos/{name}.jpg", name) for name in ("purged", "missing")]
+        with used.library.writing() as session:
+            photo_succession.claim_forgotten(session, photos)
+    assert used.rows(RATINGS) == [("missing.jpg", "none", None, 0), ("purged.jpg", "none", None, 0)]
 
 
 def test_entries_of_a_renamed_photo_are_known_by_their_pixels(used: Used, tmp_path: Path) -> None:

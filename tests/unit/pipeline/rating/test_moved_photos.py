@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.library.queue import rating_queue
+from maclip_daemon.library.queue import rating_holds, rating_queue
 from maclip_daemon.library.results import rating_journal
 from maclip_daemon.pipeline.rating import moved_photos
 from tests.rated_library import RatedLibrary
@@ -187,6 +187,16 @@ def test_a_purged_photo_does_not_return_undone_once_all_were_to_be_rated_again(m
     moving.rated.write(f"delete from photos where id = {later}")
     moving.follow(moving.add("b.jpg", "later"))
     assert moving.rated.rows(RATINGS) == [("a.jpg", "none", None, 0), ("b.jpg", "none", None, 1)]
+
+
+def test_a_photo_that_was_undone_again_after_all_were_to_be_rated_returns_undone(moving: Moving) -> None:
+    moving.undo(moving.write(moving.add("a.jpg", missing=True), "a.jpg"))
+    with moving.rated.library.writing() as session:
+        rating_queue.enqueue(session, moving.rated.now + 1, again=True)
+        rating_holds.hold(session, [], moving.rated.now + 2)
+    moving.rated.write("delete from photos")
+    moving.follow(moving.add("a.jpg"))
+    assert moving.rated.rows(RATINGS) == [("a.jpg", "none", None, 1)]
 
 
 def test_a_name_that_is_used_for_another_photo_inherits_nothing(moving: Moving) -> None:
