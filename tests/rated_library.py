@@ -120,7 +120,7 @@ class FakeWriter(MetadataWriter):
             if problem is None:
                 result.temporary.replace(result.target)
             else:
-                result.temporary.unlink()
+                result.temporary.unlink(missing_ok=True)
             outcomes.append(problem)
             if self.lost is not None:
                 lost, self.lost = self.lost, None
@@ -129,7 +129,7 @@ class FakeWriter(MetadataWriter):
 
     def discard(self, prepared: Prepared) -> None:
         assert prepared.temporary is not None
-        prepared.temporary.unlink()
+        prepared.temporary.unlink(missing_ok=True)
 
     def inspect(self, photo: Path, last_written: int | None = None) -> FoundRating:
         if not photo.exists():

@@ -104,10 +104,15 @@ class RateJobs:
         """Let these photos have the journal and the stars that they had at another path."""
         moved_photos.follow(self._library, self._state.probe, [job.photo_id for job in held])
 
-    def remove_strays(self, held: Sequence[LeasedJob]) -> None:
-        """Remove what was prepared in the folders of these photos and not committed."""
-        folders = {Path(job.path).parent for job in held}
-        recovery.remove_strays(self._state.probe, folders, self._state.clock())
+    def is_offline(self, job: LeasedJob) -> bool:
+        """Return whether the photo's disk or server does not respond."""
+        return self._roots.is_offline(job.path)
+
+    def remove_strays(self, folders: set[Path]) -> set[Path]:
+        """Remove what was prepared in these folders and not committed; return those that are offline."""
+        offline = {folder for folder in folders if self._roots.is_offline(str(folder))}
+        recovery.remove_strays(self._state.probe, folders - offline, self._state.clock())
+        return offline
 
     def examine(
         self, held: Sequence[LeasedJob], results: Sequence[Prepared | errors.MaclipError]

@@ -57,6 +57,8 @@ class RatingStage:
         self._library_id = rate_jobs.library_id()
         self._failed: set[int] = set()
         """Photos whose last attempt failed: a rename may have taken their temporary files along."""
+        self._left_in: set[Path] = set()
+        """Folders that were offline when a write into them failed."""
         self.has_checked_files = False
         """Whether this run has checked the files that earlier runs wrote."""
 
@@ -87,6 +89,7 @@ class RatingStage:
 
     def work(self) -> bool:
         """Carry out one batch of rate jobs; return False when none is due."""
+        self._remove_left()
         held = self._jobs.take(BATCH_PHOTOS)
         if not held:
             return False
@@ -100,7 +103,7 @@ class RatingStage:
         """Rate these photos; one by one after the metadata process was lost, to find the one to blame."""
         try:
             with contextlib.ExitStack() as after_an_error:
-                after_an_error.callback(self._jobs.remove_strays, held)
+                after_an_error.callback(self._remove_left, held)
                 with self._state.stage_times.measured("rate", len(held)):
                     self._rate(held)
                 after_an_error.pop_all()
@@ -122,7 +125,7 @@ class RatingStage:
     def _rate(self, held: list[LeasedJob]) -> None:
         # A renamed folder takes along what was prepared in it. Its photos are retried at their new place.
         retried = [job for job in held if job.photo_id in self._failed]
-        self._jobs.remove_strays(retried)
+        self._remove_left(retried)
         self._failed.difference_update(job.photo_id for job in retried)
         self._jobs.settle_unconfirmed(held)
         self._jobs.follow_moved(held)
@@ -212,8 +215,19 @@ class RatingStage:
                 self._fail(job, error)
         return full
 
+    def _remove_left(self, of: Sequence[LeasedJob] = ()) -> None:
+        """Remove what failed attempts prepared, also in the folders of these photos.
+
+        A disk that went away keeps it until it is back, and its photo may be in another folder then.
+        """
+        self._left_in |= {Path(job.path).parent for job in of}
+        if self._left_in:
+            self._left_in = self._jobs.remove_strays(self._left_in)
+
     def _fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         self._failed.add(job.photo_id)
+        if self._jobs.is_offline(job):
+            self._left_in.add(Path(job.path).parent)
         self._jobs.fail(job, error)
 
     def _request(self, subject: RatingSubject, partners: Sequence[PairedPhoto]) -> RatingRequest:

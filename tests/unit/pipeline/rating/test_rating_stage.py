@@ -271,6 +271,31 @@ def test_after_a_lost_metadata_process_only_the_photo_to_blame_counts_an_attempt
     assert temporary_files(rated) == []
 
 
+def test_what_was_prepared_on_a_disk_that_went_away_is_removed_once_it_is_back(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_and_queue(rated, "a.jpg")
+    away = rated.folder.with_name("away")
+    prepare_many = rated.writer.prepare_many
+
+    def then_unplug(requests: list[RatingRequest]) -> object:
+        results = prepare_many(requests)
+        rated.folder.rename(away)
+        return results
+
+    monkeypatch.setattr(rated.writer, "prepare_many", then_unplug)
+    rated.writer.problems["commit a.jpg"] = Transient("Its folder is gone.")
+    stage = stage_of(rated, rate_jobs_of(rated, lambda path: away.exists()))
+    assert stage.work()
+    rated.write("delete from jobs")  # the photo is moved meanwhile: no job comes to this folder any more
+    assert not stage.work()
+    away.rename(rated.folder)
+    assert len(temporary_files(rated)) == 1
+    rated.now += 1000
+    assert not stage.work()
+    assert temporary_files(rated) == []
+
+
 def test_a_write_whose_process_died_after_it_counts_as_ours(rated: RatedLibrary) -> None:
     first, second = add_and_queue(rated, "a.jpg", "b.jpg")
     rated.writer.lost = ChildDied("The metadata process ended by signal 9.")
