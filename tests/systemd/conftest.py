@@ -50,6 +50,6 @@ def system_service(booted: Container) -> Iterator[SystemService]:
 
 def service_faults(service: Service, before: int) -> list[str]:
     """Return the faults of the lines that came since the journal had `before` lines."""
-    lines = service.journal()[before:]
+    lines = service.written()[before:]
     assert lines, "the service wrote nothing into the journal"
     return journal_faults(lines)

@@ -156,9 +156,13 @@ class Service:
 
     def journal(self) -> list[tuple[int, str]]:
         """Return priority and text of each line that the service wrote."""
+        return [(priority, text) for priority, text, _ in self.written()]
+
+    def written(self) -> list[tuple[int, str, str]]:
+        """Return priority, text and process of each line that the service wrote."""
         printed = self.container.run("journalctl", "--output=json", "--boot", self._journal)
         entries = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
-        return [(int(entry["PRIORITY"]), entry["MESSAGE"]) for entry in entries]
+        return [(int(entry["PRIORITY"]), entry["MESSAGE"], entry["_PID"]) for entry in entries]
 
     def lines(self, words: str) -> list[tuple[int, str]]:
         """Return the lines of the journal with these words in them."""
@@ -218,9 +222,12 @@ class SystemService(Service):
         self.control("daemon-reload")
 
 
-def journal_faults(lines: Sequence[tuple[int, str]]) -> list[str]:
-    """Return the lines that no photographer should meet: doubles, traces, times and levels of our own."""
-    faults = [text for priority, text in lines if priority < 7 and _TRACES.search(text)]
-    faults += [text for _, text in lines if _TIME.match(text) or _LEVEL.search(text)]
-    texts = [text for _, text in lines]
-    return faults + [after for before, after in itertools.pairwise(texts) if before == after]
+def journal_faults(lines: Sequence[tuple[int, str, str]]) -> list[str]:
+    """Return the lines that no photographer should meet: doubles, traces, times and levels of our own.
+
+    A daemon that is killed and its successor may say the same; doubles are of one process.
+    """
+    faults = [text for priority, text, _ in lines if priority < 7 and _TRACES.search(text)]
+    faults += [text for _, text, _ in lines if _TIME.match(text) or _LEVEL.search(text)]
+    said = [(text, process) for _, text, process in lines]
+    return faults + [text for (text, process), after in itertools.pairwise(said) if (text, process) == after]
