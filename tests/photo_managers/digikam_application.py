@@ -138,12 +138,30 @@ class DigiKam:
             yield Window(self._environment, self._log, self._installation.is_today)
 
     def _run(self, condition: str, read: Callable[[], Result]) -> Result:
-        """Run digiKam until a condition holds and two readings are equal; return the last."""
+        """Run digiKam until a condition holds and two readings are equal; return the last.
+
+        Our look at its database in the wrong moment makes it give up its start: it is started once more then.
+        """
         with self._running() as process:
-            until(lambda: process.poll() is not None or self.holds(condition), condition, self._log)
-            assert process.poll() is None, self._log.read_text("utf-8", "replace")[-3000:]
-            # digiKam writes one photo in several transactions.
-            return until_stable(read, self._log)
+            self._wait(process, condition)
+            if not self._has_given_up():
+                return self._stable(process, read)
+        with self._running() as process:
+            self._wait(process, condition)
+            return self._stable(process, read)
+
+    def _wait(self, process: subprocess.Popen[bytes], condition: str) -> None:
+        def is_over() -> bool:
+            return process.poll() is not None or self._has_given_up() or self.holds(condition)
+
+        until(is_over, condition, self._log)
+
+    def _stable(self, process: subprocess.Popen[bytes], read: Callable[[], Result]) -> Result:
+        assert process.poll() is None, self._log.read_text("utf-8", "replace")[-3000:]
+        return until_stable(read, self._log)  # digiKam writes one photo in several transactions
+
+    def _has_given_up(self) -> bool:
+        return b"cannot process schema initialization" in self._log.read_bytes()
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[subprocess.Popen[bytes]]:
