@@ -104,10 +104,6 @@ class RateJobs:
         """Let these photos have the journal and the stars that they had at another path."""
         moved_photos.follow(self._library, self._state.probe, [job.photo_id for job in held])
 
-    def is_offline(self, job: LeasedJob) -> bool:
-        """Return whether the photo's disk or server does not respond."""
-        return self._roots.is_offline(job.path)
-
     def remove_strays(self, folders: set[Path]) -> set[Path]:
         """Remove what was prepared in these folders and not committed; return those that are offline."""
         offline = {folder for folder in folders if self._roots.is_offline(str(folder))}
@@ -250,8 +246,8 @@ class RateJobs:
             with self._library.writing() as session:
                 jobs.finish(session, held, self._worker)
 
-    def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
-        """Record a failure. Offline roots do not count as attempts.
+    def fail(self, job: LeasedJob, error: errors.MaclipError) -> bool:
+        """Record a failure; return whether the photo's root is offline, which does not count as an attempt.
 
         Files that other programs are writing are retried without end.
         """
@@ -260,7 +256,7 @@ class RateJobs:
                 self._wait_for_root(job.path, job.device)
                 self.release([job])
                 self._state.wait_for_work(ROOT_CHECK_S)
-                return
+                return True
             self._roots.check_photo_soon(job.path)
         with self._library.writing() as session:
             outcome = jobs.fail(
@@ -277,6 +273,7 @@ class RateJobs:
             self._state.tally.failed.append(FailedPhoto(Path(job.path), str(error)))
         write = log.warning if outcome == "dead" else log.info
         write("rating failed", photo=job.path, reason=str(error), outcome=outcome)
+        return False
 
     def release_offline(self, held: Sequence[LeasedJob]) -> list[LeasedJob]:
         """Release the jobs whose roots are offline, no attempt counted; return the others."""

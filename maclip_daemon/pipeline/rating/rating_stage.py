@@ -226,9 +226,8 @@ class RatingStage:
 
     def _fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         self._failed.add(job.photo_id)
-        if self._jobs.is_offline(job):
+        if self._jobs.fail(job, error):
             self._left_in.add(Path(job.path).parent)
-        self._jobs.fail(job, error)
 
     def _request(self, subject: RatingSubject, partners: Sequence[PairedPhoto]) -> RatingRequest:
         assert subject.stars is not None  # the jobs of the others were finished
