@@ -25,6 +25,8 @@ class WrittenFile:
     photo_path: str
     checked_at: float
     """Unix seconds of the write, or of the last check that found the file as we wrote it."""
+    photo_changed_at: float
+    """Unix seconds of the change of the photo's inode, for one a rename; 0: not known."""
     is_persons: bool
     """Whether the rating that counts is a person's."""
 
@@ -58,6 +60,8 @@ class PersonsPhoto:
     path: str
     checked_at: float
     """Unix seconds from which its files were looked at last; 0: not known."""
+    photo_changed_at: float
+    """As of `WrittenFile`."""
 
 
 def only_persons(session: Session, after: int, limit: int) -> list[PersonsPhoto]:
@@ -71,6 +75,7 @@ def only_persons(session: Session, after: int, limit: int) -> list[PersonsPhoto]
             row.id,
             stored_paths.join(row.path, row.file_name),
             timestamps.seconds(row.checked_at) if row.checked_at else 0.0,
+            _seconds(row.ctime_ns),
         )
         for row in rows
     ]
@@ -86,8 +91,18 @@ def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[Writte
 def _written_file(row: Any) -> WrittenFile:
     photo = stored_paths.join(row.path, row.file_name)
     checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)))
-    is_persons = row.rating_owner == "person"
-    return WrittenFile(row.photo_id, row.target_path, photo, timestamps.seconds(checked_at), is_persons)
+    return WrittenFile(
+        row.photo_id,
+        row.target_path,
+        photo,
+        timestamps.seconds(checked_at),
+        _seconds(row.ctime_ns),
+        is_persons=row.rating_owner == "person",
+    )
+
+
+def _seconds(time_ns: int | None) -> float:
+    return (time_ns or 0) / 1e9
 
 
 _NEWER = JOURNAL.alias("newer")
@@ -104,6 +119,7 @@ _LAST_WRITE = (
         JOURNAL.c.settled_at,
         PHOTOS.c.rating_checked_at,
         PHOTOS.c.rating_owner,
+        PHOTOS.c.ctime_ns,
         FOLDERS.c.path,
         PHOTOS.c.file_name,
     )
@@ -119,6 +135,7 @@ _LAST_WRITE = (
 _ONLY_PERSONS = (
     select(
         PHOTOS.c.id,
+        PHOTOS.c.ctime_ns,
         FOLDERS.c.path,
         PHOTOS.c.file_name,
         # Their files were read after they were scored, and undo changed them after it began.

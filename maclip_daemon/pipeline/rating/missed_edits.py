@@ -84,7 +84,7 @@ class MissedEdits:
             changed = [
                 photo.photo_id
                 for photo in photos
-                if self._sidecars_changed_at(photo.path, began) - photo.checked_at > CLOCK_TICK_S
+                if self._sidecars_changed_at(photo, began) - photo.checked_at > CLOCK_TICK_S
             ]
             if changed:
                 with self._library.writing() as session:
@@ -93,10 +93,13 @@ class MissedEdits:
             queued += len(changed)
         return queued
 
-    def _sidecars_changed_at(self, photo: str, now: float) -> float:
-        """Return when the sidecars of a photo changed last; 0 without one, or where nothing answers."""
+    def _sidecars_changed_at(self, photo: written_files.PersonsPhoto, now: float) -> float:
+        """Return when the sidecars of a photo changed last; 0 without one, or where nothing answers.
+
+        A photo that was renamed to where a sidecar is has another one since then.
+        """
         try:
-            return self._state.probe.call(photo, lambda: _sidecars_changed_at(photo, now))
+            return self._state.probe.call(photo.path, lambda: _sidecars_changed_at(photo, now))
         except (OSError, NoAnswer):
             return 0.0
 
@@ -133,7 +136,9 @@ class MissedEdits:
         """Return the photos whose files were changed since our last write, and those that only look so.
 
         An edit may have brought an older time along (`rsync -t`, Syncthing), and a backup program may have
-        touched every file: the time of the inode's change makes us look, and the content decides.
+        touched every file: the time of the inode's change makes us look, and the content decides. So does
+        that of the photo's: it may have been renamed to where another photo's file is, and the job that this
+        queued went with its disk.
         """
         ages_s = {
             write.path: _Times(*(each - write.checked_at for each in found))
@@ -141,7 +146,13 @@ class MissedEdits:
             if (found := times[write.path]) is not None
         }
         changed = {path for path, age in ages_s.items() if max(age.written, age.beside) > TIMESTAMP_SLACK_S}
-        touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S} - changed
+        touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S}
+        touched |= {
+            write.path
+            for write in writes
+            if write.path in ages_s and write.photo_changed_at - write.checked_at > CLOCK_TICK_S
+        }
+        touched -= changed
         with self._library.reading() as session:
             ours = written_files.hashes_written(session, list(touched))
         unchanged = {path for path in touched if not is_changed(path, ours.get(path))}
@@ -182,13 +193,13 @@ def _times_of(write: written_files.WrittenFile, partners: Sequence[str]) -> _Tim
     return _Times(own.st_mtime, _changed_at(own), beside)
 
 
-def _sidecars_changed_at(photo: str, now: float) -> float:
-    os.lstat(photo)  # without its photo a sidecar is nobody's
+def _sidecars_changed_at(photo: written_files.PersonsPhoto, now: float) -> float:
+    os.lstat(photo.path)  # without its photo a sidecar is nobody's
     times = [0.0]
-    for sidecar in sidecar_names.usual_names(Path(photo)):
+    for sidecar in sidecar_names.usual_names(Path(photo.path)):
         with contextlib.suppress(FileNotFoundError):
             found = sidecar.lstat()
-            times += [found.st_mtime, found.st_ctime]
+            times += [found.st_mtime, found.st_ctime, photo.photo_changed_at]
     return max(each for each in times if each <= now)
 
 

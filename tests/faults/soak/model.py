@@ -231,19 +231,19 @@ class Model:
         return self.sidecars.setdefault(sidecar_of(path), Sidecar())
 
     def interrupted(self, how: str) -> None:
-        """Record that the daemon was restarted or reloaded."""
+        """Record that the daemon was restarted or reloaded, or that the root was offline.
+
+        Checks of sidecars that were due are dropped; a look at all of them follows.
+        """
         self.interruptions += 1
         for photo in self.photos.values():
             photo.log.append(f"  ({how})")
             photo.is_unnoticed |= photo.sidecar_change == "further"
 
     def disconnected(self) -> None:
-        """Record that the root was offline; pending sidecar checks were dropped with their jobs."""
-        self.interruptions += 1
+        """Record that the root was offline."""
         self.was_offline = True
-        for photo in self.photos.values():
-            photo.log.append("  (unplugged)")
-            photo.is_unnoticed |= photo.has_moved or photo.sidecar_change != ""
+        self.interrupted("unplugged")
 
     def history_of(self, path: str) -> list[str]:
         """Return the history of the photo at a path."""

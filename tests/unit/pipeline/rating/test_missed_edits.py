@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.library.photos import photo_records
+from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.library.photos import missing_photos, photo_records, root_records
+from maclip_daemon.pipeline.discovery import reconciliation
 from maclip_daemon.pipeline.rating import missed_edits
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
@@ -20,6 +22,15 @@ from tests.rated_library import CLEARED, PERSONS, SETTINGS, FakeRoots, RatedLibr
 @pytest.fixture
 def monitor(rated: RatedLibrary) -> SidecarMonitor:
     return SidecarMonitor(rated.library, rated.state, time.monotonic)
+
+
+def see(rated: RatedLibrary, name: str) -> None:
+    """Record a file as a scan does."""
+    found = found_file(str(rated.folder / name))
+    assert found is not None
+    with rated.library.writing() as session:
+        root = root_records.root_for(session, str(rated.folder), rated.now)
+    reconciliation.record(rated.library, rated.state, root, [found])
 
 
 def test_a_huge_sidecar_is_not_read(tmp_path: Path) -> None:
@@ -111,6 +122,55 @@ def test_a_photo_in_whose_files_only_a_person_writes_is_checked_once_for_each_ch
     sidecar.write_bytes(PERSONS)
     photo.unlink()
     assert monitor.check_all() == 0, "a sidecar without its photo is nobody's"
+
+
+def test_a_persons_photo_that_was_renamed_to_where_a_sidecar_is_is_looked_at(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    sidecar_of(rated.folder / "b.jpg").write_bytes(PERSONS)
+    photo_id = rated.add("a.jpg")
+    time.sleep(0.2)  # the sidecar is older than the look at it
+    rated.write("update photos set rating_owner = 'person'")
+    with rated.library.writing() as session:
+        photo_records.mark_checked(session, [photo_id], time.time())
+    time.sleep(0.2)
+    (rated.folder / "a.jpg").rename(rated.folder / "b.jpg")
+    see(rated, "b.jpg")
+    rated.write("delete from jobs")  # it went with its disk
+    rated.now = time.time()
+    assert monitor.check_all() == 1
+    assert monitor.check_all() == 0
+
+
+def test_photos_that_swapped_names_just_before_their_disk_went_away_are_rated_anew(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    rated.calibrate()
+    rated.now = time.time() - 60.0
+    names, sidecars = ("a.jpg", "b.jpg"), [sidecar_of(rated.folder / name) for name in ("a.jpg", "b.jpg")]
+    photo_ids = [rated.add(name, score) for name, score in zip(names, (0.1, 0.9), strict=True)]
+    rated.queue(*photo_ids)
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    stage = RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer)
+    assert stage.work()
+    before = [sidecar.read_bytes() for sidecar in sidecars]
+    assert before == [b"stars: 1", b"stars: 5"]
+    with rated.library.writing() as session:
+        photo_records.mark_checked(session, photo_ids, time.time())
+    time.sleep(0.2)  # the sidecars are older than the look at them, and only the photos change
+    for old, new in (("a.jpg", "between.jpg"), ("b.jpg", "a.jpg"), ("between.jpg", "b.jpg")):
+        (rated.folder / old).rename(rated.folder / new)
+        see(rated, new)
+    rated.now = time.time() + 60.0
+    with rated.library.writing() as session:
+        missing_photos.mark_missing(session, photo_ids, rated.now)
+    assert rated.jobs() == []
+    for name in names:
+        see(rated, name)
+    assert monitor.check_all() == 2
+    assert stage.work()
+    assert [sidecar.read_bytes() for sidecar in sidecars] == before[::-1]
+    assert monitor.check_all() == 0
 
 
 def test_the_other_sidecar_counts_once_ours_is_deleted_however_old_it_is(
