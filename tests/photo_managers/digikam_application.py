@@ -22,6 +22,7 @@ from tests.photo_managers.applications import (
     until_stable,
 )
 
+KEYS_S = 10.0  # until what keys did is in a file
 DIGIKAM_OPTIONS = ("Use XMP Sidecar For Reading=true", "Rescan File If Modified=true")
 _CONFIGURATION = """[General Settings]
 Version=7.9.0
@@ -225,11 +226,20 @@ class Window:
 
         until(rated, f"{stars} stars", self._log)
 
-    def press_on_next(self, keys: str, done: Callable[[], bool]) -> None:
-        """Go to the next photo and press keys on it."""
-        self._do("key", "Right")
-        self._do("key", keys)
-        until(done, keys, self._log)
+    def press_on(self, number: int, keys: str, done: Callable[[], bool]) -> None:
+        """Press keys on the photo of this number, the first is 0; again where a busy window lost them."""
+
+        def is_done() -> bool:
+            self._do("mousemove", *self._first, "click", "1")
+            for _ in range(number):
+                self._do("key", "Right")
+            self._do("key", keys)
+            deadline = time.monotonic() + KEYS_S
+            while not done() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            return done()
+
+        until(is_done, keys, self._log)
 
     def title_next(self, title: str, done: Callable[[], bool]) -> None:
         """Give the next photo a title. Opens the side bar, so this is the last thing to do in a window."""

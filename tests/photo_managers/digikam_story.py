@@ -65,9 +65,9 @@ class DigiKamStory:
 
         rating = "xmp:Rating"
         window.rate_first(5, lambda: holds("a_pressed", "n.rating = 5", rating, "5"))
-        window.press_on_next("ctrl+0", lambda: holds("b_cleared", "n.rating < 1", rating, "0"))
+        window.press_on(1, "ctrl+0", lambda: holds("b_cleared", "n.rating < 1", rating, "0"))
         turned = self.photos["c_edited"]
-        window.press_on_next("ctrl+shift+Right", lambda: turned.read_bytes() != self.before_edit)
+        window.press_on(2, "ctrl+shift+Right", lambda: turned.read_bytes() != self.before_edit)
         window.title_next("New", lambda: holds("d_titled", "c.comment = 'New'", "dc:title", "New"))
         window.rest()
 
