@@ -99,7 +99,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 def assert_no_attempt_used(home: Home) -> None:
     assert home.sql("select count(*) from photo_failures") == [(0,)]
-    assert home.sql("select count(*) from jobs where attempts > 0") == [(0,)]
+    assert home.sql("select kind, reason, attempts from jobs where attempts > 0") == []
 
 
 def folder_status(home: Home) -> dict[str, Any]:
@@ -367,14 +367,22 @@ def test_a_share_that_does_not_answer_blocks_nothing_else(home: Home, full: bool
     share_point.mkdir()
     photos = make_photos(server, 6)
     here = make_photos(home.photos, 6, first=20)
-    soon = {**SHORT_INTERVALS, "MACLIP_FOLDERS__FILESYSTEM_TIMEOUT_S": "2", "MACLIP_DECODING__TIMEOUT_S": "3"}
+    # Short, but not for the decoder of a photo that can be read, on a machine with much else to do.
+    soon = {
+        **SHORT_INTERVALS,
+        "MACLIP_FOLDERS__FILESYSTEM_TIMEOUT_S": "2",
+        "MACLIP_DECODING__TIMEOUT_S": "12",
+    }
     with mounts.share(server, share_point) as share:
         assert share.server is not None
         with running(home, share_point, home.photos, **soon) as daemon:
             wait_until_settled(home, *photos, *here)
             for turn in range(rounds):
                 rows = home.sql(ROWS)
-                photos += make_photos(server / "new", 30, first=100 + 40 * turn)
+                # They appear at once: a photo that is seen while it is written is tried again, which counts.
+                new = make_photos(home.folder / "made", 30, first=100 + 40 * turn)
+                arrived = new[0].parent.rename(server / f"new{turn}")
+                photos += [arrived / photo.name for photo in new]
                 if full:  # at a random stage: found, debounced, decoded, or rated
                     time.sleep(chance.uniform(1, 9))
                 with stopped(share.server.pid):
