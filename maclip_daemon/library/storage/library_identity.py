@@ -1,18 +1,21 @@
 """The id of a library: 8 hex digits in every file that it rates, so that two libraries notice each other.
 
-It is drawn once, by a migration. A backup and its restored copy keep it; `db restore --new` draws another and
-remembers the one before.
+It is drawn once, when the library is made; one older than ids gets its own by a migration. A backup and its
+restored copy keep it; `db restore --new` draws another and remembers the one before.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
+import time
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.tables import NOTES
 
 KEY = "library"  # of the note
@@ -28,6 +31,12 @@ class LibraryIds:
     def is_other(self, library_id: str | None) -> bool:
         """Return whether this is the id of another library, which may be in use beside this one."""
         return library_id is not None and library_id != self.own and library_id not in self.former
+
+
+def new_note() -> tuple[str, str, str]:
+    """Return the note of a new library: key, value and moment."""
+    ids = {"id": secrets.token_hex(4), "former": []}
+    return KEY, json.dumps(ids), timestamps.text(time.time())
 
 
 def library_ids(session: Session) -> LibraryIds:

@@ -1,11 +1,13 @@
 """A library of an earlier version becomes one of this version, with all it holds."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage import schema
@@ -85,6 +87,30 @@ def test_a_migrated_library_has_the_indexes_of_a_new_one(old_library: Path, libr
         assert connection.execute(query).fetchall() == expected
         stale = "SELECT name FROM sqlite_master WHERE sql LIKE '%scale_id%' OR sql LIKE '%\"scales\"%'"
         assert [name for (name,) in connection.execute(stale)] == ["calibrations", "scores"]
+
+
+def test_a_new_library_is_as_the_migrations_make_it(request: pytest.FixtureRequest) -> None:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        schema.upgrade(connection)
+        made = connection.exec_driver_sql(
+            "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+        ).all()
+        filled = [
+            name
+            for kind, name, _ in made
+            if kind == "table" and connection.exec_driver_sql(f"SELECT 1 FROM {name}").first() is not None
+        ]
+        notes = connection.exec_driver_sql("SELECT key FROM notes").all()
+    engine.dispose()
+    assert (filled, notes) == (["alembic_version", "notes"], [("library",)])
+    version = f"INSERT INTO alembic_version (version_num) VALUES ('{schema.HEAD}');"
+    statements = [*(re.sub(r"\s*\n\s*", "\n  ", sql) + ";" for _, _, sql in made), version]
+    if request.config.getoption("--renew"):
+        schema.NEW_LIBRARY.write_text("\n\n".join(statements) + "\n", "utf-8")
+    assert [
+        statement.rstrip("\n") for statement in schema.NEW_LIBRARY.read_text("utf-8").split("\n\n")
+    ] == statements, "a migration was added: run this test with --renew"
 
 
 def test_the_library_before_a_migration_is_kept_beside_it(old_library: Path) -> None:
