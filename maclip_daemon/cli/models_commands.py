@@ -120,9 +120,9 @@ def pull(
     data_dir = invocation.from_context(context).settings().data_dir
     architecture, slash, tag = name.partition("/")
     if slash:
-        from maclip_daemon.iqa.models.loading import pull_from_open_clip
+        from maclip_daemon.iqa.models import open_clip_models
 
-        pull_from_open_clip(architecture, tag, data_dir)
+        open_clip_models.pull(architecture, tag, data_dir)
         output.say(f"{name} is installed. Use it with `--model {name}`.")
         return
     if name not in CATALOGUE:

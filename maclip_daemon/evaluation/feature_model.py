@@ -13,7 +13,8 @@ from maclip_daemon.evaluation.candidates import Judgement
 from maclip_daemon.iqa.encoder import Precision
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
-from maclip_daemon.iqa.models.loading import LoadedModel, load
+from maclip_daemon.iqa.models.loaded_model import LoadedModel
+from maclip_daemon.iqa.models.loading import load
 from maclip_daemon.iqa.photo_judgement import TileJudgement, judge
 from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.prompts import PromptPair

@@ -12,9 +12,9 @@ import functools
 from typing import Literal
 
 import torch
-from open_clip.modified_resnet import Bottleneck, ModifiedResNet
-from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
 from torch import Tensor, nn
+
+from maclip_daemon.iqa.towers.resnet_tower import Bottleneck
 
 Activation = Literal["none", "relu", "relu6"]
 _ONEDNN_ACTIVATIONS: dict[Activation, tuple[str, list[float]]] = {
@@ -23,12 +23,6 @@ _ONEDNN_ACTIVATIONS: dict[Activation, tuple[str, list[float]]] = {
     "relu6": ("hardtanh", [0.0, 6.0]),
 }
 _ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.Identity: "none", nn.ReLU: "relu", nn.ReLU6: "relu6"}
-_FOLLOWERS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
-    ModifiedResNet: (("conv1", "act1"), ("conv2", "act2"), ("conv3", "act3")),
-    DepthwiseSeparableConv: (("conv_dw", "bn1"), ("conv_pw", "bn2")),
-    InvertedResidual: (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3")),
-}
-"""Convolutions and the activations right after them, in towers whose batch norms are folded."""
 
 
 class FusedConvolution(nn.Module):
@@ -77,6 +71,7 @@ class FusedBottleneck(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if block.downsample is not None:
             pool, widening = block.downsample[0], block.downsample[1]
+            assert isinstance(widening, nn.Conv2d)
             self.shortcut = nn.Sequential(pool, FusedConvolution(widening, "none", sizes[widening]))
 
     def forward(self, values: Tensor) -> Tensor:
@@ -89,9 +84,9 @@ class FusedBottleneck(nn.Module):
 def fuse(tower: nn.Module, example: Tensor) -> None:
     """Fuse the convolutions of a tower on the processor, in place; inputs will mostly resemble `example`.
 
-    For OpenAI's ResNets, the blocks of EfficientNets, and modules with `followers`. Other towers, and towers
-    with batch norms, stay as they are; so do all where PyTorch or the processor lacks the operators for the
-    example's precision.
+    For modules with `followers`: pairs of names, of a convolution and of the activation right after it.
+    Others, and towers with batch norms, stay as they are; so do all where PyTorch or the processor lacks the
+    operators for the example's precision.
     """
     known = [module for module in tower.modules() if _followers_of(module)]
     folded = not any(isinstance(module, nn.BatchNorm2d) for module in tower.modules())
@@ -115,8 +110,8 @@ def fuse(tower: nn.Module, example: Tensor) -> None:
 
 
 def _followers_of(module: nn.Module) -> tuple[tuple[str, str], ...]:
-    own: tuple[tuple[str, str], ...] = getattr(module, "followers", ())
-    return _FOLLOWERS.get(type(module), own)
+    followers: tuple[tuple[str, str], ...] = getattr(module, "followers", ())
+    return followers
 
 
 def _replace(module: nn.Module, name: str, replacement: nn.Module) -> None:

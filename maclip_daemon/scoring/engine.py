@@ -10,7 +10,7 @@ from torch import Tensor
 
 from maclip_daemon.errors import MaclipError, Poison
 from maclip_daemon.iqa.metrics import Metric
-from maclip_daemon.iqa.models.loading import LoadedModel
+from maclip_daemon.iqa.models.loaded_model import LoadedModel
 from maclip_daemon.iqa.photo_judgement import TileJudgement, judge
 from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.photo_score import PhotoScore

@@ -10,10 +10,10 @@ import copy
 from dataclasses import dataclass
 
 import torch
-from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from maclip_daemon.iqa import cues
+from maclip_daemon.iqa.towers.lite_tower import SameConv2d
 
 MAXIMUM_SCALE = 4.6  # ln 100, where CLIP clips its own
 
@@ -113,11 +113,10 @@ class _ExactConv2d(nn.Conv2d):
             return super().forward(values.float())
 
 
-class _ExactConv2dSame(Conv2dSame):
+class _ExactSameConv2d(SameConv2d):
     def forward(self, values: Tensor) -> Tensor:
         with torch.autocast(values.device.type, enabled=False):
-            exact: Tensor = super().forward(values.float())  # type: ignore[no-untyped-call]
-        return exact
+            return super().forward(values.float())
 
 
 def keep_depthwise_exact(module: nn.Module) -> None:
@@ -125,4 +124,4 @@ def keep_depthwise_exact(module: nn.Module) -> None:
     for convolution in module.modules():
         if isinstance(convolution, nn.Conv2d) and convolution.groups > 1:
             # A change of class, not a wrapper: the names of the weights stay, and copies stay independent.
-            convolution.__class__ = _ExactConv2dSame if isinstance(convolution, Conv2dSame) else _ExactConv2d
+            convolution.__class__ = _ExactSameConv2d if isinstance(convolution, SameConv2d) else _ExactConv2d

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from maclip_daemon.iqa.models import local_tower
 from maclip_daemon.iqa.models.checkpoints import (
     LOCAL_PROMPTS_FEATURES,
     PROMPTS_FEATURES,
@@ -20,6 +19,7 @@ from maclip_daemon.iqa.models.checkpoints import (
 )
 from maclip_daemon.iqa.models.timm_tower import METADATA_KEY, TimmTower
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, PromptPair
+from maclip_daemon.iqa.towers import local_tower
 from maclip_daemon.training.aligned_model import MAXIMUM_SCALE, AlignedModel
 
 _ROWS = {pair.name: place for place, pair in enumerate(MACLIP_PAIRS)} | {"quality": 0, "picture": 0}

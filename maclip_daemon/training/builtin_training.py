@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from maclip_daemon.iqa.models import timm_tower
-from maclip_daemon.iqa.models.timm_tower import TimmTower
+from maclip_daemon.iqa.models.timm_tower import LITE0, TimmTower
+from maclip_daemon.iqa.towers import lite_tower
 from maclip_daemon.training.activation_cache import to_activations
 from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_exact
 from maclip_daemon.training.alignment import Ladders, align, together
@@ -38,7 +39,7 @@ from maclip_daemon.training.opinion_tuning import (
     spread_targets,
     tune,
 )
-from maclip_daemon.training.pretrained_trunk import TRUNK, pretrained_tower
+from maclip_daemon.training.pretrained_trunk import pretrained_tower
 from maclip_daemon.training.recipe import Recipe
 from maclip_daemon.training.scene_split import held_out_scenes
 from maclip_daemon.training.tiles.tile_training import first_tile_model, train_tiles
@@ -86,9 +87,9 @@ def split(rated: RatedPhotos, large: Sequence[LargePhoto], recipe: Recipe) -> Tr
 def _first_tower(first_weights: Path | None, recipe: Recipe) -> tuple[TimmTower, nn.Module, nn.Module]:
     """Return the settings of the tower, its frozen blocks, and the rest."""
     torch.manual_seed(recipe.seed)
-    settings = TimmTower(TRUNK, recipe.embedding)
+    settings = TimmTower(LITE0, recipe.embedding)
     tower = pretrained_tower(settings, first_weights).to(memory_format=torch.channels_last)
-    frozen, upper = timm_tower.halves(tower, recipe.frozen_blocks)
+    frozen, upper = lite_tower.halves(tower, recipe.frozen_blocks)
     return settings, frozen.eval(), upper
 
 

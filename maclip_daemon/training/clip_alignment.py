@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from open_clip.modified_resnet import ModifiedResNet
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
 from maclip_daemon.iqa.models import timm_tower
-from maclip_daemon.iqa.models.architecture import build_visual_tower
+from maclip_daemon.iqa.models.building import build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import PROMPTS_FEATURES, Checkpoint
 from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, texts
+from maclip_daemon.iqa.towers.resnet_tower import AttentionPool, ResNetTower
 from maclip_daemon.training.aligned_model import AlignedModel
 from maclip_daemon.training.alignment import AlignmentWeights, align
 from maclip_daemon.training.degradations import Pixels
@@ -82,8 +82,9 @@ def _trainable_tower(checkpoint: Checkpoint) -> nn.Module:
         else build_visual_tower(described, checkpoint.state, checkpoint.origin)
     )
     tower.requires_grad_(True)
-    if isinstance(tower, ModifiedResNet):
+    if isinstance(tower, ResNetTower):
         # Off in every metric here (as published), so it is off while training too.
+        assert isinstance(tower.attnpool, AttentionPool)
         tower.attnpool.positional_embedding.data.zero_()
         tower.attnpool.positional_embedding.requires_grad_(False)
     return tower

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from maclip_daemon.iqa.fused_convolutions import fuse
-from maclip_daemon.iqa.models.timm_tower import avoid_padding_copies
+from maclip_daemon.iqa.towers.lite_tower import avoid_padding_copies
 from maclip_daemon.iqa.view_size import VIEW_SIZE
 
 

@@ -1,4 +1,4 @@
-"""The architecture of a CLIP, read from the shapes of its weights, and its towers built by open_clip.
+"""The architecture of a CLIP, read from the shapes of its weights.
 
 The layout is OpenAI's (arXiv 2103.00020, released code): `visual.` is a ModifiedResNet or a vision
 transformer; the other names are the text tower.
@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 
-import torch
-from open_clip.model import resize_pos_embed
-from open_clip.modified_resnet import ModifiedResNet
-from open_clip.transformer import QuickGELU, TextTransformer, VisionTransformer
-from torch import Tensor, nn
+from torch import Tensor
 
 from maclip_daemon.errors import ModelUnavailable
-from maclip_daemon.iqa.view_size import VIEW_SIZE
 
-_HEAD_WIDTH = 64  # dimensions of an attention head in every CLIP of OpenAI; the shapes do not tell
+HEAD_WIDTH = 64  # dimensions of an attention head in every CLIP of OpenAI; the shapes do not tell
 
 
 @dataclass(frozen=True)
@@ -80,76 +74,6 @@ def read_architecture(state: Mapping[str, Tensor], origin: str) -> Architecture:
             f"{origin} is not a CLIP in OpenAI's layout: it has no {error}. "
             "Choose a CLIP checkpoint with a ModifiedResNet or a vision transformer."
         ) from None
-
-
-def build_visual_tower(
-    architecture: Architecture, state: Mapping[str, Tensor], origin: str
-) -> ModifiedResNet | VisionTransformer:
-    """Return the image tower with its weights in fp32, for inference on views of 224 pixels.
-
-    Raises `ModelUnavailable` when a weight is missing or has another shape.
-    """
-    tower: ModifiedResNet | VisionTransformer
-    weights = {key: value for key, value in state.items() if key.startswith("visual.")}
-    with torch.device("meta"):  # every weight is replaced: none needs to be drawn first
-        if architecture.patch is None:
-            tower = ModifiedResNet(
-                layers=list(architecture.layers),
-                output_dim=architecture.embedding,
-                heads=architecture.width * 32 // _HEAD_WIDTH,
-                image_size=architecture.grid * 32,
-                width=architecture.width,
-            )
-        else:
-            tower = VisionTransformer(
-                image_size=VIEW_SIZE,
-                patch_size=architecture.patch,
-                width=architecture.width,
-                layers=architecture.layers[0],
-                heads=architecture.width // _HEAD_WIDTH,
-                mlp_ratio=4.0,
-                output_dim=architecture.embedding,
-                act_layer=QuickGELU,
-            )
-    if architecture.patch is not None:
-        resize_pos_embed(weights, SimpleNamespace(visual=tower))  # for a model with its tower under `visual`
-    _fill(tower, weights, "visual.", origin)
-    return tower
-
-
-def build_text_tower(architecture: Architecture, state: Mapping[str, Tensor], origin: str) -> TextTransformer:
-    """Return the text tower with its weights in fp32. The architecture must have one.
-
-    Raises `ModelUnavailable` when a weight is missing or has another shape.
-    """
-    assert architecture.text_width is not None
-    tower = TextTransformer(
-        context_length=architecture.context,
-        vocab_size=architecture.vocabulary,
-        width=architecture.text_width,
-        heads=max(1, architecture.text_width // _HEAD_WIDTH),
-        layers=architecture.text_layers,
-        output_dim=architecture.embedding,
-        act_layer=QuickGELU,
-    )
-    _fill(tower, state, "", origin)
-    return tower
-
-
-def _fill(tower: nn.Module, state: Mapping[str, Tensor], prefix: str, origin: str) -> None:
-    """Load every weight of the tower, and no other. Raises `ModelUnavailable` for one that does not fit."""
-    needed = tower.state_dict()
-    weights = {}
-    for name, place in needed.items():
-        value = state.get(f"{prefix}{name}")
-        if value is None and name.endswith("num_batches_tracked"):
-            value = torch.zeros(())  # counts training steps; exports leave it out
-        if value is None or value.shape != place.shape:
-            found = "missing" if value is None else f"{tuple(value.shape)} instead of {tuple(place.shape)}"
-            raise ModelUnavailable(f"{origin} is not a complete CLIP: {prefix}{name} is {found}.")
-        weights[name] = value.to(place.dtype)
-    tower.load_state_dict(weights, assign=True)
-    tower.eval().requires_grad_(False)
 
 
 def _count_blocks(state: Mapping[str, Tensor], prefix: str, position: int) -> int:

@@ -1,6 +1,6 @@
 """A small checkpoint drawn from a seed, for the demonstration and the tests. Its scores mean nothing.
 
-It has the layout of OpenAI's ModifiedResNet and stores features for the prompts of every metric; it has no
+It has the layout of OpenAI's ResNets and stores features for the prompts of every metric; it has no
 text tower, so it takes a megabyte.
 """
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from open_clip.modified_resnet import ModifiedResNet
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from maclip_daemon.iqa.models.checkpoints import PROMPTS_FEATURES
 from maclip_daemon.iqa.prompts import CLIPIQA_PAIRS, MACLIP_PAIRS, QUALICLIP_PAIRS, texts
+from maclip_daemon.iqa.towers.resnet_tower import ResNetTower
 
 _WIDTH = 8
 _EMBEDDING = 64
@@ -35,9 +35,7 @@ def seeded_state(
     """Return the tensors of a seeded checkpoint in fp32, the same for the same seed on every machine."""
     generator = np.random.RandomState(seed)  # its stream is frozen for good (NEP 19); torch's is not
     with torch.device("meta"):
-        tower = ModifiedResNet(
-            layers=list(layers), output_dim=_EMBEDDING, heads=width * 32 // 64, image_size=224, width=width
-        )
+        tower = ResNetTower(layers, width, _EMBEDDING, heads=width * 32 // 64, grid=7)
     norms = {name for name, module in tower.named_modules() if isinstance(module, nn.BatchNorm2d)}
     state = {
         f"visual.{name}": _draw(name, value, norms, generator) for name, value in tower.state_dict().items()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from maclip_daemon.iqa.models.local_tower import LocalTower
+from maclip_daemon.iqa.towers.local_tower import LocalTower
 from maclip_daemon.training.aligned_model import AlignedModel, Averaged
 from maclip_daemon.training.alignment import one_cycle, take_step
 from maclip_daemon.training.recipe import Recipe

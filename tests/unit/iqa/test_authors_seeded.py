@@ -18,7 +18,8 @@ from synthetic_photos import pixels_at, synthetic_photo
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.metrics import Metric
 from maclip_daemon.iqa.models import catalogue
-from maclip_daemon.iqa.models.loading import LoadedModel, load
+from maclip_daemon.iqa.models.loaded_model import LoadedModel
+from maclip_daemon.iqa.models.loading import load
 from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.views import make_views
 

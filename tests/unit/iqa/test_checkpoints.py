@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from maclip_daemon.errors import ModelUnavailable
 from maclip_daemon.iqa.encoder import Encoder
 from maclip_daemon.iqa.models import torchscript
-from maclip_daemon.iqa.models.architecture import build_text_tower, build_visual_tower
+from maclip_daemon.iqa.models.building import build_text_tower, build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
 from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.seeded_checkpoint import seeded_prompts, seeded_state

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from torch import Tensor, nn
 
 from maclip_daemon.iqa import fused_convolutions
-from maclip_daemon.iqa.encoder import Encoder, MeanTokenPool, Precision, ViewFormat
+from maclip_daemon.iqa.encoder import Encoder, Precision, ViewFormat
 from maclip_daemon.iqa.fused_convolutions import FusedBottleneck, FusedConvolution
-from maclip_daemon.iqa.models.architecture import build_visual_tower
+from maclip_daemon.iqa.models.building import build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
-from maclip_daemon.iqa.models.local_tower import LocalTower
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
+from maclip_daemon.iqa.towers.local_tower import LocalTower
+from maclip_daemon.iqa.towers.resnet_tower import ResNetTower
 
 needs_operators = pytest.mark.skipif(
     not fused_convolutions.is_available(torch.float32), reason="this PyTorch has no oneDNN on this processor"
@@ -28,9 +28,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return load_checkpoint(path)
 
 
-def resnet(checkpoint: Checkpoint) -> ModifiedResNet:
+def resnet(checkpoint: Checkpoint) -> ResNetTower:
     tower = build_visual_tower(checkpoint.architecture, checkpoint.state, checkpoint.origin)
-    assert isinstance(tower, ModifiedResNet)
+    assert isinstance(tower, ResNetTower)
     return tower
 
 
@@ -143,21 +143,9 @@ def test_a_tower_whose_batch_norms_are_not_folded_stays_as_it_is(checkpoint: Che
     tower = resnet(checkpoint).eval()
     given = views(1, 3, 224, 224)
     with torch.no_grad():
-        tower.attnpool = MeanTokenPool(tower.attnpool)
         before = tower(given)
         fused_convolutions.fuse(tower, given)
         assert torch.equal(tower(given), before)
-
-
-def test_the_mean_token_pool_is_open_clips_attention_pool_without_its_positional_embedding() -> None:
-    torch.manual_seed(0)
-    pool = AttentionPool2d(7, 256, 4, 64).eval()
-    with torch.no_grad():
-        pool.positional_embedding.zero_()
-        for projection in (pool.k_proj, pool.v_proj):
-            nn.init.normal_(projection.bias)  # open_clip begins with zeros, which would hide a lost bias
-        activations = torch.randn(3, 256, 7, 7)
-        torch.testing.assert_close(MeanTokenPool(pool)(activations), pool(activations), rtol=1e-4, atol=1e-5)
 
 
 def test_the_built_in_models_exact_beginning_lessens_what_bf16_does_to_its_features() -> None:

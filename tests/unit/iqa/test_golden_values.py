@@ -14,7 +14,7 @@ from PIL import Image
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.encoder import Encoder
 from maclip_daemon.iqa.metrics import Metric
-from maclip_daemon.iqa.models.architecture import build_visual_tower
+from maclip_daemon.iqa.models.building import build_visual_tower
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, load_checkpoint
 from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.photo_judgement import judge

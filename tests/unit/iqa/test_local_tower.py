@@ -12,15 +12,18 @@ from safetensors.torch import save_file
 
 from maclip_daemon.errors import ModelUnavailable
 from maclip_daemon.iqa import metrics
-from maclip_daemon.iqa.models import local_tower, timm_tower
+from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.catalogue import ResolvedModel
-from maclip_daemon.iqa.models.loading import LoadedModel, load
-from maclip_daemon.iqa.models.local_tower import LocalTower
+from maclip_daemon.iqa.models.loaded_model import LoadedModel
+from maclip_daemon.iqa.models.loading import load
 from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.prompts import MACLIP_PAIRS, texts
 from maclip_daemon.iqa.protocols import parse
+from maclip_daemon.iqa.towers import local_tower
+from maclip_daemon.iqa.towers.lite_tower import LiteTower
+from maclip_daemon.iqa.towers.local_tower import LocalTower
 from maclip_daemon.iqa.views import normalise
 from maclip_daemon.scoring.batch_size import BatchSize
 from maclip_daemon.scoring.engine import Engine
@@ -39,8 +42,7 @@ FUSION = json.dumps({"version": 2, "protocol": "detail-8", "metrics": {"maclip":
 @pytest.fixture(scope="module")
 def state() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    settings = TimmTower("tf_efficientnet_lite0", EMBEDDING)
-    visual = timm_tower.build(settings).state_dict()
+    visual = LiteTower(EMBEDDING).state_dict()
     tiles = LocalTower(EMBEDDING).state_dict()
     return {
         **{f"visual.{name}": value for name, value in visual.items()},

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import ModelUnavailable, UsageError
-from maclip_daemon.iqa.models import open_clip_weights
+from maclip_daemon.iqa.models import open_clip_models, open_clip_weights
 from maclip_daemon.iqa.models.catalogue import resolve
-from maclip_daemon.iqa.models.loading import pull_from_open_clip
 from maclip_daemon.iqa.models.open_clip_weights import WeightsAddress, cache_dir, known_weights
 
 HUB_MODEL = ("ViT-B-16", "laion2b_s34b_b88k")
@@ -43,7 +42,7 @@ def test_a_mistyped_name_is_answered_with_near_ones(name: str, answer: str, tmp_
     with pytest.raises(UsageError, match=answer):
         resolve(name, tmp_path)
     with pytest.raises(UsageError, match=answer):
-        pull_from_open_clip(*name.split("/"), tmp_path)
+        open_clip_models.pull(*name.split("/"), tmp_path)
 
 
 def test_weights_that_were_never_fetched_say_so(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import torch
 from maclip_daemon.errors import EnvironmentUnfit, Poison, Transient
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import catalogue
-from maclip_daemon.iqa.models.loading import LoadedModel, load
+from maclip_daemon.iqa.models.loaded_model import LoadedModel
+from maclip_daemon.iqa.models.loading import load
 from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.photo_score import PhotoScore

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from maclip_daemon.errors import UsageError
 from maclip_daemon.iqa import cues
-from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
 from maclip_daemon.iqa.models.loading import prompt_features
 from maclip_daemon.iqa.models.timm_tower import TimmTower
@@ -30,6 +29,7 @@ from maclip_daemon.training.alignment import (
 from maclip_daemon.training.builtin_file import write_model
 from maclip_daemon.training.bursts.burst_ranking import burst_loss
 from maclip_daemon.training.clip_alignment import align_checkpoint
+from maclip_daemon.training.pretrained_trunk import pretrained_tower
 from maclip_daemon.training.training_views import ladder_batch
 
 PHOTOS = [synthetic_photo(seed, 320, 280) for seed in range(3)]
@@ -190,7 +190,7 @@ def test_a_clip_is_aligned_and_still_loads_with_its_prompts(seeded_path: Path, t
 def test_the_built_in_model_can_be_aligned_further(tmp_path: Path) -> None:
     torch.manual_seed(0)
     settings = TimmTower("tf_efficientnet_lite0", 16)
-    model = AlignedModel(timm_tower.build(settings), torch.randn(10, 16), 3.0, learn_prompts=False)
+    model = AlignedModel(pretrained_tower(settings, None), torch.randn(10, 16), 3.0, learn_prompts=False)
     first, target = tmp_path / "first.safetensors", tmp_path / "aligned.safetensors"
     write_model(model, settings, first, version="1", protocol="native", edges={}, notes={})
     align_checkpoint(load_checkpoint(first), PHOTOS, target, steps=1, batch=1)

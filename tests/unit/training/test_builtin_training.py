@@ -14,21 +14,23 @@ from maclip_daemon.iqa.models import timm_tower
 from maclip_daemon.iqa.models.catalogue import resolve_builtin
 from maclip_daemon.iqa.models.checkpoints import load_checkpoint
 from maclip_daemon.iqa.models.loading import load, prompt_features
-from maclip_daemon.iqa.models.local_tower import LocalTower
-from maclip_daemon.iqa.models.timm_tower import TimmTower
+from maclip_daemon.iqa.models.timm_tower import LITE0, TimmTower
+from maclip_daemon.iqa.towers import lite_tower
+from maclip_daemon.iqa.towers.lite_tower import LiteTower
+from maclip_daemon.iqa.towers.local_tower import LocalTower
 from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_exact
 from maclip_daemon.training.builtin_file import write_model
 from maclip_daemon.training.opinion_tuning import order_loss, spread_targets
-from maclip_daemon.training.pretrained_trunk import pretrained_tower
+from maclip_daemon.training.pretrained_trunk import fold_norms, pretrained_tower
 
-TOWER = TimmTower("tf_efficientnet_lite0", 16)
+TOWER = TimmTower(LITE0, 16)
 VIEWS = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
-def tower() -> nn.Module:
+def tower() -> LiteTower:
     torch.manual_seed(0)
-    return timm_tower.build(TOWER).eval()
+    return LiteTower(TOWER.embed_dim).eval()
 
 
 def test_folding_the_norms_does_not_change_the_features() -> None:
@@ -42,22 +44,22 @@ def test_folding_the_norms_does_not_change_the_features() -> None:
                 module.running_mean.normal_(0, 0.1)
                 module.running_var.uniform_(0.5, 2)
         before = trunk.forward_features(VIEWS)
-        timm_tower.fold_norms(trunk)
+        fold_norms(trunk)
         after = trunk.forward_features(VIEWS)
     torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in trunk.modules())
 
 
 @torch.inference_mode()
-def test_the_two_halves_are_the_whole_tower(tower: timm_tower.TimmModel) -> None:
-    lower, upper = timm_tower.halves(tower, 4)
+def test_the_two_halves_are_the_whole_tower(tower: LiteTower) -> None:
+    lower, upper = lite_tower.halves(tower, 4)
     torch.testing.assert_close(upper(lower(VIEWS)), tower(VIEWS))
     joined = timm_tower.join(TOWER, lower, upper, 4)
     torch.testing.assert_close(joined(VIEWS), tower(VIEWS))
 
 
 @torch.inference_mode()
-def test_exact_depthwise_convolutions_change_nothing_but_the_precision(tower: timm_tower.TimmModel) -> None:
+def test_exact_depthwise_convolutions_change_nothing_but_the_precision(tower: LiteTower) -> None:
     before = tower(VIEWS)
     keep_depthwise_exact(tower)
     assert torch.equal(before, tower(VIEWS))
@@ -68,7 +70,7 @@ def test_exact_depthwise_convolutions_change_nothing_but_the_precision(tower: ti
 @pytest.mark.parametrize("size", [(224, 224), (225, 224), (250, 331)])
 @torch.inference_mode()
 def test_a_loaded_tower_gives_the_same_features_for_every_size(
-    tower: timm_tower.TimmModel, size: tuple[int, int]
+    tower: LiteTower, size: tuple[int, int]
 ) -> None:
     state = {f"visual.{name}": value for name, value in tower.state_dict().items()}
     loaded = timm_tower.load(TOWER, state, "x")
@@ -76,9 +78,7 @@ def test_a_loaded_tower_gives_the_same_features_for_every_size(
     torch.testing.assert_close(loaded(views), tower(views), atol=1e-5, rtol=1e-4)
 
 
-def test_a_written_model_loads_with_the_prompts_of_every_metric(
-    tower: timm_tower.TimmModel, tmp_path: Path
-) -> None:
+def test_a_written_model_loads_with_the_prompts_of_every_metric(tower: LiteTower, tmp_path: Path) -> None:
     model = AlignedModel(tower, torch.randn(10, 16), 3.0, learn_prompts=False)
     path = tmp_path / "builtin.safetensors"
     edges = {"maclip": [0.2, 0.4, 0.6, 0.8]}
@@ -98,7 +98,7 @@ def test_a_written_model_loads_with_the_prompts_of_every_metric(
 
 
 def test_a_written_model_keeps_the_local_tower_and_the_prompts_of_tiles(
-    tower: timm_tower.TimmModel, tmp_path: Path
+    tower: LiteTower, tmp_path: Path
 ) -> None:
     model = AlignedModel(tower, torch.randn(10, 16), 3.0, learn_prompts=False)
     model.detail_prompts.data.copy_(torch.randn(10, 16))
@@ -119,9 +119,7 @@ def test_a_written_model_keeps_the_local_tower_and_the_prompts_of_tiles(
         torch.testing.assert_close(written[0], expected)
 
 
-def test_weights_too_large_for_half_precision_are_refused(
-    tower: timm_tower.TimmModel, tmp_path: Path
-) -> None:
+def test_weights_too_large_for_half_precision_are_refused(tower: LiteTower, tmp_path: Path) -> None:
     model = AlignedModel(nn.Sequential(nn.Linear(1, 1)), torch.randn(10, 16), 3.0, learn_prompts=False)
     model.visual[0].weight.data.fill_(1e6)
     with pytest.raises(ValueError, match=r"visual\.0\.weight"):
@@ -130,12 +128,13 @@ def test_weights_too_large_for_half_precision_are_refused(
 
 def test_a_tower_description_that_is_garbled_is_refused() -> None:
     assert timm_tower.describe({}, "x") is None
-    for garbled in ("{", '{"embed_dim": 3}', '"text"'):
+    unknown = TimmTower("tf_efficientnet_b0", 16).as_json()
+    for garbled in ("{", '{"embed_dim": 3}', '"text"', unknown, TimmTower(LITE0, 0).as_json()):
         with pytest.raises(ModelUnavailable, match="no tower"):
             timm_tower.describe({timm_tower.METADATA_KEY: garbled}, "x")
 
 
-def test_a_tower_with_a_missing_weight_is_refused(tower: timm_tower.TimmModel) -> None:
+def test_a_tower_with_a_missing_weight_is_refused(tower: LiteTower) -> None:
     state = {f"visual.{name}": value for name, value in tower.state_dict().items()}
     del state["visual.head.mlp.fc1.weight"]
     with pytest.raises(ModelUnavailable, match="not a complete model"):
