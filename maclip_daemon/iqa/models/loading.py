@@ -20,8 +20,8 @@ from maclip_daemon.iqa.models.timm_tower import TimmTower
 from maclip_daemon.iqa.prompts import PromptPair, texts
 from maclip_daemon.iqa.towers import lite_tower, local_tower
 
-# Stages of the built-in model's tower that stay in fp32: nearly all that bf16 does to the scores, it does to the pixels and
-# their first edges. The built-in model's largest difference falls from 0.023 to 0.008 (docs/performance.md).
+# Stages of the built-in model's tower that stay in fp32: nearly all that bf16 does to the scores, it does to
+# the pixels and their first edges. The largest difference falls from 0.023 to 0.008 (docs/performance.md).
 EXACT_BLOCKS = 2
 
 
