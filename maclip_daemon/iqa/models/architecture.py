@@ -6,6 +6,7 @@ transformer; the other names are the text tower.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,6 +41,13 @@ def read_architecture(state: Mapping[str, Tensor], origin: str) -> Architecture:
 
     Raises `ModelUnavailable` for weights that are not a CLIP in OpenAI's layout.
     """
+    found = _read(state, origin)
+    if min(found.embedding, found.width, found.grid) < 1:
+        raise ModelUnavailable(f"{origin} is not a complete CLIP: some of its weights are empty.")
+    return found
+
+
+def _read(state: Mapping[str, Tensor], origin: str) -> Architecture:
     try:
         has_text = "token_embedding.weight" in state
         text = (
@@ -58,7 +66,7 @@ def read_architecture(state: Mapping[str, Tensor], origin: str) -> Architecture:
                 width=state["visual.conv1.weight"].shape[0],
                 layers=(_count_blocks(state, "visual.transformer.resblocks.", 3),),
                 patch=state["visual.conv1.weight"].shape[-1],
-                grid=round((len(state["visual.positional_embedding"]) - 1) ** 0.5),
+                grid=_grid_of(state["visual.positional_embedding"]),
                 **text,
             )
         return Architecture(
@@ -66,7 +74,7 @@ def read_architecture(state: Mapping[str, Tensor], origin: str) -> Architecture:
             width=state["visual.layer1.0.conv1.weight"].shape[0],
             layers=tuple(_count_blocks(state, f"visual.layer{stage}.", 2) for stage in range(1, 5)),
             patch=None,
-            grid=round((len(state["visual.attnpool.positional_embedding"]) - 1) ** 0.5),
+            grid=_grid_of(state["visual.attnpool.positional_embedding"]),
             **text,
         )
     except (KeyError, IndexError) as error:
@@ -74,6 +82,11 @@ def read_architecture(state: Mapping[str, Tensor], origin: str) -> Architecture:
             f"{origin} is not a CLIP in OpenAI's layout: it has no {error}. "
             "Choose a CLIP checkpoint with a ModifiedResNet or a vision transformer."
         ) from None
+
+
+def _grid_of(positions: Tensor) -> int:
+    """Return the side of the square that the positions are, but for the first."""
+    return round(math.sqrt(max(0, positions.shape[0] - 1)))
 
 
 def _count_blocks(state: Mapping[str, Tensor], prefix: str, position: int) -> int:

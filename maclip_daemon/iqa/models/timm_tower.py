@@ -21,6 +21,7 @@ from maclip_daemon.iqa.towers.lite_tower import LiteTower
 
 METADATA_KEY = "timm_tower"
 LITE0 = "tf_efficientnet_lite0"
+_MOST_DIMENSIONS = 65_536  # of a feature; a thousand is usual
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def describe(metadata: Mapping[str, str], origin: str) -> TimmTower | None:
         return None
     try:
         tower = TimmTower(**json.loads(metadata[METADATA_KEY]))
-        is_known = tower == TimmTower(LITE0, int(tower.embed_dim)) and tower.embed_dim > 0
+        is_known = tower == TimmTower(LITE0, tower.embed_dim) and _is_a_width(tower.embed_dim)
     except (ValueError, TypeError, RecursionError):
         is_known = False
     if not is_known:
@@ -51,6 +52,10 @@ def describe(metadata: Mapping[str, str], origin: str) -> TimmTower | None:
             f"The metadata of {origin} describe no tower that this version knows. Fetch the file again."
         )
     return tower
+
+
+def _is_a_width(found: object) -> bool:
+    return type(found) is int and 0 < found <= _MOST_DIMENSIONS
 
 
 def load(tower: TimmTower, state: Mapping[str, Tensor], origin: str, *, trainable: bool = False) -> LiteTower:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, or_, select
+from sqlalchemy import bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import stored_paths, timestamps
-from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS, SCORES
+from maclip_daemon.library.storage.tables import FOLDERS, JOBS, JOURNAL, PHOTOS, SCORES
 
 MACLIPS = ("maclip",)
 MACLIPS_AND_PERSONS = ("maclip", "person")
@@ -26,7 +26,7 @@ class WrittenFile:
     checked_at: float
     """Unix seconds of the write, or of the last check that found the file as we wrote it."""
     photo_changed_at: float
-    """Unix seconds of the change of the photo's inode, for one a rename; 0: not known."""
+    """Unix seconds of the change of the photo's inode (a rename); 0: not known, or work on it waits."""
     is_persons: bool
     """Whether the rating that counts is a person's."""
 
@@ -75,7 +75,7 @@ def only_persons(session: Session, after: int, limit: int) -> list[PersonsPhoto]
             row.id,
             stored_paths.join(row.path, row.file_name),
             timestamps.seconds(row.checked_at) if row.checked_at else 0.0,
-            _seconds(row.ctime_ns),
+            row.changed_at_ns / 1e9,
         )
         for row in rows
     ]
@@ -96,13 +96,9 @@ def _written_file(row: Any) -> WrittenFile:
         row.target_path,
         photo,
         timestamps.seconds(checked_at),
-        _seconds(row.ctime_ns),
+        row.changed_at_ns / 1e9,
         is_persons=row.rating_owner == "person",
     )
-
-
-def _seconds(time_ns: int | None) -> float:
-    return (time_ns or 0) / 1e9
 
 
 _NEWER = JOURNAL.alias("newer")
@@ -112,6 +108,9 @@ _NEWEST_ENTRY = (
     .correlate(JOURNAL)
     .scalar_subquery()
 )
+# Where a photo was just renamed, its job gives other programs time to rename the sidecars.
+_HAS_WORK = exists().where(JOBS.c.photo_id == PHOTOS.c.id, JOBS.c.kind == "rate", JOBS.c.state != "dead")
+_CHANGED_AT_NS = case((_HAS_WORK, 0), else_=func.coalesce(PHOTOS.c.ctime_ns, 0)).label("changed_at_ns")
 _LAST_WRITE = (
     select(
         JOURNAL.c.photo_id,
@@ -119,7 +118,7 @@ _LAST_WRITE = (
         JOURNAL.c.settled_at,
         PHOTOS.c.rating_checked_at,
         PHOTOS.c.rating_owner,
-        PHOTOS.c.ctime_ns,
+        _CHANGED_AT_NS,
         FOLDERS.c.path,
         PHOTOS.c.file_name,
     )
@@ -135,7 +134,7 @@ _LAST_WRITE = (
 _ONLY_PERSONS = (
     select(
         PHOTOS.c.id,
-        PHOTOS.c.ctime_ns,
+        _CHANGED_AT_NS,
         FOLDERS.c.path,
         PHOTOS.c.file_name,
         # Their files were read after they were scored, and undo changed them after it began.

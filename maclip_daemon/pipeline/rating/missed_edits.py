@@ -120,7 +120,7 @@ class MissedEdits:
                 write.path: self._times_of(write, [each.path for each in partners.get(write.photo_id, ())])
                 for write in writes
             }
-            newer, unchanged = self._newer(writes, times)
+            newer, unchanged = self._newer(writes, times, began)
             if newer or unchanged:
                 with self._library.writing() as session:
                     jobs.enqueue(session, newer, "rate", self._state.clock())
@@ -131,14 +131,15 @@ class MissedEdits:
         return queued
 
     def _newer(
-        self, writes: Sequence[written_files.WrittenFile], times: dict[str, _Times | None]
+        self, writes: Sequence[written_files.WrittenFile], times: dict[str, _Times | None], now: float
     ) -> tuple[list[int], list[int]]:
         """Return the photos whose files were changed since our last write, and those that only look so.
 
         An edit may have brought an older time along (`rsync -t`, Syncthing), and a backup program may have
         touched every file: the time of the inode's change makes us look, and the content decides. So does
         that of the photo's: it may have been renamed to where another photo's file is, and the job that this
-        queued went with its disk.
+        queued went with its disk. A time in the future proves nothing. What cannot be read now is in neither
+        list.
         """
         ages_s = {
             write.path: _Times(*(each - write.checked_at for each in found))
@@ -150,17 +151,23 @@ class MissedEdits:
         touched |= {
             write.path
             for write in writes
-            if write.path in ages_s and write.photo_changed_at - write.checked_at > CLOCK_TICK_S
+            if (found := times[write.path]) is not None
+            and found.touched  # it can be read
+            and write.checked_at + CLOCK_TICK_S < write.photo_changed_at <= now
         }
         touched -= changed
         with self._library.reading() as session:
             ours = written_files.hashes_written(session, list(touched))
-        unchanged = {path for path in touched if not is_changed(path, ours.get(path))}
-        changed |= touched - unchanged
+        verdicts = {path: self._is_changed(path, ours.get(path)) for path in touched}
+        unchanged = {path for path, is_other in verdicts.items() if is_other is False}
+        changed |= {path for path, is_other in verdicts.items() if is_other}
         return (
             [write.photo_id for write in writes if write.path in changed],
             [write.photo_id for write in writes if write.path in unchanged],
         )
+
+    def _is_changed(self, path: str, ours: str | None) -> bool | None:
+        return self._state.probe.call_or(path, lambda: is_changed(path, ours), None)
 
     def _times_of(self, write: written_files.WrittenFile, partners: Sequence[str]) -> _Times | None:
         """Return when the rating files of a photo changed; None: its own is gone, 0: not readable now."""
@@ -207,9 +214,13 @@ def _changed_at(found: os.stat_result) -> float:
     return max(found.st_mtime, found.st_ctime)
 
 
-def is_changed(path: str, ours: str | None) -> bool:
-    """Return whether a file has another content than the one we wrote (its hash; None: we wrote none)."""
-    with contextlib.suppress(OSError, MaclipError):
+def is_changed(path: str, ours: str | None) -> bool | None:
+    """Return whether a file has another content than the one we wrote (its hash; None: we wrote none).
+
+    None where it cannot be read.
+    """
+    try:
         data, _ = safe_writer.read_regular(Path(path), xmp_text.SIZE_LIMIT)
-        return safe_writer.digest(data) != ours
-    return False
+    except (OSError, MaclipError):
+        return None
+    return safe_writer.digest(data) != ours

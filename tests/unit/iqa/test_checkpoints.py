@@ -129,6 +129,17 @@ def test_a_whole_photo_of_any_size_goes_through_a_resnet(resnet: CLIP, tmp_path:
     assert encoder_of(tmp_path / "clip.pt").encode(torch.zeros(1, 3, 300, 517)).shape == (1, 64)
 
 
+@pytest.mark.parametrize(
+    "name", ["visual.attnpool.c_proj.weight", "visual.conv1.weight", "visual.attnpool.positional_embedding"]
+)
+def test_a_resnet_with_an_empty_weight_is_refused(name: str, resnet: CLIP, tmp_path: Path) -> None:
+    state = resnet.state_dict()
+    state[name] = state[name][:0]
+    torch.save(state, tmp_path / "clip.pt")
+    with pytest.raises(ModelUnavailable, match="not a complete CLIP"):
+        encoder_of(tmp_path / "clip.pt")
+
+
 def test_half_precision_weights_are_computed_with_in_full(resnet: CLIP, tmp_path: Path) -> None:
     torch.save({name: value.half() for name, value in resnet.state_dict().items()}, tmp_path / "clip.pt")
     checkpoint = load_checkpoint(tmp_path / "clip.pt")

@@ -129,7 +129,9 @@ def test_weights_too_large_for_half_precision_are_refused(tower: LiteTower, tmp_
 def test_a_tower_description_that_is_garbled_is_refused() -> None:
     assert timm_tower.describe({}, "x") is None
     unknown = TimmTower("tf_efficientnet_b0", 16).as_json()
-    for garbled in ("{", '{"embed_dim": 3}', '"text"', unknown, TimmTower(LITE0, 0).as_json()):
+    widths = ("0", "-16", "16.0", "true", "Infinity", "1e400", "null", str(10**18))
+    strange = [TimmTower(LITE0, 16).as_json().replace("16", width) for width in widths]
+    for garbled in ("{", '{"embed_dim": 3}', '"text"', unknown, *strange):
         with pytest.raises(ModelUnavailable, match="no tower"):
             timm_tower.describe({timm_tower.METADATA_KEY: garbled}, "x")
 

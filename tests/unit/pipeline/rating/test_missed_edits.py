@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library.photos import missing_photos, photo_records, root_records
+from maclip_daemon.library.storage import timestamps
 from maclip_daemon.pipeline.discovery import reconciliation
 from maclip_daemon.pipeline.rating import missed_edits
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
@@ -142,34 +146,104 @@ def test_a_persons_photo_that_was_renamed_to_where_a_sidecar_is_is_looked_at(
     assert monitor.check_all() == 0
 
 
+class Swap:
+    """Two rated photos whose names are swapped, but not those of their sidecars."""
+
+    def __init__(self, rated: RatedLibrary) -> None:
+        self.rated = rated
+        rated.calibrate()
+        rated.now = time.time() - 60.0
+        self.photo_ids = [rated.add("a.jpg", 0.1), rated.add("b.jpg", 0.9)]
+        self.sidecars = [sidecar_of(rated.folder / name) for name in ("a.jpg", "b.jpg")]
+        rated.queue(*self.photo_ids)
+        rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+        self.stage = RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer)
+        assert self.stage.work()
+        assert self.stars() == [b"stars: 1", b"stars: 5"]
+        self.mark_checked()
+        time.sleep(0.2)  # the sidecars are older than the look at them, and only the photos change
+        for old, new in (("a.jpg", "between.jpg"), ("b.jpg", "a.jpg"), ("between.jpg", "b.jpg")):
+            (rated.folder / old).rename(rated.folder / new)
+            see(rated, new)
+        rated.now = time.time() + 1.0
+
+    def stars(self) -> list[bytes]:
+        return [sidecar.read_bytes() for sidecar in self.sidecars]
+
+    def mark_checked(self) -> None:
+        with self.rated.library.writing() as session:
+            photo_records.mark_checked(session, self.photo_ids, time.time())
+
+    def unplug(self) -> None:
+        """Let the disk go away and come back; the work that the renames caused goes with it."""
+        with self.rated.library.writing() as session:
+            missing_photos.mark_missing(session, self.photo_ids, self.rated.now)
+        assert self.rated.jobs() == []
+        for name in ("a.jpg", "b.jpg"):
+            see(self.rated, name)
+
+
 def test_photos_that_swapped_names_just_before_their_disk_went_away_are_rated_anew(
     rated: RatedLibrary, monitor: SidecarMonitor
 ) -> None:
-    rated.calibrate()
-    rated.now = time.time() - 60.0
-    names, sidecars = ("a.jpg", "b.jpg"), [sidecar_of(rated.folder / name) for name in ("a.jpg", "b.jpg")]
-    photo_ids = [rated.add(name, score) for name, score in zip(names, (0.1, 0.9), strict=True)]
-    rated.queue(*photo_ids)
-    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
-    stage = RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer)
-    assert stage.work()
-    before = [sidecar.read_bytes() for sidecar in sidecars]
-    assert before == [b"stars: 1", b"stars: 5"]
-    with rated.library.writing() as session:
-        photo_records.mark_checked(session, photo_ids, time.time())
-    time.sleep(0.2)  # the sidecars are older than the look at them, and only the photos change
-    for old, new in (("a.jpg", "between.jpg"), ("b.jpg", "a.jpg"), ("between.jpg", "b.jpg")):
-        (rated.folder / old).rename(rated.folder / new)
-        see(rated, new)
-    rated.now = time.time() + 60.0
-    with rated.library.writing() as session:
-        missing_photos.mark_missing(session, photo_ids, rated.now)
-    assert rated.jobs() == []
-    for name in names:
-        see(rated, name)
+    swap = Swap(rated)
+    swap.unplug()
     assert monitor.check_all() == 2
-    assert stage.work()
-    assert [sidecar.read_bytes() for sidecar in sidecars] == before[::-1]
+    assert swap.stage.work()
+    assert swap.stars() == [b"stars: 5", b"stars: 1"]
+    assert monitor.check_all() == 0
+
+
+def test_a_renamed_photo_that_waits_for_its_sidecar_is_left_to_its_job(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    swap = Swap(rated)
+    later = timestamps.text(rated.now + 10.0)
+    rated.write(f"update jobs set not_before = '{later}'")  # programs rename the sidecars a moment later
+    assert monitor.check_all() == 0
+    assert not swap.stage.work()
+    assert swap.stars() == [b"stars: 1", b"stars: 5"]
+
+
+@pytest.mark.parametrize("fails", ["lstat", "reading", "the share"])
+def test_what_cannot_be_read_for_a_moment_is_looked_at_again(
+    rated: RatedLibrary, monitor: SidecarMonitor, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    swap = Swap(rated)
+    swap.unplug()
+
+    def fail(*_: object) -> object:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def no_answer(path: str, operation: Callable[[], object]) -> object:
+        raise NoAnswer(f"{path} does not answer.")
+
+    def never(*_: object) -> object:
+        raise AssertionError("a share that does not answer was read")
+
+    with monkeypatch.context() as patch:
+        if fails == "lstat":
+            patch.setattr(missed_edits, "_times_of", fail)
+        elif fails == "reading":
+            patch.setattr(missed_edits.safe_writer, "read_regular", fail)
+        else:
+            patch.setattr(rated.state.probe, "call", no_answer)
+            patch.setattr(missed_edits.safe_writer, "read_regular", never)
+        assert monitor.check_all() == 0
+    assert monitor.check_all() == 2
+    assert swap.stage.work()
+    assert swap.stars() == [b"stars: 5", b"stars: 1"]
+
+
+def test_a_time_in_the_future_proves_nothing_of_a_persons_photo(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    swap = Swap(rated)
+    swap.unplug()
+    rated.write("update photos set rating_owner = 'person', ctime_ns = ctime_ns + 3600000000000")
+    assert monitor.check_all() == 0
+    rated.now += 4000.0
+    assert monitor.check_all() == 2
     assert monitor.check_all() == 0
 
 
