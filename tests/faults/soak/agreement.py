@@ -214,7 +214,7 @@ def _rating_mismatches(model: Model, photo: Photo, row: Row, stars: int, leading
     if of_partner is not None and (found or {}).get("xmp:Rating") in (None, str(of_partner)):
         return  # one verdict for both files of a shot
     if found is None:
-        if not photo.is_unnoticed:
+        if not photo.is_unnoticed and not (photo.is_cut_off and row.owner == "person"):
             yield f"has no sidecar ({row.owner}, {row.problem})"
         return
     if person.label is not None and found.get("xmp:Label") != person.label:

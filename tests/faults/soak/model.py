@@ -67,6 +67,8 @@ class Photo:
     """A person's changes of its sidecar since the last agreement. A start finds only the first."""
     is_unnoticed: bool = False
     """A person changed or deleted its sidecar without an event: the next rating will notice."""
+    is_cut_off: bool = False
+    """Its root went away when it had just been moved: of a rating that stayed behind the library alone knows."""
     log: list[str] = field(default_factory=list)
 
     @property
@@ -173,7 +175,7 @@ class Model:
             self._record_left(replaced)
             self._drop_pair(replaced)
         self._put_at(photo, new, did)
-        photo.is_unnoticed = False  # a rename makes the daemon read the sidecar
+        photo.is_unnoticed = photo.is_cut_off = False  # a rename makes the daemon read the sidecar
         if with_sidecar:
             self.followed.add(old)
             self.sidecars[sidecar_of(new)] = self.sidecars.pop(sidecar_of(old), Sidecar())
@@ -244,6 +246,8 @@ class Model:
         """Record that the root was offline."""
         self.was_offline = True
         self.interrupted("unplugged")
+        for photo in self.photos.values():
+            photo.is_cut_off |= photo.has_moved
 
     def history_of(self, path: str) -> list[str]:
         """Return the history of the photo at a path."""
