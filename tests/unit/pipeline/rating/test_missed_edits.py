@@ -235,6 +235,18 @@ def test_what_cannot_be_read_for_a_moment_is_looked_at_again(
     assert swap.stars() == [b"stars: 5", b"stars: 1"]
 
 
+def test_a_persons_star_whose_sidecar_stayed_behind_as_the_disk_went_away_stays_in_the_library(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    swap = Swap(rated)
+    swap.unplug()
+    rated.write("update photos set rating_owner = 'person', rating_in_file = 4")
+    for sidecar in swap.sidecars:
+        sidecar.unlink()
+    assert monitor.check_all() == 0
+    assert rated.rows("select distinct rating_owner, rating_in_file from photos") == [("person", 4)]
+
+
 def test_a_time_in_the_future_proves_nothing_of_a_persons_photo(
     rated: RatedLibrary, monitor: SidecarMonitor
 ) -> None:
