@@ -68,7 +68,7 @@ class Photo:
     is_unnoticed: bool = False
     """A person changed or deleted its sidecar without an event: the next rating will notice."""
     is_cut_off: bool = False
-    """Its root went away when it had just been moved; the library alone knows of a rating that stayed behind."""
+    """Its root went away when it had just been moved: the library alone knows a rating that stayed behind."""
     log: list[str] = field(default_factory=list)
 
     @property
