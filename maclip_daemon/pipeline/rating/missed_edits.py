@@ -40,7 +40,7 @@ class _Times(NamedTuple):
     written: float
     """The content of the file that we wrote last; other programs may set it. Its folder where it is gone."""
     touched: float
-    """That file in any way; 0 where it is gone."""
+    """That file in any way, or its photo: a rename, for one; 0 where it is gone."""
     beside: float
     """Another sidecar of the same photo, or of a file of its shot, in any way."""
 
@@ -117,10 +117,12 @@ class MissedEdits:
                 partners = raw_jpeg_pairs.partners(session, persons)
             began = self._state.clock()
             times = {
-                write.path: self._times_of(write, [each.path for each in partners.get(write.photo_id, ())])
+                write.path: self._times_of(
+                    write, [each.path for each in partners.get(write.photo_id, ())], began
+                )
                 for write in writes
             }
-            newer, unchanged = self._newer(writes, times, began)
+            newer, unchanged = self._newer(writes, times)
             if newer or unchanged:
                 with self._library.writing() as session:
                     jobs.enqueue(session, newer, "rate", self._state.clock())
@@ -131,15 +133,14 @@ class MissedEdits:
         return queued
 
     def _newer(
-        self, writes: Sequence[written_files.WrittenFile], times: dict[str, _Times | None], now: float
+        self, writes: Sequence[written_files.WrittenFile], times: dict[str, _Times | None]
     ) -> tuple[list[int], list[int]]:
         """Return the photos whose files were changed since our last write, and those that only look so.
 
         An edit may have brought an older time along (`rsync -t`, Syncthing), and a backup program may have
         touched every file: the time of the inode's change makes us look, and the content decides. So does
         that of the photo's: it may have been renamed to where another photo's file is, and the job that this
-        queued went with its disk. A time in the future proves nothing. What cannot be read now is in neither
-        list.
+        queued went with its disk. What cannot be read now is in neither list.
         """
         ages_s = {
             write.path: _Times(*(each - write.checked_at for each in found))
@@ -147,15 +148,7 @@ class MissedEdits:
             if (found := times[write.path]) is not None
         }
         changed = {path for path, age in ages_s.items() if max(age.written, age.beside) > TIMESTAMP_SLACK_S}
-        touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S}
-        touched |= {
-            write.path
-            for write in writes
-            if (found := times[write.path]) is not None
-            and found.touched  # it can be read
-            and write.checked_at + CLOCK_TICK_S < write.photo_changed_at <= now
-        }
-        touched -= changed
+        touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S} - changed
         with self._library.reading() as session:
             ours = written_files.hashes_written(session, list(touched))
         verdicts = {path: self._is_changed(path, ours.get(path)) for path in touched}
@@ -169,19 +162,22 @@ class MissedEdits:
     def _is_changed(self, path: str, ours: str | None) -> bool | None:
         return self._state.probe.call_or(path, lambda: is_changed(path, ours), None)
 
-    def _times_of(self, write: written_files.WrittenFile, partners: Sequence[str]) -> _Times | None:
+    def _times_of(
+        self, write: written_files.WrittenFile, partners: Sequence[str], now: float
+    ) -> _Times | None:
         """Return when the rating files of a photo changed; None: its own is gone, 0: not readable now."""
         try:
-            return self._state.probe.call(write.path, lambda: _times_of(write, partners))
+            return self._state.probe.call(write.path, lambda: _times_of(write, partners, now))
         except FileNotFoundError:
             return None
         except (OSError, NoAnswer):
             return _Times(0.0, 0.0, 0.0)
 
 
-def _times_of(write: written_files.WrittenFile, partners: Sequence[str]) -> _Times:
+def _times_of(write: written_files.WrittenFile, partners: Sequence[str], now: float) -> _Times:
     """Return when a rating file, and the other sidecars of its photo and its `partners`, last changed.
 
+    A change of the photo in the future (a wrong clock) proves nothing.
     Raises `FileNotFoundError` when the photo has no sidecar any more, `OSError`.
     """
     beside = 0.0
@@ -197,7 +193,8 @@ def _times_of(write: written_files.WrittenFile, partners: Sequence[str]) -> _Tim
             raise
         # The other sidecar counts now. It may be older than the moment at which ours was deleted.
         return _Times(Path(write.path).parent.stat().st_mtime, 0.0, beside)
-    return _Times(own.st_mtime, _changed_at(own), beside)
+    photo_changed_at = write.photo_changed_at if write.photo_changed_at <= now else 0.0
+    return _Times(own.st_mtime, max(_changed_at(own), photo_changed_at), beside)
 
 
 def _sidecars_changed_at(photo: written_files.PersonsPhoto, now: float) -> float:
