@@ -147,7 +147,7 @@ class ResNetTower(nn.Module):
         return features
 
     def prepare_inference(self) -> None:
-        """Change a tower in place that is in eval mode and learns no more: the same function in fewer steps."""
+        """Change a tower in place that is in eval mode and learns no more: the same function, fewer steps."""
         if isinstance(self.attnpool, AttentionPool):
             self.attnpool = MeanTokenPool(self.attnpool)
         _fold_batch_norms(self)
