@@ -118,8 +118,11 @@ def _distortion(position: int) -> Callable[[str], str]:
 
 
 def _biq_source(name: str) -> str:
-    """Return `ss01` (an amateur's gallery), `ss02` (shot with deliberate faults) or `ss03` (Unsplash)."""
-    return Path(name).name.partition("_")[0]
+    """Return `ss01` (an amateur's gallery), `ss02` (shot with deliberate faults) or `ss03` (Unsplash).
+
+    The authors name images `ss01 (1).jpg`; copies whose names have no spaces, `ss01_1.jpg`.
+    """
+    return re.split(r"[ _]", Path(name).name, maxsplit=1)[0]
 
 
 def _csiq_distortion(name: str) -> str:

@@ -173,12 +173,13 @@ def test_pipal_joins_its_label_files_and_distortion_folders(tmp_path: Path) -> N
     assert (images["A0002_01_00.bmp"].mos, images["A0002_01_00.bmp"].subset) == (1421.5, "distortion 01")
 
 
-def test_biq_takes_both_splits_or_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["{} ({}).jpg", "{}_{}.jpg"], ids=["as published", "without spaces"])
+def test_biq_takes_both_splits_or_one(tmp_path: Path, name: str) -> None:
     for split, source in (("Train", "ss01"), ("Test", "ss02")):
-        lines = ["Image Name,MOS"]
+        lines = ["Image Name,MOS,,"]
         for number in range(COUNT):
-            _touch(tmp_path / "Images" / f"{source}_{number}.jpg")
-            lines.append(f"{source}_{number}.jpg,{number / 20}")
+            _touch(tmp_path / "Images" / name.format(source, number))
+            lines.append(f"{name.format(source, number)},{number / 20},,")
         (tmp_path / f"{split} (Images and MOS).csv").write_text("\n".join(lines))
     assert {image.subset for image in datasets.load("biq2021", tmp_path)} == {"ss01", "ss02"}
     assert {image.subset for image in datasets.load("biq2021-test", tmp_path)} == {"ss02"}
