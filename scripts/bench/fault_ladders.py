@@ -93,7 +93,7 @@ LADDERS: dict[str, tuple[Callable[[Pixels, float], Pixels], tuple[float, ...], i
     "clipped_highlights": (exposed, (1, 2, 3), 1),
     "clipped_shadows": (exposed, (-2, -4, -6), 1),
     "contrast": (flattened, (0.7, 0.45, 0.25), -1),
-    "jpeg_damage": (compressed, (60, 40, 25, 12), 1),
+    "jpeg_damage": (compressed, (60, 40, 25, 12, 5), 1),
     "enlargement": (enlarged, (3, 5, 9), 1),
 }
 """Quality → what spoils it, the steps from weak to strong, and whether its value grows (1) or falls (−1)."""

@@ -101,6 +101,25 @@ def test_jpeg_damage_grows_with_compression_and_stays_when_saved_well(photo: Pix
     assert measured(compressed(compressed(photo, 10), 95)).jpeg_damage.value > ladder[1]
 
 
+@pytest.mark.parametrize("is_halved", [False, True], ids=["full size", "half size"])
+def test_jpeg_damage_is_largest_where_steps_between_blocks_are_no_longer_small(
+    photo: Pixels, is_halved: bool
+) -> None:
+    def damage(quality: int) -> float:
+        buffer = io.BytesIO()
+        Image.fromarray(compressed(photo, quality)).save(buffer, "JPEG", quality=95, subsampling=0)
+        image = Image.open(buffer)
+        if is_halved:
+            image.draft("RGB", (image.width // 2, image.height // 2))
+        found = measure(image.convert("RGB"), 0.5 if is_halved else 1.0)
+        assert found is not None
+        return found.jpeg_damage.value
+
+    medium, strong, strongest = (damage(quality) for quality in (20, 10, 4))
+    assert medium < strong < strongest
+    assert strongest > 150
+
+
 @pytest.mark.parametrize("factor", [3, 4.5])
 def test_an_enlarged_copy_shows_what_it_really_has(photo: Pixels, factor: float) -> None:
     found = measured(enlarged(photo, factor))
