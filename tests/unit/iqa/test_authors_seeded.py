@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from synthetic_photos import pixels_at, synthetic_photo
 
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.metrics import Metric
@@ -22,6 +21,7 @@ from maclip_daemon.iqa.models.loaded_model import LoadedModel
 from maclip_daemon.iqa.models.loading import load
 from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.views import make_views
+from tests.synthetic_photos import pixels_at, synthetic_photo
 
 TOLERANCE = 2e-6  # rounding of fp32, which differs between processors; 5.0e-7 was seen
 AUTHORS: Mapping[str, Mapping[str, float]] = json.loads(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from synthetic_photos import pixels_at, synthetic_photo
 
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.models import catalogue
@@ -21,6 +20,7 @@ from maclip_daemon.iqa.models.seeded_checkpoint import write_seeded_checkpoint
 from maclip_daemon.iqa.photo_judgement import judge
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.views import make_views
+from tests.synthetic_photos import pixels_at, synthetic_photo
 
 STORED = Path(__file__).with_name("seeded_scores.json")
 SIZES = ((224, 224), (384, 260), (200, 500))

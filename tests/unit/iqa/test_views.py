@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_photos import synthetic_photo
 from torch.nn import functional
 
 from maclip_daemon.iqa.view_grid import view_boxes, view_count
 from maclip_daemon.iqa.views import global_view, make_views, normalise, squashed_view
+from tests.synthetic_photos import synthetic_photo
 
 SIDES = st.integers(min_value=224, max_value=700)
 

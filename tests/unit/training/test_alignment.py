@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic_photos import synthetic_photo
 from torch import Tensor, nn
 
 from maclip_daemon.errors import UsageError
@@ -31,6 +30,7 @@ from maclip_daemon.training.bursts.burst_ranking import burst_loss
 from maclip_daemon.training.clip_alignment import align_checkpoint
 from maclip_daemon.training.pretrained_trunk import pretrained_tower
 from maclip_daemon.training.training_views import ladder_batch
+from tests.synthetic_photos import synthetic_photo
 
 PHOTOS = [synthetic_photo(seed, 320, 280) for seed in range(3)]
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from synthetic_photos import synthetic_photo
 
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.fusion import read_fusion
@@ -36,6 +35,7 @@ from maclip_daemon.training.bursts.reframing import (
 from maclip_daemon.training.scene_split import held_out_scenes, scenes_of, thumbnail
 from maclip_daemon.training.subject_bias import bias_of_subjects, subjects_of
 from maclip_daemon.training.training_views import LADDER_KINDS, crop_and_global_views
+from tests.synthetic_photos import synthetic_photo
 
 PHOTO = Image.fromarray(synthetic_photo(0, 2400, 1600))
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from synthetic_photos import synthetic_photo
 from torch import nn
 
 from maclip_daemon.training.aligned_model import AlignedModel
@@ -20,6 +19,7 @@ from maclip_daemon.training.tiles.tile_bursts import cache_composed_tiles
 from maclip_daemon.training.tiles.tile_faults import composed_burst, large_burst
 from maclip_daemon.training.tiles.tile_ranking import tile_loss
 from maclip_daemon.training.tiles.tile_training import first_tile_model, train_tiles
+from tests.synthetic_photos import synthetic_photo
 
 PHOTOS = [synthetic_photo(seed, 512, 400) for seed in range(8)]
 RECIPE = dataclasses.replace(SMOKE, tile_compositions=2, good_subset="good")
