@@ -1,10 +1,8 @@
 """Each fault is measured in its own unit, and leaves the other measures alone."""
 
-import io
-
 import numpy as np
 import pytest
-from faulty_photos import Pixels, blurred, compressed, enlarged, grain, moved, sharp
+from faulty_photos import Pixels, at_half_size, blurred, compressed, enlarged, grain, moved, sharp
 from PIL import Image
 
 from maclip_daemon.photos.measures.measurement import measure
@@ -106,13 +104,8 @@ def test_jpeg_damage_is_largest_where_steps_between_blocks_are_no_longer_small(
     photo: Pixels, is_halved: bool
 ) -> None:
     def damage(quality: int) -> float:
-        buffer = io.BytesIO()
-        Image.fromarray(compressed(photo, quality)).save(buffer, "JPEG", quality=95, subsampling=0)
-        image = Image.open(buffer)
-        if is_halved:
-            image.draft("RGB", (image.width // 2, image.height // 2))
-        found = measure(image.convert("RGB"), 0.5 if is_halved else 1.0)
-        assert found is not None
+        spoiled = compressed(photo, quality)
+        found = measured(at_half_size(spoiled), 0.5) if is_halved else measured(compressed(spoiled, 95))
         return found.jpeg_damage.value
 
     medium, strong, strongest = (damage(quality) for quality in (20, 10, 4))
@@ -130,11 +123,7 @@ def test_an_enlarged_copy_shows_what_it_really_has(photo: Pixels, factor: float)
 
 @pytest.mark.parametrize("factor", [3.3, 3.7])
 def test_of_two_factors_with_one_rhythm_the_smaller_is_told(photo: Pixels, factor: float) -> None:
-    stored = io.BytesIO()
-    Image.fromarray(enlarged(photo, factor)).save(stored, "JPEG", quality=95, subsampling=0)
-    image = Image.open(stored)
-    image.draft("RGB", (image.width // 2, image.height // 2))
-    found = measured(np.asarray(image.convert("RGB")), 0.5)
+    found = measured(at_half_size(enlarged(photo, factor)), 0.5)
     assert found.enlarged_at_least() == pytest.approx(factor, rel=0.03)
 
 
