@@ -68,20 +68,20 @@ class FeatureModel:
         self._is_judged_twice = loaded.local_encoder is not None
 
     def score(
-        self, judgement: Judgement, features: Tensor, protocol: Protocol = NATIVE, tile_count: int = 0
+        self, judgement: Judgement, features: Tensor, photo: PhotoPixels, protocol: Protocol = NATIVE
     ) -> float:
         """Return a photo's score from the features [V, D] of its views, the tiles last.
 
-        Raises `Poison` when it is not finite.
+        `photo`: the pixels that have these features. Raises `Poison` when it is not finite.
         """
         metric = judgement.metric
         if metric is None:
-            unjudged = TileJudgement(tile_count, is_judged_twice=self._is_judged_twice)
+            unjudged = TileJudgement(photo.tile_count, is_judged_twice=self._is_judged_twice)
             return float(features[: len(features) - unjudged.features].double().norm(dim=-1).mean())
         fusion = None if self._fusion is None else self._fusion.fitted_for(metric, protocol.name)
         every = self._prompts, self._tile_prompts, self._local_prompts
         own, of_tiles, local = (_rows(stored, metric.pairs) for stored in every)
-        tiles = TileJudgement(tile_count, of_tiles, fusion, self._is_judged_twice, local)
+        tiles = TileJudgement(0, of_tiles, fusion, self._is_judged_twice, local).of(photo)
         return judge(metric, features, own, self._logit_scale, tiles).score
 
     def features(self, photos: Sequence[PhotoPixels], kind: ViewKind, *, centred: bool) -> list[Tensor]:

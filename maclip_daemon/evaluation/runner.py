@@ -179,7 +179,7 @@ def _score_views(
         for candidate in candidates:
             try:
                 scores[candidate.judgement.key] = model.score(
-                    candidate.judgement, features, protocol, photo.pixels[protocol].tile_count
+                    candidate.judgement, features, photo.pixels[protocol], protocol
                 )
             except Poison as error:
                 failures[photo.task.image.path] = str(error)

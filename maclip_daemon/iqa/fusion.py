@@ -22,8 +22,12 @@ _OVERALL_INPUTS = frozenset(
     {"overall", "overall_min", "overall_max", "overall_spread", "overall_q_sim", "overall_q_mag", "whole"}
 )
 _OF_TILES = ("mean", "min", "max", "spread", "q_sim", "q_mag")
-_TOWERS_OF_TILES = {1: ("tile",), 2: ("tile", "local")}
+TILE_BLOCKS = "tile_blocks"
+"""The input that is measured from the tiles' pixels: `iqa.luma_steps.tile_blocks`."""
+_TOWERS_OF_TILES = {1: ("tile",), 2: ("tile", "local"), 3: ("tile", "local")}
 """Version → the towers whose judgement of tiles its networks may know."""
+_MEASURED = {3: frozenset({TILE_BLOCKS})}
+"""Version → what its networks may know of the tiles' pixels themselves."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,12 @@ class MetricFusion:
     """Both cues → the score."""
     overall_only: Network | None = None
     """The overall cue → the score of a photo without tiles, on the scale of `score`."""
+
+    @property
+    def needs_blocks(self) -> bool:
+        """Whether a network has `TILE_BLOCKS` among its inputs."""
+        of_tiles = (network for network in (self.detail, self.score) if network is not None)
+        return any(TILE_BLOCKS in network.inputs for network in of_tiles)
 
     def fuse(
         self, overall: Mapping[str, float], tiles: Mapping[str, float] | None
@@ -142,6 +152,8 @@ def read_fusion(metadata: Mapping[str, str], origin: str) -> Fusion | None:
             for name in (*_OF_TILES, *range(1, tiles + 1))
             if tiles
         }
+        if tiles:
+            known |= _MEASURED.get(stored["version"], frozenset())
         by_metric = {
             metrics.parse(name).name: _metric_fusion(described, metrics.parse(name), known)
             for name, described in stored["metrics"].items()

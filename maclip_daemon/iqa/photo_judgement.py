@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from maclip_daemon.errors import Poison
 from maclip_daemon.iqa import cues
-from maclip_daemon.iqa.fusion import MetricFusion, inputs_of
+from maclip_daemon.iqa.fusion import TILE_BLOCKS, MetricFusion, inputs_of
+from maclip_daemon.iqa.luma_steps import tile_blocks
 from maclip_daemon.iqa.metrics import Metric
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
 from maclip_daemon.iqa.photo_score import PhotoScore
 
 _UNFITTED = MetricFusion()
@@ -29,11 +32,19 @@ class TileJudgement:
     """True: behind the features of the tiles come those of the model's local tower, as many."""
     local_prompts: Tensor | None = None
     """As `prompts`, for the local tower."""
+    blocks: float | None = None
+    """What `tile_blocks` measures on their pixels; None where the fusion does not need it."""
 
     @property
     def features(self) -> int:
         """Return how many of a photo's features are those of its tiles."""
         return 2 * self.count if self.is_judged_twice else self.count
+
+    def of(self, photo: PhotoPixels) -> TileJudgement:
+        """Return the same for the tiles of this photo: their number, and what its fusion needs of them."""
+        needs_blocks = self.fusion is not None and self.fusion.needs_blocks
+        blocks = tile_blocks(photo.tiles) if needs_blocks and photo.tiles is not None else None
+        return dataclasses.replace(self, count=photo.tile_count, blocks=blocks)
 
 
 _NO_TILES = TileJudgement()
@@ -74,7 +85,8 @@ def judge(
 
     `prompts` [2P, D] of length one, in the order of the metric's pairs; None for a metric without prompts.
     `logit_scale` is CLIP's, before exp. `tiles`: the last of the views. Raises `Poison` when a feature or the
-    score is not a finite number: such a score must never be stored.
+    score is not a finite number: such a score must never be stored. Raises `ValueError` where the fusion
+    needs the blocks of tiles and they were not measured.
     """
     if not bool(torch.isfinite(features).all()):
         raise Poison("The model's features of this photo are not finite numbers, so it has no score.")
@@ -92,6 +104,10 @@ def judge(
         if tiles.is_judged_twice:
             local = _cues_of(metric, views[own + tiles.count :], tiles.local_prompts, logit_scale)
             of_tiles |= local.of_tiles("local")
+        if tiles.blocks is not None:
+            of_tiles[TILE_BLOCKS] = tiles.blocks
+        elif tiles.fusion is not None and tiles.fusion.needs_blocks:
+            raise ValueError("this fusion needs the blocks of the tiles")
     score, detail = (tiles.fusion or _UNFITTED).fuse(known, of_tiles)
     if not bool(torch.isfinite(torch.tensor([score, detail or 0.0, *shown.tolist()])).all()):
         raise Poison("The metric's parameters give this photo a score that is not a finite number.")

@@ -63,8 +63,8 @@ class Engine:
                 self._exact_engine = Engine(self._exact(), self._metric, protocol=self._protocol, batch=batch)
             return self._exact_engine.score([photo])[0]
         try:
-            tiles = dataclasses.replace(self._tiles, count=photo.tile_count)
-            score = judge(self._metric, features, self._model.prompts, self._model.logit_scale, tiles)
+            tiles, scale = self._tiles.of(photo), self._model.logit_scale
+            score = judge(self._metric, features, self._model.prompts, scale, tiles)
         except Poison as error:
             return error
         return dataclasses.replace(

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from maclip_daemon.iqa.luma_steps import apart
+
 Luma: TypeAlias = "NDArray[np.uint8]"
 """Brightness of each pixel, 0 to 255 [H, W]."""
 
@@ -106,11 +108,6 @@ def _change(half: Luma) -> NDArray[np.int32]:
     lines = change.sum(1, dtype=np.uint16)  # at most 16 · 255
     found: NDArray[np.int32] = lines.reshape(rows, columns, side).sum(2, dtype=np.int32)
     return found
-
-
-def apart(one: Luma, other: Luma) -> Luma:
-    """Return the difference of two brightnesses; single bytes take half the time of signed numbers."""
-    return np.maximum(one, other) - np.minimum(one, other)
 
 
 def _cut(pixels: Luma, corners: NDArray[np.intp], side: int) -> NDArray[np.uint8]:

@@ -3,9 +3,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from maclip_daemon.errors import NoSpace, Poison
 from maclip_daemon.evaluation.candidates import Candidate, Judgement, ablations, judgements
@@ -17,6 +20,7 @@ from maclip_daemon.iqa import metrics, protocols
 from maclip_daemon.iqa.models import catalogue
 from maclip_daemon.iqa.models.loading import load
 from maclip_daemon.iqa.photo_pixels import PhotoPixels
+from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.iqa.protocols import Protocol
 from maclip_daemon.iqa.tile_cutting import stacked
 from maclip_daemon.photos import regular_file
@@ -235,20 +239,71 @@ def test_scores_and_ablations_equal_what_the_authors_code_measured() -> None:
         assert columns["clipiqa"][number] == pytest.approx(golden["clipiqa"]["q"], abs=1e-5)
 
 
-def test_a_protocol_with_tiles_is_scored_as_the_daemon_scores(checkpoint: Path, make_images) -> None:
-    images = make_images(3, size=(960, 640))
-    model = _model(checkpoint, ALL[:1])
-    candidates, by_name = _candidates(model, ALL[:1], "detail-8", "long-edge-544")
+BLOCKS_FUSION = {
+    "version": 3,
+    "protocol": "detail-8",
+    "metrics": {
+        "maclip": {
+            "score": {
+                "inputs": ["overall", "detail", "tile_blocks"],
+                "mean": [0.0] * 3,
+                "std": [1.0] * 3,
+                "layers": [{"weight": [[0.25, 0.75, -0.001]], "bias": [0.1]}],
+            }
+        }
+    },
+}
+
+
+@pytest.fixture
+def checkpoint_with_fusion(checkpoint: Path, tmp_path: Path) -> Path:
+    """Return the same weights with a fusion that needs the blocks of tiles."""
+    path = tmp_path / "fused.safetensors"
+    with safe_open(checkpoint, "pt") as file:
+        metadata = file.metadata() | {"fusion": json.dumps(BLOCKS_FUSION)}
+    save_file(load_file(checkpoint), path, metadata)
+    return path
+
+
+def scores_of(model: FeatureModel, images: list[RatedImage], *names: str) -> list[npt.NDArray[np.float64]]:
+    """Return the scores by MA-CLIP under each protocol, as an evaluation has them."""
+    candidates, by_name = _candidates(model, ALL[:1], *names)
     with ScoreCache() as cache:
         scores = run(images, candidates, by_name, decode_in_process, cache)
-    detail, plain = (scores.by_candidate[candidate] for candidate in candidates)
-    assert not np.isnan(detail).any()
-    loaded = load(
-        catalogue.resolve(f"file:{checkpoint}", checkpoint.parent), ALL[0].metric, checkpoint.parent
-    )
+    return [scores.by_candidate[candidate] for candidate in candidates]
+
+
+def scored_by_engine(checkpoint: Path, images: list[RatedImage]) -> list[PhotoScore]:
+    """Return the scores of the same photos at `detail-8`, as the daemon has them."""
+    resolved = catalogue.resolve(f"file:{checkpoint}", checkpoint.parent)
+    loaded = load(resolved, ALL[0].metric, checkpoint.parent)
     engine = Engine(loaded, ALL[0].metric, protocol=protocols.parse("detail-8"))
     photos = [decode_in_process(image.path, protocols.parse("detail-8")) for image in images]
-    expected = engine.score(photos)
+    return [score for score in engine.score(photos) if isinstance(score, PhotoScore)]
+
+
+def test_a_protocol_with_tiles_is_scored_as_the_daemon_scores(checkpoint: Path, make_images) -> None:
+    images = make_images(3, size=(960, 640))
+    detail, plain = scores_of(_model(checkpoint, ALL[:1]), images, "detail-8", "long-edge-544")
+    assert not np.isnan(detail).any()
+    expected = scored_by_engine(checkpoint, images)
     assert [score.tiles for score in expected] == [8, 8, 8]
     assert detail == pytest.approx([score.score for score in expected], abs=1e-5)
     assert np.abs(detail - plain).max() > 1e-5, "the grid is centred"
+
+
+def test_blocks_in_the_tiles_are_measured_as_the_daemon_measures_them(
+    checkpoint_with_fusion: Path, tmp_path: Path
+) -> None:
+    shapes = Image.fromarray(np.random.default_rng(0).integers(40, 215, (9, 13, 3), dtype=np.uint8))
+    images = []
+    for quality in (95, 10):
+        path = tmp_path / f"{quality}.jpg"
+        shapes.resize((1920, 1280), Image.Resampling.BICUBIC).save(path, quality=quality)
+        images.append(RatedImage(path, 0.5))
+    (found,) = scores_of(_model(checkpoint_with_fusion, ALL[:1]), images, "detail-8")
+    expected = scored_by_engine(checkpoint_with_fusion, images)
+    assert found == pytest.approx([score.score for score in expected], abs=1e-5)
+    costs = [0.25 * score.overall + 0.75 * score.detail + 0.1 - score.score for score in expected]
+    assert costs[0] == pytest.approx(0, abs=1e-6)
+    assert costs[1] > 0.05

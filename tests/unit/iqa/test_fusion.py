@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,11 +16,13 @@ from maclip_daemon.errors import ModelUnavailable, Poison
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.fusion import Fusion, MetricFusion, read_fusion
 from maclip_daemon.iqa.photo_judgement import TileJudgement, judge
+from maclip_daemon.iqa.photo_pixels import PhotoPixels
 
 PROMPTS = torch.nn.functional.normalize(torch.randn(10, 32, generator=torch.Generator().manual_seed(2)))
 OTHERS = torch.nn.functional.normalize(torch.randn(10, 32, generator=torch.Generator().manual_seed(5)))
 FEATURES = torch.randn(15, 32, generator=torch.Generator().manual_seed(3))
 SCALE = math.log(100)
+SMALL = np.zeros((360, 544, 3), np.uint8)
 
 STORED: dict[str, Any] = {
     "version": 1,
@@ -118,6 +121,71 @@ def test_only_a_fusion_of_version_2_knows_a_local_tower() -> None:
         read_fusion({"fusion": json.dumps(described)}, "a.safetensors")
 
 
+def with_blocks(version: int = 3, **inputs: list[str]) -> dict[str, Any]:
+    line = {
+        "mean": [0.0] * 3,
+        "std": [1.0] * 3,
+        "layers": [{"weight": [[0.25, 0.75, -0.001]], "bias": [0.0]}],
+    }
+    networks = {"score": {"inputs": ["overall", "detail", "tile_blocks"], **line}}
+    for name, names in inputs.items():
+        networks[name] = {"inputs": names, **line}
+    return {"version": version, "protocol": "detail-8", "metrics": {"maclip": networks}}
+
+
+def read(described: dict[str, Any]) -> MetricFusion:
+    found = read_fusion({"fusion": json.dumps(described)}, "a.safetensors")
+    assert found is not None
+    fusion = found.fitted_for(metrics.maclip(), "detail-8")
+    assert fusion is not None
+    return fusion
+
+
+def test_a_fusion_of_version_3_knows_the_blocks_in_the_tiles() -> None:
+    tiles = TileJudgement(8, None, read(with_blocks()), blocks=40.0)
+    score = judge(metrics.maclip(), FEATURES, PROMPTS, SCALE, tiles)
+    assert score.detail is not None
+    assert score.score == pytest.approx(0.25 * score.overall + 0.75 * score.detail - 0.04)
+
+
+def test_blocks_are_measured_only_where_a_network_needs_them() -> None:
+    photo = PhotoPixels(SMALL, np.zeros((8, 224, 224, 3), np.uint8))
+    needing = read(with_blocks())
+    assert needing.needs_blocks
+    assert TileJudgement(fusion=needing).of(photo).blocks == 0.0
+    assert TileJudgement(fusion=needing).of(PhotoPixels(SMALL)).blocks is None
+    assert read(with_blocks(detail=["tile_mean", "tile_min", "tile_blocks"])).needs_blocks
+    for other in (fitted(), with_local().fitted_for(metrics.maclip(), "detail-8"), None):
+        assert other is None or not other.needs_blocks
+        judged = TileJudgement(fusion=other).of(photo)
+        assert (judged.count, judged.blocks) == (8, None)
+
+
+def test_a_fusion_that_needs_blocks_never_goes_without() -> None:
+    with pytest.raises(ValueError, match="needs the blocks"):
+        judge(metrics.maclip(), FEATURES, PROMPTS, SCALE, TileJudgement(8, None, read(with_blocks())))
+    plain = judge(metrics.maclip(), FEATURES[:7], PROMPTS, SCALE, TileJudgement(0, None, read(with_blocks())))
+    assert plain.score == plain.overall  # without tiles there is nothing to measure
+
+
+def test_blocks_are_no_input_of_older_versions_nor_of_photos_without_tiles() -> None:
+    alone = {"overall_only": ["overall", "whole", "tile_blocks"]}
+    for described in (with_blocks(1), with_blocks(2), with_blocks(3, **alone)):
+        with pytest.raises(ModelUnavailable, match="damaged"):
+            read_fusion({"fusion": json.dumps(described)}, "a.safetensors")
+
+
+def test_older_versions_give_the_score_that_they_always_gave() -> None:
+    found = judge(metrics.maclip(), FEATURES, PROMPTS, SCALE, TileJudgement(8, None, fitted()))
+    again = torch.randn(8, 32, generator=torch.Generator().manual_seed(4))
+    tiles = TileJudgement(
+        8, None, with_local().fitted_for(metrics.maclip(), "detail-8"), True, local_prompts=OTHERS
+    )
+    local = judge(metrics.maclip(), torch.cat([FEATURES, again]), PROMPTS, SCALE, tiles)
+    assert found.score == pytest.approx(1.0368925037907046, rel=1e-14)
+    assert local.score == pytest.approx(0.8574532519975716, rel=1e-14)
+
+
 def test_tiles_may_have_prompts_of_their_own() -> None:
     same = judge(metrics.maclip(), FEATURES, PROMPTS, SCALE, TileJudgement(8))
     other = judge(metrics.maclip(), FEATURES, PROMPTS, SCALE, TileJudgement(8, OTHERS))
@@ -181,7 +249,7 @@ def test_a_fusion_that_is_none_is_refused(text: str) -> None:
 
 
 def test_a_fusion_of_a_later_version_names_the_cure() -> None:
-    later = json.dumps({**STORED, "version": 3})
+    later = json.dumps({**STORED, "version": 4})
     with pytest.raises(ModelUnavailable, match="Install a newer maclip-daemon"):
         read_fusion({"fusion": later}, "a.safetensors")
 

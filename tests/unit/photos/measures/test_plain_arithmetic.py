@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from faulty_photos import Pixels, compressed, enlarged, grain, sharp
+from faulty_photos import Pixels, enlarged, grain, sharp
 from PIL import Image
 
-from maclip_daemon.photos.measures import edge_blur, enlargement, jpeg_blocks, luma_patches
+from maclip_daemon.photos.measures import edge_blur, enlargement, luma_patches
 from maclip_daemon.photos.measures.luma_patches import PATCH, LumaPatches, patches_of
 from maclip_daemon.photos.measures.tones import tones_of
 
@@ -72,16 +72,6 @@ def test_the_rhythm_of_an_enlargement_is_the_mean_of_logarithms(photo: Pixels) -
     first = np.abs(light[:, 2:] - light[:, :-2])
     plain = (np.log(second + 0.3) - np.log(first + 2)).sum(0)
     assert enlargement._smoothness(rows) == pytest.approx(plain, rel=1e-5, abs=1e-3)
-
-
-def test_steps_amid_calm_pixels_are_counted_at_borders_of_blocks(photo: Pixels) -> None:
-    luma = np.asarray(Image.fromarray(compressed(photo, 6)).convert("L"))
-    change = np.abs(np.diff(luma[:: max(1, len(luma) // 160)].astype(np.int64), axis=1))
-    steps = np.where((change[:, :-2] < 16) & (change[:, 2:] < 16), change[:, 1:-1].clip(max=64), -1)
-    sums, counts = np.where(steps >= 0, steps, 0).sum(0), (steps >= 0).sum(0)
-    whole = len(sums) // 8 * 8
-    by_phase = sums[:whole].reshape(-1, 8).sum(0) / counts[:whole].reshape(-1, 8).sum(0)
-    assert jpeg_blocks._excess(luma, 8) == pytest.approx(jpeg_blocks._standing_out(by_phase))
 
 
 def test_tones_are_those_of_sorted_pixels(photo: Pixels) -> None:
