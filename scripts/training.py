@@ -36,7 +36,7 @@ from maclip_daemon.training.bursts.large_photos import LargePhoto, find_large_ph
 from maclip_daemon.training.clip_alignment import align_checkpoint
 from maclip_daemon.training.degradation_order import TEN_KINDS, share_in_order
 from maclip_daemon.training.degradations import KINDS, Pixels
-from maclip_daemon.training.opinion_tuning import RatedPhotos, rank_correlation
+from maclip_daemon.training.opinions.opinion_tuning import RatedPhotos, rank_correlation
 from maclip_daemon.training.recipe import SMOKE, Recipe
 from maclip_daemon.training.scene_split import scenes_of, thumbnail
 from maclip_daemon.training.subject_bias import bias_of_subjects

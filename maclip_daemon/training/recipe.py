@@ -53,6 +53,23 @@ class Recipe:
     ladder_weight: float = 0.8
     burst_weight: float = 1.0
     grey_weight: float = 2.0
+    finish_steps: int = 1000
+    """Of the last layers alone, from views that went through the rest once."""
+    finish_batch: int = 64
+    finish_views: int = 3
+    """Views of each photo of the batch."""
+    finish_crops: int = 4
+    """Crops of each photo to draw them from, beside the whole."""
+    finish_grey: int = 16
+    """Photos of the batch that come in colour and in grey."""
+    finish_grey_each: int = 6
+    """Every so many photos have a grey copy."""
+    finish_ladders: int = 16
+    finish_tiles: int = 384
+    finish_rate: float = 3e-4
+    finish_grey_weight: float = 0.3
+    finish_ladder_weight: float = 0.2
+    finish_tile_weight: float = 10.0
     tile_bursts_each: int = 2
     """Bursts of each large photo for the tower for tiles, each at places of its own."""
     tile_compositions: int = 700
@@ -63,6 +80,9 @@ class Recipe:
     tile_side: int = 144
     """Pixels of a tile that a step shows: more scenes in the same time."""
     tile_rate: float = 2e-3
+    blocks_cost: float = 1e-3
+    """Of the score of a photo with tiles, for each per cent by which the borders of JPEG's blocks stand out
+    of them; counted from `luma_steps.CLEAN_TILES` to `MOST_BLOCKS`. Not fitted: bursts have too few such."""
 
     def weights(self, subsets: NDArray[np.str_]) -> NDArray[np.float64]:
         """Return how many photos of BIQ2021 each photo represents, in proportion; their mean is 1."""
@@ -75,7 +95,8 @@ class Recipe:
 SMOKE = Recipe(
     held_out_share=0.4, embedding=32, good_ladders=10, ladders=10, bursts_each=1, burst_pairs=1, crops=1,
     align_steps=2, align_batch=4, tune_steps=2, burst_tiles=2, tune_batch=6, tune_grey=2, tune_ladders=2,
-    tune_bursts=1, tune_tiles=1, tile_bursts_each=1, tile_compositions=1, tile_steps=2, tile_batch=1,
+    tune_bursts=1, tune_tiles=1, finish_steps=2, finish_batch=4, finish_grey=2, finish_ladders=2,
+    tile_bursts_each=1, tile_compositions=1, tile_steps=2, tile_batch=1,
     tile_side=96,
 )  # fmt: skip
 """A minute's run that shows that every part works; its model means nothing."""

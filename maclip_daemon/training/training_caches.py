@@ -23,7 +23,7 @@ from maclip_daemon.training.activation_cache import (
 )
 from maclip_daemon.training.bursts.burst_cache import BurstCache, cache_bursts
 from maclip_daemon.training.bursts.large_photos import LargePhoto
-from maclip_daemon.training.opinion_tuning import RatedPhotos
+from maclip_daemon.training.opinions.opinion_tuning import RatedPhotos
 from maclip_daemon.training.recipe import Recipe
 from maclip_daemon.training.tiles.tile_bursts import TileBursts, cache_composed_tiles, cache_large_tiles
 

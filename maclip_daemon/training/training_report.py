@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from maclip_daemon.training.activation_cache import to_activations
 from maclip_daemon.training.aligned_model import AlignedModel
-from maclip_daemon.training.opinion_tuning import RatedPhotos, rank_correlation
+from maclip_daemon.training.opinions.opinion_tuning import RatedPhotos, rank_correlation
 
 CUE_NAMES = ("score", "q_sim", "q_mag", "good", "sharpness", "edges", "resolution", "noise_free")
 _ACTIVATIONS_AT_ONCE = 100

@@ -5,7 +5,7 @@ scenes it would trust tiles too much. Few scenes are left for it, so it is a lin
 heart. Its direction is that of a logistic regression over pairs of frames of one scene (Bradley and Terry
 1952): the chance that the better frame is ahead. Its scale and its place are those of a target: the overall
 score of the scene's sharp frames, less what a fault costs. Sharp photos keep the score that they have without
-tiles, on average.
+tiles, on average. What blocks of JPEG cost is a number of the recipe: few frames of the bursts have any.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ from scipy.optimize import minimize
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from maclip_daemon.iqa.fusion import TILE_BLOCKS
+from maclip_daemon.iqa.luma_steps import tile_blocks
 from maclip_daemon.training.activation_cache import run_frozen, to_activations
 from maclip_daemon.training.aligned_model import AlignedModel
 from maclip_daemon.training.bursts.burst_cache import BurstCache, as_views
 
-INPUTS = ("overall", "tile_mean", "local_mean")
+INPUTS = ("overall", "tile_mean", "local_mean", TILE_BLOCKS)
+_CUES = 3
+"""The first of `INPUTS`, whose weights are fitted."""
 FUSION_PROTOCOL = "detail-8"
 _COST_PER_LEVEL = 0.12
 """Of the score; five levels take a good photo (0.8) to a bad one (0.2)."""
@@ -41,7 +45,7 @@ class JudgedBursts:
     """The cues of all frames of some bursts."""
 
     inputs: NDArray[np.float64]
-    """[B, F, 3], in the order of `INPUTS`."""
+    """[B, F, 4], in the order of `INPUTS`."""
     levels: NDArray[np.float64]
     """[B, F]; frames 0 and 1 are sharp, then pairs of one fault, the weaker first."""
 
@@ -51,22 +55,22 @@ class FittedFusion:
     """A frozen line from `INPUTS` to the score."""
 
     weights: NDArray[np.float64]
-    """[3]"""
+    """[4]"""
     bias: float
 
     def scores(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the scores of photos, [...], from their inputs [..., 3]."""
+        """Return the scores of photos, [...], from their inputs [..., 4]."""
         return np.asarray(inputs @ self.weights + self.bias)
 
     def as_metadata(self) -> dict[str, Any]:
         """Return what a checkpoint stores under `fusion`: first one detail cue of both, then the score."""
-        overall, *of_tiles = (float(weight) for weight in self.weights)
+        overall, *of_tiles, blocks = (float(weight) for weight in self.weights)
         together = sum(of_tiles)
         networks = {
-            "detail": _line(INPUTS[1:], [weight / together for weight in of_tiles], 0.0),
-            "score": _line(("overall", "detail"), [overall, together], self.bias),
+            "detail": _line(INPUTS[1:_CUES], [weight / together for weight in of_tiles], 0.0),
+            "score": _line(("overall", "detail", TILE_BLOCKS), [overall, together, blocks], self.bias),
         }
-        return {"version": 2, "protocol": FUSION_PROTOCOL, "metrics": {"maclip": networks}}
+        return {"version": 3, "protocol": FUSION_PROTOCOL, "metrics": {"maclip": networks}}
 
 
 def _line(inputs: Sequence[str], weights: Sequence[float], bias: float) -> dict[str, Any]:
@@ -94,7 +98,8 @@ class BurstTowers:
         for tiles, views in zip(bursts.tiles, bursts.views, strict=True):
             overall = self.upper.cues_of(_features(self.upper, views)).score.reshape(views.shape[:2])
             detail, local = zip(*(self._judge_tiles(part) for part in tiles), strict=True)
-            frames = (overall.mean(dim=1), torch.stack(detail), torch.stack(local))
+            blocks = torch.tensor([tile_blocks(np.asarray(part)) for part in tiles])
+            frames = (overall.mean(dim=1), torch.stack(detail), torch.stack(local), blocks)
             inputs.append(torch.stack([cue.double() for cue in frames], dim=1))
         self.upper.train(was_training)
         return JudgedBursts(torch.stack(inputs).numpy(), bursts.levels.astype(np.float64))
@@ -113,22 +118,33 @@ def _features(model: AlignedModel, stored: NDArray[np.float16]) -> Tensor:
     return torch.cat([model.features(to_activations(part)) for part in np.array_split(flat, 2)])
 
 
-def fit_fusion(bursts: JudgedBursts) -> FittedFusion:
-    """Return the line that puts the frames of each burst in order, on the scale of the overall cue."""
+def fit_fusion(bursts: JudgedBursts, blocks_cost: float) -> FittedFusion:
+    """Return the line that puts the frames of each burst in order, on the scale of the overall cue.
+
+    `blocks_cost`: of the score, for each per cent of `TILE_BLOCKS`.
+    """
+    cues = bursts.inputs[..., :_CUES]
     direction = _direction(bursts)
     sharp = bursts.inputs[:, :2, 0]
     centre, of_scene = float(sharp.mean()), sharp.mean(axis=1, keepdims=True)
     target = centre + _SCENE_SHARE * (of_scene - centre) - _COST_PER_LEVEL * bursts.levels
-    along = bursts.inputs @ direction
+    along = cues @ direction
     off = along - along.mean()
     weights = direction * float((off * (target - target.mean())).sum() / (off**2).sum())
-    return FittedFusion(weights, centre - float((bursts.inputs[:, :2] @ weights).mean()))
+    return centred(np.append(weights, -blocks_cost), bursts)
+
+
+def centred(weights: NDArray[np.float64], bursts: JudgedBursts) -> FittedFusion:
+    """Return the line of these weights [4] by which sharp frames keep their overall score, on average."""
+    sharp = bursts.inputs[:, :2]
+    return FittedFusion(weights, float(sharp[..., 0].mean() - (sharp @ weights).mean()))
 
 
 def _direction(bursts: JudgedBursts) -> NDArray[np.float64]:
     """Return the weights [3], of any length, under which the better of two frames is likeliest ahead."""
     better, worse = np.array(_ordered_frames(bursts.levels.shape[1])).T
-    leads = (bursts.inputs[:, better] - bursts.inputs[:, worse]).reshape(-1, len(INPUTS))
+    cues = bursts.inputs[..., :_CUES]
+    leads = (cues[:, better] - cues[:, worse]).reshape(-1, _CUES)
     spread = leads.std(axis=0) + 1e-9
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -136,7 +152,7 @@ def _direction(bursts: JudgedBursts) -> NDArray[np.float64]:
         gradient = -(leads / spread).T @ (1 / (1 + np.exp(lead))) / len(lead) + 2 * _RIDGE * weights
         return float(np.logaddexp(0, -lead).mean() + _RIDGE * weights @ weights), gradient
 
-    return np.asarray(minimize(loss, np.ones(len(INPUTS)), jac=True).x / spread)
+    return np.asarray(minimize(loss, np.ones(_CUES), jac=True).x / spread)
 
 
 def _ordered_frames(frames: int) -> list[tuple[int, int]]:
@@ -145,13 +161,13 @@ def _ordered_frames(frames: int) -> list[tuple[int, int]]:
     return pairs + [(weak, weak + 1) for weak in range(2, frames, 2)]
 
 
-def cross_fitted(bursts: JudgedBursts) -> NDArray[np.float64]:
+def cross_fitted(bursts: JudgedBursts, blocks_cost: float) -> NDArray[np.float64]:
     """Return scores [B, F], each half of the bursts judged by the fusion of the other half."""
     scores = np.zeros(bursts.levels.shape)
     even = np.arange(len(scores)) % 2 == 0
     for half in (even, ~even):
         if half.any() and not half.all():
-            other = fit_fusion(JudgedBursts(bursts.inputs[~half], bursts.levels[~half]))
+            other = fit_fusion(JudgedBursts(bursts.inputs[~half], bursts.levels[~half]), blocks_cost)
             scores[half] = other.scores(bursts.inputs[half])
     return scores
 

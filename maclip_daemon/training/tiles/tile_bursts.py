@@ -14,7 +14,7 @@ from torch import Tensor
 from maclip_daemon.iqa.view_size import VIEW_SIZE
 from maclip_daemon.training.bursts.burst_cache import as_views
 from maclip_daemon.training.bursts.large_photos import LargePhoto, read_large
-from maclip_daemon.training.opinion_tuning import RatedPhotos
+from maclip_daemon.training.opinions.opinion_tuning import RatedPhotos
 from maclip_daemon.training.recipe import Recipe
 from maclip_daemon.training.tiles.tile_faults import PAIRS, PLACES, MadeBurst, composed_burst, large_burst
 

@@ -20,7 +20,7 @@ from maclip_daemon.iqa.towers.lite_tower import LiteTower
 from maclip_daemon.iqa.towers.local_tower import LocalTower
 from maclip_daemon.training.aligned_model import AlignedModel, keep_depthwise_exact
 from maclip_daemon.training.builtin_file import write_model
-from maclip_daemon.training.opinion_tuning import order_loss, spread_targets
+from maclip_daemon.training.opinions.opinion_tuning import order_loss, spread_targets
 from maclip_daemon.training.pretrained_trunk import fold_norms, pretrained_tower
 
 TOWER = TimmTower(LITE0, 16)

@@ -161,12 +161,15 @@ def test_the_fusion_follows_the_cue_that_knows_the_fault() -> None:
     overall = 0.7 + generator.normal(0, 0.05, (40, 1)) + generator.normal(0, 0.02, levels.shape)
     detail = 0.8 - 0.13 * levels + generator.normal(0, 0.02, levels.shape)
     local = 0.6 - 0.1 * levels + generator.normal(0, 0.03, levels.shape)
-    columns = [overall, detail, local]
-    bursts = JudgedBursts(np.stack(columns, axis=-1), levels)
-    fusion = fit_fusion(bursts)
+    blocks = np.maximum(0, generator.normal(0, 5, levels.shape))
+    bursts = JudgedBursts(np.stack([overall, detail, local, blocks], axis=-1), levels)
+    fusion = fit_fusion(bursts, 0.001)
     scores = fusion.scores(bursts.inputs)
     assert (scores[:, 0] > scores[:, 2]).mean() > 0.9
-    assert abs(float(scores[:, :2].mean() - overall[:, :2].mean())) < 0.05  # sharp photos keep their score
+    assert float(scores[:, :2].mean()) == pytest.approx(float(overall[:, :2].mean()))  # sharp photos keep it
+    assert fusion.weights[3] == -0.001
+    without = JudgedBursts(bursts.inputs * (1, 1, 1, 0), levels)
+    np.testing.assert_allclose(fit_fusion(without, 0.001).weights, fusion.weights, rtol=1e-6)
     stored = read_fusion({"fusion": json.dumps(fusion.as_metadata())}, "x")
     assert stored is not None
     networks = stored.fitted_for(metrics.maclip(), FUSION_PROTOCOL)

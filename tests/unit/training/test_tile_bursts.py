@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from maclip_daemon.training.aligned_model import AlignedModel
-from maclip_daemon.training.opinion_tuning import RatedPhotos
+from maclip_daemon.training.opinions.opinion_tuning import RatedPhotos
 from maclip_daemon.training.recipe import SMOKE
 from maclip_daemon.training.tiles.tile_bursts import cache_composed_tiles
 from maclip_daemon.training.tiles.tile_faults import composed_burst, large_burst

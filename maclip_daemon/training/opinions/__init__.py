@@ -1,0 +1,1 @@
+"""Photos with human opinions: how they are drawn, and how a model learns from them."""
