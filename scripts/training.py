@@ -42,7 +42,7 @@ from maclip_daemon.training.scene_split import scenes_of, thumbnail
 from maclip_daemon.training.subject_bias import bias_of_subjects
 from maclip_daemon.training.training_views import SMALLEST_PHOTO, to_grey
 
-VERSION = "3"
+VERSION = "4"
 PROTOCOL = "long-edge-544"
 EDGE_QUANTILES = (0.1, 0.3, 0.7, 0.9)
 LONGEST_EDGE = 1024  # pixels; photos to learn from are reduced to it, so that many fit into the memory

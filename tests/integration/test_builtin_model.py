@@ -71,6 +71,21 @@ def test_five_ladders_of_real_photos_are_in_order(scorer: Scorer, photos: list[P
     assert np.mean(list(order.values())) >= 0.95, order
 
 
+def test_a_large_photo_is_worth_less_once_it_was_compressed_strongly(scorer: Scorer, tmp_path: Path) -> None:
+    small = Image.open(Path(skimage.__file__).parent / "data" / "motorcycle_left.png").convert("RGB")
+    large = np.asarray(small.resize((3 * small.width, 3 * small.height), Image.Resampling.BICUBIC))
+    grain = np.random.default_rng(1).normal(0, 5, (*large.shape[:2], 1))
+    photo = Image.fromarray(np.clip(np.rint(large + grain), 0, 255).astype(np.uint8))
+    found = []
+    for quality in (95, 20):
+        path = tmp_path / f"{quality}.jpg"
+        photo.save(path, quality=quality)
+        found.append(scorer.score(path))
+    original, spoilt = found
+    assert (original.tiles, spoilt.tiles) == (8, 8)
+    assert original.score > spoilt.score + 0.02
+
+
 @pytest.mark.parametrize("cue", ["q_sim", "q_mag"])
 def test_both_cues_fall_for_a_degraded_photo(scorer: Scorer, photos: list[Pixels], cue: str) -> None:
     for photo in photos:
