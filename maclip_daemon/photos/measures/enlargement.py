@@ -13,21 +13,22 @@ from numpy.typing import NDArray
 
 from maclip_daemon.photos.measures.luma_patches import Luma, LumaPatches
 from maclip_daemon.photos.measures.photo_measures import SMALLEST_ENLARGEMENT, Measure
+from maclip_daemon.photos.measures.profile_rhythms import GRID, smoothness_rhythm, standing_out
 
-_LINES = 320  # rows and columns that are looked at
 _SHORTEST = 256  # pixels of a row; less shows no rhythm
 _OUTSTANDING = 5.0  # times the median of the neighbouring frequencies, in rows and columns
 _SURE = 10.0
-_NEIGHBOURS = 40
+_FAIRLY_SURE = 0.7  # of that
+_OF_RHYTHM = 0.9  # as much of it as the brightness itself shows where there is a pattern
 _JPEG_WIDTH = 0.004  # around the rhythm of JPEG's blocks, in cycles a pixel
-_LOWEST, _HIGHEST = 0.04, 0.485  # cycles a pixel
-_LEAST_BLUR = 0.12  # px for each time of enlargement; what interpolation does to the sharpest detail
-_EMPTY, _NEARLY_EMPTY = 0.055, 0.13  # power beyond the limit of the small original, by that within
+_LOWEST, _HIGHEST = 0.08, 0.485  # cycles a pixel
+_LEAST_BLUR = 0.05  # px for each time of enlargement; what interpolation does to the sharpest detail
+# Power beyond the limit of the small original, by that within; interpolation leaves 0.03.
+_EMPTY, _NEARLY_EMPTY = 0.043, 0.06
+_BEYOND, _MOST_BEYOND = 0.13, 0.25  # the same with what is at all frequencies; more for a sure rhythm
+_FLOORS = (0.3, 0.35, 0.4, 0.44)  # cycles a pixel, from where only that may be left
+_LINES = 160  # rows and columns whose spectrum is taken
 _WINDOW = 256  # pixels of a piece of a row whose spectrum is taken
-_GRID = np.linspace(0, 0.5, 4096)  # cycles a pixel
-_SECOND_AT_LEAST, _FIRST_AT_LEAST = 0.3, 2.0  # grey levels that are added to differences
-_TOGETHER = 32  # rows; with more, the processor's cache would not hold them
-_MULTIPLIED = 8  # rows before a logarithm is taken; the product stays within 10^±24
 
 
 def factor_of(picture: LumaPatches, blur: float) -> Measure:
@@ -37,45 +38,77 @@ def factor_of(picture: LumaPatches, blur: float) -> Measure:
     """
     if min(picture.luma.shape) < _SHORTEST:
         return Measure(1.0, 0.0)
-    rhythm = np.sqrt(_rhythm(picture.luma) * _rhythm(picture.luma.T))
-    rhythm[(_GRID < _LOWEST) | (_GRID > _HIGHEST)] = 0
+    rhythm = np.sqrt(smoothness_rhythm(picture.luma) * smoothness_rhythm(picture.luma.T))
+    rhythm[(GRID < _LOWEST) | (GRID > _HIGHEST)] = 0
     for harmonic in range(1, 5):
-        rhythm[np.abs(_GRID - harmonic / (8 * picture.scale)) < _JPEG_WIDTH] = 0
-    return _best(picture, rhythm, blur)
+        rhythm[np.abs(GRID - harmonic / (8 * picture.scale)) < _JPEG_WIDTH] = 0
+    places = _peaks(rhythm)
+    if not places:
+        return Measure(1.0, 0.5)
+    brightness = np.sqrt(np.prod([standing_out(picture.luma.mean(axis)) for axis in (0, 1)], axis=0))
+    found = [
+        (float(GRID[place]), min(1.0, float(rhythm[place]) / _SURE))
+        for place in places
+        if not _is_pattern(brightness, place, rhythm[place])
+    ]
+    return _best(picture, found, blur)
 
 
-def _best(picture: LumaPatches, rhythm: NDArray[np.float64], blur: float) -> Measure:
-    """Return the factor that rhythm, blur and spectrum agree on."""
-    found: list[tuple[float, float]] = []
-    for place in _peaks(rhythm):
-        frequency, strength = float(_GRID[place]), float(rhythm[place])
-        for cycles in (frequency, 1 - frequency):
-            factor = 1 / cycles / picture.scale
-            if factor >= SMALLEST_ENLARGEMENT and factor * _LEAST_BLUR <= blur:
-                found.append((factor, min(1.0, strength / _SURE)))
+def _is_pattern(brightness: NDArray[np.float64], place: int, strength: float) -> bool:
+    """Return whether the picture shows something regular there: a facade, a chart, a print.
+
+    `brightness`: how much each frequency stands out in it. A pattern does there, or where its own rhythm is,
+    of which this is a multiple; interpolation leaves nothing in the brightness itself.
+    """
+    by_multiple = [
+        float(brightness[max(0, place // times - 2) : place // times + 3].max()) for times in range(1, 5)
+    ]
+    return by_multiple[0] >= _OF_RHYTHM * strength or max(by_multiple[1:]) >= _OUTSTANDING
+
+
+def _best(picture: LumaPatches, rhythms: list[tuple[float, float]], blur: float) -> Measure:
+    """Return the factor that rhythm, blur and spectrum agree on. `rhythms`: cycles a pixel, and how sure."""
+    found = [
+        (1 / cycles / picture.scale, sure)
+        for frequency, sure in rhythms
+        for cycles in (frequency, 1 - frequency)
+    ]
+    found = [each for each in found if each[0] >= SMALLEST_ENLARGEMENT and each[0] * _LEAST_BLUR <= blur]
     if not found:
         return Measure(1.0, 0.5)
     power = _power(picture.luma) + _power(picture.luma.T)
-    beyond = [_share_beyond(power, factor * picture.scale) for factor, _ in found]
-    empty = [each for each, share in zip(found, beyond, strict=True) if share <= _EMPTY]
+    empty, nearly_empty = [], []
+    for factor, sure in found:
+        whole, signal = _beyond(power, factor * picture.scale)
+        if signal <= _EMPTY and whole <= (_MOST_BEYOND if sure >= 1 else _BEYOND):
+            empty.append((factor, sure))
+        elif signal <= _NEARLY_EMPTY and whole <= _BEYOND and sure >= _FAIRLY_SURE:
+            nearly_empty.append((signal, factor, sure))
     if empty:
         return Measure(*max(empty))
-    least = int(np.argmin(beyond))
-    return Measure(*found[least]) if beyond[least] <= _NEARLY_EMPTY else Measure(1.0, 0.5)
+    return Measure(*min(nearly_empty)[1:]) if nearly_empty else Measure(1.0, 0.5)
 
 
-def _share_beyond(power: NDArray[np.float64], factor: float) -> float:
-    """Return the mean power just beyond the limit of a picture so enlarged, by that just within."""
+def _beyond(power: NDArray[np.float64], factor: float) -> tuple[float, float]:
+    """Return the mean power just beyond the limit of a picture so enlarged, by that just within.
+
+    The second is without what rounding and JPEG leave at all frequencies: in a soft picture, that is all that
+    is left at the highest ones.
+    """
     cycles = np.fft.rfftfreq(_WINDOW)
     limit = 0.5 / factor
     within = power[(cycles > 0.6 * limit) & (cycles < 0.9 * limit)]
     outside = power[(cycles > min(1.2 * limit, 0.42)) & (cycles < min(1.7 * limit, 0.5))]
-    return float(outside.mean() / (within.mean() + 1e-9)) if len(within) else 1.0
+    if not len(within):
+        return 1.0, 1.0
+    floor = min(float(power[(cycles > low) & (cycles < low + 0.05)].mean()) for low in _FLOORS)
+    whole = float(outside.mean() / (within.mean() + 1e-9))
+    return whole, float((outside.mean() - floor) / max(within.mean() - floor, 1e-9))
 
 
 def _power(luma: Luma) -> NDArray[np.float64]:
     """Return the mean spectrum of pieces of rows."""
-    rows = luma[:: max(1, luma.shape[0] // (_LINES // 2))].astype(np.float32)
+    rows = luma[:: max(1, luma.shape[0] // _LINES)].astype(np.float32)
     pieces = np.lib.stride_tricks.sliding_window_view(rows, _WINDOW, axis=1)[:, :: _WINDOW // 2]
     level = pieces - pieces.mean(-1, keepdims=True)
     level *= np.hanning(_WINDOW).astype(np.float32)
@@ -90,34 +123,3 @@ def _peaks(rhythm: NDArray[np.float64]) -> list[int]:
     inner = rhythm[1:-1]
     is_peak = (inner >= least) & (inner >= rhythm[:-2]) & (inner > rhythm[2:])
     return [int(each) + 1 for each in np.flatnonzero(is_peak)]
-
-
-def _rhythm(luma: Luma) -> NDArray[np.float64]:
-    """Return how much each frequency of `_GRID` stands out among its neighbours along the rows."""
-    rows = np.ascontiguousarray(luma[:: max(1, luma.shape[0] // _LINES)])
-    parts = [_smoothness(rows[start : start + _TOGETHER]) for start in range(0, len(rows), _TOGETHER)]
-    profile = np.sum(parts, 0) / len(rows)
-    profile -= profile.mean()
-    spectrum = np.abs(np.fft.rfft(profile * np.hanning(len(profile))))
-    standing_out = spectrum / (_local_median(spectrum) + 1e-9)
-    return np.interp(_GRID, np.fft.rfftfreq(len(profile)), standing_out)
-
-
-def _smoothness(rows: Luma) -> NDArray[np.float32]:
-    """Return the logarithm of second by first differences along the rows, summed over them."""
-    light = rows.astype(np.float32)
-    step = light[:, 1:] - light[:, :-1]
-    second = np.abs(step[:, 1:] - step[:, :-1]) + np.float32(_SECOND_AT_LEAST)
-    first = np.abs(step[:, 1:] + step[:, :-1]) + np.float32(_FIRST_AT_LEAST)
-    second /= first
-    groups = [second[start : start + _MULTIPLIED].prod(0) for start in range(0, len(rows), _MULTIPLIED)]
-    found: NDArray[np.float32] = np.log(groups).sum(0)
-    return found
-
-
-def _local_median(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
-    padded = np.pad(spectrum, _NEIGHBOURS, mode="reflect")
-    step = _NEIGHBOURS // 4
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1)[::step]
-    found: NDArray[np.float64] = np.repeat(np.median(windows, axis=1), step)[: len(spectrum)]
-    return found

@@ -76,6 +76,11 @@ def patches_of(image: Image.Image, scale: float) -> LumaPatches | None:
     return LumaPatches(np.asarray(grey), scale, corners, flat_corners, rows, columns)
 
 
+def halved(picture: LumaPatches) -> LumaPatches | None:
+    """Return the patches of a picture at half its size; None for one under 256 pixels."""
+    return patches_of(Image.fromarray(picture.luma).reduce(2), picture.scale / 2)
+
+
 def _places(values: NDArray[np.int32], cell: int, reach: int, choose: Callable[..., Any]) -> NDArray[np.intp]:
     """Return row and column of the first value that `choose` takes in each cell [N, 2], row by row.
 

@@ -56,7 +56,7 @@ class PhotoMeasures:
     enlargement: Measure
     """How many times the picture was enlarged, 1 for not at all; focus and motion are those of before."""
     brightest: float
-    """Grey level that one pixel in two hundred exceeds."""
+    """Level of a channel, 0 to 255, that one pixel in a thousand exceeds."""
     scale: float
     """Measured pixels for each pixel of the photo, at most 1. Below 0.5 fine blur and noise are lost."""
     is_developed: bool
@@ -74,6 +74,10 @@ class PhotoMeasures:
             return factor
         mirrored = 1 / (self.scale - 1 / factor)
         return mirrored if SMALLEST_ENLARGEMENT <= mirrored < factor else factor
+
+    def stops_below_white(self) -> float:
+        """Return by how many stops (EV) the brightest parts have less light than white."""
+        return -math.log2(light_of(self.brightest))
 
     def true_megapixels(self, width: int, height: int) -> float | None:
         """Return how many megapixels a photo of this size shows; fewer than it has if it was enlarged."""
@@ -102,6 +106,13 @@ class PhotoMeasures:
                 case _:
                     found[field.name] = _map(value)
         return cls(**found)
+
+
+def light_of(grey_level: float) -> float:
+    """Return the light of a grey level of sRGB (IEC 61966-2-1), of white; at least a thousandth."""
+    share = grey_level / 255
+    light = share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+    return max(light, 0.001)
 
 
 def _measure(value: object) -> Measure:

@@ -1,11 +1,12 @@
 """Focus and motion blur of a picture, from the blur of its edges.
 
 Only the sharpest part counts: a blurred background is no fault, and neither is one that a panning camera
-drew into lines.
+drew into lines. What is too blurred for the pixels of a picture is measured again at half its size.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from maclip_daemon.photos.measures import edge_blur
 from maclip_daemon.photos.measures.edge_blur import DIRECTIONS
-from maclip_daemon.photos.measures.luma_patches import PATCH, LumaPatches
+from maclip_daemon.photos.measures.luma_patches import PATCH, LumaPatches, halved
 from maclip_daemon.photos.measures.photo_measures import Measure
 
 # Least edge energy of a patch: one step of 20 grey levels across it, A²·length / (2√π·σ).
@@ -26,6 +27,10 @@ _BOX = 1.4 * np.sqrt(12)
 _ENOUGH = 20  # patches with edges
 # Edges of still photos differ by direction, too: σ² that is no movement, as a share and in px².
 _UNEVEN, _LEAST_MOVED = 0.5, 0.3
+# From here on edges change too little from one pixel to the next: pixels of the picture.
+_BLURRED, _MOVED = 1.5, 6.0
+_CLEARLY_MOVED = 8  # lengths of a movement by the blur beside it
+_HALF_SURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,25 @@ class Sharpness:
 
 def sharpness_of(picture: LumaPatches, noise: float) -> Sharpness:
     """Return the sharpness. `noise`: in grey levels at 100 %."""
+    found = _at_this_size(picture, noise)
+    blur, moved = found.focus.value, found.motion.value
+    is_moved = moved * picture.scale > _MOVED and moved >= _CLEARLY_MOVED * blur
+    is_blurred = blur * picture.scale > _BLURRED
+    smaller = halved(picture) if is_moved or is_blurred else None
+    if smaller is None:
+        return found
+    coarse = sharpness_of(smaller, noise)
+    if coarse.motion.confidence < _HALF_SURE:
+        return found
+    length = (max if is_moved else min)(moved, coarse.motion.value)
+    return dataclasses.replace(
+        found,
+        focus=Measure(max(blur, coarse.focus.value) if is_blurred else blur, found.focus.confidence),
+        motion=Measure(length, found.motion.confidence),
+    )
+
+
+def _at_this_size(picture: LumaPatches, noise: float) -> Sharpness:
     energy = edge_blur.energy_of(picture.patches(), noise * picture.scale)
     ratio = edge_blur.ratio_of(energy.before, energy.after)
     has_edge = energy.after > _EDGE

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maclip_daemon.photos.measures.photo_measures import Measure
+from maclip_daemon.photos.measures.photo_measures import Measure, light_of
 
 _SAMPLE = 640  # pixels of the long edge; percentages need no more
 _WHITE, _BLACK = 251, 4  # grey levels; JPEG moves clipped pixels by some
+_SHOWN = 24  # grey levels; below, detail is hardly seen, and pixels count as black in part
+_BLACKNESS = np.clip((_SHOWN - np.arange(256)) / (_SHOWN - _BLACK), 0, 1) ** 2
 _PERCENTILES = (5, 95)
 _STEPS = 16  # of a grey level; counting such steps takes a tenth of the time of sorting pixels
 _LEVELS = 256 * _STEPS
@@ -23,13 +25,13 @@ class Tones:
     """How a picture uses the range from black to white."""
 
     clipped_highlights: Measure
-    """Per cent of the pixels that are white in all three channels."""
+    """Per cent of the pixels that are clipped in at least two channels; one alone is a saturated colour."""
     clipped_shadows: Measure
-    """Per cent of the pixels that are black in all three channels."""
+    """Per cent of the pixels that are black in all three channels; nearly black ones count in part."""
     contrast: Measure
     """Stops (EV) between the dark and the bright twentieth of the pixels that are not clipped."""
     brightest: float
-    """Grey level that one pixel in two hundred exceeds."""
+    """Level of a channel that one pixel in a thousand exceeds."""
 
 
 def tones_of(image: Image.Image) -> Tones:
@@ -41,7 +43,9 @@ def tones_of(image: Image.Image) -> Tones:
     red, green, blue = (np.asarray(channel).reshape(-1) for channel in sample.split())
     darkest = np.minimum(np.minimum(red, green), blue)
     brightest = np.maximum(np.maximum(red, green), blue)
+    second = np.maximum(np.minimum(red, green), np.minimum(np.maximum(red, green), blue))
     is_white, is_black = darkest >= _WHITE, brightest <= _BLACK
+    brightness = np.bincount(brightest, minlength=256)
     grey = _LUMA[0] * red.astype(np.float32) + _LUMA[1] * green.astype(np.float32)
     grey += _LUMA[2] * blue.astype(np.float32)
     levels = (grey * _STEPS + 0.5).astype(np.uint16)
@@ -49,10 +53,10 @@ def tones_of(image: Image.Image) -> Tones:
     between = counts - np.bincount(levels[is_white | is_black], minlength=_LEVELS)
     sure = 1.0 if len(levels) > 1000 else 0.5
     return Tones(
-        Measure(100 * float(is_white.mean()), sure),
-        Measure(100 * float(is_black.mean()), sure),
+        Measure(100 * float((second >= _WHITE).mean()), sure),
+        Measure(100 * float(brightness @ _BLACKNESS) / len(brightest), sure),
         _contrast(between, len(levels)),
-        _percentile(counts, 99.5),
+        float(_percentile(brightness, 99.9)),
     )
 
 
@@ -60,21 +64,11 @@ def _contrast(counts: NDArray[np.intp], all_pixels: int) -> Measure:
     pixels = int(counts.sum())
     if pixels < 100:
         return Measure(0.0, 0.0)
-    dark, bright = (_linear(_percentile(counts, each)) for each in _PERCENTILES)
+    dark, bright = (light_of(_percentile(counts, each) / _STEPS) for each in _PERCENTILES)
     return Measure(float(np.log2(bright / dark)), min(1.0, 2 * pixels / all_pixels))
 
 
-def _percentile(counts: NDArray[np.intp], per_cent: float) -> float:
-    """Return the grey level that so many per cent of the pixels do not exceed, to a sixteenth of a level.
-
-    `counts`: pixels of each level, in such steps.
-    """
+def _percentile(counts: NDArray[np.intp], per_cent: float) -> int:
+    """Return the place in `counts` that so many per cent of what they count do not exceed."""
     passed = np.cumsum(counts)
-    return float(np.searchsorted(passed, per_cent / 100 * passed[-1])) / _STEPS
-
-
-def _linear(code: float) -> float:
-    """Return the light of a grey level of sRGB (IEC 61966-2-1), at least a thousandth of white."""
-    share = code / 255
-    light = share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
-    return max(light, 0.001)
+    return int(np.searchsorted(passed, per_cent / 100 * passed[-1]))

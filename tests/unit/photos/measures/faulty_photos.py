@@ -38,6 +38,15 @@ def moved(pixels: Pixels, length: int, axis: int) -> Pixels:
     return convolve1d(pixels.astype(np.float32), kernel, axis=axis).round().astype(np.uint8)
 
 
+def exposed(pixels: Pixels, stops: float) -> Pixels:
+    """Return a photo with more or less light."""
+    share = pixels.astype(np.float64) / 255
+    light = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4) * 2**stops
+    light = light.clip(0, 1)
+    codes = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return (255 * codes + 0.5).astype(np.uint8)
+
+
 def compressed(pixels: Pixels, quality: int) -> Pixels:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from faulty_photos import Pixels, at_half_size, blurred, compressed, enlarged, grain, moved, sharp
+from faulty_photos import Pixels, at_half_size, blurred, compressed, enlarged, exposed, grain, moved, sharp
 from PIL import Image
 
 from maclip_daemon.photos.measures.measurement import measure
@@ -42,6 +42,18 @@ def test_blur_is_measured_in_pixels(photo: Pixels) -> None:
     assert all(each.motion.value < 3 for each in ladder)
     assert all(each.enlargement.value == 1 for each in ladder)
     assert "not sharp anywhere at 100 %" in reasons(blurred(photo, 4))[0]
+
+
+def test_strong_blur_is_measured_as_strong(photo: Pixels) -> None:
+    ladder = [measured(blurred(photo, deviation)) for deviation in (6, 9, 14)]
+    assert [each.focus.value for each in ladder] == pytest.approx([6, 9, 14], rel=0.3)
+    assert all(reasons(blurred(photo, deviation))[0].startswith("not sharp") for deviation in (6, 9, 14))
+
+
+def test_a_long_movement_is_measured_as_long(photo: Pixels) -> None:
+    ladder = [measured(moved(photo, length, 1)) for length in (20, 30, 50)]
+    assert [each.motion.value for each in ladder] == pytest.approx([20, 30, 50], rel=0.3)
+    assert all(each.focus.value < 2 for each in ladder)
 
 
 @pytest.mark.parametrize(("axis", "direction", "words"), [(1, 0, "sideways"), (0, 90, "up and down")])
@@ -84,6 +96,30 @@ def test_clipped_light_is_measured_in_per_cent(photo: Pixels) -> None:
     assert reasons(dark)[0].startswith("underexposed: ")
 
 
+def test_light_that_is_clipped_in_two_channels_is_lost_and_in_one_is_a_strong_colour(photo: Pixels) -> None:
+    yellow, red = photo.copy(), photo.copy()
+    yellow[: len(photo) // 4] = (255, 255, 90)
+    red[: len(photo) // 4] = (255, 40, 30)
+    assert measured(yellow).clipped_highlights.value == pytest.approx(25, abs=1)
+    assert measured(red).clipped_highlights.value < 1
+
+
+def test_less_and_less_light_leaves_more_and_more_that_is_black(photo: Pixels) -> None:
+    bright = np.maximum(photo, 75)
+    ladder = [measured(exposed(bright, stops)) for stops in (0, -3, -4.5, -6)]
+    shadows = [each.clipped_shadows.value for each in ladder]
+    assert shadows[0] == 0
+    assert shadows[1] < shadows[2] < shadows[3]
+    (reason,) = reasons(exposed(bright, -5.5))
+    assert reason == "underexposed: the brightest parts are 6 stops below white"
+
+
+def test_a_picture_in_red_light_is_not_dark(photo: Pixels) -> None:
+    red = photo // 12
+    red[300:600, 300:700] = (250, 0, 10)
+    assert reasons(red) == ()
+
+
 def test_less_contrast_is_fewer_stops(photo: Pixels) -> None:
     stops = [
         measured((110 + (photo.astype(np.float32) - 110) * share).astype(np.uint8)).contrast.value
@@ -119,6 +155,23 @@ def test_an_enlarged_copy_shows_what_it_really_has(photo: Pixels, factor: float)
     assert found.enlargement.value == pytest.approx(factor, rel=0.03)
     assert found.true_megapixels(1280, 960) == pytest.approx(1.2288 / factor**2, rel=0.06)
     assert found.focus.value < 1  # it is as sharp as so few pixels can be
+
+
+@pytest.mark.parametrize(("softness", "factor"), [(1.5, 3), (4, 5), (6, 9)])
+def test_a_soft_photo_that_was_enlarged_is_not_taken_for_a_sharp_one_enlarged_more(
+    photo: Pixels, softness: float, factor: float
+) -> None:
+    found = measured(at_half_size(enlarged(blurred(photo, softness), factor)), 0.5)
+    assert found.enlargement.value == pytest.approx(factor, rel=0.03)
+
+
+def test_a_regular_pattern_out_of_focus_is_no_enlarged_picture(photo: Pixels) -> None:
+    chart = photo.copy()
+    chart[:, ::23] = chart[::23, :] = 20
+    chart[:, 1::23] = chart[1::23, :] = 20
+    found = measured(at_half_size(blurred(np.tile(chart, (2, 2, 1)), 4)), 0.5)
+    assert found.enlargement.value == 1
+    assert found.focus.value > 2
 
 
 @pytest.mark.parametrize("factor", [3.3, 3.7])

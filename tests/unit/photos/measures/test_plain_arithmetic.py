@@ -5,7 +5,7 @@ import pytest
 from faulty_photos import Pixels, enlarged, grain, sharp
 from PIL import Image
 
-from maclip_daemon.photos.measures import edge_blur, enlargement, luma_patches
+from maclip_daemon.photos.measures import edge_blur, luma_patches, profile_rhythms
 from maclip_daemon.photos.measures.luma_patches import PATCH, LumaPatches, patches_of
 from maclip_daemon.photos.measures.tones import tones_of
 
@@ -71,7 +71,7 @@ def test_the_rhythm_of_an_enlargement_is_the_mean_of_logarithms(photo: Pixels) -
     second = np.abs(light[:, :-2] - 2 * light[:, 1:-1] + light[:, 2:])
     first = np.abs(light[:, 2:] - light[:, :-2])
     plain = (np.log(second + 0.3) - np.log(first + 2)).sum(0)
-    assert enlargement._smoothness(rows) == pytest.approx(plain, rel=1e-5, abs=1e-3)
+    assert profile_rhythms._smoothness(rows) == pytest.approx(plain, rel=1e-5, abs=1e-3)
 
 
 def test_tones_are_those_of_sorted_pixels(photo: Pixels) -> None:
@@ -79,10 +79,10 @@ def test_tones_are_those_of_sorted_pixels(photo: Pixels) -> None:
     found = tones_of(Image.fromarray(small))
     pixels = small.reshape(-1, 3)
     is_white, is_black = pixels.min(1) >= 251, pixels.max(1) <= 4
-    assert found.clipped_highlights.value == pytest.approx(100 * is_white.mean())
-    assert found.clipped_shadows.value == pytest.approx(100 * is_black.mean())
-    levels = np.sort(np.floor((pixels @ np.array([0.2126, 0.7152, 0.0722])) * 16 + 0.5) / 16)
-    assert found.brightest == pytest.approx(levels[int(0.995 * len(levels))], abs=1 / 16)
+    assert found.clipped_highlights.value == pytest.approx(100 * (np.sort(pixels)[:, 1] >= 251).mean())
+    blackness = ((24 - pixels.max(1).astype(float)) / 20).clip(0, 1) ** 2
+    assert found.clipped_shadows.value == pytest.approx(100 * blackness.mean())
+    assert found.brightest == pytest.approx(np.sort(pixels.max(1))[int(0.999 * len(pixels))], abs=1)
     between = np.sort((pixels @ np.array([0.2126, 0.7152, 0.0722]))[~(is_white | is_black)]) / 255
     dark, bright = (between[int(share * len(between))] for share in (0.05, 0.95))
     light = [

@@ -39,6 +39,7 @@ def test_what_is_not_sure_is_not_said() -> None:
 
 def test_a_night_with_lamps_is_not_underexposed() -> None:
     assert reasons(clipped_shadows=Measure(90.0, 1.0), brightest=200.0) == ()
+    assert reasons(clipped_shadows=Measure(20.0, 1.0), brightest=90.0) == ()
     assert reasons(clipped_shadows=Measure(90.0, 1.0), brightest=60.0) == (
         "underexposed: 90 % is black, nothing is bright",
     )
@@ -50,6 +51,14 @@ def test_a_movement_is_told_only_where_edges_along_it_are_sharp() -> None:
         "moved about 20 px diagonally, even where it is sharpest",
     )
     assert reasons(**moved, focus=Measure(3.0, 1.0)) == ("not sharp anywhere at 100 %: 3.0 px blur",)
+
+
+def test_a_movement_that_is_hardly_longer_than_the_blur_beside_it_is_not_told() -> None:
+    moved = {"motion": Measure(14.0, 1.0), "motion_direction": 0.0}
+    assert reasons(**moved, focus=Measure(2.0, 1.0)) == ()
+    assert reasons(**moved, focus=Measure(1.5, 1.0)) == (
+        "moved about 15 px sideways, even where it is sharpest",
+    )
 
 
 @pytest.mark.parametrize("likeliest", [3.5, 14 / 3])
