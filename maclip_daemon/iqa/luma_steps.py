@@ -27,6 +27,7 @@ MOST_BLOCKS = 150.0
 _CALM = 16  # grey levels; where neighbours differ by more there is an edge
 _LARGEST = 64  # grey levels; a larger step counts as one of this
 _LINES = 160  # rows and columns that are looked at
+_LEAST_OF_STRONGER = 0.3
 
 
 def apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -41,7 +42,7 @@ def border_excess(luma: NDArray[np.uint8], period: int) -> tuple[float, float]:
     brightness [H, W], both sides at least two periods. `period`: pixels between borders, at least 3; the
     borders are where differences are largest.
     """
-    return _excess(luma, period), _excess(luma.T, period)
+    return _standing_out(_by_phase(luma, period)), _standing_out(_by_phase(luma.T, period))
 
 
 def tile_blocks(tiles: Pixels) -> float:
@@ -49,15 +50,27 @@ def tile_blocks(tiles: Pixels) -> float:
 
     `tiles` [N, 224, 224, 3] at half the photo's own size, at least one. Of each the smaller value of both
     directions, because an edge has one and blocks have two; of these the mean, less `CLEAN_TILES`, from 0 to
-    `MOST_BLOCKS`. Tiles at other scales show no borders at this distance: 0.
+    `MOST_BLOCKS`. Of two borders in a row the weaker counts: tiles at full size, whose borders are twice as
+    far apart, have next to none, and those at scales between as well.
     """
     strip = Image.fromarray(tiles.reshape(-1, *tiles.shape[2:])).convert("L")
     luma = np.asarray(strip).reshape(tiles.shape[:3])
-    excess = float(np.mean([min(border_excess(tile, TILE_PERIOD)) for tile in luma]))
+    excess = float(np.mean([min(_of_both(tile), _of_both(tile.T)) for tile in luma]))
     return min(max(excess - CLEAN_TILES, 0.0), MOST_BLOCKS)
 
 
-def _excess(luma: NDArray[np.uint8], period: int) -> float:
+def _of_both(luma: NDArray[np.uint8]) -> float:
+    """Return by how much the weaker of two neighbouring borders stands out of a tile.
+
+    0 where it is next to nothing beside the stronger: then it is none, and the tile is at full size.
+    """
+    pairs = _by_phase(luma, 2 * TILE_PERIOD).reshape(2, TILE_PERIOD)
+    weaker, stronger = _standing_out(pairs.min(axis=0)), _standing_out(pairs.max(axis=0))
+    return weaker if weaker >= _LEAST_OF_STRONGER * stronger else min(weaker, 0.0)
+
+
+def _by_phase(luma: NDArray[np.uint8], period: int) -> NDArray[np.float64]:
+    """Return the mean step between calm neighbours along the rows, by their place within a period."""
     rows = np.ascontiguousarray(luma[:: max(1, luma.shape[0] // _LINES)])
     change = apart(rows[:, 1:], rows[:, :-1])
     is_calm = change < _CALM
@@ -65,10 +78,10 @@ def _excess(luma: NDArray[np.uint8], period: int) -> float:
     steps = np.minimum(change[:, 1:-1], _LARGEST) * is_amid_calm
     sums, counts = steps.sum(0, dtype=np.uint16), is_amid_calm.sum(0, dtype=np.uint16)
     whole = len(sums) // period * period
-    by_phase = sums[:whole].reshape(-1, period).sum(0) / np.maximum(
+    found: NDArray[np.float64] = sums[:whole].reshape(-1, period).sum(0) / np.maximum(
         counts[:whole].reshape(-1, period).sum(0), 1
     )
-    return _standing_out(by_phase)
+    return found
 
 
 def _standing_out(by_phase: NDArray[np.float64]) -> float:

@@ -98,7 +98,7 @@ class TrainingStages:
         model.prompts.data.copy_(head.prompts.data)
 
     def local(self, report_step: StepReport) -> AlignedModel:
-        """Return the local tower, trained on bursts of tiles; its prompts begin as the tuned model's."""
+        """Return the local tower, trained on bursts of tiles; its prompts begin as the finished model's."""
         recipe, caches = self.caches.recipe, self.caches
         model = first_tile_model(self.model, recipe)
 

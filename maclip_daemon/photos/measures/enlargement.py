@@ -19,13 +19,15 @@ _SHORTEST = 256  # pixels of a row; less shows no rhythm
 _OUTSTANDING = 5.0  # times the median of the neighbouring frequencies, in rows and columns
 _SURE = 10.0
 _FAIRLY_SURE = 0.7  # of that
-_OF_RHYTHM = 0.9  # as much of it as the brightness itself shows where there is a pattern
+_FEWEST_CYCLES = 24  # along the short side; slower changes stand out in any picture
 _JPEG_WIDTH = 0.004  # around the rhythm of JPEG's blocks, in cycles a pixel
 _LOWEST, _HIGHEST = 0.08, 0.485  # cycles a pixel
-_LEAST_BLUR = 0.05  # px for each time of enlargement; what interpolation does to the sharpest detail
-# Power beyond the limit of the small original, by that within; interpolation leaves 0.03.
-_EMPTY, _NEARLY_EMPTY = 0.043, 0.06
-_BEYOND, _MOST_BEYOND = 0.13, 0.25  # the same with what is at all frequencies; more for a sure rhythm
+# px of blur for each time of enlargement: the least that interpolation leaves, and what it leaves of most.
+_LEAST_BLUR, _USUAL_BLUR = 0.05, 0.19
+# Power beyond the limit of the small original, by that within. Bicubic interpolation leaves 0.03, bilinear
+# 0.05 to 0.14; a soft picture has 0.04 and more beyond the limit of twice its factor.
+_EMPTY, _BILINEAR, _NEARLY_EMPTY = 0.043, 0.076, 0.14
+_BEYOND, _MOST_BEYOND = 0.16, 0.2  # the same with what is at all frequencies; more for a sure rhythm
 _FLOORS = (0.3, 0.35, 0.4, 0.44)  # cycles a pixel, from where only that may be left
 _LINES = 160  # rows and columns whose spectrum is taken
 _WINDOW = 256  # pixels of a piece of a row whose spectrum is taken
@@ -46,24 +48,23 @@ def factor_of(picture: LumaPatches, blur: float) -> Measure:
     if not places:
         return Measure(1.0, 0.5)
     brightness = np.sqrt(np.prod([standing_out(picture.luma.mean(axis)) for axis in (0, 1)], axis=0))
+    fewest = _FEWEST_CYCLES / min(picture.luma.shape)
     found = [
         (float(GRID[place]), min(1.0, float(rhythm[place]) / _SURE))
         for place in places
-        if not _is_pattern(brightness, place, rhythm[place])
+        if not _is_pattern(brightness, place, fewest)
     ]
     return _best(picture, found, blur)
 
 
-def _is_pattern(brightness: NDArray[np.float64], place: int, strength: float) -> bool:
-    """Return whether the picture shows something regular there: a facade, a chart, a print.
+def _is_pattern(brightness: NDArray[np.float64], place: int, fewest: float) -> bool:
+    """Return whether a rhythm is a multiple of that of something regular: a facade, a chart, a print.
 
-    `brightness`: how much each frequency stands out in it. A pattern does there, or where its own rhythm is,
-    of which this is a multiple; interpolation leaves nothing in the brightness itself.
+    `brightness`: how much each frequency stands out in the picture itself. Interpolation may leave its own
+    rhythm there, but no slower one. `fewest`: cycles a pixel of the slowest that is looked at.
     """
-    by_multiple = [
-        float(brightness[max(0, place // times - 2) : place // times + 3].max()) for times in range(1, 5)
-    ]
-    return by_multiple[0] >= _OF_RHYTHM * strength or max(by_multiple[1:]) >= _OUTSTANDING
+    slower = [place // times for times in (2, 3, 4) if GRID[place // times] >= fewest]
+    return any(float(brightness[each - 2 : each + 3].max()) >= _OUTSTANDING for each in slower)
 
 
 def _best(picture: LumaPatches, rhythms: list[tuple[float, float]], blur: float) -> Measure:
@@ -77,16 +78,18 @@ def _best(picture: LumaPatches, rhythms: list[tuple[float, float]], blur: float)
     if not found:
         return Measure(1.0, 0.5)
     power = _power(picture.luma) + _power(picture.luma.T)
-    empty, nearly_empty = [], []
+    agreeing, nearly = [], []
     for factor, sure in found:
         whole, signal = _beyond(power, factor * picture.scale)
-        if signal <= _EMPTY and whole <= (_MOST_BEYOND if sure >= 1 else _BEYOND):
-            empty.append((factor, sure))
+        is_empty = signal <= _EMPTY and whole <= (_MOST_BEYOND if sure >= 1 else _BEYOND)
+        is_bilinear = signal <= _BILINEAR and whole <= _BEYOND and blur >= _USUAL_BLUR * factor
+        if is_empty or is_bilinear:
+            agreeing.append((factor, sure))
         elif signal <= _NEARLY_EMPTY and whole <= _BEYOND and sure >= _FAIRLY_SURE:
-            nearly_empty.append((signal, factor, sure))
-    if empty:
-        return Measure(*max(empty))
-    return Measure(*min(nearly_empty)[1:]) if nearly_empty else Measure(1.0, 0.5)
+            nearly.append((signal, factor, sure))
+    if agreeing:
+        return Measure(*max(agreeing))
+    return Measure(*min(nearly)[1:]) if nearly else Measure(1.0, 0.5)
 
 
 def _beyond(power: NDArray[np.float64], factor: float) -> tuple[float, float]:
@@ -99,8 +102,6 @@ def _beyond(power: NDArray[np.float64], factor: float) -> tuple[float, float]:
     limit = 0.5 / factor
     within = power[(cycles > 0.6 * limit) & (cycles < 0.9 * limit)]
     outside = power[(cycles > min(1.2 * limit, 0.42)) & (cycles < min(1.7 * limit, 0.5))]
-    if not len(within):
-        return 1.0, 1.0
     floor = min(float(power[(cycles > low) & (cycles < low + 0.05)].mean()) for low in _FLOORS)
     whole = float(outside.mean() / (within.mean() + 1e-9))
     return whole, float((outside.mean() - floor) / max(within.mean() - floor, 1e-9))

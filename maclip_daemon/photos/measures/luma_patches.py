@@ -77,7 +77,7 @@ def patches_of(image: Image.Image, scale: float) -> LumaPatches | None:
 
 
 def halved(picture: LumaPatches) -> LumaPatches | None:
-    """Return the patches of a picture at half its size; None for one under 256 pixels."""
+    """Return the patches of a picture at half its size; None where that is under 128 pixels."""
     return patches_of(Image.fromarray(picture.luma).reduce(2), picture.scale / 2)
 
 

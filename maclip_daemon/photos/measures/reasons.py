@@ -39,7 +39,6 @@ _BLOCKS = _Limit(100.0, 250.0)  # per cent
 _ENLARGED = _Limit(3.0, 8.0)  # times
 _DIM = 110.0  # grey levels; a night has lamps that are brighter
 _DARK = _Limit(4.5, 8.0)  # stops that the brightest parts are below white
-_CLEARLY_MOVED = 8  # lengths of a movement by the blur that is left beside it; else it may be blur
 
 
 def reasons_of(measures: PhotoMeasures, width: int, height: int) -> tuple[str, ...]:
@@ -65,8 +64,7 @@ def _blur(measures: PhotoMeasures) -> list[tuple[float, str]]:
     if blurred:
         return [(blurred, f"not sharp anywhere at 100 %: {measures.focus.value:.1f} px blur")]
     length, direction = 5 * round(measures.motion.value / 5), _in_words(measures.motion_direction)
-    is_clear = measures.motion.value >= _CLEARLY_MOVED * measures.focus.value
-    moved = _MOTION.strength(measures.motion) if is_clear else 0.0
+    moved = _MOTION.strength(measures.motion)
     return [(moved, f"moved about {length} px {direction}, even where it is sharpest")]
 
 
@@ -83,11 +81,11 @@ def _highlights(measures: PhotoMeasures) -> tuple[float, str]:
 
 
 def _shadows(measures: PhotoMeasures) -> tuple[float, str]:
-    strength = _SHADOWS.strength(measures.clipped_shadows) if measures.brightest < _DIM else 0.0
-    if strength:
-        return strength, f"underexposed: {measures.clipped_shadows.value:.0f} % is black, nothing is bright"
-    stops = measures.stops_below_white()
-    dark = _DARK.strength(Measure(stops, measures.clipped_shadows.confidence))
+    shadows, stops = measures.clipped_shadows, measures.stops_below_white()
+    black = _SHADOWS.strength(shadows) if measures.brightest < _DIM else 0.0
+    dark = _DARK.strength(Measure(stops, shadows.confidence))
+    if black:
+        return max(black, dark), f"underexposed: {shadows.value:.0f} % is black, nothing is bright"
     return dark, f"underexposed: the brightest parts are {stops:.0f} stops below white"
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from maclip_daemon.photos.measures import edge_blur
 from maclip_daemon.photos.measures.edge_blur import DIRECTIONS
 from maclip_daemon.photos.measures.luma_patches import PATCH, LumaPatches, halved
-from maclip_daemon.photos.measures.photo_measures import Measure
+from maclip_daemon.photos.measures.photo_measures import SURE, Measure
 
 # Least edge energy of a patch: one step of 20 grey levels across it, A²·length / (2√π·σ).
 _EDGE = 20.0**2 * PATCH / (2 * np.sqrt(np.pi) * 1.6)
@@ -50,23 +50,39 @@ class Sharpness:
 
 
 def sharpness_of(picture: LumaPatches, noise: float) -> Sharpness:
-    """Return the sharpness. `noise`: in grey levels at 100 %."""
+    """Return the sharpness. `noise`: in grey levels at 100 %.
+
+    A movement that is not much longer than the blur beside it may be blur: little of its confidence is left.
+    """
+    found = _at_any_size(picture, noise)
+    blur, moved = found.focus.value, found.motion
+    clear = min(1.0, moved.value / (_CLEARLY_MOVED * blur)) if moved.value else 1.0
+    return dataclasses.replace(found, motion=Measure(moved.value, moved.confidence * clear))
+
+
+def _at_any_size(picture: LumaPatches, noise: float) -> Sharpness:
+    """Return the sharpness; what is blurred or moved too much for this size as a smaller one shows it."""
     found = _at_this_size(picture, noise)
-    blur, moved = found.focus.value, found.motion.value
-    is_moved = moved * picture.scale > _MOVED and moved >= _CLEARLY_MOVED * blur
-    is_blurred = blur * picture.scale > _BLURRED
+    blur, moved = found.focus, found.motion
+    is_moved = moved.value * picture.scale > _MOVED and moved.value >= _CLEARLY_MOVED * blur.value
+    is_blurred = blur.value * picture.scale > _BLURRED
     smaller = halved(picture) if is_moved or is_blurred else None
     if smaller is None:
         return found
-    coarse = sharpness_of(smaller, noise)
+    coarse = _at_any_size(smaller, noise)
+    if is_blurred and coarse.focus.confidence >= SURE:
+        found = dataclasses.replace(
+            found, focus=Measure(max(blur.value, coarse.focus.value), blur.confidence)
+        )
     if coarse.motion.confidence < _HALF_SURE:
         return found
-    length = (max if is_moved else min)(moved, coarse.motion.value)
-    return dataclasses.replace(
-        found,
-        focus=Measure(max(blur, coarse.focus.value) if is_blurred else blur, found.focus.confidence),
-        motion=Measure(length, found.motion.confidence),
-    )
+    if is_moved and coarse.motion.value > moved.value:
+        length, direction = coarse.motion.value, coarse.motion_direction
+    else:
+        length = moved.value if is_moved else min(moved.value, coarse.motion.value)
+        direction = found.motion_direction
+    motion = Measure(length, moved.confidence)
+    return dataclasses.replace(found, motion=motion, motion_direction=direction)
 
 
 def _at_this_size(picture: LumaPatches, noise: float) -> Sharpness:

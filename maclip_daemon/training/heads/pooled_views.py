@@ -6,6 +6,7 @@ used again, so that a stopped training continues where it was.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,13 @@ class PooledViews:
 def cache_pooled_views(
     trunk: nn.Module, photos: Iterable[Pixels], crops: int, seed: int, path: Path
 ) -> PooledViews:
-    """Return the photos' views as the program makes them, made now or read from a complete `path` (`.npz`).
+    """Return the photos' views as the program makes them, made now or read from where they were left.
 
     `trunk`: the tower up to its pooling. `crops`: how many of the crops, drawn at random; the whole photo
-    comes last.
+    comes last. `path` (`.npz`): where they are left; the file is named after trunk, crops and seed as well,
+    because a tower that was trained anew has other views.
     """
+    path = path.with_stem(f"{path.stem}-{_identity(trunk, crops, seed)}")
     if not path.is_file():
         generator = np.random.default_rng(seed)
         values, counts = [], [0]
@@ -65,6 +68,15 @@ def cache_pooled_views(
             values.append(trunk(views[chosen].contiguous(memory_format=torch.channels_last)).float().numpy())
             counts.append(len(chosen))
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, values=np.concatenate(values), starts=np.cumsum(counts))
+        partial = path.with_stem(f"{path.stem}-partial")
+        np.savez(partial, values=np.concatenate(values), starts=np.cumsum(counts))
+        partial.replace(path)
     stored = np.load(path)
     return PooledViews(torch.from_numpy(stored["values"]), stored["starts"])
+
+
+def _identity(trunk: nn.Module, crops: int, seed: int) -> str:
+    digest = hashlib.sha256(f"{crops} {seed}".encode())
+    for values in trunk.state_dict().values():
+        digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

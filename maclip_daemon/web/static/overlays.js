@@ -19,13 +19,18 @@ function pixelsOf(image) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
+// Light that is lost in two channels is clipped; one alone is a strong colour. As in photos/measures/tones.py.
+function isClipped(red, green, blue) {
+  return Math.max(Math.min(red, green), Math.min(Math.max(red, green), blue)) >= 254;
+}
+
 function measure({ data }) {
   const counts = [new Uint32Array(256), new Uint32Array(256), new Uint32Array(256)];
   let light = 0;
   let dark = 0;
   for (let at = 0; at < data.length; at += 4) {
     for (let channel = 0; channel < 3; channel += 1) counts[channel][data[at + channel]] += 1;
-    if (Math.min(data[at], data[at + 1], data[at + 2]) >= 254) light += 1;
+    if (isClipped(data[at], data[at + 1], data[at + 2])) light += 1;
     else if (Math.max(data[at], data[at + 1], data[at + 2]) <= 1) dark += 1;
   }
   const all = data.length / 400;
@@ -36,7 +41,7 @@ function clippedMap(pixels) {
   const map = new ImageData(pixels.width, pixels.height);
   const { data } = pixels;
   for (let at = 0; at < data.length; at += 4) {
-    if (Math.min(data[at], data[at + 1], data[at + 2]) >= 254) map.data.set([255, 40, 40, 220], at);
+    if (isClipped(data[at], data[at + 1], data[at + 2])) map.data.set([255, 40, 40, 220], at);
     else if (Math.max(data[at], data[at + 1], data[at + 2]) <= 1) map.data.set([60, 120, 255, 220], at);
   }
   return map;
@@ -126,7 +131,7 @@ export class Overlays {
     });
     const share = (part) => `${part < 10 ? part.toFixed(1) : Math.round(part)} %`;
     this.words.textContent = this.mode === CLIPPED
-      ? `clipped: ${share(light)} white (red), ${share(dark)} black (blue)`
+      ? `clipped: ${share(light)} highlights (red), ${share(dark)} shadows (blue)`
       : 'green: where the picture at this size has its finest detail';
   }
 }

@@ -67,7 +67,21 @@ def test_edges_at_the_distance_of_blocks_are_none(photo: Image.Image) -> None:
     assert tile_blocks(tiles_of(file)) < 1
     fence = np.array(photo)
     fence[:, 3::16] = 255 - fence[:, 3::16]
-    assert tile_blocks(tiles_of(stored(Image.fromarray(fence), 95))) < 1
+    assert tile_blocks(tiles_of(stored(Image.fromarray(fence), 95))) < 2
+
+
+@pytest.mark.parametrize("size", [(896, 600), (900, 600), (912, 608), (1024, 683), (1500, 1000)])
+def test_tiles_of_a_small_photo_have_hardly_any_because_they_are_not_at_half_size(
+    photo: Image.Image, size: tuple[int, int]
+) -> None:
+    small = photo.resize(size, Image.Resampling.LANCZOS)
+    for quality in (75, 50, 20, 10):
+        file = stored(small, quality)
+        grid = protocols.parse("detail-8").tile_grid(*size)
+        assert grid is not None
+        tiles = cut_tiles(file.convert("RGB"), grid)
+        assert tiles is not None
+        assert tile_blocks(stacked(tiles)) < 8
 
 
 def test_mirrored_tiles_have_the_same_blocks(photo: Image.Image) -> None:
@@ -78,8 +92,12 @@ def test_mirrored_tiles_have_the_same_blocks(photo: Image.Image) -> None:
 def test_the_measure_is_the_mean_beyond_what_is_clean_and_bounded(photo: Image.Image) -> None:
     tiles = tiles_of(stored(photo, 30))
     luma = [np.asarray(Image.fromarray(tile).convert("L")) for tile in tiles]
-    mean = np.mean([min(border_excess(tile, 4)) for tile in luma])
-    assert tile_blocks(tiles) == pytest.approx(mean - CLEAN_TILES)
+    weaker = []
+    for each in luma:
+        sides = [luma_steps._by_phase(side, 8) for side in (each, each.T)]
+        borders = [np.minimum(by_phase[:4], by_phase[4:]) for by_phase in sides]
+        weaker.append(min(luma_steps._standing_out(by_phase) for by_phase in borders))
+    assert tile_blocks(tiles) == pytest.approx(np.mean(weaker) - CLEAN_TILES)
     ramp = np.repeat(np.arange(56, dtype=np.uint8) * 4, 4)  # steps at borders alone
     staircase = np.broadcast_to(np.add.outer(ramp // 2, ramp // 2)[..., None], (1, 224, 224, 3))
     assert tile_blocks(np.ascontiguousarray(staircase)) == MOST_BLOCKS
@@ -96,4 +114,5 @@ def test_steps_amid_calm_pixels_are_counted_at_borders_of_blocks(photo: Image.Im
     sums, counts = np.where(steps >= 0, steps, 0).sum(0), (steps >= 0).sum(0)
     whole = len(sums) // 8 * 8
     by_phase = sums[:whole].reshape(-1, 8).sum(0) / counts[:whole].reshape(-1, 8).sum(0)
-    assert luma_steps._excess(luma, 8) == pytest.approx(luma_steps._standing_out(by_phase))
+    assert luma_steps._by_phase(luma, 8) == pytest.approx(by_phase)
+    assert border_excess(luma, 8)[0] == pytest.approx(luma_steps._standing_out(by_phase))

@@ -100,6 +100,15 @@ def test_pooled_views_are_those_of_the_program_and_are_used_again(tmp_path: Path
     assert torch.equal(again.values, made.values)
 
 
+def test_another_tower_does_not_get_the_views_of_the_one_before(tmp_path: Path) -> None:
+    photos = [synthetic_photo(0, 512, 384)]
+    towers = [nn.Sequential(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()) for _ in range(2)]
+    one, other = (cache_pooled_views(tower, photos, 2, 0, tmp_path / "pooled.npz") for tower in towers)
+    assert not torch.equal(one.values, other.values)
+    fewer = cache_pooled_views(towers[0], photos, 1, 0, tmp_path / "pooled.npz")
+    assert fewer.starts.tolist() == [0, 2]
+
+
 def test_small_subsets_are_drawn_more_often_than_their_share() -> None:
     rated = RatedPhotos(
         tuple("abcde"),

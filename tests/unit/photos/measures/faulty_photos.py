@@ -62,8 +62,8 @@ def at_half_size(pixels: Pixels) -> Pixels:
     return np.asarray(image.convert("RGB"))
 
 
-def enlarged(pixels: Pixels, factor: float) -> Pixels:
+def enlarged(pixels: Pixels, factor: float, filter_: Image.Resampling = Image.Resampling.BICUBIC) -> Pixels:
     height, width = pixels.shape[:2]
     image = Image.fromarray(pixels)
     small = image.resize((round(width / factor), round(height / factor)), Image.Resampling.LANCZOS)
-    return np.asarray(small.resize(image.size, Image.Resampling.BICUBIC))
+    return np.asarray(small.resize(image.size, filter_))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from faulty_photos import Pixels, at_half_size, blurred, compressed, enlarged, exposed, grain, moved, sharp
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from maclip_daemon.photos.measures.measurement import measure
 from maclip_daemon.photos.measures.photo_measures import PhotoMeasures
@@ -54,6 +55,21 @@ def test_a_long_movement_is_measured_as_long(photo: Pixels) -> None:
     ladder = [measured(moved(photo, length, 1)) for length in (20, 30, 50)]
     assert [each.motion.value for each in ladder] == pytest.approx([20, 30, 50], rel=0.3)
     assert all(each.focus.value < 2 for each in ladder)
+
+
+def test_blur_that_differs_by_direction_is_hardly_called_a_movement(photo: Pixels) -> None:
+    slanted = gaussian_filter(photo.astype(np.float32), (2, 5, 0)).round().astype(np.uint8)
+    found = measured(slanted)
+    assert found.motion.value > 8
+    assert found.motion.confidence < 0.9
+    assert measured(moved(photo, 20, 1)).motion.confidence == 1
+
+
+def test_strong_blur_of_a_small_photo_is_measured_as_strong() -> None:
+    small = sharp(size=(512, 512))
+    ladder = [measured(blurred(small, deviation)).focus.value for deviation in (3, 5, 8)]
+    assert ladder == sorted(ladder)
+    assert ladder == pytest.approx([3, 5, 8], rel=0.35)
 
 
 @pytest.mark.parametrize(("axis", "direction", "words"), [(1, 0, "sideways"), (0, 90, "up and down")])
@@ -157,7 +173,7 @@ def test_an_enlarged_copy_shows_what_it_really_has(photo: Pixels, factor: float)
     assert found.focus.value < 1  # it is as sharp as so few pixels can be
 
 
-@pytest.mark.parametrize(("softness", "factor"), [(1.5, 3), (4, 5), (6, 9)])
+@pytest.mark.parametrize(("softness", "factor"), [(0.7, 3), (4, 5), (6, 9)])
 def test_a_soft_photo_that_was_enlarged_is_not_taken_for_a_sharp_one_enlarged_more(
     photo: Pixels, softness: float, factor: float
 ) -> None:
@@ -172,6 +188,18 @@ def test_a_regular_pattern_out_of_focus_is_no_enlarged_picture(photo: Pixels) ->
     found = measured(at_half_size(blurred(np.tile(chart, (2, 2, 1)), 4)), 0.5)
     assert found.enlargement.value == 1
     assert found.focus.value > 2
+
+
+@pytest.mark.parametrize("factor", [3, 5, 9])
+def test_a_bilinear_enlargement_is_told_at_half_size_as_well(photo: Pixels, factor: float) -> None:
+    found = measured(at_half_size(enlarged(photo, factor, Image.Resampling.BILINEAR)), 0.5)
+    assert found.enlargement.value == pytest.approx(factor, rel=0.03)
+
+
+def test_a_small_enlarged_picture_is_told() -> None:
+    for seed in range(4):
+        found = measured(enlarged(sharp(seed, (280, 280)), 4)).enlargement
+        assert found.value == pytest.approx(4, rel=0.05)
 
 
 @pytest.mark.parametrize("factor", [3.3, 3.7])

@@ -53,12 +53,14 @@ def test_a_movement_is_told_only_where_edges_along_it_are_sharp() -> None:
     assert reasons(**moved, focus=Measure(3.0, 1.0)) == ("not sharp anywhere at 100 %: 3.0 px blur",)
 
 
-def test_a_movement_that_is_hardly_longer_than_the_blur_beside_it_is_not_told() -> None:
-    moved = {"motion": Measure(14.0, 1.0), "motion_direction": 0.0}
-    assert reasons(**moved, focus=Measure(2.0, 1.0)) == ()
-    assert reasons(**moved, focus=Measure(1.5, 1.0)) == (
-        "moved about 15 px sideways, even where it is sharpest",
+def test_the_darker_of_two_frames_has_the_stronger_reason() -> None:
+    rivals = {"focus": Measure(4.0, 1.0), "noise": Measure(14.0, 1.0), "jpeg_damage": Measure(140.0, 1.0)}
+    dark, darker = (
+        reasons(**rivals, clipped_shadows=Measure(share, 1.0), brightest=level)
+        for share, level in ((34.0, 13.0), (40.0, 12.0))
     )
+    assert dark[0] == "underexposed: the brightest parts are 8 stops below white"
+    assert darker[0] == "underexposed: 40 % is black, nothing is bright"
 
 
 @pytest.mark.parametrize("likeliest", [3.5, 14 / 3])
