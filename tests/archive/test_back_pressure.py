@@ -12,7 +12,7 @@ import pytest
 
 from tests.homes import Home
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("full", "ray_works")]
+pytestmark = [pytest.mark.long_form, pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("ray_works")]
 PHOTOS = 400
 STORE_MIB = 128
 SMALL = {

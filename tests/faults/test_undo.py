@@ -67,7 +67,7 @@ def undo_beside(home: Home, daemon: subprocess.Popen[str], *, frozen_s: float, u
 
 
 def test_a_running_daemon_writes_nothing_again_after_undo(home: Home, full: bool, figures: Figures) -> None:
-    count, rounds = (400, 6) if full else (70, 1)
+    count, rounds = (400, 6) if full else (160, 1)
     mine, others = home.photos / "mine", home.photos / "others"
     before = photos_of(mine, count)
     photos_of(others, 5)
