@@ -98,6 +98,7 @@ class Averaged:
     def __init__(self, model: AlignedModel, steps: int) -> None:
         """The average spans about the last fifteenth of `steps`."""
         self.model = copy.deepcopy(model).requires_grad_(False)
+        self.steps = steps
         self._share = 15 / (steps + 15)
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ learn it. An anchor loss ties each level to one place on the scale, so that cont
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -131,12 +131,6 @@ def anchor_loss(found: Cues, ladders: Ladders) -> Tensor:
     )
 
 
-def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
-    """Return a schedule: each learning rate rises to its maximum in a tenth, then falls to almost 0."""
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
-
-
 def parameter_groups(
     model: AlignedModel, tower_rate: float, head_rate: float, weight_decay: float
 ) -> list[dict[str, object]]:
@@ -148,6 +142,42 @@ def parameter_groups(
             decay = weight_decay if parameter.ndim > 1 and "prompts" not in name else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
+
+
+def _one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
+    """Return a schedule: each learning rate rises to its maximum in a tenth, then falls to almost 0."""
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps, pct_start=0.1)
+
+
+def _take_step(
+    model: nn.Module,
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    """Take one step down the gradient, its norm at most 1 so that no odd batch throws the tower off."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    schedule.step()
+
+
+def training_steps(
+    model: AlignedModel, losses: Iterable[Tensor], groups: list[dict[str, object]], average: Averaged
+) -> Iterator[tuple[int, float]]:
+    """Train a model in place; yield each step and its loss.
+
+    `losses`: one for each step, computed from the model as it is then. `groups`: AdamW's, each with its
+    highest rate. `average` follows the model, and ends as the one to keep.
+    """
+    optimizer = torch.optim.AdamW(groups)
+    schedule = _one_cycle(optimizer, average.steps)
+    for step, loss in zip(range(average.steps), losses, strict=False):
+        _take_step(model, loss, optimizer, schedule)
+        average.update(model)
+        yield step, loss.item()
 
 
 def align(
@@ -167,28 +197,14 @@ def align(
     trained in place; what is returned is an exponential moving average of it, which is the one to keep.
     """
     weights = weights or AlignmentWeights()
-    optimizer = torch.optim.AdamW(parameter_groups(model, tower_rate, head_rate, weight_decay))
-    schedule = one_cycle(optimizer, steps)
     average = Averaged(model, steps)
-    for step, ladders in zip(range(steps), batches, strict=False):
-        found = model(ladders.views)
-        loss = ladder_loss(found, ladders, weights) + weights.anchor * anchor_loss(found, ladders)
-        take_step(model, loss, optimizer, schedule)
-        average.update(model)
+    losses = (_alignment_loss(model(ladders.views), ladders, weights) for ladders in batches)
+    groups = parameter_groups(model, tower_rate, head_rate, weight_decay)
+    for step, loss in training_steps(model, losses, groups, average):
         if report is not None:
-            report(step, loss.item())
+            report(step, loss)
     return average.model
 
 
-def take_step(
-    model: nn.Module,
-    loss: Tensor,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> None:
-    """Take one step down the gradient, its norm at most 1 so that no odd batch throws the tower off."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    schedule.step()
+def _alignment_loss(found: Cues, ladders: Ladders, weights: AlignmentWeights) -> Tensor:
+    return ladder_loss(found, ladders, weights) + weights.anchor * anchor_loss(found, ladders)

@@ -21,9 +21,8 @@ from maclip_daemon.training.alignment import (
     Ladders,
     consistency_loss,
     ladder_loss,
-    one_cycle,
     parameter_groups,
-    take_step,
+    training_steps,
 )
 from maclip_daemon.training.heads.pooled_views import PooledViews
 from maclip_daemon.training.opinions.opinion_tuning import opinion_loss
@@ -62,14 +61,11 @@ def finish_head(
     model.logit_scale.requires_grad_(False)
     before = copy.deepcopy(model).requires_grad_(False)
     groups = parameter_groups(model, recipe.finish_rate, recipe.finish_rate, weight_decay=0.02)
-    optimizer = torch.optim.AdamW(groups)
-    schedule, average = one_cycle(optimizer, recipe.finish_steps), Averaged(model, recipe.finish_steps)
-    for step in range(recipe.finish_steps):
-        loss = _loss(model, before, views, recipe, generator)
-        take_step(model, loss, optimizer, schedule)
-        average.update(model)
+    average = Averaged(model, recipe.finish_steps)
+    losses = (_loss(model, before, views, recipe, generator) for _ in range(recipe.finish_steps))
+    for step, loss in training_steps(model, losses, groups, average):
         if report is not None:
-            report(step, loss.item())
+            report(step, loss)
     return average.model
 
 

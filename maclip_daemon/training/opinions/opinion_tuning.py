@@ -23,9 +23,8 @@ from maclip_daemon.training.alignment import (
     consistency_loss,
     correlation_loss,
     ladder_loss,
-    one_cycle,
     parameter_groups,
-    take_step,
+    training_steps,
 )
 from maclip_daemon.training.bursts.burst_cache import BurstBatch
 from maclip_daemon.training.bursts.burst_ranking import burst_loss
@@ -183,15 +182,12 @@ def tune(
 
     The model is trained in place. `report` is called with each step, its loss, and the average so far.
     """
-    optimizer = torch.optim.AdamW(parameter_groups(model, tower_rate, head_rate, weight_decay))
-    schedule = one_cycle(optimizer, steps)
     average = Averaged(model, steps)
-    for step in range(steps):
-        loss = tuning_loss(model, next(batches), weights or TuningWeights())
-        take_step(model, loss, optimizer, schedule)
-        average.update(model)
+    losses = (tuning_loss(model, batch, weights or TuningWeights()) for batch in batches)
+    groups = parameter_groups(model, tower_rate, head_rate, weight_decay)
+    for step, loss in training_steps(model, losses, groups, average):
         if report is not None:
-            report(step, loss.item(), average.model)
+            report(step, loss, average.model)
     return average.model
 
 

@@ -9,7 +9,7 @@ import torch
 
 from maclip_daemon.iqa.towers.local_tower import LocalTower
 from maclip_daemon.training.aligned_model import AlignedModel, Averaged
-from maclip_daemon.training.alignment import one_cycle, take_step
+from maclip_daemon.training.alignment import training_steps
 from maclip_daemon.training.recipe import Recipe
 from maclip_daemon.training.tiles.tile_bursts import TileBatch, TileBursts
 from maclip_daemon.training.tiles.tile_ranking import tile_loss
@@ -43,15 +43,15 @@ def train_tiles(
     """
     model.in_bfloat16 = True
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learned, recipe.tile_rate, weight_decay=1e-3)
-    schedule = one_cycle(optimizer, recipe.tile_steps)
+    groups: list[dict[str, object]] = [{"params": learned, "lr": recipe.tile_rate, "weight_decay": 1e-3}]
     average = Averaged(model, recipe.tile_steps)
-    for step, batch in zip(range(recipe.tile_steps), _batches(parts, recipe), strict=False):
-        loss = tile_loss(model.cues_of(model.features(batch.tiles), detail=True), batch.levels)
-        take_step(model, loss, optimizer, schedule)
-        average.update(model)
+    losses = (
+        tile_loss(model.cues_of(model.features(batch.tiles), detail=True), batch.levels)
+        for batch in _batches(parts, recipe)
+    )
+    for step, loss in training_steps(model, losses, groups, average):
         if report is not None:
-            report(step, loss.item())
+            report(step, loss)
     average.model.in_bfloat16 = False  # as the scores are made: faults of half a pixel are less than rounding
     return average.model.eval()
 
