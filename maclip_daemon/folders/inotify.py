@@ -75,13 +75,21 @@ class InotifyWatcher:
         return not self._closed and self._inotify.is_alive() and self._tree.root.descriptor is not None
 
     def coverage(self) -> Coverage:
-        """Walk the folders, watch those that are not watched yet, and return the coverage."""
+        """Walk the folders, watch those that are not watched yet, and return the coverage.
+
+        A rescan is reported of each that was not watched before: a scan may have passed it too early.
+        """
         with self._lock:
             self._tree.limit_reached = False
+            before = {None, *(folder.descriptor for folder in self._tree.root.with_all_below())}
             if self.alive:
                 self._tree.walk(self._tree.root)
             self._limit_reported = self._tree.limit_reached
             folders = list(self._tree.root.with_all_below())
+            new = {folder for folder in folders if folder.descriptor not in before}
+            for folder in new:  # their content came before their watch: its events may never have been
+                if folder.parent not in new:
+                    self._emit(EventKind.RESCAN, folder.path)
             unwatched = [folder.path for folder in folders if folder.descriptor is None]
             if not unwatched:
                 cure = ""
@@ -160,12 +168,14 @@ class InotifyWatcher:
             self._folder_left(parent, name)
         elif event.is_moved_to or event.is_create:
             source = self._departed.pop(event.cookie, None) if event.is_moved_to else None
-            moved = source.folder.children.get(source.name) if source else None
-            if moved is not None and self._tree.excludes_folder(parent, name):
-                self._folder_left(moved.parent or parent, moved.name)
-            elif moved is not None:
-                self._folder_moved(moved, parent, name)
-            elif not self._tree.excludes_folder(parent, name):
+            if source is not None and self._tree.excludes_folder(source.folder, source.name):
+                source = None
+            if self._tree.excludes_folder(parent, name):
+                if source is not None:
+                    self._folder_left(source.folder, source.name)
+            elif source is not None:
+                self._folder_moved(source, parent, name)
+            else:
                 self._folder_arrived(parent, name)
 
     def _folder_arrived(self, parent: WatchedFolder, name: str) -> None:
@@ -173,26 +183,27 @@ class InotifyWatcher:
         before = folder.descriptor
         self._tree.watch(folder)
         if before is not None and folder.descriptor == before:
-            return  # a walk was quicker than the event, and has seen the content too
+            return  # a walk was quicker than the event, and has reported the content too
         # Without a watch it has no further events: a scan finds at least its present content.
         if self._walk(folder) or folder.descriptor is None:
             self._emit(EventKind.RESCAN, folder.path)
 
-    def _folder_moved(self, moved: WatchedFolder, parent: WatchedFolder, name: str) -> None:
-        old_path = moved.path
-        if name in parent.children:  # an empty folder was replaced, or a walk was quicker than the event
+    def _folder_moved(self, source: _Departed, parent: WatchedFolder, name: str) -> None:
+        old_path = source.folder.path_of(source.name)
+        moved = source.folder.children.get(source.name)  # None: a walk was quicker than the event
+        if moved is not None and name in parent.children:  # so it was here, or an empty folder was replaced
             self._tree.drop(moved)
-        else:
+        elif moved is not None:
             moved.move(parent, name)
         self._walk(parent.child(name))  # patterns may exclude other parts of it in its new place
         self._emit(EventKind.FOLDER_MOVED, old_path, parent.path_of(name))
 
     def _folder_left(self, parent: WatchedFolder, name: str) -> None:
-        folder = parent.children.get(name)
-        if folder is None:
+        if self._tree.excludes_folder(parent, name):
             return
-        path = folder.path
-        self._tree.drop(folder)
+        folder, path = parent.children.get(name), parent.path_of(name)
+        if folder is not None:  # else a walk was quicker than the event, and told nobody
+            self._tree.drop(folder)
         # A new folder of that name has its own event, which watches it.
         self._emit(EventKind.RESCAN if Path(path).is_dir() else EventKind.FOLDER_GONE, path)
 

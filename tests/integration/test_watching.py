@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -62,14 +63,19 @@ def kernel_watches() -> int:
 class Listener:
     """A watcher, the events it reported, and the photos found through them."""
 
-    def __init__(self, root: Path, exclusion: Exclusion | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        exclusion: Exclusion | None = None,
+        is_watched: Callable[[str], bool] = is_photo,
+    ) -> None:
         self.root = root
         self.exclusion = exclusion or Exclusion()
         self.events: list[FolderEvent] = []
         self.gate = threading.Event()
         self.gate.set()
         self.watches_before = kernel_watches()
-        self.watcher = watcher_module.watch(Root(str(root)), self.exclusion, is_photo, self.listen)
+        self.watcher = watcher_module.watch(Root(str(root)), self.exclusion, is_watched, self.listen)
 
     def listen(self, event: FolderEvent) -> None:
         self.gate.wait(3 * DEADLINE_S)
@@ -273,6 +279,82 @@ def test_a_folder_renamed_into_a_new_folder_stays_watched(listener: Listener, ro
     assert listener.watches == 3
     later = put(root / "made/a/later.jpg")
     until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
+
+
+class HeldWalk:
+    """A walk over the folders that stands still once it has listed the root's."""
+
+    def __init__(self, root: Path) -> None:
+        put(root / "held")
+        self.walked, self.gate = threading.Event(), threading.Event()
+        self.gate.set()
+        self.listener = Listener(root, is_watched=self.is_watched)
+
+    def is_watched(self, name: str) -> bool:
+        if name == "held":
+            self.walked.set()
+            self.gate.wait(DEADLINE_S)
+        return is_photo(name)
+
+    @contextlib.contextmanager
+    def meanwhile(self) -> Iterator[None]:
+        self.walked.clear()
+        self.gate.clear()
+        walk = threading.Thread(target=self.listener.watcher.coverage)
+        walk.start()
+        try:
+            assert self.walked.wait(DEADLINE_S)
+            yield
+        finally:
+            self.gate.set()
+            walk.join(DEADLINE_S)
+
+
+@pytest.fixture
+def held_walk(root: Path) -> Iterator[HeldWalk]:
+    for folder in ("a", "x/y", ".hidden"):
+        (root / folder).mkdir(parents=True)
+    put(root / "a/1.jpg")
+    held_walk = HeldWalk(root)
+    yield held_walk
+    held_walk.listener.watcher.close()
+
+
+@pytest.mark.parametrize("place", [".hidden/a", "../outside", None])
+def test_a_folder_that_leaves_while_the_folders_are_walked_is_gone(
+    held_walk: HeldWalk, root: Path, place: str | None
+) -> None:
+    with held_walk.meanwhile():
+        if place is None:
+            shutil.rmtree(root / "a")
+        else:
+            (root / "a").rename(root / place)
+    until(lambda: held_walk.listener.reported(EventKind.FOLDER_GONE, root / "a"))
+
+
+@pytest.mark.parametrize("place", ["b", "x/a", "x/y/a"])
+def test_a_folder_renamed_while_the_folders_are_walked_has_moved(
+    held_walk: HeldWalk, root: Path, place: str
+) -> None:
+    listener = held_walk.listener
+    with held_walk.meanwhile():
+        (root / "a").rename(root / place)
+    until(lambda: listener.reported(EventKind.FOLDER_MOVED, root / "a", root / place))
+    assert str(root / place / "1.jpg") in listener.found()
+    later = put(root / place / "later.jpg")
+    until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
+    coverage = listener.watcher.coverage()
+    assert (coverage.folders, coverage.watched, listener.watches) == (4, 4, 4)
+
+
+@pytest.mark.parametrize("place", ["x/new", "x/y/new"])
+def test_a_folder_that_arrives_while_the_folders_are_walked_is_searched(
+    held_walk: HeldWalk, root: Path, tmp_path: Path, place: str
+) -> None:
+    put(tmp_path / "new/deep/1.jpg")
+    with held_walk.meanwhile():
+        (tmp_path / "new").rename(root / place)
+    until(lambda: str(root / place / "deep/1.jpg") in held_walk.listener.found())
 
 
 def test_a_deleted_tree_is_reported(listener: Listener, root: Path) -> None:
