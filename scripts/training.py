@@ -3,7 +3,7 @@
 scripts/train_builtin --data DIR --large-photos DIR
                                      the recipe of docs/builtin-model.md; an hour or two on two cores
 scripts/train_builtin --data DIR --large-photos DIR --prepare photos|bursts
-                                     only the caches of it; both can be made at the same time
+                                     only the caches of it; the recipe makes both at the same time
 scripts/train_builtin --smoke        a run of seconds on made-up photos, to see that every part works
 scripts/train_builtin --data DIR --check FILE
                                      the order of degradations on 100 held-out photos, and SRCC with intervals
@@ -14,6 +14,7 @@ scripts/train_builtin --align PHOTOS --model FILE|ARCH/TAG --out FILE
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,14 +24,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from maclip_daemon.errors import MaclipError, ModelUnavailable, UsageError
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, ModelUnavailable, UsageError
 from maclip_daemon.evaluation import datasets
 from maclip_daemon.iqa.models.checkpoints import Checkpoint, checkpoint_of, load_checkpoint
 from maclip_daemon.iqa.photo_score import PhotoScore
 from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.scorer import Scorer
+from maclip_daemon.scoring.device import choose_precision
 from maclip_daemon.training import builtin_file, builtin_training, pretrained_trunk
-from maclip_daemon.training.builtin_training import Trained
+from maclip_daemon.training.builtin_training import Log, Trained
 from maclip_daemon.training.bursts.fusion_fitting import FUSION_PROTOCOL
 from maclip_daemon.training.bursts.large_photos import LargePhoto, find_large_photos
 from maclip_daemon.training.clip_alignment import align_checkpoint
@@ -40,6 +42,7 @@ from maclip_daemon.training.opinions.opinion_tuning import RatedPhotos, rank_cor
 from maclip_daemon.training.recipe import SMOKE, Recipe
 from maclip_daemon.training.scene_split import scenes_of, thumbnail
 from maclip_daemon.training.subject_bias import bias_of_subjects
+from maclip_daemon.training.training_caches import TrainingPhotos
 from maclip_daemon.training.training_views import SMALLEST_PHOTO, to_grey
 
 VERSION = "4"
@@ -133,11 +136,38 @@ def train_builtin(options: argparse.Namespace) -> None:
         if options.prepare:
             builtin_training.prepare(options.prepare, photos, first, options.work, recipe, log)
             return
-        trained = builtin_training.train(photos, first, options.work, recipe, log)
+        if large and not options.smoke and options.threads > 1:
+            prepare_side_by_side(options, photos, first, recipe, log)
+        in_bfloat16 = choose_precision("auto", torch.device("cpu")) == "bf16"
+        trained = builtin_training.train(
+            photos, first, options.work, recipe, in_bfloat16=in_bfloat16, log=log
+        )
         write(trained, options.out or options.work / "builtin.safetensors", log)
 
 
-def write(trained: Trained, target: Path, log: builtin_training.Log) -> None:
+def prepare_side_by_side(
+    options: argparse.Namespace, photos: TrainingPhotos, first: Path | None, recipe: Recipe, log: Log
+) -> None:
+    """Make the caches of bursts in a process of their own while those of photos are made here."""
+    paths = {"--data": options.data, "--large-photos": options.large_photos, "--work": options.work}
+    if first is not None:
+        paths["--first-weights"] = first
+    arguments = [str(part) for pair in paths.items() for part in pair]
+    beside = subprocess.Popen(
+        [sys.executable, __file__, "--prepare", "bursts", "--threads", str(options.threads // 2), *arguments]
+    )
+    try:
+        torch.set_num_threads(options.threads - options.threads // 2)
+        builtin_training.prepare("photos", photos, first, options.work, recipe, log)
+        if beside.wait() != 0:
+            raise EnvironmentUnfit("The caches of bursts were not made; the lines above say why.")
+    finally:
+        beside.kill()  # where this one failed
+        beside.wait()
+    torch.set_num_threads(options.threads)
+
+
+def write(trained: Trained, target: Path, log: Log) -> None:
     """Write the tuned model, and the aligned one beside it, because it is published too."""
     notes = {
         "licence": "GPL-3.0-or-later; trunk initialised from EfficientNet-Lite0 (Apache-2.0)",

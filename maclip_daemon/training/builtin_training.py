@@ -91,19 +91,25 @@ def prepare(
 
 
 def train(
-    photos: TrainingPhotos, first_weights: Path | None, work: Path, recipe: Recipe, log: Log = print
+    photos: TrainingPhotos,
+    first_weights: Path | None,
+    work: Path,
+    recipe: Recipe,
+    *,
+    in_bfloat16: bool,
+    log: Log = print,
 ) -> Trained:
     """Run all stages and return both models; an hour on two cores.
 
     `first_weights`: the trunk's, or None for random ones. `work` keeps caches and checkpoints (10 GB).
-    `log` is called with each line of the record. Raises `EnvironmentUnfit` for first weights of another file.
+    `in_bfloat16`: for processors that have it. `log` is called with each line of the record. Raises `EnvironmentUnfit` for first weights of another file.
     """
     work.mkdir(parents=True, exist_ok=True)
     settings, frozen, upper = _first_tower(first_weights, recipe)
     caches = TrainingCaches(fast_copy(frozen), photos, work, recipe)
     keep_depthwise_exact(upper)
     model = AlignedModel(upper, _first_prompts(recipe), _INITIAL_SCALE, learn_prompts=True)
-    model.in_bfloat16 = True
+    model.in_bfloat16 = in_bfloat16
     stored, starts = caches.held_out_views()
 
     def report(stage: str, trained: AlignedModel) -> None:

@@ -77,14 +77,17 @@ def _loss(
     generator: np.random.Generator,
 ) -> Tensor:
     drawing = views.drawing
-    size = min(recipe.finish_batch, len(drawing.targets))
-    photos = generator.choice(len(drawing.targets), size, replace=False, p=drawing.chances)
+    photos = generator.choice(
+        len(drawing.targets),
+        min(recipe.finish_batch, len(drawing.targets)),
+        replace=False,
+        p=drawing.chances,
+    )
     greys = generator.choice(
         len(views.grey_places), min(recipe.finish_grey, len(views.grey_places)), replace=False
     )
-    tiles = views.tiles[
-        torch.from_numpy(generator.choice(len(views.tiles), min(recipe.finish_tiles, len(views.tiles))))
-    ]
+    size = min(recipe.finish_tiles, len(views.tiles))
+    tiles = views.tiles[torch.from_numpy(generator.choice(len(views.tiles), size, replace=False))]
     ladders = next(views.ladders)
     parts = [
         views.colour.draw(photos, recipe.finish_views, generator),

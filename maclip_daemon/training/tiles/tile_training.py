@@ -16,7 +16,7 @@ from maclip_daemon.training.tiles.tile_ranking import tile_loss
 
 
 def first_tile_model(model: AlignedModel, recipe: Recipe) -> AlignedModel:
-    """Return an untrained model of tiles with the prompts for tiles and the logit scale of `model`."""
+    """Return an untrained model of tiles with the prompts for tiles, logit scale and arithmetic of `model`."""
     torch.manual_seed(recipe.seed)
     tower = LocalTower(recipe.embedding)
     for convolution in tower.convolutions:
@@ -27,6 +27,7 @@ def first_tile_model(model: AlignedModel, recipe: Recipe) -> AlignedModel:
     torch.nn.init.normal_(tower.gate.weight, std=0.02)  # every place counts alike at first
     prompts, scale = model.detail_prompts.detach(), float(model.logit_scale.detach())
     tiles = AlignedModel(tower.to(memory_format=torch.channels_last), prompts, scale, learn_prompts=True)
+    tiles.in_bfloat16 = model.in_bfloat16
     tiles.logit_scale.requires_grad_(False)  # a checkpoint has one, the image tower's
     return tiles
 
@@ -41,7 +42,6 @@ def train_tiles(
 
     `parts` take turns at random. `report` is called with each step and its loss.
     """
-    model.in_bfloat16 = True
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, object]] = [{"params": learned, "lr": recipe.tile_rate, "weight_decay": 1e-3}]
     average = Averaged(model, recipe.tile_steps)
