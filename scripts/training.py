@@ -104,6 +104,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=500, help="steps of --align")
     parser.add_argument("--device", default="cpu", help="device of --align and --check")
     options = parser.parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     if not (options.data or options.smoke or options.align):
         parser.error("Choose --data DIR, --smoke, or --align PHOTOS.")
     if options.align and not (options.model and options.out):
@@ -136,7 +137,7 @@ def train_builtin(options: argparse.Namespace) -> None:
         if options.prepare:
             builtin_training.prepare(options.prepare, photos, first, options.work, recipe, log)
             return
-        if large and not options.smoke and options.threads > 1:
+        if large and options.threads > 1:
             prepare_side_by_side(options, photos, first, recipe, log)
         in_bfloat16 = choose_precision("auto", torch.device("cpu")) == "bf16"
         trained = builtin_training.train(
@@ -149,15 +150,11 @@ def prepare_side_by_side(
     options: argparse.Namespace, photos: TrainingPhotos, first: Path | None, recipe: Recipe, log: Log
 ) -> None:
     """Make the caches of bursts in a process of their own while those of photos are made here."""
-    paths = {"--data": options.data, "--large-photos": options.large_photos, "--work": options.work}
-    if first is not None:
-        paths["--first-weights"] = first
-    arguments = [str(part) for pair in paths.items() for part in pair]
-    beside = subprocess.Popen(
-        [sys.executable, __file__, "--prepare", "bursts", "--threads", str(options.threads // 2), *arguments]
-    )
+    half = options.threads // 2
+    own = [sys.executable, __file__, *options.arguments, "--prepare", "bursts", "--threads", str(half)]
+    beside = subprocess.Popen(own)
     try:
-        torch.set_num_threads(options.threads - options.threads // 2)
+        torch.set_num_threads(options.threads - half)
         builtin_training.prepare("photos", photos, first, options.work, recipe, log)
         if beside.wait() != 0:
             raise EnvironmentUnfit("The caches of bursts were not made; the lines above say why.")
