@@ -11,26 +11,17 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, WatchDescriptor
 
 from maclip_daemon.errors import EnvironmentUnfit
+from maclip_daemon.folders.departures import CLOSE_TIMEOUT_S, Departed, Departures
 from maclip_daemon.folders.events import Coverage, EventKind, FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.watch_limit import watch_limit, watch_limit_hint
 from maclip_daemon.folders.watched_tree import WatchedFolder, WatchedTree
 
-# The kernel queues both halves of a rename together; only another process's event can come between them.
-MOVE_PAIR_S = 0.3
-CLOSE_TIMEOUT_S = 10  # for a consumer that is in the middle of an event
 UNWATCHED_NAMED = 10  # unwatched folders that a coverage report lists
-
-
-class _Departed(NamedTuple):
-    folder: WatchedFolder
-    name: str
-    is_folder: bool
 
 
 class InotifyWatcher:
@@ -44,12 +35,11 @@ class InotifyWatcher:
         on_event: Callable[[FolderEvent], None],
     ) -> None:
         self._pass_on = on_event
-        self._departed: dict[int, _Departed] = {}  # by the rename's cookie
-        self._timer: threading.Timer | None = None
         self._closed = False
         self._limit_reported = False
         # Held while an event is passed on, so that events keep their order. `close` must not need it.
         self._lock = threading.RLock()
+        self._departures = Departures(self._lock, self._went_out)
         try:
             self._inotify = InotifyFD()
         except OSError as error:
@@ -81,12 +71,12 @@ class InotifyWatcher:
         """
         with self._lock:
             self._tree.limit_reached = False
-            before = {None, *(folder.descriptor for folder in self._tree.root.with_all_below())}
+            before = {folder: folder.descriptor for folder in self._tree.root.with_all_below()}
             if self.alive:
                 self._tree.walk(self._tree.root)
             self._limit_reported = self._tree.limit_reached
             folders = list(self._tree.root.with_all_below())
-            new = {folder for folder in folders if folder.descriptor not in before}
+            new = {folder for folder in folders if folder.descriptor not in (None, before.get(folder))}
             for folder in new:  # their content came before their watch: its events may never have been
                 if folder.parent not in new:
                     self._emit(EventKind.RESCAN, folder.path)
@@ -108,11 +98,7 @@ class InotifyWatcher:
         self._inotify.stop()
         if self._inotify is not threading.current_thread():
             self._inotify.join(CLOSE_TIMEOUT_S)
-        timer = self._timer
-        if timer is not None:
-            timer.cancel()
-            if timer is not threading.current_thread():
-                timer.join(CLOSE_TIMEOUT_S)
+        self._departures.close()
 
     def on_event(self, event: InotifyEvent) -> None:
         """Handle an event of the kernel, in watchdog's reader thread."""
@@ -140,15 +126,15 @@ class InotifyWatcher:
         with self._lock:
             if self._closed:
                 return
-            self._departed.clear()
+            self._departures.clear()
             self._walk(self._tree.root)
             self._emit(EventKind.OVERFLOW, self._tree.root.path)
 
     def _on_file_event(self, event: InotifyEvent, folder: WatchedFolder, name: str) -> None:
         if event.is_moved_from:
-            self._depart(event.cookie, _Departed(folder, name, is_folder=False))
+            self._departures.add(event.cookie, Departed(folder, name, is_folder=False))
             return
-        source = self._departed.pop(event.cookie, None) if event.is_moved_to else None
+        source = self._departures.take(event.cookie) if event.is_moved_to else None
         if source is not None and not self._tree.is_wanted(source.folder, source.name):
             source = None  # a temporary name: no known file was moved
         if not self._tree.is_wanted(folder, name):
@@ -163,11 +149,12 @@ class InotifyWatcher:
 
     def _on_folder_event(self, event: InotifyEvent, parent: WatchedFolder, name: str) -> None:
         if event.is_moved_from:
-            self._depart(event.cookie, _Departed(parent, name, is_folder=True))
+            self._departures.add(event.cookie, Departed(parent, name, is_folder=True))
         elif event.is_delete:
             self._folder_left(parent, name)
         elif event.is_moved_to or event.is_create:
-            source = self._departed.pop(event.cookie, None) if event.is_moved_to else None
+            source = self._departures.take(event.cookie) if event.is_moved_to else None
+            self._departures.place_taken(parent, name)
             if source is not None and self._tree.excludes_folder(source.folder, source.name):
                 source = None
             if self._tree.excludes_folder(parent, name):
@@ -188,15 +175,19 @@ class InotifyWatcher:
         if self._walk(folder) or folder.descriptor is None:
             self._emit(EventKind.RESCAN, folder.path)
 
-    def _folder_moved(self, source: _Departed, parent: WatchedFolder, name: str) -> None:
+    def _folder_moved(self, source: Departed, parent: WatchedFolder, name: str) -> None:
         old_path = source.folder.path_of(source.name)
         moved = source.folder.children.get(source.name)  # None: a walk was quicker than the event
+        if moved is not None and parent.is_in(moved):
+            moved = None  # another folder has its name by now, and a walk saw that
         if moved is not None and name in parent.children:  # so it was here, or an empty folder was replaced
             self._tree.drop(moved)
         elif moved is not None:
             moved.move(parent, name)
         self._walk(parent.child(name))  # patterns may exclude other parts of it in its new place
         self._emit(EventKind.FOLDER_MOVED, old_path, parent.path_of(name))
+        if source.folder.descriptor is not None and Path(old_path).is_dir():  # the two swapped their names
+            self._folder_arrived(source.folder, source.name)
 
     def _folder_left(self, parent: WatchedFolder, name: str) -> None:
         if self._tree.excludes_folder(parent, name):
@@ -211,28 +202,11 @@ class InotifyWatcher:
         path = folder.path_of(name)
         self._emit(EventKind.FILE_CHANGED if os.path.lexists(path) else EventKind.FILE_GONE, path)
 
-    def _depart(self, cookie: int, departed: _Departed) -> None:
-        # The second half of the rename follows at once, or never: then it went out of the root.
-        self._departed[cookie] = departed
-        if self._timer is None:
-            self._start_timer()
-
-    def _start_timer(self) -> None:
-        self._timer = threading.Timer(MOVE_PAIR_S, self._give_up_departed, [set(self._departed)])
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _give_up_departed(self, cookies: set[int]) -> None:
-        with self._lock:
-            self._timer = None
-            for cookie in cookies & self._departed.keys():
-                departed = self._departed.pop(cookie)
-                if departed.is_folder:
-                    self._folder_left(departed.folder, departed.name)
-                elif self._tree.is_wanted(departed.folder, departed.name):
-                    self._file_left(departed.folder, departed.name)
-            if self._departed and not self._closed:
-                self._start_timer()
+    def _went_out(self, departed: Departed) -> None:
+        if departed.is_folder:
+            self._folder_left(departed.folder, departed.name)
+        elif self._tree.is_wanted(departed.folder, departed.name):
+            self._file_left(departed.folder, departed.name)
 
     def _lose(self, folder: WatchedFolder) -> None:
         path = folder.path

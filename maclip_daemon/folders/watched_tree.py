@@ -77,6 +77,13 @@ class WatchedFolder:
         self.parent, self.name = parent, name
         parent.children[name] = self
 
+    def is_in(self, other: WatchedFolder) -> bool:
+        """Return whether this is that folder, or somewhere below it."""
+        folder: WatchedFolder | None = self
+        while folder is not None and folder is not other:
+            folder = folder.parent
+        return folder is other
+
     def with_all_below(self) -> Iterator[WatchedFolder]:
         """Yield this folder and every one below it."""
         pending = [self]

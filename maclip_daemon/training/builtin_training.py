@@ -102,7 +102,8 @@ def train(
     """Run all stages and return both models; an hour on two cores.
 
     `first_weights`: the trunk's, or None for random ones. `work` keeps caches and checkpoints (10 GB).
-    `in_bfloat16`: for processors that have it. `log` is called with each line of the record. Raises `EnvironmentUnfit` for first weights of another file.
+    `in_bfloat16`: for processors that have it. `log` is called with each line of the record.
+    Raises `EnvironmentUnfit` for first weights of another file.
     """
     work.mkdir(parents=True, exist_ok=True)
     settings, frozen, upper = _first_tower(first_weights, recipe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -12,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,88 +23,11 @@ from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.observer import ObserverWatcher
 from maclip_daemon.folders.root_health import Root
-from maclip_daemon.folders.scanner import found_file, scan
+from maclip_daemon.folders.scanner import found_file
+from tests.watch_listener import Listener, is_photo, kernel_watches, put, until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests are about inotify")
-
-DEADLINE_S = 60.0
 SETTLE_S = 0.2
-
-
-def is_photo(name: str) -> bool:
-    return name.lower().endswith(".jpg")
-
-
-def until(condition: Callable[[], object], what: str = "") -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited too long for {what or condition}"
-        time.sleep(0.005)
-
-
-def put(path: Path, content: bytes = b"x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
-
-
-def kernel_watches() -> int:
-    """Return the number of this process's inotify watches, as the kernel counts them."""
-    count = 0
-    for file in Path("/proc/self/fdinfo").iterdir():
-        try:
-            count += file.read_text().count("inotify wd:")
-        except OSError:
-            continue
-    return count
-
-
-class Listener:
-    """A watcher, the events it reported, and the photos found through them."""
-
-    def __init__(
-        self,
-        root: Path,
-        exclusion: Exclusion | None = None,
-        is_watched: Callable[[str], bool] = is_photo,
-    ) -> None:
-        self.root = root
-        self.exclusion = exclusion or Exclusion()
-        self.events: list[FolderEvent] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.watches_before = kernel_watches()
-        self.watcher = watcher_module.watch(Root(str(root)), self.exclusion, is_watched, self.listen)
-
-    def listen(self, event: FolderEvent) -> None:
-        self.gate.wait(3 * DEADLINE_S)
-        self.events.append(event)
-
-    @property
-    def watches(self) -> int:
-        return kernel_watches() - self.watches_before
-
-    def reported(self, kind: EventKind, path: Path, destination: Path | None = None) -> bool:
-        wanted = FolderEvent(kind, str(path), str(destination) if destination else "")
-        return wanted in self.events
-
-    def found(self) -> set[str]:
-        """Return all photos that a consumer of the events has found, as the daemon does."""
-        found = set()
-        for event in list(self.events):
-            if event.kind is EventKind.FILE_CHANGED:
-                found.add(event.path)
-            elif event.kind in {EventKind.RESCAN, EventKind.FOLDER_MOVED, EventKind.OVERFLOW}:
-                start = event.destination or event.path
-                for listing in scan(str(self.root), self.exclusion, is_photo, start):
-                    found |= {file.path for file in listing.files}
-        return {path for path in found if found_file(path)}
-
-    def flush(self) -> None:
-        """Wait for the events of all changes so far."""
-        marker = put(self.root / f"marker-{time.monotonic_ns()}.jpg")
-        until(lambda: self.reported(EventKind.FILE_CHANGED, marker), "the marker")
-        marker.unlink()
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests are about inotify")
 
 
 @pytest.fixture
@@ -279,82 +201,6 @@ def test_a_folder_renamed_into_a_new_folder_stays_watched(listener: Listener, ro
     assert listener.watches == 3
     later = put(root / "made/a/later.jpg")
     until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
-
-
-class HeldWalk:
-    """A walk over the folders that stands still once it has listed the root's."""
-
-    def __init__(self, root: Path) -> None:
-        put(root / "held")
-        self.walked, self.gate = threading.Event(), threading.Event()
-        self.gate.set()
-        self.listener = Listener(root, is_watched=self.is_watched)
-
-    def is_watched(self, name: str) -> bool:
-        if name == "held":
-            self.walked.set()
-            self.gate.wait(DEADLINE_S)
-        return is_photo(name)
-
-    @contextlib.contextmanager
-    def meanwhile(self) -> Iterator[None]:
-        self.walked.clear()
-        self.gate.clear()
-        walk = threading.Thread(target=self.listener.watcher.coverage)
-        walk.start()
-        try:
-            assert self.walked.wait(DEADLINE_S)
-            yield
-        finally:
-            self.gate.set()
-            walk.join(DEADLINE_S)
-
-
-@pytest.fixture
-def held_walk(root: Path) -> Iterator[HeldWalk]:
-    for folder in ("a", "x/y", ".hidden"):
-        (root / folder).mkdir(parents=True)
-    put(root / "a/1.jpg")
-    held_walk = HeldWalk(root)
-    yield held_walk
-    held_walk.listener.watcher.close()
-
-
-@pytest.mark.parametrize("place", [".hidden/a", "../outside", None])
-def test_a_folder_that_leaves_while_the_folders_are_walked_is_gone(
-    held_walk: HeldWalk, root: Path, place: str | None
-) -> None:
-    with held_walk.meanwhile():
-        if place is None:
-            shutil.rmtree(root / "a")
-        else:
-            (root / "a").rename(root / place)
-    until(lambda: held_walk.listener.reported(EventKind.FOLDER_GONE, root / "a"))
-
-
-@pytest.mark.parametrize("place", ["b", "x/a", "x/y/a"])
-def test_a_folder_renamed_while_the_folders_are_walked_has_moved(
-    held_walk: HeldWalk, root: Path, place: str
-) -> None:
-    listener = held_walk.listener
-    with held_walk.meanwhile():
-        (root / "a").rename(root / place)
-    until(lambda: listener.reported(EventKind.FOLDER_MOVED, root / "a", root / place))
-    assert str(root / place / "1.jpg") in listener.found()
-    later = put(root / place / "later.jpg")
-    until(lambda: listener.reported(EventKind.FILE_CHANGED, later))
-    coverage = listener.watcher.coverage()
-    assert (coverage.folders, coverage.watched, listener.watches) == (4, 4, 4)
-
-
-@pytest.mark.parametrize("place", ["x/new", "x/y/new"])
-def test_a_folder_that_arrives_while_the_folders_are_walked_is_searched(
-    held_walk: HeldWalk, root: Path, tmp_path: Path, place: str
-) -> None:
-    put(tmp_path / "new/deep/1.jpg")
-    with held_walk.meanwhile():
-        (tmp_path / "new").rename(root / place)
-    until(lambda: str(root / place / "deep/1.jpg") in held_walk.listener.found())
 
 
 def test_a_deleted_tree_is_reported(listener: Listener, root: Path) -> None:
