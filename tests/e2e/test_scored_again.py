@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tests.faults.misbehaving_device import Device
 from tests.homes import Home, contents, make_photo, until
 
 AGAIN = {"MACLIP_SCORING__PROTOCOL": "detail-8"}
 ONE_BY_ONE = {"MACLIP_SCORING__BATCH_PHOTOS": "1", "MACLIP_DECODING__WORKERS": "1"}
+QUEUED = "select 1 from jobs join photos on photos.id = photo_id where kind = 'score' and file_name = ?"
 SIZE = (960, 640)
 
 
@@ -35,10 +37,13 @@ def test_a_library_is_scored_again_behind_new_photos_and_its_stars_follow_once(h
     mine = b"1" if written == b"5" else b"5"
     persons.write_bytes(before[persons].replace(b'xmp:Rating="' + written, b'xmp:Rating="' + mine))
 
-    daemon = home.daemon(home.photos, **AGAIN, **ONE_BY_ONE)
-    status = until(lambda: home.json("status", "--json")["scored_again"], "the status says how far")
-    assert status["left"] + status["done"] == 8
-    new = make(home, 9)
+    device = Device(home.folder / "device")
+    with device.blocked_after(2):  # most of the old ones are left when the new one comes
+        daemon = home.daemon(home.photos, **AGAIN, **ONE_BY_ONE, **device.environment)
+        status = until(lambda: home.json("status", "--json")["scored_again"], "the status says how far")
+        assert status["left"] + status["done"] == 8
+        new = make(home, 9)
+        until(lambda: home.sql(QUEUED, new.name), "the new photo in the queue")
     until(lambda: new.name in home.scored(), "the new photo is scored")
     until(home.is_at_rest, "all is scored and rated again")
     assert home.json("status", "--json")["scored_again"] is None

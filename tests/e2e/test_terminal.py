@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.logged_daemon import running
 from tests.homes import TIMEOUT_S, Home, make_photos, until
 
 ROWS, COLUMNS = 24, 80
@@ -123,14 +124,13 @@ def test_a_person_sees_what_happens_and_what_to_type_next(home: Home, terminal: 
 
 def test_a_log_has_a_line_when_work_ends_and_no_control_characters(home: Home) -> None:
     make_photos(home.photos, 6)
-    daemon = home.daemon()
-    until(lambda: home.scored() and home.is_at_rest(), "the photos rated")
-    make_photos(home.photos, 1, first=20)
-    until(lambda: len(home.scored()) == 7 and home.is_at_rest(), "one more photo")
-    until(lambda: home.sql("select 1 from jobs") == [], "no work")
-    threading.Event().wait(5)  # two ticks of the supervisor, which writes the line
-    lines = home.stop(daemon).splitlines()
-    ended = [line for line in lines if "done, waiting for photos" in line]
-    assert sum(int(n) for line in ended for n in re.findall(r"scored=(\d+)", line)) == 7, lines
-    assert sum(int(n) for line in ended for n in re.findall(r"rated=(\d+)", line)) >= 7, lines
-    assert not any("\x1b" in line for line in lines)
+    with running(home) as daemon:
+        until(lambda: home.scored() and home.is_at_rest(), "the photos rated")
+        make_photos(home.photos, 1, first=20)
+        until(lambda: len(home.scored()) == 7 and home.is_at_rest(), "one more photo")
+        until(lambda: home.sql("select 1 from jobs") == [], "no work")
+        until(lambda: daemon.sum_in_log("done, waiting for photos", "scored") >= 7, "the line")
+        log = daemon.stop()
+    assert daemon.sum_in_log("done, waiting for photos", "scored") == 7, log
+    assert daemon.sum_in_log("done, waiting for photos", "rated") >= 7, log
+    assert "\x1b" not in log

@@ -47,14 +47,18 @@ class DatabaseSampler:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        self._sample()
 
     def _run(self) -> None:
         while not self._ended.wait(SAMPLE_S):
-            for path, score in self._home.sql("select path, score from photo_quality where state = 'scored'"):
-                seen = self.scores.setdefault(path, [])
-                if not seen or seen[-1] != score:
-                    seen.append(score)
-            self.failures.update(self._home.sql("select path, reason from photo_failures"))
+            self._sample()
+
+    def _sample(self) -> None:
+        for path, score in self._home.sql("select path, score from photo_quality where state = 'scored'"):
+            seen = self.scores.setdefault(path, [])
+            if not seen or seen[-1] != score:
+                seen.append(score)
+        self.failures.update(self._home.sql("select path, reason from photo_failures"))
 
 
 class SlowCopier:
@@ -116,8 +120,9 @@ class SlowCopier:
     def of_full_size_from_the_beginning(self) -> Arrival:
         """Write as copies to network disks do: zeros in place of missing data."""
         path, picture = self._folder / "sized.jpg", self.picture()
-        path.touch()
-        os.truncate(path, len(picture))
+        with self._brief():
+            path.touch()
+            os.truncate(path, len(picture))
         self.write(path, picture, mode="r+b")
         return Arrival(path, [picture])
 

@@ -95,11 +95,21 @@ def signal_working_decoder(home: Home, daemon: LoggedDaemon, fault: int) -> bool
     while home.sql("select 1 from jobs where kind = 'score' and state <> 'dead'"):
         with contextlib.suppress(psutil.Error):
             for process in psutil.Process(daemon.process.pid).children():
-                is_at_work = process.status() != psutil.STATUS_STOPPED
-                if is_at_work and any("slow_" in file.path for file in process.open_files()):
+                if process.status() == psutil.STATUS_STOPPED or not has_slow_photo(process):
+                    continue
+                process.send_signal(signal.SIGSTOP)  # while it stands still, its photo cannot be done
+                until(lambda: process.status() == psutil.STATUS_STOPPED, "the stop")  # noqa: B023
+                if is_hit := has_slow_photo(process):
                     process.send_signal(fault)
+                if not is_hit or fault != signal.SIGSTOP:
+                    process.send_signal(signal.SIGCONT)
+                if is_hit:
                     return True
     return False
+
+
+def has_slow_photo(process: psutil.Process) -> bool:
+    return any("slow_" in file.path for file in process.open_files())
 
 
 def test_every_mutated_photo_is_scored_or_reported(home: Home, full: bool, figures: Figures) -> None:
@@ -185,11 +195,11 @@ def test_a_decoder_that_crashes_or_hangs_fails_only_its_photo(
     faults = 0
     with among_neighbours(home, **environment) as daemon:
         for number in range(rounds):
-            add_files(home, {f"slow_{number}_{seed}.png": slow_png(100 * number + seed) for seed in range(4)})
+            add_files(home, {f"slow_{number}_{seed}.png": slow_png(100 * number + seed) for seed in range(8)})
             until(lambda: home.sql("select 1 from jobs where kind = 'score' and state <> 'dead'"), "work")
-            faults += sum(
-                signal_working_decoder(home, daemon, fault) for fault in (signal.SIGSTOP, signal.SIGSEGV)
-            )
+            for fault in (signal.SIGSTOP, signal.SIGSEGV):
+                assert signal_working_decoder(home, daemon, fault), "no decoder was met at work"
+                faults += 1
             wait_until_settled(home, daemon)
     assert any("took longer than 5 s" in reason for reason in failures(home).values())
     for reason in failures(home).values():
@@ -198,8 +208,8 @@ def test_a_decoder_that_crashes_or_hangs_fails_only_its_photo(
     # These photos are intact.
     home.maclip("retry")
     home.maclip("run", "--once", home.photos)
-    assert len(home.scored()) == NEIGHBOURS + 4 * rounds
-    figures(rounds=rounds, files=4 * rounds, faults=faults, note="decoders crashed and stopped")
+    assert len(home.scored()) == NEIGHBOURS + 8 * rounds
+    figures(rounds=rounds, files=8 * rounds, faults=faults, note="decoders crashed and stopped")
 
 
 @pytest.mark.long_form  # tests/integration/test_metadata_process.py has it small

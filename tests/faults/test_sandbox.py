@@ -138,7 +138,13 @@ def test_a_hostile_metadata_process_gets_nothing_and_fails_one_photo(
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
-def test_exiftool_reads_what_exiv2_does_not_in_a_process_of_its_own(bait: Path, figures: Figures) -> None:
+def test_exiftool_reads_what_exiv2_does_not_in_a_process_of_its_own(
+    bait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: Figures
+) -> None:
+    scratch = tmp_path / "scratch"  # of this test alone: other tests read with exiftool meanwhile
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     photo = bait / "Pictures" / "unreadable.jpg"
     photo.write_bytes((bait / "Pictures" / "a.jpg").read_bytes())
     arguments = ["-XMP-dc:Title=A title of a person", "-EXIF:Artist=Anna", "-overwrite_original"]
@@ -150,7 +156,7 @@ def test_exiftool_reads_what_exiv2_does_not_in_a_process_of_its_own(bait: Path, 
     written = prepared.target.read_text()
     assert "A title of a person" in written
     assert "Anna" in written
-    assert list(Path(tempfile.gettempdir()).glob("maclip-exiftool-*/maclip-exiftool-*")) == []
+    assert list(scratch.glob("maclip-exiftool-*/maclip-exiftool-*")) == []
     figures(rounds=1, files=1, faults=1, note="metadata that exiv2 does not read")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import sqlite3
@@ -47,10 +48,26 @@ def ours(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*.xmp") if b"maclip:Stars" in path.read_bytes()]
 
 
-def undo_beside(home: Home, daemon: subprocess.Popen[str], *, frozen_s: float, under: Path) -> str:
-    """Undo while the daemon stands still for a while, and return what undo printed."""
-    if frozen_s:
+def freeze(home: Home, daemon: subprocess.Popen[str]) -> None:
+    """Stop the daemon's process where it holds no lock of the database, on which undo would wait."""
+    while True:
         daemon.send_signal(signal.SIGSTOP)
+        os.waitpid(daemon.pid, os.WUNTRACED)
+        connection = sqlite3.connect(home.data / "library.db", timeout=0, isolation_level=None)
+        try:
+            connection.execute("begin immediate")
+            return
+        except sqlite3.OperationalError:
+            daemon.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+        finally:
+            connection.close()
+
+
+def undo_beside(home: Home, daemon: subprocess.Popen[str], *, frozen_s: float, under: Path) -> str:
+    """Undo while the daemon stands still, at most for so long, and return what undo printed."""
+    if frozen_s:
+        freeze(home, daemon)
     undo = subprocess.Popen(
         [sys.executable, "-m", "maclip_daemon", "undo", str(under)],
         env=home.environment,
@@ -59,7 +76,9 @@ def undo_beside(home: Home, daemon: subprocess.Popen[str], *, frozen_s: float, u
         text=True,
     )
     if frozen_s:
-        time.sleep(frozen_s)  # undo cancels what is queued; what is half written is awaited
+        deadline = time.monotonic() + frozen_s
+        while not home.sql(HELD) and time.monotonic() < deadline:  # what is half written is awaited
+            time.sleep(0.01)
         daemon.send_signal(signal.SIGCONT)
     output, _ = undo.communicate(timeout=TIMEOUT_S)
     assert undo.returncode == 0, output
@@ -77,7 +96,7 @@ def test_a_running_daemon_writes_nothing_again_after_undo(home: Home, full: bool
         daemon = home.daemon()
         until(lambda: ours(home.photos), "first stars")
         time.sleep(chance.uniform(0, 1) if number else 0)
-        said = undo_beside(home, daemon, frozen_s=2.0 if number % 2 == 0 else 0.0, under=mine)
+        said = undo_beside(home, daemon, frozen_s=60.0 if number % 2 == 0 else 0.0, under=mine)
         assert "other programs changed" not in said, "its own write was called another program's"
         assert "left alone" not in said
         late = home.sql("select count(*) from photos where id not in (select photo_id from rating_journal)")

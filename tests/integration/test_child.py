@@ -29,7 +29,8 @@ def handle(header, payload):
         case "crash":
             ctypes.string_at(0)
         case "hang":
-            time.sleep(header.get("seconds", 60))
+            while not os.path.exists(header.get("until", "")):
+                time.sleep(0.02)
             return {}, b""
         case "poison":
             raise errors.Poison("this photo is broken")
@@ -147,18 +148,20 @@ from maclip_daemon.processes.child import Child
 child = Child("a_child", {"name": "decoder"})
 child.request({"op": "echo", "path": "a"}, timeout_s=60)
 print(child.pid, flush=True)
-child.request({"op": "hang", "seconds": 0.5}, timeout_s=3)
+child.request({"op": "hang", "until": sys.argv[1]}, timeout_s=3)
 print("answered", flush=True)
 """
 
 
-def test_the_timeout_does_not_count_while_the_parent_is_suspended(child: Child) -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+def test_the_timeout_does_not_count_while_the_parent_is_suspended(child: Child, tmp_path: Path) -> None:
+    answer = tmp_path / "answer"
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(answer)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
     for process in (parent.pid, worker):
         os.kill(process, signal.SIGSTOP)
     time.sleep(4)  # longer than the time-out
+    answer.touch()
     for process in (worker, parent.pid):
         os.kill(process, signal.SIGCONT)
     assert parent.communicate(timeout=60)[0] == "answered\n"

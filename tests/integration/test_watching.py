@@ -206,6 +206,7 @@ def test_a_folder_renamed_into_a_new_folder_stays_watched(listener: Listener, ro
 def test_a_deleted_tree_is_reported(listener: Listener, root: Path) -> None:
     photos = [put(root / f"a/{n}/{n}.jpg") for n in range(5)]
     until(lambda: listener.watches == 7)
+    listener.flush()
     shutil.rmtree(root / "a")
     until(lambda: listener.reported(EventKind.FOLDER_GONE, root / "a"))
     assert all(listener.reported(EventKind.FILE_GONE, photo) for photo in photos)

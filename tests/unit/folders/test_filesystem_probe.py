@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,11 +33,19 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> FilesystemProbe:
         "polled_folders",
         lambda root: {SHARE: [SHARE], OUTER: [f"{OUTER}/nas"]}.get(root, []),
     )
-    probe = FilesystemProbe(0.05)
+    probe = FilesystemProbe(60)
     probe.refresh_mounts(SHARE)
     probe.refresh_mounts(DISK)
     probe.refresh_mounts(OUTER)
     return probe
+
+
+@contextlib.contextmanager
+def in_a_hurry(probe: FilesystemProbe) -> Iterator[None]:
+    """Let calls time out soon: only for those that are not to succeed."""
+    probe._timeout_s, before = 0.05, probe._timeout_s
+    yield
+    probe._timeout_s = before
 
 
 def test_results_and_errors_are_passed_on(probe: FilesystemProbe) -> None:
@@ -58,7 +67,7 @@ def test_only_calls_to_network_disks_use_a_thread(probe: FilesystemProbe) -> Non
 def test_a_hung_share_gets_no_further_calls_until_it_answers(
     probe: FilesystemProbe, server: threading.Event
 ) -> None:
-    with pytest.raises(NoAnswer, match=f"{SHARE} does not answer"):
+    with in_a_hurry(probe), pytest.raises(NoAnswer, match=f"{SHARE} does not answer"):
         probe.call(f"{SHARE}/a.jpg", server.wait)
     assert probe.call_or(f"{SHARE}/a.jpg", lambda: 42, default=7) == 7
     assert probe.call_or(f"{DISK}/a.jpg", lambda: 42, default=7) == 42
@@ -66,10 +75,10 @@ def test_a_hung_share_gets_no_further_calls_until_it_answers(
     for _ in range(5):
         with pytest.raises(NoAnswer):
             probe.call(f"{SHARE}/b.jpg", lambda: 42)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     server.set()
-    deadline = time.monotonic() + 10
-    while threading.active_count() == threads and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while probe.hung_folders() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert probe.call(f"{SHARE}/b.jpg", lambda: 42) == 42
 
@@ -95,17 +104,17 @@ def test_iteration_yields_all_items_or_raises(probe: FilesystemProbe, server: th
     assert list(probe.iterate(DISK, items(lambda: None))) == [1, 2, 3]
     stream = probe.iterate(SHARE, items(server.wait))
     assert [next(stream), next(stream)] == [1, 2]
-    with pytest.raises(NoAnswer):
+    with in_a_hurry(probe), pytest.raises(NoAnswer):
         next(stream)
 
 
 def test_a_hung_share_below_a_local_folder_blocks_only_itself(
     probe: FilesystemProbe, server: threading.Event
 ) -> None:
-    with pytest.raises(NoAnswer, match=f"{OUTER}/nas does not answer"):
+    with in_a_hurry(probe), pytest.raises(NoAnswer, match=f"{OUTER}/nas does not answer"):
         probe.call(f"{OUTER}/nas/2026/a.jpg", server.wait)
     assert probe.call(f"{OUTER}/a.jpg", threading.current_thread) is threading.current_thread()
-    with pytest.raises(NoAnswer, match=f"{OUTER} does not answer"):
+    with in_a_hurry(probe), pytest.raises(NoAnswer, match=f"{OUTER} does not answer"):
         probe.call_below(OUTER, server.wait)
     with pytest.raises(NoAnswer):
         next(probe.iterate(OUTER, iter([1])))
@@ -119,7 +128,7 @@ def test_a_share_mounted_over_a_folder_is_found_by_a_refresh(
     monkeypatch.setattr(filesystem_probe, "polled_folders", lambda root: [root])
     assert probe.call(DISK, threading.current_thread) is threading.current_thread()
     probe.refresh_mounts(DISK)
-    with pytest.raises(NoAnswer):
+    with in_a_hurry(probe), pytest.raises(NoAnswer):
         probe.call(DISK, server.wait)
 
 

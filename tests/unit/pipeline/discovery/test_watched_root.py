@@ -20,13 +20,14 @@ def test_a_share_that_does_not_answer_is_offline_unless_the_run_is_stopping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stops: bool
 ) -> None:
     monkeypatch.setattr(filesystem_probe, "polled_folders", lambda root: [root])
-    state = RunState(filesystem_timeout_s=0.1)
+    state = RunState(filesystem_timeout_s=60)
     server = threading.Event()
     with Library.open(tmp_path / "library.db") as library:
         root = WatchedRoot(library, state, FolderSettings(), Root(str(tmp_path)))
         assert root.check()
         before = root.health
         monkeypatch.setattr(root_health, "check", lambda *_, **__: server.wait())
+        monkeypatch.setattr(state.probe, "_timeout_s", 0.1)
         if stops:
             state.stop()
         assert not root.check()
