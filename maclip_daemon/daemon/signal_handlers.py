@@ -9,8 +9,12 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def handling(**handlers: Callable[[], None]) -> Iterator[None]:
-    """Handle these signals, as far as the platform has them."""
+def handling(*, ignored_later: bool = False, **handlers: Callable[[], None]) -> Iterator[None]:
+    """Handle these signals, as far as the platform has them.
+
+    `ignored_later`: the process ends after the block, and what comes then has nothing to end any more. Else
+    they are handled as before.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         numbers[number]()
@@ -21,7 +25,7 @@ def handling(**handlers: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ignored_later else handler)
 
 
 class Interrupt:

@@ -66,7 +66,7 @@ class Daemon:
         self._updates = UpdateCheck(clock)
 
     def run(self) -> None:
-        """Work in the foreground until SIGTERM or SIGINT.
+        """Work in the foreground until SIGTERM or SIGINT; both are ignored then, for the process ends.
 
         Raises `AlreadyRunning`, `UsageError`, `ModelUnavailable`, `DatabaseUnfit` and the like.
         """
@@ -85,7 +85,7 @@ class Daemon:
         data_dir = settings.data_dir
         with (
             locked(data_dir),
-            handling(SIGTERM=self.stop, SIGINT=self.stop),
+            handling(SIGTERM=self.stop, SIGINT=self.stop, ignored_later=True),
             stop_reason.recorded(data_dir),
             crash_report.kept(data_dir),
             observing(self._observer, settings),

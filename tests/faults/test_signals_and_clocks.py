@@ -127,6 +127,23 @@ def test_a_signal_at_any_moment_ends_the_daemon_cleanly(
     figures(rounds=rounds, files=len(originals), faults=rounds, note="signals that end the daemon")
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_signals_without_end_end_the_daemon_as_one_does(
+    home: Home, figures: Figures, sent: signal.Signals
+) -> None:
+    photos = make_photos(home.photos, 2)
+    with running(home) as daemon:
+        until(lambda: len(home.scored()) == 2, "the photos")
+        count = 0
+        while daemon.process.poll() is None:
+            daemon.process.send_signal(sent)
+            time.sleep(0.001)
+            count += 1
+    assert daemon.process.returncode == 0, daemon.log_text()[-2000:]
+    assert "Traceback" not in daemon.log_text()
+    figures(rounds=1, files=len(photos), faults=count, note="a signal every millisecond")
+
+
 def test_valid_and_invalid_configurations_are_reloaded_at_any_moment(
     faulty_home: Home, device: Device, full: bool, figures: Figures
 ) -> None:
