@@ -16,7 +16,7 @@ from maclip_daemon.training.tiles.tile_ranking import tile_loss
 
 
 def first_tile_model(model: AlignedModel, recipe: Recipe) -> AlignedModel:
-    """Return an untrained model of tiles; prompts for tiles, logit scale and arithmetic are those of `model`."""
+    """Return an untrained model of tiles; prompts, logit scale and arithmetic are those of `model`."""
     torch.manual_seed(recipe.seed)
     tower = LocalTower(recipe.embedding)
     for convolution in tower.convolutions:
