@@ -255,4 +255,4 @@ def _may_be_running(folder: OpenFolder, aside: str, now: float) -> bool:
         found = folder.stat(aside)
     except FileNotFoundError:
         return True
-    return 0 <= now - max(found.st_ctime, found.st_mtime) < MAY_BE_RUNNING_S
+    return -temporaries.AHEAD_S < now - max(found.st_ctime, found.st_mtime) < MAY_BE_RUNNING_S

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
-_AHEAD_S = 3600.0  # beyond any file server's clock: our own was set back since the file was written
+AHEAD_S = 3600.0  # beyond any file server's clock: our own was set back since the file was written
 _PATTERN = re.compile(r"\.maclip-[0-9a-f]{16}\.tmp")
 _ASIDE = re.compile(r"\.maclip-[0-9a-f]{8}\.(?P<target>.+)\.swap", re.DOTALL)
 _LONGEST_NAME = 140  # bytes; of eCryptfs, which allows the fewest
@@ -69,7 +69,7 @@ def remove_strays(folder: Path, *, older_than: float, by_change: bool = False) -
         try:
             found = path.lstat()
             moment = found.st_ctime if by_change else found.st_mtime
-            if stat.S_ISREG(found.st_mode) and not 0 <= moment - older_than < _AHEAD_S:
+            if stat.S_ISREG(found.st_mode) and not 0 <= moment - older_than < AHEAD_S:
                 path.unlink()
                 removed.append(path)
         except OSError:

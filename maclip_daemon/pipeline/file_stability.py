@@ -18,11 +18,11 @@ def find_file(probe: FilesystemProbe, path: str) -> FoundFile | None:
     return probe.call_or(path, lambda: found_file(path), None)
 
 
-def is_unchanged(library: Library, probe: FilesystemProbe, path: str) -> bool:
-    """Return whether the file at `path` has the size and time that the library recorded.
+def is_unchanged(library: Library, probe: FilesystemProbe, path: str, photo_id: int) -> bool:
+    """Return whether the file at `path` has the size and time that the library recorded of this photo.
 
-    True as well when it is gone or renamed: no other file took its place. False when its server does not
-    respond.
+    True as well when it is gone or renamed and no other file took its place. False when one did, or when its
+    server does not respond.
     """
     try:
         found = probe.call(path, lambda: found_file(path))
@@ -30,7 +30,11 @@ def is_unchanged(library: Library, probe: FilesystemProbe, path: str) -> bool:
         return False
     with library.reading() as session:
         known = photo_paths.photo_at(session, *stored_paths.split(path))
-    return found is None or known is None or (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
+    if found is None:
+        return True
+    if known is None or known.id != photo_id:
+        return False
+    return (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
 
 
 def is_gone(path: str) -> bool:

@@ -75,7 +75,7 @@ REPLACING_FILES = _words(_REPLACING)
 READING_BY_A_PROGRAM = _words(_STARTING_A_PROGRAM)
 # Of fcntl(2): copies, flags, locks and the size of a pipe; not F_SETOWN, by which a pipe sends signals.
 _DESCRIPTOR_COMMANDS = (*range(8), *range(36, 39), *range(1030, 1033))
-_LEASES = (1024, 1025)  # F_SETLEASE, F_GETLEASE
+_LEASES = (10, 1024, 1025)  # F_SETSIG, F_SETLEASE, F_GETLEASE: `files/exchange` asks who has a file open
 # Of ioctl(2): is it a terminal, its size, bytes that wait, close on exec or not, clone a file.
 _DEVICE_COMMANDS = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451, 0x40049409)
 _NAMES_OF_THREADS = (15, 16, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA

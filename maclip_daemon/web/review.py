@@ -145,6 +145,6 @@ class Review:
             try:
                 self._note(self._decider.retry())
             except errors.MaclipError as error:
-                for photo_id in self.waiting:
+                for photo_id in list(self.waiting):  # a request may add one meanwhile
                     self.waiting[photo_id] = printable_utf8(str(error))
             self._stopping.wait(RETRY_S)

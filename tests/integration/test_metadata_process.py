@@ -24,7 +24,7 @@ import pyexiv2
 import pytest
 from PIL import Image
 
-from maclip_daemon.errors import ChildDied, MaclipError, NoSpace, Poison
+from maclip_daemon.errors import ChildDied, FileChanged, MaclipError, NoSpace, Poison
 from maclip_daemon.files import exchange, safe_writer, temporaries
 from maclip_daemon.metadata.content import xmp_text
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
@@ -75,6 +75,22 @@ def test_prepare_commit_inspect_and_undo_through_the_process(tmp_path: Path, wri
     assert writer.prepare(RatingRequest(photo, QUALITY, last_written=4)).status == "unchanged"
     assert writer.undo(prepared.undo_entry).status == "removed"
     assert list(tmp_path.iterdir()) == [photo]
+
+
+def test_a_sidecar_that_a_program_has_open_for_writing_is_left_to_it(
+    tmp_path: Path, writer: MetadataWriter
+) -> None:
+    """As a program that does not truncate it: nothing has changed yet, and the star is still to come."""
+    photo = make_photo(tmp_path / "a.jpg")
+    sidecar = tmp_path / "a.jpg.xmp"
+    sidecar.write_bytes(SIDECAR)
+    prepared = writer.prepare(RatingRequest(photo, QUALITY))
+    assert prepared.target == sidecar
+    with sidecar.open("r+b") as theirs:
+        with pytest.raises(FileChanged):
+            writer.commit(prepared)
+        theirs.write(SIDECAR.replace(b"00ff", b"11ff"))
+    assert sidecar.read_bytes() == SIDECAR.replace(b"00ff", b"11ff")
 
 
 def test_after_a_crash_a_files_hash_shows_whether_it_was_written(

@@ -76,12 +76,12 @@ class Decider:
 
     def retry(self) -> list[DecisionResult]:
         """Write the decisions that wait; return those that are no longer waiting."""
-        with self._writes.library.reading() as session:
-            waiting = decisions.waiting(session)
-        if not waiting:
-            return []
         now = self._writes.clock()
         with self.lock:
+            with self._writes.library.reading() as session:  # one that is being written is no longer waiting
+                waiting = decisions.waiting(session)
+            if not waiting:
+                return []
             photo_ids = {each.photo_id for each in waiting}
             recovery.settle_unconfirmed(self._writes.library, self._writes.probe, now, photo_ids)
             results = [self._carry_out(each) for each in waiting]
@@ -107,7 +107,8 @@ class Decider:
     def _write_files(self, decision: StoredDecision, photo: DecidedPhoto) -> DecisionResult:
         """Write all rating files of a photo. Raises why it has to wait, or cannot be done."""
         self._writes.probe.ping(photo.path)
-        if not file_stability.is_unchanged(self._writes.library, self._writes.probe, photo.path):
+        library, probe = self._writes.library, self._writes.probe
+        if not file_stability.is_unchanged(library, probe, photo.path, photo.photo_id):
             raise errors.FileChanged(file_stability.BEING_WRITTEN)
         request = self._request(decision, photo)
         while True:

@@ -161,7 +161,10 @@ class DiscoveryStage:
                     moved=report.moved,
                     missing=report.missing,
                 )
-            root.next_scan = float("inf") if self._once else time.monotonic() + root.scan_interval_s()
+            if self._once:
+                root.next_scan = float("inf")
+            elif not root.is_doubted or root.is_paused:  # else a decoder met its disk's fault meanwhile
+                root.next_scan = time.monotonic() + root.scan_interval_s()
 
     def _record_settled(self) -> None:
         for root in self.roots:
@@ -173,11 +176,16 @@ class DiscoveryStage:
                 root.next_scan = time.monotonic()
             root.add_empty(due.empty)
             sightings = record(self._library, self._state, root.root_id, due.files, were_written=True)
-            if any(sighting.change == "returned" for sighting in sightings):
+            has_returned = any(sighting.change == "returned" for sighting in sightings)
+            if has_returned:
                 root.queue_ratings_of_returned()
             for folder in due.folders:
                 if root.check():
-                    root.scan(folder)
+                    has_returned |= bool(root.scan(folder).returned)
+                if root.is_paused or root.was_cut_short:
+                    root.next_scan = min(root.next_scan, time.monotonic() + root.scan_interval_s())
+            if has_returned:  # a person may have rated them while they were away
+                self._sidecar_monitor.request_full_check()
 
     def _sleep_s(self) -> float:
         now = time.monotonic()

@@ -127,6 +127,11 @@ class WatchedRoot:
         """Return whether the last check found the root offline."""
         return self.health is not None and self.health.state is not RootState.HEALTHY
 
+    @property
+    def was_cut_short(self) -> bool:
+        """Return whether the last scan could not read everything."""
+        return self._was_cut_short
+
     def has_died(self) -> bool:
         """Return whether a watcher that should run has died."""
         return self._watcher.has_died

@@ -6,7 +6,6 @@ report such a rating soon.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -103,23 +102,30 @@ class SidecarMonitor:
         with self._library.reading() as session:
             ours = written_files.hashes_written(session, list(due))
         present = [path for path in due if os.path.lexists(path)]
-        changed = [path for path in present if is_changed(path, ours.get(path))]
+        changes = {path: is_changed(path, ours.get(path)) for path in present}
+        changed = [path for path, has_changed in changes.items() if has_changed]
         with self._library.reading() as session:
             photo_ids = _photos_of(session, changed)
             subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())))
         # Where the library has a person's rating, the file may hold none any more.
-        rated = [
-            subject.photo_id
+        owners = {
+            subject.photo_id: subject.rating_owner == "person" or _is_persons(writer, subject)
             for subject in subjects
-            if subject.rating_owner == "person" or _is_persons(writer, subject)
-        ]
+        }
+        rated = [photo_id for photo_id, is_persons in owners.items() if is_persons]
         if rated:
             with self._library.writing() as session:
                 jobs.enqueue(session, rated, "rate", self._state.clock())
         away = due.keys() - set(present)
         # At the first check a sidecar may be away because another program is replacing or renaming it.
         deleted = self._queue_deleted([path for path in away if due[path].rechecks])
-        unknown = away - deleted | {path for path in changed if not photo_ids.get(path)}
+        unknown = away - deleted | {path for path, has_changed in changes.items() if has_changed is None}
+        # Or its photo is not there yet, or could not be read.
+        unknown |= {
+            path
+            for path in changed
+            if not photo_ids.get(path) or any(owners.get(each) is None for each in photo_ids[path])
+        }
         self._reschedule({path: due[path] for path in unknown})
         return len(rated) + len(deleted)
 
@@ -163,10 +169,12 @@ class SidecarMonitor:
         return taken
 
 
-def _is_persons(writer: MetadataWriter, subject: RatingSubject) -> bool:
-    with contextlib.suppress(MaclipError):
+def _is_persons(writer: MetadataWriter, subject: RatingSubject) -> bool | None:
+    """Return whether a person rated this photo; None where that could not be read."""
+    try:
         return writer.inspect(Path(subject.path), subject.stars_written).owner == "person"
-    return False
+    except MaclipError:
+        return None
 
 
 def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, set[int]]:

@@ -93,7 +93,7 @@ class RateJobs:
 
     def is_unchanged(self, job: LeasedJob) -> bool:
         """Return whether a photo still is the file that discovery found."""
-        return file_stability.is_unchanged(self._library, self._state.probe, job.path)
+        return file_stability.is_unchanged(self._library, self._state.probe, job.path, job.photo_id)
 
     def settle_unconfirmed(self, held: Sequence[LeasedJob]) -> None:
         """Confirm or abandon what earlier attempts at these photos left unconfirmed in the journal."""

@@ -143,7 +143,7 @@ class ScoreJobs:
 
     def is_unchanged(self, job: LeasedJob) -> bool:
         """Return whether a photo still is the file that discovery found."""
-        return file_stability.is_unchanged(self._library, self._state.probe, job.path)
+        return file_stability.is_unchanged(self._library, self._state.probe, job.path, job.photo_id)
 
     def fail(self, job: LeasedJob, error: errors.MaclipError) -> None:
         """Record a failure, or mark a photo that is gone as missing.
@@ -158,13 +158,14 @@ class ScoreJobs:
                 self._wait_for_root(job)
                 return
             self._roots.check_photo_soon(job.path)
-        is_gone = isinstance(error, errors.FileChanged) and self._is_gone(job)
+        has_changed = isinstance(error, errors.FileChanged)
+        is_gone = has_changed and self._is_gone(job)
         with self._library.writing() as session:
+            if has_changed and photo_paths.path_of(session, job.photo_id) != job.path:  # renamed meanwhile
+                jobs.release(session, [job], self._worker, now)
+                return
             if is_gone:
-                if photo_paths.path_of(session, job.photo_id) == job.path:
-                    missing_photos.mark_missing(session, [job.photo_id], now)
-                else:  # renamed meanwhile
-                    jobs.release(session, [job], self._worker, now)
+                missing_photos.mark_missing(session, [job.photo_id], now)
                 return
             outcome = jobs.fail(
                 session,

@@ -219,7 +219,8 @@ def test_after_a_kill_an_edit_is_put_back_and_nothing_of_ours_is_left_aside(
         target.write_bytes(present)
     (tmp_path / temporaries.new_aside(name)).write_bytes(aside)
     known = {digest(OLD), digest(NEW)}
-    assert exchange.recover(target, known, time.time()) == [], "it may be running"
+    for late_s in (0, 5):  # who looks may have taken the time before the exchange began
+        assert exchange.recover(target, known, time.time() - late_s) == [], "it may be running"
     assert len(everything_in(tmp_path)) == 1 + (present is not None)
     exchange.recover(target, known, time.time(), is_dead=True)
     assert everything_in(tmp_path) == ({} if left is None else {name: left})

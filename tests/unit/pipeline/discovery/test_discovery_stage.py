@@ -303,6 +303,72 @@ def test_a_root_that_is_checked_soon_is_offline_until_the_check(discovery: Simul
     assert discovery.photos() == [("a.jpg", "scored"), ("new.jpg", "waiting")], "the check comes with a scan"
 
 
+def test_a_root_that_is_doubted_during_its_scan_is_checked_again_at_once(
+    discovery: SimulatedDiscovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = str(discovery.rated.folder / "a.jpg")
+    discovery.rated.add("a.jpg")
+    scan, offline = discovery.root.scan, []
+
+    def scan_while_a_decoder_fails(start: str | None = None) -> object:
+        report = scan(start)
+        monkeypatch.undo()
+        discovery.stage.check_root_soon(photo)
+        return report
+
+    monkeypatch.setattr(discovery.root, "scan", scan_while_a_decoder_fails)
+    discovery.run(20, (10, lambda: offline.append(discovery.stage.is_offline(photo))))
+    assert offline == [False]
+
+
+def test_a_root_that_is_found_away_by_an_event_is_checked_again_soon(discovery: SimulatedDiscovery) -> None:
+    folder = discovery.rated.folder
+    discovery.rated.add("a.jpg")
+    away = folder.with_name("away")
+    states: list[object] = []
+
+    def leave() -> None:
+        folder.rename(away)
+        discovery.emit(EventKind.RESCAN, folder / "new")
+
+    discovery.run(
+        40,
+        (5, leave),
+        (12, lambda: states.extend(discovery.photos())),
+        (13, lambda: away.rename(folder)),
+    )
+    assert states == [("a.jpg", "missing")]
+    assert discovery.photos() == [("a.jpg", "scored")]
+
+
+@pytest.mark.parametrize("by_folder", [False, True])
+def test_the_sidecars_of_photos_that_return_are_looked_at(
+    discovery: SimulatedDiscovery, by_folder: bool
+) -> None:
+    """A person may have rated them while they were elsewhere."""
+    folder = discovery.rated.folder / "trip"
+    away = discovery.rated.folder.with_name("away")
+    folder.mkdir()
+    discovery.rated.add("trip/a.jpg")
+    checks: list[int] = []
+
+    def leave() -> None:
+        folder.rename(away)
+        discovery.emit(EventKind.FOLDER_GONE, folder)
+
+    def come_back() -> None:
+        checks.append(discovery.monitor.full_checks)
+        away.rename(folder)
+        if by_folder:
+            discovery.emit(EventKind.RESCAN, folder)
+        else:
+            discovery.emit(EventKind.FILE_CHANGED, folder / "a.jpg")
+
+    discovery.run(20, (5, leave), (10, come_back))
+    assert discovery.photos() == [("a.jpg", "scored")]
+    assert discovery.monitor.full_checks == checks[0] + 1
+
+
 def test_a_dead_watcher_is_replaced_ever_more_slowly_and_a_scan_finds_what_it_missed(
     discovery: SimulatedDiscovery,
 ) -> None:

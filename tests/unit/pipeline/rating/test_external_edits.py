@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from maclip_daemon.errors import Transient
 from maclip_daemon.folders.events import EventKind, FolderEvent
+from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.pipeline.rating import external_edits
 from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMonitor
 from tests.rated_library import CLEARED, PERSONS, RatedLibrary, sidecar_of
@@ -101,7 +103,7 @@ def test_more_sidecars_than_can_be_remembered_lead_to_a_check_of_all_rated_photo
 ) -> None:
     checked: list[str] = []
     full_checks: list[int] = []
-    monkeypatch.setattr(external_edits, "is_changed", lambda path, ours: checked.append(path))
+    monkeypatch.setattr(external_edits, "is_changed", lambda path, ours: bool(checked.append(path)))
     monkeypatch.setattr(monitor, "check_all", lambda: full_checks.append(1) or 0)
     monkeypatch.setattr(external_edits, "MAX_PENDING", 3)
     paths = [str(rated.folder / f"{name}.jpg.xmp") for name in "abcd"]
@@ -149,3 +151,32 @@ def test_a_sidecar_without_a_photo_is_given_up_after_a_minute(
     for _ in range(10):
         check_after(60, monitor, rated, monotonic)
     assert checked == [str(lone)] * (1 + external_edits.MAX_RECHECKS)
+
+
+@pytest.mark.parametrize("why", ["missing", "busy", "unreadable"])
+def test_a_sidecar_that_tells_nothing_yet_is_looked_at_again(
+    rated: RatedLibrary,
+    monitor: SidecarMonitor,
+    monotonic: Monotonic,
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+) -> None:
+    photo = rated.folder / "a.jpg"
+    rated.add("a.jpg")
+    sidecar_of(photo).write_bytes(PERSONS)
+    monitor.on_event(FolderEvent(CHANGED, str(sidecar_of(photo))))
+
+    def busy(*_: object) -> FoundRating:
+        raise Transient("The metadata process ended.")
+
+    with monkeypatch.context() as context:
+        if why == "missing":  # photo and sidecar come back one by one
+            rated.write("update photos set state = 'missing'")
+        elif why == "busy":
+            context.setattr(rated.writer, "inspect", busy)
+        else:
+            context.setattr(external_edits, "is_changed", lambda path, ours: None)
+        assert check_after(DEBOUNCE_S, monitor, rated, monotonic) == 0
+    rated.write("update photos set state = 'scored'")
+    assert check_after(3 * DEBOUNCE_S, monitor, rated, monotonic) == 1
+    assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]

@@ -186,3 +186,22 @@ def test_a_photo_that_is_scored_again_gets_its_stars_later_and_new_photos_go_fir
     jobs.store([(job, decoded(job.path), row_of(photo_score(0.5))) for job in (first, second)])
     assert rated.jobs() == [("new.jpg", "rate", "ready", 0)]
     assert rated.rows("select score from scores order by score") == [(0.4,), (0.5,), (0.5,)]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_renamed_photo_does_not_get_the_score_of_the_file_that_took_its_name(
+    rated: RatedLibrary, is_known: bool
+) -> None:
+    """As when the photos of the next card have the same names, or all are numbered anew."""
+    queue_scores(rated, "a.jpg")
+    jobs, _ = score_jobs_of(rated)
+    job = take(jobs)
+    (rated.folder / "a.jpg").rename(rated.folder / "b.jpg")
+    rated.write("update photos set file_name = 'b.jpg'")
+    if is_known:
+        rated.add("a.jpg", score=None)
+    else:
+        (rated.folder / "a.jpg").write_bytes(b"another photo")
+    assert not jobs.is_unchanged(job)
+    jobs.fail(job, FileChanged("The file changed while it was read."))
+    assert ("b.jpg", "score", "ready", 0) in rated.jobs()
