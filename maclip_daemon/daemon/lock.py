@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +14,19 @@ from maclip_daemon.errors import AlreadyRunning, EnvironmentUnfit
 from maclip_daemon.files.os_errors import DISK_FULL, shortage
 
 LOCK_TIMEOUT_S = 1.0  # `maclip status` holds the lock for a moment to see whether a daemon runs
+# A service that gave up would not be started again. A command that began in the pause before its restart, as
+# `maclip rate`, takes longer.
+SERVICE_LOCK_TIMEOUT_S = 30.0
 
 
 @contextlib.contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
     """Hold the lock. Raise `AlreadyRunning` when it is taken, `EnvironmentUnfit` without permission."""
+    is_service = "NOTIFY_SOCKET" in os.environ
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = filelock.FileLock(_path(data_dir))
-        lock.acquire(timeout=LOCK_TIMEOUT_S)
+        lock.acquire(timeout=SERVICE_LOCK_TIMEOUT_S if is_service else LOCK_TIMEOUT_S)
     except filelock.Timeout:
         raise AlreadyRunning(
             f"Another maclip process uses {data_dir} already, and finds new photos by itself "

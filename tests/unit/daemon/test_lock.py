@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,14 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EnvironmentUnfit, match="file"), locked(tmp_path / "file" / "data"):
         pass
+
+
+def test_a_service_waits_for_a_command_that_began_before_its_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "socket"))
+    with contextlib.ExitStack() as command:
+        command.enter_context(locked(tmp_path / "data"))
+        threading.Timer(2.0, command.close).start()  # twice as long as others wait
+        with locked(tmp_path / "data"):
+            pass
