@@ -26,7 +26,7 @@ from pathlib import Path
 import blake3
 
 from maclip_daemon.errors import FileChanged
-from maclip_daemon.files import nofollow, temporaries
+from maclip_daemon.files import linux_calls, nofollow, temporaries
 from maclip_daemon.files.exclusive_rename import create_exclusively
 from maclip_daemon.files.open_folder import OpenFolder
 
@@ -197,7 +197,9 @@ def _keep(folder: OpenFolder, aside: str, target: str) -> Path:
 
 
 def _changed(folder: OpenFolder, target: str) -> FileChanged:
-    return FileChanged(f"{folder.path / target} was changed by another program; it is left alone.")
+    return FileChanged(
+        f"{folder.path / target} was changed by another program, or is open in one; it is left alone."
+    )
 
 
 def _remove(folder: OpenFolder, *names: str) -> None:
@@ -235,7 +237,8 @@ def _digest_of(folder: OpenFolder, name: str, *, is_free: bool = False) -> str |
 def _is_open_for_writing(descriptor: int) -> bool:
     """Return whether a program has this file open for writing; False where the file system cannot tell.
 
-    Linux grants a read lease only while nobody writes: fcntl(2). It ends when the descriptor is closed.
+    Linux grants a read lease only while nobody writes: fcntl(2). It ends when the descriptor is closed. NFS
+    and SMB refuse one in the same words where their server delegates nothing.
     """
     try:
         import fcntl
@@ -246,7 +249,7 @@ def _is_open_for_writing(descriptor: int) -> bool:
     except (ImportError, AttributeError):  # no Linux
         return False
     except OSError as error:
-        return error.errno == errno.EAGAIN
+        return error.errno == errno.EAGAIN and not linux_calls.is_on_file_server(descriptor)
     return False
 
 

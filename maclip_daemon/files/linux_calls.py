@@ -1,6 +1,6 @@
-"""System calls of Linux that Python does not offer: `openat2` and `renameat2`.
+"""System calls of Linux that Python does not offer: `openat2`, `renameat2` and `fstatfs`.
 
-Each raises `OSError`, with `ENOSYS` where the system or its C library lacks the call.
+The first two raise `OSError`, with `ENOSYS` where the system or its C library lacks the call.
 """
 
 from __future__ import annotations
@@ -16,10 +16,22 @@ NOREPLACE = 1
 EXCHANGE = 2
 _OPENAT2 = 437  # of every architecture
 _RESOLVE_NO_SYMLINKS = 4
+_FILE_SERVERS = frozenset(
+    {0x6969, 0x517B, 0xFF534D42, 0xFE534D42}
+)  # NFS, SMB 1 in two ways, SMB 2: statfs(2)
 
 
 class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+class _StatFs(ctypes.Structure):
+    """The beginning of `struct statfs`; its whole is shorter than 256 bytes on every architecture."""
+
+    _fields_ = (
+        ("kind", ctypes.c_uint32 if os.uname().machine == "s390x" else ctypes.c_long),
+        ("rest", ctypes.c_char * 256),
+    )
 
 
 def renameat2(folder: int, old: str, new: str, flag: int) -> None:
@@ -48,6 +60,15 @@ def openat2(path: str, flags: int) -> int:
         number = ctypes.get_errno()
         if number != errno.EINTR:
             raise OSError(number, os.strerror(number), path)
+
+
+def is_on_file_server(descriptor: int) -> bool:
+    """Return whether an open file is on NFS or SMB; False where the system cannot tell."""
+    call = getattr(_library(), "fstatfs", None)
+    found = _StatFs()
+    if call is None or call(descriptor, ctypes.byref(found)):
+        return False
+    return found.kind & 0xFFFFFFFF in _FILE_SERVERS
 
 
 def _encoded(path: str) -> bytes:

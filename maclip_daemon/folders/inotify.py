@@ -186,7 +186,7 @@ class InotifyWatcher:
             moved.move(parent, name)
         self._walk(parent.child(name))  # patterns may exclude other parts of it in its new place
         self._emit(EventKind.FOLDER_MOVED, old_path, parent.path_of(name))
-        if source.folder.descriptor is not None and Path(old_path).is_dir():  # the two swapped their names
+        if source.folder.descriptor is not None and _is_folder(old_path):  # the two swapped their names
             self._folder_arrived(source.folder, source.name)
 
     def _folder_left(self, parent: WatchedFolder, name: str) -> None:
@@ -196,7 +196,7 @@ class InotifyWatcher:
         if folder is not None:  # else a walk was quicker than the event, and told nobody
             self._tree.drop(folder)
         # A new folder of that name has its own event, which watches it.
-        self._emit(EventKind.RESCAN if Path(path).is_dir() else EventKind.FOLDER_GONE, path)
+        self._emit(EventKind.RESCAN if _is_folder(path) else EventKind.FOLDER_GONE, path)
 
     def _file_left(self, folder: WatchedFolder, name: str) -> None:
         path = folder.path_of(name)
@@ -230,3 +230,8 @@ class InotifyWatcher:
     def _emit_error(self, reason: str) -> None:
         if not self._closed:
             self._pass_on(FolderEvent(EventKind.ERROR, self._tree.root.name, reason=reason))
+
+
+def _is_folder(path: str) -> bool:
+    """Return whether a folder is there; a link to one is none, and is not entered."""
+    return Path(path).is_dir() and not Path(path).is_symlink()

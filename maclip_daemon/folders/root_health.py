@@ -228,7 +228,8 @@ def _read_uncached(path: str) -> None:
     descriptor = os.open(path, _READ_FLAGS)
     try:
         if hasattr(os, "posix_fadvise"):  # cached content would hide that the disk is gone
-            os.posix_fadvise(descriptor, 0, _PROBED_BYTES, os.POSIX_FADV_DONTNEED)
+            # Of the whole file: Linux keeps pages that lie in one piece where only a part of it is named.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.read(descriptor, _PROBED_BYTES)
     finally:
         os.close(descriptor)

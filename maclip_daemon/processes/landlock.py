@@ -73,8 +73,8 @@ def restrict(allowed: Mapping[str, Access], *, may_signal: bool = False) -> None
     """Allow this thread, and what it starts later, nothing with files but what is `allowed` below each path.
 
     TCP, signals to other processes and abstract sockets are denied too, as far as the kernel knows how. A
-    path that is missing is left out. `may_signal`: for a process with a child outside, which the kernel
-    kills when this one ends, in its name. Raises `OSError` where there is no Landlock.
+    path that is missing, or cannot be opened, is left out. `may_signal`: for a process with a child outside,
+    which the kernel kills when this one ends, in its name. Raises `OSError` where there is no Landlock.
     """
     known = version()
     handled = Access(sum(each for each in Access if _SINCE.get(each, 1) <= known))
@@ -83,7 +83,7 @@ def restrict(allowed: Mapping[str, Access], *, may_signal: bool = False) -> None
     descriptor = _call(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.sizeof(ruleset), 0)
     try:
         for path, access in allowed.items():
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            with contextlib.suppress(OSError):  # a disk that died must not leave all others open
                 _allow(descriptor, path, access & handled)
         _library().prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
         _call(_RESTRICT_SELF, descriptor, _ALL_THREADS if known >= 8 else 0)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Literal
 
 DiskPriority = Literal["normal", "low", "idle"]
 
 _LOWEST_LEVEL = 7  # of the class "best effort" (ioprio_set(2))
+_TRIES = 50  # sixteen decoders start together
+_PAUSE_S = 0.1
 
 
 def lower_priority(nice: int, disk: DiskPriority) -> None:
@@ -33,11 +37,28 @@ def apply_to_session(pid: int) -> None:
     Linux first divides the processor between sessions (sched_autogroup(7)). The nice value of a process in a
     session of its own has no effect on other sessions.
     """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # a kernel without autogroups, or the child is gone
-            nice = os.getpriority(os.PRIO_PROCESS, pid)
-            if nice > 0:
-                Path(f"/proc/{pid}/autogroup").write_text(f"{nice}", encoding="ascii")
+    if sys.platform == "linux" and not _is_applied(pid):
+        threading.Thread(target=_apply_later, args=(pid,), name=f"nice {pid}", daemon=True).start()
+
+
+def _is_applied(pid: int) -> bool:
+    """Apply it; return False where the kernel wants to be asked later: it takes ten changes a second."""
+    try:
+        nice = os.getpriority(os.PRIO_PROCESS, pid)
+        if nice > 0:
+            Path(f"/proc/{pid}/autogroup").write_text(f"{nice}", encoding="ascii")
+    except BlockingIOError:
+        return False
+    except OSError:  # a kernel without autogroups, or the child is gone
+        return True
+    return True
+
+
+def _apply_later(pid: int) -> None:
+    for _ in range(_TRIES):
+        time.sleep(_PAUSE_S)
+        if _is_applied(pid):
+            return
 
 
 def _lower_disk_priority(wanted: DiskPriority) -> None:

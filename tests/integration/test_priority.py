@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
+
+from maclip_daemon.processes import priority
 
 if sys.platform != "linux":
     pytest.skip("priorities are read back as Linux keeps them", allow_module_level=True)
@@ -72,3 +75,22 @@ def test_an_ended_child_is_no_error() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     priority.apply_to_session(child.pid)
+
+
+def test_a_session_is_asked_for_again_where_the_kernel_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without privileges it takes ten changes a second; sixteen decoders start together."""
+    answers = iter([BlockingIOError(), BlockingIOError(), None])
+    asked: list[str] = []
+    done = threading.Event()
+
+    def write_text(path: Path, text: str, encoding: str) -> None:
+        asked.append(str(path))
+        if (answer := next(answers)) is not None:
+            raise answer
+        done.set()
+
+    monkeypatch.setattr(priority.os, "getpriority", lambda *_: 10)
+    monkeypatch.setattr(priority.Path, "write_text", write_text)
+    priority.apply_to_session(4711)
+    assert done.wait(60)
+    assert asked == ["/proc/4711/autogroup"] * 3

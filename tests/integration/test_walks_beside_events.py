@@ -190,6 +190,27 @@ def test_folders_that_swap_their_names_in_one_step_stay_watched(listener: Listen
     assert listener.watches_folder(root / "b")
 
 
+@pytest.mark.parametrize("place", ["b", ".hidden/a"])
+def test_a_link_in_the_place_of_a_folder_that_moved_is_not_entered(
+    held_walk: HeldWalk, root: Path, place: str
+) -> None:
+    listener = held_walk.listener
+    put(root / "a/held")
+    listener.flush()
+    held_walk.walked.clear()
+    held_walk.gate.clear()
+    (root / "a").rename(root / place)
+    if place == "b":  # the moved folder is walked
+        assert held_walk.walked.wait(DEADLINE_S)
+    (root / "a").symlink_to(root / place)
+    held_walk.gate.set()
+    listener.settle()
+    assert not listener.reported(EventKind.RESCAN, root / "a")
+    assert listener.reported(EventKind.FOLDER_GONE, root / "a") == (place != "b")
+    if place == "b":
+        assert listener.watches_folder(root / "b")
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_done_to_folders_all_are_watched_in_the_end(
     root: Path, tmp_path: Path, seed: int

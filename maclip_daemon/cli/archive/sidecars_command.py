@@ -125,19 +125,24 @@ def _write(
     """Write the sidecars of photos that have a path here; return how many came to each outcome."""
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
-    from maclip_daemon.pipeline import recovery
+    from maclip_daemon.pipeline import known_roots, recovery
     from maclip_daemon.pipeline.commands.archive_results.archive_sidecars import ArchiveSidecars
 
     counts: Counter[SidecarOutcome] = Counter()
+    probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
+    known_roots.refresh_mounts(library, probe)
+    known: set[Path] = set()
 
     def here() -> Iterator[tuple[Path, RatedRow]]:
         for path, row in rated:
             if path is None:
                 counts["missing"] += 1
-            else:
-                yield path, row
+                continue
+            if path.parent not in known:  # outside of the roots: it may be on a server of its own
+                probe.refresh_mounts(str(path.parent))
+                known.add(path.parent)
+            yield path, row
 
-    probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
     recovery.recover(library, probe, settings.data_dir / "spool", time.time())
     with MetadataWriter() as writer:
         sidecars = ArchiveSidecars(library, writer, probe, settings.rating, time.time)

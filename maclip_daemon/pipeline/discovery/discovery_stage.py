@@ -9,6 +9,7 @@ import os
 import queue
 import threading
 import time
+from pathlib import Path
 from typing import Protocol
 
 from maclip_daemon.files.paths import is_below
@@ -279,7 +280,8 @@ class DiscoveryStage:
             gone_copies.mark_gone(session, found, self._state.clock())
 
     def _mark_folder_missing(self, root: WatchedRoot, folder: str) -> None:
-        if os.path.lexists(folder):  # only watchers report this, and they watch local disks
+        # Only watchers report this, and they watch local disks. A link in its place is not entered.
+        if Path(folder).is_dir() and not Path(folder).is_symlink():
             root.debouncer.touch_folder(folder, time.monotonic())
             return
         with self._library.writing() as session:

@@ -6,6 +6,7 @@ report such a rating soon.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -22,6 +23,7 @@ from maclip_daemon.library.results import written_files
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.library.storage.photo_paths import PhotoState
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
@@ -54,6 +56,7 @@ class SidecarMonitor:
         self._missed = MissedEdits(library, state, self._deleted)
         self._pending: dict[str, _PendingCheck] = {}
         self._must_check_all = False
+        self._next_full_check = -math.inf
         self._lock = threading.Lock()
 
     def on_event(self, event: FolderEvent) -> FolderEvent | None:
@@ -89,9 +92,11 @@ class SidecarMonitor:
         while (due := self._take_due()) and not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
             found += self._check_batch(due, writer)
-        if self._must_check_all and not self._pending:
-            self._must_check_all = False
+        if self._must_check_all and not self._pending and self._monotonic() >= self._next_full_check:
+            self._must_check_all, began = False, self._monotonic()
             found += self.check_all()
+            # At most a tenth of the time: photos may come back one by one, for hours.
+            self._next_full_check = self._monotonic() + 9 * (self._monotonic() - began)
         return found
 
     def check_all(self) -> int:
@@ -105,8 +110,8 @@ class SidecarMonitor:
         changes = {path: is_changed(path, ours.get(path)) for path in present}
         changed = [path for path, has_changed in changes.items() if has_changed]
         with self._library.reading() as session:
-            photo_ids = _photos_of(session, changed)
-            subjects = rating_subjects(session, sorted(set().union(*photo_ids.values())))
+            photos = _photos_of(session, changed)
+            subjects = rating_subjects(session, sorted(set().union(*photos.values())))
         # Where the library has a person's rating, the file may hold none any more.
         owners = {
             subject.photo_id: subject.rating_owner == "person" or _is_persons(writer, subject)
@@ -120,11 +125,12 @@ class SidecarMonitor:
         # At the first check a sidecar may be away because another program is replacing or renaming it.
         deleted = self._queue_deleted([path for path in away if due[path].rechecks])
         unknown = away - deleted | {path for path, has_changed in changes.items() if has_changed is None}
+        unread = {photo_id for photo_id, is_persons in owners.items() if is_persons is None}
         # Or its photo is not there yet, or could not be read.
         unknown |= {
             path
             for path in changed
-            if not photo_ids.get(path) or any(owners.get(each) is None for each in photo_ids[path])
+            if (known := photos.get(path)) is None or "missing" in known.values() or unread & known.keys()
         }
         self._reschedule({path: due[path] for path in unknown})
         return len(rated) + len(deleted)
@@ -177,9 +183,9 @@ def _is_persons(writer: MetadataWriter, subject: RatingSubject) -> bool | None:
         return None
 
 
-def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, set[int]]:
-    """Return the ids of the photos by sidecar: `IMG.ext.xmp` and `IMG.xmp` both belong to `IMG.ext`."""
-    found: dict[str, set[int]] = {}
+def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, dict[int, PhotoState]]:
+    """Return ids and states of the photos by sidecar: `IMG.ext.xmp` and `IMG.xmp` belong to `IMG.ext`."""
+    found: dict[str, dict[int, PhotoState]] = {}
     by_folder: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for sidecar in sidecars:
         folder, name = os.path.split(sidecar)
@@ -188,5 +194,5 @@ def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, set[int]]
         for name, photo in photo_paths.known_in_folder(session, folder).items():
             for base in (name, name.rpartition(".")[0]):
                 for sidecar in by_base.get(sidecar_names.key_of(base), ()):
-                    found.setdefault(sidecar, set()).add(photo.photo_id)
+                    found.setdefault(sidecar, {})[photo.photo_id] = photo.state
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import FileChanged
-from maclip_daemon.files import exchange, temporaries
+from maclip_daemon.files import exchange, linux_calls, temporaries
 from maclip_daemon.files.open_folder import OpenFolder
 from maclip_daemon.files.safe_writer import digest
 
@@ -102,6 +102,21 @@ def test_a_program_that_is_still_writing_keeps_its_file(target: Path) -> None:
             replace(target)
         theirs.write(EDIT)
     assert everything_in(target.parent) == {target.name: EDIT}
+
+
+def test_a_file_server_that_cannot_tell_who_writes_stops_no_writing(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS and SMB refuse a lease as if somebody wrote, where the server delegates nothing."""
+    monkeypatch.setattr(linux_calls, "is_on_file_server", lambda _: True)
+    with target.open("r+b"):
+        replace(target)
+    assert everything_in(target.parent) == {target.name: NEW}
+
+
+def test_a_local_file_is_on_no_file_server(target: Path) -> None:
+    with target.open("rb") as file:
+        assert not linux_calls.is_on_file_server(file.fileno())
 
 
 def test_without_an_exchange_an_edit_in_place_is_put_back(

@@ -1,3 +1,5 @@
+import ctypes
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -132,3 +134,39 @@ def test_input_output_errors_are_the_disks_unless_another_file_is_readable(tmp_p
     assert read_failure([*[broken] * 3, str(tmp_path / "a")]) == "Input/output error", (
         "it does not try for ever"
     )
+
+
+def is_cached(path: Path) -> bool:
+    """Return whether the first page of a file is in the page cache: mincore(2)."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as pages:
+        first = ctypes.c_char.from_buffer(pages)
+        found = (ctypes.c_ubyte * (len(pages) // mmap.PAGESIZE + 1))()
+        address, length = ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_size_t(len(pages))
+        assert ctypes.CDLL(None).mincore(address, length, found) == 0
+        del first
+    return bool(found[0] & 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the page cache is looked at as Linux has it")
+def test_a_photo_that_was_just_imported_is_read_from_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pages lie in large pieces in the cache, which would hide that the disk is gone."""
+    small = tmp_path / "small.jpg"
+    with small.open("w+b") as file:
+        file.write(bytes(mmap.PAGESIZE))
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if is_cached(small):
+        pytest.skip("this file system is in memory alone")
+    photo = tmp_path / "a.jpg"
+    with photo.open("wb") as file:
+        for _ in range(8):
+            file.write(bytes(1 << 20))
+        os.fsync(file.fileno())
+    assert is_cached(photo)
+    cached: list[bool] = []
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda *arguments: cached.append(is_cached(photo)) or read(*arguments))
+    assert read_failure([str(photo)]) == ""
+    assert cached == [False]

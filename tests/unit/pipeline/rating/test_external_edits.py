@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,37 @@ def test_a_sidecar_that_tells_nothing_yet_is_looked_at_again(
     rated.write("update photos set state = 'scored'")
     assert check_after(3 * DEBOUNCE_S, monitor, rated, monotonic) == 1
     assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
+
+
+def test_a_sidecar_of_a_photo_that_has_no_score_yet_is_looked_at_once(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stars are looked at when they are due."""
+    rated.add("a.jpg")
+    rated.write("update photos set state = 'waiting'")
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    sidecar.write_bytes(PERSONS)
+    checked: list[str] = []
+    monkeypatch.setattr(external_edits, "is_changed", lambda path, ours: checked.append(path) or True)
+    monitor.on_event(FolderEvent(CHANGED, str(sidecar)))
+    for _ in range(5):
+        check_after(60, monitor, rated, monotonic)
+    assert checked == [str(sidecar)]
+
+
+def test_checks_of_all_photos_take_at_most_a_tenth_of_the_time(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[float] = []
+
+    def check_all() -> int:
+        began.append(monotonic.now)
+        monotonic.now += 10
+        return 0
+
+    monkeypatch.setattr(monitor, "check_all", check_all)
+    for _ in range(300):  # photos that come back one by one
+        monitor.request_full_check()
+        check_after(1, monitor, rated, monotonic)
+    assert len(began) == 4
+    assert all(later - earlier >= 100 for earlier, later in itertools.pairwise(began))
