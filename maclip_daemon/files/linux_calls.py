@@ -16,9 +16,10 @@ NOREPLACE = 1
 EXCHANGE = 2
 _OPENAT2 = 437  # of every architecture
 _RESOLVE_NO_SYMLINKS = 4
-_FILE_SERVERS = frozenset(
-    {0x6969, 0x517B, 0xFF534D42, 0xFE534D42}
-)  # NFS, SMB 1 in two ways, SMB 2: statfs(2)
+_FILE_SERVERS = frozenset({0x6969, 0x517B, 0xFF534D42, 0xFE534D42})
+"""NFS, SMB 1 in two ways, SMB 2 and 3, as statfs(2) names them."""
+_IS_S390 = sys.platform == "linux" and os.uname().machine == "s390x"
+_KIND = ctypes.c_uint32 if _IS_S390 else ctypes.c_long
 
 
 class _OpenHow(ctypes.Structure):
@@ -28,10 +29,7 @@ class _OpenHow(ctypes.Structure):
 class _StatFs(ctypes.Structure):
     """The beginning of `struct statfs`; its whole is shorter than 256 bytes on every architecture."""
 
-    _fields_ = (
-        ("kind", ctypes.c_uint32 if os.uname().machine == "s390x" else ctypes.c_long),
-        ("rest", ctypes.c_char * 256),
-    )
+    _fields_ = (("kind", _KIND), ("rest", ctypes.c_char * 256))
 
 
 def renameat2(folder: int, old: str, new: str, flag: int) -> None:
