@@ -47,7 +47,7 @@ class Departures:
         return self._waiting.pop(cookie, None)
 
     def place_taken(self, folder: WatchedFolder, name: str) -> None:
-        """Give up a folder that left this place: something else is there now, so it went out of the root."""
+        """Let a folder go that left this place: something else is there now, so it went out of the root."""
         before = Departed(folder, name, is_folder=True)
         self._give_up({cookie for cookie, departed in self._waiting.items() if departed == before})
 
@@ -56,7 +56,7 @@ class Departures:
         self._waiting.clear()
 
     def close(self) -> None:
-        """Give up nothing any more."""
+        """End the waiting; `on_gone` is not called after it returned."""
         self._closed = True
         _end(self._last_timer)  # it may start another one until it has ended
         _end(self._timer)
