@@ -66,6 +66,10 @@ class Listener:
         self.gate.wait(3 * DEADLINE_S)
         self.events.append(event)
 
+    def close(self) -> None:
+        self.gate.set()
+        self.watcher.close()
+
     @property
     def watches(self) -> int:
         return kernel_watches() - self.watches_before

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD, WatchDescriptor
 
@@ -18,6 +17,7 @@ from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.folders.departures import CLOSE_TIMEOUT_S, Departed, Departures
 from maclip_daemon.folders.events import Coverage, EventKind, FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
+from maclip_daemon.folders.scanner import is_folder
 from maclip_daemon.folders.watch_limit import watch_limit, watch_limit_hint
 from maclip_daemon.folders.watched_tree import WatchedFolder, WatchedTree
 
@@ -179,14 +179,14 @@ class InotifyWatcher:
         old_path = source.folder.path_of(source.name)
         moved = source.folder.children.get(source.name)  # None: a walk was quicker than the event
         if moved is not None and parent.is_in(moved):
-            moved = None  # another folder has its name by now, and a walk saw that
+            moved = None  # a walk found another folder of that name
         if moved is not None and name in parent.children:  # so it was here, or an empty folder was replaced
             self._tree.drop(moved)
         elif moved is not None:
             moved.move(parent, name)
         self._walk(parent.child(name))  # patterns may exclude other parts of it in its new place
         self._emit(EventKind.FOLDER_MOVED, old_path, parent.path_of(name))
-        if source.folder.descriptor is not None and _is_folder(old_path):  # the two swapped their names
+        if source.folder.descriptor is not None and is_folder(old_path):  # the two swapped their names
             self._folder_arrived(source.folder, source.name)
 
     def _folder_left(self, parent: WatchedFolder, name: str) -> None:
@@ -196,7 +196,7 @@ class InotifyWatcher:
         if folder is not None:  # else a walk was quicker than the event, and told nobody
             self._tree.drop(folder)
         # A new folder of that name has its own event, which watches it.
-        self._emit(EventKind.RESCAN if _is_folder(path) else EventKind.FOLDER_GONE, path)
+        self._emit(EventKind.RESCAN if is_folder(path) else EventKind.FOLDER_GONE, path)
 
     def _file_left(self, folder: WatchedFolder, name: str) -> None:
         path = folder.path_of(name)
@@ -230,8 +230,3 @@ class InotifyWatcher:
     def _emit_error(self, reason: str) -> None:
         if not self._closed:
             self._pass_on(FolderEvent(EventKind.ERROR, self._tree.root.name, reason=reason))
-
-
-def _is_folder(path: str) -> bool:
-    """Return whether a folder is there; a link to one is none, and is not entered."""
-    return Path(path).is_dir() and not Path(path).is_symlink()

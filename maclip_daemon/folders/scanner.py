@@ -137,6 +137,14 @@ def found_file(path: str) -> FoundFile | None:
         return None
 
 
+def is_folder(path: str) -> bool:
+    """Return whether a folder is at `path`; a link to one is none, and is not entered."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def folders_only(root: str, exclusion: Exclusion, start: str | None = None) -> Iterator[str]:
     """Yield every folder that a scan would walk, `start` (default: the root) first; reads no file."""
     pending = [start or root]

@@ -87,7 +87,7 @@ def among_neighbours(home: Home, **environment: str) -> Iterator[LoggedDaemon]:
 
 def slow_png(seed: int) -> bytes:
     """Return a picture that takes some tenths of a second to decode."""
-    return still_bytes(picture(4000, 3000, seed=seed), "png", compress_level=1)
+    return still_bytes(picture(4000, 3000, seed=seed), "png")
 
 
 def signal_working_decoder(home: Home, daemon: LoggedDaemon, fault: int) -> bool:

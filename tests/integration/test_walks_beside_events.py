@@ -9,7 +9,7 @@ import random
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,10 @@ class HeldWalk:
             self.gate.wait(DEADLINE_S)
         return is_photo(name)
 
+    def close(self) -> None:
+        self.gate.set()
+        self.listener.close()
+
     @contextlib.contextmanager
     def meanwhile(self) -> Iterator[None]:
         self.walked.clear()
@@ -54,30 +58,21 @@ class HeldWalk:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
+def held_walk_over(root: Path) -> Iterator[Callable[..., HeldWalk]]:
+    """Return a function that makes folders with a photo each, and watches them."""
+    with contextlib.ExitStack() as closing:
+
+        def watch(*folders: str) -> HeldWalk:
+            for folder in folders:
+                put(root / folder / "1.jpg")
+            return closing.enter_context(contextlib.closing(HeldWalk(root)))
+
+        yield watch
 
 
 @pytest.fixture
-def held_walk(root: Path) -> Iterator[HeldWalk]:
-    for folder in ("a", "x/y", ".hidden"):
-        (root / folder).mkdir(parents=True)
-    put(root / "a/1.jpg")
-    held_walk = HeldWalk(root)
-    yield held_walk
-    held_walk.listener.watcher.close()
-
-
-@pytest.fixture
-def listener(root: Path) -> Iterator[Listener]:
-    (root / ".hidden").mkdir()
-    for folder in ("a", "b"):
-        put(root / folder / "1.jpg")
-    listener = Listener(root)
-    yield listener
-    listener.watcher.close()
+def held_walk(held_walk_over: Callable[..., HeldWalk]) -> HeldWalk:
+    return held_walk_over("a", "x/y", ".hidden")
 
 
 @pytest.mark.parametrize("place", [".hidden/a", "../outside", None])
@@ -118,10 +113,10 @@ def test_a_folder_that_arrives_while_the_folders_are_walked_is_searched(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_folder_whose_parent_leaves_too_is_found_where_it_went(root: Path, name: str) -> None:
-    put(root / name / "q/1.jpg")
-    (root / "r").mkdir()
-    held_walk = HeldWalk(root)
+def test_a_folder_whose_parent_leaves_too_is_found_where_it_went(
+    held_walk_over: Callable[..., HeldWalk], root: Path, name: str
+) -> None:
+    held_walk = held_walk_over(f"{name}/q", "r")
     with held_walk.meanwhile():
         (root / name / "q").rename(root / "r/q")
         (root / name).rmdir()
@@ -129,14 +124,13 @@ def test_a_folder_whose_parent_leaves_too_is_found_where_it_went(root: Path, nam
     until(lambda: str(root / "r/q/1.jpg") in listener.found())
     listener.settle()
     assert listener.watches_folder(root / "r/q")
-    listener.watcher.close()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_folder_that_comes_back_elsewhere_is_found_there(root: Path, tmp_path: Path, name: str) -> None:
-    put(root / name / "1.jpg")
-    (root / "r").mkdir()
-    held_walk = HeldWalk(root)
+def test_a_folder_that_comes_back_elsewhere_is_found_there(
+    held_walk_over: Callable[..., HeldWalk], root: Path, tmp_path: Path, name: str
+) -> None:
+    held_walk = held_walk_over(name, "r")
     with held_walk.meanwhile():
         (root / name).rename(tmp_path / "out")
         (tmp_path / "out").rename(root / "r/back")
@@ -145,15 +139,14 @@ def test_a_folder_that_comes_back_elsewhere_is_found_there(root: Path, tmp_path:
     until(lambda: listener.reported(EventKind.FOLDER_GONE, root / name))
     listener.settle()
     assert listener.watches_folder(root / "r/back")
-    listener.watcher.close()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_folder_that_goes_into_the_one_that_takes_its_name_is_followed(root: Path, name: str) -> None:
+def test_a_folder_that_goes_into_the_one_that_takes_its_name_is_followed(
+    held_walk_over: Callable[..., HeldWalk], root: Path, name: str
+) -> None:
     first, second = root / name, root / "t"
-    put(first / "1.jpg")
-    second.mkdir()
-    held_walk = HeldWalk(root)
+    held_walk = held_walk_over(name, "t")
     with held_walk.meanwhile():
         first.rename(second / "x")
         second.rename(first)
@@ -163,13 +156,13 @@ def test_a_folder_that_goes_into_the_one_that_takes_its_name_is_followed(root: P
     listener.settle()
     assert listener.watches_folder(first / "y")
     assert listener.watches_folder(first)
-    listener.watcher.close()
 
 
 @pytest.mark.parametrize("place", ["../outside", ".hidden/a", "new/a"])
 def test_a_folder_made_anew_at_once_where_one_left_is_watched(
-    listener: Listener, root: Path, place: str
+    held_walk_over: Callable[..., HeldWalk], root: Path, place: str
 ) -> None:
+    listener = held_walk_over("a", ".hidden").listener
     if place == "new/a":  # it has no watch yet
         (root / "new").mkdir()
     (root / "a").rename(root / place)
@@ -179,7 +172,10 @@ def test_a_folder_made_anew_at_once_where_one_left_is_watched(
     assert listener.watches_folder(root / "a")
 
 
-def test_folders_that_swap_their_names_in_one_step_stay_watched(listener: Listener, root: Path) -> None:
+def test_folders_that_swap_their_names_in_one_step_stay_watched(
+    held_walk_over: Callable[..., HeldWalk], root: Path
+) -> None:
+    listener = held_walk_over("a", "b").listener
     libc = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(root / "a"), os.fsencode(root / "b")
     if libc.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) != 0:
@@ -195,7 +191,7 @@ def test_a_link_in_the_place_of_a_folder_that_moved_is_not_entered(
     held_walk: HeldWalk, root: Path, place: str
 ) -> None:
     listener = held_walk.listener
-    put(root / "a/held")
+    (root / "a/1.jpg").rename(root / "a/held")  # a walk that has seen a photo looks at no other file
     listener.flush()
     held_walk.walked.clear()
     held_walk.gate.clear()
@@ -213,11 +209,10 @@ def test_a_link_in_the_place_of_a_folder_that_moved_is_not_entered(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_done_to_folders_all_are_watched_in_the_end(
-    root: Path, tmp_path: Path, seed: int
+    listener: Listener, root: Path, tmp_path: Path, seed: int
 ) -> None:
     """Folders are made, renamed, swapped, moved out and in, and deleted, beside walks without end."""
     chance = random.Random(seed)
-    listener = Listener(root)
     ended = threading.Event()
 
     def walk() -> None:
@@ -251,4 +246,3 @@ def test_whatever_is_done_to_folders_all_are_watched_in_the_end(
     for folder in sorted(wanted):
         assert listener.watches_folder(folder), folder
     until(lambda: listener.watches == len(wanted) + 1, "no other watch")
-    listener.watcher.close()

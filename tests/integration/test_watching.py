@@ -11,7 +11,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,21 +27,6 @@ from tests.watch_listener import Listener, is_photo, kernel_watches, put, until
 
 SETTLE_S = 0.2
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these tests are about inotify")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def listener(root: Path) -> Iterator[Listener]:
-    listener = Listener(root)
-    yield listener
-    listener.gate.set()
-    listener.watcher.close()
 
 
 def test_a_new_photo_is_reported(listener: Listener, root: Path) -> None:

@@ -9,13 +9,12 @@ import os
 import queue
 import threading
 import time
-from pathlib import Path
 from typing import Protocol
 
 from maclip_daemon.files.paths import is_below
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.mount_changes import MountChanges
-from maclip_daemon.folders.scanner import found_file
+from maclip_daemon.folders.scanner import found_file, is_folder
 from maclip_daemon.library.photos import gone_copies, photo_records, renames
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import photo_paths
@@ -281,7 +280,7 @@ class DiscoveryStage:
 
     def _mark_folder_missing(self, root: WatchedRoot, folder: str) -> None:
         # Only watchers report this, and they watch local disks. A link in its place is not entered.
-        if Path(folder).is_dir() and not Path(folder).is_symlink():
+        if is_folder(folder):
             root.debouncer.touch_folder(folder, time.monotonic())
             return
         with self._library.writing() as session:

@@ -56,7 +56,8 @@ class WatchedRoot:
         self._settings = settings
         self._exclusion = Exclusion(settings.exclude)
         self._watcher = WatcherSupervisor(root, self._exclusion, settings.rescan_interval_s, state.clock)
-        self._was_cut_short = False
+        self.was_cut_short = False
+        """Whether the last scan could not read everything."""
         self._problems: list[str] = []
         self.is_doubted = False
         """Whether reading a photo failed lately; the next check reads some photos. Set by decoder threads."""
@@ -127,11 +128,6 @@ class WatchedRoot:
         """Return whether the last check found the root offline."""
         return self.health is not None and self.health.state is not RootState.HEALTHY
 
-    @property
-    def was_cut_short(self) -> bool:
-        """Return whether the last scan could not read everything."""
-        return self._was_cut_short
-
     def has_died(self) -> bool:
         """Return whether a watcher that should run has died."""
         return self._watcher.has_died
@@ -154,7 +150,7 @@ class WatchedRoot:
             self.queue_ratings_of_returned()
         for problem in report.problems:
             log.warning("folder cannot be read", problem=problem)
-        self._was_cut_short, self._problems = not report.is_complete, report.problems
+        self.was_cut_short, self._problems = not report.is_complete, report.problems
         if start is None and report.is_complete:
             self.report = report
             with self._library.writing() as session:
@@ -218,7 +214,7 @@ class WatchedRoot:
 
     def scan_interval_s(self) -> float:
         """Return the seconds between scans: few without events, or while the root is offline."""
-        if self.is_paused or self._was_cut_short:
+        if self.is_paused or self.was_cut_short:
             return min(OFFLINE_CHECK_S, self._settings.rescan_interval_s)
         if self._watcher.covers_all:
             return self._settings.rescan_interval_s
