@@ -130,6 +130,16 @@ class Desk:
                 return found[0]
         raise AssertionError(f"maclip review ended: {said}")
 
+    def rest_of_output(self) -> str:
+        """Wait for the end of the server that was started last; return what it printed after its link.
+
+        `Popen.communicate` would leave out what `serve` has read ahead of the link's line.
+        """
+        server = self.servers[-1]
+        server.wait(TIMEOUT_S)
+        assert server.stdout is not None
+        return server.stdout.read()
+
     def open(self, link: str, width: int = 1280, height: int = 800, **options: Any) -> Page:
         """Open the page in a new browser window of its own, and wait for the first photo."""
         context = self.browser.new_context(viewport={"width": width, "height": height}, **options)

@@ -368,7 +368,7 @@ def test_its_end_is_told_in_one_sentence_though_a_browser_reads_no_more(filled: 
         connection.recv(1)
         time.sleep(2)  # what it answers fills the buffers
         filled.servers[-1].send_signal(signal.SIGINT)
-        said, _ = filled.servers[-1].communicate(timeout=20)
+        said = filled.rest_of_output()
     assert said.splitlines()[1:] == ["The review page has ended."]
 
 
