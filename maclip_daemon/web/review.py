@@ -122,7 +122,7 @@ class Review:
         for each in results:
             if each.outcome == "waiting":
                 self.waiting[each.photo_id] = printable_utf8(each.reason)
-            else:
+            elif each.outcome != "replaced":
                 self.waiting.pop(each.photo_id, None)
         self._refresh([each.photo_id for each in results])
 

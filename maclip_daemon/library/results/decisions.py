@@ -17,7 +17,7 @@ from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.tables import DECISION_FILES, DECISIONS, PHOTOS
 
 DecisionState = Literal["waiting", "written", "refused", "undone", "replaced"]
-"""`replaced`: a later decision about the photo came before this one was written."""
+"""`replaced`: a later decision about the photo came before this one was written. It and `undone` are ends."""
 
 _KEPT = (
     *("rating_in_file", "rating_owner", "stars_written", "rating_problem", "may_replace"),
@@ -71,12 +71,13 @@ class DecidedFile:
 def add(session: Session, decided: Sequence[NewDecision], review: str, now: float) -> list[StoredDecision]:
     """Store the decisions of one key press, to be written; return them.
 
-    Decisions about the same photos that still wait are replaced: what was before them stays what was before.
+    Decisions about the same photos that still wait are replaced: what was before them stays what was before,
+    also of the files that they changed already.
     """
     stored: list[StoredDecision] = []
     press: int | None = None
     for each in decided:
-        before = _replace_waiting(session, each.photo_id, now)
+        before, replaced = _replace_waiting(session, each.photo_id, now)
         values: dict[str, Any] = {
             "photo_id": each.photo_id,
             "review": review,
@@ -92,21 +93,28 @@ def add(session: Session, decided: Sequence[NewDecision], review: str, now: floa
         if press is None:
             press = values["press"] = number
             session.execute(update(DECISIONS).where(DECISIONS.c.id == number).values(press=press))
+        if replaced is not None:
+            taken_over = update(DECISION_FILES).where(DECISION_FILES.c.decision_id == replaced)
+            session.execute(taken_over.values(decision_id=number))
         stored.append(StoredDecision(number, state="waiting", reason=None, **values))
     return stored
 
 
-def _replace_waiting(session: Session, photo_id: int, now: float) -> dict[str, Any]:
-    """End the decisions about a photo that wait; return the photo's columns of before them."""
+def _replace_waiting(session: Session, photo_id: int, now: float) -> tuple[dict[str, Any], int | None]:
+    """End the decision about a photo that waits; return the photo's columns of before it, and its number."""
     waits = (DECISIONS.c.photo_id == photo_id) & (DECISIONS.c.state == "waiting")
-    oldest = select(DECISIONS.c.before).where(waits).order_by(DECISIONS.c.id).limit(1)
-    first = session.execute(oldest).scalar()
-    if first is not None:
-        ended = {"state": "replaced", "settled_at": timestamps.text(now)}
-        session.execute(update(DECISIONS).where(waits).values(**ended))
-        return dict(first)
+    ended = {"state": "replaced", "settled_at": timestamps.text(now)}
+    replaced = update(DECISIONS).where(waits).values(**ended).returning(DECISIONS.c.id, DECISIONS.c.before)
+    if found := session.execute(replaced).first():
+        return dict(found.before), found.id
     row = session.execute(select(*(PHOTOS.c[name] for name in _KEPT)).where(PHOTOS.c.id == photo_id)).one()
-    return dict(row._mapping)
+    return dict(row._mapping), None
+
+
+def is_waiting(session: Session, decision_id: int) -> bool:
+    """Return whether a decision is still to be written: nothing came after it, nobody undid it."""
+    state = session.execute(select(DECISIONS.c.state).where(DECISIONS.c.id == decision_id)).scalar()
+    return state == "waiting"
 
 
 def record_file(session: Session, decision_id: int, file: DecidedFile) -> None:
@@ -154,11 +162,12 @@ def decided_files(session: Session) -> set[str]:
 
 
 def settle(session: Session, decision_id: int, state: DecisionState, reason: str | None, now: float) -> None:
-    """Record what became of a decision; one that waits keeps the reason."""
+    """Record what became of a decision; one that waits keeps the reason, one that has ended its end."""
     values: dict[str, Any] = {"state": state, "reason": reason}
     if state != "waiting":
         values["settled_at"] = timestamps.text(now)
-    session.execute(update(DECISIONS).where(DECISIONS.c.id == decision_id).values(**values))
+    goes_on = (DECISIONS.c.id == decision_id) & DECISIONS.c.state.in_(("waiting", "written"))
+    session.execute(update(DECISIONS).where(goes_on).values(**values))
 
 
 def record_written(session: Session, decision: StoredDecision) -> None:

@@ -32,7 +32,8 @@ def prepare(request: DecisionRequest) -> Prepared:
 
 
 def prepare_return(entry: UndoEntry) -> Prepared:
-    """Prepare the bytes of before a decision. The status is `skipped` when the file was written since.
+    """Prepare the bytes of before a decision. The status is `unchanged` where the file has them, and `skipped`
+    when another program wrote it since.
 
     Raises `NoSpace`, `FileChanged`, `Transient`.
     """
@@ -40,7 +41,10 @@ def prepare_return(entry: UndoEntry) -> Prepared:
     try:
         with safe_writer.translate_errors(target):
             data, status = safe_writer.read_regular(target)
-            if safe_writer.digest(data) != entry.after_hash:
+            digest = safe_writer.digest(data)
+            if digest == entry.before_hash:
+                return Prepared(target, "unchanged", 0, target=target, before_hash=digest)
+            if digest != entry.after_hash:
                 raise WriteRefused(f"{target} was changed by another program since, and is left alone.")
             delta = undo_delta.UndoDelta.decode(entry.restore)
             old = delta.apply(data)

@@ -21,6 +21,7 @@ from maclip_daemon.library.results.decisions import DecidedFile, DecisionState, 
 from maclip_daemon.library.storage.database import Session
 from maclip_daemon.metadata.records import DecisionRequest, Prepared
 from maclip_daemon.pipeline import file_stability, recovery
+from maclip_daemon.pipeline.commands import decided_file
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 from maclip_daemon.pipeline.rating import sidecar_naming
@@ -30,7 +31,9 @@ from maclip_daemon.settings import Settings
 ATTEMPTS = 3  # when another program writes the same file at that moment
 CHANGED = "another program rated this photo meanwhile"
 
-Outcome = Literal["written", "waiting", "changed", "refused"]
+DECIDED_AGAIN = "A later decision about this photo came first, or it was undone."
+
+Outcome = Literal["written", "waiting", "changed", "refused", "replaced"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ class DecisionResult:
 
     photo_id: int
     outcome: Outcome
-    """`changed`: another program gave `rating` meanwhile, and the decision was not written."""
+    """`changed`: another program gave `rating` meanwhile, and the decision was not written.
+    `replaced`: a later decision, or undo, came before it was written.
+    """
     rating: int | None = None
     """The rating in the photo's file now; None where it is not known."""
     reason: str = ""
@@ -88,11 +93,14 @@ class Decider:
         return [each for each in results if each.outcome != "waiting"]
 
     def _carry_out(self, decision: StoredDecision) -> DecisionResult:
-        with self._writes.library.reading() as session:
-            photo = decided_photo(session, decision.photo_id)
-        if photo is None:
-            return self._settled(decision, "refused", "The photo is no longer in the library.")
         for attempt in range(1, ATTEMPTS + 1):
+            with self._writes.library.reading() as session:
+                photo = decided_photo(session, decision.photo_id)
+                is_waiting = decisions.is_waiting(session, decision.id)
+            if photo is None:
+                return self._settled(decision, "refused", "The photo is no longer in the library.")
+            if not is_waiting:
+                return DecisionResult(photo.photo_id, "replaced", reason=DECIDED_AGAIN)
             try:
                 return self._write_files(decision, photo)
             except errors.FileChanged as error:
@@ -113,6 +121,9 @@ class Decider:
         request = self._request(decision, photo)
         while True:
             prepared = self._prepare(request, photo)
+            if prepared.status == "person" and self._is_half_written(decision, prepared):
+                request = replace(request, seen=prepared.found.rating if prepared.found else None)
+                prepared = self._prepare(request, photo)
             if prepared.status == "person":
                 return self._left_to_others(decision, prepared)
             if prepared.status == "skipped":
@@ -151,11 +162,25 @@ class Decider:
             return writer.prepare_decision(request)  # the person has seen it
         return verdict
 
+    def _is_half_written(self, decision: StoredDecision, prepared: Prepared) -> bool:
+        """Return whether the rating that was found is of the decision that this one replaced."""
+        with self._writes.library.reading() as session:
+            files = decisions.files_of(session, decision.id)
+        return prepared.found is not None and prepared.found.source_hash in {
+            each.after_hash for each in files
+        }
+
     def _commit(self, decision: StoredDecision, photo: DecidedPhoto, prepared: Prepared) -> None:
         stars = photo.stars_written if decision.rating is None and prepared.owner == "maclip" else None
         file = DecidedFile(
             str(prepared.target), prepared.before_hash, prepared.undo_entry.after_hash, prepared.restore
         )
+
+        def intend(session: Session) -> None:
+            if not decisions.is_waiting(session, decision.id):
+                raise errors.FileChanged(DECIDED_AGAIN)
+            earlier = decisions.files_of(session, decision.id)
+            decisions.record_file(session, decision.id, decided_file.since_first(earlier, file))
 
         def is_done(session: Session) -> None:
             if not prepared.has_more:
@@ -164,7 +189,7 @@ class Decider:
 
         self._writes.commit(
             PhotoWrite(photo.photo_id, photo.path, prepared, stars),
-            lambda session: decisions.record_file(session, decision.id, file),
+            intend,
             is_done,
         )
 

@@ -65,7 +65,7 @@ class DecisionUndo:
             return UndoneDecision(decision.photo_id, False, "The photo is no longer in the library.")
         try:
             self._writes.probe.ping(photo.path)
-            if decision.state == "written":
+            if decision.state == "written" or files:  # one that waits may have written the first of its files
                 self._require_there(photo)
                 for file in files:
                     self._return_to(decision, photo, file)
@@ -93,6 +93,8 @@ class DecisionUndo:
             self._remove(file, entry)
             return
         prepared = self._writes.writer.prepare_return(entry)
+        if prepared.status == "unchanged":
+            return
         if prepared.status != "prepared":
             raise errors.WriteRefused(prepared.reason)
         stars = decision.before.get("stars_written")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from maclip_daemon.pipeline.commands.decide import Decider, DecisionResult
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
 from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
 from maclip_daemon.settings import RatingSettings, ReviewSettings, Settings
+from tests.homes import until
 from tests.rated_library import RatedLibrary
 from tests.unit.metadata.metadata_samples import DARKTABLE_SIDECAR, QUALITY, pixels
 
@@ -29,13 +31,13 @@ RATING, DECISION, PICK_LABEL = "Xmp.xmp.Rating", "Xmp.maclip.Decision", "Xmp.dig
 
 
 class OneProcessWriter(MetadataWriter):
-    """The real writer; `problem` is what the next commit runs into, in place of doing its work."""
+    """The real writer; `problems` are what the next commits run into, in place of doing their work."""
 
-    problem: errors.MaclipError | None = None
+    problems: Sequence[errors.MaclipError | None] = ()
 
     def commit(self, prepared: Prepared) -> None:
-        if self.problem is not None:
-            problem, self.problem = self.problem, None
+        problem, *self.problems = self.problems or [None]
+        if problem is not None:
             self.discard(prepared)
             raise problem
         super().commit(prepared)
@@ -254,7 +256,7 @@ def test_undo_of_a_review_undoes_all_its_key_presses_and_no_others(desk: Desk) -
 
 def test_a_full_disk_keeps_the_decision_which_is_written_later(desk: Desk) -> None:
     photo = desk.photo()
-    desk.writer.problem = errors.NoSpace("The disk is full. Free some space.")
+    desk.writer.problems = [errors.NoSpace("The disk is full. Free some space.")]
     result = desk.decide(photo, 4)
     assert (result.outcome, desk.states()) == ("waiting", ["waiting"])
     assert "The disk is full" in result.reason
@@ -300,12 +302,81 @@ def test_a_decision_that_was_killed_before_its_end_is_finished_at_the_next_start
 
 def test_a_newer_decision_replaces_one_that_waits(desk: Desk) -> None:
     photo = desk.photo()
-    desk.writer.problem = errors.NoSpace("full")
+    desk.writer.problems = [errors.NoSpace("full")]
     desk.decide(photo, 1)
     desk.decide(photo, 5)
     assert desk.states() == ["replaced", "written"]
     desk.undo.undo_last("today")
     assert desk.row(photo) == ("none", None, None, 0)
+
+
+@dataclass
+class OtherProcess:
+    """Another page on the same library: it does not share the first one's lock."""
+
+    decider: Decider
+    undo: DecisionUndo
+
+
+def meanwhile(desk: Desk, photo_id: int, act: Callable[[OtherProcess], object]) -> DecisionResult:
+    """Decide for one star, and let the other process act before that is carried out."""
+    decider = Decider(desk.writes, desk.settings)
+    results: list[DecisionResult] = []
+    late = threading.Thread(target=lambda: results.append(desk.decide(photo_id, 1)))
+    with desk.decider.lock:
+        late.start()
+        until(lambda: "waiting" in desk.states(), "the decision")
+        act(OtherProcess(decider, DecisionUndo(desk.writes, decider)))
+    late.join(60)
+    return results[0]
+
+
+def test_the_last_decision_stands_whichever_is_carried_out_first(desk: Desk) -> None:
+    photo = desk.photo()
+    result = meanwhile(desk, photo, lambda other: other.decider.decide([NewDecision(photo, 5)], "tomorrow"))
+    assert result.outcome == "replaced"
+    assert desk.values()[RATING] == "5"
+    assert desk.states() == ["replaced", "written"]
+    assert desk.row(photo) == ("person", 5, None, 0)
+
+
+def test_a_decision_that_was_undone_before_it_was_carried_out_stays_undone(desk: Desk) -> None:
+    photo = desk.photo()
+    result = meanwhile(desk, photo, lambda other: other.undo.undo_last("today"))
+    assert result.outcome == "replaced"
+    assert not desk.sidecar().exists()
+    assert desk.states() == ["undone"]
+
+
+def half_written(desk: Desk, rating: int) -> int:
+    """Decide about a new photo with two sidecars; the disk is full after the first."""
+    photo = desk.photo("IMG_1.dng")
+    for sidecar in sidecars(desk):
+        sidecar.write_bytes(DARKTABLE_SIDECAR)
+    desk.writer.problems = [None, errors.NoSpace("The disk is full.")]
+    assert desk.decide(photo, rating).outcome == "waiting"
+    assert [sidecar.read_bytes() for sidecar in sidecars(desk)].count(DARKTABLE_SIDECAR) == 1
+    return photo
+
+
+def sidecars(desk: Desk) -> tuple[Path, Path]:
+    return desk.sidecar("IMG_1.dng"), desk.rated.folder / "IMG_1.xmp"
+
+
+def test_undo_of_a_decision_that_is_half_written_returns_to_the_bytes_of_before(desk: Desk) -> None:
+    half_written(desk, 5)
+    (undone,) = desk.undo.undo_last("today")
+    assert undone.is_done, undone.reason
+    assert [sidecar.read_bytes() for sidecar in sidecars(desk)] == [DARKTABLE_SIDECAR] * 2
+    assert desk.states() == ["undone"]
+
+
+def test_undo_of_a_decision_that_replaced_a_half_written_one_returns_to_before_both(desk: Desk) -> None:
+    photo = half_written(desk, 5)
+    assert desk.decide(photo, 3).outcome == "written"
+    (undone,) = desk.undo.undo_last("today")
+    assert undone.is_done, undone.reason
+    assert [sidecar.read_bytes() for sidecar in sidecars(desk)] == [DARKTABLE_SIDECAR] * 2
 
 
 def test_a_photo_that_left_the_library_takes_its_decisions_along(desk: Desk) -> None:
