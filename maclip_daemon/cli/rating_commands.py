@@ -213,7 +213,7 @@ def undo(
     probe = FilesystemProbe(settings.folders.filesystem_timeout_s)
     with contextlib.closing(call.open_writable(settings)) as library:
         known_roots.refresh_mounts(library, probe)
-        unrated = _hold(library, settings, probe, chosen, dry_run)
+        unrated = _hold(library, settings, probe, chosen, dry_run, decisions)
         files = undo_ratings.targets(library, chosen)
         with MetadataWriter(known_roots.paths(library)) as writer:
             results = undo_ratings.undo(
@@ -235,7 +235,12 @@ def undo(
 
 
 def _hold(
-    library: Library, settings: Settings, probe: FilesystemProbe, chosen: list[str], dry_run: bool
+    library: Library,
+    settings: Settings,
+    probe: FilesystemProbe,
+    chosen: list[str],
+    dry_run: bool,
+    with_decisions: bool,
 ) -> int:
     """Keep a daemon from these photos' files; return how many of the photos have no stars yet."""
     from maclip_daemon.daemon import lock
@@ -252,6 +257,6 @@ def _hold(
     finish_writes_of_killed_run()
     if dry_run:
         return 0
-    unrated = undo_ratings.hold(library, chosen, time.time())
+    unrated = undo_ratings.hold(library, chosen, time.time(), with_decisions=with_decisions)
     undo_ratings.await_writes(library, chosen, finish_writes_of_killed_run)
     return unrated

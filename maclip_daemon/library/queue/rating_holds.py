@@ -29,7 +29,7 @@ def hold(session: Session, under: Sequence[str], now: float) -> int:
     A path may be a sidecar, too. Photos that a person rated are held only where maclip wrote to their files.
     Return how many of the held photos have no stars of maclip's yet.
     """
-    is_chosen = or_(*(_is_at(session, path) for path in under)) if under else true()
+    is_chosen = are_at(session, under)
     has_writes = select(JOURNAL.c.id).where(JOURNAL.c.photo_id == PHOTOS.c.id, is_open()).exists()
     is_new = and_(
         is_chosen, PHOTOS.c.rating_undone_at.is_(None), or_(PHOTOS.c.rating_owner != "person", has_writes)
@@ -63,6 +63,11 @@ def end_all(session: Session, now: float) -> None:
 def has_ended(session: Session, undone_at: str) -> bool:
     """Return whether all holds were ended after this time of an undo, a timestamp of the library."""
     return bool(undone_at <= (get_note(session, ENDED_NOTE) or ""))
+
+
+def are_at(session: Session, under: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition for the photos that `hold` would hold at these paths (none: all)."""
+    return or_(*(_is_at(session, path) for path in under)) if under else true()
 
 
 def _is_at(session: Session, path: str) -> ColumnElement[bool]:

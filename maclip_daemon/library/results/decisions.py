@@ -7,10 +7,10 @@ program is killed or the disk is full meanwhile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import timestamps
@@ -72,20 +72,21 @@ def add(session: Session, decided: Sequence[NewDecision], review: str, now: floa
     """Store the decisions of one key press, to be written; return them.
 
     Decisions about the same photos that still wait are replaced: what was before them stays what was before,
-    also of the files that they changed already.
+    also of the files that they changed already, and a rating and a pick that were decided apart are both kept.
     """
     stored: list[StoredDecision] = []
     press: int | None = None
     for each in decided:
-        before, replaced = _replace_waiting(session, each.photo_id, now)
+        replaced = _replace_waiting(session, each.photo_id, now)
+        whole = each if replaced is None else _with_other_half(each, replaced)
         values: dict[str, Any] = {
             "photo_id": each.photo_id,
             "review": review,
             "press": press or 0,
-            "rating": each.rating,
-            "pick": each.pick,
-            "seen": each.seen,
-            "before": before,
+            "rating": whole.rating,
+            "pick": whole.pick,
+            "seen": whole.seen,
+            "before": _kept_columns(session, each.photo_id) if replaced is None else replaced.before,
             "decided_at": timestamps.text(now),
         }
         added = insert(DECISIONS).values(**values).returning(DECISIONS.c.id)
@@ -94,21 +95,32 @@ def add(session: Session, decided: Sequence[NewDecision], review: str, now: floa
             press = values["press"] = number
             session.execute(update(DECISIONS).where(DECISIONS.c.id == number).values(press=press))
         if replaced is not None:
-            taken_over = update(DECISION_FILES).where(DECISION_FILES.c.decision_id == replaced)
+            taken_over = update(DECISION_FILES).where(DECISION_FILES.c.decision_id == replaced.id)
             session.execute(taken_over.values(decision_id=number))
         stored.append(StoredDecision(number, state="waiting", reason=None, **values))
     return stored
 
 
-def _replace_waiting(session: Session, photo_id: int, now: float) -> tuple[dict[str, Any], int | None]:
-    """End the decision about a photo that waits; return the photo's columns of before it, and its number."""
+def _replace_waiting(session: Session, photo_id: int, now: float) -> StoredDecision | None:
+    """End the decision about a photo that waits, if one does, and return it."""
     waits = (DECISIONS.c.photo_id == photo_id) & (DECISIONS.c.state == "waiting")
     ended = {"state": "replaced", "settled_at": timestamps.text(now)}
-    replaced = update(DECISIONS).where(waits).values(**ended).returning(DECISIONS.c.id, DECISIONS.c.before)
-    if found := session.execute(replaced).first():
-        return dict(found.before), found.id
+    found = session.execute(update(DECISIONS).where(waits).values(**ended).returning(DECISIONS)).first()
+    return None if found is None else _stored(found)
+
+
+def _with_other_half(decided: NewDecision, replaced: StoredDecision) -> NewDecision:
+    """Return a decision with what only the one that it replaced says: the page sends a pick alone."""
+    if decided.rating is None:
+        decided = replace(decided, rating=replaced.rating, seen=replaced.seen)
+    if decided.pick is None and decided.rating != -1:
+        decided = replace(decided, pick=replaced.pick)
+    return decided
+
+
+def _kept_columns(session: Session, photo_id: int) -> dict[str, Any]:
     row = session.execute(select(*(PHOTOS.c[name] for name in _KEPT)).where(PHOTOS.c.id == photo_id)).one()
-    return dict(row._mapping), None
+    return dict(row._mapping)
 
 
 def is_waiting(session: Session, decision_id: int) -> bool:
@@ -118,12 +130,17 @@ def is_waiting(session: Session, decision_id: int) -> bool:
 
 
 def record_file(session: Session, decision_id: int, file: DecidedFile) -> None:
-    """Record a file that is about to be changed. A repeated attempt replaces what it recorded before."""
-    session.execute(
-        DECISION_FILES.delete().where(
-            DECISION_FILES.c.decision_id == decision_id, DECISION_FILES.c.target_path == file.target_path
-        )
-    )
+    """Record a file that is about to be changed.
+
+    Earlier changes of it stay where they lead to its present bytes; those that did not take place go.
+    """
+    known = session.execute(_OF_FILE, {"decision": decision_id, "path": file.target_path}).all()
+    leading = file.before_hash
+    for row in known:
+        if leading is not None and row.after_hash == leading:
+            leading = row.before_hash
+        else:
+            session.execute(DECISION_FILES.delete().where(DECISION_FILES.c.id == row.id))
     session.execute(
         insert(DECISION_FILES).values(
             decision_id=decision_id,
@@ -135,8 +152,15 @@ def record_file(session: Session, decision_id: int, file: DecidedFile) -> None:
     )
 
 
+def forget_file(session: Session, decision_id: int, file: DecidedFile) -> None:
+    """Take back what `record_file` recorded: the file was not changed after all."""
+    known = session.execute(_OF_FILE, {"decision": decision_id, "path": file.target_path}).first()
+    if known is not None and known.after_hash == file.after_hash:
+        session.execute(DECISION_FILES.delete().where(DECISION_FILES.c.id == known.id))
+
+
 def files_of(session: Session, decision_id: int) -> list[DecidedFile]:
-    """Return the files that a decision changed, the last one first."""
+    """Return the changes of a decision to files, the last one first; several of a file lead back one by one."""
     rows = session.execute(
         select(
             DECISION_FILES.c.target_path,
@@ -151,23 +175,30 @@ def files_of(session: Session, decision_id: int) -> list[DecidedFile]:
 
 
 def decided_files(session: Session) -> set[str]:
-    """Return the files that hold a person's decision."""
+    """Return the files that hold a person's decision, or will once the rest of it is written."""
     rows = session.execute(
         select(DECISION_FILES.c.target_path)
         .join(DECISIONS, DECISIONS.c.id == DECISION_FILES.c.decision_id)
-        .where(DECISIONS.c.state == "written")
+        .where(DECISIONS.c.state.in_(("written", "waiting")))
         .distinct()
     )
     return {path for (path,) in rows}
 
 
 def settle(session: Session, decision_id: int, state: DecisionState, reason: str | None, now: float) -> None:
-    """Record what became of a decision; one that waits keeps the reason, one that has ended its end."""
+    """Record what became of a decision; one that waits keeps the reason. Not one that was replaced or undone."""
     values: dict[str, Any] = {"state": state, "reason": reason}
     if state != "waiting":
         values["settled_at"] = timestamps.text(now)
-    goes_on = (DECISIONS.c.id == decision_id) & DECISIONS.c.state.in_(("waiting", "written"))
+    goes_on = (DECISIONS.c.id == decision_id) & DECISIONS.c.state.not_in(("replaced", "undone"))
     session.execute(update(DECISIONS).where(goes_on).values(**values))
+
+
+def end_waiting(session: Session, are_chosen: ColumnElement[bool], now: float) -> None:
+    """Record that the decisions about these photos that wait are undone: nothing is written for them any more."""
+    chosen = DECISIONS.c.photo_id.in_(select(PHOTOS.c.id).where(are_chosen))
+    ended = {"state": "undone", "settled_at": timestamps.text(now)}
+    session.execute(update(DECISIONS).where(chosen, DECISIONS.c.state == "waiting").values(**ended))
 
 
 def record_written(session: Session, decision: StoredDecision) -> None:
@@ -208,7 +239,12 @@ def last_press(session: Session, review: str, before: int | None = None) -> list
 
     `before`: only of presses before this one. Empty when there is none.
     """
-    counts = DECISIONS.c.state.in_(("written", "waiting"))
+    is_half_written = (
+        select(DECISION_FILES.c.id).where(DECISION_FILES.c.decision_id == DECISIONS.c.id).exists()
+    )
+    counts = DECISIONS.c.state.in_(("written", "waiting")) | (
+        (DECISIONS.c.state == "refused") & is_half_written
+    )
     chosen = select(DECISIONS.c.press).where(DECISIONS.c.review == review, counts)
     if before is not None:
         chosen = chosen.where(DECISIONS.c.press < before)
@@ -223,3 +259,13 @@ def last_press(session: Session, review: str, before: int | None = None) -> list
 
 def _stored(row: Row[Any]) -> StoredDecision:
     return StoredDecision(**{name: getattr(row, name) for name in StoredDecision.__dataclass_fields__})
+
+
+_OF_FILE = (
+    select(DECISION_FILES.c.id, DECISION_FILES.c.before_hash, DECISION_FILES.c.after_hash)
+    .where(
+        DECISION_FILES.c.decision_id == bindparam("decision"),
+        DECISION_FILES.c.target_path == bindparam("path"),
+    )
+    .order_by(DECISION_FILES.c.id.desc())
+)

@@ -101,6 +101,8 @@ def _update(request: DecisionRequest, file: PhotoFile, verdict: Verdict, result:
     stale = [each.metadata for each in verdict.sidecars if not _holds(request, each.metadata)]
     if not stale:
         return result
+    for each in stale:  # all of them, or none
+        safe_writer.require_writable(each.source)
     followed = seed_update.follow(stale[0], file, verdict.embedded)
     # The bytes of before are known, whoever wrote them: undo returns to them.
     known = replace(result, found=None)

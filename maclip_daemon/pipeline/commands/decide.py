@@ -21,7 +21,6 @@ from maclip_daemon.library.results.decisions import DecidedFile, DecisionState, 
 from maclip_daemon.library.storage.database import Session
 from maclip_daemon.metadata.records import DecisionRequest, Prepared
 from maclip_daemon.pipeline import file_stability, recovery
-from maclip_daemon.pipeline.commands import decided_file
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 from maclip_daemon.pipeline.rating import sidecar_naming
@@ -65,8 +64,9 @@ class Decider:
     def decide(self, decided: Sequence[NewDecision], review: str) -> list[DecisionResult]:
         """Store and write the decisions of one key press; both files of a RAW+JPEG shot get them.
 
-        Return what became of each decided photo. Nothing is stored where it raises `DatabaseBusy`,
-        `DatabaseFull`, or `FileChanged` for a photo that the library does not know.
+        Return what became of each decided photo, and of other files of their shots that were not written.
+        Nothing is stored where it raises `DatabaseBusy`, or `FileChanged` for a photo that the library does
+        not know.
         """
         library = self._writes.library
         with library.writing() as session:
@@ -77,7 +77,10 @@ class Decider:
             stored = decisions.add(session, shots, review, self._writes.clock())
         with self.lock:
             results = [self._carry_out(each) for each in stored]
-        return results[: len(decided)]
+        of_partners = [
+            each for each in results[len(decided) :] if each.outcome not in ("written", "replaced")
+        ]
+        return [*results[: len(decided)], *of_partners]
 
     def retry(self) -> list[DecisionResult]:
         """Write the decisions that wait; return those that are no longer waiting."""
@@ -179,18 +182,16 @@ class Decider:
         def intend(session: Session) -> None:
             if not decisions.is_waiting(session, decision.id):
                 raise errors.FileChanged(DECIDED_AGAIN)
-            earlier = decisions.files_of(session, decision.id)
-            decisions.record_file(session, decision.id, decided_file.since_first(earlier, file))
+            decisions.record_file(session, decision.id, file)
 
         def is_done(session: Session) -> None:
             if not prepared.has_more:
                 decisions.record_written(session, decision)
                 decisions.settle(session, decision.id, "written", None, self._writes.clock())
 
+        write = PhotoWrite(photo.photo_id, photo.path, prepared, stars)
         self._writes.commit(
-            PhotoWrite(photo.photo_id, photo.path, prepared, stars),
-            intend,
-            is_done,
+            write, intend, is_done, lambda session: decisions.forget_file(session, decision.id, file)
         )
 
     def _record_unchanged(self, decision: StoredDecision) -> DecisionResult:

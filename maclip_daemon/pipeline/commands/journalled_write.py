@@ -46,9 +46,12 @@ class JournalledWrites:
     ) -> None:
         self.library, self.writer, self.probe, self.clock = library, writer, probe, clock
 
-    def commit(self, write: PhotoWrite, before: Record, after: Record) -> None:
+    def commit(
+        self, write: PhotoWrite, before: Record, after: Record, not_written: Record = lambda _: None
+    ) -> None:
         """Journal the write together with `before`, replace the file, confirm it together with `after`.
 
+        `not_written`: called instead of `after` where the file was certainly left as it was.
         Raises `NoSpace`, `FileChanged`, `Transient`; then the file is as it was, or the journal tells that it
         was replaced all the same.
         """
@@ -66,11 +69,11 @@ class JournalledWrites:
         try:
             self.writer.commit(prepared)
         except errors.MaclipError:
-            if not self._is_written_all_the_same(entry, prepared):
+            if not self._is_written_all_the_same(entry, prepared, not_written):
                 raise
         self._confirm(entry, write, after)
 
-    def _is_written_all_the_same(self, entry: int, prepared: Prepared) -> bool:
+    def _is_written_all_the_same(self, entry: int, prepared: Prepared, not_written: Record) -> bool:
         """Settle the journal after a failed commit: a lost process may have replaced the file before."""
         undo_entry = prepared.undo_entry
         now = self.clock()
@@ -81,6 +84,8 @@ class JournalledWrites:
             return True
         with self.library.writing() as session:
             recovery.settle(session, entry, written, now)
+            if written is False:  # and not merely unknown, as on a drive that went
+                not_written(session)
         return False
 
     def _confirm(self, entry: int, write: PhotoWrite, after: Record) -> None:

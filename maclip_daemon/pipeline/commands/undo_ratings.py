@@ -50,12 +50,15 @@ class UndoResult:
         return with_path(self.path, self.reason)
 
 
-def hold(library: Library, under: Sequence[str], now: float) -> int:
+def hold(library: Library, under: Sequence[str], now: float, *, with_decisions: bool = False) -> int:
     """Hold the photos at or below these paths (none: all): nothing is written for them until `maclip rate`.
 
-    Call it before `targets`. Return how many of them have no stars of maclip's yet.
+    Call it before `targets`. `with_decisions`: nor what a person decided, where it still waits. Return how many
+    of the photos have no stars of maclip's yet.
     """
     with library.writing() as session:
+        if with_decisions:
+            decisions.end_waiting(session, rating_holds.are_at(session, under), now)
         return rating_holds.hold(session, under, now)
 
 

@@ -348,35 +348,156 @@ def test_a_decision_that_was_undone_before_it_was_carried_out_stays_undone(desk:
     assert desk.states() == ["undone"]
 
 
-def half_written(desk: Desk, rating: int) -> int:
-    """Decide about a new photo with two sidecars; the disk is full after the first."""
-    photo = desk.photo("IMG_1.dng")
-    for sidecar in sidecars(desk):
-        sidecar.write_bytes(DARKTABLE_SIDECAR)
-    desk.writer.problems = [None, errors.NoSpace("The disk is full.")]
-    assert desk.decide(photo, rating).outcome == "waiting"
-    assert [sidecar.read_bytes() for sidecar in sidecars(desk)].count(DARKTABLE_SIDECAR) == 1
-    return photo
-
-
 def sidecars(desk: Desk) -> tuple[Path, Path]:
     return desk.sidecar("IMG_1.dng"), desk.rated.folder / "IMG_1.xmp"
 
 
-def test_undo_of_a_decision_that_is_half_written_returns_to_the_bytes_of_before(desk: Desk) -> None:
-    half_written(desk, 5)
-    (undone,) = desk.undo.undo_last("today")
-    assert undone.is_done, undone.reason
-    assert [sidecar.read_bytes() for sidecar in sidecars(desk)] == [DARKTABLE_SIDECAR] * 2
+CONTENTS = (DARKTABLE_SIDECAR, DARKTABLE_SIDECAR.replace(b"Am Kai", b"Am Quai"))
+
+
+@pytest.fixture
+def both(desk: Desk) -> int:
+    """Return a photo with two sidecars."""
+    photo = desk.photo("IMG_1.dng")
+    for sidecar, content in zip(sidecars(desk), CONTENTS, strict=True):
+        sidecar.write_bytes(content)
+    return photo
+
+
+@pytest.fixture
+def half(desk: Desk, both: int) -> int:
+    """Decide for five stars; the disk is full after the first of two sidecars. Return the photo."""
+    desk.writer.problems = [None, errors.NoSpace("The disk is full.")]
+    assert desk.decide(both, 5).outcome == "waiting"
+    assert [changed for changed in is_changed(desk) if changed] == [True]
+    return both
+
+
+def is_changed(desk: Desk) -> list[bool]:
+    pairs = zip(sidecars(desk), CONTENTS, strict=True)
+    return [sidecar.read_bytes() != content for sidecar, content in pairs]
+
+
+def ratings(desk: Desk) -> list[object]:
+    return [exiv2_tags.read_sidecar(sidecar.read_bytes())[RATING] for sidecar in sidecars(desk)]
+
+
+def undo_last(desk: Desk) -> None:
+    undone = desk.undo.undo_last("today")
+    assert undone
+    assert all(each.is_done for each in undone), undone
+
+
+def test_undo_of_a_decision_that_is_half_written_returns_to_the_bytes_of_before(
+    desk: Desk, half: int
+) -> None:
+    undo_last(desk)
+    assert is_changed(desk) == [False, False]
     assert desk.states() == ["undone"]
 
 
-def test_undo_of_a_decision_that_replaced_a_half_written_one_returns_to_before_both(desk: Desk) -> None:
-    photo = half_written(desk, 5)
-    assert desk.decide(photo, 3).outcome == "written"
-    (undone,) = desk.undo.undo_last("today")
-    assert undone.is_done, undone.reason
-    assert [sidecar.read_bytes() for sidecar in sidecars(desk)] == [DARKTABLE_SIDECAR] * 2
+def test_undo_of_a_decision_that_replaced_a_half_written_one_returns_to_before_both(
+    desk: Desk, half: int
+) -> None:
+    assert desk.decide(half, 3).outcome == "written"
+    assert ratings(desk) == ["3", "3"]
+    undo_last(desk)
+    assert is_changed(desk) == [False, False]
+
+
+@pytest.mark.parametrize("is_retried", [False, True])
+def test_a_decision_that_fails_where_a_half_written_one_had_failed_can_be_written_and_undone(
+    desk: Desk, half: int, is_retried: bool
+) -> None:
+    desk.writer.problems = [errors.NoSpace("The disk is still full.")]
+    assert desk.decide(half, 3).outcome == "waiting"
+    if is_retried:
+        assert [each.outcome for each in desk.decider.retry()] == ["written"]
+        assert ratings(desk) == ["3", "3"]
+    undo_last(desk)
+    assert is_changed(desk) == [False, False]
+    assert desk.decider.retry() == []
+
+
+def test_a_decision_that_wrote_nothing_is_undone_whatever_another_program_writes_meanwhile(
+    desk: Desk, both: int
+) -> None:
+    desk.writer.problems = [errors.NoSpace("The disk is full.")]
+    desk.decide(both, 5)
+    for sidecar in sidecars(desk):
+        sidecar.write_bytes(DARKTABLE_SIDECAR.replace(b"Am Kai", b"Am Fluss"))
+    undo_last(desk)
+    assert desk.decider.retry() == []
+    assert ratings(desk) == ["0", "0"]
+
+
+def test_a_photo_of_which_one_sidecar_is_read_only_keeps_both(desk: Desk, both: int) -> None:
+    (desk.rated.folder / "IMG_1.xmp").chmod(0o444)
+    result = desk.decide(both, 5)
+    assert (result.outcome, "IMG_1.xmp is read-only" in result.reason) == ("refused", True)
+    assert is_changed(desk) == [False, False]
+
+
+def test_what_was_written_before_a_refusal_can_be_undone(desk: Desk, half: int) -> None:
+    for sidecar, changed in zip(sidecars(desk), is_changed(desk), strict=True):
+        if not changed:
+            sidecar.chmod(0o444)
+    assert [each.outcome for each in desk.decider.retry()] == ["refused"]
+    undo_last(desk)
+    assert is_changed(desk) == [False, False]
+
+
+@pytest.mark.parametrize("is_pick_first", [False, True])
+def test_a_rating_and_a_pick_that_both_wait_are_both_written(desk: Desk, is_pick_first: bool) -> None:
+    photo = desk.photo()
+    desk.writer.problems = [errors.NoSpace("The disk is full.")]
+    presses: list[tuple[int | None, bool | None]] = [(5, None), (None, True)]
+    for rating, pick in reversed(presses) if is_pick_first else presses:
+        desk.decide(photo, rating, pick=pick)
+    desk.decider.retry()
+    assert desk.values()[RATING] == "5"
+    assert desk.row(photo) == ("person", 5, None, 1)
+
+
+def test_a_pick_that_waits_is_no_pick_of_a_photo_that_is_rejected_then(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.writer.problems = [errors.NoSpace("The disk is full.")]
+    desk.decide(photo, None, pick=True)
+    desk.decide(photo, -1)
+    assert desk.row(photo) == ("person", -1, None, 0)
+
+
+def test_that_a_files_partner_was_not_written_is_told(desk: Desk) -> None:
+    jpeg, raw = desk.photo("IMG_1.jpg"), desk.photo("IMG_1.dng")
+    desk.stars_by_maclip(jpeg)
+    with desk.rated.library.writing() as session:
+        raw_jpeg_pairs.link_all(session, lambda name: "raw" if name.endswith(".dng") else "developed")
+    desk.sidecar("IMG_1.jpg").chmod(0o444)
+    written, left = desk.decider.decide([NewDecision(raw, 2)], "today")
+    assert (written.photo_id, written.outcome) == (raw, "written")
+    assert (left.photo_id, left.outcome) == (jpeg, "refused")
+    assert "IMG_1.jpg.xmp is read-only" in left.reason
+
+
+def test_undo_with_decisions_ends_those_that_wait(desk: Desk, half: int) -> None:
+    undo_ratings.hold(desk.rated.library, [], desk.rated.now, with_decisions=True)
+    targets = undo_ratings.targets(desk.rated.library)
+    undone = undo_ratings.undo(
+        desk.rated.library, desk.writer, FilesystemProbe(5), targets, desk.rated.now, with_decisions=True
+    )
+    assert [each.is_done for each in undone] == [True]
+    assert is_changed(desk) == [False, False]
+    assert desk.decider.retry() == []
+    assert desk.states() == ["undone"]
+
+
+def test_undo_without_decisions_keeps_one_that_is_half_written(desk: Desk, half: int) -> None:
+    undo_ratings.hold(desk.rated.library, [], desk.rated.now)
+    targets = undo_ratings.targets(desk.rated.library)
+    list(undo_ratings.undo(desk.rated.library, desk.writer, FilesystemProbe(5), targets, desk.rated.now))
+    assert sorted(ratings(desk), key=str) == ["0", "5"]
+    desk.decider.retry()
+    assert ratings(desk) == ["5", "5"]
 
 
 def test_a_photo_that_left_the_library_takes_its_decisions_along(desk: Desk) -> None:
