@@ -193,11 +193,15 @@ def test_a_photo_that_turns_into_a_link_while_it_is_read_shows_nothing_of_a_priv
 
     def swap() -> None:
         linux_calls.renameat2(linux_calls.AT_FDCWD, str(photo), str(link), linux_calls.EXCHANGE)
-        time.sleep(random.uniform(0.0002, 0.03))
+        time.sleep(random.uniform(0.0002, 3 * duration))
 
     written, wanted, deadline = 0, 400 if full else 12, time.monotonic() + LATEST_S
     with MetadataWriter() as writer:
         writer.inspect(secret)
+        began = time.monotonic()
+        writer.commit_many([writer.prepare(RatingRequest(photo, QUALITY))])
+        duration = time.monotonic() - began  # of a write: on any machine some are to succeed
+        sidecar_of(photo).unlink()
         with beside(swap):
             while written < wanted:
                 assert time.monotonic() < deadline

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.daemon import lock
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.results import rating_journal
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.database import Library
-from maclip_daemon.pipeline import journal_compaction
+from maclip_daemon.pipeline import journal_compaction, recovery
 from maclip_daemon.pipeline.commands import rerate
 from maclip_daemon.settings import load
 from tests.faults.conftest import Figures
@@ -92,16 +93,18 @@ def test_a_running_daemon_writes_nothing_again_after_undo(home: Home, full: bool
     photos_of(others, 5)
     home.maclip("run", "--once", home.photos, MACLIP_RATING__MODE="off")  # all scored, none rated
     chance = random.Random(SEED)
-    for number in range(rounds):
+    number = 0
+    while number < rounds:
         daemon = home.daemon()
         until(lambda: ours(home.photos), "first stars")
         time.sleep(chance.uniform(0, 1) if number else 0)
         said = undo_beside(home, daemon, frozen_s=60.0 if number % 2 == 0 else 0.0, under=mine)
         assert "other programs changed" not in said, "its own write was called another program's"
         assert "left alone" not in said
-        late = home.sql("select count(*) from photos where id not in (select photo_id from rating_journal)")
-        assert number or late[0][0] > 0, "the daemon was faster; nothing was left in its queue"
-        assert " without stars get" in said or number
+        if not number and " without stars get" not in said:  # the daemon was faster: its queue was empty
+            home.stop(daemon)
+            home.maclip("rate", MACLIP_RATING__MODE="off")
+            continue
         until(lambda: len(ours(others)) == 5 and not home.sql("select 1 from jobs"), "the other folder")
         time.sleep(MOMENT_S)
         assert ours(mine) == []
@@ -110,6 +113,7 @@ def test_a_running_daemon_writes_nothing_again_after_undo(home: Home, full: bool
         assert contents(mine) == before, "the next start wrote them again"
         if full:
             home.maclip("rate", MACLIP_RATING__MODE="off")  # queues them for the next round
+        number += 1
     if full:
         home.maclip("run", "--once", home.photos)
         assert len(ours(mine)) == count, "`maclip rate` brings them back"
@@ -165,6 +169,8 @@ def test_a_killed_undo_or_daemon_leaves_nothing_half_undone(
         undo.wait(timeout=TIMEOUT_S)
         home.stop(daemon)
         home.maclip("undo")
+        with Library.open(home.data / "library.db") as library:  # as the next scan or undo in a minute
+            recovery.put_back_edits(library, FilesystemProbe(5), str(home.photos), time.time() + 61)
         assert contents(home.photos) == before
         if full:
             home.maclip("rate", MACLIP_RATING__MODE="off")

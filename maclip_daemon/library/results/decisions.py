@@ -72,7 +72,7 @@ def add(session: Session, decided: Sequence[NewDecision], review: str, now: floa
     """Store the decisions of one key press, to be written; return them.
 
     Decisions about the same photos that still wait are replaced: what was before them stays what was before,
-    also of the files that they changed already, and a rating and a pick that were decided apart are both kept.
+    also of the files that they changed already. A rating and a pick that were decided apart are both kept.
     """
     stored: list[StoredDecision] = []
     press: int | None = None
@@ -160,7 +160,7 @@ def forget_file(session: Session, decision_id: int, file: DecidedFile) -> None:
 
 
 def files_of(session: Session, decision_id: int) -> list[DecidedFile]:
-    """Return the changes of a decision to files, the last one first; several of a file lead back one by one."""
+    """Return the changes of a decision to files, the last one first: several of a file lead back in turn."""
     rows = session.execute(
         select(
             DECISION_FILES.c.target_path,
@@ -186,7 +186,7 @@ def decided_files(session: Session) -> set[str]:
 
 
 def settle(session: Session, decision_id: int, state: DecisionState, reason: str | None, now: float) -> None:
-    """Record what became of a decision; one that waits keeps the reason. Not one that was replaced or undone."""
+    """Record what became of a decision, unless it was replaced or undone; one that waits keeps the reason."""
     values: dict[str, Any] = {"state": state, "reason": reason}
     if state != "waiting":
         values["settled_at"] = timestamps.text(now)
@@ -195,7 +195,7 @@ def settle(session: Session, decision_id: int, state: DecisionState, reason: str
 
 
 def end_waiting(session: Session, are_chosen: ColumnElement[bool], now: float) -> None:
-    """Record that the decisions about these photos that wait are undone: nothing is written for them any more."""
+    """Record that the decisions about these photos that wait are undone: they are not written any more."""
     chosen = DECISIONS.c.photo_id.in_(select(PHOTOS.c.id).where(are_chosen))
     ended = {"state": "undone", "settled_at": timestamps.text(now)}
     session.execute(update(DECISIONS).where(chosen, DECISIONS.c.state == "waiting").values(**ended))

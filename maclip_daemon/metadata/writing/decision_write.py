@@ -32,8 +32,9 @@ def prepare(request: DecisionRequest) -> Prepared:
 
 
 def prepare_return(entry: UndoEntry) -> Prepared:
-    """Prepare the bytes of before a decision. The status is `unchanged` where the file has them, and `skipped`
-    when another program wrote it since.
+    """Prepare the bytes of before a decision.
+
+    The status is `unchanged` where the file has them, and `skipped` when another program wrote it since.
 
     Raises `NoSpace`, `FileChanged`, `Transient`.
     """

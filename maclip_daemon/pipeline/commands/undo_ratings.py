@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoOutcome
 from maclip_daemon.metadata.writing.undo_delta import UndoDelta
-from maclip_daemon.pipeline import file_stability, journal_compaction
+from maclip_daemon.pipeline import file_stability, journal_compaction, recovery
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
 
 WRITES_TIMEOUT_S = 60.0  # a daemon writes 32 files together, the flush of a slow disk included
@@ -53,8 +54,8 @@ class UndoResult:
 def hold(library: Library, under: Sequence[str], now: float, *, with_decisions: bool = False) -> int:
     """Hold the photos at or below these paths (none: all): nothing is written for them until `maclip rate`.
 
-    Call it before `targets`. `with_decisions`: nor what a person decided, where it still waits. Return how many
-    of the photos have no stars of maclip's yet.
+    Call it before `targets`. `with_decisions`: nor what a person decided, where it still waits. Return how
+    many of the photos have no stars of maclip's yet.
     """
     with library.writing() as session:
         if with_decisions:
@@ -108,9 +109,12 @@ def undo(
 
     A file that another program wrote since keeps all that is not ours, and one that a person decided about in
     the review page keeps the decision, unless `with_decisions`. A file on an offline disk or a server
-    that does not answer is left alone, with the reason; it can be undone later.
+    that does not answer is left alone, with the reason; it can be undone later. What a killed undo left
+    beside the files a minute ago or more is tidied up before.
     """
     roots = OnlineRoots(library, probe)
+    for folder in () if dry_run else sorted({os.path.dirname(path) for path in paths}):  # noqa: PTH120 - surrogates
+        recovery.put_back_edits(library, probe, folder, now)
     with library.reading() as session:
         decided = set() if with_decisions else decisions.decided_files(session)
     for path in paths:

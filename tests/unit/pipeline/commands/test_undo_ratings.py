@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import MaclipError, NoAnswer
+from maclip_daemon.files import temporaries
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import renames
 from maclip_daemon.library.storage import timestamps
@@ -55,6 +56,15 @@ def test_a_sidecar_that_we_made_is_removed_and_one_that_was_there_comes_back(rat
     assert rated.rows("select distinct state, restore_data from rating_journal") == [("undone", None)]
     assert rated.rows("select distinct rating_owner, stars_written from photos") == [("none", None)]
     assert undo(rated) == []
+
+
+def test_what_a_killed_undo_left_beside_a_file_goes_with_the_next_one(rated: RatedLibrary) -> None:
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    rate(rated, rated.add("a.jpg"))
+    left = sidecar.rename(sidecar.with_name(temporaries.new_aside(sidecar.name)))
+    rated.now = time.time() + 61
+    assert [result.outcome for result in undo(rated)] == ["gone"]
+    assert not left.exists()
 
 
 def test_several_writes_are_undone_newest_first(rated: RatedLibrary) -> None:
