@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.photos import burst_frames, missing_photos
+from maclip_daemon.library.photos.renames import rating_targets
 from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.results import decided_files, decisions
 from maclip_daemon.library.storage import stored_paths
+from maclip_daemon.library.storage.photo_paths import path_of
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
 
 
@@ -25,6 +28,7 @@ class GoneOriginal:
     photo_id: int
     path: str
     device: int
+    copy_id: int
 
 
 def mark_gone(session: Session, photo_ids: Iterable[int], now: float) -> int:
@@ -44,11 +48,22 @@ def mark_gone(session: Session, photo_ids: Iterable[int], now: float) -> int:
 def gone_originals(session: Session, photo_ids: list[int]) -> list[GoneOriginal]:
     """Return the missing photos of the same name and pixels whose journal these photos have."""
     rows = session.execute(_ORIGINALS, {"copies": photo_ids})
-    return [GoneOriginal(row.id, stored_paths.join(row.path, row.file_name), row.device) for row in rows]
+    return [
+        GoneOriginal(row.id, stored_paths.join(row.path, row.file_name), row.device, row.copy_id)
+        for row in rows
+    ]
 
 
 def forget(session: Session, original: GoneOriginal) -> None:
-    """Forget a photo that is gone, and its journal: that of the copy stands for it."""
+    """Forget a photo that is gone, and its journal: its copy stands for it, and has its decisions."""
+    decisions.move(session, original.photo_id, original.copy_id)
+    copied_to = path_of(session, original.copy_id)
+    assert copied_to is not None
+    targets = zip(rating_targets(original.path), rating_targets(copied_to), strict=True)
+    decided_files.move_targets(session, original.copy_id, targets)
+    picked = select(PHOTOS.c.id).where(PHOTOS.c.id == original.photo_id, PHOTOS.c.is_picked)
+    is_copy = (PHOTOS.c.id == original.copy_id) & picked.exists()
+    session.execute(update(PHOTOS).where(is_copy).values(is_picked=True))
     session.execute(delete(JOURNAL).where(JOURNAL.c.photo_id == original.photo_id))
     burst_frames.forget(session, [original.photo_id])
     session.execute(delete(PHOTOS).where(PHOTOS.c.id == original.photo_id))
@@ -83,7 +98,13 @@ _HAS_IT = (
 )
 _WRITTEN = (_THEIRS.c.photo_id == _MISSING.c.id) & (_THEIRS.c.state == "written")
 _ORIGINALS = (
-    select(_MISSING.c.id, _MISSING.c.device, FOLDERS.c.path, _MISSING.c.file_name)
+    select(
+        _MISSING.c.id,
+        _MISSING.c.device,
+        FOLDERS.c.path,
+        _MISSING.c.file_name,
+        func.min(PHOTOS.c.id).label("copy_id"),
+    )
     .select_from(PHOTOS)
     .join(_MISSING, _SAME)
     .join(FOLDERS, FOLDERS.c.id == _MISSING.c.folder_id)
@@ -93,5 +114,5 @@ _ORIGINALS = (
         select(_THEIRS.c.id).where(_WRITTEN).correlate(_MISSING).exists(),
         ~select(_THEIRS.c.id).where(_WRITTEN, ~_HAS_IT).correlate(PHOTOS, _MISSING).exists(),
     )
-    .distinct()
+    .group_by(_MISSING.c.id)
 )

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.photos.renames import move_targets, rating_targets
 from maclip_daemon.library.queue import rating_holds
+from maclip_daemon.library.results import decisions
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
 
@@ -103,9 +104,9 @@ def without_rivals(chosen: Sequence[tuple[Successor, FormerPhoto]]) -> list[tupl
 
 
 def take_over(session: Session, successor: Successor, former: FormerPhoto) -> None:
-    """Move journal, stars and undo of a photo that is gone to its successor, and forget the former row.
+    """Move journal, stars, decisions and undo of a photo that is gone to its successor.
 
-    Its entries then name the sidecars beside the successor.
+    The former row is forgotten; its entries then name the sidecars beside the successor.
     """
     if former.photo_id is None:
         forgotten = JOURNAL.c.photo_id.is_(None) & (JOURNAL.c.pixel_hash == successor.pixel_hash)
@@ -115,6 +116,7 @@ def take_over(session: Session, successor: Successor, former: FormerPhoto) -> No
         inherit_rating(session, successor, former)
         mine = JOURNAL.c.photo_id == former.photo_id
         session.execute(update(JOURNAL).where(mine).values(photo_id=successor.photo_id))
+        decisions.move(session, former.photo_id, successor.photo_id)
         session.execute(_FIRST_SEEN, {"key": successor.photo_id, "former": former.photo_id})
         burst_frames.forget(session, [former.photo_id])
         session.execute(delete(PHOTOS).where(PHOTOS.c.id == former.photo_id))
@@ -240,7 +242,14 @@ _ANY_FORGOTTEN = select(JOURNAL.c.id).where(JOURNAL.c.photo_id.is_(None)).limit(
 _FORGOTTEN_AT = select(JOURNAL.c.id, JOURNAL.c.pixel_hash).where(
     JOURNAL.c.target_path.in_(bindparam("targets", expanding=True)), JOURNAL.c.photo_id.is_(None)
 )
-_INHERITED = ("rating_in_file", "rating_owner", "stars_written", "rating_undone_at", "may_replace")
+_INHERITED = (
+    "rating_in_file",
+    "rating_owner",
+    "stars_written",
+    "rating_undone_at",
+    "may_replace",
+    "is_picked",
+)
 _OLD = PHOTOS.alias("former")
 _INHERIT = (
     update(PHOTOS)

@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.photos import burst_frames
+from maclip_daemon.library.results import decided_files
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.column_types import PathText
 from maclip_daemon.library.storage.photo_paths import (
@@ -35,8 +36,10 @@ def move_photo(session: Session, photo_id: int, new_path: str, root_id: int) -> 
 
 
 def move_targets(session: Session, photo_id: int, old_path: str, new_path: str) -> None:
-    """Let the journal entries of a photo name the files beside its new path."""
-    for old_target, new_target in zip(rating_targets(old_path), rating_targets(new_path), strict=True):
+    """Let the journal and the decisions of a photo name the files beside its new path."""
+    targets = list(zip(rating_targets(old_path), rating_targets(new_path), strict=True))
+    decided_files.move_targets(session, photo_id, targets)
+    for old_target, new_target in targets:
         session.execute(
             update(JOURNAL)
             .where(JOURNAL.c.photo_id == photo_id, JOURNAL.c.target_path == old_target)
@@ -90,6 +93,7 @@ def move_folder(session: Session, old: str, new: str, root_id: int) -> int:
             _place(session, photo_id, known, target, name)
         session.execute(delete(FOLDERS).where(FOLDERS.c.id == folder_id))
     _move_journal(session, old, new)
+    decided_files.move_folder(session, old, new)
     return moved
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.storage import timestamps
@@ -55,17 +55,6 @@ class StoredDecision:
     state: DecisionState
     reason: str | None
     decided_at: str
-
-
-@dataclass(frozen=True)
-class DecidedFile:
-    """One file that a decision changed."""
-
-    target_path: str
-    before_hash: str | None
-    """None: the decision made the file."""
-    after_hash: str
-    restore: bytes
 
 
 def add(session: Session, decided: Sequence[NewDecision], review: str, now: float) -> list[StoredDecision]:
@@ -129,62 +118,6 @@ def is_waiting(session: Session, decision_id: int) -> bool:
     return state == "waiting"
 
 
-def record_file(session: Session, decision_id: int, file: DecidedFile) -> None:
-    """Record a file that is about to be changed.
-
-    Earlier changes of it stay where they lead to its present bytes; those that did not take place go.
-    """
-    known = session.execute(_OF_FILE, {"decision": decision_id, "path": file.target_path}).all()
-    leading = file.before_hash
-    for row in known:
-        if leading is not None and row.after_hash == leading:
-            leading = row.before_hash
-        else:
-            session.execute(DECISION_FILES.delete().where(DECISION_FILES.c.id == row.id))
-    session.execute(
-        insert(DECISION_FILES).values(
-            decision_id=decision_id,
-            target_path=file.target_path,
-            before_hash=file.before_hash,
-            after_hash=file.after_hash,
-            restore_data=file.restore,
-        )
-    )
-
-
-def forget_file(session: Session, decision_id: int, file: DecidedFile) -> None:
-    """Take back what `record_file` recorded: the file was not changed after all."""
-    known = session.execute(_OF_FILE, {"decision": decision_id, "path": file.target_path}).first()
-    if known is not None and known.after_hash == file.after_hash:
-        session.execute(DECISION_FILES.delete().where(DECISION_FILES.c.id == known.id))
-
-
-def files_of(session: Session, decision_id: int) -> list[DecidedFile]:
-    """Return the changes of a decision to files, the last one first: several of a file lead back in turn."""
-    rows = session.execute(
-        select(
-            DECISION_FILES.c.target_path,
-            DECISION_FILES.c.before_hash,
-            DECISION_FILES.c.after_hash,
-            DECISION_FILES.c.restore_data,
-        )
-        .where(DECISION_FILES.c.decision_id == decision_id)
-        .order_by(DECISION_FILES.c.id.desc())
-    )
-    return [DecidedFile(*row) for row in rows]
-
-
-def decided_files(session: Session) -> set[str]:
-    """Return the files that hold a person's decision, or will once the rest of it is written."""
-    rows = session.execute(
-        select(DECISION_FILES.c.target_path)
-        .join(DECISIONS, DECISIONS.c.id == DECISION_FILES.c.decision_id)
-        .where(DECISIONS.c.state.in_(("written", "waiting")))
-        .distinct()
-    )
-    return {path for (path,) in rows}
-
-
 def settle(session: Session, decision_id: int, state: DecisionState, reason: str | None, now: float) -> None:
     """Record what became of a decision, unless it was replaced or undone; one that waits keeps the reason."""
     values: dict[str, Any] = {"state": state, "reason": reason}
@@ -192,6 +125,12 @@ def settle(session: Session, decision_id: int, state: DecisionState, reason: str
         values["settled_at"] = timestamps.text(now)
     goes_on = (DECISIONS.c.id == decision_id) & DECISIONS.c.state.not_in(("replaced", "undone"))
     session.execute(update(DECISIONS).where(goes_on).values(**values))
+
+
+def move(session: Session, former_id: int, photo_id: int) -> None:
+    """Let a photo have the decisions about the one that it succeeds."""
+    theirs = DECISIONS.c.photo_id == former_id
+    session.execute(update(DECISIONS).where(theirs).values(photo_id=photo_id))
 
 
 def end_waiting(session: Session, are_chosen: ColumnElement[bool], now: float) -> None:
@@ -259,13 +198,3 @@ def last_press(session: Session, review: str, before: int | None = None) -> list
 
 def _stored(row: Row[Any]) -> StoredDecision:
     return StoredDecision(**{name: getattr(row, name) for name in StoredDecision.__dataclass_fields__})
-
-
-_OF_FILE = (
-    select(DECISION_FILES.c.id, DECISION_FILES.c.before_hash, DECISION_FILES.c.after_hash)
-    .where(
-        DECISION_FILES.c.decision_id == bindparam("decision"),
-        DECISION_FILES.c.target_path == bindparam("path"),
-    )
-    .order_by(DECISION_FILES.c.id.desc())
-)

@@ -15,9 +15,10 @@ from typing import Literal
 from maclip_daemon import errors
 from maclip_daemon.files.paths import with_path
 from maclip_daemon.library.photos import raw_jpeg_pairs
-from maclip_daemon.library.results import decisions
+from maclip_daemon.library.results import decided_files, decisions
+from maclip_daemon.library.results.decided_files import DecidedFile
 from maclip_daemon.library.results.decided_photos import DecidedPhoto, decided_photo
-from maclip_daemon.library.results.decisions import DecidedFile, DecisionState, NewDecision, StoredDecision
+from maclip_daemon.library.results.decisions import DecisionState, NewDecision, StoredDecision
 from maclip_daemon.library.storage.database import Session
 from maclip_daemon.metadata.records import DecisionRequest, Prepared
 from maclip_daemon.pipeline import file_stability, recovery
@@ -168,7 +169,7 @@ class Decider:
     def _is_half_written(self, decision: StoredDecision, prepared: Prepared) -> bool:
         """Return whether the rating that was found is of the decision that this one replaced."""
         with self._writes.library.reading() as session:
-            files = decisions.files_of(session, decision.id)
+            files = decided_files.files_of(session, decision.id)
         return prepared.found is not None and prepared.found.source_hash in {
             each.after_hash for each in files
         }
@@ -182,7 +183,7 @@ class Decider:
         def intend(session: Session) -> None:
             if not decisions.is_waiting(session, decision.id):
                 raise errors.FileChanged(DECIDED_AGAIN)
-            decisions.record_file(session, decision.id, file)
+            decided_files.record_file(session, decision.id, file)
 
         def is_done(session: Session) -> None:
             if not prepared.has_more:
@@ -191,7 +192,7 @@ class Decider:
 
         write = PhotoWrite(photo.photo_id, photo.path, prepared, stars)
         self._writes.commit(
-            write, intend, is_done, lambda session: decisions.forget_file(session, decision.id, file)
+            write, intend, is_done, lambda session: decided_files.forget_file(session, decision.id, file)
         )
 
     def _record_unchanged(self, decision: StoredDecision) -> DecisionResult:

@@ -10,9 +10,10 @@ from pathlib import Path
 from maclip_daemon import errors
 from maclip_daemon.files.paths import with_path
 from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.results import decisions, rating_journal
+from maclip_daemon.library.results import decided_files, decisions, rating_journal
+from maclip_daemon.library.results.decided_files import DecidedFile
 from maclip_daemon.library.results.decided_photos import DecidedPhoto, decided_photo
-from maclip_daemon.library.results.decisions import DecidedFile, StoredDecision
+from maclip_daemon.library.results.decisions import StoredDecision
 from maclip_daemon.library.storage.database import Session
 from maclip_daemon.metadata.records import UndoEntry
 from maclip_daemon.pipeline.commands.decide import Decider
@@ -60,7 +61,7 @@ class DecisionUndo:
     def _undo(self, decision: StoredDecision) -> UndoneDecision:
         with self._writes.library.reading() as session:
             photo = decided_photo(session, decision.photo_id)
-            files = decisions.files_of(session, decision.id)
+            files = decided_files.files_of(session, decision.id)
         if photo is None:
             return UndoneDecision(decision.photo_id, False, "The photo is no longer in the library.")
         try:

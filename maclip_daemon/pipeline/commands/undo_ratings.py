@@ -15,7 +15,7 @@ from maclip_daemon.files.paths import with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import photo_records
 from maclip_daemon.library.queue import rating_holds
-from maclip_daemon.library.results import decisions, rating_journal
+from maclip_daemon.library.results import decided_files, decisions, rating_journal
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import UndoOutcome
@@ -116,7 +116,7 @@ def undo(
     for folder in () if dry_run else sorted({os.path.dirname(path) for path in paths}):  # noqa: PTH120 - surrogates
         recovery.put_back_edits(library, probe, folder, now)
     with library.reading() as session:
-        decided = set() if with_decisions else decisions.decided_files(session)
+        decided = set() if with_decisions else decided_files.with_decisions(session)
     for path in paths:
         with library.reading() as session:
             unfinished = rating_journal.unfinished_write(session, path)

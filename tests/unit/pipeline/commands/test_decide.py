@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from maclip_daemon import errors
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
-from maclip_daemon.library.photos import raw_jpeg_pairs
+from maclip_daemon.library.photos import raw_jpeg_pairs, renames
 from maclip_daemon.library.results.decisions import NewDecision
 from maclip_daemon.metadata.content import exiv2_tags
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
@@ -22,6 +22,7 @@ from maclip_daemon.pipeline.commands import undo_ratings
 from maclip_daemon.pipeline.commands.decide import Decider, DecisionResult
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
 from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
+from maclip_daemon.pipeline.rating import moved_photos
 from maclip_daemon.settings import RatingSettings, ReviewSettings, Settings
 from tests.homes import until
 from tests.rated_library import RatedLibrary
@@ -477,6 +478,69 @@ def test_that_a_files_partner_was_not_written_is_told(desk: Desk) -> None:
     assert (written.photo_id, written.outcome) == (raw, "written")
     assert (left.photo_id, left.outcome) == (jpeg, "refused")
     assert "IMG_1.jpg.xmp is read-only" in left.reason
+
+
+def moved_to_a_larger_disk(desk: Desk, photo: int) -> int:
+    """Move a photo with its sidecar as to another disk: it is found as a new file; return its number."""
+    desk.rated.write("update photos set pixel_hash = 'same'")
+    folder = desk.rated.folder / "larger"
+    folder.mkdir()
+    if desk.sidecar().exists():
+        desk.sidecar().rename(folder / "IMG_1.jpg.xmp")
+    successor = desk.photo("larger/IMG_1.jpg")
+    (desk.rated.folder / "IMG_1.jpg").unlink()
+    desk.rated.write(f"update photos set state = 'missing' where id = {photo}")
+    desk.rated.write("update photos set pixel_hash = 'same'")
+    moved_photos.follow(desk.rated.library, FilesystemProbe(5), [successor])
+    return successor
+
+
+def test_a_decision_that_waits_follows_its_photo_to_a_larger_disk(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.writer.problems = [errors.NoSpace("The disk is full.")]
+    desk.decide(photo, 5, pick=True)
+    successor = moved_to_a_larger_disk(desk, photo)
+    assert [(each.photo_id, each.outcome) for each in desk.decider.retry()] == [(successor, "written")]
+    assert desk.values("larger/IMG_1.jpg")[RATING] == "5"
+    assert desk.row(successor) == ("person", 5, None, 1)
+
+
+def test_a_decision_can_be_undone_where_its_photo_is_now(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.decide(photo, 5, pick=True)
+    successor = moved_to_a_larger_disk(desk, photo)
+    assert desk.row(successor) == ("person", 5, None, 1)
+    undo_last(desk)
+    assert not (desk.rated.folder / "larger/IMG_1.jpg.xmp").exists()
+    assert desk.row(successor) == ("none", None, None, 0)
+
+
+@pytest.mark.parametrize("has_sidecar", [False, True])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_decision_about_a_photo_that_was_renamed_since_is_undone_in_its_sidecar(
+    desk: Desk, has_sidecar: bool, is_folder: bool
+) -> None:
+    (desk.rated.folder / "trip").mkdir()
+    old, new = ("trip", "tour") if is_folder else ("trip/IMG_1.jpg", "trip/IMG_2.jpg")
+    photo = desk.photo("trip/IMG_1.jpg")
+    sidecar = desk.sidecar("trip/IMG_1.jpg")
+    if has_sidecar:
+        sidecar.write_bytes(DARKTABLE_SIDECAR)
+    desk.decide(photo, 5)
+    if not is_folder:
+        sidecar.rename(desk.sidecar("trip/IMG_2.jpg"))
+    (desk.rated.folder / old).rename(desk.rated.folder / new)
+    with desk.rated.library.writing() as session:
+        root = session.execute(
+            text("select root_id from folders join photos on folder_id = folders.id")
+        ).scalar_one()
+        if is_folder:
+            renames.move_folder(session, str(desk.rated.folder / old), str(desk.rated.folder / new), root)
+        else:
+            renames.move_photo(session, photo, str(desk.rated.folder / new), root)
+    undo_last(desk)
+    now = desk.rated.folder / ("tour/IMG_1.jpg.xmp" if is_folder else "trip/IMG_2.jpg.xmp")
+    assert (now.read_bytes() == DARKTABLE_SIDECAR) if has_sidecar else not now.exists()
 
 
 def test_undo_with_decisions_ends_those_that_wait(desk: Desk, half: int) -> None:
