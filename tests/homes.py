@@ -107,7 +107,9 @@ class Home:
         try:
             return connection.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
+            if "no such table" in str(error) or "readonly database" in str(
+                error
+            ):  # a daemon died while making it
                 return []
             raise
         finally:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maclip_daemon.folders import watcher as watcher_module
-from maclip_daemon.folders.departures import MOVE_PAIR_S
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.root_health import Root
@@ -99,8 +98,12 @@ class Listener:
     def settle(self) -> None:
         """Wait until nothing comes any more of all changes so far: no rename waits for its second half."""
         self.flush()
-        time.sleep(2 * MOVE_PAIR_S)
+        until(self._is_complete, "the second halves of renames")
         self.flush()
+
+    def _is_complete(self) -> bool:
+        with self.watcher._lock:  # what waited is passed on under it
+            return not self.watcher._departures._waiting
 
     def watches_folder(self, folder: Path) -> bool:
         """Return whether a photo that is put into it has its event before a later one elsewhere has."""

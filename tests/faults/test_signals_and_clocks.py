@@ -318,8 +318,9 @@ def test_a_child_that_hangs_is_replaced_and_delays_no_stop(
                 decoders[0].suspend()
             until(lambda names=names: scored_at(faulty_home).keys() == names, "scores without that decoder")
             for child in process_tree(daemon)[1:]:
-                if "decoder" not in " ".join(child.cmdline()):
-                    child.suspend()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if "decoder" not in " ".join(child.cmdline()):
+                        child.suspend()
             make_photos(faulty_home.photos, 8, first=number * 24 + 16)
             originals = {
                 path: data for path, data in contents(faulty_home.photos).items() if path.suffix == ".jpg"
@@ -328,7 +329,8 @@ def test_a_child_that_hangs_is_replaced_and_delays_no_stop(
             time.sleep(1)  # until the request was sent
             everyone = process_tree(daemon)
             for child in everyone[1:]:
-                child.suspend()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.suspend()
             faults += len(everyone)
             daemon.process.terminate()
             daemon.process.wait(60)

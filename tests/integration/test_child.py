@@ -148,7 +148,7 @@ from maclip_daemon.processes.child import Child
 child = Child("a_child", {"name": "decoder"})
 child.request({"op": "echo", "path": "a"}, timeout_s=60)
 print(child.pid, flush=True)
-child.request({"op": "hang", "until": sys.argv[1]}, timeout_s=3)
+child.request({"op": "hang", "until": sys.argv[1]}, timeout_s=6)
 print("answered", flush=True)
 """
 
@@ -160,7 +160,7 @@ def test_the_timeout_does_not_count_while_the_parent_is_suspended(child: Child, 
     worker = int(parent.stdout.readline())
     for process in (parent.pid, worker):
         os.kill(process, signal.SIGSTOP)
-    time.sleep(4)  # longer than the time-out
+    time.sleep(7)  # longer than the time-out
     answer.touch()
     for process in (worker, parent.pid):
         os.kill(process, signal.SIGCONT)

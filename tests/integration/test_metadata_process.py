@@ -229,17 +229,24 @@ def test_killed_at_random_moments_no_photo_and_no_sidecar_is_ever_damaged(tmp_pa
     history = xmp_text.read(SIDECAR)
     writer = MetadataWriter()
     strays = kills = 0
+
+    def rate_all(stars: int) -> None:
+        for photo, mode in ((updated, "sidecar"), (created, "sidecar"), (embedded, "embed")):
+            attempt(writer, photo, mode, stars, writer.inspect(photo).stars)  # type: ignore[arg-type]
+
+    writer.inspect(created)
+    began = time.monotonic()
+    rate_all(5)
+    duration = time.monotonic() - began
     for round_number in range(ROUNDS):
         writer.inspect(created)  # starts the process
         pid = writer.pid
         assert pid is not None
-        killer = threading.Timer(chance.uniform(0, 0.03), os.kill, (pid, signal.SIGKILL))
+        killer = threading.Timer(chance.uniform(0, duration), os.kill, (pid, signal.SIGKILL))
         killer.start()
         stars = round_number % 5 + 1
         try:
-            for photo, mode in ((updated, "sidecar"), (created, "sidecar"), (embedded, "embed")):
-                last = writer.inspect(photo).stars
-                attempt(writer, photo, mode, stars, last)  # type: ignore[arg-type]
+            rate_all(stars)
         except ChildDied:
             kills += 1
         killer.join()

@@ -250,9 +250,12 @@ class Window:
         self._do("mousemove", *self._apply, "click", "1")
         until(done, title, self._log)
 
-    def rest(self) -> None:
-        """Let digiKam write the last change."""
+    def rest(self, is_written: Callable[[], bool]) -> None:
+        """Let digiKam write the last change: two seconds, and up to ten more until it is in a file."""
         time.sleep(2)
+        deadline = time.monotonic() + 10
+        while not is_written() and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def _do(self, *arguments: str) -> None:
         subprocess.run(["xdotool", *arguments], env=self._environment, check=True)

@@ -69,7 +69,9 @@ class DigiKamStory:
         turned = self.photos["c_edited"]
         window.press_on(2, "ctrl+shift+Right", lambda: turned.read_bytes() != self.before_edit)
         window.title_next("New", lambda: holds("d_titled", "c.comment = 'New'", "dc:title", "New"))
-        window.rest()
+        window.rest(
+            lambda: any(packet.text("dc:title") == "New" for packet in self._files("d_titled").values())
+        )
 
     def _work_beside(self) -> None:
         """Delete sidecars and move a photo with its sidecars, without digiKam."""

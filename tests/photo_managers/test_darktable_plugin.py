@@ -100,7 +100,13 @@ def test_the_panel_explains_scores_imports_stars_and_finds_the_worst(
     panel.select(photos[1])
     panel.wait_for("There is no library")
     darktable.press_stars(photos[0], 2)
-    theirs = darktable.written(sidecar_of(photos[0]))
+    starred = sidecar_of(photos[0])
+    until(
+        lambda: starred.exists() and 'xmp:Rating="2"' in starred.read_text("utf-8"),
+        "the star in the sidecar",
+        home.folder / "darktable.log",
+    )
+    theirs = darktable.written(starred)
     assert "1 left alone with your own rating" in home.maclip("run", "--once", home.photos).stdout
     rows = {
         name: (score, stars)

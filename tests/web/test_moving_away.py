@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_rejected_photos_leave_by_keyboard_and_come_back(filled: Desk) -> None:
     page, other = filled.open(link), filled.open(link)
     reject(filled, page, 0, 2)
     page.keyboard.press("5")
+    expect(page.locator("#progress")).to_contain_text("3 of 12 decided")
     page.keyboard.press("e")
     expect(page.locator("#summary dl")).to_have_text("★★★★★1✕ rejected2")
     expect(page.locator("#summary textarea")).to_have_value(
@@ -91,6 +93,7 @@ def test_rejected_photos_leave_by_keyboard_and_come_back(filled: Desk) -> None:
     filled.rated(NAMES[2], None)
     page.keyboard.press("u")
     filled.rated(NAMES[0], None)
+    expect(page.locator("#progress")).to_contain_text("0 of 12 decided")
     until(lambda: {path.name: path.read_bytes() for path in filled.photos.iterdir()} == before, "the bytes")
     states = "select distinct state from photos where file_name like '%.jpg'"
     assert filled.sql(states) == [("scored",)]
@@ -128,13 +131,25 @@ def begin(page: Page, folder: Path) -> None:
     agree(page)
 
 
-def kill_when(desk: Desk, has_come: Callable[[], bool]) -> None:
-    """Kill the server, as kill -9 does, at once when something has come about."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not has_come():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)  # one that never sleeps has to wait for its turn when it matters
-    desk.kill()
+@contextlib.contextmanager
+def killed_with_files(desk: Desk, folder: Path, count: int) -> Iterator[None]:
+    """Kill the server, as kill -9 does, at once when so many more files are in a folder."""
+
+    def found() -> int:
+        return len(names(folder)) if folder.is_dir() else 0
+
+    def kill_when() -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while found() < enough:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)  # one that never sleeps has to wait for its turn when it matters
+        desk.kill()
+
+    enough = found() + count
+    with ThreadPoolExecutor() as beside:  # a click may return when all is over
+        killing = beside.submit(kill_when)
+        yield
+        killing.result()
 
 
 def is_whole(photos: Path, folder: Path, before: dict[str, str]) -> bool:
@@ -159,9 +174,9 @@ def test_a_killed_process_loses_and_doubles_nothing_and_the_move_goes_on(
         port = link.partition("127.0.0.1:")[2].partition("/")[0]
         page = desk.open(link)
         page.keyboard.press("e")
-        for files in range(1, count, 3) if is_full else (1, 4):
-            begin(page, folder)
-            kill_when(desk, lambda files=files: folder.is_dir() and len(names(folder)) >= files)
+        for files in (1, 2, 3, 4, 1, 2) if is_full else (1, 4):
+            with killed_with_files(desk, folder, files):
+                begin(page, folder)
             assert before.items() <= digests(desk.photos).items() | digests(folder).items()
             expect(page.locator("#moving .problem")).to_contain_text("maclip review has ended")
             desk.serve("--port", port)
@@ -175,8 +190,8 @@ def test_a_killed_process_loses_and_doubles_nothing_and_the_move_goes_on(
         expect(page.locator("#moving .said")).to_contain_text(f"moved to {folder}.")
         assert (digests(folder), digests(desk.photos)) == (before, {})
         back = page.get_by_role("button", name="Bring back")
-        back.click()
-        kill_when(desk, lambda: len(names(desk.photos)) >= 3)
+        with killed_with_files(desk, desk.photos, 3):
+            back.click()
         desk.serve("--port", port)
         expect(page.locator("#moving .said")).to_contain_text("The move was cut off.")
         assert before.items() <= digests(desk.photos).items() | digests(folder).items()

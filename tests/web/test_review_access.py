@@ -23,7 +23,7 @@ from starlette.routing import Match
 from maclip_daemon.web import review_app
 from tests.faults.photo_files import write_dng
 from tests.web.conftest import NAMES
-from tests.web.desk import Desk
+from tests.web.desk import TIMEOUT_S, Desk
 
 RAW = "IMG_0004.dng"
 
@@ -332,7 +332,7 @@ def background(filled: Desk) -> Desk:
 def test_ctrl_c_ends_it_while_it_is_still_being_loaded(background: Desk, after_s: float) -> None:
     time.sleep(after_s)
     background.servers[-1].send_signal(signal.SIGINT)
-    assert background.servers[-1].wait(20) == 0
+    assert background.servers[-1].wait(TIMEOUT_S) == 0
 
 
 def test_a_browser_in_the_terminal_keeps_neither_the_page_nor_its_end_waiting(filled: Desk) -> None:
@@ -342,7 +342,7 @@ def test_a_browser_in_the_terminal_keeps_neither_the_page_nor_its_end_waiting(fi
     client = Client(filled.serve("--browser", BROWSER=str(browser)))
     assert client.ask(client.path)[0] == 200
     filled.servers[-1].send_signal(signal.SIGTERM)
-    assert filled.servers[-1].wait(20) == 0
+    assert filled.servers[-1].wait(TIMEOUT_S) == 0
 
 
 def test_it_takes_notice_of_ctrl_c_from_its_link_on(background: Desk) -> None:
@@ -357,7 +357,7 @@ def test_it_takes_notice_of_ctrl_c_from_its_link_on(background: Desk) -> None:
         assert not int(ignored[1], 16) & 1 << (signal.SIGINT - 1), f"ignored at look {looks}"
         looks += 1
     server.send_signal(signal.SIGINT)
-    assert server.wait(20) == 0
+    assert server.wait(TIMEOUT_S) == 0
 
 
 def test_its_end_is_told_in_one_sentence_though_a_browser_reads_no_more(filled: Desk) -> None:
@@ -381,5 +381,5 @@ def test_it_listens_on_this_machine_alone_and_ends_with_ctrl_c(filled: Desk) -> 
     assert addresses == {"127.0.0.1"}
     children = psutil.Process(server.pid).children(recursive=True)
     server.send_signal(signal.SIGINT)
-    assert server.wait(20) == 0
-    assert psutil.wait_procs(children, 10)[1] == []
+    assert server.wait(TIMEOUT_S) == 0
+    assert psutil.wait_procs(children, TIMEOUT_S)[1] == []

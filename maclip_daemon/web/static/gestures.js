@@ -45,7 +45,7 @@ export class Gestures {
     }
     const middle = middleOf(fingers);
     this.#begun = {
-      ...middle, x: view.x, y: view.y, at: performance.now(), scale: this.pane.scale,
+      ...middle, x: view.x, y: view.y, scale: this.pane.scale,
       spread: spreadOf(fingers), place: this.pane.placeOf(middle), isPinch: fingers.length > 1,
     };
   }
@@ -80,7 +80,7 @@ export class Gestures {
   }
 
   #tap(event) {
-    const now = performance.now();
+    const now = event.timeStamp; // when the finger came: a busy page hears of it later
     const last = this.#lastTap;
     const isDouble = last && now - last.at < DOUBLE_MS
       && Math.hypot(event.clientX - last.x, event.clientY - last.y) < 3 * TAP;

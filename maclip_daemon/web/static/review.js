@@ -337,6 +337,7 @@ async function summary() {
     await countDecisions();
     $('#summary').showModal();
     moving.open();
+    await countDecisions(); // what was settled before it was open
   } catch (error) {
     say(error.message);
   }

@@ -25,7 +25,7 @@ def empty_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def library(tmp_path: Path, empty_library: Path) -> Iterator[Library]:
     shutil.copytree(empty_library.parent, tmp_path / "data")
-    with Library.open(tmp_path / "data" / "library.db", busy_timeout_s=1) as opened:
+    with Library.open(tmp_path / "data" / "library.db") as opened:
         yield opened
 
 

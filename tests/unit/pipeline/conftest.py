@@ -23,7 +23,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rated(tmp_path: Path, empty_database: Path) -> Iterator[RatedLibrary]:
     """A library whose photos and clock the test sets."""
     shutil.copytree(empty_database, tmp_path / "data")
-    with Library.open(tmp_path / "data" / "library.db", busy_timeout_s=1) as library:
+    with Library.open(tmp_path / "data" / "library.db") as library:
         yield RatedLibrary(tmp_path / "photos", library)
 
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from maclip_daemon.errors import DatabaseUnfit
 from maclip_daemon.library.queries import status
 from maclip_daemon.library.storage.database import Library
-from maclip_daemon.web.opening import first_window
+from maclip_daemon.web.opening import first_window, later_app
 from maclip_daemon.web.opening.first_window import FirstWindow
 from maclip_daemon.web.opening.later_app import LaterApp
 from maclip_daemon.web.opening.review_scope import PLACE_NOTE, ReviewScope
@@ -135,7 +135,8 @@ def in_a_loop(work: Coroutine[Any, Any, Any]) -> Any:
         return threads.submit(asyncio.run, work).result()
 
 
-def test_the_rest_is_loaded_once_and_by_the_first_who_needs_it() -> None:
+def test_the_rest_is_loaded_once_and_by_the_first_who_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(later_app, "AT_LATEST_S", 3600.0)
     loads: list[str] = []
 
     async def both() -> list[ASGIApp | None]:
@@ -165,7 +166,10 @@ def test_what_keeps_the_rest_from_loading_ends_the_page() -> None:
     in_a_loop(waits())
 
 
-def test_the_end_of_the_page_waits_for_no_request_and_loads_nothing_any_more() -> None:
+def test_the_end_of_the_page_waits_for_no_request_and_loads_nothing_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(later_app, "AT_LATEST_S", 3600.0)
     goes_on = threading.Event()
 
     async def waits() -> None:

@@ -85,10 +85,11 @@ def test_a_failed_ping_tells_why_and_no_secret() -> None:
 
 
 def test_an_outbox_that_hangs_holds_nobody_up_and_drops_what_is_too_much() -> None:
-    hangs = threading.Event()
+    hangs, begins = threading.Event(), threading.Event()
     delivered: list[int] = []
 
     def deliver(message: int) -> None:
+        begins.set()
         hangs.wait()
         delivered.append(message)
 
@@ -97,6 +98,7 @@ def test_an_outbox_that_hangs_holds_nobody_up_and_drops_what_is_too_much() -> No
         at_the_end.callback(hangs.set)
         for message in range(MOST_WAITING + 10):
             outbox.put(message)
+            assert begins.wait(60), "the first one leaves its place in the queue"
         outbox.close(0.0)
     assert [each["event"] for each in logged] == [
         "messages are dropped: the earlier ones are not delivered yet"

@@ -10,6 +10,7 @@ import pytest
 
 from maclip_daemon.errors import ChildDied, EnvironmentUnfit, FileChanged, NoSpace, Poison, Transient
 from maclip_daemon.library.storage import timestamps
+from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.database_errors import DatabaseBusy
 from maclip_daemon.metadata.records import RatingRequest
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
@@ -311,6 +312,8 @@ def test_a_locked_database_ends_the_run_with_its_error_and_leaves_no_files(
     rated: RatedLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (sidecar,) = add_and_queue(rated, "a.jpg")
+    rated.library.close()
+    rated.library = Library.open(tmp_path / "data" / "library.db", busy_timeout_s=1)
     other = sqlite3.connect(tmp_path / "data" / "library.db", isolation_level=None)
     prepare_many = rated.writer.prepare_many
 
