@@ -86,10 +86,7 @@ def cull(
             raise typer.Exit(1)
         return
     folder = _fit(call, settings, move) if move is not None else copy and _absolute(copy)
-    if move is not None and folder is not None:
-        from maclip_daemon.pipeline.commands.culling import cull as culling
-
-        culling.finish(folder, time.time())  # the rest of a shot that was cut off
+    back = _finish(call, settings, folder) if move is not None and folder is not None else []
     under = tuple(invocation.resolve_path(path) for path in paths or [])
     with call.open_readonly(settings) as library, library.snapshot() as snapshot:
         from maclip_daemon.library.queries import rejected_photos
@@ -100,6 +97,7 @@ def cull(
         else:
             candidates = rejected_photos.weakest(snapshot, from_worst, chosen)
     shots, left = _shots(call, settings, candidates)
+    left = [*back, *left]
     action: Action = "move" if copy is None else "copy"
     if folder is None:
         _print(shots, "\0" if print0 else "\n")
@@ -110,6 +108,16 @@ def cull(
         is_done = _take(shots, left, folder, action, ask=from_worst is not None and not yes)
     if not is_done:
         raise typer.Exit(1)
+
+
+def _finish(call: invocation.Invocation, settings: Settings, folder: Path) -> list[CulledFile]:
+    """Move the rest of a shot that was cut off; return the files that stay instead."""
+    from maclip_daemon.metadata.metadata_writer import MetadataWriter
+    from maclip_daemon.pipeline import known_roots
+    from maclip_daemon.pipeline.commands.culling import cull as culling
+
+    with call.open_readonly(settings) as library, MetadataWriter(known_roots.paths(library)) as writer:
+        return [each for each in culling.finish(folder, time.time(), writer) if each.target is None]
 
 
 def _fit(call: invocation.Invocation, settings: Settings, typed: Path) -> Path:

@@ -22,6 +22,7 @@ from maclip_daemon.library.queries.rejected_photos import CullCandidate
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import REJECTED
 from maclip_daemon.metadata.sidecars import sidecar_names
+from maclip_daemon.photos.formats import is_photo
 from maclip_daemon.pipeline.commands.culling import cull_list
 
 _AT_WORK_S = 1.0  # a copy is written to at least so often
@@ -111,6 +112,9 @@ def take_shot(
     for source, target in pairs:
         try:
             moved_files.move(source, target)
+        except KeyboardInterrupt:
+            _put_back(moved)
+            raise
         except (OSError, errors.MaclipError) as error:
             away = _put_back(moved)
             cull_list.note_end(folder, pairs)
@@ -152,15 +156,19 @@ def bring_back(folder: Path, why_absent: Callable[[str], str] = lambda _: "") ->
             yield CulledFile(source, target)
 
 
-def finish(folder: Path, now: float) -> list[CulledFile]:
+def finish(folder: Path, now: float, writer: MetadataWriter) -> list[CulledFile]:
     """Move the rest of the shot whose move a kill cut off; return what became of all its files.
 
-    A file that is at both places with one content leaves the first: its copy to another disk was whole. A
-    half copy leaves the folder; `now`: seconds since the epoch, so that no copy at work is disturbed.
+    Where a person has rated what stayed of it since, the rest comes back instead. A file that is at both
+    places with one content leaves the first: its copy to another disk was whole. A half copy leaves the
+    folder; `now`: seconds since the epoch, so that no copy at work is disturbed.
     """
     temporaries.remove_strays(folder, older_than=now - _AT_WORK_S, by_change=True)
     results = []
-    for entry in cull_list.begun(folder):
+    shot = cull_list.begun(folder)
+    if any(_is_rated(entry.source, writer) for entry in shot):
+        return _back_together(folder, shot)
+    for entry in shot:
         target = folder / entry.name
         try:
             if os.path.lexists(entry.source):
@@ -170,6 +178,29 @@ def finish(folder: Path, now: float) -> list[CulledFile]:
         else:
             results.append(CulledFile(entry.source, target))
     return results
+
+
+def _is_rated(photo: Path, writer: MetadataWriter) -> bool:
+    """Return whether a photo is there that a person has rated, and not rejected."""
+    if not is_photo(photo.name) or not os.path.lexists(photo):
+        return False
+    try:
+        found = writer.inspect(photo)
+    except errors.MaclipError:
+        return False
+    return found.owner == "person" and found.rating != REJECTED
+
+
+def _back_together(folder: Path, shot: Sequence[cull_list.CullEntry]) -> list[CulledFile]:
+    """Move the files of a shot that were moved already back to those that stayed."""
+    pairs = [(entry.source, folder / entry.name) for entry in shot]
+    away = _put_back([pair for pair in pairs if not os.path.lexists(pair[0])])
+    if not away:
+        cull_list.note_end(folder, pairs)
+    return [
+        CulledFile(source, away.get(source), "You have rated a photo of this shot meanwhile.")
+        for source, _ in pairs
+    ]
 
 
 def _files_of_shot(folder: Path, photos: list[Path], table: sidecar_names.NameTable) -> list[Path]:

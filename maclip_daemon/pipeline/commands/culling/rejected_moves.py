@@ -113,7 +113,7 @@ class RejectedMoves:
     def _finish(self, folder: Path) -> None:
         """Finish what a kill cut off, and record what it had moved or brought back already."""
         with self._lock:
-            gone = cull.finish(folder, self._writes.clock())
+            gone = cull.finish(folder, self._writes.clock(), self._writes.writer)
             for entry in cull_list.newest(folder):
                 target = folder / entry.name
                 if not os.path.lexists(entry.source):

@@ -153,18 +153,54 @@ def test_a_kill_at_any_step_leaves_whole_shots_that_can_be_brought_back(
     assert contents(rated.folder) == before
 
 
-def test_a_copy_to_another_disk_that_was_cut_off_before_its_end_is_one_photo(tmp_path: Path) -> None:
+def test_a_copy_to_another_disk_that_was_cut_off_before_its_end_is_one_photo(
+    moves: RejectedMoves, tmp_path: Path
+) -> None:
+    writer = moves._writes.writer
     photo, out = tmp_path / "a.jpg", tmp_path / "out"
     out.mkdir()
     photo.write_text("a photo")
     (out / "a.jpg").write_text("a photo")
     cull_list.note(out, [(photo, out / "a.jpg")])
-    assert [each.target for each in cull.finish(out, 0.0)] == [out / "a.jpg"]
+    assert [each.target for each in cull.finish(out, 0.0, writer)] == [out / "a.jpg"]
     assert not photo.exists()
     cull_list.note_end(out, [(photo, out / "a.jpg")])
     photo.write_text("a photo")  # copied from the card once more, later
-    assert cull.finish(out, 0.0) == []
+    assert cull.finish(out, 0.0, writer) == []
     assert photo.exists()
+
+
+@pytest.mark.parametrize("end", [Killed, KeyboardInterrupt])
+def test_what_is_rated_after_a_move_was_cut_off_gets_its_shot_back(
+    rated: RatedLibrary,
+    moves: RejectedMoves,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: type[BaseException],
+) -> None:
+    out, move = tmp_path / "out", moved_files.move
+    raw, jpeg = rated.folder / "IMG_9.dng", rated.folder / "IMG_9.jpg"
+    for path in (raw, jpeg):
+        path.write_text(path.name)
+        path.with_name(f"{path.name}.xmp").write_text("-1")
+    before = contents(rated.folder)
+    out.mkdir()
+
+    def cut_off(source: Path, target: Path) -> None:
+        if source == jpeg:
+            raise end
+        move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moved_files, "move", cut_off)
+        with pytest.raises(end):
+            list(cull.take(cull.with_sidecars([raw, jpeg]), out, "move"))
+    assert (out / raw.name).exists() is (end is Killed), "Ctrl-C leaves a whole shot"
+    jpeg.with_name(f"{jpeg.name}.xmp").write_text("5")
+    moves._remember(out)
+    moves.finish_killed()
+    assert contents(rated.folder) == before | {f"{jpeg.name}.xmp": "5"}
+    assert contents(out) == {}
 
 
 def test_a_shot_of_which_one_file_cannot_move_stays_whole(
