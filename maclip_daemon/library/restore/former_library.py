@@ -48,7 +48,22 @@ RATING_COLUMNS = (
     "rating_problem",
     "other_library",
     "may_replace",
+    "is_picked",
 )
+DECISION_COLUMNS = (
+    "id",
+    "photo_id",
+    "review",
+    "press",
+    "rating",
+    "pick",
+    "seen",
+    "before",
+    "state",
+    "reason",
+    "decided_at",
+)
+DECISION_FILE_COLUMNS = ("id", "decision_id", "target_path", "before_hash", "after_hash", "restore_data")
 PHOTO_COLUMNS = (
     "id",
     "file_name",
@@ -110,6 +125,26 @@ class FormerLibrary:
         return {
             row["id"]: _key(row, folders[row["folder_id"]]) for row in rows if row["folder_id"] in folders
         }
+
+    def waiting_decisions(self) -> list[Row] | None:
+        """Return a person's decisions that are not written yet, oldest first; None: they cannot be read."""
+        query = f"SELECT {', '.join(DECISION_COLUMNS)} FROM decisions WHERE state = 'waiting' ORDER BY id"
+        try:
+            found = self.connection.execute(query).fetchall()
+        except sqlite3.DatabaseError:  # damaged, or older than decisions
+            return None
+        return [dict(zip(DECISION_COLUMNS, row, strict=True)) for row in found]
+
+    def decided_files(self, decision_id: int) -> list[Row]:
+        """Return the changes that a decision made to files so far, oldest first."""
+        query = (
+            f"SELECT {', '.join(DECISION_FILE_COLUMNS)} FROM decision_files WHERE decision_id = ? ORDER BY id"
+        )
+        try:
+            found = self.connection.execute(query, (decision_id,)).fetchall()
+        except sqlite3.DatabaseError:
+            return []
+        return [dict(zip(DECISION_FILE_COLUMNS, row, strict=True)) for row in found]
 
     def close(self) -> None:
         """Close the connection; nothing was written."""

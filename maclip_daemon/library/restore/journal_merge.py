@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from maclip_daemon.library.queue.rating_holds import ENDED_NOTE
+from maclip_daemon.library.restore import decision_merge
 from maclip_daemon.library.restore.former_library import (
     JOURNAL_COLUMNS,
     RATING_COLUMNS,
@@ -18,6 +18,7 @@ from maclip_daemon.library.restore.former_library import (
     PhotoKey,
     Row,
 )
+from maclip_daemon.library.restore.photo_match import same_photo
 
 _ADDED = tuple(name for name in JOURNAL_COLUMNS if name != "id")
 _STATES = ("intended", "written", "undone")  # an abandoned write left its file as it was
@@ -35,6 +36,8 @@ class MergeReport:
     """Photos whose rating, or whose owner, had changed since."""
     unreadable: int = 0
     """Entries of the other one that are damaged."""
+    decisions_left: int = 0
+    """Decisions that wait to be written, for photos that the new library does not know."""
     is_readable: bool = True
     """False: nothing of the other library could be read."""
 
@@ -55,6 +58,7 @@ def merge(new: sqlite3.Connection, former: FormerLibrary) -> MergeReport:
     if new.execute("SELECT 1 FROM photos").fetchone() is not None:
         for photos in former.photos():
             report.ratings += sum(_merge_rating(new, row, key) for row, key in photos)
+    report.decisions_left = decision_merge.merge(new, former)
     if (ended := former.note(ENDED_NOTE)) is not None:
         _end_holds(new, ended)
     report.unreadable = former.unreadable
@@ -80,7 +84,7 @@ def _merge_entry(new: sqlite3.Connection, entry: Row, key: PhotoKey | None, repo
     if known is not None:
         report.changed += _go_on(new, known, entry)
     elif entry["state"] in _STATES and not _is_adopted_already(new, entry):
-        entry["photo_id"] = None if key is None else _photo(new, key)
+        entry["photo_id"] = None if key is None else same_photo(new, key)
         try:
             new.execute(_INSERT, [entry[name] for name in _ADDED])
         except sqlite3.IntegrityError:  # of a newer version, or damaged
@@ -143,13 +147,15 @@ def _merge_rating(new: sqlite3.Connection, row: Row, key: PhotoKey) -> bool:
     A library that never rated the photo knows nothing about it.
     """
     knows = row["rating_owner"] not in (None, "none") or row["rating_undone_at"] or row["stars_written"]
-    photo_id = _photo(new, key) if knows else None
+    knows = knows or row["is_picked"]
+    photo_id = same_photo(new, key) if knows else None
     if photo_id is None:
         return False
     present = new.execute(
         f"SELECT {', '.join(RATING_COLUMNS)} FROM photos WHERE id = ?",
         (photo_id,),
     ).fetchone()
+    row["is_picked"] = row["is_picked"] or 0  # earlier versions have no picks
     found = tuple(row[name] for name in RATING_COLUMNS)
     if present == found:
         return False
@@ -159,27 +165,3 @@ def _merge_rating(new: sqlite3.Connection, row: Row, key: PhotoKey) -> bool:
     except sqlite3.IntegrityError:
         return False
     return True
-
-
-def _photo(new: sqlite3.Connection, key: PhotoKey) -> int | None:
-    """Return the id of the same photo: by its path, else by its file, else by pixels that no other has."""
-    at_path = new.execute(
-        "SELECT p.id, p.pixel_hash FROM photos p JOIN folders f ON f.id = p.folder_id"
-        " WHERE f.path = ? AND p.file_name = ?",
-        (key.folder, key.file_name),
-    ).fetchone()
-    if at_path is not None and (None in (at_path[1], key.pixel_hash) or at_path[1] == key.pixel_hash):
-        return int(at_path[0])
-    device, inode, size, mtime_ns = key.identity
-    queries: Sequence[tuple[str, Mapping[str, object]]] = (
-        (
-            "device = :device AND inode = :inode AND size = :size AND mtime_ns = :mtime_ns",
-            {"device": device, "inode": inode, "size": size, "mtime_ns": mtime_ns},
-        ),
-        ("pixel_hash = :pixels", {"pixels": key.pixel_hash}),
-    )
-    for condition, values in queries:
-        found = new.execute(f"SELECT id FROM photos WHERE {condition} LIMIT 2", values).fetchall()
-        if len(found) == 1:
-            return int(found[0][0])
-    return None

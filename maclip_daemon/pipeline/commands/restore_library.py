@@ -66,6 +66,12 @@ def warnings(report: MergeReport, lost: list[str], *, is_new: bool) -> list[str]
         lines.append(
             f"{report.unreadable} {entries} of the present library are damaged and cannot be merged."
         )
+    if report.decisions_left:
+        decisions = "1 decision" if report.decisions_left == 1 else f"{report.decisions_left} decisions"
+        lines.append(
+            f"{decisions} that you made in `maclip review` could not be written yet, and the other library"
+            " does not know the photos. Connect their disk and run `maclip review` first to keep them."
+        )
     if lost:
         files = "1 file" if len(lost) == 1 else f"{len(lost)} files"
         lines.append(

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from found_file import NOW, Found
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.library.photos import photo_info, photo_records, photo_succession, root_records
@@ -22,11 +23,14 @@ from maclip_daemon.library.photos.photo_info import PhotoInfo
 from maclip_daemon.library.queue import rating_queue
 from maclip_daemon.library.restore import restore_database
 from maclip_daemon.library.restore.journal_merge import MergeReport
-from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.results import decided_files, decisions, rating_journal
+from maclip_daemon.library.results.decided_files import DecidedFile
+from maclip_daemon.library.results.decisions import NewDecision, StoredDecision
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.database_errors import DatabaseBusy
 from maclip_daemon.library.storage.library_identity import library_ids
 from maclip_daemon.library.storage.open_readonly import ReadOnlyLibrary, open_readonly
+from maclip_daemon.pipeline.commands import restore_library
 
 MOMENT = datetime(2026, 6, 1, 12, 30)
 RATINGS = "SELECT file_name, rating_owner, stars_written, rating_undone_at IS NOT NULL FROM photos ORDER BY 1"
@@ -371,3 +375,58 @@ def test_while_one_process_replaces_the_library_another_does_not_end_its_work(us
     os.close(held)
     Library.open(used.path).close()
     assert not folder.exists()
+
+
+def decide(used: Used, photo: int, rating: int | None, pick: bool | None = None) -> StoredDecision:
+    with used.library.writing() as session:
+        return decisions.add(session, [NewDecision(photo, rating, pick)], "a review", NOW + 1)[0]
+
+
+WAITING = (
+    "SELECT file_name, rating, pick FROM decisions d JOIN photos p ON p.id = d.photo_id"
+    " WHERE {} ORDER BY d.id"
+)
+
+
+def test_decisions_that_wait_come_along_and_what_the_backup_had_waiting_does_not_return(
+    used: Used, tmp_path: Path
+) -> None:
+    a, b, c = (used.add(f"/photos/{name}.jpg", name) for name in "abc")
+    in_both, since_written = decide(used, a, 2), decide(used, b, 1)
+    used.library.backup(tmp_path / "backup.db")
+    with used.library.writing() as session:
+        decisions.settle(session, since_written.id, "written", None, NOW + 2)
+        decided_files.record_file(session, in_both.id, DecidedFile("/photos/a.jpg.xmp", None, "after", b"x"))
+    later = decide(used, c, 5, True)
+    with used.library.writing() as session:
+        decided_files.record_file(session, later.id, DecidedFile("/photos/c.jpg.xmp", None, "after", b"x"))
+    assert used.restore(tmp_path / "backup.db").decisions_left == 0
+    assert used.rows(WAITING.format("d.state = 'waiting'")) == [("a.jpg", 2, None), ("c.jpg", 5, 1)]
+    assert used.rows(WAITING.format("d.state <> 'waiting'")) == [("b.jpg", 1, None)]
+    assert used.rows("SELECT target_path FROM decision_files ORDER BY 1") == [
+        ("/photos/a.jpg.xmp",),
+        ("/photos/c.jpg.xmp",),
+    ]
+    assert used.rows("SELECT count(*) FROM decisions WHERE press NOT IN (SELECT id FROM decisions)") == [(0,)]
+
+
+def test_picks_of_after_the_backup_come_along_and_a_new_library_says_what_it_leaves(
+    used: Used, tmp_path: Path
+) -> None:
+    picked, waits = used.add("/photos/a.jpg", "a"), used.add("/photos/b.jpg", "b")
+    used.library.backup(tmp_path / "backup.db")
+    with used.library.writing() as session:
+        decisions.record_written(session, decide_stored(session, picked))
+    decide(used, waits, 5)
+    with restore_database.restoring(used.path, None) as ready:
+        assert ready.report.decisions_left == 1
+        (warning,) = restore_library.warnings(ready.report, [], is_new=True)
+        assert "1 decision that you made" in warning
+    used.restore(tmp_path / "backup.db")
+    assert used.rows("SELECT file_name, is_picked FROM photos ORDER BY 1") == [("a.jpg", 1), ("b.jpg", 0)]
+
+
+def decide_stored(session: Session, photo: int) -> StoredDecision:
+    (stored,) = decisions.add(session, [NewDecision(photo, None, True)], "a review", NOW + 1)
+    decisions.settle(session, stored.id, "written", None, NOW + 1)
+    return stored
