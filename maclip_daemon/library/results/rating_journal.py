@@ -83,10 +83,10 @@ def intend(
 def confirm(session: Session, entry_id: int, now: float) -> str | None:
     """Record that the file was replaced: the entry is `written`, and the rating in the file is maclip's.
 
-    Return the file where earlier writes to it may be joined with this one.
+    Another process may have looked a moment before, found the file as it was, and abandoned the entry. Return the file where earlier writes to it may be joined with this one.
     """
     settled = session.execute(
-        _SETTLE.returning(
+        _SETTLE.where(JOURNAL.c.state.in_(("intended", "abandoned"))).returning(
             JOURNAL.c.photo_id, JOURNAL.c.stars_written, JOURNAL.c.before_hash, JOURNAL.c.target_path
         ),
         {"key": entry_id, "becomes": "written", "moment": timestamps.text(now)},
@@ -117,7 +117,7 @@ def confirm(session: Session, entry_id: int, now: float) -> str | None:
 def abandon(session: Session, entry_id: int, now: float) -> None:
     """Record that the file was left as it was."""
     settled = session.execute(
-        _SETTLE.returning(JOURNAL.c.target_path),
+        _SETTLE.where(JOURNAL.c.state == "intended").returning(JOURNAL.c.target_path),
         {"key": entry_id, "becomes": "abandoned", "moment": timestamps.text(now)},
     ).first()
     if settled is not None:
@@ -126,7 +126,7 @@ def abandon(session: Session, entry_id: int, now: float) -> None:
 
 _SETTLE = (
     update(JOURNAL)
-    .where(JOURNAL.c.id == bindparam("key"), JOURNAL.c.state == "intended")
+    .where(JOURNAL.c.id == bindparam("key"))
     .values(state=bindparam("becomes"), settled_at=bindparam("moment"))
 )
 

@@ -53,10 +53,22 @@ def test_an_entry_is_unconfirmed_until_the_file_was_replaced(session: Session, p
 def test_an_abandoned_write_leaves_no_trace_on_the_photo(session: Session, photo: int) -> None:
     entry = intend(session, photo)
     rating_journal.abandon(session, entry, NOW)
-    rating_journal.confirm(session, entry, NOW)  # too late: it is settled
     assert rating_journal.unconfirmed(session) == []
     assert rating_journal.undo_targets(session) == []
     assert facts(session, photo) == (None, "none", None)
+
+
+def test_who_wrote_a_file_knows_better_than_a_process_that_looked_a_moment_before(
+    session: Session, photo: int
+) -> None:
+    entry = intend(session, photo)
+    rating_journal.abandon(session, entry, NOW)  # it found the file as it was
+    rating_journal.confirm(session, entry, NOW)
+    assert rating_journal.undo_targets(session) == ["/photos/a.jpg.xmp"]
+    assert facts(session, photo) == (3, "maclip", 3)
+    rating_journal.mark_undone(session, [entry], NOW)
+    rating_journal.confirm(session, entry, NOW)  # too late: it was undone
+    assert rating_journal.undo_targets(session) == []
 
 
 def test_a_chain_is_undone_from_its_newest_end_and_then_left_alone(session: Session, photo: int) -> None:
