@@ -83,7 +83,8 @@ def intend(
 def confirm(session: Session, entry_id: int, now: float) -> str | None:
     """Record that the file was replaced: the entry is `written`, and the rating in the file is maclip's.
 
-    Another process may have looked a moment before, found the file as it was, and abandoned the entry. Return the file where earlier writes to it may be joined with this one.
+    Another process may have looked a moment before, found the file as it was, and abandoned the entry.
+    Return the file where earlier writes to it may be joined with this one.
     """
     settled = session.execute(
         _SETTLE.where(JOURNAL.c.state.in_(("intended", "abandoned"))).returning(
