@@ -117,7 +117,7 @@ def _finish(call: invocation.Invocation, settings: Settings, folder: Path) -> li
     from maclip_daemon.pipeline.commands.culling import cull as culling
 
     with call.open_readonly(settings) as library, MetadataWriter(known_roots.paths(library)) as writer:
-        return [each for each in culling.finish(folder, time.time(), writer) if each.target is None]
+        return [each for each in culling.finish(folder, time.time(), writer) if each.reason]
 
 
 def _fit(call: invocation.Invocation, settings: Settings, typed: Path) -> Path:

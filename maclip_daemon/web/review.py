@@ -15,6 +15,7 @@ from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
 from maclip_daemon.library.queries import review_photos
 from maclip_daemon.library.queries.review_photos import ReviewPhoto
+from maclip_daemon.library.results import decisions
 from maclip_daemon.library.results.decisions import NewDecision
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.commands.culling.rejected_moves import RejectedMoves
@@ -138,12 +139,24 @@ class Review:
             self.sets.record(photo.id, is_rated=photo.owner == "person" or photo.waiting is not None)
         self.changes.add(photo_ids)
 
+    def _forget_settled(self) -> None:
+        """Forget what waits no longer: another process has settled it, or its photo is another one now."""
+        known = list(self.waiting)
+        with self.library.reading() as session:
+            waiting = {each.photo_id for each in decisions.waiting(session)} if known else set()
+        settled = [photo_id for photo_id in known if photo_id not in waiting]
+        for photo_id in settled:
+            self.waiting.pop(photo_id, None)
+        if settled:
+            self._refresh(settled)
+
     def _retry(self) -> None:
         with contextlib.suppress(errors.MaclipError):  # the list in the folder keeps it
             self.moves.finish_killed()
         while not self._stopping.is_set():
             try:
                 self._note(self._decider.retry())
+                self._forget_settled()
             except errors.MaclipError as error:
                 for photo_id in list(self.waiting):  # a request may add one meanwhile
                     self.waiting[photo_id] = printable_utf8(str(error))

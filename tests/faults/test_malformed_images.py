@@ -209,7 +209,8 @@ def test_a_decoder_that_crashes_or_hangs_fails_only_its_photo(
                         home, {f"slow_{photos + each}.png": slow_png(photos + each) for each in range(4)}
                     )
                     photos += 4
-                    until(lambda: home.sql("select 1 from jobs where kind = 'score'"), "work")
+                    known = "select count(*) from photos where file_name like 'slow_%'"
+                    until(lambda: home.sql(known) == [(photos,)], "the photos in the library")  # noqa: B023
                     is_hit = signal_working_decoder(home, daemon, fault)
                 faults += 1
             wait_until_settled(home, daemon)

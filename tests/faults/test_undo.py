@@ -93,8 +93,9 @@ def test_a_running_daemon_writes_nothing_again_after_undo(home: Home, full: bool
     photos_of(others, 5)
     home.maclip("run", "--once", home.photos, MACLIP_RATING__MODE="off")  # all scored, none rated
     chance = random.Random(SEED)
-    number = 0
+    number = misses = 0
     while number < rounds:
+        assert misses < 5, "the daemon has nothing in its queue whenever undo comes"
         daemon = home.daemon()
         until(lambda: ours(home.photos), "first stars")
         time.sleep(chance.uniform(0, 1) if number else 0)
@@ -102,6 +103,7 @@ def test_a_running_daemon_writes_nothing_again_after_undo(home: Home, full: bool
         assert "other programs changed" not in said, "its own write was called another program's"
         assert "left alone" not in said
         if not number and " without stars get" not in said:  # the daemon was faster: its queue was empty
+            misses += 1
             home.stop(daemon)
             home.maclip("rate", MACLIP_RATING__MODE="off")
             continue

@@ -49,7 +49,7 @@ def test_a_daemon_that_hangs_is_restarted_by_the_watchdog(service: Service) -> N
     assert [priority for priority, _ in service.lines(report.name)] == [4]
 
 
-def test_a_killed_daemon_is_restarted_after_a_pause_and_not_without_end(
+def test_a_killed_daemon_is_restarted_and_not_without_end(
     service: Service, request: pytest.FixtureRequest
 ) -> None:
     starts = 5 if request.config.getoption("--full") else 2
@@ -106,7 +106,7 @@ def test_a_good_configuration_is_reloaded_and_a_wrong_one_refused(service: Servi
     assert {name: service.property(name) for name in limits} == limits
 
 
-def test_a_stop_with_work_in_hand_takes_ten_seconds_at_most(service: Service) -> None:
+def test_a_stop_with_work_in_hand_ends_in_order(service: Service) -> None:
     names = service.add_photos(40)
     service.install()
     until(lambda: service.rated() & set(names), "the first rating")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from maclip_daemon.library.photos import burst_frames, missing_photos
 from maclip_daemon.library.photos.renames import rating_targets
 from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.results import decided_files, decisions
+from maclip_daemon.library.results import decided_files, decision_moves
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.photo_paths import path_of
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
@@ -56,7 +56,7 @@ def gone_originals(session: Session, photo_ids: list[int]) -> list[GoneOriginal]
 
 def forget(session: Session, original: GoneOriginal) -> None:
     """Forget a photo that is gone, and its journal: its copy stands for it, and has its decisions."""
-    decisions.move(session, original.photo_id, original.copy_id)
+    decision_moves.move(session, original.photo_id, original.copy_id)
     copied_to = path_of(session, original.copy_id)
     assert copied_to is not None
     targets = zip(rating_targets(original.path), rating_targets(copied_to), strict=True)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.photos.renames import move_targets, rating_targets
 from maclip_daemon.library.queue import rating_holds
-from maclip_daemon.library.results import decisions
+from maclip_daemon.library.results import decision_moves
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
 
@@ -116,7 +116,7 @@ def take_over(session: Session, successor: Successor, former: FormerPhoto) -> No
         inherit_rating(session, successor, former)
         mine = JOURNAL.c.photo_id == former.photo_id
         session.execute(update(JOURNAL).where(mine).values(photo_id=successor.photo_id))
-        decisions.move(session, former.photo_id, successor.photo_id)
+        decision_moves.move(session, former.photo_id, successor.photo_id)
         session.execute(_FIRST_SEEN, {"key": successor.photo_id, "former": former.photo_id})
         burst_frames.forget(session, [former.photo_id])
         session.execute(delete(PHOTOS).where(PHOTOS.c.id == former.photo_id))

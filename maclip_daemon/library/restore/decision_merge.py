@@ -1,6 +1,6 @@
-"""Merge a person's decisions that wait to be written into the library that replaces the one in use.
+"""Merge a person's decisions into the library that replaces the one in use: what waits, and what was written.
 
-Those that the backup has waiting were written, undone or replaced since, unless they wait in both.
+A decision of the backup gets the state that it has in the library in use; one that is not there has ended.
 """
 
 from __future__ import annotations
@@ -15,54 +15,68 @@ from maclip_daemon.library.restore.former_library import (
 )
 from maclip_daemon.library.restore.photo_match import same_photo
 
-_END = "UPDATE decisions SET state = 'replaced' WHERE id = ?"
 _ADDED = tuple(name for name in DECISION_COLUMNS if name != "id")
 _ADDED_FILE = tuple(name for name in DECISION_FILE_COLUMNS if name != "id")
+_COUNTING = ("waiting", "written")
 
 
 def merge(new: sqlite3.Connection, former: FormerLibrary) -> int:
-    """Merge what waits in `former` into `new`, inside its open transaction.
+    """Merge the decisions of `former` into `new`, inside its open transaction.
 
-    Return how many decisions have no photo in `new`.
+    Return how many of those that wait have no photo in `new`.
     """
-    found = former.waiting_decisions()
-    if found is None:
+    if not former.has_decisions():
         return 0
-    known = dict(new.execute("SELECT id, decided_at FROM decisions WHERE state = 'waiting'"))
-    waiting = {row["id"]: row for row in found}
-    for number, decided_at in known.items():
-        if number not in waiting or waiting[number]["decided_at"] != decided_at:
-            new.execute(_END, (number,))
-        else:
-            _renew_files(new, former, number)
-    added = [row for row in found if known.get(row["id"]) != row["decided_at"]]
-    keys = former.keys(sorted({row["photo_id"] for row in added}))
+    rows = new.execute("SELECT id, decided_at, state FROM decisions WHERE state IN (?, ?)", _COUNTING)
+    ended = {(number, decided_at): state for number, decided_at, state in rows}
     presses: dict[int, int] = {}
     left = 0
-    for row in added:
-        photo_id = same_photo(new, keys[row["photo_id"]]) if row["photo_id"] in keys else None
-        if photo_id is None:
-            left += 1
-            continue
-        number = _insert(new, "decisions", _ADDED, row | {"photo_id": photo_id})
-        press = presses.setdefault(row["press"], number)
-        new.execute("UPDATE decisions SET press = ? WHERE id = ?", (press, number))
-        _add_files(new, former.decided_files(row["id"]), number)
+    for batch in former.decisions():
+        keys = former.keys(sorted({row["photo_id"] for row in batch if isinstance(row["photo_id"], int)}))
+        for row in batch:
+            if (state := ended.pop((row["id"], row["decided_at"]), None)) is not None:
+                _go_on(new, former, row, state)
+                presses[row["press"]] = row["press"]
+            elif row["state"] in _COUNTING:
+                key = keys.get(row["photo_id"])
+                photo_id = None if key is None else same_photo(new, key)
+                is_added = photo_id is not None and _add(new, former, row | {"photo_id": photo_id}, presses)
+                left += row["state"] == "waiting" and not is_added
+    for (number, _), state in ended.items():
+        if state == "waiting":
+            new.execute("UPDATE decisions SET state = 'replaced' WHERE id = ?", (number,))
     return left
 
 
-def _renew_files(new: sqlite3.Connection, former: FormerLibrary, number: int) -> None:
-    """Let a decision that waits in both have what it changed since."""
-    files = former.decided_files(number)
-    query = "SELECT after_hash FROM decision_files WHERE decision_id = ? ORDER BY id"
-    if [row["after_hash"] for row in files] != [known for (known,) in new.execute(query, (number,))]:
-        new.execute("DELETE FROM decision_files WHERE decision_id = ?", (number,))
-        _add_files(new, files, number)
+def _go_on(new: sqlite3.Connection, former: FormerLibrary, row: Row, state: str) -> None:
+    """Bring a known decision to where the library in use has it."""
+    if row["state"] != state:
+        values = (row["state"], row["reason"], row["settled_at"], row["id"])
+        new.execute("UPDATE decisions SET state = ?, reason = ?, settled_at = ? WHERE id = ?", values)
+    files = former.decided_files(row["id"])
+    query = "SELECT target_path, after_hash FROM decision_files WHERE decision_id = ? ORDER BY id"
+    known = [tuple(found) for found in new.execute(query, (row["id"],))]
+    if known != [(file["target_path"], file["after_hash"]) for file in files]:
+        new.execute("DELETE FROM decision_files WHERE decision_id = ?", (row["id"],))
+        for file in files:
+            _insert(new, "decision_files", _ADDED_FILE, file)
 
 
-def _add_files(new: sqlite3.Connection, files: list[Row], decision_id: int) -> None:
-    for file in files:
-        _insert(new, "decision_files", _ADDED_FILE, file | {"decision_id": decision_id})
+def _add(new: sqlite3.Connection, former: FormerLibrary, row: Row, presses: dict[int, int]) -> bool:
+    """Add a decision with its files; return whether it could be: a damaged one cannot."""
+    new.execute("SAVEPOINT decision")
+    try:
+        number = _insert(new, "decisions", _ADDED, row)
+        press = presses.setdefault(row["press"], number)
+        new.execute("UPDATE decisions SET press = ? WHERE id = ?", (press, number))
+        for file in former.decided_files(row["id"]):
+            _insert(new, "decision_files", _ADDED_FILE, file | {"decision_id": number})
+    except sqlite3.IntegrityError:
+        new.execute("ROLLBACK TO decision")
+        return False
+    finally:
+        new.execute("RELEASE decision")
+    return True
 
 
 def _insert(new: sqlite3.Connection, table: str, columns: tuple[str, ...], row: Row) -> int:

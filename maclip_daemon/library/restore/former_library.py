@@ -48,7 +48,6 @@ RATING_COLUMNS = (
     "rating_problem",
     "other_library",
     "may_replace",
-    "is_picked",
 )
 DECISION_COLUMNS = (
     "id",
@@ -62,6 +61,7 @@ DECISION_COLUMNS = (
     "state",
     "reason",
     "decided_at",
+    "settled_at",
 )
 DECISION_FILE_COLUMNS = ("id", "decision_id", "target_path", "before_hash", "after_hash", "restore_data")
 PHOTO_COLUMNS = (
@@ -73,6 +73,7 @@ PHOTO_COLUMNS = (
     "mtime_ns",
     "pixel_hash",
     *RATING_COLUMNS,
+    "is_picked",
 )
 
 Row = dict[str, Any]
@@ -126,14 +127,17 @@ class FormerLibrary:
             row["id"]: _key(row, folders[row["folder_id"]]) for row in rows if row["folder_id"] in folders
         }
 
-    def waiting_decisions(self) -> list[Row] | None:
-        """Return a person's decisions that are not written yet, oldest first; None: they cannot be read."""
-        query = f"SELECT {', '.join(DECISION_COLUMNS)} FROM decisions WHERE state = 'waiting' ORDER BY id"
+    def has_decisions(self) -> bool:
+        """Return whether it knows decisions: not where it is older than these, or they cannot be read."""
         try:
-            found = self.connection.execute(query).fetchall()
-        except sqlite3.DatabaseError:  # damaged, or older than decisions
-            return None
-        return [dict(zip(DECISION_COLUMNS, row, strict=True)) for row in found]
+            self.connection.execute("SELECT state FROM decisions LIMIT 1").fetchall()
+        except sqlite3.DatabaseError:
+            return False
+        return True
+
+    def decisions(self) -> Iterator[list[Row]]:
+        """Yield a person's decisions in batches, oldest first, without those that cannot be read."""
+        yield from self._batches("decisions", DECISION_COLUMNS)
 
     def decided_files(self, decision_id: int) -> list[Row]:
         """Return the changes that a decision made to files so far, oldest first."""

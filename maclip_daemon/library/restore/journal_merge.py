@@ -56,8 +56,9 @@ def merge(new: sqlite3.Connection, former: FormerLibrary) -> MergeReport:
         for entry in entries:
             _merge_entry(new, entry, keys.get(entry["photo_id"]), report)
     if new.execute("SELECT 1 FROM photos").fetchone() is not None:
+        has_picks = new.execute("SELECT 1 FROM photos WHERE is_picked = 1").fetchone() is not None
         for photos in former.photos():
-            report.ratings += sum(_merge_rating(new, row, key) for row, key in photos)
+            report.ratings += sum(_merge_rating(new, row, key, has_picks) for row, key in photos)
     report.decisions_left = decision_merge.merge(new, former)
     if (ended := former.note(ENDED_NOTE)) is not None:
         _end_holds(new, ended)
@@ -141,25 +142,24 @@ def _is_adopted_already(new: sqlite3.Connection, entry: Row) -> bool:
     return known.fetchone() is not None
 
 
-def _merge_rating(new: sqlite3.Connection, row: Row, key: PhotoKey) -> bool:
-    """Take over whose rating a photo has; return whether it differed.
+def _merge_rating(new: sqlite3.Connection, row: Row, key: PhotoKey, has_picks: bool) -> bool:
+    """Take over whose rating a photo has, and whether it is picked; return whether that differed.
 
-    A library that never rated the photo knows nothing about it.
+    A library that never rated the photo knows nothing about its rating. `has_picks`: whether `new` has any.
     """
     knows = row["rating_owner"] not in (None, "none") or row["rating_undone_at"] or row["stars_written"]
-    knows = knows or row["is_picked"]
-    photo_id = same_photo(new, key) if knows else None
+    columns = RATING_COLUMNS if knows else ()
+    if row["is_picked"] is not None and (knows or row["is_picked"] or has_picks):  # earlier versions: None
+        columns = (*columns, "is_picked")
+    photo_id = same_photo(new, key) if columns else None
     if photo_id is None:
         return False
-    present = new.execute(
-        f"SELECT {', '.join(RATING_COLUMNS)} FROM photos WHERE id = ?",
-        (photo_id,),
-    ).fetchone()
-    row["is_picked"] = row["is_picked"] or 0  # earlier versions have no picks
-    found = tuple(row[name] for name in RATING_COLUMNS)
+    query = f"SELECT {', '.join(columns)} FROM photos WHERE id = ?"
+    present = new.execute(query, (photo_id,)).fetchone()
+    found = tuple(row[name] for name in columns)
     if present == found:
         return False
-    assignments = ", ".join(f"{name} = ?" for name in RATING_COLUMNS)
+    assignments = ", ".join(f"{name} = ?" for name in columns)
     try:
         new.execute(f"UPDATE photos SET {assignments} WHERE id = ?", (*found, photo_id))
     except sqlite3.IntegrityError:

@@ -79,6 +79,12 @@ def with_decisions(session: Session) -> set[str]:
     return {path for (path,) in rows}
 
 
+def take_over(session: Session, former_id: int, decision_id: int) -> None:
+    """Let a decision have what the one that it replaced has changed so far."""
+    theirs = DECISION_FILES.c.decision_id == former_id
+    session.execute(update(DECISION_FILES).where(theirs).values(decision_id=decision_id))
+
+
 def move_targets(session: Session, photo_id: int, targets: Iterable[tuple[str, str]]) -> None:
     """Let the changes of a photo's files name these by their new paths, old and new ones given in pairs."""
     mine = select(DECISIONS.c.id).where(DECISIONS.c.photo_id == photo_id)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.results import decided_files
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.tables import DECISION_FILES, DECISIONS, PHOTOS
 
@@ -67,7 +68,7 @@ def add(session: Session, decided: Sequence[NewDecision], review: str, now: floa
     press: int | None = None
     for each in decided:
         replaced = _replace_waiting(session, each.photo_id, now)
-        whole = each if replaced is None else _with_other_half(each, replaced)
+        whole = each if replaced is None else with_other_half(each, replaced)
         values: dict[str, Any] = {
             "photo_id": each.photo_id,
             "review": review,
@@ -84,8 +85,7 @@ def add(session: Session, decided: Sequence[NewDecision], review: str, now: floa
             press = values["press"] = number
             session.execute(update(DECISIONS).where(DECISIONS.c.id == number).values(press=press))
         if replaced is not None:
-            taken_over = update(DECISION_FILES).where(DECISION_FILES.c.decision_id == replaced.id)
-            session.execute(taken_over.values(decision_id=number))
+            decided_files.take_over(session, replaced.id, number)
         stored.append(StoredDecision(number, state="waiting", reason=None, **values))
     return stored
 
@@ -98,7 +98,7 @@ def _replace_waiting(session: Session, photo_id: int, now: float) -> StoredDecis
     return None if found is None else _stored(found)
 
 
-def _with_other_half(decided: NewDecision, replaced: StoredDecision) -> NewDecision:
+def with_other_half(decided: NewDecision, replaced: StoredDecision) -> NewDecision:
     """Return a decision with what only the one that it replaced says: the page sends a pick alone."""
     if decided.rating is None:
         decided = replace(decided, rating=replaced.rating, seen=replaced.seen)
@@ -112,10 +112,10 @@ def _kept_columns(session: Session, photo_id: int) -> dict[str, Any]:
     return dict(row._mapping)
 
 
-def is_waiting(session: Session, decision_id: int) -> bool:
-    """Return whether a decision is still to be written: nothing came after it, nobody undid it."""
-    state = session.execute(select(DECISIONS.c.state).where(DECISIONS.c.id == decision_id)).scalar()
-    return state == "waiting"
+def present(session: Session, decision_id: int) -> StoredDecision | None:
+    """Return a decision as it is now: its photo may be another one, or it may have ended. None: forgotten."""
+    row = session.execute(select(DECISIONS).where(DECISIONS.c.id == decision_id)).first()
+    return None if row is None else _stored(row)
 
 
 def settle(session: Session, decision_id: int, state: DecisionState, reason: str | None, now: float) -> None:
@@ -125,12 +125,6 @@ def settle(session: Session, decision_id: int, state: DecisionState, reason: str
         values["settled_at"] = timestamps.text(now)
     goes_on = (DECISIONS.c.id == decision_id) & DECISIONS.c.state.not_in(("replaced", "undone"))
     session.execute(update(DECISIONS).where(goes_on).values(**values))
-
-
-def move(session: Session, former_id: int, photo_id: int) -> None:
-    """Let a photo have the decisions about the one that it succeeds."""
-    theirs = DECISIONS.c.photo_id == former_id
-    session.execute(update(DECISIONS).where(theirs).values(photo_id=photo_id))
 
 
 def end_waiting(session: Session, are_chosen: ColumnElement[bool], now: float) -> None:

@@ -99,11 +99,12 @@ class Decider:
     def _carry_out(self, decision: StoredDecision) -> DecisionResult:
         for attempt in range(1, ATTEMPTS + 1):
             with self._writes.library.reading() as session:
-                photo = decided_photo(session, decision.photo_id)
-                is_waiting = decisions.is_waiting(session, decision.id)
-            if photo is None:
+                present = decisions.present(session, decision.id)
+                photo = None if present is None else decided_photo(session, present.photo_id)
+            if present is None or photo is None:
                 return self._settled(decision, "refused", "The photo is no longer in the library.")
-            if not is_waiting:
+            decision = present
+            if decision.state != "waiting":
                 return DecisionResult(photo.photo_id, "replaced", reason=DECIDED_AGAIN)
             try:
                 return self._write_files(decision, photo)
@@ -181,7 +182,8 @@ class Decider:
         )
 
         def intend(session: Session) -> None:
-            if not decisions.is_waiting(session, decision.id):
+            present = decisions.present(session, decision.id)
+            if present is None or (present.state, present.photo_id) != ("waiting", photo.photo_id):
                 raise errors.FileChanged(DECIDED_AGAIN)
             decided_files.record_file(session, decision.id, file)
 
@@ -231,7 +233,11 @@ def _of_partners(
     """Return the decisions for the other files of the shots."""
     named = {each.photo_id for each in decided}
     return [
-        replace(each, photo_id=other.photo_id)
+        replace(
+            each,
+            photo_id=other.photo_id,
+            seen=other.rating_in_file if other.rating_owner == "person" else None,
+        )
         for each in decided
         for other in partners.get(each.photo_id, ())
         if other.photo_id not in named

@@ -16,6 +16,7 @@ from maclip_daemon.library.results.decided_photos import DecidedPhoto, decided_p
 from maclip_daemon.library.results.decisions import StoredDecision
 from maclip_daemon.library.storage.database import Session
 from maclip_daemon.metadata.records import UndoEntry
+from maclip_daemon.pipeline import recovery
 from maclip_daemon.pipeline.commands.decide import Decider
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
 from maclip_daemon.pipeline.commands.online_roots import OnlineRoots
@@ -89,10 +90,16 @@ class DecisionUndo:
 
     def _return_to(self, decision: StoredDecision, photo: DecidedPhoto, file: DecidedFile) -> None:
         """Put one file back. Raises why it stays."""
-        entry = UndoEntry(Path(file.target_path), file.before_hash, file.after_hash, file.restore)
+        place = self._place_of(file)
+        entry = UndoEntry(place, file.before_hash, file.after_hash, file.restore)
         if file.before_hash is None:
             self._remove(file, entry)
             return
+        if str(place) != file.target_path:
+            name = os.path.basename(file.target_path)  # noqa: PTH119 - surrogates
+            raise errors.WriteRefused(
+                f"{place} stayed behind when its photo was renamed. Rename it to {name}, then undo again."
+            )
         prepared = self._writes.writer.prepare_return(entry)
         if prepared.status == "unchanged":
             return
@@ -101,6 +108,14 @@ class DecisionUndo:
         stars = decision.before.get("stars_written")
         write = PhotoWrite(photo.photo_id, photo.path, prepared, stars)
         self._writes.commit(write, _nothing, _nothing)
+
+    def _place_of(self, file: DecidedFile) -> Path:
+        """Return where a file is: it may have stayed behind when its photo was renamed."""
+        with self._writes.library.reading() as session:
+            chain = rating_journal.undo_chain(session, file.target_path)
+        if not chain:
+            return Path(file.target_path)
+        return self._writes.probe.call(file.target_path, lambda: recovery.current_target(chain[0]))
 
     def _remove(self, file: DecidedFile, entry: UndoEntry) -> None:
         """Remove a sidecar that the decision made, unless another program wrote to it since."""

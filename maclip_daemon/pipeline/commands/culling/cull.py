@@ -6,6 +6,7 @@ happened meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections import defaultdict
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from maclip_daemon import errors
-from maclip_daemon.files import moved_files, temporaries
+from maclip_daemon.files import moved_files, safe_writer, temporaries
 from maclip_daemon.files.paths import with_path
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queries.rejected_photos import CullCandidate
@@ -113,7 +114,7 @@ def take_shot(
         try:
             moved_files.move(source, target)
         except KeyboardInterrupt:
-            _put_back(moved)
+            _take_back(pairs)
             raise
         except (OSError, errors.MaclipError) as error:
             away = _put_back(moved)
@@ -166,7 +167,11 @@ def finish(folder: Path, now: float, writer: MetadataWriter) -> list[CulledFile]
     temporaries.remove_strays(folder, older_than=now - _AT_WORK_S, by_change=True)
     results = []
     shot = cull_list.begun(folder)
-    if any(_is_rated(entry.source, writer) for entry in shot):
+    try:
+        is_rated = any(_is_rated(entry.source, writer) for entry in shot)
+    except errors.MaclipError as error:  # asked again at the next start
+        return [CulledFile(entry.source, None, str(error)) for entry in shot]
+    if is_rated:
         return _back_together(folder, shot)
     for entry in shot:
         target = folder / entry.name
@@ -181,20 +186,17 @@ def finish(folder: Path, now: float, writer: MetadataWriter) -> list[CulledFile]
 
 
 def _is_rated(photo: Path, writer: MetadataWriter) -> bool:
-    """Return whether a photo is there that a person has rated, and not rejected."""
+    """Return whether a photo is there that a person has rated, and not rejected. Raises `MaclipError`."""
     if not is_photo(photo.name) or not os.path.lexists(photo):
         return False
-    try:
-        found = writer.inspect(photo)
-    except errors.MaclipError:
-        return False
+    found = writer.inspect(photo)
     return found.owner == "person" and found.rating != REJECTED
 
 
 def _back_together(folder: Path, shot: Sequence[cull_list.CullEntry]) -> list[CulledFile]:
     """Move the files of a shot that were moved already back to those that stayed."""
     pairs = [(entry.source, folder / entry.name) for entry in shot]
-    away = _put_back([pair for pair in pairs if not os.path.lexists(pair[0])])
+    away = _take_back(pairs)
     if not away:
         cull_list.note_end(folder, pairs)
     return [
@@ -247,6 +249,21 @@ def _put_back(moved: list[tuple[Path, Path]]) -> dict[Path, Path]:
         except (OSError, errors.MaclipError):
             away[source] = target  # listed, so that it can be brought back later
     return away
+
+
+def _take_back(pairs: list[tuple[Path, Path]]) -> dict[Path, Path]:
+    """Undo the moves of a shot as far as they have come; return the files that are still away.
+
+    A whole copy beside its original, which was to be removed next, goes.
+    """
+    for source, target in pairs:
+        with contextlib.suppress(OSError):
+            if (
+                os.path.lexists(source)
+                and safe_writer.digest_of(target) == safe_writer.digest_of(source) is not None
+            ):
+                target.unlink()
+    return _put_back([pair for pair in pairs if not os.path.lexists(pair[0]) and os.path.lexists(pair[1])])
 
 
 def _is_full(error: Exception) -> bool:

@@ -402,7 +402,7 @@ def test_decisions_that_wait_come_along_and_what_the_backup_had_waiting_does_not
         decided_files.record_file(session, later.id, DecidedFile("/photos/c.jpg.xmp", None, "after", b"x"))
     assert used.restore(tmp_path / "backup.db").decisions_left == 0
     assert used.rows(WAITING.format("d.state = 'waiting'")) == [("a.jpg", 2, None), ("c.jpg", 5, 1)]
-    assert used.rows(WAITING.format("d.state <> 'waiting'")) == [("b.jpg", 1, None)]
+    assert used.rows("SELECT state FROM decisions WHERE photo_id = 2") == [("written",)]
     assert used.rows("SELECT target_path FROM decision_files ORDER BY 1") == [
         ("/photos/a.jpg.xmp",),
         ("/photos/c.jpg.xmp",),
@@ -430,3 +430,35 @@ def decide_stored(session: Session, photo: int) -> StoredDecision:
     (stored,) = decisions.add(session, [NewDecision(photo, None, True)], "a review", NOW + 1)
     decisions.settle(session, stored.id, "written", None, NOW + 1)
     return stored
+
+
+def test_what_was_decided_and_written_after_the_backup_counts_as_such(used: Used, tmp_path: Path) -> None:
+    photo = used.add("/photos/a.jpg", "a")
+    used.library.backup(tmp_path / "backup.db")
+    decided = decide(used, photo, 5)
+    with used.library.writing() as session:
+        decided_files.record_file(session, decided.id, DecidedFile("/photos/a.jpg.xmp", None, "after", b"x"))
+        decisions.settle(session, decided.id, "written", None, NOW + 2)
+    used.restore(tmp_path / "backup.db")
+    with Library.open(used.path) as library, library.reading() as session:
+        assert decided_files.with_decisions(session) == {"/photos/a.jpg.xmp"}
+
+
+def test_a_damaged_decision_costs_no_other_and_a_pick_taken_back_stays_so(used: Used, tmp_path: Path) -> None:
+    damaged, whole, picked = (used.add(f"/photos/{name}.jpg", name) for name in "abc")
+    with used.library.writing() as session:
+        session.execute(text("UPDATE photos SET is_picked = 1 WHERE file_name = 'c.jpg'"))
+    used.library.backup(tmp_path / "backup.db")
+    decide(used, damaged, 5)
+    decide(used, whole, 4)
+    with used.library.writing() as session:
+        session.execute(text("UPDATE photos SET is_picked = 0"))
+    used.library.close()
+    with closing(sqlite3.connect(used.path)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        connection.execute("UPDATE decisions SET rating = 77 WHERE photo_id = 1")
+        connection.commit()
+    assert used.restore(tmp_path / "backup.db").decisions_left == 1
+    assert used.rows(WAITING.format("d.state = 'waiting'")) == [("b.jpg", 4, None)]
+    assert used.rows("SELECT sum(is_picked) FROM photos") == [(0,)]
+    assert picked

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from sqlalchemy import text
@@ -24,6 +25,7 @@ from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, P
 from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
 from maclip_daemon.pipeline.rating import moved_photos
 from maclip_daemon.settings import RatingSettings, ReviewSettings, Settings
+from maclip_daemon.web.review import Review
 from tests.homes import until
 from tests.rated_library import RatedLibrary
 from tests.unit.metadata.metadata_samples import DARKTABLE_SIDECAR, QUALITY, pixels
@@ -541,6 +543,84 @@ def test_a_decision_about_a_photo_that_was_renamed_since_is_undone_in_its_sideca
     undo_last(desk)
     now = desk.rated.folder / ("tour/IMG_1.jpg.xmp" if is_folder else "trip/IMG_2.jpg.xmp")
     assert (now.read_bytes() == DARKTABLE_SIDECAR) if has_sidecar else not now.exists()
+
+
+@pytest.mark.parametrize("has_sidecar", [False, True])
+def test_undo_finds_a_sidecar_that_stayed_behind_when_its_photo_was_renamed(
+    desk: Desk, has_sidecar: bool
+) -> None:
+    photo, renamed = desk.photo(), desk.rated.folder / "IMG_2.jpg"
+    if has_sidecar:
+        desk.sidecar().write_bytes(DARKTABLE_SIDECAR)
+    desk.decide(photo, 5)
+    (desk.rated.folder / "IMG_1.jpg").rename(renamed)
+    with desk.rated.library.writing() as session:
+        root = session.execute(text("select root_id from folders")).scalar_one()
+        renames.move_photo(session, photo, str(renamed), root)
+    (undone,) = desk.undo.undo_last("today")
+    if not has_sidecar:
+        assert undone.is_done
+        assert not desk.sidecar().exists()
+        return
+    assert (
+        "IMG_1.jpg.xmp stayed behind when its photo was renamed. Rename it to IMG_2.jpg.xmp" in undone.reason
+    )
+    desk.sidecar().rename(desk.sidecar("IMG_2.jpg"))
+    undo_last(desk)
+    assert desk.sidecar("IMG_2.jpg").read_bytes() == DARKTABLE_SIDECAR
+
+
+def test_of_two_decisions_that_wait_for_what_becomes_one_photo_the_last_one_stands(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.writer.problems = [errors.NoSpace("full"), errors.NoSpace("full")]
+    desk.decide(photo, 2, pick=True)
+    (desk.rated.folder / "larger").mkdir()
+    copy = desk.photo("larger/IMG_1.jpg")
+    desk.decide(copy, 5)
+    desk.rated.write("update photos set pixel_hash = 'same'")
+    (desk.rated.folder / "IMG_1.jpg").unlink()
+    desk.rated.write(f"update photos set state = 'missing' where id = {photo}")
+    moved_photos.follow(desk.rated.library, FilesystemProbe(5), [copy])
+    assert [(each.photo_id, each.rating) for each in desk.decider.retry()] == [(copy, 5)]
+    assert desk.row(copy) == ("person", 5, None, 1)
+    assert desk.states() == ["replaced", "written"]
+
+
+def test_a_decision_whose_photo_becomes_another_one_while_it_is_carried_out_is_written(desk: Desk) -> None:
+    photo = desk.photo()
+    successors: list[int] = []
+    result = meanwhile(desk, photo, lambda _: successors.append(moved_to_a_larger_disk(desk, photo)))
+    assert (result.photo_id, result.outcome) == (successors[0], "written")
+    assert desk.values("larger/IMG_1.jpg")[RATING] == "1"
+
+
+def test_the_page_forgets_what_another_process_has_settled(desk: Desk) -> None:
+    photo = desk.photo()
+    desk.writer.problems = [errors.NoSpace("The disk is full.")]
+    review = Review(desk.rated.library, desk.decider, desk.undo, MagicMock(), MagicMock())
+    review.decide([NewDecision(photo, 5)])
+    assert list(review.waiting) == [photo]
+    undo_ratings.hold(desk.rated.library, [], desk.rated.now, with_decisions=True)
+    review.start()
+    until(lambda: not review.waiting, "the end of the notice")
+    review.stop()
+
+
+def test_a_second_key_press_replaces_what_another_program_gave_to_the_other_file_of_a_shot(
+    desk: Desk,
+) -> None:
+    raw, jpeg = desk.photo("IMG_1.dng"), desk.photo("IMG_1.jpg")
+    with desk.rated.library.writing() as session:
+        raw_jpeg_pairs.link_all(session, lambda name: "raw" if name.endswith(".dng") else "developed")
+    desk.sidecar("IMG_1.jpg").write_bytes(DARKTABLE_SIDECAR.replace(b'xmp:Rating="0"', b'xmp:Rating="3"'))
+    first = desk.decider.decide([NewDecision(raw, 5)], "today")
+    assert [(each.photo_id, each.outcome, each.rating) for each in first] == [
+        (raw, "written", 5),
+        (jpeg, "changed", 3),
+    ]
+    second = desk.decider.decide([NewDecision(raw, 5, seen=5)], "today")
+    assert [each.outcome for each in second] == ["written"]
+    assert desk.values("IMG_1.jpg")[RATING] == "5"
 
 
 def test_undo_with_decisions_ends_those_that_wait(desk: Desk, half: int) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from maclip_daemon.errors import FileChanged, MaclipError, NoSpace, UsageError
+from maclip_daemon.errors import ChildDied, FileChanged, MaclipError, NoSpace, UsageError
 from maclip_daemon.files import moved_files
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import found_file
@@ -160,6 +161,7 @@ def test_a_copy_to_another_disk_that_was_cut_off_before_its_end_is_one_photo(
     photo, out = tmp_path / "a.jpg", tmp_path / "out"
     out.mkdir()
     photo.write_text("a photo")
+    (tmp_path / "a.jpg.xmp").write_text("-1")
     (out / "a.jpg").write_text("a photo")
     cull_list.note(out, [(photo, out / "a.jpg")])
     assert [each.target for each in cull.finish(out, 0.0, writer)] == [out / "a.jpg"]
@@ -168,6 +170,60 @@ def test_a_copy_to_another_disk_that_was_cut_off_before_its_end_is_one_photo(
     photo.write_text("a photo")  # copied from the card once more, later
     assert cull.finish(out, 0.0, writer) == []
     assert photo.exists()
+
+
+def test_ctrl_c_while_a_move_is_flushed_leaves_a_whole_shot_where_it_was(
+    rated: RatedLibrary, moves: RejectedMoves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, move, out = contents(rated.folder), moved_files.move, tmp_path / "out"
+    out.mkdir()
+
+    def moved_and_cut_off(source: Path, target: Path) -> None:
+        move(source, target)
+        raise KeyboardInterrupt
+
+    def copied_and_cut_off(source: Path, target: Path) -> None:
+        moved_files.copy(source, target)
+        raise KeyboardInterrupt
+
+    for cut_off in (moved_and_cut_off, copied_and_cut_off):
+        with monkeypatch.context() as patch:
+            patch.setattr(moved_files, "move", iter_then(cut_off, move))
+            with pytest.raises(KeyboardInterrupt):
+                cull.take_shot([rated.folder / "a.jpg", rated.folder / "a.jpg.xmp"], out)
+        assert (contents(rated.folder), contents(out)) == (before, {})
+
+
+def iter_then(first: Callable[[Path, Path], None], then: Callable[[Path, Path], None]) -> Callable[..., None]:
+    """Return a function that does the one thing once, and the other from then on."""
+    ways = itertools.chain([first], itertools.repeat(then))
+    return lambda source, target: next(ways)(source, target)
+
+
+def test_what_cannot_be_asked_after_a_kill_stays_and_a_whole_copy_beside_its_original_goes(
+    rated: RatedLibrary, moves: RejectedMoves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, jpeg, raw = tmp_path / "out", rated.folder / "a.jpg", rated.folder / "a.dng"
+    out.mkdir()
+    (out / "a.dng").write_text("a RAW")
+    (out / "a.jpg").write_bytes(jpeg.read_bytes())
+    sidecar = rated.folder / "a.jpg.xmp"
+    cull_list.note(out, [(raw, out / "a.dng"), (jpeg, out / "a.jpg"), (sidecar, out / "a.jpg.xmp")])
+    sidecar.write_text("5")
+    moves._remember(out)
+
+    def lost(*_: object) -> FoundRating:
+        raise ChildDied("The metadata process ended.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SidecarReader, "inspect", lost)
+        moves.finish_killed()
+    assert jpeg.exists()
+    assert sidecar.exists()
+    moves.finish_killed()
+    assert contents(out) == {}, "the copy has an original"
+    assert raw.read_text() == "a RAW"
+    assert moves.folders() == []
 
 
 @pytest.mark.parametrize("end", [Killed, KeyboardInterrupt])
