@@ -23,6 +23,8 @@ from tests.photo_managers.applications import (
 )
 
 KEYS_S = 10.0  # until what keys did is in a file
+LOOK_S = 0.5  # between looks at its database, each of which may disturb its start
+STARTS = 6
 DIGIKAM_OPTIONS = ("Use XMP Sidecar For Reading=true", "Rescan File If Modified=true")
 _CONFIGURATION = """[General Settings]
 Version=7.9.0
@@ -143,16 +145,18 @@ class DigiKam:
 
         Our look at its database in the wrong moment makes it give up its start: it is started once more then.
         """
-        with self._running() as process:
-            self._wait(process, condition)
-            if not self._has_given_up():
-                return self._stable(process, read)
-        with self._running() as process:
-            self._wait(process, condition)
-            return self._stable(process, read)
+        for _ in range(STARTS):
+            with self._running() as process:
+                self._wait(process, condition)
+                if not self._has_given_up():
+                    return self._stable(process, read)
+        raise AssertionError(
+            f"digiKam gave up {STARTS} starts: {self._log.read_text('utf-8', 'replace')[-3000:]}"
+        )
 
     def _wait(self, process: subprocess.Popen[bytes], condition: str) -> None:
         def is_over() -> bool:
+            time.sleep(LOOK_S)
             return process.poll() is not None or self._has_given_up() or self.holds(condition)
 
         until(is_over, condition, self._log)
