@@ -47,7 +47,7 @@ def centred_views(pixels: Pixels) -> Tensor:
 
 def as_views(tiles: NDArray[np.uint8]) -> Tensor:
     """Return normalised views [N, 3, h, w] of tiles [..., h, w, 3]."""
-    flat = np.ascontiguousarray(tiles.reshape(-1, *tiles.shape[-3:]))
+    flat = np.array(tiles.reshape(-1, *tiles.shape[-3:]))  # a copy: caches on the disk are read-only
     return normalise(torch.from_numpy(flat)).contiguous(memory_format=torch.channels_last)
 
 

@@ -68,4 +68,4 @@ def _ladder_batches(kinds: Sequence[tuple[LadderCache, Tensor]], recipe: Recipe)
 
 def _tiles(trunk: nn.Module, bursts: TileBursts) -> Tensor:
     """Return the pooled views of all tiles [T, C]."""
-    return torch.cat([trunk(as_views(np.array(burst))) for burst in bursts.tiles])
+    return torch.cat([trunk(as_views(burst)) for burst in bursts.tiles])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from maclip_daemon.iqa import metrics
 from maclip_daemon.iqa.fusion import read_fusion
-from maclip_daemon.training.bursts.burst_cache import centred_views
+from maclip_daemon.training.bursts.burst_cache import as_views, centred_views
 from maclip_daemon.training.bursts.camera_faults import FAULTS, LEVELS, Fault, apply_fault, fault_at
 from maclip_daemon.training.bursts.fusion_fitting import (
     FUSION_PROTOCOL,
@@ -177,3 +177,9 @@ def test_the_fusion_follows_the_cue_that_knows_the_fault() -> None:
     cues = dict(zip(INPUTS, bursts.inputs[0, 2].tolist(), strict=True))
     assert networks.fuse(cues, cues)[0] == pytest.approx(scores[0, 2], abs=1e-5)
     assert len(list(burst_report(scores, bursts))) == 4
+
+
+def test_tiles_of_a_cache_on_the_disk_are_copied_before_they_are_worked_on() -> None:
+    tiles = np.zeros((2, 4, 224, 224, 3), np.uint8)
+    tiles.flags.writeable = False  # torch warns of such
+    assert as_views(tiles).shape == (8, 3, 224, 224)
