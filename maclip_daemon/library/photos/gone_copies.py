@@ -13,9 +13,9 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from maclip_daemon.library.photos import burst_frames, missing_photos
-from maclip_daemon.library.photos.renames import rating_targets
+from maclip_daemon.library.photos.renames import move_targets
 from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.results import decided_files, decision_moves
+from maclip_daemon.library.results import decision_moves
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.photo_paths import path_of
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
@@ -59,8 +59,7 @@ def forget(session: Session, original: GoneOriginal) -> None:
     decision_moves.move(session, original.photo_id, original.copy_id)
     copied_to = path_of(session, original.copy_id)
     assert copied_to is not None
-    targets = zip(rating_targets(original.path), rating_targets(copied_to), strict=True)
-    decided_files.move_targets(session, original.copy_id, targets)
+    move_targets(session, original.copy_id, original.path, copied_to)
     picked = select(PHOTOS.c.id).where(PHOTOS.c.id == original.photo_id, PHOTOS.c.is_picked)
     is_copy = (PHOTOS.c.id == original.copy_id) & picked.exists()
     session.execute(update(PHOTOS).where(is_copy).values(is_picked=True))

@@ -25,7 +25,7 @@ def move(session: Session, former_id: int, photo_id: int) -> None:
     )
     is_over = mine & (DECISIONS.c.state == "waiting") & (DECISIONS.c.id < last_written)
     session.execute(update(DECISIONS).where(is_over).values(state="replaced"))
-    waiting = [each for each in decisions.waiting(session) if each.photo_id == photo_id]
+    waiting = decisions.waiting(session, photo_id)
     while len(waiting) > 1:
         last = waiting.pop()
         waiting[-1] = _joined(session, waiting[-1], last)

@@ -161,10 +161,12 @@ def restore_photo(session: Session, decision: StoredDecision) -> bool:
     return known.get("rating_owner") == "none" and known.get("rating_undone_at") is None
 
 
-def waiting(session: Session) -> list[StoredDecision]:
-    """Return the decisions that are not written yet, oldest first."""
-    rows = session.execute(select(DECISIONS).where(DECISIONS.c.state == "waiting").order_by(DECISIONS.c.id))
-    return [_stored(row) for row in rows]
+def waiting(session: Session, photo_id: int | None = None) -> list[StoredDecision]:
+    """Return the decisions that are not written yet, oldest first; of all photos, or of one."""
+    chosen = select(DECISIONS).where(DECISIONS.c.state == "waiting").order_by(DECISIONS.c.id)
+    if photo_id is not None:
+        chosen = chosen.where(DECISIONS.c.photo_id == photo_id)
+    return [_stored(row) for row in session.execute(chosen)]
 
 
 def last_press(session: Session, review: str, before: int | None = None) -> list[StoredDecision]:

@@ -257,11 +257,10 @@ def _take_back(pairs: list[tuple[Path, Path]]) -> dict[Path, Path]:
     A whole copy beside its original, which was to be removed next, goes.
     """
     for source, target in pairs:
+        if not (os.path.lexists(source) and os.path.lexists(target)):
+            continue
         with contextlib.suppress(OSError):
-            if (
-                os.path.lexists(source)
-                and safe_writer.digest_of(target) == safe_writer.digest_of(source) is not None
-            ):
+            if safe_writer.digest_of(target) == safe_writer.digest_of(source) is not None:
                 target.unlink()
     return _put_back([pair for pair in pairs if not os.path.lexists(pair[0]) and os.path.lexists(pair[1])])
 
