@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 import signal
 import socket
@@ -18,13 +17,14 @@ from maclip_daemon import errors
 from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import scores
-from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.database import BRIEF_TIMEOUT_S, Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.photos.decoder import Decoder
 from maclip_daemon.pipeline import known_roots, worker_count
 from maclip_daemon.pipeline.bursts.burst_stage import BurstStage
 from maclip_daemon.pipeline.discovery.discovery_stage import DiscoveryStage
 from maclip_daemon.pipeline.discovery.watched_root import WatchedRoot
+from maclip_daemon.pipeline.lease_upkeep import LeaseUpkeep
 from maclip_daemon.pipeline.pause_check import PauseCheck
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
@@ -39,7 +39,6 @@ from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
 
 STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
-BRIEF_TIMEOUT_S = 0.5  # for a locked database, where signals must be handled and a later try will do
 KINDS: tuple[leases.Kind, ...] = ("score", "rate")
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # a stopped child ignores SIGTERM
 POLL_S = 0.2  # between checks of `--once` whether all is done
@@ -70,8 +69,7 @@ class Pipeline:
         self.client = ScorerClient(settings.scoring, settings.data_dir)
         self.identity = self.client.identity()
         self._threads: list[threading.Thread] = []
-        self._maintained = -math.inf
-        self._clock_ahead = clock() - time.monotonic()  # the first check must notice a jump, too
+        self._leases = LeaseUpkeep(library, self._worker, settings.jobs.lease_s, clock)
         # A person who runs `--once` wants it now.
         pauses_on_battery = settings.background.pause_on_battery and not once
         power_check_s = min(POWER_CHECK_S, settings.jobs.pause_s)
@@ -162,26 +160,12 @@ class Pipeline:
         return {kind: count.ready + count.leased for kind, count in counts.items()}
 
     def run_maintenance(self) -> None:
-        """Renew leases and reclaim lost ones, every few seconds.
-
-        At once after the clock was set or the machine slept: times that now lie in the future must not delay
-        work.
-        """
+        """Check what work waits for, renew leases and reclaim lost ones, every few seconds."""
         if self._power is not None:
             self._power.check()
         self.bursts.run_maintenance()
         self._pauses.check()
-        now, clock = time.monotonic(), self.state.clock()
-        step_s, self._clock_ahead = clock - now - self._clock_ahead, clock - now
-        was_set = abs(step_s) > leases.CLOCK_SLACK_S
-        if not was_set and now - self._maintained < self.settings.jobs.lease_s / 3:
-            return
-        self._maintained = now
-        with contextlib.suppress(errors.Transient), self._library.writing(BRIEF_TIMEOUT_S) as session:
-            leases.renew(session, self._worker, clock, self.settings.jobs.lease_s)
-            leases.reclaim_expired(session, clock, self.settings.jobs.lease_s)
-        if was_set:
-            log.info("the clock was set, or the machine slept", by_s=round(step_s))
+        if self._leases.keep():
             self.state.wake()
 
     def raise_if_fatal(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -260,6 +261,28 @@ def test_a_clock_jump_delays_no_work_and_repeats_none(
         assert_each_done_once(faulty_home, originals)
     assert photos_encoded(device) == len(originals)
     figures(rounds=len(jumps), files=len(originals), faults=len(jumps), note="clock jumps")
+
+
+def test_a_clock_set_back_while_another_program_locks_the_library_delays_no_work(
+    faulty_home: Home, device: Device, figures: Figures
+) -> None:
+    clock = SetClock(faulty_home.folder)
+    with running(faulty_home, **clock.environment) as daemon:
+        until(lambda: faulty_home.sql("select 1 from roots where scanned_at is not null"), "a scan")
+        with device.blocked_after(PHOTOS_A_JUMP // 4):
+            make_photos(faulty_home.photos, PHOTOS_A_JUMP)
+            until(lambda: faulty_home.scored() and has_leased_jobs(faulty_home), "some of the scores")
+            library = sqlite3.connect(faulty_home.data / "library.db", isolation_level=None)
+            with contextlib.closing(library) as other:
+                other.execute("begin immediate")
+                make_photos(faulty_home.photos, PHOTOS_A_JUMP, first=PHOTOS_A_JUMP)  # known once it is free
+                clock.jump(-24 * HOUR)
+                until(lambda: "the clock was set" in daemon.log_text(), "the log entry of the jump")
+        originals = {
+            path: data for path, data in contents(faulty_home.photos).items() if path.suffix == ".jpg"
+        }
+        assert_each_done_once(faulty_home, originals)
+    figures(rounds=1, files=len(originals), faults=1, note="a clock jump while the library was locked")
 
 
 @pytest.mark.long_form

@@ -225,9 +225,11 @@ class SystemService(Service):
 def journal_faults(lines: Sequence[tuple[int, str, str]]) -> list[str]:
     """Return the lines that no photographer should meet: doubles, traces, times and levels of our own.
 
-    A daemon that is killed and its successor may say the same; doubles are of one process.
+    A daemon that is killed and its successor may say the same; doubles are of one process. Two imports of
+    one photo each end with the same line.
     """
     faults = [text for priority, text, _ in lines if priority < 7 and _TRACES.search(text)]
     faults += [text for _, text, _ in lines if _TIME.match(text) or _LEVEL.search(text)]
     said = [(text, process) for _, text, process in lines]
-    return faults + [text for (text, process), after in itertools.pairwise(said) if (text, process) == after]
+    doubles = [text for (text, process), after in itertools.pairwise(said) if (text, process) == after]
+    return faults + [text for text in doubles if not text.startswith("done, waiting for photos")]

@@ -45,14 +45,16 @@ class JobCounts:
     dead: int = 0
 
 
-def enqueue(session: Session, photo_ids: Iterable[int], kind: Kind, now: float) -> None:
-    """Queue work on photos; a photo that is queued already keeps its one job.
+def enqueue(
+    session: Session, photo_ids: Iterable[int], kind: Kind, now: float, *, delay_s: float = 0.0
+) -> None:
+    """Queue work on photos, due after `delay_s` seconds; a photo that is queued already keeps its one job.
 
     The generation of a leased job grows: `finish` then rejects the worker's result, and the job is ready
     again. A dead job comes back to life.
     """
     moment = timestamps.text(now)
-    row = {"kind": kind, "not_before": moment, "changed_at": moment}
+    row = {"kind": kind, "not_before": timestamps.text(now + delay_s), "changed_at": moment}
     if rows := [{"photo_id": photo_id, **row} for photo_id in photo_ids]:
         session.execute(_ENQUEUE, rows)
 

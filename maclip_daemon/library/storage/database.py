@@ -41,6 +41,10 @@ from maclip_daemon.library.storage.file_guard import (
 from maclip_daemon.library.storage.open_readonly import uri
 from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
+LOCK_TIMEOUT_S = 60.0
+"""How long a transaction waits for the lock of another program."""
+BRIEF_TIMEOUT_S = 0.5
+"""The same where the main thread must handle signals and a later try will do."""
 _ASK_AGAIN_S = 0.05
 
 
@@ -61,7 +65,7 @@ class Library:
 
     @classmethod
     def open(
-        cls, path: Path, *, create: bool = True, busy_timeout_s: float = 60.0, is_in_use: bool = False
+        cls, path: Path, *, create: bool = True, busy_timeout_s: float = LOCK_TIMEOUT_S, is_in_use: bool = False
     ) -> Library:
         """Open, check and if need be migrate the library at `path`.
 

@@ -8,7 +8,7 @@ from maclip_daemon import errors
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.queries.status import get_note, put_note
 from maclip_daemon.library.queue import jobs, rating_queue
-from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.database import BRIEF_TIMEOUT_S, Library
 from maclip_daemon.library.storage.sql_views import LIFTING
 from maclip_daemon.pipeline.bursts import rebuilding, regrouping
 from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD
@@ -18,7 +18,6 @@ from maclip_daemon.settings import RatingSettings
 COMPARED_AT_ONCE = 200  # photos of an old library that are read again: new ones wait for no more
 _TAGS = "rating.burst_tags"  # the key of a note
 _IS_OFF = "rating.off"  # the key of a note
-_BRIEF_TIMEOUT_S = 0.5  # the main thread handles signals, too
 
 
 def note_setting(library: Library, settings: RatingSettings, now: float) -> int:
@@ -79,7 +78,7 @@ class BurstStage:
             return  # the library is busy; the next call tries again
 
     def _regroup(self) -> None:
-        with self._library.writing(_BRIEF_TIMEOUT_S) as session:
+        with self._library.writing(BRIEF_TIMEOUT_S) as session:
             changed = regrouping.regroup(session, FRAMING_SPREAD).changed
             if self._state.is_calibrated and self._settings.mode != "off":
                 jobs.enqueue(session, changed, "rate", self._state.clock())
@@ -94,7 +93,7 @@ class BurstStage:
         except StopIteration:
             self._rebuilding = None
             if self._state.is_calibrated and self._settings.mode != "off":
-                with self._library.writing(_BRIEF_TIMEOUT_S) as session:
+                with self._library.writing(BRIEF_TIMEOUT_S) as session:
                     rating_queue.enqueue(session, self._state.clock())
         except errors.MaclipError:
             self._rebuilding = None  # what is left is stale still
@@ -108,7 +107,7 @@ class BurstStage:
             unknown = burst_frames.unknown(session, COMPARED_AT_ONCE)
         self._may_lack_some = bool(unknown)
         if unknown:
-            with self._library.writing(_BRIEF_TIMEOUT_S) as session:
+            with self._library.writing(BRIEF_TIMEOUT_S) as session:
                 jobs.enqueue(session, unknown, "score", now)
             self._state.wake()
 

@@ -265,7 +265,8 @@ class DiscoveryStage:
                 if found is not None:
                     photo_records.record_rename(session, photo_id, found)
                 # Later: programs that rename photos rename their sidecars a moment afterwards.
-                jobs.enqueue(session, [photo_id], "rate", self._state.clock() + SIDECAR_RENAME_S)
+                now = self._state.clock()
+                jobs.enqueue(session, [photo_id], "rate", now, delay_s=SIDECAR_RENAME_S)
 
     def _mark_missing(self, paths: list[str]) -> None:
         # An event is a hint: the file may have come back since.

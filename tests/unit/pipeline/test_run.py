@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ import pytest
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, ModelUnavailable
 from maclip_daemon.iqa.photo_score import ScoringConfig
 from maclip_daemon.library.queue import jobs, leases
-from maclip_daemon.pipeline import run
+from maclip_daemon.pipeline import lease_upkeep, run
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.pipeline.waits import MODEL, Resource
 from maclip_daemon.settings import Settings
@@ -96,6 +98,7 @@ def simulated(rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch) -> Simulated
         monotonic=lambda: made[0].monotonic if made else 1000.0, sleep=lambda s: made[0].sleep(s)
     )
     monkeypatch.setattr(run, "time", now)
+    monkeypatch.setattr(lease_upkeep, "time", now)
     monkeypatch.setattr(run, "in_thread", in_thread)
     monkeypatch.setattr(run, "ScorerClient", FakeScorerClient)
     settings = Settings(
@@ -229,8 +232,41 @@ def test_maintenance_renews_leases_at_once_and_wakes_all_when_the_clock_was_set(
     simulated.rated.now += by_s
     simulated.pipeline.run_maintenance()
     assert simulated.leased_until() == [before + by_s]
+    assert woken == [True]
+    simulated.pass_time(lease_upkeep.AFTER_JUMP_S)
     simulated.pipeline.run_maintenance()
     assert woken == [True], "it was set once"
+
+
+def test_what_waited_for_the_library_while_the_clock_was_set_back_is_due_soon(
+    simulated: SimulatedRun,
+) -> None:
+    before = simulated.rated.now
+    simulated.pipeline.run_maintenance()
+    simulated.rated.now -= 86_400
+    simulated.pipeline.run_maintenance()
+    (photo_id,) = [simulated.rated.add("a.jpg", score=None)]
+    with simulated.rated.library.writing() as session:
+        jobs.enqueue(session, [photo_id], "score", before)  # it read the clock before the jump
+    simulated.pass_time(2)
+    simulated.pipeline.run_maintenance()
+    with simulated.rated.library.reading() as session:
+        due = jobs.next_due(session, "score")
+    assert due is not None
+    assert due <= simulated.rated.now
+
+
+def test_maintenance_that_meets_a_locked_library_is_done_at_the_next_call(simulated: SimulatedRun) -> None:
+    queue(simulated.rated, "a.jpg")
+    with simulated.rated.library.writing() as session:
+        leases.lease(session, "score", "lost", simulated.rated.now, 60, 10)
+    simulated.pass_time(61)
+    with closing(sqlite3.connect(simulated.rated.library.path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        simulated.pipeline.run_maintenance()
+    assert simulated.rated.jobs() == [("a.jpg", "score", "leased", 0)]
+    simulated.pipeline.run_maintenance()
+    assert simulated.rated.jobs() == [("a.jpg", "score", "ready", 0)]
 
 
 def test_a_stop_ends_the_threads_and_releases_the_leases_of_this_run_only(simulated: SimulatedRun) -> None:
