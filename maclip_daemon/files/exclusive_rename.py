@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from maclip_daemon.files import linux_calls
+from maclip_daemon.files import linux_calls, temporaries
 from maclip_daemon.files.open_folder import OpenFolder
 
 _CLAIM_MAY_BE_ANOTHERS_S = 60.0
@@ -55,7 +55,7 @@ def remove_claim(target: Path, now: float) -> bool:
         found = target.lstat()
         if found.st_size or not stat.S_ISREG(found.st_mode):
             return True
-        if now - found.st_ctime < _CLAIM_MAY_BE_ANOTHERS_S:
+        if -temporaries.AHEAD_S < now - found.st_ctime < _CLAIM_MAY_BE_ANOTHERS_S:
             return False
         target.unlink()
     except FileNotFoundError:

@@ -51,13 +51,13 @@ def _short(target: str) -> str:
     return blake3(os.fsencode(target)).hexdigest()[:16]
 
 
-def remove_strays(folder: Path, *, older_than: float, by_change: bool = False) -> list[Path]:
+def remove_strays(folder: Path, *, older_than: float, now: float) -> list[Path]:
     """Remove temporary files that a killed writer left directly in `folder`; return their paths.
 
     Only regular files of our exact name pattern that changed before `older_than`: the daemon's start, in
-    seconds since the epoch, so that no running write is disturbed. Files of the far future count too: the
-    clock was set back. In a folder that cannot be read or written they stay. `by_change`: the time of change
-    counts, which no program sets back; so that an undo at work keeps its own.
+    seconds since the epoch, so that no running write is disturbed. Those of the far future as of `now` count
+    too: the clock was set back. In a folder that cannot be read or written they stay. The time of change
+    counts, which no program sets, so that an undo at work keeps its own.
     """
     removed = []
     try:
@@ -68,8 +68,8 @@ def remove_strays(folder: Path, *, older_than: float, by_change: bool = False) -
         path = folder / name
         try:
             found = path.lstat()
-            moment = found.st_ctime if by_change else found.st_mtime
-            if stat.S_ISREG(found.st_mode) and not 0 <= moment - older_than < AHEAD_S:
+            is_old = found.st_ctime < older_than or found.st_ctime - now >= AHEAD_S
+            if stat.S_ISREG(found.st_mode) and is_old:
                 path.unlink()
                 removed.append(path)
         except OSError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
 
 from maclip_daemon.errors import Transient
 from maclip_daemon.library.queue import leases
 from maclip_daemon.library.storage.database import BRIEF_TIMEOUT_S, LOCK_TIMEOUT_S, Library
-from maclip_daemon.pipeline.run_state import log
+from maclip_daemon.pipeline.run_state import RunState, log
+from maclip_daemon.processes import boot_clock
 
 AFTER_JUMP_S = 3 * LOCK_TIMEOUT_S
 """Until every transaction that read the clock before it was set has ended.
@@ -22,36 +22,39 @@ One may wait for the others of this process, then for the lock of another progra
 class LeaseUpkeep:
     """The upkeep of one run. Owned by one thread."""
 
-    def __init__(
-        self, library: Library, worker: str, lease_s: float, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, library: Library, state: RunState, worker: str, lease_s: float) -> None:
         """`worker`: the holder of this run's leases; `lease_s`: how long one lasts."""
         self._library = library
+        self._state = state
         self._worker = worker
         self._lease_s = lease_s
-        self._clock = clock
         self._done_at = -math.inf
         self._jumped_at = -math.inf
-        self._ahead_s = clock() - time.monotonic()  # the first check must notice a jump, too
+        # The first check must notice a jump, too.
+        self._ahead_s = state.clock() - time.monotonic()
+        self._ahead_of_boot_s = state.clock() - boot_clock.since_boot_s()
 
-    def keep(self) -> bool:
-        """Renew and reclaim where it is due; return whether threads that wait may have work now.
+    def keep(self) -> float:
+        """Renew and reclaim where it is due; return by how many seconds the clock was set since the last one.
 
         It is due three times in the length of a lease, and again at the next call where the library could
         not be written. After the clock was set or the machine slept it is due at once and at each call for a
         while: times that now lie in the future must not delay work, and a thread that waited for the library
         meanwhile may write one yet.
         """
-        now, clock = time.monotonic(), self._clock()
-        step_s, self._ahead_s = clock - now - self._ahead_s, clock - now
-        if abs(step_s) > leases.CLOCK_SLACK_S:
+        now, since_boot_s, clock = time.monotonic(), boot_clock.since_boot_s(), self._state.clock()
+        jump_s, self._ahead_s = clock - now - self._ahead_s, clock - now
+        set_s, self._ahead_of_boot_s = clock - since_boot_s - self._ahead_of_boot_s, clock - since_boot_s
+        if abs(jump_s) > leases.CLOCK_SLACK_S:
             self._jumped_at = now
-            log.info("the clock was set, or the machine slept", by_s=round(step_s))
+            log.info("the clock was set, or the machine slept", by_s=round(jump_s))
         has_jumped = now - self._jumped_at < AFTER_JUMP_S
-        if not has_jumped and now - self._done_at < self._lease_s / 3:
-            return False
-        with contextlib.suppress(Transient), self._library.writing(BRIEF_TIMEOUT_S) as session:
-            leases.renew(session, self._worker, clock, self._lease_s)
-            leases.reclaim_expired(session, clock, self._lease_s)
-            self._done_at = now
-        return has_jumped
+        if has_jumped or now - self._done_at >= self._lease_s / 3:
+            with contextlib.suppress(Transient):
+                with self._library.writing(BRIEF_TIMEOUT_S) as session:
+                    leases.renew(session, self._worker, clock, self._lease_s)
+                    leases.reclaim_expired(session, clock, self._lease_s)
+                self._done_at = now  # else the next call tries again
+        if has_jumped:
+            self._state.wake()
+        return set_s if abs(set_s) > leases.CLOCK_SLACK_S else 0.0

@@ -26,7 +26,7 @@ def recover(library: Library, probe: FilesystemProbe, spool_folder: Path, now: f
     with library.reading() as session:
         folders = {Path(path).parent for path in leases.held_paths(session, "rate")}
     settled = settle_unconfirmed(library, probe, now)
-    remove_strays(probe, folders | {target.parent for target in settled}, now)
+    remove_strays(probe, folders | {target.parent for target in settled}, now, now)
     with library.writing() as session:
         released = leases.release_all(session, None, now)
     if released or settled:
@@ -64,12 +64,13 @@ def settle_unconfirmed(
     return list(targets.values())
 
 
-def remove_strays(
-    probe: FilesystemProbe, folders: Iterable[Path], now: float, *, by_change: bool = False
-) -> None:
-    """Remove what a lost metadata process left in these folders before `now`; skip those that are offline."""
+def remove_strays(probe: FilesystemProbe, folders: Iterable[Path], older_than: float, now: float) -> None:
+    """Remove what a lost metadata process left in these folders; skip those that are offline.
+
+    `older_than`: see `temporaries.remove_strays`.
+    """
     for folder in folders:
-        remove = functools.partial(temporaries.remove_strays, folder, older_than=now, by_change=by_change)
+        remove = functools.partial(temporaries.remove_strays, folder, older_than=older_than, now=now)
         removed: list[Path] = probe.call_or(str(folder), remove, [])
         for stray in removed:
             log.info("removed a temporary file of an interrupted run", file=str(stray))

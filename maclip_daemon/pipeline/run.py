@@ -39,6 +39,7 @@ from maclip_daemon.scoring.scorer_client import ScorerClient
 from maclip_daemon.settings import Settings
 
 STOP_S = 8.0  # the threads' part of the ten seconds in which a stop is promised
+BEHIND_S = 60.0  # a clock that was further behind may have passed over changes of files as of the future
 KINDS: tuple[leases.Kind, ...] = ("score", "rate")
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # a stopped child ignores SIGTERM
 POLL_S = 0.2  # between checks of `--once` whether all is done
@@ -69,7 +70,7 @@ class Pipeline:
         self.client = ScorerClient(settings.scoring, settings.data_dir)
         self.identity = self.client.identity()
         self._threads: list[threading.Thread] = []
-        self._leases = LeaseUpkeep(library, self._worker, settings.jobs.lease_s, clock)
+        self._leases = LeaseUpkeep(library, self.state, self._worker, settings.jobs.lease_s)
         # A person who runs `--once` wants it now.
         pauses_on_battery = settings.background.pause_on_battery and not once
         power_check_s = min(POWER_CHECK_S, settings.jobs.pause_s)
@@ -165,8 +166,8 @@ class Pipeline:
             self._power.check()
         self.bursts.run_maintenance()
         self._pauses.check()
-        if self._leases.keep():
-            self.state.wake()
+        if self._leases.keep() > BEHIND_S:
+            self._sidecar_monitor.request_full_check()  # what changed after a clock that was behind was passed
 
     def raise_if_fatal(self) -> None:
         """Raise the error that stopped a thread, if one did."""

@@ -14,7 +14,7 @@ ORDERED = "You paused it. `maclip resume` goes on at once."
 
 def of_order(order: PauseOrder | None, now: float) -> list[Wait]:
     """Return the wait that a person ordered; empty without an order, and when its time is over."""
-    if order is None or order.is_over(now):
+    if order is None or (order := order.as_of(now)).is_over(now):
         return []
     resource = PAUSE if order.until is None else TIMED_PAUSE
     return [Wait.of(resource, ORDERED, since=order.since, until=order.until)]

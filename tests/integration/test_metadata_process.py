@@ -264,7 +264,7 @@ def test_killed_at_random_moments_no_photo_and_no_sidecar_is_ever_damaged(tmp_pa
                 strays += 1
         with Image.open(embedded) as image:
             assert image.tobytes() == pixels
-        temporaries.remove_strays(tmp_path, older_than=1e12)
+        temporaries.remove_strays(tmp_path, older_than=1e12, now=1e12)
         asides = [path for path in tmp_path.iterdir() if temporaries.is_aside(path.name)]
         known = {digest for path in asides if (digest := safe_writer.digest_of(path)) is not None}
         for target in {*originals, embedded, old_sidecar, *tmp_path.glob("*.xmp")} if asides else ():

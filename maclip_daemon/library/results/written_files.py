@@ -23,12 +23,21 @@ class WrittenFile:
     photo_id: int
     path: str
     photo_path: str
-    checked_at: float
-    """Unix seconds of the write, or of the last check that found the file as we wrote it."""
+    written_at: float
+    """Unix seconds."""
+    looked_at: float
+    """Unix seconds from which the file was last found as we wrote it; 0: not looked at since."""
     photo_changed_at: float
     """Unix seconds of the change of the photo's inode (a rename); 0: not known, or work on it waits."""
     is_persons: bool
     """Whether the rating that counts is a person's."""
+
+    def checked_at(self, now: float) -> float | None:
+        """Return when the file was last known to be as we wrote it, in Unix seconds; None: not known.
+
+        A time after `now` is of a clock that was ahead, and tells nothing.
+        """
+        return max((each for each in (self.written_at, self.looked_at) if 0 < each <= now), default=None)
 
 
 def hashes_written(session: Session, target_paths: Sequence[str]) -> dict[str, str]:
@@ -90,12 +99,12 @@ def last_writes_to(session: Session, target_paths: Sequence[str]) -> list[Writte
 
 def _written_file(row: Any) -> WrittenFile:
     photo = stored_paths.join(row.path, row.file_name)
-    checked_at = max(filter(None, (row.settled_at, row.rating_checked_at)))
     return WrittenFile(
         row.photo_id,
         row.target_path,
         photo,
-        timestamps.seconds(checked_at),
+        timestamps.seconds(row.settled_at),
+        timestamps.seconds(row.rating_checked_at) if row.rating_checked_at else 0.0,
         row.changed_at_ns / 1e9,
         is_persons=row.rating_owner == "person",
     )

@@ -121,8 +121,9 @@ class Reconciliation:
             if listing.has_strays:
                 put_back_edits(self._library, self._state.probe, folder, self._state.clock())
                 # A process that a hanging disk held may have written after its end; an undo may be at work.
-                before = min(self._state.began_at, self._state.clock() - exchange.MAY_BE_RUNNING_S)
-                remove_strays(self._state.probe, {Path(folder)}, before, by_change=True)
+                now = self._state.clock()
+                before = min(self._state.began_at, now - exchange.MAY_BE_RUNNING_S)
+                remove_strays(self._state.probe, {Path(folder)}, before, now)
             self._compare(listing, known)
             if len(self._whole) >= SIGHTINGS_PER_TRANSACTION:
                 self._record()
@@ -163,7 +164,9 @@ class Reconciliation:
             }
             self._moved |= moved.keys()
             # A moved folder took along the temporary files of a killed run.
-            remove_strays(self._state.probe, set(moved.values()), self._state.began_at)
+            remove_strays(
+                self._state.probe, set(moved.values()), self._state.began_at, self._state.clock()
+            )
             self._report.moved += len(moved)
             self._report.returned += sum(sighting.change == "returned" for sighting in sightings)
             checked = sum(sighting.change == "doubtful" for sighting in sightings)

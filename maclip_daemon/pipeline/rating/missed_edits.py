@@ -75,8 +75,9 @@ class MissedEdits:
     def _queue_persons(self) -> int:
         """Queue the photos in whose sidecars a person wrote, where maclip never does.
 
-        A time in the future (a wrong clock, FAT's local time) proves nothing until it has come. A sidecar
-        that is gone takes nothing along: the library alone knows that rating then.
+        A time in the future (a wrong clock, FAT's local time) proves nothing until it has come; that of a
+        look, of a clock that was ahead, is none. A sidecar that is gone takes nothing along: the library
+        alone knows that rating then.
         """
         queued = 0
         for photos in self._pages(written_files.only_persons):
@@ -84,7 +85,7 @@ class MissedEdits:
             changed = [
                 photo.photo_id
                 for photo in photos
-                if self._sidecars_changed_at(photo, began) - photo.checked_at > CLOCK_TICK_S
+                if self._sidecars_changed_at(photo, began) - _when(photo.checked_at, began) > CLOCK_TICK_S
             ]
             if changed:
                 with self._library.writing() as session:
@@ -122,7 +123,7 @@ class MissedEdits:
                 )
                 for write in writes
             }
-            newer, unchanged = self._newer(writes, times)
+            newer, unchanged = self._newer(writes, times, began)
             if newer or unchanged:
                 with self._library.writing() as session:
                     jobs.enqueue(session, newer, "rate", self._state.clock())
@@ -133,22 +134,28 @@ class MissedEdits:
         return queued
 
     def _newer(
-        self, writes: Sequence[written_files.WrittenFile], times: dict[str, _Times | None]
+        self, writes: Sequence[written_files.WrittenFile], times: dict[str, _Times | None], now: float
     ) -> tuple[list[int], list[int]]:
         """Return the photos whose files were changed since our last write, and those that only look so.
 
         An edit may have brought an older time along (`rsync -t`, Syncthing), and a backup program may have
         touched every file: the time of the inode's change makes us look, and the content decides. So does
         that of the photo's: it may have been renamed to where another photo's file is, and the job that this
-        queued went with its disk. What cannot be read now is in neither list.
+        queued went with its disk. It decides too where our write has the time of a clock that was ahead.
+        What cannot be read now is in neither list.
         """
-        ages_s = {
-            write.path: _Times(*(each - write.checked_at for each in found))
-            for write in writes
-            if (found := times[write.path]) is not None
-        }
-        changed = {path for path, age in ages_s.items() if max(age.written, age.beside) > TIMESTAMP_SLACK_S}
-        touched = {path for path, age in ages_s.items() if age.touched > CLOCK_TICK_S} - changed
+        changed, touched = set(), set()
+        for write in writes:
+            found = times[write.path]
+            if found is None:
+                continue
+            checked_at = write.checked_at(now + TIMESTAMP_SLACK_S)
+            age = _Times(*(each - (checked_at or 0.0) for each in found))
+            newest_s = age.beside if checked_at is None else max(age.written, age.beside)
+            if newest_s > TIMESTAMP_SLACK_S:
+                changed.add(write.path)
+            elif age.touched > CLOCK_TICK_S:
+                touched.add(write.path)
         with self._library.reading() as session:
             ours = written_files.hashes_written(session, list(touched))
         verdicts = {path: self._is_changed(path, ours.get(path)) for path in touched}
@@ -205,6 +212,11 @@ def _sidecars_changed_at(photo: written_files.PersonsPhoto, now: float) -> float
             found = sidecar.lstat()
             times += [found.st_mtime, found.st_ctime, photo.photo_changed_at]
     return max(each for each in times if each <= now)
+
+
+def _when(looked_at: float, now: float) -> float:
+    """Return the time of a look; 0, as for none, where it is of a clock that was ahead."""
+    return looked_at if looked_at <= now + TIMESTAMP_SLACK_S else 0.0
 
 
 def _changed_at(found: os.stat_result) -> float:

@@ -107,7 +107,8 @@ class RateJobs:
     def remove_strays(self, folders: set[Path]) -> set[Path]:
         """Remove what was prepared in these folders and not committed; return those that are offline."""
         offline = {folder for folder in folders if self._roots.is_offline(str(folder))}
-        recovery.remove_strays(self._state.probe, folders - offline, self._state.clock())
+        now = self._state.clock()
+        recovery.remove_strays(self._state.probe, folders - offline, now, now)
         return offline
 
     def examine(

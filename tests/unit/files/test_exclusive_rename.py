@@ -60,6 +60,9 @@ def test_only_an_empty_file_that_is_older_than_a_minute_is_removed_as_a_claim(tm
     assert target.exists()
     assert exclusive_rename.remove_claim(target, changed_at + 61)
     assert not target.exists()
+    target.touch()
+    assert exclusive_rename.remove_claim(target, changed_at - 86_400), "the clock was set back since"
+    assert not target.exists()
     target.write_text("<x/>")
     assert exclusive_rename.remove_claim(target, changed_at + 1000)
     assert target.read_text() == "<x/>"

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+
+import pytest
 
 from maclip_daemon.files import temporaries
 
@@ -14,36 +17,42 @@ def test_every_new_name_is_hidden_recognised_and_different(tmp_path: Path) -> No
 
 def test_only_old_regular_files_of_exactly_our_pattern_are_removed(tmp_path: Path) -> None:
     ours = tmp_path / ".maclip-0123456789abcdef.tmp"
-    fresh = tmp_path / ".maclip-1123456789abcdef.tmp"
-    ahead = tmp_path / ".maclip-4123456789abcdef.tmp"
     link = tmp_path / ".maclip-2123456789abcdef.tmp"
     folder = tmp_path / ".maclip-3123456789abcdef.tmp"
     foreign = [
         tmp_path / name
         for name in (".maclip-notes.tmp", ".maclip-0123456789abcdef.tmp.jpg", "x.maclip-0123456789abcdef.tmp")
     ]
-    for path in (ours, fresh, ahead, *foreign):
+    for path in (ours, *foreign):
         path.write_bytes(b"x")
     link.symlink_to(ours)
     folder.mkdir()
-    for path in (ours, *foreign):
-        os.utime(path, (1000, 1000))
-    os.utime(fresh, (3000, 3000))
-    os.utime(ahead, (90_000, 90_000))  # from before the clock was set back
-    assert sorted(temporaries.remove_strays(tmp_path, older_than=2000)) == [ours, ahead]
-    assert all(path.exists() for path in (fresh, folder, *foreign))
+    later = time.time() + 60
+    assert temporaries.remove_strays(tmp_path, older_than=later, now=later) == [ours]
+    assert all(path.exists() for path in (folder, *foreign))
     assert link.is_symlink()
 
 
+@pytest.mark.parametrize(
+    ("older_than_s", "now_s", "is_removed"),
+    [
+        (-60, 0, False),
+        (60, 60, True),
+        (-7200, 0, False),  # a daemon that has run for two hours; the file is of a write at work
+        (-8 * 365 * 86_400, 0, False),  # and one that began before the clock was right
+        (-7200, -7200, True),  # the clock was set back since the file was written
+    ],
+)
+def test_a_temporary_file_is_a_stray_by_its_time_of_change(
+    tmp_path: Path, older_than_s: float, now_s: float, is_removed: bool
+) -> None:
+    path = temporaries.new_path(tmp_path)
+    path.touch()
+    os.utime(path, (1000, 1000))  # as undo sets the time of the file that it is about to put back
+    changed_at = path.stat().st_ctime
+    removed = temporaries.remove_strays(tmp_path, older_than=changed_at + older_than_s, now=changed_at + now_s)
+    assert removed == ([path] if is_removed else [])
+
+
 def test_a_folder_that_is_gone_has_no_strays(tmp_path: Path) -> None:
-    assert temporaries.remove_strays(tmp_path / "gone", older_than=1e12) == []
-
-
-def test_by_the_time_of_change_a_file_whose_time_was_set_back_is_young(tmp_path: Path) -> None:
-    """As undo sets the time of the file that it is about to put back."""
-    at_work = temporaries.new_path(tmp_path)
-    at_work.touch()
-    os.utime(at_work, (1000, 1000))
-    now = at_work.stat().st_ctime
-    assert temporaries.remove_strays(tmp_path, older_than=now - 60, by_change=True) == []
-    assert temporaries.remove_strays(tmp_path, older_than=now + 60, by_change=True) == [at_work]
+    assert temporaries.remove_strays(tmp_path / "gone", older_than=1e12, now=1e12) == []

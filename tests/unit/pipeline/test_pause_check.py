@@ -13,6 +13,7 @@ import pytest
 from maclip_daemon.library.queue import pause_order
 from maclip_daemon.library.queue.pause_order import PauseOrder
 from maclip_daemon.library.storage.database import Library
+from maclip_daemon.pipeline import wanted_waits
 from maclip_daemon.pipeline.pause_check import CHECK_S, PauseCheck
 from maclip_daemon.pipeline.run_state import RunState
 from maclip_daemon.pipeline.waits import PAUSE, QUIET_HOURS, TIMED_PAUSE, WANTED_PAUSES
@@ -26,12 +27,13 @@ class Run:
     def __init__(self, library: Library, quiet_hours: tuple[str, ...] = ()) -> None:
         self.library = library
         self.now = NOON
-        self.state = RunState(clock=lambda: self.now)
+        self.set_by_s = 0.0
+        self.state = RunState(clock=lambda: self.now + self.set_by_s)
         self.check = PauseCheck(library, self.state, quiet_hours, monotonic=lambda: self.now)
 
     def order(self, until: float | None) -> None:
         with self.library.writing() as session:
-            pause_order.store(session, PauseOrder(self.now, until))
+            pause_order.store(session, PauseOrder(self.state.clock(), until))
 
     def withdraw(self) -> None:
         with self.library.writing() as session:
@@ -103,3 +105,38 @@ def test_the_order_is_read_while_another_program_writes(library: Library) -> Non
     with contextlib.closing(sqlite3.connect(library.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert run.waits_after() == [str(PAUSE)]
+
+
+@pytest.mark.parametrize("set_by_s", [-4 * 365 * 86_400.0, 8 * 365 * 86_400.0, -7200.0])
+def test_a_pause_lasts_as_long_as_was_asked_though_the_clock_is_set(
+    library: Library, set_by_s: float
+) -> None:
+    run = Run(library)
+    run.order(NOON + 7200)
+    assert run.waits_after() == [str(TIMED_PAUSE)]
+    run.set_by_s = set_by_s
+    assert run.waits_after(7000.0) == [str(TIMED_PAUSE)]
+    with library.snapshot() as snapshot:
+        assert pause_order.read(snapshot) == PauseOrder(NOON + set_by_s, NOON + 7200 + set_by_s)
+    assert run.waits_after(250.0) == []
+
+
+def test_a_pause_of_a_clock_that_was_ahead_begins_with_the_daemon(library: Library) -> None:
+    ahead = Run(library)
+    ahead.set_by_s = 86_400.0
+    ahead.order(NOON + 86_400.0 + 3600)
+    run = Run(library)
+    assert run.waits_after() == [str(TIMED_PAUSE)]
+    (wait,) = wanted_waits.of_order(PauseOrder(NOON + 86_400.0, NOON + 90_000.0), NOON)
+    assert wait.until == NOON + 3600, "status says so without a daemon, too"
+    assert run.waits_after(3500.0) == [str(TIMED_PAUSE)]
+    assert run.waits_after(102.0) == []
+
+
+def test_a_person_s_new_order_is_not_replaced_by_an_old_one_whose_times_are_moved(library: Library) -> None:
+    old, new = PauseOrder(NOON, NOON + 60), PauseOrder(NOON + 1, None)
+    with library.writing() as session:
+        pause_order.store(session, new)
+        pause_order.replace_order(session, old, old.moved(3600.0))
+    with library.snapshot() as snapshot:
+        assert pause_order.read(snapshot) == new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,10 +132,12 @@ def test_only_old_files_with_our_name_are_removed_as_strays(rated: RatedLibrary)
         rated.folder / name
         for name in (f".maclip-{'0' * 16}.tmp", f".maclip-{'1' * 16}.tmp", ".maclip-notes.tmp")
     )
-    for path, changed_at in ((ours, rated.now - 1), (in_use, rated.now + 1), (other, rated.now - 1)):
+    for path in (ours, other, in_use):
         path.touch()
-        os.utime(path, (changed_at, changed_at))
-    recovery.remove_strays(rated.state.probe, [rated.folder, rated.folder / "gone"], rated.now)
+        time.sleep(0.05)  # more than the clock of a file system's ticks
+    began_at = in_use.stat().st_ctime
+    folders = [rated.folder, rated.folder / "gone"]
+    recovery.remove_strays(rated.state.probe, folders, began_at, began_at)
     assert sorted(rated.folder.iterdir()) == [in_use, other]
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, ModelUnavailable
+from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, ModelUnavailable, NoSpace
 from maclip_daemon.iqa.photo_score import ScoringConfig
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.pipeline import lease_upkeep, run
@@ -99,6 +99,7 @@ def simulated(rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch) -> Simulated
     )
     monkeypatch.setattr(run, "time", now)
     monkeypatch.setattr(lease_upkeep, "time", now)
+    monkeypatch.setattr(lease_upkeep.boot_clock, "since_boot_s", now.monotonic)
     monkeypatch.setattr(run, "in_thread", in_thread)
     monkeypatch.setattr(run, "ScorerClient", FakeScorerClient)
     settings = Settings(
@@ -254,6 +255,44 @@ def test_what_waited_for_the_library_while_the_clock_was_set_back_is_due_soon(
         due = jobs.next_due(session, "score")
     assert due is not None
     assert due <= simulated.rated.now
+
+
+@pytest.mark.parametrize(("by_s", "count"), [(8 * 365 * 86_400.0, 1), (-7200.0, 0), (30.0, 0)])
+def test_files_are_checked_again_after_a_clock_that_was_far_behind(
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch, by_s: float, count: int
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(simulated.pipeline._sidecar_monitor, "request_full_check", lambda: asked.append(True))
+    simulated.pipeline.run_maintenance()
+    simulated.rated.now += by_s
+    simulated.pipeline.run_maintenance()
+    simulated.pass_time(2)
+    simulated.pipeline.run_maintenance()
+    assert len(asked) == count
+
+
+def test_maintenance_that_cannot_be_stored_is_done_at_the_next_call(
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue(simulated.rated, "a.jpg")
+    with simulated.rated.library.writing() as session:
+        leases.lease(session, "score", "lost", simulated.rated.now, 60, 10)
+    simulated.pass_time(61)
+    writing = simulated.rated.library.writing
+
+    @contextmanager
+    def failing(timeout_s: float) -> Iterator[object]:
+        with suppress(ZeroDivisionError), writing(timeout_s) as session:
+            yield session
+            raise ZeroDivisionError
+        raise NoSpace("The disk of the library is full.")
+
+    monkeypatch.setattr(simulated.rated.library, "writing", failing)
+    simulated.pipeline.run_maintenance()
+    monkeypatch.undo()
+    assert simulated.rated.jobs() == [("a.jpg", "score", "leased", 0)]
+    simulated.pipeline.run_maintenance()
+    assert simulated.rated.jobs() == [("a.jpg", "score", "ready", 0)]
 
 
 def test_maintenance_that_meets_a_locked_library_is_done_at_the_next_call(simulated: SimulatedRun) -> None:

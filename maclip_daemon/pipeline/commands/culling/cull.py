@@ -164,7 +164,7 @@ def finish(folder: Path, now: float, writer: MetadataWriter) -> list[CulledFile]
     places with one content leaves the first: its copy to another disk was whole. A half copy leaves the
     folder; `now`: seconds since the epoch, so that no copy at work is disturbed.
     """
-    temporaries.remove_strays(folder, older_than=now - _AT_WORK_S, by_change=True)
+    temporaries.remove_strays(folder, older_than=now - _AT_WORK_S, now=now)
     results = []
     shot = cull_list.begun(folder)
     try:

@@ -173,6 +173,16 @@ def test_a_clock_set_back_does_not_prolong_a_pause(session: Session, photo: int)
     assert len(lease(session, yesterday)) == 1
 
 
+def test_work_that_is_due_later_is_left_alone_unless_the_clock_is_set_back(
+    session: Session, photo: int
+) -> None:
+    jobs.enqueue(session, [photo], "rate", NOW, delay_s=10.0)
+    leases.reclaim_expired(session, NOW + 0.1, 900)
+    assert jobs.next_due(session, "rate") == NOW + 10
+    leases.reclaim_expired(session, NOW - 3600, 900)
+    assert jobs.next_due(session, "rate") == NOW - 3600
+
+
 def test_a_clock_set_back_cuts_a_lease_but_does_not_take_it(session: Session, photo: int) -> None:
     (job,) = lease(session)
     yesterday = NOW - 86400

@@ -276,3 +276,36 @@ def test_the_other_sidecar_counts_once_ours_is_deleted_however_old_it_is(
     rated.now += 20
     assert monitor.check_all() == 1
     assert monitor.check_all() == 0
+
+
+AHEAD_S = 7200.0
+
+
+@pytest.mark.parametrize("is_edited", [True, False])
+def test_an_edit_after_a_write_of_a_clock_that_was_ahead_is_found(
+    rated: RatedLibrary, monitor: SidecarMonitor, is_edited: bool
+) -> None:
+    rated.calibrate()
+    rated.now = time.time() + AHEAD_S
+    rated.queue(rated.add("a.jpg"))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    if is_edited:
+        sidecar_of(rated.folder / "a.jpg").write_bytes(PERSONS)
+    rated.now = time.time() + 60
+    assert monitor.check_all() == is_edited
+    rated.now += 60
+    assert monitor.check_all() == 0
+
+
+def test_an_edit_after_a_look_of_a_clock_that_was_ahead_is_found(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    photo_id = rated.add("a.jpg")
+    rated.write("update photos set rating_owner = 'person'")
+    with rated.library.writing() as session:
+        photo_records.mark_checked(session, [photo_id], time.time() + AHEAD_S)
+    sidecar_of(rated.folder / "a.jpg").write_bytes(CLEARED)
+    rated.now = time.time() + 60
+    assert monitor.check_all() == 1
+    assert monitor.check_all() == 0
