@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maclip_daemon.cli import invocation
 from maclip_daemon.cli.printing import output
 from maclip_daemon.files.paths import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maclip_daemon.library.storage.database import Session
 
 SIDECARS_SHOWN = 20  # before the question
 
@@ -54,6 +59,7 @@ def purge(
     """
     from maclip_daemon.folders.filesystem_probe import FilesystemProbe
     from maclip_daemon.library.photos import missing_photos
+    from maclip_daemon.library.queue import jobs
     from maclip_daemon.metadata.metadata_writer import MetadataWriter
     from maclip_daemon.pipeline import known_roots
     from maclip_daemon.pipeline.bursts import regrouping
@@ -94,7 +100,12 @@ def purge(
                 output.say(f"left alone: {printable(line)}", error=True)
         with library.writing() as session:
             count = missing_photos.purge_missing(session, time.time(), folder)
-        regrouping.regroup_all(library, FRAMING_SPREAD)
+        is_off = settings.rating.mode == "off"
+
+        def ask(session: Session, changed: Sequence[int]) -> None:
+            jobs.enqueue(session, () if is_off else changed, "rate", time.time())
+
+        regrouping.regroup_all(library, FRAMING_SPREAD, ask)
     and_removed = f", {output.count(removed, 'sidecar')} removed" if removed else ""
     output.say(f"{output.count(count, 'photo')} forgotten{and_removed}. {_kept(len(found.others))}".rstrip())
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from maclip_daemon import errors
 from maclip_daemon.library.queries.status import put_note
-from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.queue import jobs, leases, rescoring
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage.database import BRIEF_TIMEOUT_S, Library
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
@@ -107,6 +107,7 @@ class Pipeline:
         with self._library.writing() as session:
             scores.activate(session, self._context.scoring_config_id)
             queued = scores.enqueue_unscored(session, now)
+            rescoring.begin_if_any(session, self._context.scoring_config_id, now)
         self.bursts.begin()
         if queued:
             log.info("scoring with another model", photos=queued, model=self.identity.model)

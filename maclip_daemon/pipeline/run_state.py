@@ -19,6 +19,7 @@ from maclip_daemon.library.storage.database import Library
 from maclip_daemon.pipeline.heartbeat import Heartbeat
 from maclip_daemon.pipeline.stage_times import StageTimes
 from maclip_daemon.pipeline.waits import RETRY_S, Waits
+from maclip_daemon.processes import boot_clock
 from maclip_daemon.settings import Settings
 
 RATED_KEPT = 500  # rated photos, between two looks at them
@@ -93,6 +94,7 @@ class RunState:
         """Retry pauses after `pause_s`; give a file system `filesystem_timeout_s` to respond."""
         self.clock = clock
         self.began_at = clock()
+        self.began_since_boot_s = boot_clock.since_boot_s()
         self.waits = Waits(pause_s)
         self.heartbeat = Heartbeat()
         self.stage_times = StageTimes()

@@ -41,7 +41,7 @@ def main(
         make_library(path, photos)
         with Library.open(path, is_in_use=True) as library:
             began, used = time.perf_counter(), time.process_time()
-            for _ in rebuilding.rebuild(library, FRAMING_SPREAD):
+            for _ in rebuilding.rebuild(library, FRAMING_SPREAD, lambda _session, _changed: None):
                 pass
             typer.echo(
                 f"all groups from nothing  {time.perf_counter() - began:.1f} s"
@@ -131,7 +131,7 @@ def add_one_by_one(library: Library, photos: int, added: int) -> tuple[float, fl
         }
         burst_frames.forget(session, chosen)
         driver.executemany("DELETE FROM burst_frames WHERE photo_id = ?", [(number,) for number in chosen])
-    regrouping.regroup_all(library, FRAMING_SPREAD)
+    regrouping.regroup_all(library, FRAMING_SPREAD, lambda _session, _changed: None)
     with library.writing() as session:
         began, used = time.perf_counter(), time.process_time()
         for number, row in rows.items():

@@ -39,11 +39,13 @@ class TroubleWatch:
         self._since: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._is_told: set[str] = set()
+        self._stopping: set[str] = set()
+        """What lasts, told or not: it comes and goes."""
 
     @property
     def stops_work(self) -> bool:
-        """Whether something that was told, and lasts, is more than a folder that is away."""
-        return any(not each.startswith(("root ", "server ")) for each in self._is_told)
+        """Whether something that lasts is more than a folder that is away."""
+        return any(not each.startswith(("root ", "server ")) for each in self._stopping)
 
     def update(self, waits: Iterable[Wait]) -> list[Trouble]:
         """Return the trouble that is news."""
@@ -51,13 +53,16 @@ class TroubleWatch:
         present = {str(wait.resource): wait for wait in waits if wait.resource.kind in _EVENTS}
         self._since = {name: self._since.get(name, now) for name in present}
         self._is_told &= present.keys()
+        self._stopping &= present.keys()
         news = []
         for name, wait in present.items():
             event = _EVENTS[wait.resource.kind]
             lasts = now - self._since[name] >= (FOLDER_AFTER_S if event == "folder" else 0.0)
-            if name not in self._is_told and lasts:
+            if lasts:
+                self._stopping.add(name)
+            is_due = now - self._told.get(name, now - TELL_AGAIN_S) >= TELL_AGAIN_S
+            if lasts and name not in self._is_told and is_due:
                 self._is_told.add(name)
-                if now - self._told.get(name, now - TELL_AGAIN_S) >= TELL_AGAIN_S:
-                    self._told[name] = now
-                    news.append(Trouble(event, wait.reason))
+                self._told[name] = now
+                news.append(Trouble(event, wait.reason))
         return news

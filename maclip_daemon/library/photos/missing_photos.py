@@ -27,8 +27,9 @@ def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
     """Mark photos as missing; return how many were not missing before.
 
     Scores and journal stay. Jobs are removed, except dead ones: `record_file` reports when a score is needed
-    again. Photos that waited for a score, or failed, lose their old scores: these may be of earlier content,
-    and without the job nothing else would show it.
+    again, and `rating_queue.enqueue` asks for the ratings of those that come back. Photos that waited for a
+    score, or failed, lose their old scores: these may be of earlier content, and without the job nothing
+    else would show it.
     """
     count = 0
     remaining = iter(photo_ids)
@@ -44,7 +45,10 @@ def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
         left = gone.scalars().all()
         burst_frames.mark_stale(session, left)
         count += len(left)
-        session.execute(delete(JOBS).where(JOBS.c.photo_id.in_(part), JOBS.c.state != "dead"))
+        lost = and_(JOBS.c.photo_id.in_(part), JOBS.c.state != "dead")
+        ratings = select(JOBS.c.photo_id).where(lost, JOBS.c.kind == "rate")
+        session.execute(update(PHOTOS).where(PHOTOS.c.id.in_(ratings)).values(is_rating_due=True))
+        session.execute(delete(JOBS).where(lost))
     return count
 
 

@@ -29,28 +29,37 @@ def enqueue(session: Session, now: float, *, again: bool = False) -> int:
     """Queue every photo whose stars differ from those last written; return the number of jobs.
 
     The current calibration of the active scoring configuration decides. A person's ratings and undone
-    ratings are left out; `again` (`maclip rate`) takes the undone ones back in.
+    ratings are left out; `again` (`maclip rate`) takes the undone ones back in. With them come the photos
+    that were away when their files were to be looked at, and are back.
     """
     if again:
         rating_holds.end_all(session, now)
     queued = session.execute(_ENQUEUE_CHANGED, {"now": timestamps.text(now)})
-    return cast("CursorResult[Any]", queued).rowcount
+    returned = session.execute(_ENQUEUE_RETURNED, {"now": timestamps.text(now)}).all()
+    session.execute(_NOT_DUE)
+    return cast("CursorResult[Any]", queued).rowcount + len(returned)
 
 
 def enqueue_rated(session: Session, now: float, among: Collection[int] | None = None) -> int:
     """Queue every photo that maclip rated (of these), to check what stands beside its stars.
 
-    Return the number of jobs.
+    Return the number of jobs. Those that are away follow when they are back.
     """
     values = {"now": timestamps.text(now)}
     if among is None:
+        session.execute(_RATED_IS_DUE)
         return len(session.execute(_ENQUEUE_RATED, values).all())
     chosen = values | {"photo_ids": json.dumps(sorted(among))}  # any number of them
+    session.execute(_RATED_AMONG_IS_DUE, chosen)
     return len(session.execute(_ENQUEUE_RATED_AMONG, chosen).all())
 
 
 def enqueue_written(session: Session, now: float) -> int:
-    """Queue every photo beside or in which maclip wrote, to bring that up to date; return how many."""
+    """Queue every photo beside or in which maclip wrote, to bring that up to date; return how many.
+
+    Those that are away follow when they are back.
+    """
+    session.execute(_WRITTEN_IS_DUE)
     return len(session.execute(_ENQUEUE_WRITTEN, {"now": timestamps.text(now)}).all())
 
 
@@ -128,13 +137,21 @@ _ENQUEUE_IF = (
     " WHERE {which} AND state = 'scored' AND rating_undone_at IS NULL"
     " ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
 )
-_ENQUEUE_RATED = text(_ENQUEUE_IF.format(which="rating_owner = 'maclip'"))
-_ENQUEUE_RATED_AMONG = text(
-    _ENQUEUE_IF.format(which="rating_owner = 'maclip' AND id IN (SELECT value FROM json_each(:photo_ids))")
+_IS_DUE_IF = "UPDATE photos SET is_rating_due = 1 WHERE {which} AND state = 'missing' AND is_rating_due = 0"
+_RATED = "rating_owner = 'maclip'"
+_RATED_AMONG = f"{_RATED} AND id IN (SELECT value FROM json_each(:photo_ids))"
+_WRITTEN = "id IN (SELECT photo_id FROM rating_journal WHERE state = 'written')"
+_ENQUEUE_RATED, _RATED_IS_DUE = (text(each.format(which=_RATED)) for each in (_ENQUEUE_IF, _IS_DUE_IF))
+_ENQUEUE_RATED_AMONG, _RATED_AMONG_IS_DUE = (
+    text(each.format(which=_RATED_AMONG)) for each in (_ENQUEUE_IF, _IS_DUE_IF)
 )
-_ENQUEUE_WRITTEN = text(
-    _ENQUEUE_IF.format(which="id IN (SELECT photo_id FROM rating_journal WHERE state = 'written')")
+_ENQUEUE_WRITTEN, _WRITTEN_IS_DUE = (text(each.format(which=_WRITTEN)) for each in (_ENQUEUE_IF, _IS_DUE_IF))
+_ENQUEUE_RETURNED = text(
+    f"INSERT INTO jobs ({', '.join(_COLUMNS)}) SELECT id, 'rate', :now, :now FROM photos"
+    " WHERE is_rating_due = 1 AND state = 'scored' ON CONFLICT (photo_id, kind) DO NOTHING RETURNING id"
 )
+# A photo that is to be scored again is rated then.
+_NOT_DUE = text("UPDATE photos SET is_rating_due = 0 WHERE is_rating_due = 1 AND state <> 'missing'")
 # NOT INDEXED: every score is read, in the table's own order ten times faster than in that of an index.
 _CHANGED = (
     f"SELECT p.id AS photo_id, 'rate' AS kind, :now AS not_before, :now AS changed_at"

@@ -65,7 +65,12 @@ class Library:
 
     @classmethod
     def open(
-        cls, path: Path, *, create: bool = True, busy_timeout_s: float = LOCK_TIMEOUT_S, is_in_use: bool = False
+        cls,
+        path: Path,
+        *,
+        create: bool = True,
+        busy_timeout_s: float = LOCK_TIMEOUT_S,
+        is_in_use: bool = False,
     ) -> Library:
         """Open, check and if need be migrate the library at `path`.
 

@@ -23,7 +23,7 @@ APPLICATION_ID = 0x4D41434C  # "MACL", in bytes 68 to 71 of the file
 # Every migration; a test compares them.
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006", "0007"),
-    *("0008", "0009", "0010", "0011", "0012", "0013", "0014"),
+    *("0008", "0009", "0010", "0011", "0012", "0013", "0014", "0015"),
 )
 HEAD = REVISIONS[-1]
 

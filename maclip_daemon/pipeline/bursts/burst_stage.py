@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from maclip_daemon import errors
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.queries.status import get_note, put_note
 from maclip_daemon.library.queue import jobs, rating_queue
-from maclip_daemon.library.storage.database import BRIEF_TIMEOUT_S, Library
+from maclip_daemon.library.storage.database import BRIEF_TIMEOUT_S, Library, Session
 from maclip_daemon.library.storage.sql_views import LIFTING
 from maclip_daemon.pipeline.bursts import rebuilding, regrouping
 from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD
@@ -69,7 +69,7 @@ class BurstStage:
             with self._library.reading() as session:
                 is_stale = burst_frames.has_stale(session)
                 if is_stale and rebuilding.is_worthwhile(session):
-                    self._rebuilding = rebuilding.rebuild(self._library, FRAMING_SPREAD)
+                    self._rebuilding = rebuilding.rebuild(self._library, FRAMING_SPREAD, self._ask)
             if is_stale:
                 self._regroup()
             elif self._may_lack_some:
@@ -80,24 +80,26 @@ class BurstStage:
     def _regroup(self) -> None:
         with self._library.writing(BRIEF_TIMEOUT_S) as session:
             changed = regrouping.regroup(session, FRAMING_SPREAD).changed
-            if self._state.is_calibrated and self._settings.mode != "off":
-                jobs.enqueue(session, changed, "rate", self._state.clock())
+            self._ask(session, changed)
         if changed:
             self._state.wake()
 
     def _rebuild(self) -> None:
-        """Go one step through the whole library; its stars are asked for again at the end."""
+        """Go one step through the whole library."""
         assert self._rebuilding is not None
         try:
             next(self._rebuilding)
         except StopIteration:
             self._rebuilding = None
-            if self._state.is_calibrated and self._settings.mode != "off":
-                with self._library.writing(BRIEF_TIMEOUT_S) as session:
-                    rating_queue.enqueue(session, self._state.clock())
         except errors.MaclipError:
             self._rebuilding = None  # what is left is stale still
             raise
+        self._state.wake()
+
+    def _ask(self, session: Session, changed: Sequence[int]) -> None:
+        """Ask for the ratings of photos whose group or place is another one now."""
+        if self._state.is_calibrated and self._settings.mode != "off":
+            jobs.enqueue(session, changed, "rate", self._state.clock())
 
     def _queue_unknown(self) -> None:
         now = self._state.clock()

@@ -11,14 +11,14 @@ from maclip_daemon.library.photos.burst_frames import Key
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.pipeline.bursts.grouping import group_linked
 from maclip_daemon.pipeline.bursts.links import NEIGHBOURS, Link, links
-from maclip_daemon.pipeline.bursts.regrouping import frame_of, regroup_all, store_groups
+from maclip_daemon.pipeline.bursts.regrouping import Ask, frame_of, regroup_all, store_groups
 
 MANY = 5000  # stale photos
 CHUNK = 4000  # photos in one transaction; a longer chain of links makes it longer
 _FIRST: Key = (-(1 << 63), "", -1)
 
 
-def rebuild(library: Library, spread: float) -> Iterator[None]:
+def rebuild(library: Library, spread: float, ask: Ask) -> Iterator[None]:
     """Find all groups of the series with stale photos again; yield after each transaction."""
     with library.reading() as session:
         every = burst_frames.all_series(session)
@@ -26,9 +26,9 @@ def rebuild(library: Library, spread: float) -> Iterator[None]:
         place: Key | None = _FIRST
         while place is not None:
             with _uncollected():
-                place = _rebuild_chunk(library, series, place, spread)
+                place = _rebuild_chunk(library, series, place, spread, ask)
             yield
-    regroup_all(library, spread)  # those that are missing leave their groups
+    regroup_all(library, spread, ask)  # those that are missing leave their groups
 
 
 def is_worthwhile(session: Session) -> bool:
@@ -48,7 +48,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _rebuild_chunk(library: Library, series: int, place: Key, spread: float) -> Key | None:
+def _rebuild_chunk(library: Library, series: int, place: Key, spread: float, ask: Ask) -> Key | None:
     """Store the groups from a place on; return where the next chunk begins, None at the end."""
     count = CHUNK
     with library.writing() as session:
@@ -63,7 +63,7 @@ def _rebuild_chunk(library: Library, series: int, place: Key, spread: float) -> 
             count *= 4
         chunk = frames[:end]
         found = group_linked(chunk, [pair for pair in pairs if pair[1] < end])
-        store_groups(session, found, chunk, spread, {})
+        ask(session, store_groups(session, found, chunk, spread, {}))
         burst_frames.mark_fresh(session, [frame.photo_id for frame in chunk])
     return None if is_last else frames[end].order
 

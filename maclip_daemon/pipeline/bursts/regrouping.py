@@ -23,6 +23,8 @@ from maclip_daemon.pipeline.bursts.grouping import FrameGroup, components_of, gr
 from maclip_daemon.pipeline.bursts.links import NEIGHBOURS, Compared, Link, links
 
 AT_ONCE = 500  # stale photos in one transaction
+Ask = Callable[[Session, Sequence[int]], None]
+"""Asks for the ratings of photos whose group or place in it is another one, in the same transaction."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,17 @@ def regroup(session: Session, spread: float, limit: int = AT_ONCE) -> Regrouped:
     return Regrouped(len(found), tuple(changed))
 
 
-def regroup_all(library: Library, spread: float) -> None:
+def regroup_all(library: Library, spread: float, ask: Ask) -> None:
     """Find the groups of all stale photos again, a transaction for each `AT_ONCE`."""
     with library.reading() as session:
         if not burst_frames.has_stale(session):
             return
     while True:
         with library.writing() as session:
-            if regroup(session, spread).stale < AT_ONCE:
-                return
+            found = regroup(session, spread)
+            ask(session, found.changed)
+        if found.stale < AT_ONCE:
+            return
 
 
 @dataclass(frozen=True)

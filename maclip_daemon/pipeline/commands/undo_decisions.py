@@ -65,15 +65,19 @@ class DecisionUndo:
             files = decided_files.files_of(session, decision.id)
         if photo is None:
             return UndoneDecision(decision.photo_id, False, "The photo is no longer in the library.")
+        removed: list[str] = []
         try:
             self._writes.probe.ping(photo.path)
             if decision.state == "written" or files:  # one that waits may have written the first of its files
                 self._require_there(photo)
                 for file in files:
-                    self._return_to(decision, photo, file)
+                    self._return_to(decision, photo, file, removed)
         except errors.MaclipError as error:
+            with self._writes.library.writing() as session:
+                self._mark_removed(session, removed)
             return UndoneDecision(decision.photo_id, False, with_path(photo.path, str(error)))
         with self._writes.library.writing() as session:
+            self._mark_removed(session, removed)  # not before: it alone would hold the photo
             if decisions.restore_photo(session, decision):
                 jobs.enqueue(session, [decision.photo_id], "rate", self._writes.clock())
             decisions.settle(session, decision.id, "undone", None, self._writes.clock())
@@ -88,12 +92,17 @@ class DecisionUndo:
             "The photo is no longer in its folder. If it was moved away, bring it back first."
         )
 
-    def _return_to(self, decision: StoredDecision, photo: DecidedPhoto, file: DecidedFile) -> None:
-        """Put one file back. Raises why it stays."""
+    def _return_to(
+        self, decision: StoredDecision, photo: DecidedPhoto, file: DecidedFile, removed: list[str]
+    ) -> None:
+        """Put one file back, or remove it and add it to `removed`. Raises why it stays."""
         place = self._place_of(file)
         entry = UndoEntry(place, file.before_hash, file.after_hash, file.restore)
         if file.before_hash is None:
-            self._remove(file, entry)
+            outcome = self._writes.writer.undo(replace(entry, is_exact=True))
+            if outcome.status == "changed":  # another program wrote to it since
+                raise errors.WriteRefused(outcome.reason)
+            removed.append(file.target_path)
             return
         if str(place) != file.target_path:
             name = os.path.basename(file.target_path)  # noqa: PTH119 - surrogates
@@ -117,13 +126,10 @@ class DecisionUndo:
             return Path(file.target_path)
         return self._writes.probe.call(file.target_path, lambda: recovery.current_target(chain[0]))
 
-    def _remove(self, file: DecidedFile, entry: UndoEntry) -> None:
-        """Remove a sidecar that the decision made, unless another program wrote to it since."""
-        outcome = self._writes.writer.undo(replace(entry, is_exact=True))
-        if outcome.status == "changed":
-            raise errors.WriteRefused(outcome.reason)
-        with self._writes.library.writing() as session:
-            chain: Sequence[rating_journal.JournalRow] = rating_journal.undo_chain(session, file.target_path)
+    def _mark_removed(self, session: Session, removed: Sequence[str]) -> None:
+        """Record the removal of sidecars that a decision had made."""
+        for path in removed:
+            chain: Sequence[rating_journal.JournalRow] = rating_journal.undo_chain(session, path)
             rating_journal.mark_undone(session, [each.id for each in chain], self._writes.clock())
 
 

@@ -164,9 +164,7 @@ class Reconciliation:
             }
             self._moved |= moved.keys()
             # A moved folder took along the temporary files of a killed run.
-            remove_strays(
-                self._state.probe, set(moved.values()), self._state.began_at, self._state.clock()
-            )
+            remove_strays(self._state.probe, set(moved.values()), self._state.began_at, self._state.clock())
             self._report.moved += len(moved)
             self._report.returned += sum(sighting.change == "returned" for sighting in sightings)
             checked = sum(sighting.change == "doubtful" for sighting in sightings)

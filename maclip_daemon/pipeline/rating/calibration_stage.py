@@ -6,7 +6,7 @@ is made, and the stars of the others follow it once (decision 0035).
 
 from __future__ import annotations
 
-from maclip_daemon.library.queue import jobs, rating_queue
+from maclip_daemon.library.queue import jobs, rating_queue, rescoring
 from maclip_daemon.library.results import calibration as calibrations
 from maclip_daemon.library.results.calibration import Calibration, StarRule
 from maclip_daemon.library.storage.database import Library, Session
@@ -56,10 +56,11 @@ class CalibrationStage:
             waiting = jobs.next_due(session, "score")
             held = jobs.counts(session, "score").leased
             is_rescoring = jobs.is_scoring_again(session)
+            must_follow = is_rescoring or rescoring.is_open(session, self._scoring_config_id)
             current = calibrations.current(session, self._scoring_config_id)
         if current is not None:
             self._state.is_calibrated = True
-        if is_rescoring or self._is_rescoring:
+        if must_follow or self._is_rescoring:
             self._follow_rescoring(current, is_over=not is_rescoring)
             self._considered_at = scored
             return
@@ -78,11 +79,12 @@ class CalibrationStage:
 
     def _follow_rescoring(self, current: Calibration | None, *, is_over: bool) -> None:
         """Calibrate for new photos while others are scored again, and once for all when none is left."""
-        begins = not self._is_rescoring
-        self._is_rescoring = not is_over
+        begins, self._is_rescoring = not self._is_rescoring, True
         if is_over:
             with self._library.writing() as session:
                 made = self._calibrate(session, is_another_model=True)
+                rescoring.end(session, self._state.clock())
+            self._is_rescoring = False
             self._state.is_calibrated |= made is not None
         elif current is None and self._can_calibrate_early():
             now = self._state.clock()

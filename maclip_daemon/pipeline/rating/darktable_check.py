@@ -31,6 +31,7 @@ FIRST_STAR = (
     "In darktable it has the rating that darktable itself gives to new photos, and nothing tells whether "
     "it is yours. To have it rated: `maclip rate --over-first-stars`."
 )
+SLOW_FOLDER_S = 60.0  # a folder that darktable knows may turn out to be ours so long after it fell silent
 
 OVER_FIRST_STARS = "first_stars"
 """The value of `photos.may_replace` for a person who lets maclip rate over darktable's first star."""
@@ -56,7 +57,7 @@ class DarktableCheck:
         self._library = library
         self._writer = writer
         self._configured = configured
-        self._is_same_folder = SameFolders()
+        self._is_same_folder = SameFolders(SLOW_FOLDER_S)
 
     def apply(self, results: Sequence[Result], photos: Sequence[CheckedPhoto]) -> list[Result]:
         """Return the results; those that darktable's libraries forbid become `person` or `skipped`.

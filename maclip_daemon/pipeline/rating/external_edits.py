@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,7 @@ from maclip_daemon.pipeline.rating.deleted_sidecars import DeletedSidecars
 from maclip_daemon.pipeline.rating.missed_edits import HEARTBEAT_TIMEOUT_S, MissedEdits, is_changed
 from maclip_daemon.pipeline.run_state import RunState
 
+UNANSWERED_S = 60.0  # until the files of a server that did not answer are checked again
 MAX_RECHECKS = 4  # each after twice as long: a minute in all
 DEBOUNCE_S = 2.0  # without a further event: some programs write a sidecar in pieces
 MAX_PENDING = 5000  # sidecars; beyond that all rated photos are checked
@@ -96,18 +98,25 @@ class SidecarMonitor:
             self._must_check_all, began = False, self._monotonic()
             found += self.check_all()
             # At most a tenth of the time: photos may come back one by one, for hours.
-            self._next_full_check = self._monotonic() + 9 * (self._monotonic() - began)
+            pause_s = max(9 * (self._monotonic() - began), UNANSWERED_S if self._must_check_all else 0.0)
+            self._next_full_check = self._monotonic() + pause_s
         return found
 
     def check_all(self) -> int:
-        """Queue the photos whose files changed while nobody watched; return the count."""
-        return self._missed.queue()
+        """Queue the photos whose files changed while nobody watched; return the count.
+
+        Files of a server that does not answer are checked again later.
+        """
+        found = self._missed.queue()
+        self._must_check_all |= not self._missed.is_complete
+        return found
 
     def _check_batch(self, due: dict[str, _PendingCheck], writer: MetadataWriter) -> int:
         with self._library.reading() as session:
             ours = written_files.hashes_written(session, list(due))
-        present = [path for path in due if os.path.lexists(path)]
-        changes = {path: is_changed(path, ours.get(path)) for path in present}
+        seen = {path: self._ask(path, partial(os.path.lexists, path)) for path in due}
+        present = [path for path, is_there in seen.items() if is_there]
+        changes = {path: self._ask(path, partial(is_changed, path, ours.get(path))) for path in present}
         changed = [path for path, has_changed in changes.items() if has_changed]
         with self._library.reading() as session:
             photos = _photos_of(session, changed)
@@ -121,19 +130,24 @@ class SidecarMonitor:
         if rated:
             with self._library.writing() as session:
                 jobs.enqueue(session, rated, "rate", self._state.clock())
-        away = due.keys() - set(present)
+        away = {path for path, is_there in seen.items() if is_there is False}
         # At the first check a sidecar may be away because another program is replacing or renaming it.
         deleted = self._queue_deleted([path for path in away if due[path].rechecks])
         unknown = away - deleted | {path for path, has_changed in changes.items() if has_changed is None}
-        unread = {photo_id for photo_id, is_persons in owners.items() if is_persons is None}
-        # Or its photo is not there yet, or could not be read.
+        unread_ids = {photo_id for photo_id, is_persons in owners.items() if is_persons is None}
+        unread = {path for path in changed if unread_ids & photos.get(path, {}).keys()}
+        unread |= {path for path, is_there in seen.items() if is_there is None}
+        # Or its photo is not there yet.
         unknown |= {
-            path
-            for path in changed
-            if (known := photos.get(path)) is None or "missing" in known.values() or unread & known.keys()
+            path for path in changed if (known := photos.get(path)) is None or "missing" in known.values()
         }
-        self._reschedule({path: due[path] for path in unknown})
+        self._reschedule({path: due[path] for path in unknown | unread})
+        if any(due[path].rechecks >= MAX_RECHECKS for path in unread):
+            self._must_check_all = True  # by the content, once the file can be read
         return len(rated) + len(deleted)
+
+    def _ask(self, path: str, operation: Callable[[], bool | None]) -> bool | None:
+        return self._state.probe.call_or(path, operation, None)
 
     def _queue_deleted(self, away: list[str]) -> set[str]:
         """Queue the photos whose sidecar was deleted; return these sidecars."""

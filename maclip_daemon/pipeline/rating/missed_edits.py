@@ -52,12 +52,15 @@ class MissedEdits:
         self._library = library
         self._state = state
         self._deleted = deleted
+        self.is_complete = True
+        """Whether the last check saw every file; a server that did not answer hides its own."""
 
     def queue(self) -> int:
         """Queue every photo whose rating file was changed since we last looked at it, or deleted.
 
         Return the count. Costs one to three stats a rated photo: for a start, and after lost events.
         """
+        self.is_complete = True
         return self._queue_written() + self._queue_persons()
 
     def _pages(self, read: Callable[[Session, int, int], Sequence[_Row]]) -> Iterator[Sequence[_Row]]:
@@ -101,8 +104,11 @@ class MissedEdits:
         """
         try:
             return self._state.probe.call(photo.path, lambda: _sidecars_changed_at(photo, now))
-        except (OSError, NoAnswer):
-            return 0.0
+        except NoAnswer:
+            self.is_complete = False
+        except OSError:
+            pass
+        return 0.0
 
     def _queue_written(self) -> int:
         """Queue the photos whose file is not as we left it.
@@ -167,7 +173,11 @@ class MissedEdits:
         )
 
     def _is_changed(self, path: str, ours: str | None) -> bool | None:
-        return self._state.probe.call_or(path, lambda: is_changed(path, ours), None)
+        try:
+            return self._state.probe.call(path, lambda: is_changed(path, ours))
+        except NoAnswer:
+            self.is_complete = False
+            return None
 
     def _times_of(
         self, write: written_files.WrittenFile, partners: Sequence[str], now: float
@@ -177,8 +187,11 @@ class MissedEdits:
             return self._state.probe.call(write.path, lambda: _times_of(write, partners, now))
         except FileNotFoundError:
             return None
-        except (OSError, NoAnswer):
-            return _Times(0.0, 0.0, 0.0)
+        except NoAnswer:
+            self.is_complete = False
+        except OSError:
+            pass
+        return _Times(0.0, 0.0, 0.0)
 
 
 def _times_of(write: written_files.WrittenFile, partners: Sequence[str], now: float) -> _Times:

@@ -22,7 +22,7 @@ def owners(snapshot: Snapshot, configured: Sequence[str], under: str | None = No
     photos = rated_photos(snapshot, under)
     libraries = darktable_library.find_libraries(configured, darktablerc.configuration_folders())
     asked = [photo.path for photo in photos if photo.rating_owner != "person"]
-    known = darktable_library.photos_in(libraries, asked, SameFolders())
+    known = darktable_library.photos_in(libraries, asked, SameFolders(patience_s=0.0))
     settings = {library: darktablerc.settings_of(library) for library in libraries}
     answered = []
     for photo in photos:

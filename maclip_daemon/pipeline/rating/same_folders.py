@@ -18,14 +18,20 @@ Identity = tuple[int, int]
 class SameFolders:
     """Comparisons of folders, each looked at once in a while."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, patience_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`patience_s`: how long a folder that does not respond may turn out to be the other one."""
+        self._patience_s = patience_s
         self._monotonic = monotonic
         self._probe = FilesystemProbe(TIMEOUT_S)
         self._identities: dict[str, Identity | None] = {}
+        self._silent_since: dict[str, float] = {}
         self._since = monotonic()
 
     def __call__(self, one: str, other: str) -> bool:
-        """Return whether both paths lead to one folder; False when one of them does not respond."""
+        """Return whether both paths lead to one folder; False when one of them has not responded for long.
+
+        Raises `NoAnswer` until then: a disk may only be slow.
+        """
         if self._monotonic() - self._since > FORGOTTEN_AFTER_S:
             self._identities.clear()
             self._since = self._monotonic()
@@ -38,7 +44,13 @@ class SameFolders:
                 self._identities[folder] = self._probe.call_with_timeout(
                     folder, lambda: _device_and_inode(folder)
                 )
-            except (OSError, NoAnswer):
+                self._silent_since.pop(folder, None)
+            except OSError:
+                self._identities[folder] = None
+            except NoAnswer:
+                since = self._silent_since.setdefault(folder, self._monotonic())
+                if self._monotonic() - since < self._patience_s:
+                    raise
                 self._identities[folder] = None
         return self._identities[folder]
 

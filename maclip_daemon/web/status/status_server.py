@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import uvicorn
 
 STOP_S = 2.0  # for answers that are under way
+TRY_AGAIN_S = 30.0  # to have an address that another program has
 log = structlog.get_logger("maclip")
 
 
@@ -33,6 +36,9 @@ class StatusServer(RunObserver):
         self._data_dir: Path | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._refused = ""
+        """Why the address could not be had."""
+        self._next_try = -math.inf
 
     def begin(self, settings: Settings) -> None:
         """Begin to serve where the settings say so. Raises `EnvironmentUnfit` for an address in use."""
@@ -46,10 +52,18 @@ class StatusServer(RunObserver):
         if pipeline.settings.listen != self._settings:
             self._settings = pipeline.settings.listen
             self._stop()
-            try:
-                self._serve(pipeline.settings)
-            except EnvironmentUnfit as error:
+            self._refused, self._next_try = "", -math.inf
+        if self._server is None and self._settings.address and time.monotonic() >= self._next_try:
+            self._try_to_serve(pipeline.settings)
+
+    def _try_to_serve(self, settings: Settings) -> None:
+        """Serve, or tell once why not and try again later: another program may give the address up."""
+        try:
+            self._serve(settings)
+        except EnvironmentUnfit as error:
+            if str(error) != self._refused:
                 log.warning("there is no status page", reason=str(error))
+            self._refused, self._next_try = str(error), time.monotonic() + TRY_AGAIN_S
 
     def pause(self, error: Transient) -> None:
         """Learn that nothing can be stored."""

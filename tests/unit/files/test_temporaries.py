@@ -50,7 +50,9 @@ def test_a_temporary_file_is_a_stray_by_its_time_of_change(
     path.touch()
     os.utime(path, (1000, 1000))  # as undo sets the time of the file that it is about to put back
     changed_at = path.stat().st_ctime
-    removed = temporaries.remove_strays(tmp_path, older_than=changed_at + older_than_s, now=changed_at + now_s)
+    removed = temporaries.remove_strays(
+        tmp_path, older_than=changed_at + older_than_s, now=changed_at + now_s
+    )
     assert removed == ([path] if is_removed else [])
 
 

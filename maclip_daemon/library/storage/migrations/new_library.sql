@@ -81,7 +81,7 @@ CREATE TABLE photos (
   rating_owner VARCHAR DEFAULT 'none' NOT NULL,
   stars_written INTEGER,
   rating_undone_at VARCHAR,
-  rating_problem VARCHAR, other_library VARCHAR, may_replace VARCHAR, ctime_ns BIGINT, rating_checked_at VARCHAR, is_picked BOOLEAN DEFAULT 0 NOT NULL, camera VARCHAR, lens VARCHAR,
+  rating_problem VARCHAR, other_library VARCHAR, may_replace VARCHAR, ctime_ns BIGINT, rating_checked_at VARCHAR, is_picked BOOLEAN DEFAULT 0 NOT NULL, camera VARCHAR, lens VARCHAR, is_rating_due BOOLEAN DEFAULT 0 NOT NULL,
   CONSTRAINT photos_key PRIMARY KEY (id),
   CONSTRAINT photos_rating_owner_known CHECK (rating_owner in ('none', 'maclip', 'person')),
   CONSTRAINT photos_state_known CHECK (state in ('waiting', 'scored', 'failed', 'missing')),
@@ -312,4 +312,6 @@ CREATE INDEX scores_scoring_config_id_score_photo_id ON scores (scoring_config_i
 
 CREATE INDEX photos_rating_owner_rating_in_file ON photos (rating_owner, rating_in_file) WHERE rating_owner <> 'none';
 
-INSERT INTO alembic_version (version_num) VALUES ('0014');
+CREATE INDEX photos_is_rating_due ON photos (is_rating_due) WHERE is_rating_due = 1;
+
+INSERT INTO alembic_version (version_num) VALUES ('0015');

@@ -54,6 +54,7 @@ class PhotoColumns(Table):
             sqlite_where=text("rating_owner <> 'none'"),
         ),
         Index("photos_pixel_hash", "pixel_hash", sqlite_where=text("pixel_hash IS NOT NULL")),
+        Index("photos_is_rating_due", "is_rating_due", sqlite_where=text("is_rating_due = 1")),
         Index("photos_rating_problem", "rating_problem", sqlite_where=text("rating_problem IS NOT NULL")),
         Index("photos_other_library", "other_library", sqlite_where=text("other_library IS NOT NULL")),
         *(
@@ -89,6 +90,8 @@ class PhotoColumns(Table):
     is_picked: Mapped[bool] = mapped_column(server_default=text("0"))  # by a person, in the review page
     camera: Mapped[str | None]
     lens: Mapped[str | None]
+    # Its rating job went with its disk; it is asked for again when the photo is back.
+    is_rating_due: Mapped[bool] = mapped_column(server_default=text("0"))
 
 
 class PhotoPairColumns(Table):

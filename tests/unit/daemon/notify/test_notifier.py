@@ -6,17 +6,17 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 from pydantic import SecretStr
 
-from maclip_daemon.daemon.notify.import_tracker import LOOK_AGAIN_S
+from maclip_daemon.daemon.notify.import_tracker import LOOK_AGAIN_S, ImportTracker
 from maclip_daemon.daemon.notify.notifier import Notifier
 from maclip_daemon.errors import EnvironmentUnfit, ProgramReplaced, Transient
 from maclip_daemon.library.queries.finished_imports import ImportSummary
 from maclip_daemon.library.storage.database import Library
-from maclip_daemon.library.storage.database_errors import DatabaseFull
+from maclip_daemon.library.storage.database_errors import DatabaseBusy, DatabaseFull
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.pipeline.waits import Resource
 from maclip_daemon.settings import NotifySettings, Settings
@@ -34,6 +34,7 @@ class Desk:
         self.now = 50.0
         self.jobs = 0
         self.notifier = Notifier(lambda: self.now)
+        self.notifier._imports = ImportTracker(lambda: self.now, lambda: self.now)
         self.told: list[tuple[str, str]] = []
         self.pings: list[tuple[str, str]] = []
         # The threads are tested beside a real server.
@@ -45,6 +46,7 @@ class Desk:
         """Begin another run, as after a reload."""
         state = RatedLibrary(self.rated.folder, self.rated.library).state
         state.clock, state.began_at = lambda: self.rated.now, self.rated.now
+        state.began_since_boot_s = self.now
         self.run = SimpleNamespace(
             settings=self.settings,
             library=self.rated.library,
@@ -111,6 +113,61 @@ def test_a_few_photos_are_not_told_but_the_checker_learns_of_them(desk: Desk) ->
     desk.look(after_s=QUIET_S)
     assert desk.told == []
     assert desk.pings[-1] == ("success", "2 photos rated")
+
+
+@pytest.mark.parametrize("set_by_s", [8 * 365 * 86_400.0, -7200.0])
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_import_counts_its_own_photos_though_the_clock_is_set(
+    desk: Desk, set_by_s: float, has_begun: bool
+) -> None:
+    desk.rate([3, 3, 3, 3])
+    desk.rated.now += 3 * 365 * 86_400.0  # the photos of earlier years
+    desk.restart()
+    desk.look()
+    if has_begun:
+        desk.rate([5])
+        desk.look()
+    desk.rated.now += set_by_s
+    desk.look()
+    desk.rate([1, 1, 1])
+    desk.look()
+    desk.look(after_s=QUIET_S)
+    ((_, body),) = desk.told
+    # Of what was scored before the clock was set forward nothing is known.
+    assert body.startswith("4 photos rated" if has_begun and set_by_s < 0 else "3 photos rated")
+
+
+def test_an_import_whose_beginning_could_not_be_stored_is_remembered_at_the_next_look(
+    desk: Desk, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.look()
+    desk.rate([3, 3, 3])
+    with monkeypatch.context() as locked:
+        locked.setattr(library, "writing", busy)
+        desk.look()
+    desk.look()
+    desk.restart()
+    successor = Desk(library, desk.rated.folder, urls=["json://localhost"], minimum_photos=3)
+    successor.rated.now = desk.rated.now
+    successor.restart()
+    successor.look()
+    successor.look(after_s=QUIET_S)
+    assert [body.partition(".")[0] for _, body in successor.told] == ["3 photos rated"]
+
+
+def test_a_pass_that_ends_while_the_library_is_locked_has_done_its_work(
+    desk: Desk, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.look()
+    desk.rate([3, 3, 3])
+    desk.look()
+    monkeypatch.setattr(library, "writing", busy)
+    desk.notifier.finish(desk.pipeline)
+    assert desk.pings[-1] == ("success", "3 photos rated")
+
+
+def busy(_timeout_s: float) -> NoReturn:
+    raise DatabaseBusy("Another program holds the library.")
 
 
 def test_an_import_is_not_finished_while_photos_wait(desk: Desk) -> None:

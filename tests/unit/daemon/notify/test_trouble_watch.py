@@ -48,8 +48,18 @@ def test_trouble_that_comes_and_goes_is_told_once_an_hour() -> None:
     assert desk.look() == []
     assert not desk.watch.stops_work
     assert desk.look(MODEL) == []
+    assert desk.watch.stops_work
     assert desk.look() == []
     assert len(desk.look(MODEL, after_s=TELL_AGAIN_S)) == 1
+
+
+def test_trouble_that_returns_within_the_hour_and_stays_is_told_after_it() -> None:
+    desk = Desk()
+    desk.look(FOLDER)
+    assert len(desk.look(FOLDER, after_s=FOLDER_AFTER_S)) == 1
+    assert desk.look() == []
+    told = [desk.look(FOLDER, after_s=60.0) for _ in range(2 * 60)]
+    assert sum(map(len, told)) == 1
 
 
 def test_what_a_person_wanted_is_no_trouble() -> None:

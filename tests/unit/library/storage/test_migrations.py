@@ -58,8 +58,8 @@ def test_a_library_from_before_scoring_configs_keeps_every_row_and_the_view_its_
     assert (key, len(json.loads(str(identity))["id"])) == ("library", 8)
     after["notes"] = before["notes"]
     # The new columns are the last ones.
-    assert {row[-7:] for row in after["photos"]} == {(None, None, None, None, 0, None, None)}
-    after["photos"] = [row[:-7] for row in after["photos"]]
+    assert {row[-8:] for row in after["photos"]} == {(None, None, None, None, 0, None, None, 0)}
+    after["photos"] = [row[:-8] for row in after["photos"]]
     assert [after.pop(name) for name in ("bursts", "burst_frames", "photo_bursts")] == [[], [], []]
     (entry,) = after["rating_journal"]
     assert entry[-3:] == ("hash 1", None, None)

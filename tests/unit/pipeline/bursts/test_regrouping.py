@@ -287,7 +287,7 @@ class GroupsOfALibrary(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "library"))
     @invariant()
     def groups_are_those_of_all_frames(self) -> None:
-        regrouping.regroup_all(self.library, SPREAD)
+        regrouping.regroup_all(self.library, SPREAD, lambda _session, _changed: None)
         wanted = set()
         for found in self.wanted_groups():
             ranks = rank(found, SPREAD).ranks

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 from unittest.mock import MagicMock
 
 import pytest
@@ -19,7 +20,7 @@ from maclip_daemon.library.results.decisions import NewDecision
 from maclip_daemon.metadata.content import exiv2_tags
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Prepared, RatingRequest
-from maclip_daemon.pipeline.commands import undo_ratings
+from maclip_daemon.pipeline.commands import undo_decisions, undo_ratings
 from maclip_daemon.pipeline.commands.decide import Decider, DecisionResult
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites, PhotoWrite
 from maclip_daemon.pipeline.commands.undo_decisions import DecisionUndo
@@ -234,6 +235,26 @@ def test_undo_of_the_first_decision_removes_the_sidecar_that_it_made(desk: Desk)
     assert not desk.sidecar().exists()
     assert desk.row(photo) == ("none", None, None, 0)
     assert desk.rated.jobs() == [("IMG_1.jpg", "rate", "ready", 0)]  # maclip's stars may come
+
+
+def test_undo_that_is_killed_after_it_removed_a_sidecar_does_not_hold_the_photo(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = desk.photo()
+    desk.decide(photo, 4)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(undo_decisions.decisions, "restore_photo", interrupt)
+        desk.undo.undo_last("today")
+    assert not desk.sidecar().exists()
+    assert desk.rated.rows("select rating_undone_at from photos") == [(None,)]
+    assert [each.is_done for each in DecisionUndo(desk.writes, desk.decider).undo_last("today")] == [True]
+    assert desk.row(photo) == ("none", None, None, 0)
+    assert desk.rated.rows("select rating_undone_at from photos") == [(None,)]
+    assert desk.states() == ["undone"]
+
+
+def interrupt(*_arguments: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def test_undo_leaves_a_file_alone_that_another_program_wrote_since(desk: Desk) -> None:

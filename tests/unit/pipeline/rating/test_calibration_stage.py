@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from maclip_daemon.library.queue import jobs, leases
+from maclip_daemon.library.photos import missing_photos
+from maclip_daemon.library.queue import jobs, leases, rating_queue, rescoring
 from maclip_daemon.library.results import scores
+from maclip_daemon.library.results.rating_subjects import rating_subjects
+from maclip_daemon.library.storage.database_errors import DatabaseFull
 from maclip_daemon.pipeline.rating import calibration_stage
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
 from maclip_daemon.settings import RatingSettings
 from tests.rated_library import EDGES, RatedLibrary
 
+EDGES_ONLY = RatingSettings(minimum_photos=1000, darktable_library="off")
 FROM_LIBRARY = RatingSettings(minimum_photos=4, darktable_library="off")
 
 
@@ -162,6 +166,7 @@ def other_model(rated: RatedLibrary, *names: str) -> None:
         config = scores.scoring_config_for(session, "maclip", "another", "detail-8")
         scores.activate(session, config.id)
         scores.enqueue_unscored(session, rated.now)
+        rescoring.begin_if_any(session, config.id, rated.now)
     rated.scoring_config_id = config.id
 
 
@@ -193,6 +198,62 @@ def test_stars_follow_another_model_once_when_all_photos_are_scored_again(rated:
     rated.write("delete from jobs")
     stage.renew_if_due()
     assert (len(calibrations(rated)), to_rate(rated)) == (2, [])
+
+
+def settled_under_another_model(rated: RatedLibrary) -> None:
+    """Score photos with another model whose edges give them the stars that they have."""
+    other_model(rated, *"abcdef")
+    stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
+    score_again(rated, *"abcdef")
+    with rated.library.reading() as session:
+        ids = [photo_id for (photo_id,) in rated.rows("select id from photos")]
+        stars = {each.photo_id: each.stars for each in rating_subjects(session, ids)}
+    for photo_id, each in stars.items():
+        rated.write(
+            f"update photos set rating_owner = 'maclip', stars_written = {each} where id = {photo_id}"
+        )
+
+
+def test_files_follow_another_model_though_the_run_ended_before_they_were_asked_for(
+    rated: RatedLibrary,
+) -> None:
+    settled_under_another_model(rated)
+    rated.state.tally.scored = 0
+    stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
+    assert to_rate(rated) == list("abcdef"), "their scores and reasons are others"
+    rated.write("delete from jobs")
+    stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
+    assert to_rate(rated) == [], "once"
+
+
+def test_files_follow_another_model_after_a_library_that_could_not_be_written(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise DatabaseFull("The disk of the library is full.")
+
+    settled_under_another_model(rated)
+    with monkeypatch.context() as patch, pytest.raises(DatabaseFull):
+        patch.setattr(calibration_stage.rating_queue, "enqueue_rated", full)
+        stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
+    stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
+    assert to_rate(rated) == list("abcdef")
+
+
+def test_files_of_photos_that_were_away_follow_another_model_when_they_are_back(rated: RatedLibrary) -> None:
+    settled_under_another_model(rated)
+    (away,) = rated.rows("select id from photos where file_name = 'a'")
+    with rated.library.writing() as session:
+        missing_photos.mark_missing(session, [away[0]], rated.now)
+    stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
+    assert to_rate(rated) == list("bcdef")
+    with rated.library.writing() as session:
+        missing_photos.mark_missing(session, [2, 3], rated.now)  # before they were rated
+    assert to_rate(rated) == list("def")
+    rated.write("update photos set state = 'scored'")
+    with rated.library.writing() as session:
+        assert rating_queue.enqueue(session, rated.now) == 3
+    assert to_rate(rated) == list("abcdef")
 
 
 def test_new_photos_that_an_earlier_run_scored_get_stars_while_others_are_scored_again(

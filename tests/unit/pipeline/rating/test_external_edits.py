@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from maclip_daemon.errors import Transient
+from maclip_daemon.errors import EnvironmentUnfit, Transient
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.pipeline.rating import external_edits
 from maclip_daemon.pipeline.rating.external_edits import DEBOUNCE_S, SidecarMonitor
-from tests.rated_library import CLEARED, PERSONS, RatedLibrary, sidecar_of
+from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
+from maclip_daemon.pipeline.rating.rating_stage import RatingStage
+from maclip_daemon.settings import JobSettings
+from tests.rated_library import CLEARED, PERSONS, SETTINGS, FakeRoots, RatedLibrary, sidecar_of
 
 CHANGED, GONE, MOVED = EventKind.FILE_CHANGED, EventKind.FILE_GONE, EventKind.FILE_MOVED
 
@@ -215,3 +220,23 @@ def test_checks_of_all_photos_take_at_most_a_tenth_of_the_time(
         check_after(1, monitor, rated, monotonic)
     assert len(began) == 4
     assert all(later - earlier >= 100 for earlier, later in itertools.pairwise(began))
+
+
+def test_an_edit_that_could_not_be_read_for_minutes_is_found_afterwards(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object) -> NoReturn:
+        raise EnvironmentUnfit("The metadata process does not start.")
+
+    rated.now = time.time() - 100
+    rated.calibrate()
+    rated.queue(rated.add("a.jpg"))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    rated.now = time.time() + 5
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    sidecar.write_bytes(PERSONS)
+    monitor.on_event(FolderEvent(CHANGED, str(sidecar)))
+    monkeypatch.setattr(rated.writer, "inspect", broken)
+    assert sum(check_after(1, monitor, rated, monotonic) for _ in range(100)) == 1
+    assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]

@@ -13,10 +13,11 @@ import pytest
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library.photos import missing_photos, photo_records, root_records
+from maclip_daemon.library.queue import rating_queue
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.pipeline.discovery import reconciliation
 from maclip_daemon.pipeline.rating import missed_edits
-from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
+from maclip_daemon.pipeline.rating.external_edits import UNANSWERED_S, SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings
@@ -309,3 +310,53 @@ def test_an_edit_after_a_look_of_a_clock_that_was_ahead_is_found(
     rated.now = time.time() + 60
     assert monitor.check_all() == 1
     assert monitor.check_all() == 0
+
+
+def test_an_edit_is_found_though_its_disk_went_away_before_its_job(
+    rated: RatedLibrary, monitor: SidecarMonitor
+) -> None:
+    rated.now = time.time() - 100
+    rated.calibrate()
+    photo_id = rated.add("a.jpg")
+    rated.queue(photo_id)
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    sidecar_of(rated.folder / "a.jpg").write_bytes(PERSONS)
+    rated.now = time.time() + 5
+    assert monitor.check_all() == 1
+    with rated.library.writing() as session:
+        missing_photos.mark_missing(session, [photo_id], rated.now)
+    assert rated.jobs() == []
+    see(rated, "a.jpg")
+    with rated.library.writing() as session:
+        assert rating_queue.enqueue(session, rated.now) == 1  # as after each return
+    assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
+    with rated.library.writing() as session:
+        assert rating_queue.enqueue(session, rated.now) == 0, "once"
+
+
+def test_files_of_a_server_that_did_not_answer_are_checked_again(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_path: str, _operation: object) -> None:
+        raise NoAnswer("It does not respond.")
+
+    now = 1000.0
+    monitor = SidecarMonitor(rated.library, rated.state, lambda: now)
+    rated.now = time.time() - 100
+    rated.calibrate()
+    rated.queue(rated.add("a.jpg"))
+    rate_jobs = RateJobs(rated.library, rated.state, JobSettings(), "test", FakeRoots())
+    assert RatingStage(rate_jobs, rated.state, SETTINGS, rated.writer).work()
+    sidecar_of(rated.folder / "a.jpg").write_bytes(PERSONS)
+    rated.now = time.time() + 5
+    with monkeypatch.context() as away:
+        away.setattr(rated.state.probe, "call", silent)
+        assert monitor.check_all() == 0
+        assert monitor.check(rated.writer) == 0
+        assert monitor.check(rated.writer) == 0
+    assert monitor.check(rated.writer) == 0, "not without a pause"
+    now += UNANSWERED_S
+    assert monitor.check(rated.writer) == 1
+    now += UNANSWERED_S
+    assert monitor.check(rated.writer) == 0, "they have been seen"
