@@ -139,7 +139,7 @@ def _plan(request: ArchiveRequest, generation: Generation, plans: Place, pauses:
         rows = chunk_rows(
             left, request.cores, batch=settings.scoring.batch_photos, most=settings.archive.chunk_photos
         )
-        return WorkPlan(listed, left, tuple(made.write(plans, rows)))
+        return WorkPlan(listed, left, made.next_moment(), tuple(made.write(plans, rows)))
 
 
 def _work(job: _Job, plan: WorkPlan, observer: Observer, beat: Beat) -> ArchiveResult:
@@ -153,7 +153,7 @@ def _work(job: _Job, plan: WorkPlan, observer: Observer, beat: Beat) -> ArchiveR
         observer.started(cluster)
         tally = start_tally()
         told = ArchiveJob(
-            job.run, job.out, job.generation.number, job.config,
+            job.run, job.out, job.generation.number, job.config, plan.scored_after,
             settings.decoding, settings.scoring, settings.archive, settings.data_dir, tally,
         )  # fmt: skip
         with RunWatch(tally, observer, beat) as watch, raised_plainly(tally, remarks):

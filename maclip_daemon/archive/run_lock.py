@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import time
@@ -20,6 +21,7 @@ from maclip_daemon.files.paths import printable_utf8
 NOTE = "_running.json"
 BEAT_S = 15.0  # seconds between two signs of life
 _DEAD_AFTER_S = 60.0  # seconds without one
+_WATCHED_S = 2 * BEAT_S  # seconds in which a run that lives shows it, even on a slow storage
 _SETTLE_S = 0.5  # seconds in which two runs that begin together see each other
 
 
@@ -46,15 +48,15 @@ class Beat:
         self._run = run
         self._pauses = pauses
         self._clock = clock
-        self._last = 0.0
+        self._last = -math.inf
 
     def now(self) -> None:
-        """Write a sign of life, if the last one is old."""
-        if self._clock() - self._last < BEAT_S:
+        """Write a sign of life, if the last one is old by a clock that nobody sets."""
+        if time.monotonic() - self._last < BEAT_S:
             return
         note = {"run": self._run, "host": socket.gethostname(), "pid": os.getpid(), "at": self._clock()}
         write_whole(self._out, NOTE, json.dumps(note).encode(), self._pauses)
-        self._last = self._clock()
+        self._last = time.monotonic()
 
     def end(self) -> None:
         """Let other runs begin."""
@@ -69,8 +71,9 @@ def _refuse_other(out: Place, run: str, pauses: Pauses, now: float) -> None:
         out.file_system.invalidate_cache()
         return bytes(out.file_system.cat_file(path)) if out.file_system.exists(path) else b""
 
+    written = insist(read, pauses, path)
     try:
-        note = json.loads(insist(read, pauses, path) or b"{}")
+        note = json.loads(written or b"{}")
         other, host, pid, at = (
             note.get("run", run),
             note.get("host"),
@@ -79,12 +82,12 @@ def _refuse_other(out: Place, run: str, pauses: Pauses, now: float) -> None:
         )
     except ValueError:
         return  # cut off by a crash
-    if (
-        other == run
-        or now - at > _DEAD_AFTER_S
-        or (host == socket.gethostname() and not psutil.pid_exists(pid))
-    ):
+    if other == run or (host == socket.gethostname() and not psutil.pid_exists(pid)):
         return
+    if abs(now - at) > _DEAD_AFTER_S:  # or its machine's clock is another one: does it still change?
+        time.sleep(_WATCHED_S)
+        if insist(read, pauses, path) in (written, b""):
+            return
     raise AlreadyRunning(
         f"Another run writes into {printable_utf8(out.path)} (process {pid} on {host}). Wait until it ends; "
         f"after a crash its mark counts for a minute."

@@ -1,4 +1,4 @@
-"""The upkeep of the leases of one run: its own renewed, lost ones reclaimed, and none late after a clock jump."""
+"""The leases of one run: its own are renewed, lost ones reclaimed; no work is late after a clock jump."""
 
 from __future__ import annotations
 

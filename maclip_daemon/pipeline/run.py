@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon import errors
-from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.queue import jobs, leases, rescoring
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage.database import BRIEF_TIMEOUT_S, Library
+from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.photos.decoder import Decoder
 from maclip_daemon.pipeline import known_roots, worker_count
@@ -168,7 +168,7 @@ class Pipeline:
         self.bursts.run_maintenance()
         self._pauses.check()
         if self._leases.keep() > BEHIND_S:
-            self._sidecar_monitor.request_full_check()  # what changed after a clock that was behind was passed
+            self._sidecar_monitor.request_full_check()  # times as of the future were passed over
 
     def raise_if_fatal(self) -> None:
         """Raise the error that stopped a thread, if one did."""

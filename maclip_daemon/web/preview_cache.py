@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from pathlib import Path
 
 import platformdirs
@@ -16,6 +17,7 @@ from blake3 import blake3
 from maclip_daemon.files import temporaries
 from maclip_daemon.settings import APPLICATION
 
+_CLOCK_SLACK_S = 3600.0  # of a file server
 _KEEP = 0.9  # of the limit, after old entries were removed
 _END = b"\xff\xd9"  # of a whole JPEG
 
@@ -81,7 +83,9 @@ class PreviewCache:
         for path in self._folder.glob("??/*"):
             with contextlib.suppress(OSError):
                 status = path.stat()
-                found.append((status.st_mtime, status.st_size, path))
+                # A time of the future is of a clock that was ahead: such a picture is none of the newest.
+                used_at = status.st_mtime if status.st_mtime <= time.time() + _CLOCK_SLACK_S else 0.0
+                found.append((used_at, status.st_size, path))
         size = sum(each[1] for each in found)
         if size <= self._limit:
             return size

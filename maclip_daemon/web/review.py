@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import threading
 import time
@@ -151,10 +150,10 @@ class Review:
             self._refresh(settled)
 
     def _retry(self) -> None:
-        with contextlib.suppress(errors.MaclipError):  # the list in the folder keeps it
-            self.moves.finish_killed()
+        has_finished = self.moves.finish_killed()
         while not self._stopping.is_set():
             try:
+                has_finished = has_finished or self.moves.finish_killed()
                 self._note(self._decider.retry())
                 self._forget_settled()
             except errors.MaclipError as error:

@@ -15,9 +15,10 @@ from starlette.staticfiles import StaticFiles
 
 from maclip_daemon import errors
 from maclip_daemon.files.paths import printable_utf8
-from maclip_daemon.library.queries import rejected_photos, review_photos, status
+from maclip_daemon.library.queries import rejected_photos, review_photos
 from maclip_daemon.library.queries.finding import equipment, folder_list
 from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
+from maclip_daemon.library.storage import notes
 from maclip_daemon.pipeline.commands.culling.cull_folder import WatchedFolders
 from maclip_daemon.web import access, answers, decision_body, filter_params
 from maclip_daemon.web.opening import first_window
@@ -82,7 +83,7 @@ class ReviewPages:
     def _remember(self, place: str) -> None:
         note = {"scope": self._scope.text, "at": place}
         with self._review.library.writing() as session:
-            status.put_note(session, PLACE_NOTE, note, time.time())
+            notes.put_note(session, PLACE_NOTE, note, time.time())
 
     def summary(self, _request: Request) -> Response:
         """Return how many photos have which of the person's ratings, and the files of the rejected ones."""

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ _PLAN = pa.schema(
 _LISTED_AT_ONCE = 10_000  # addresses
 _MOST_CHUNKS = 16_384  # of one run: Ray keeps some 5 kB for each, in the driver, until the end
 _FILE_ROWS = 8192  # of one file of the plan
-_KEYS = ["address", "address_bytes", "size", "mtime", "etag", "state"]
+_KEYS = ["address", "address_bytes", "size", "mtime", "etag", "state", "scored_at"]
+_MILLISECOND_S = 0.001  # of which `scored_at` is made
 _VERSION = "coalesce(etag, size::VARCHAR || ' ' || epoch_us(mtime)::VARCHAR)"
 _LEFT = f"""
 CREATE TABLE left_over AS
@@ -39,7 +41,7 @@ SELECT address, size, mtime, etag, number FROM (
 ) photo
 WHERE NOT EXISTS (
     SELECT 1 FROM written
-    WHERE written.address = photo.address
+    WHERE written.is_done AND written.address = photo.address
         AND (photo.version IS NULL OR written.version IS NULL OR written.version = photo.version)
 )
 """
@@ -53,6 +55,8 @@ class WorkPlan:
     """Different addresses in the source."""
     left: int
     """Photos that have no row yet."""
+    scored_after: float
+    """Unix seconds: no row of this run is older."""
     chunks: tuple[tuple[str, int], ...]
     """Files of the plan, as addresses, and the row group in each: what one decoder takes at a time."""
 
@@ -87,15 +91,25 @@ class Planner:
 
         `failed_too`: photos that failed count as done.
         """
-        self._database.execute("CREATE TABLE written (address BLOB, version VARCHAR)")
+        self._database.execute(
+            "CREATE TABLE written (address BLOB, version VARCHAR, scored_at VARCHAR, is_done BOOLEAN)"
+        )
         if parts:
             dataset = ds.dataset(list(parts), format="parquet", filesystem=place.file_system)
             self._database.register("parts", dataset.scanner(columns=_KEYS).to_reader())
-            state = "" if failed_too else f"WHERE state = '{SCORED}'"
-            columns = f"coalesce(address_bytes, encode(address)), {_VERSION}"
-            self._database.execute(f"INSERT INTO written SELECT {columns} FROM parts {state}")
+            is_done = "true" if failed_too else f"state = '{SCORED}'"
+            columns = f"coalesce(address_bytes, encode(address)), {_VERSION}, scored_at, {is_done}"
+            self._database.execute(f"INSERT INTO written SELECT {columns} FROM parts")
         self._database.execute(_LEFT)
         return self._number("SELECT count(*) FROM left_over")
+
+    def next_moment(self) -> float:
+        """Return a moment after all that is written, in Unix seconds; 0 where nothing is.
+
+        The clock of a machine may have been ahead, and of two rows of a photo the newest counts.
+        """
+        ((newest,),) = self._database.execute("SELECT max(scored_at) FROM written").fetchall()
+        return 0.0 if newest is None else datetime.fromisoformat(newest).timestamp() + _MILLISECOND_S
 
     def write(self, folder: Place, chunk_rows: int) -> Iterator[tuple[str, int]]:
         """Write what is left as files of a folder; yield each file's address and its groups, in order."""

@@ -23,6 +23,8 @@ class ArchiveJob:
     """The address of the results folder."""
     generation: int
     config: ScoringConfig
+    scored_after: float
+    """Unix seconds: no row of this run is older, or that of an earlier one would count."""
     decoding: DecodingSettings
     scoring: ScoringSettings
     archive: ArchiveSettings

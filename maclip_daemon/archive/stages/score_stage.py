@@ -45,7 +45,7 @@ class ScoreStage:
             self._job.generation,
             self._job.run,
             socket.gethostname(),
-            time.time(),
+            max(time.time(), self._job.scored_after),
         )
         rows = [
             _row(decoding, None if block is None else next(results), origin) for decoding, block in photos

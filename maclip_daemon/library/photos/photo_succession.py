@@ -16,8 +16,7 @@ from sqlalchemy.orm import Session
 
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.photos.renames import move_targets, rating_targets
-from maclip_daemon.library.queue import rating_holds
-from maclip_daemon.library.results import decision_moves
+from maclip_daemon.library.results import decision_moves, hold_order
 from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.tables import FOLDERS, JOURNAL, PHOTOS
 
@@ -168,7 +167,7 @@ def derive_rating(session: Session, photo_id: int) -> None:
         }
     elif written is None and entries:
         undone_at = max(entry.settled_at for entry in entries)
-        if not rating_holds.has_ended(session, undone_at):
+        if not hold_order.has_ended(session, undone_at):
             values = {"rating_undone_at": undone_at}
     if values:
         fresh = PHOTOS.c.stars_written.is_(None) & PHOTOS.c.rating_undone_at.is_(None)

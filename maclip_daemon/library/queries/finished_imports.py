@@ -7,8 +7,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.storage import timestamps
+from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
 
 if TYPE_CHECKING:

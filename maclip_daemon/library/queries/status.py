@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from maclip_daemon.library.queries.other_libraries import SharedFolder, shared_folders
 from maclip_daemon.library.storage import stored_paths, timestamps
 from maclip_daemon.library.storage.sql_views import ACTIVE_CONFIG
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session  # `maclip status` does without SQLAlchemy
 
 
 @dataclass(frozen=True)
@@ -107,21 +104,6 @@ def notes(snapshot: sqlite3.Connection) -> dict[str, Any]:
     """Return the notes of the daemon, by key."""
     rows = snapshot.execute("SELECT key, value FROM notes WHERE key <> 'library'")  # the library's own id
     return {key: json.loads(value) for key, value in rows}
-
-
-def get_note(session: Session, key: str) -> Any:
-    """Return a note; None when there is none."""
-    row = session.connection().exec_driver_sql("SELECT value FROM notes WHERE key = ?", (key,)).first()
-    return None if row is None else json.loads(row[0])
-
-
-def put_note(session: Session, key: str, value: Any, now: float) -> None:
-    """Write or replace a note; `value` is anything that JSON can hold."""
-    session.connection().exec_driver_sql(
-        "INSERT INTO notes (key, value, changed_at) VALUES (?, ?, ?) ON CONFLICT (key)"
-        " DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",
-        (key, json.dumps(value), timestamps.text(now)),
-    )
 
 
 def _retries(snapshot: sqlite3.Connection) -> list[Retry]:

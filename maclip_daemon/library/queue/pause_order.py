@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from maclip_daemon.library.queries.status import get_note, put_note
+from maclip_daemon.library.storage.notes import get_note, put_note
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -12,15 +12,13 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.queries.status import get_note, put_note
+from maclip_daemon.library.results import hold_order
 from maclip_daemon.library.results.rating_journal import is_at, is_open
-from maclip_daemon.library.storage import stored_paths, timestamps
+from maclip_daemon.library.storage import stored_paths
 from maclip_daemon.library.storage.photo_paths import ids_at, known_in_folder
 from maclip_daemon.library.storage.tables import JOBS, JOURNAL, PHOTOS
 
 SIDECAR_SUFFIX = ".xmp"
-ENDED_NOTE = "holds_ended"
-"""When `maclip rate` last ended every hold, a timestamp of the library."""
 
 
 def hold(session: Session, under: Sequence[str], now: float) -> int:
@@ -36,12 +34,13 @@ def hold(session: Session, under: Sequence[str], now: float) -> int:
     )
     unrated = select(func.count()).select_from(PHOTOS).where(is_new, ~has_writes, PHOTOS.c.state != "missing")
     count = session.execute(unrated).scalar_one()
-    session.execute(update(PHOTOS).where(is_new).values(rating_undone_at=timestamps.text(now)))
+    moment = hold_order.undo_moment(session, now)
+    session.execute(update(PHOTOS).where(is_new).values(rating_undone_at=moment))
     held_photos = select(PHOTOS.c.id).where(is_chosen, PHOTOS.c.rating_undone_at.is_not(None))
     session.execute(delete(JOBS).where(JOBS.c.kind == "rate", JOBS.c.photo_id.in_(held_photos)))
     # The journal alone tells of a photo that is purged later; `end_all` may have come in between.
     undone_before = and_(JOURNAL.c.state == "undone", JOURNAL.c.photo_id.in_(held_photos))
-    session.execute(update(JOURNAL).where(undone_before).values(settled_at=timestamps.text(now)))
+    session.execute(update(JOURNAL).where(undone_before).values(settled_at=moment))
     return int(count)
 
 
@@ -55,14 +54,9 @@ def held(session: Session, photo_ids: Sequence[int]) -> set[int]:
 
 def end_all(session: Session, now: float) -> None:
     """End every hold (`maclip rate`), and remember when: of purged photos only the journal tells of undo."""
+    hold_order.note_end(session, now)
     held_photos = PHOTOS.c.rating_undone_at.is_not(None)
     session.execute(update(PHOTOS).where(held_photos).values(rating_undone_at=None))
-    put_note(session, ENDED_NOTE, timestamps.text(now), now)
-
-
-def has_ended(session: Session, undone_at: str) -> bool:
-    """Return whether all holds were ended after this time of an undo, a timestamp of the library."""
-    return bool(undone_at <= (get_note(session, ENDED_NOTE) or ""))
 
 
 def are_at(session: Session, under: Sequence[str]) -> ColumnElement[bool]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from maclip_daemon.library.queries.status import get_note, put_note
 from maclip_daemon.library.queue import jobs
+from maclip_daemon.library.storage.notes import get_note, put_note
 
 NOTE = "rescoring"
 """The scoring configuration with which photos are scored again; null: none."""
@@ -21,7 +21,7 @@ def begin_if_any(session: Session, scoring_config_id: int, now: float) -> None:
 
 
 def is_open(session: Session, scoring_config_id: int) -> bool:
-    """Return whether photos are scored again with this configuration, or were and their files are not asked for."""
+    """Return whether photos are scored again with this configuration, or were and their files must follow."""
     return bool(get_note(session, NOTE) == {"scoring_config_id": scoring_config_id})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maclip_daemon.errors import DatabaseUnfit
-from maclip_daemon.library.storage.file_guard import refuse_foreign_files
+from maclip_daemon.library.storage.database_file.file_guard import refuse_foreign_files
 from maclip_daemon.library.storage.library_identity import LibraryIds, read_ids
 from maclip_daemon.library.storage.open_readonly import uri
 from maclip_daemon.library.storage.stored_paths import StoredPath

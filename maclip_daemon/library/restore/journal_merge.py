@@ -9,7 +9,6 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from maclip_daemon.library.queue.rating_holds import ENDED_NOTE
 from maclip_daemon.library.restore import decision_merge
 from maclip_daemon.library.restore.former_library import (
     JOURNAL_COLUMNS,
@@ -19,9 +18,12 @@ from maclip_daemon.library.restore.former_library import (
     Row,
 )
 from maclip_daemon.library.restore.photo_match import same_photo
+from maclip_daemon.library.results.hold_order import ENDED_NOTE
 
 _ADDED = tuple(name for name in JOURNAL_COLUMNS if name != "id")
 _STATES = ("intended", "written", "undone")  # an abandoned write left its file as it was
+# What comes of an entry, in order. Its times alone do not tell, for a clock may have been set.
+_RANKS = {"intended": 0, "abandoned": 1, "written": 1, "undone": 2}
 
 
 @dataclass
@@ -121,14 +123,17 @@ def _go_on(new: sqlite3.Connection, known: Row, entry: Row) -> bool:
         new.execute(
             "UPDATE rating_journal SET target_path = ?, origin_path = ? WHERE id = ?", (*paths, known["id"])
         )
-    is_older = str(entry["settled_at"] or "") < str(known["settled_at"] or "")
-    if entry["state"] == known["state"] or entry["state"] not in (*_STATES, "abandoned") or is_older:
+    if entry["state"] not in _RANKS or entry["state"] == known["state"] or _order(entry) < _order(known):
         return False
     new.execute(
         "UPDATE rating_journal SET state = ?, settled_at = ?, restore_data = ? WHERE id = ?",
         (entry["state"], entry["settled_at"], entry["restore_data"], known["id"]),
     )
     return True
+
+
+def _order(entry: Row) -> tuple[int, str]:
+    return _RANKS.get(entry["state"], -1), str(entry["settled_at"] or "")
 
 
 def _is_adopted_already(new: sqlite3.Connection, entry: Row) -> bool:

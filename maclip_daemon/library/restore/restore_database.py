@@ -22,8 +22,9 @@ from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace
 from maclip_daemon.files.safe_writer import flush
 from maclip_daemon.library.restore.former_library import open_former
 from maclip_daemon.library.restore.journal_merge import MergeReport, merge
-from maclip_daemon.library.storage import maintenance, replacement, schema
+from maclip_daemon.library.storage import maintenance, schema
 from maclip_daemon.library.storage.database_errors import translated
+from maclip_daemon.library.storage.database_file import replacement
 from maclip_daemon.library.storage.library_identity import read_ids, write_ids
 from maclip_daemon.library.storage.open_readonly import connect_readonly
 from maclip_daemon.library.storage.stored_paths import restored

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from maclip_daemon.library.results import hold_order
 from maclip_daemon.library.results.ended_entries import join_ended
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.photo_paths import ids_at, is_under
@@ -256,7 +257,7 @@ def mark_undone(session: Session, entry_ids: Sequence[int], now: float) -> None:
 
     The restore data is deleted. Their photos get no stars until `maclip rate`.
     """
-    moment = timestamps.text(now)
+    moment = hold_order.undo_moment(session, now)
     targets: set[str] = set()
     for entry_id in entry_ids:
         undone = session.execute(

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
 from maclip_daemon.errors import DatabaseUnfit
-from maclip_daemon.library.storage.file_guard import DatabaseFileChanged, FileGuard
+from maclip_daemon.library.storage.database_file.file_guard import DatabaseFileChanged, FileGuard
 from maclip_daemon.library.storage.open_readonly import uri
 
 CACHE_KIB = 4 * 1024  # page cache of each of half a dozen connections; the parent stays under 150 MB

@@ -17,14 +17,7 @@ from sqlalchemy.orm import Session as Session  # what the library's functions ta
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, Transient
 from maclip_daemon.files import shared_memory
-from maclip_daemon.library.storage import (
-    clean_shutdown,
-    maintenance,
-    orphaned_database,
-    recovery_hints,
-    replacement,
-    schema,
-)
+from maclip_daemon.library.storage import maintenance, recovery_hints, schema
 from maclip_daemon.library.storage.connections import (
     BEGIN,
     BUSY_TIMEOUT_S,
@@ -32,7 +25,8 @@ from maclip_daemon.library.storage.connections import (
     engine_for,
 )
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, require_free_space, translated
-from maclip_daemon.library.storage.file_guard import (
+from maclip_daemon.library.storage.database_file import clean_shutdown, orphaned_database, replacement
+from maclip_daemon.library.storage.database_file.file_guard import (
     DatabaseFileChanged,
     FileGuard,
     is_in_log_mode,

@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
 from maclip_daemon.files import shared_memory
-from maclip_daemon.library.storage import maintenance, replacement, schema
+from maclip_daemon.library.storage import maintenance, schema
 from maclip_daemon.library.storage.database_errors import translated
-from maclip_daemon.library.storage.file_guard import is_in_log_mode, refuse_foreign_files
+from maclip_daemon.library.storage.database_file import replacement
+from maclip_daemon.library.storage.database_file.file_guard import is_in_log_mode, refuse_foreign_files
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 
 
@@ -41,6 +42,7 @@ def newer_hint(library: Path) -> str:
 
 
 def newest_backup(library: Path) -> Path | None:
-    """Return the newest of the backups beside the library."""
+    """Return the newest of the backups beside the library; one of the future is the last choice."""
     found = [*library.parent.glob("*.backup.db"), *library.parent.glob(f"{library.name}.before-*")]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    made_at = {path: path.stat().st_mtime for path in found}
+    return max(found, key=lambda path: (made_at[path] <= time.time(), made_at[path]), default=None)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from maclip_daemon import errors
 from maclip_daemon.library.photos import burst_frames
-from maclip_daemon.library.queries.status import get_note, put_note
 from maclip_daemon.library.queue import jobs, rating_queue
 from maclip_daemon.library.storage.database import BRIEF_TIMEOUT_S, Library, Session
+from maclip_daemon.library.storage.notes import get_note, put_note
 from maclip_daemon.library.storage.sql_views import LIFTING
 from maclip_daemon.pipeline.bursts import rebuilding, regrouping
 from maclip_daemon.pipeline.bursts.best_frame import FRAMING_SPREAD

@@ -20,10 +20,11 @@ from maclip_daemon.folders.root_health import (
 )
 from maclip_daemon.library.photos import missing_photos
 from maclip_daemon.library.photos import root_records as library_roots
-from maclip_daemon.library.queries.status import PASSED_OVER_NOTE, put_note
+from maclip_daemon.library.queries.status import PASSED_OVER_NOTE
 from maclip_daemon.library.queue import rating_queue
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.pipeline import known_roots
 from maclip_daemon.pipeline.discovery.reconciliation import Reconciliation, ScanReport, ScanScope
 from maclip_daemon.pipeline.discovery.watcher_supervisor import WatcherSupervisor

@@ -15,12 +15,12 @@ from pathlib import Path
 from maclip_daemon.errors import NoAnswer
 from maclip_daemon.files.suffixes import FILM_SUFFIXES, suffix_of
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
-from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import written_files
 from maclip_daemon.library.results.written_files import WrittenFile
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.metadata.sidecars import sidecar_names
 from maclip_daemon.pipeline.run_state import RunState
 

@@ -94,3 +94,21 @@ def test_large_plans_are_cut_into_files_of_whole_chunks(tmp_path: Path) -> None:
 )
 def test_a_chunk_has_work_for_a_decoder_and_room_in_the_driver(left: int, cores: int, expected: int) -> None:
     assert chunk_rows(left, cores, batch=16, most=256) == expected
+
+
+def test_no_row_of_a_run_is_older_than_what_is_written(tmp_path: Path) -> None:
+    """A machine's clock may have been ahead: its row would count for ever after the photo changed."""
+    parts = written(
+        tmp_path,
+        {"address": "/a.jpg", "state": SCORED, "scored_at": "2030-01-01T00:00:00.000Z"},
+        {"address": "/b.jpg", "state": FAILED, "scored_at": "2031-01-01T00:00:00.250Z"},
+    )
+    with planner(128, PAUSES) as made:
+        made.list([PhotoSource("/a.jpg", 2, TUESDAY)])
+        made.subtract(Place(LocalFileSystem(), str(tmp_path)), parts, failed_too=False)
+        expected = datetime(2031, 1, 1, 0, 0, 0, 251_000, UTC).timestamp()
+        assert made.next_moment() == pytest.approx(expected, abs=1e-6)
+    with planner(128, PAUSES) as made:
+        made.list([PhotoSource("/a.jpg", 2, TUESDAY)])
+        made.subtract(Place(LocalFileSystem(), str(tmp_path)), (), failed_too=False)
+        assert made.next_moment() == 0.0

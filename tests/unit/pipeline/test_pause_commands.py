@@ -14,7 +14,7 @@ from maclip_daemon.cli.background.pause_commands import parse_duration
 from maclip_daemon.cli.program import assembled
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
-from maclip_daemon.library.queries.status import put_note
+from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.pipeline.waits import PAUSE, Wait
 from tests.rated_library import NOW, RatedLibrary
 

@@ -11,8 +11,8 @@ from maclip_daemon.cli.program import assembled
 from maclip_daemon.daemon import database_notice
 from maclip_daemon.daemon.lock import locked
 from maclip_daemon.errors import Transient
-from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.results import decisions
+from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.waits import MODEL, POWER, Waits
 from maclip_daemon.settings import JobSettings

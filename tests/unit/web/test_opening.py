@@ -15,7 +15,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from maclip_daemon.errors import DatabaseUnfit
-from maclip_daemon.library.queries import status
+from maclip_daemon.library.storage import notes
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.web.opening import first_window, later_app
 from maclip_daemon.web.opening.first_window import FirstWindow
@@ -69,7 +69,7 @@ def test_the_page_holds_the_first_photos_of_its_filter(rated: RatedLibrary) -> N
 
 def test_the_page_begins_where_the_person_was(rated: RatedLibrary) -> None:
     with rated.library.writing() as session:
-        status.put_note(session, PLACE_NOTE, {"scope": ReviewScope().text, "at": "order=worst&at=120"}, 0.0)
+        notes.put_note(session, PLACE_NOTE, {"scope": ReviewScope().text, "at": "order=worst&at=120"}, 0.0)
     found = window(rated)
     assert names(found) == [f"IMG_{number:03}.jpg" for number in range(100, PHOTOS)]
     assert found is not None

@@ -23,6 +23,16 @@ def test_the_least_recently_seen_pictures_leave_first(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.rglob("*.jpg")) <= 100
 
 
+def test_pictures_of_a_clock_that_was_ahead_do_not_fill_the_cache_for_ever(tmp_path: Path) -> None:
+    cache = PreviewCache(tmp_path / "previews", 100)
+    for key in "abc":
+        cache.put(key, key.encode() * 30 + END)
+    for path in tmp_path.rglob("*.jpg"):
+        os.utime(path, (4e9, 4e9))
+    cache.put("d", b"d" * 30 + END)
+    assert cache.get("d") is not None
+
+
 def test_a_damaged_or_unwritable_cache_costs_a_picture_and_no_more(tmp_path: Path) -> None:
     cache = PreviewCache(tmp_path / "previews", 100)
     cache.put("a", b"picture" + END)

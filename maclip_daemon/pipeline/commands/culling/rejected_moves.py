@@ -17,12 +17,12 @@ from pathlib import Path
 
 from maclip_daemon import errors
 from maclip_daemon.files.paths import is_below
-from maclip_daemon.library.photos import gone_copies, photo_records, root_records
-from maclip_daemon.library.queries import rejected_photos, status
+from maclip_daemon.library.photos import gone_copies, missing_photos, photo_records, root_records
+from maclip_daemon.library.queries import rejected_photos
 from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
 from maclip_daemon.library.queries.rejected_photos import CullCandidate
 from maclip_daemon.library.queue import jobs
-from maclip_daemon.library.storage import photo_paths
+from maclip_daemon.library.storage import notes, photo_paths
 from maclip_daemon.pipeline import file_stability
 from maclip_daemon.pipeline.commands.culling import cull, cull_folder, cull_list
 from maclip_daemon.pipeline.commands.culling.cull import CulledFile
@@ -78,6 +78,8 @@ class RejectedMoves:
 
     def bring_back(self, folder: Path) -> Iterator[MovedShot]:
         """Bring back what a folder holds; yield what became of each file. Raises `EnvironmentUnfit`."""
+        with self._lock:
+            self._record_former_returns(folder)
         with self._library.reading() as session:
             roots = root_records.known_roots(session)
         returned = cull.bring_back(folder, lambda path: cull_folder.why_absent(roots, path))
@@ -94,13 +96,23 @@ class RejectedMoves:
         found = [(folder, len(cull_list.held(folder))) for folder in reversed(self._known_folders())]
         return [(folder, count) for folder, count in found if count]
 
-    def finish_killed(self) -> None:
-        """Move the rest of a shot whose move was cut off by the end of an earlier run."""
+    def finish_killed(self) -> bool:
+        """Move the rest of each shot whose move was cut off by the end of an earlier run.
+
+        Return whether there is nothing left to try: the library may be locked, or a drive absent.
+        """
+        is_done = True
         try:
             for folder in self._known_folders():
-                self._finish(folder)
+                try:
+                    self._finish(folder)
+                except errors.MaclipError:  # the list in the folder keeps it
+                    is_done = False
+        except errors.MaclipError:
+            is_done = False
         finally:
             self._has_finished.set()
+        return is_done
 
     def wait_until_finished(self) -> None:
         """Wait for the end of `finish_killed`, before which too many photos count as rejected."""
@@ -108,7 +120,7 @@ class RejectedMoves:
 
     def _known_folders(self) -> list[Path]:
         with self._library.reading() as session:
-            return [Path(each) for each in status.get_note(session, FOLDERS_NOTE) or []]
+            return [Path(each) for each in notes.get_note(session, FOLDERS_NOTE) or []]
 
     def _finish(self, folder: Path) -> None:
         """Finish what a kill cut off, and record what it had moved or brought back already."""
@@ -121,6 +133,16 @@ class RejectedMoves:
                 elif entry.is_returned and not os.path.lexists(target):
                     self._record_returned(entry.source)
             self._record_gone(gone)
+
+    def _record_former_returns(self, folder: Path) -> None:
+        """Record photos that were brought back while the library could not be written."""
+        returned = [entry for entry in cull_list.entries(folder) if entry.is_returned]
+        with self._library.reading() as session:
+            missing = set(missing_photos.missing_paths(session)) if returned else set()
+        for entry in returned:
+            is_back = os.path.lexists(entry.source) and not os.path.lexists(folder / entry.name)
+            if str(entry.source) in missing and is_back:
+                self._record_returned(entry.source)
 
     def _move_shot(self, shot: Sequence[CullCandidate], folder: Path) -> MovedShot:
         ids = [each.photo_id for each in shot]
@@ -184,6 +206,6 @@ class RejectedMoves:
     def _remember(self, folder: Path) -> None:
         """Remember the folder before anything is in it, so that a kill hides nothing."""
         with self._library.writing() as session:
-            known = [each for each in status.get_note(session, FOLDERS_NOTE) or [] if each != str(folder)]
+            known = [each for each in notes.get_note(session, FOLDERS_NOTE) or [] if each != str(folder)]
             kept = [*known, str(folder)][-KEPT_FOLDERS:]
-            status.put_note(session, FOLDERS_NOTE, kept, self._writes.clock())
+            notes.put_note(session, FOLDERS_NOTE, kept, self._writes.clock())

@@ -12,11 +12,12 @@ from maclip_daemon.library.photos import missing_photos, photo_records, root_rec
 from maclip_daemon.library.queries import distribution, photo_detail, photo_failures, rankings
 from maclip_daemon.library.queries.finding import score_order
 from maclip_daemon.library.queries.finding.photo_filter import PhotoFilter
-from maclip_daemon.library.queries.status import put_note, status
+from maclip_daemon.library.queries.status import status
 from maclip_daemon.library.queue import jobs, leases
 from maclip_daemon.library.results import scores
 from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.notes import put_note
 
 AddPhoto = Callable[..., int]
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.library.photos import photo_info, photo_records, photo_succession, root_records
 from maclip_daemon.library.photos.photo_info import PhotoInfo
-from maclip_daemon.library.queue import rating_queue
+from maclip_daemon.library.queue import rating_holds, rating_queue
 from maclip_daemon.library.restore import restore_database
 from maclip_daemon.library.restore.journal_merge import MergeReport
 from maclip_daemon.library.results import decided_files, decisions, rating_journal
@@ -148,6 +148,46 @@ def test_what_rate_ended_after_the_backup_stays_ended(used: Used, tmp_path: Path
         with used.library.writing() as session:
             photo_succession.claim_forgotten(session, photos)
     assert used.rows(RATINGS) == [("missing.jpg", "none", None, 0), ("purged.jpg", "none", None, 0)]
+
+
+@pytest.mark.parametrize("is_backup_of_before", [True, False])
+def test_what_was_undone_stays_so_though_the_clock_was_ahead_before(
+    used: Used, tmp_path: Path, is_backup_of_before: bool
+) -> None:
+    """The end of all holds and the write have the times of a clock that was two hours ahead."""
+    photo = used.add("/photos/a.jpg", "a")
+    if is_backup_of_before:
+        used.library.backup(tmp_path / "backup.db")
+    with used.library.writing() as session:
+        rating_queue.enqueue(session, NOW + 7200, again=True)
+        entry = rating_journal.intend(
+            session, photo, "/photos/a.jpg.xmp", "sidecar", before_hash=None, after_hash="ours",
+            restore=b"", stars_before=None, stars_written=3, now=NOW + 7201,
+        )  # fmt: skip
+        rating_journal.confirm(session, entry, NOW + 7201)
+    if not is_backup_of_before:
+        used.library.backup(tmp_path / "backup.db")
+    with used.library.writing() as session:
+        rating_holds.hold(session, [], NOW + 60)
+        rating_journal.mark_undone(session, [entry], NOW + 60)
+    used.restore(tmp_path / "backup.db")
+    assert used.rows(RATINGS) == [("a.jpg", "none", None, 1)]
+    assert used.rows(JOURNAL) == [("/photos/a.jpg.xmp", "undone", 3, 1)]
+
+
+def test_the_end_of_all_holds_counts_though_the_clock_was_ahead_at_the_undo(
+    used: Used, tmp_path: Path
+) -> None:
+    photo = used.add("/photos/a.jpg", "a")
+    entry = used.write(photo, "/photos/a.jpg.xmp", 3)
+    with used.library.writing() as session:
+        rating_journal.mark_undone(session, [entry], NOW + 7200)
+        rating_queue.enqueue(session, NOW + 60, again=True)
+        session.execute(text("DELETE FROM photos"))
+    again = used.add("/photos/a.jpg", "a")
+    with used.library.writing() as session:
+        photo_succession.claim_forgotten(session, [again])
+    assert used.rows(RATINGS) == [("a.jpg", "none", None, 0)]
 
 
 def test_entries_of_a_renamed_photo_are_known_by_their_pixels(used: Used, tmp_path: Path) -> None:

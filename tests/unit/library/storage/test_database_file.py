@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -11,15 +12,12 @@ from pathlib import Path
 import pytest
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit
-from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.restore import restore_database
-from maclip_daemon.library.storage import (
-    clean_shutdown,
-    connections,
-    recovery_hints,
-)
+from maclip_daemon.library.storage import connections, recovery_hints
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.database_errors import require_free_space
+from maclip_daemon.library.storage.database_file import clean_shutdown
+from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.library.storage.open_readonly import open_readonly
 
 NOW = 1_780_000_000.0
@@ -162,6 +160,9 @@ def test_the_cure_names_the_newest_backup_quoted_for_a_shell(tmp_path: Path) -> 
     assert "db restore --new`" in recovery_hints.damaged_hint(library)
     backup = library.with_name("library-2026.backup.db")
     backup.touch()
-    assert f"`maclip --data-dir '{library.parent}' db restore '{backup}'`" in recovery_hints.damaged_hint(
-        library
-    )
+    command = f"`maclip --data-dir '{library.parent}' db restore '{backup}'`"
+    assert command in recovery_hints.damaged_hint(library)
+    of_the_future = library.with_name("library-2031.backup.db")
+    of_the_future.touch()
+    os.utime(of_the_future, (4e9, 4e9))
+    assert command in recovery_hints.damaged_hint(library), "a clock was ahead"

@@ -15,9 +15,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from maclip_daemon.errors import DatabaseUnfit, EnvironmentUnfit, NoSpace, Transient
-from maclip_daemon.library.queries.status import put_note
 from maclip_daemon.library.storage import schema
 from maclip_daemon.library.storage.database import Library
+from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.library.storage.open_readonly import open_readonly
 from maclip_daemon.library.storage.tables import Table
 

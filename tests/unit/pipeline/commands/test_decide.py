@@ -242,9 +242,10 @@ def test_undo_that_is_killed_after_it_removed_a_sidecar_does_not_hold_the_photo(
 ) -> None:
     photo = desk.photo()
     desk.decide(photo, 4)
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as killed:
         killed.setattr(undo_decisions.decisions, "restore_photo", interrupt)
-        desk.undo.undo_last("today")
+        with pytest.raises(KeyboardInterrupt):
+            desk.undo.undo_last("today")
     assert not desk.sidecar().exists()
     assert desk.rated.rows("select rating_undone_at from photos") == [(None,)]
     assert [each.is_done for each in DecisionUndo(desk.writes, desk.decider).undo_last("today")] == [True]

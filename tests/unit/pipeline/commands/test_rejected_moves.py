@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,9 +15,11 @@ from maclip_daemon.files import moved_files
 from maclip_daemon.folders.exclusion import Exclusion
 from maclip_daemon.folders.scanner import found_file
 from maclip_daemon.library.photos import gone_copies, photo_records
+from maclip_daemon.library.storage.database_errors import DatabaseBusy
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.pipeline.commands.culling import cull, cull_folder, cull_list
+from maclip_daemon.pipeline.commands.culling.cull import CulledFile
 from maclip_daemon.pipeline.commands.culling.cull_folder import WatchedFolders
 from maclip_daemon.pipeline.commands.culling.rejected_moves import MovedShot, RejectedMoves
 from maclip_daemon.pipeline.commands.journalled_write import JournalledWrites
@@ -381,3 +384,56 @@ def test_a_folder_in_which_photos_would_be_lost_is_refused(
 def test_a_folder_that_cannot_be_made_is_said(moves: RejectedMoves, tmp_path: Path) -> None:
     with pytest.raises(MaclipError, match="cannot be made: No such file"):
         all_moved(moves, tmp_path / "not" / "there")
+
+
+def test_a_return_that_could_not_be_recorded_is_recorded_by_the_next(
+    rated: RatedLibrary, moves: RejectedMoves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = states(rated)
+    out = tmp_path / "out"
+    all_moved(moves, out)
+    with monkeypatch.context() as locked:
+        locked.setattr(rated.library, "writing", busy)
+        with pytest.raises(DatabaseBusy):
+            list(moves.bring_back(out))
+    list(moves.bring_back(out))
+    assert states(rated) == known
+
+
+def test_a_cut_off_move_is_finished_though_another_folder_cannot_be_and_the_library_is_locked_at_first(
+    rated: RatedLibrary, moves: RejectedMoves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_moved(moves, tmp_path / "whole")
+    list(moves.bring_back(tmp_path / "whole"))
+    move, finish = moved_files.move, cull.finish
+    moving: list[Path] = []
+
+    def mortal(source: Path, target: Path) -> None:
+        moving.append(source)
+        if len(moving) == 4:  # the sidecar of the second photo
+            raise Killed
+        move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moved_files, "move", mortal)
+        with pytest.raises(Killed):
+            all_moved(moves, tmp_path / "cut off")
+    tried: list[str] = []
+
+    def refused_for_one(folder: Path, now: float, writer: MetadataWriter) -> list[CulledFile]:
+        tried.append(folder.name)
+        if folder.name == "whole":
+            raise NoSpace("The disk is full.")
+        return finish(folder, now, writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cull, "finish", refused_for_one)
+        patch.setattr(rated.library, "writing", busy)
+        assert not moves.finish_killed()
+    assert tried == ["whole", "cut off"]
+    assert moves.finish_killed()
+    assert states(rated).count("missing") == 2
+
+
+def busy(*_arguments: object) -> NoReturn:
+    raise DatabaseBusy("Another program holds the library.")

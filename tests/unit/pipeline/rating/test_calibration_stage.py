@@ -233,9 +233,10 @@ def test_files_follow_another_model_after_a_library_that_could_not_be_written(
         raise DatabaseFull("The disk of the library is full.")
 
     settled_under_another_model(rated)
-    with monkeypatch.context() as patch, pytest.raises(DatabaseFull):
+    with monkeypatch.context() as patch:
         patch.setattr(calibration_stage.rating_queue, "enqueue_rated", full)
-        stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
+        with pytest.raises(DatabaseFull):
+            stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
     stage_of(rated, EDGES_ONLY, EDGES).renew_if_due()
     assert to_rate(rated) == list("abcdef")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from maclip_daemon.errors import EnvironmentUnfit
 from maclip_daemon.files.safe_writer import flush
-from maclip_daemon.library.storage import clean_shutdown
 from maclip_daemon.library.storage.database_errors import DatabaseBusy, translated
+from maclip_daemon.library.storage.database_file import clean_shutdown
 
 COMPANIONS = (
     "",

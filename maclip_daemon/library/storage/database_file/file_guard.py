@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit
-from maclip_daemon.library.storage import clean_shutdown
+from maclip_daemon.library.storage.database_file import clean_shutdown
 from maclip_daemon.library.storage.recovery_hints import damaged_hint
 
 MAGIC = b"SQLite format 3\0"

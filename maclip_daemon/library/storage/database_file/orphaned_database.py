@@ -11,7 +11,7 @@ from pathlib import Path
 
 from maclip_daemon.errors import DatabaseUnfit, MaclipError
 from maclip_daemon.library.storage import maintenance
-from maclip_daemon.library.storage.file_guard import DatabaseFileChanged
+from maclip_daemon.library.storage.database_file.file_guard import DatabaseFileChanged
 from maclip_daemon.library.storage.recovery_hints import damaged_hint, maclip_command
 
 
