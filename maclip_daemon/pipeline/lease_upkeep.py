@@ -17,6 +17,7 @@ AFTER_JUMP_S = 3 * LOCK_TIMEOUT_S
 
 One may wait for the others of this process, then for the lock of another program, and for files meanwhile.
 """
+AGAIN_S = 5.0  # between two looks through the queue meanwhile
 
 
 class LeaseUpkeep:
@@ -38,23 +39,23 @@ class LeaseUpkeep:
         """Renew and reclaim where it is due; return by how many seconds the clock was set since the last one.
 
         It is due three times in the length of a lease, and again at the next call where the library could
-        not be written. After the clock was set or the machine slept it is due at once and at each call for a
-        while: times that now lie in the future must not delay work, and a thread that waited for the library
-        meanwhile may write one yet.
+        not be written. After the clock was set or the machine slept it is due at once and every few seconds
+        for a while: times that now lie in the future must not delay work, and a thread that waited for the
+        library meanwhile may write one yet.
         """
         now, since_boot_s, clock = time.monotonic(), boot_clock.since_boot_s(), self._state.clock()
         jump_s, self._ahead_s = clock - now - self._ahead_s, clock - now
         set_s, self._ahead_of_boot_s = clock - since_boot_s - self._ahead_of_boot_s, clock - since_boot_s
         if abs(jump_s) > leases.CLOCK_SLACK_S:
-            self._jumped_at = now
+            self._jumped_at, self._done_at = now, -math.inf
             log.info("the clock was set, or the machine slept", by_s=round(jump_s))
         has_jumped = now - self._jumped_at < AFTER_JUMP_S
-        if has_jumped or now - self._done_at >= self._lease_s / 3:
+        if now - self._done_at >= min(self._lease_s / 3, AGAIN_S if has_jumped else math.inf):
             with contextlib.suppress(Transient):
                 with self._library.writing(BRIEF_TIMEOUT_S) as session:
                     leases.renew(session, self._worker, clock, self._lease_s)
                     leases.reclaim_expired(session, clock, self._lease_s)
                 self._done_at = now  # else the next call tries again
-        if has_jumped:
-            self._state.wake()
+            if has_jumped:
+                self._state.wake()
         return set_s if abs(set_s) > leases.CLOCK_SLACK_S else 0.0

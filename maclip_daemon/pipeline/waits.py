@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import structlog
 
-from maclip_daemon.errors import FileChanged, MaclipError
+from maclip_daemon.errors import FileChanged, MaclipError, NoAnswer
 from maclip_daemon.library.queue.jobs import RetryPolicy
 from maclip_daemon.processes import battery
 from maclip_daemon.settings import JobSettings
@@ -246,6 +246,6 @@ class PowerCheck:
 
 
 def retry_policy(settings: JobSettings, error: MaclipError) -> RetryPolicy:
-    """Return how work is retried after `error`: without end where another program writes the file."""
-    attempts = sys.maxsize if isinstance(error, FileChanged) else settings.max_attempts
+    """Return how work is retried after `error`: without end where a program writes, or a server is silent."""
+    attempts = sys.maxsize if isinstance(error, FileChanged | NoAnswer) else settings.max_attempts
     return RetryPolicy(attempts, settings.retry_base_s)

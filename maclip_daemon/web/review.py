@@ -24,6 +24,7 @@ from maclip_daemon.web.background_move import BackgroundMove
 from maclip_daemon.web.photo_sets import PhotoSets
 from maclip_daemon.web.preview_queue import PreviewQueue
 
+FINISH_AGAIN_S = 30.0  # between attempts at moves that were cut off
 RETRY_S = 3.0  # between attempts at what a full disk or an absent drive keeps waiting
 CHANGES_KEPT = 5000  # photos; a page that looks less often loads its photos again
 PACE_S = 300.0  # over which photos a minute are counted
@@ -150,10 +151,11 @@ class Review:
             self._refresh(settled)
 
     def _retry(self) -> None:
-        has_finished = self.moves.finish_killed()
+        has_finished, finish_at = False, 0.0
         while not self._stopping.is_set():
+            if not has_finished and time.monotonic() >= finish_at:
+                has_finished, finish_at = self.moves.finish_killed(), time.monotonic() + FINISH_AGAIN_S
             try:
-                has_finished = has_finished or self.moves.finish_killed()
                 self._note(self._decider.retry())
                 self._forget_settled()
             except errors.MaclipError as error:

@@ -15,6 +15,7 @@ from maclip_daemon.pipeline.run_state import Tally
 from maclip_daemon.processes import boot_clock
 
 CLOCK_SLACK_S = 2.0  # NTP nudges a clock by less; by more it was set
+GAP_S = 3600.0
 LOOK_AGAIN_S = 30.0  # while jobs wait for something else: a disk that is away, the next try
 _Counts = tuple[int, ...]
 _NOTHING: _Counts = (0, 0, 0, 0)
@@ -90,7 +91,8 @@ class ImportTracker:
     def _follow_clock(self, pipeline: Pipeline, ahead_s: float) -> None:
         """Move the beginning with a clock that was set: else all photos of years might count, or none."""
         set_by_s = ahead_s - self._ahead_s
-        if self._began is not None and abs(set_by_s) > CLOCK_SLACK_S:
+        # Forward by a little: nothing has a time in the gap, and the first photos count.
+        if self._began is not None and not -CLOCK_SLACK_S <= set_by_s <= GAP_S:
             self._begin(pipeline, self._began + set_by_s)
         self._ahead_s = ahead_s
 

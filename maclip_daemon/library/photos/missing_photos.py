@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from maclip_daemon.library.photos import burst_frames
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.storage import stored_paths, timestamps
-from maclip_daemon.library.storage.photo_paths import ids_at
+from maclip_daemon.library.storage.photo_paths import find_photo, ids_at
 from maclip_daemon.library.storage.tables import (
     FOLDERS,
     JOBS,
@@ -55,6 +55,13 @@ def mark_missing(session: Session, photo_ids: Iterable[int], now: float) -> int:
 def count_missing(session: Session, under: str | None = None) -> int:
     """Count the missing photos (below `under`), before `purge_missing` is confirmed."""
     return int(session.execute(select(func.count()).select_from(PHOTOS).where(_missing(under))).scalar_one())
+
+
+def is_missing(session: Session, path: str) -> bool:
+    """Return whether the library knows a photo at this path, and that it is missing."""
+    photo_id = find_photo(session, path)
+    found = select(PHOTOS.c.state).where(PHOTOS.c.id == photo_id)
+    return photo_id is not None and session.execute(found).scalar() == "missing"
 
 
 def missing_paths(session: Session, under: str | None = None) -> list[str]:

@@ -14,7 +14,9 @@ from maclip_daemon.library.storage.tables import JOURNAL, PHOTOS
 
 ENDED_NOTE = "holds_ended"
 """When `maclip rate` last ended every hold, a timestamp of the library."""
-_MILLISECOND_S = 0.001  # of which timestamps are made
+_UNDONE_NOTE = "last_undone"
+"""The time of the last undo, a timestamp of the library."""
+_AFTER_S = 0.002  # timestamps are made of milliseconds, one of which may be lost in rounding
 
 
 def has_ended(session: Session, undone_at: str) -> bool:
@@ -24,19 +26,25 @@ def has_ended(session: Session, undone_at: str) -> bool:
 
 def undo_moment(session: Session, now: float) -> str:
     """Return the time of an undo, a timestamp of the library: `now`, or after the end of all holds."""
-    ended_at = _ended_at(session)
-    if ended_at < timestamps.text(now):
-        return timestamps.text(now)
-    return timestamps.text(timestamps.seconds(ended_at) + 2 * _MILLISECOND_S)  # one may be lost in rounding
+    moment, ended_at = timestamps.text(now), _ended_at(session)
+    if moment <= ended_at:
+        moment = timestamps.text(timestamps.seconds(ended_at) + _AFTER_S)
+    if moment > (get_note(session, _UNDONE_NOTE) or ""):
+        put_note(session, _UNDONE_NOTE, moment, now)
+    return moment
 
 
 def note_end(session: Session, now: float) -> None:
     """Record that all holds end: `now`, or at the last undo."""
+    undone_at = get_note(session, _UNDONE_NOTE) or _last_undo(session)
+    put_note(session, ENDED_NOTE, max(timestamps.text(now), undone_at), now)
+
+
+def _last_undo(session: Session) -> str:
+    """Return the time of the last undo in a library of an earlier version."""
+    undone = select(func.max(JOURNAL.c.settled_at)).where(JOURNAL.c.state == "undone")
     held_at = session.execute(select(func.max(PHOTOS.c.rating_undone_at))).scalar()
-    undone_at = session.execute(
-        select(func.max(JOURNAL.c.settled_at)).where(JOURNAL.c.state == "undone")
-    ).scalar()
-    put_note(session, ENDED_NOTE, max(timestamps.text(now), held_at or "", undone_at or ""), now)
+    return max(session.execute(undone).scalar() or "", held_at or "")
 
 
 def _ended_at(session: Session) -> str:

@@ -112,7 +112,7 @@ def write(library: Library, settings: Settings) -> Tally:
             state.waits.begin(Resource("offline disk", device), f"The disk of {path} cannot be read.")
     with MetadataWriter(known_roots.paths(library)) as writer:
         rate_jobs = RateJobs(library, state, settings.jobs, "maclip rate", roots)
-        rating = RatingStage(rate_jobs, state, settings.rating, writer)
+        rating = RatingStage(rate_jobs, state, settings.rating, writer, darktable_patience_s=0.0)
         while rating.work() and not state.waits.reasons(disks=False):
             pass
     state.tally.offline = [*state.waits.reasons().values(), *sorted(roots.unreachable)]

@@ -73,8 +73,9 @@ class DecisionUndo:
                 for file in files:
                     self._return_to(decision, photo, file, removed)
         except errors.MaclipError as error:
-            with self._writes.library.writing() as session:
-                self._mark_removed(session, removed)
+            if removed:
+                with self._writes.library.writing() as session:
+                    self._mark_removed(session, removed)
             return UndoneDecision(decision.photo_id, False, with_path(photo.path, str(error)))
         with self._writes.library.writing() as session:
             self._mark_removed(session, removed)  # not before: it alone would hold the photo

@@ -52,12 +52,21 @@ class CheckedPhoto:
 class DarktableCheck:
     """The question to darktable's libraries, before prepared ratings are committed."""
 
-    def __init__(self, library: Library, writer: MetadataWriter, configured: Sequence[str]) -> None:
-        """Ask the libraries that `configured` selects, the setting `rating.darktable_library`."""
+    def __init__(
+        self,
+        library: Library,
+        writer: MetadataWriter,
+        configured: Sequence[str],
+        patience_s: float = SLOW_FOLDER_S,
+    ) -> None:
+        """Ask the libraries that `configured` selects, the setting `rating.darktable_library`.
+
+        `patience_s`: see `SameFolders`; 0 for whoever tries only once.
+        """
         self._library = library
         self._writer = writer
         self._configured = configured
-        self._is_same_folder = SameFolders(SLOW_FOLDER_S)
+        self._is_same_folder = SameFolders(patience_s)
 
     def apply(self, results: Sequence[Result], photos: Sequence[CheckedPhoto]) -> list[Result]:
         """Return the results; those that darktable's libraries forbid become `person` or `skipped`.

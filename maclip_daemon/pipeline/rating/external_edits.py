@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from maclip_daemon.errors import MaclipError
+from maclip_daemon.errors import MaclipError, Poison
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import written_files
@@ -58,6 +58,8 @@ class SidecarMonitor:
         self._missed = MissedEdits(library, state, self._deleted)
         self._pending: dict[str, _PendingCheck] = {}
         self._must_check_all = False
+        self._is_unanswered = False
+        """Whether the last full check left out files of a server that did not answer."""
         self._next_full_check = -math.inf
         self._lock = threading.Lock()
 
@@ -94,21 +96,23 @@ class SidecarMonitor:
         while (due := self._take_due()) and not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
             found += self._check_batch(due, writer)
-        if self._must_check_all and not self._pending and self._monotonic() >= self._next_full_check:
+        answers_again = self._is_unanswered and not self._state.probe.hung_folders()
+        is_due = (self._must_check_all or answers_again) and self._monotonic() >= self._next_full_check
+        if is_due and not self._pending:
             self._must_check_all, began = False, self._monotonic()
             found += self.check_all()
             # At most a tenth of the time: photos may come back one by one, for hours.
-            pause_s = max(9 * (self._monotonic() - began), UNANSWERED_S if self._must_check_all else 0.0)
+            pause_s = max(9 * (self._monotonic() - began), UNANSWERED_S if self._is_unanswered else 0.0)
             self._next_full_check = self._monotonic() + pause_s
         return found
 
     def check_all(self) -> int:
         """Queue the photos whose files changed while nobody watched; return the count.
 
-        Files of a server that does not answer are checked again later.
+        Files of a server that does not answer are checked again once it does.
         """
         found = self._missed.queue()
-        self._must_check_all |= not self._missed.is_complete
+        self._is_unanswered = not self._missed.is_complete
         return found
 
     def _check_batch(self, due: dict[str, _PendingCheck], writer: MetadataWriter) -> int:
@@ -122,10 +126,16 @@ class SidecarMonitor:
             photos = _photos_of(session, changed)
             subjects = rating_subjects(session, sorted(set().union(*photos.values())))
         # Where the library has a person's rating, the file may hold none any more.
-        owners = {
-            subject.photo_id: subject.rating_owner == "person" or _is_persons(writer, subject)
-            for subject in subjects
-        }
+        owners: dict[int, bool | None] = {}
+        silent_ids: set[int] = set()
+        for subject in subjects:
+            try:
+                is_persons = subject.rating_owner == "person" or _is_persons(writer, subject)
+            except MaclipError as error:
+                is_persons = None
+                if not isinstance(error, Poison):  # a damaged one has no rating that could be found later
+                    silent_ids.add(subject.photo_id)
+            owners[subject.photo_id] = is_persons
         rated = [photo_id for photo_id, is_persons in owners.items() if is_persons]
         if rated:
             with self._library.writing() as session:
@@ -135,14 +145,16 @@ class SidecarMonitor:
         deleted = self._queue_deleted([path for path in away if due[path].rechecks])
         unknown = away - deleted | {path for path, has_changed in changes.items() if has_changed is None}
         unread_ids = {photo_id for photo_id, is_persons in owners.items() if is_persons is None}
-        unread = {path for path in changed if unread_ids & photos.get(path, {}).keys()}
-        unread |= {path for path, is_there in seen.items() if is_there is None}
-        # Or its photo is not there yet.
+        # Or its photo is not there yet, or could not be read.
         unknown |= {
-            path for path in changed if (known := photos.get(path)) is None or "missing" in known.values()
+            path
+            for path in changed
+            if (known := photos.get(path)) is None or "missing" in known.values() or unread_ids & known.keys()
         }
-        self._reschedule({path: due[path] for path in unknown | unread})
-        if any(due[path].rechecks >= MAX_RECHECKS for path in unread):
+        silent = {path for path in changed if silent_ids & photos.get(path, {}).keys()}
+        silent |= {path for path in due if (changes if seen[path] else seen).get(path) is None}
+        self._reschedule({path: due[path] for path in unknown | silent})
+        if any(due[path].rechecks >= MAX_RECHECKS for path in silent):
             self._must_check_all = True  # by the content, once the file can be read
         return len(rated) + len(deleted)
 
@@ -189,12 +201,9 @@ class SidecarMonitor:
         return taken
 
 
-def _is_persons(writer: MetadataWriter, subject: RatingSubject) -> bool | None:
-    """Return whether a person rated this photo; None where that could not be read."""
-    try:
-        return writer.inspect(Path(subject.path), subject.stars_written).owner == "person"
-    except MaclipError:
-        return None
+def _is_persons(writer: MetadataWriter, subject: RatingSubject) -> bool:
+    """Return whether a person rated this photo. Raises `MaclipError` where that could not be read."""
+    return writer.inspect(Path(subject.path), subject.stars_written).owner == "person"
 
 
 def _photos_of(session: Session, sidecars: Iterable[str]) -> dict[str, dict[int, PhotoState]]:

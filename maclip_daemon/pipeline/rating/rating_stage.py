@@ -24,7 +24,12 @@ from maclip_daemon.photos.measures.reasons import SEPARATOR
 from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction
 from maclip_daemon.pipeline.rating import sidecar_naming
 from maclip_daemon.pipeline.rating.calibration_stage import CalibrationStage
-from maclip_daemon.pipeline.rating.darktable_check import OVER_FIRST_STARS, CheckedPhoto, DarktableCheck
+from maclip_daemon.pipeline.rating.darktable_check import (
+    OVER_FIRST_STARS,
+    SLOW_FOLDER_S,
+    CheckedPhoto,
+    DarktableCheck,
+)
 from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import PreparedJobs, RateJobs
 from maclip_daemon.pipeline.run_state import RunState
@@ -48,12 +53,16 @@ class RatingStage:
         state: RunState,
         settings: RatingSettings,
         writer: MetadataWriter,
+        darktable_patience_s: float = SLOW_FOLDER_S,
     ) -> None:
+        """`darktable_patience_s`: see `DarktableCheck`."""
         self._jobs = rate_jobs
         self._state = state
         self._settings = settings
         self._writer = writer
-        self._darktable = DarktableCheck(rate_jobs.library, writer, settings.darktable_libraries)
+        self._darktable = DarktableCheck(
+            rate_jobs.library, writer, settings.darktable_libraries, darktable_patience_s
+        )
         self._library_id = rate_jobs.library_id()
         self._failed: set[int] = set()
         """Photos whose last attempt failed: a rename may have taken their temporary files along."""

@@ -52,6 +52,7 @@ class StatusServer(RunObserver):
         if pipeline.settings.listen != self._settings:
             self._settings = pipeline.settings.listen
             self._stop()
+            page_link.remove(pipeline.settings.data_dir)
             self._refused, self._next_try = "", -math.inf
         if self._server is None and self._settings.address and time.monotonic() >= self._next_try:
             self._try_to_serve(pipeline.settings)

@@ -249,7 +249,7 @@ def test_what_waited_for_the_library_while_the_clock_was_set_back_is_due_soon(
     (photo_id,) = [simulated.rated.add("a.jpg", score=None)]
     with simulated.rated.library.writing() as session:
         jobs.enqueue(session, [photo_id], "score", before)  # it read the clock before the jump
-    simulated.pass_time(2)
+    simulated.pass_time(lease_upkeep.AGAIN_S)
     simulated.pipeline.run_maintenance()
     with simulated.rated.library.reading() as session:
         due = jobs.next_due(session, "score")

@@ -11,7 +11,7 @@ import pytest
 
 from maclip_daemon.pipeline.run import Pipeline
 from maclip_daemon.settings import ListenSettings, Settings
-from maclip_daemon.web.status import status_server
+from maclip_daemon.web.status import page_link, status_server
 from maclip_daemon.web.status.status_server import TRY_AGAIN_S, StatusServer
 
 
@@ -36,5 +36,17 @@ def test_an_address_that_was_in_use_at_a_reload_is_tried_again(
     server.update(run)
     try:
         assert server._server is not None
+    finally:
+        server.end(None)
+
+
+def test_a_reload_without_an_address_leaves_no_link_behind(tmp_path: Path) -> None:
+    server = StatusServer()
+    address = ListenSettings(address="127.0.0.1:0")
+    server.begin(Settings(data_dir=tmp_path, listen=address))
+    try:
+        assert page_link.read(tmp_path)
+        server.update(cast("Pipeline", SimpleNamespace(settings=Settings(data_dir=tmp_path))))
+        assert not page_link.read(tmp_path)
     finally:
         server.end(None)

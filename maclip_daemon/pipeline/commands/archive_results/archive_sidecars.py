@@ -63,7 +63,7 @@ class ArchiveSidecars:
     ) -> None:
         self._library, self._writer, self._probe, self._clock = library, writer, probe, clock
         self._settings = settings
-        self._darktable = DarktableCheck(library, writer, settings.darktable_libraries)
+        self._darktable = DarktableCheck(library, writer, settings.darktable_libraries, patience_s=0.0)
         self._roots = [str(root) for root in known_roots.paths(library)]
         self._name = sidecar_naming.asked_name(settings.sidecar_name)
         with library.reading() as session:

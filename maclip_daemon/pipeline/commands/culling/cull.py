@@ -181,7 +181,8 @@ def finish(folder: Path, now: float, writer: MetadataWriter) -> list[CulledFile]
         except (OSError, errors.MaclipError) as error:
             results.append(CulledFile(entry.source, None, _reason(error)))
         else:
-            results.append(CulledFile(entry.source, target))
+            if os.path.lexists(target):
+                results.append(CulledFile(entry.source, target))
     return results
 
 

@@ -50,6 +50,8 @@ class RejectedMoves:
         self._library = writes.library
         self._lock = lock
         self._has_finished = threading.Event()
+        self._unfinished: list[Path] = []
+        """Folders in which a cut-off move is left, after `finish_killed`."""
 
     def shots(self, under: tuple[str, ...]) -> list[list[CullCandidate]]:
         """Return the rejected photos below these paths, the files of a shot together."""
@@ -99,20 +101,25 @@ class RejectedMoves:
     def finish_killed(self) -> bool:
         """Move the rest of each shot whose move was cut off by the end of an earlier run.
 
-        Return whether there is nothing left to try: the library may be locked, or a drive absent.
+        Return whether there is nothing left to try: the library may be locked, or a drive absent. Another
+        call tries what is left.
         """
-        is_done = True
         try:
-            for folder in self._known_folders():
-                try:
-                    self._finish(folder)
-                except errors.MaclipError:  # the list in the folder keeps it
-                    is_done = False
+            folders = self._unfinished or self._known_folders()
+            self._unfinished = [folder for folder in folders if not self._can_finish(folder)]
         except errors.MaclipError:
-            is_done = False
+            return False
         finally:
             self._has_finished.set()
-        return is_done
+        return not self._unfinished
+
+    def _can_finish(self, folder: Path) -> bool:
+        """Finish what a kill cut off in a folder; return whether that was all. Its list keeps the rest."""
+        try:
+            is_there = self._writes.probe.call(str(folder), folder.is_dir)
+            return is_there and self._finish(folder)
+        except errors.MaclipError:
+            return False
 
     def wait_until_finished(self) -> None:
         """Wait for the end of `finish_killed`, before which too many photos count as rejected."""
@@ -122,8 +129,11 @@ class RejectedMoves:
         with self._library.reading() as session:
             return [Path(each) for each in notes.get_note(session, FOLDERS_NOTE) or []]
 
-    def _finish(self, folder: Path) -> None:
-        """Finish what a kill cut off, and record what it had moved or brought back already."""
+    def _finish(self, folder: Path) -> bool:
+        """Finish what a kill cut off, and record what it had moved or brought back already.
+
+        Return whether nothing is left to be tried again.
+        """
         with self._lock:
             gone = cull.finish(folder, self._writes.clock(), self._writes.writer)
             for entry in cull_list.newest(folder):
@@ -133,15 +143,15 @@ class RejectedMoves:
                 elif entry.is_returned and not os.path.lexists(target):
                     self._record_returned(entry.source)
             self._record_gone(gone)
+        return all(each.target is not None for each in gone)
 
     def _record_former_returns(self, folder: Path) -> None:
         """Record photos that were brought back while the library could not be written."""
         returned = [entry for entry in cull_list.entries(folder) if entry.is_returned]
         with self._library.reading() as session:
-            missing = set(missing_photos.missing_paths(session)) if returned else set()
-        for entry in returned:
-            is_back = os.path.lexists(entry.source) and not os.path.lexists(folder / entry.name)
-            if str(entry.source) in missing and is_back:
+            missing = [each for each in returned if missing_photos.is_missing(session, str(each.source))]
+        for entry in missing:
+            if os.path.lexists(entry.source) and not os.path.lexists(folder / entry.name):
                 self._record_returned(entry.source)
 
     def _move_shot(self, shot: Sequence[CullCandidate], folder: Path) -> MovedShot:
@@ -194,6 +204,8 @@ class RejectedMoves:
             recorded = photo_records.record_file(session, root, found, now)
             if recorded.needs_score:
                 jobs.enqueue(session, [photo_id], "score", now)
+            elif recorded.change == "returned":
+                jobs.enqueue(session, [photo_id], "rate", now)  # what waited when it left
         return (photo_id,)
 
     def _make(self, folder: Path) -> None:

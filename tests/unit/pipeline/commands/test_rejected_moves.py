@@ -437,3 +437,35 @@ def test_a_cut_off_move_is_finished_though_another_folder_cannot_be_and_the_libr
 
 def busy(*_arguments: object) -> NoReturn:
     raise DatabaseBusy("Another program holds the library.")
+
+
+def test_what_waited_for_a_photo_when_it_left_is_asked_for_when_it_is_back(
+    rated: RatedLibrary, moves: RejectedMoves, tmp_path: Path
+) -> None:
+    rated.queue(1)
+    all_moved(moves, tmp_path / "out")
+    assert rated.jobs() == []
+    list(moves.bring_back(tmp_path / "out"))
+    assert ("a.jpg", "rate", "ready", 0) in rated.jobs()
+
+
+def test_a_cut_off_move_to_a_drive_that_is_absent_is_finished_once_it_is_there(
+    rated: RatedLibrary, moves: RejectedMoves, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = tmp_path / "drive"
+    move = moved_files.move
+
+    def mortal(source: Path, target: Path) -> None:
+        if source.suffix == ".xmp":
+            raise Killed
+        move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moved_files, "move", mortal)
+        with pytest.raises(Killed):
+            all_moved(moves, drive)
+    drive.rename(tmp_path / "unplugged")
+    assert not moves.finish_killed()
+    (tmp_path / "unplugged").rename(drive)
+    assert moves.finish_killed()
+    assert {"a.jpg", "a.jpg.xmp"} <= contents(drive).keys()

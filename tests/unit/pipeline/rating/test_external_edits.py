@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from maclip_daemon.errors import EnvironmentUnfit, Transient
+from maclip_daemon.errors import EnvironmentUnfit, Poison, Transient
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.pipeline.rating import external_edits
@@ -240,3 +240,18 @@ def test_an_edit_that_could_not_be_read_for_minutes_is_found_afterwards(
     monkeypatch.setattr(rated.writer, "inspect", broken)
     assert sum(check_after(1, monitor, rated, monotonic) for _ in range(100)) == 1
     assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
+
+
+def test_a_damaged_sidecar_costs_no_full_check(
+    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_arguments: object) -> NoReturn:
+        raise Poison("It is no XMP.")
+
+    rated.add("a.jpg")
+    sidecar = sidecar_of(rated.folder / "a.jpg")
+    sidecar.write_bytes(PERSONS)
+    monitor.on_event(FolderEvent(CHANGED, str(sidecar)))
+    monkeypatch.setattr(rated.writer, "inspect", damaged)
+    monkeypatch.setattr(monitor, "check_all", pytest.fail)
+    assert sum(check_after(1, monitor, rated, monotonic) for _ in range(100)) == 0

@@ -352,8 +352,13 @@ def test_files_of_a_server_that_did_not_answer_are_checked_again(
     rated.now = time.time() + 5
     with monkeypatch.context() as away:
         away.setattr(rated.state.probe, "call", silent)
+        away.setattr(rated.state.probe, "hung_folders", lambda: ["/nas"])
         assert monitor.check_all() == 0
-        assert monitor.check(rated.writer) == 0
+        away.setattr(monitor, "check_all", pytest.fail)
+        now += UNANSWERED_S
+        assert monitor.check(rated.writer) == 0, "not before the server answers"
+    with monkeypatch.context() as away:
+        away.setattr(rated.state.probe, "call", silent)
         assert monitor.check(rated.writer) == 0
     assert monitor.check(rated.writer) == 0, "not without a pause"
     now += UNANSWERED_S

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from maclip_daemon.errors import ChildDied, EnvironmentUnfit, FileChanged, NoSpace, Poison, Transient
+from maclip_daemon.errors import (
+    ChildDied,
+    EnvironmentUnfit,
+    FileChanged,
+    NoAnswer,
+    NoSpace,
+    Poison,
+    Transient,
+)
+from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.storage import timestamps
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.database_errors import DatabaseBusy
@@ -18,6 +27,7 @@ from maclip_daemon.pipeline.rating.external_edits import SidecarMonitor
 from maclip_daemon.pipeline.rating.rate_jobs import RateJobs
 from maclip_daemon.pipeline.rating.rating_stage import RatingStage
 from maclip_daemon.settings import JobSettings, RatingSettings
+from tests.darktable_home import DarktableHome
 from tests.rated_library import (
     BROKEN,
     CLEARED,
@@ -370,3 +380,27 @@ def test_a_run_calibrates_rates_and_ends_the_metadata_process_when_it_stops(
     assert stage.has_checked_files
     assert rated.writer.closed == 1
     assert rated.now == NOW
+
+
+def test_a_rating_waits_while_a_folder_that_darktable_knows_does_not_respond(
+    rated: RatedLibrary, darktable: DarktableHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the photo's own folder under another name; one that is silent for long is not."""
+
+    def silent(_probe: FilesystemProbe, _folder: str, _operation: object) -> None:
+        raise NoAnswer("It does not respond.")
+
+    darktable.photos = Path("/nas", rated.folder.name)
+    darktable.add("a.jpg", 5)
+    (sidecar,) = add_and_queue(rated, "a.jpg")
+    stage = stage_of(rated, settings=SETTINGS.model_copy(update={"darktable_library": "auto"}))
+    with monkeypatch.context() as away:
+        away.setattr(FilesystemProbe, "call_with_timeout", silent)
+        for _ in range(8):
+            stage.work()
+            rated.now += 3600
+    assert [state for _, _, state, _ in rated.jobs()] == ["ready"], "no attempt counts"
+    assert not sidecar.exists()
+    assert temporary_files(rated) == []
+    stage.work()
+    assert sidecar.exists()
