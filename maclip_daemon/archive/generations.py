@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 
 from maclip_daemon.archive.rows import FAILED, SCORED
-from maclip_daemon.archive.storage import Pauses, Place, insist
+from maclip_daemon.archive.storage import Pauses, Place, insist, is_there
 from maclip_daemon.archive.whole_files import write_whole
 from maclip_daemon.iqa.photo_score import ScoringConfig
 
@@ -57,9 +57,10 @@ def _numbers(out: Place, pauses: Pauses) -> list[int]:
 def _listed(place: Place, pauses: Pauses) -> list[str]:
     def work() -> list[str]:
         place.file_system.invalidate_cache()
-        if not place.file_system.exists(place.path):
+        try:
+            return [str(path) for path in place.file_system.ls(place.path, detail=False)]
+        except FileNotFoundError:
             return []
-        return [str(path) for path in place.file_system.ls(place.path, detail=False)]
 
     return insist(work, pauses, place.path)
 
@@ -79,7 +80,7 @@ def _config_in(place: Place, pauses: Pauses) -> ScoringConfig | None:
 
     def from_note() -> ScoringConfig | None:
         path = place.below(NOTE)
-        if not place.file_system.exists(path):
+        if not is_there(place.file_system, path):
             return None
         note = json.loads(place.file_system.cat_file(path))
         return ScoringConfig(note["metric"], note["model"], note["protocol"])

@@ -20,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from maclip_daemon.archive.addresses.address_errors import readable
 from maclip_daemon.archive.rows import FORMAT, FORMAT_KEY, ROW_SCHEMA
-from maclip_daemon.archive.storage import file_system_of
+from maclip_daemon.archive.storage import file_system_of, names_below
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.files.paths import printable_utf8
 
@@ -120,12 +120,13 @@ def open_results(address: str) -> ResultsFolder:
         if isinstance(file_system, LocalFileSystem) and not file_system.isdir(path):
             raise UsageError(f"There is no folder {shown}. Check the spelling.")
         found: dict[int, list[str]] = {}
-        for name in sorted(file_system.find(path)):
+        names = names_below(file_system, path)
+        for name in names:
             *_, folder, file_name = ("/" + name).rsplit("/", 2)
             number = _GENERATION.fullmatch(folder)
             if number and file_name.endswith(".parquet") and not file_name.startswith((".", "_")):
                 found.setdefault(int(number[1]), []).append(name)
-        others = not found and any(name.endswith(".parquet") for name in file_system.find(path))
+        others = not found and any(name.endswith(".parquet") for name in names)
     if others:
         raise UsageError(f"{shown} holds Parquet files of another program, no results of `maclip archive`.")
     if not found:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from maclip_daemon.archive.storage import Pauses, Place, insist
+from maclip_daemon.archive.storage import Pauses, Place, insist, is_there
 from maclip_daemon.archive.whole_files import write_whole
 from maclip_daemon.errors import AlreadyRunning, MaclipError
 from maclip_daemon.files.paths import printable_utf8
@@ -69,7 +69,7 @@ def _refuse_other(out: Place, run: str, pauses: Pauses, now: float) -> None:
 
     def read() -> bytes:
         out.file_system.invalidate_cache()
-        return bytes(out.file_system.cat_file(path)) if out.file_system.exists(path) else b""
+        return bytes(out.file_system.cat_file(path)) if is_there(out.file_system, path) else b""
 
     written = insist(read, pauses, path)
     try:

@@ -8,7 +8,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -94,6 +94,50 @@ def address_of_path(place: Place, path: str) -> str:
     if place.is_local:
         return path
     return f"{place.prefix}{path}" if place.prefix else str(place.file_system.unstrip_protocol(path))
+
+
+def is_there(file_system: AbstractFileSystem, path: str) -> bool:
+    """Return whether something is at a path. Raises what the storage raises; fsspec's `exists` says no."""
+    try:
+        file_system.info(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def walked(
+    file_system: AbstractFileSystem, top: str, is_wanted: Callable[[str], bool] = lambda _: True
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield each folder at and below `top` with what is told of its files, in the order of their names.
+
+    `is_wanted(path)`: whether a folder is entered. Raises what the storage raises: fsspec's own walk leaves
+    out a folder below the first level that cannot be listed. Memory is bounded by the largest folder.
+    """
+    left = [top.rstrip("/") or top]
+    while left:
+        folder = left.pop()
+        file_system.invalidate_cache()
+        try:
+            listed = file_system.ls(folder, detail=True)
+        except FileNotFoundError:
+            if folder == (top.rstrip("/") or top):
+                raise
+            continue  # it went meanwhile
+        paths = {str(each["name"]).rstrip("/"): each for each in listed}
+        own = paths.pop(folder.rstrip("/"), None)  # the mark of an empty folder, or a file in place of one
+        files = [paths[path] for path in sorted(paths) if paths[path]["type"] != "directory"]
+        yield folder, ([own] if own is not None and own["type"] != "directory" and not paths else []) + files
+        folders = sorted(path for path in paths if paths[path]["type"] == "directory")
+        left += [path for path in reversed(folders) if is_wanted(path)]
+
+
+def names_below(file_system: AbstractFileSystem, top: str) -> list[str]:
+    """Return the paths of all files at and below `top`, in order; none where only what holds it is there."""
+    try:
+        return sorted(str(info["name"]) for _, files in walked(file_system, top) for info in files)
+    except FileNotFoundError:
+        file_system.ls(top.rstrip("/").rpartition("/")[0])
+        return []
 
 
 def insist(work: Callable[[], _Result], pauses: Pauses, shown: str) -> _Result:

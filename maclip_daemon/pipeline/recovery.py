@@ -8,15 +8,17 @@ import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from maclip_daemon.errors import MaclipError
+from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.files import exchange, exclusive_rename, temporaries
 from maclip_daemon.files.safe_writer import digest_of
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.queue import leases
 from maclip_daemon.library.results import journal_hashes, rating_journal
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
+from maclip_daemon.library.storage.photo_paths import FileLocation
 from maclip_daemon.photos import spool
-from maclip_daemon.pipeline import journal_compaction
+from maclip_daemon.pipeline import disk_presence, journal_compaction
 from maclip_daemon.pipeline.run_state import log
 
 
@@ -47,21 +49,25 @@ def settle_unconfirmed(
             for entry in rating_journal.unconfirmed(session)
             if photo_ids is None or entry.photo_id in photo_ids
         ]
-    targets = {
-        entry.id: probe.call_or(
-            entry.target_path, functools.partial(current_target, entry), Path(entry.target_path)
+        photos = photo_paths.locations_of(
+            session, [entry.photo_id for entry in entries if entry.photo_id is not None]
         )
-        for entry in entries
-    }
-    written = {
-        entry.id: finish_interrupted(probe, targets[entry.id], entry.before_hash, entry.after_hash, now)
-        for entry in entries
-    }
+    targets: list[Path] = []
+    written: dict[int, bool | None] = {}
+    for entry in entries:
+        try:
+            target = probe.call(entry.target_path, functools.partial(current_target, entry))
+        except NoAnswer:
+            written[entry.id] = None
+            continue
+        place = None if entry.photo_id is None else photos.get(entry.photo_id)
+        targets.append(target)
+        written[entry.id] = finish_interrupted(probe, target, entry.before_hash, entry.after_hash, now, place)
     if entries:
         with library.writing() as session:
             for entry in entries:
                 settle(session, entry.id, written[entry.id], now)
-    return list(targets.values())
+    return targets
 
 
 def remove_strays(probe: FilesystemProbe, folders: Iterable[Path], older_than: float, now: float) -> None:
@@ -84,12 +90,17 @@ def current_target(entry: rating_journal.JournalRow) -> Path:
 
 
 def finish_interrupted(
-    probe: FilesystemProbe, target: Path, before_hash: str | None, after_hash: str, now: float
+    probe: FilesystemProbe,
+    target: Path,
+    before_hash: str | None,
+    after_hash: str,
+    now: float,
+    photo: FileLocation | None = None,
 ) -> bool | None:
     """Return whether a file was replaced as its journal entry intended; None: not known yet.
 
-    Not known while its disk is offline. An empty file that only claimed the name is removed, and an edit of
-    another program that the interrupted write had taken out is put back.
+    Not known while its disk is offline: `photo` tells of which one that is. An empty file that only claimed
+    the name is removed, and an edit of another program that the interrupted write had taken out is put back.
     """
 
     def finish() -> bool | None:
@@ -100,6 +111,8 @@ def finish_interrupted(
         if present == after_hash:
             return True
         if before_hash is None and not exclusive_rename.remove_claim(target, now):
+            return None
+        if present is None and photo is not None and not disk_presence.is_present(photo.path, photo.device):
             return None
         return False if present is not None or target.parent.is_dir() else None
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from maclip_daemon.archive.addresses.address_errors import readable
 from maclip_daemon.archive.rows import PhotoSource
-from maclip_daemon.archive.storage import Place, address_of_path, place_of, source_of
+from maclip_daemon.archive.storage import Place, address_of_path, names_below, place_of, source_of, walked
 from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from maclip_daemon.files.paths import expanded, printable_utf8
 from maclip_daemon.folders.exclusion import Exclusion
@@ -87,17 +87,13 @@ def _in_folder(place: Place, exclusion: Exclusion) -> Iterator[PhotoSource]:
 
 
 def _in_bucket(place: Place, exclusion: Exclusion) -> Iterator[PhotoSource]:
-    """Walk folder by folder, so that memory is bounded by the largest one."""
     start = len(place.path.rstrip("/")) + 1
-    walk = place.file_system.walk(place.path, detail=True, on_error="raise")
-    for folder, folders, files in walk:
-        below = f"{folder[start:]}/" if len(folder) >= start else ""
-        for name in [name for name in folders if exclusion.excludes_folder(below + name)]:
-            del folders[name]
-        for name, info in files.items():
-            if is_photo(name) and not exclusion.excludes_file(below + name):
-                yield source_of(address_of_path(place, info["name"]), info)
-        place.file_system.invalidate_cache()
+    folders = walked(place.file_system, place.path, lambda path: not exclusion.excludes_folder(path[start:]))
+    for _, files in folders:
+        for info in files:
+            path = str(info["name"])
+            if is_photo(path.rpartition("/")[2]) and not exclusion.excludes_file(path[start:]):
+                yield source_of(address_of_path(place, path), info)
 
 
 def _listed(file: IO[bytes]) -> Iterator[PhotoSource]:
@@ -121,7 +117,7 @@ def _tabled(place: Place, column: str | None, shown: str) -> Iterator[PhotoSourc
     try:
         parts = [place.path]
         if place.file_system.isdir(place.path):
-            parts = sorted(name for name in place.file_system.find(place.path) if name.endswith(".parquet"))
+            parts = [name for name in names_below(place.file_system, place.path) if name.endswith(".parquet")]
         for part in parts:
             with place.file_system.open(part, "rb") as file:
                 table = pq.ParquetFile(file)

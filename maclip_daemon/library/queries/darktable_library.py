@@ -56,7 +56,8 @@ def find_libraries(configured: Sequence[str], folders: Sequence[Path]) -> list[P
     """Return darktable's databases, by the setting `rating.darktable_library`.
 
     `folders` are darktable's configuration folders, for `auto`. A workspace has a library of its own. Empty
-    files are left out. A path of the setting that does not exist is kept: reading it raises the error.
+    files are left out. A path of the setting that does not exist is kept, and so is one without a library in
+    a folder that is empty, such as an unmounted one: reading it raises the error.
     """
     if "off" in configured:
         return []
@@ -70,7 +71,10 @@ def find_libraries(configured: Sequence[str], folders: Sequence[Path]) -> list[P
             if not places:
                 found[path] = None
         for folder in places:
-            found |= dict.fromkeys(path for path in sorted(folder.glob("library*.db")) if _has_content(path))
+            libraries = [path for path in sorted(folder.glob("library*.db")) if _has_content(path)]
+            if not libraries and entry != "auto":
+                libraries = [folder / "library.db"]
+            found |= dict.fromkeys(libraries)
     return list(found)
 
 

@@ -1,6 +1,7 @@
 """Merge a person's decisions into the library that replaces the one in use: what waits, and what was written.
 
-A decision of the backup gets the state that it has in the library in use; one that is not there has ended.
+A decision of the backup gets the state that it has in the library in use; one that is not there has ended,
+unless it may be among those that cannot be read.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def merge(new: sqlite3.Connection, former: FormerLibrary) -> int:
                 is_added = photo_id is not None and _add(new, former, row | {"photo_id": photo_id}, presses)
                 left += row["state"] == "waiting" and not is_added
     for (number, _), state in ended.items():
-        if state == "waiting":
+        if state == "waiting" and not former.unreadable_decisions:
             new.execute("UPDATE decisions SET state = 'replaced' WHERE id = ?", (number,))
     return left
 
@@ -56,7 +57,7 @@ def _go_on(new: sqlite3.Connection, former: FormerLibrary, row: Row, state: str)
     files = former.decided_files(row["id"])
     query = "SELECT target_path, after_hash FROM decision_files WHERE decision_id = ? ORDER BY id"
     known = [tuple(found) for found in new.execute(query, (row["id"],))]
-    if known != [(file["target_path"], file["after_hash"]) for file in files]:
+    if files is not None and known != [(file["target_path"], file["after_hash"]) for file in files]:
         new.execute("DELETE FROM decision_files WHERE decision_id = ?", (row["id"],))
         for file in files:
             _insert(new, "decision_files", _ADDED_FILE, file)
@@ -69,7 +70,10 @@ def _add(new: sqlite3.Connection, former: FormerLibrary, row: Row, presses: dict
         number = _insert(new, "decisions", _ADDED, row)
         press = presses.setdefault(row["press"], number)
         new.execute("UPDATE decisions SET press = ? WHERE id = ?", (press, number))
-        for file in former.decided_files(row["id"]):
+        files = former.decided_files(row["id"])
+        if files is None and row["state"] == "written":
+            raise sqlite3.IntegrityError  # its undo would find nothing, and say that it is done
+        for file in files or ():
             _insert(new, "decision_files", _ADDED_FILE, file | {"decision_id": number})
     except sqlite3.IntegrityError:
         new.execute("ROLLBACK TO decision")

@@ -96,7 +96,8 @@ class FormerLibrary:
     connection: sqlite3.Connection
     unreadable: int = 0
     """Journal entries that could not be read so far."""
-    has_unreadable_photos: bool = False
+    unreadable_decisions: int = 0
+    """Decisions, or lists of their files, that could not be read so far."""
 
     def ids(self) -> LibraryIds | None:
         """Return its ids; None: it is older than ids, or they cannot be read."""
@@ -128,10 +129,11 @@ class FormerLibrary:
         }
 
     def has_decisions(self) -> bool:
-        """Return whether it knows decisions: not where it is older than these, or they cannot be read."""
+        """Return whether it knows decisions: not where it is older than these."""
         try:
             self.connection.execute("SELECT state FROM decisions LIMIT 1").fetchall()
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            self.unreadable_decisions += "no such table" not in str(error)
             return False
         return True
 
@@ -139,15 +141,16 @@ class FormerLibrary:
         """Yield a person's decisions in batches, oldest first, without those that cannot be read."""
         yield from self._batches("decisions", DECISION_COLUMNS)
 
-    def decided_files(self, decision_id: int) -> list[Row]:
-        """Return the changes that a decision made to files so far, oldest first."""
+    def decided_files(self, decision_id: int) -> list[Row] | None:
+        """Return the changes that a decision made to files so far, oldest first; None: it cannot be read."""
         query = (
             f"SELECT {', '.join(DECISION_FILE_COLUMNS)} FROM decision_files WHERE decision_id = ? ORDER BY id"
         )
         try:
             found = self.connection.execute(query, (decision_id,)).fetchall()
         except sqlite3.DatabaseError:
-            return []
+            self.unreadable_decisions += 1
+            return None
         return [dict(zip(DECISION_FILE_COLUMNS, row, strict=True)) for row in found]
 
     def close(self) -> None:
@@ -207,8 +210,8 @@ class FormerLibrary:
     def _note_unreadable(self, table: str, count: int) -> None:
         if table == "rating_journal":
             self.unreadable += count
-        else:
-            self.has_unreadable_photos = True
+        elif table == "decisions":
+            self.unreadable_decisions += count
 
 
 def _key(row: Row, folder: StoredPath) -> PhotoKey:

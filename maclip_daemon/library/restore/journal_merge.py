@@ -40,13 +40,15 @@ class MergeReport:
     """Entries of the other one that are damaged."""
     decisions_left: int = 0
     """Decisions that wait to be written, for photos that the new library does not know."""
+    decisions_unreadable: int = 0
+    """Decisions that are damaged: those of the new library stay as they are."""
     is_readable: bool = True
     """False: nothing of the other library could be read."""
 
     @property
     def is_complete(self) -> bool:
         """Return whether nothing of the other journal is missing."""
-        return self.is_readable and not self.unreadable
+        return self.is_readable and not self.unreadable and not self.decisions_unreadable
 
 
 def merge(new: sqlite3.Connection, former: FormerLibrary) -> MergeReport:
@@ -64,7 +66,7 @@ def merge(new: sqlite3.Connection, former: FormerLibrary) -> MergeReport:
     report.decisions_left = decision_merge.merge(new, former)
     if (ended := former.note(ENDED_NOTE)) is not None:
         _end_holds(new, ended)
-    report.unreadable = former.unreadable
+    report.unreadable, report.decisions_unreadable = former.unreadable, former.unreadable_decisions
     return report
 
 

@@ -7,6 +7,7 @@ folder of its own, so that no file name is taken for an option, and it never wri
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from maclip_daemon.errors import FileChanged, WriteRefused
+from maclip_daemon.files.os_errors import DISK_FULL
 from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.files.suffixes import suffix_of
 from maclip_daemon.metadata.content.photo_file import PhotoFile
@@ -27,6 +29,8 @@ _START_S = 20.0  # exiftool's start, on a busy machine
 _PHOTO_S = 2.0  # for each photo; 0.02 to 0.3 s are usual
 _SIZE_LIMIT = 16 << 20  # bytes of XMP
 MEMORY_MIB = 1024
+# What keeps exiftool from being started now; the sandbox does, where its own process had no room.
+_PASSING = DISK_FULL | {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EPERM, errno.EACCES}
 # What photo managers read from EXIF and IPTC where there is no XMP. A later line wins over an earlier one.
 _FROM_OTHERS = (
     "-XMP-dc:Creator<EXIF:Artist",
@@ -68,6 +72,8 @@ class SecondReading:
     """Ratings outside of XMP that are not zero."""
     warning: str = ""
     """What exiftool could not read."""
+    is_answer: bool = True
+    """False: it could not be asked, for lack of room; it may read the photo later."""
 
 
 Readings = dict[Path, tuple[ExactSignature, SecondReading]]
@@ -145,8 +151,10 @@ def _read_together(photos: Sequence[PhotoFile]) -> Readings | None:
             for number, photo in enumerate(photos):
                 reading = _reading(folder, number, seen.get(names[number], {}))
                 readings[photo.path] = (photo.signature, reading)
-    except OSError:  # no room, or no links on this file system
-        pass
+    except OSError as error:  # no room, or no links on this file system
+        if error.errno in _PASSING:
+            unasked = SecondReading(warning=f"{error.strerror}", is_answer=False)
+            return {photo.path: (photo.signature, unasked) for photo in photos}
     return readings
 
 

@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from maclip_daemon.errors import Transient
+
 MAX_STARS = 5
 DEFAULT_INITIAL_RATING = 1
 # Below the home folder: Flatpak's and Snap's own configuration.
@@ -99,8 +101,10 @@ def _settings(folder: Path, name: str) -> DarktableSettings:
 def _read(file: Path) -> dict[str, str]:
     try:
         lines = file.read_text("utf-8", "replace").splitlines()
-    except OSError:
+    except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise Transient(f"{file} cannot be read: {error.strerror}. It tells how darktable is set.") from None
     pairs = (line.partition("=") for line in lines)
     return {key.strip(): value.strip() for key, separator, value in pairs if separator}
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from maclip_daemon.errors import WriteRefused
+from maclip_daemon.errors import Transient, WriteRefused
 from maclip_daemon.files import safe_writer
 from maclip_daemon.metadata.content import (
     embedded_xmp,
@@ -102,6 +102,11 @@ def _read_again(file: PhotoFile, exif: exiv2_tags.Values, doubt: str, is_read: b
     """Read with exiftool; `is_read`: whether exiv2 has read the EXIF and IPTC of the photo."""
     photo = file.path
     reading = second_reader.reading_of(file)
+    if reading is not None and not reading.is_answer:
+        raise Transient(
+            f"{photo} waits: {doubt}, and exiftool cannot be started to read it: {reading.warning}. Free "
+            "some space on the disk of temporary files."
+        )
     is_unread = reading is None or bool(reading.warning)
     if is_unread and not is_read and not embedded_xmp.holds_any(file):
         return PhotoMetadata(photo, {}, document=b"", is_whole_document=True)

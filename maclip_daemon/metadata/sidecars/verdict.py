@@ -6,12 +6,13 @@ name, Windows the photo. A person's rating in any of them counts, and our own on
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maclip_daemon.errors import MaclipError, Poison, WriteRefused
+from maclip_daemon.errors import MaclipError, Poison, Transient, WriteRefused
 from maclip_daemon.files import safe_writer
 from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.metadata.content.second_reader import SecondReadingNeeded
@@ -197,15 +198,25 @@ def _rating_of_shot(
 
 
 def _found_in_partners(request: RatingRequest) -> Iterator[FoundRating]:
-    """Yield the ratings of the other files of the same shot; a file that cannot be read has none."""
+    """Yield the ratings of the other files of the same shot; one that is gone or no photo has none.
+
+    Raises `Transient` for one that cannot be read now: a person's rating may be in it.
+    """
     for partner in request.partners:
         try:
             with PhotoFile(partner.photo) as file:
                 found = judge(file, partner.last_written).found
         except SecondReadingNeeded:
             raise
-        except (MaclipError, OSError):
+        except (Poison, WriteRefused, FileNotFoundError):
             continue
+        except (MaclipError, OSError):
+            if not os.path.lexists(partner.photo):
+                continue
+            raise Transient(
+                f"{partner.photo} or its sidecar cannot be read now. It is of the same shot, and a rating of "
+                "yours may be in it."
+            ) from None
         yield replace(found, owner="person") if partner.is_without_stars and found.is_cleared else found
 
 

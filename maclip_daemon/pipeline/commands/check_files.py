@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maclip_daemon.errors import MaclipError
+from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.files import safe_writer
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.folders.scanner import FoundFile, found_file
@@ -155,7 +155,10 @@ class FileCheck:
         if photo.is_waiting:
             return  # a job will see the file anew
         root = roots.root_of(photo.path)
-        found: FoundFile | None = self._probe.call_or(photo.path, lambda: found_file(photo.path), None)
+        try:
+            found: FoundFile | None = self._probe.call(photo.path, lambda: found_file(photo.path))
+        except NoAnswer:
+            return  # its server is silent, which does not mean that the photo is gone
         if found is None:
             what = f"{photo.path} is not there any more, and the library takes it for present."
             yield FileDisagreement(photo.path, "gone", what, self._cures.run(root))

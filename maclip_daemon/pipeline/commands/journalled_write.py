@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from maclip_daemon import errors
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import photo_records
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.metadata.metadata_writer import MetadataWriter
 from maclip_daemon.metadata.records import Prepared
@@ -69,16 +70,18 @@ class JournalledWrites:
         try:
             self.writer.commit(prepared)
         except errors.MaclipError:
-            if not self._is_written_all_the_same(entry, prepared, not_written):
+            if not self._is_written_all_the_same(entry, write, not_written):
                 raise
         self._confirm(entry, write, after)
 
-    def _is_written_all_the_same(self, entry: int, prepared: Prepared, not_written: Record) -> bool:
+    def _is_written_all_the_same(self, entry: int, write: PhotoWrite, not_written: Record) -> bool:
         """Settle the journal after a failed commit: a lost process may have replaced the file before."""
-        undo_entry = prepared.undo_entry
+        undo_entry = write.prepared.undo_entry
         now = self.clock()
+        with self.library.reading() as session:
+            photo = photo_paths.locations_of(session, [write.photo_id]).get(write.photo_id)
         written = recovery.finish_interrupted(
-            self.probe, undo_entry.target, undo_entry.before_hash, undo_entry.after_hash, now
+            self.probe, undo_entry.target, undo_entry.before_hash, undo_entry.after_hash, now, photo
         )
         if written:
             return True

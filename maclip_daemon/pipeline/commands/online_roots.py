@@ -12,9 +12,10 @@ from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.folders.root_health import Root, RootFacts
 from maclip_daemon.library.photos import root_records as library_roots
 from maclip_daemon.library.results import rating_journal
+from maclip_daemon.library.storage import photo_paths
 from maclip_daemon.library.storage.open_readonly import ReadableLibrary
 from maclip_daemon.metadata.records import UndoEntry, UndoOutcome
-from maclip_daemon.pipeline import known_roots
+from maclip_daemon.pipeline import disk_presence, known_roots
 from maclip_daemon.pipeline.recovery import current_target
 
 
@@ -39,9 +40,23 @@ class OnlineRoots:
         return UndoEntry(target, entry.before_hash, entry.after_hash, entry.restore, is_created)
 
     def require_online_for(self, entry: rating_journal.JournalRow, outcome: UndoOutcome) -> None:
-        """Raise `RootOffline` when a file only seems to be as before, for its root is offline."""
-        if outcome.status in ("already", "gone") and (offline := self.reason_offline(entry)):
+        """Raise `RootOffline` when a file only seems to be as before, for its disk is away.
+
+        A disk may be mounted below a root that is there itself; then an empty folder is in its place.
+        """
+        if outcome.status not in ("already", "gone"):
+            return
+        if offline := self.reason_offline(entry):
             raise offline
+        if outcome.status == "gone" and entry.photo_id is not None:
+            with self._library.reading() as session:
+                photo = photo_paths.locations_of(session, [entry.photo_id]).get(entry.photo_id)
+            if photo is not None and not self.probe.call(
+                photo.path, functools.partial(disk_presence.is_present, photo.path, photo.device)
+            ):
+                raise errors.RootOffline(
+                    f"{entry.target_path} is away: its disk is not there. Connect it, then undo again."
+                )
 
     def reason_offline(self, entry: rating_journal.JournalRow) -> errors.RootOffline | None:
         """Return why the root of a file is offline, if photos of it are known; None when it is not."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maclip_daemon.errors import MaclipError
+from maclip_daemon.errors import MaclipError, NoAnswer
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import missing_photos
 from maclip_daemon.library.photos.renames import rating_targets
@@ -45,7 +45,11 @@ def find(
     for path in missing:
         if not _is_deleted(path, roots):
             continue
-        for sidecar in _sidecars(path, probe, stems):
+        try:
+            sidecars = _sidecars(path, probe, stems)
+        except (NoAnswer, OSError):
+            continue  # which other files share them is not known now
+        for sidecar in sidecars:
             (found.ours if _is_ours(library, writer, roots, sidecar) else found.others).append(sidecar)
     return found
 
@@ -78,14 +82,17 @@ def _is_gone_from_its_folder(path: str) -> bool:
 
 
 def _sidecars(path: str, probe: FilesystemProbe, stems: dict[str, set[str]]) -> list[str]:
-    """Return the sidecars of a photo that are there, without those that another file shares."""
+    """Return the sidecars of a photo that are there, without those that another file shares.
+
+    Raises `NoAnswer`, `OSError` where its folder cannot be listed.
+    """
     found = []
     folder = os.path.dirname(path)  # noqa: PTH120 - the bytes of the name as they are
     for sidecar in rating_targets(path)[1:]:
         if not probe.call_or(sidecar, functools.partial(os.path.lexists, sidecar), default=False):
             continue
         if folder not in stems:
-            stems[folder] = probe.call_or(folder, functools.partial(_stems, folder), default=set())
+            stems[folder] = probe.call(folder, functools.partial(_stems, folder))
         is_shared = os.path.splitext(os.path.basename(sidecar))[0] in stems[folder]  # noqa: PTH119, PTH122
         if not is_shared:
             found.append(sidecar)

@@ -66,6 +66,12 @@ def warnings(report: MergeReport, lost: list[str], *, is_new: bool) -> list[str]
         lines.append(
             f"{report.unreadable} {entries} of the present library are damaged and cannot be merged."
         )
+    if report.decisions_unreadable:
+        decisions = "decision" if report.decisions_unreadable == 1 else "decisions"
+        lines.append(
+            f"{report.decisions_unreadable} {decisions} of `maclip review` in the present library are damaged"
+            " and cannot be merged. Those of the other library stay as they were."
+        )
     if report.decisions_left:
         decisions = "1 decision" if report.decisions_left == 1 else f"{report.decisions_left} decisions"
         lines.append(

@@ -81,11 +81,11 @@ class DarktableCheck:
             return list(results)
         try:
             known = darktable_library.photos_in(libraries, asked, self._is_same_folder)
+            settings = {library: darktablerc.settings_of(library) for library in libraries if known}
         except errors.Transient as problem:
             return [self._or_error(result, problem) for result in results]
         if not known:
             return list(results)
-        settings = {library: darktablerc.settings_of(library) for library in libraries}
         with self._library.reading() as session:
             numbers = [photo.photo_id for photo in photos if photo.photo_id is not None]
             written = written_ratings.ratings_written(session, numbers)

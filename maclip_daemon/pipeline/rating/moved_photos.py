@@ -5,15 +5,13 @@ rated, journal and stars of the photo that is gone become theirs.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from maclip_daemon.folders.filesystem_probe import FilesystemProbe
 from maclip_daemon.library.photos import gone_copies, photo_succession
 from maclip_daemon.library.photos.photo_succession import FormerPhoto, Successor
 from maclip_daemon.library.storage.database import Library
-from maclip_daemon.pipeline import file_stability
+from maclip_daemon.pipeline import disk_presence, file_stability
 from maclip_daemon.pipeline.run_state import log
 
 
@@ -81,17 +79,5 @@ def _has_moved(successor: Successor, former: FormerPhoto, probe: FilesystemProbe
 
 def _is_on(path: str, device: int | None, probe: FilesystemProbe) -> bool:
     """Return whether what is left of this path is on the file system of this number."""
-    found = probe.call_or(path, functools.partial(_device_of, path), None)
+    found = probe.call_or(path, functools.partial(disk_presence.device_of, path), None)
     return found is not None and found == device
-
-
-def _device_of(path: str) -> int | None:
-    """Return the device of the nearest folder above `path` that exists."""
-    for folder in Path(path).parents:
-        try:
-            return os.stat(folder).st_dev  # noqa: PTH116 - surrogates
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError:
-            return None
-    return None

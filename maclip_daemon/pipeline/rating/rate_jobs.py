@@ -18,6 +18,7 @@ from maclip_daemon.library.results import journal_adoption
 from maclip_daemon.library.results.rating_subjects import RatingSubject, rating_subjects
 from maclip_daemon.library.storage.database import Library, Session
 from maclip_daemon.library.storage.library_identity import library_ids
+from maclip_daemon.library.storage.photo_paths import FileLocation
 from maclip_daemon.metadata.records import FoundRating, Prepared
 from maclip_daemon.pipeline import file_stability, intended_write, journal_compaction, recovery
 from maclip_daemon.pipeline.rating import adoption, moved_photos
@@ -177,7 +178,12 @@ class RateJobs:
                 # After a lost process, or a folder that could not be flushed, the file may be in its place.
                 undo_entry = result.undo_entry
                 written[entry] = recovery.finish_interrupted(
-                    probe, undo_entry.target, undo_entry.before_hash, undo_entry.after_hash, now
+                    probe,
+                    undo_entry.target,
+                    undo_entry.before_hash,
+                    undo_entry.after_hash,
+                    now,
+                    FileLocation(job.path, job.device),
                 )
             elif result.target == result.photo and (found := file_stability.find_file(probe, job.path)):
                 embedded[entry] = found

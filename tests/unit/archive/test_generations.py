@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
-from maclip_daemon.archive.generations import generation_of
+from maclip_daemon.archive.generations import NOTE, generation_of
 from maclip_daemon.archive.rows import FAILED, SCORED, table_of
 from maclip_daemon.archive.stages.result_parts import write_parts
 from maclip_daemon.archive.stages.run_tally import RunTally
@@ -24,6 +28,36 @@ def test_each_model_has_a_generation_of_its_own(tmp_path: Path) -> None:
     assert generation_of(place, ONE, PAUSES).number == 1
     assert generation_of(place, OTHER, PAUSES).number == 2
     assert generation_of(place, ONE, PAUSES).number == 1
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_storage_that_fails_once_is_asked_again_and_no_generation_is_taken_for_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    place = place_of(str(tmp_path))
+    generation_of(place, ONE, PAUSES)
+    part = tmp_path / "generation=1" / "scored-1.parquet"
+    part.write_bytes(b"rows")
+    note = (tmp_path / "generation=1" / NOTE).read_bytes()
+    asked = itertools.count(1)
+
+    def failing_once(work: Callable[..., object]) -> Callable[..., object]:
+        def ask(*arguments: object, **options: object) -> object:
+            if next(asked) == number:
+                raise OSError(errno.EIO, "Input/output error")
+            return work(*arguments, **options)
+
+        return ask
+
+    for name in ("info", "ls"):
+        monkeypatch.setattr(LocalFileSystem, name, failing_once(getattr(LocalFileSystem, name)))
+    assert generation_of(place, ONE, Pauses(3, 0.01)).parts_of(SCORED) == (str(part),)
+    monkeypatch.undo()
+    for name in ("info", "ls"):
+        monkeypatch.setattr(LocalFileSystem, name, failing_once(getattr(LocalFileSystem, name)))
+    asked = itertools.count(1)
+    assert generation_of(place, OTHER, Pauses(3, 0.01)).number == 2
+    assert (tmp_path / "generation=1" / NOTE).read_bytes() == note
 
 
 def test_a_generation_without_its_note_is_known_by_its_rows(tmp_path: Path) -> None:

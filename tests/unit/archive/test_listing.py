@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from maclip_daemon.archive.planning.listing import local_path, photos_of
-from maclip_daemon.errors import UsageError
+from maclip_daemon.errors import EnvironmentUnfit, UsageError
 from tests.homes import make_photo
 
 
@@ -73,6 +74,21 @@ def test_a_bucket_gives_its_photos_without_other_programs_folders() -> None:
     found = {photo.address: photo.size for photo in photos_of("memory://bucket")}
     memory.store.clear()
     assert found == {"memory:///bucket/a.jpg": 7, "memory:///bucket/deep/b.cr2": 7}
+
+
+def test_a_folder_of_a_bucket_that_cannot_be_listed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = MemoryFileSystem()
+    bucket.pipe({f"/half/2024/{name}/1.jpg": b"x" for name in "abc"})
+    ls = MemoryFileSystem.ls
+
+    def slow_down(self: MemoryFileSystem, path: str, **options: object) -> object:
+        if path.endswith("2024/b"):
+            raise OSError(16, "SlowDown")
+        return ls(self, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", slow_down)
+    with pytest.raises(EnvironmentUnfit, match="memory://half"):
+        list(photos_of("memory://half/2024"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -12,7 +13,7 @@ import pillow_heif
 import pytest
 from metadata_samples import QUALITY, MakePhoto, pixels, xmp_of
 
-from maclip_daemon.errors import MaclipError
+from maclip_daemon.errors import MaclipError, Transient
 from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.content import exiv2_tags, second_reader
 from maclip_daemon.metadata.records import Prepared, RatingRequest
@@ -308,3 +309,17 @@ def test_one_text_in_a_local_encoding_drops_none_of_exif(tmp_path: Path, artist:
     seeded = xmp_of(outcome.temporary)
     assert seeded["Xmp.dc.creator"] == [name]
     assert seeded["Xmp.dc.rights"] == {'lang="x-default"': "(c) Joe Smith"}
+
+
+@has_exiftool
+def test_where_exiftool_has_no_room_the_photo_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    photo = jpeg_with(tmp_path / "a.jpg", packet().encode(), packet(attributes=RATED).encode())
+    with monkeypatch.context() as patch:
+        patch.setattr(second_reader.tempfile, "TemporaryDirectory", full)
+        (result,) = metadata_process.prepare_many([RatingRequest(photo, QUALITY)])
+    assert isinstance(result, Transient)
+    assert "No space left on device" in str(result)
+    assert prepare(photo).status != "skipped"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ import pyexiv2
 import pytest
 from metadata_samples import QUALITY, MakePhoto, files_in, xmp_of
 
-from maclip_daemon.errors import MaclipError, Poison
+from maclip_daemon.errors import MaclipError, Poison, Transient
+from maclip_daemon.files import safe_writer
 from maclip_daemon.metadata import metadata_process
 from maclip_daemon.metadata.records import Partner, Prepared, RatingRequest
 from maclip_daemon.metadata.sidecars import verdict
@@ -478,3 +480,22 @@ def test_no_stars_that_the_library_alone_knows_count_for_the_shot(
     request = RatingRequest(jpeg, QUALITY, partners=(Partner(raw, is_without_stars=True),))
     assert prepare(request).status == "person"
     assert write(replace(request, may_replace="no_stars")).rating == 4
+
+
+def test_a_partner_that_cannot_be_read_now_is_not_one_without_a_rating(
+    make_photo: MakePhoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(path: Path, *limits: int) -> object:
+        if path.name == "A.NEF.xmp":
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(path, *limits)
+
+    raw, jpeg = make_photo("A.jpeg").rename(tmp_path / "A.NEF"), make_photo("A.jpg", seed=2)
+    (tmp_path / "A.NEF.xmp").write_bytes(sidecar(FIVE))
+    read = safe_writer.read_regular
+    with monkeypatch.context() as patch:
+        patch.setattr(safe_writer, "read_regular", stale)
+        (result,) = metadata_process.prepare_many([RatingRequest(jpeg, QUALITY, partners=(Partner(raw),))])
+    assert isinstance(result, Transient)
+    assert str(raw) in str(result)
+    assert prepare(RatingRequest(jpeg, QUALITY, partners=(Partner(raw),))).status == "person"

@@ -155,3 +155,38 @@ def test_the_name_that_a_kill_left_claimed_is_free_again_and_the_photo_is_rated(
     assert not claimed.exists()
     assert written.exists()
     assert rated.rows(states) == [("written",), ("abandoned",)]
+
+
+def test_a_write_that_was_cut_off_on_a_disk_whose_mount_point_is_empty_is_not_settled(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_while_rating(rated, monkeypatch, "a.jpg")
+    rated.write("update photos set device = 77")  # a disk of its own, mounted at the folder
+    away = rated.folder.with_name("unmounted")
+    rated.folder.rename(away)
+    rated.folder.mkdir()
+    recover(rated)
+    assert rated.rows("select state from rating_journal") == [("intended",)]
+    rated.folder.rmdir()
+    away.rename(rated.folder)
+    recover(rated)
+    assert rated.rows("select state from rating_journal") == [("written",)]
+
+
+def test_a_write_whose_place_a_server_does_not_tell_is_not_settled(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent_once(_path: str, _operation: Callable[[], object]) -> object:
+        monkeypatch.setattr(rated.state.probe, "call", call)
+        raise NoAnswer("It does not respond.")
+
+    killed_while_rating(rated, monkeypatch, "a.jpg")
+    with rated.library.writing() as session:
+        (root,) = rated.rows("select id from roots")[0]
+        renames.move_photo(session, 1, str(rated.folder / "b.jpg"), root)  # and the file stayed behind
+    call = rated.state.probe.call
+    monkeypatch.setattr(rated.state.probe, "call", silent_once)
+    recover(rated)
+    assert rated.rows("select state from rating_journal") == [("intended",)]
+    recover(rated)
+    assert rated.rows("select state from rating_journal") == [("written",)]

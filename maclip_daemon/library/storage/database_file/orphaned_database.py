@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,9 +34,10 @@ def preserve(library: Path, changed: DatabaseFileChanged, driver: sqlite3.Connec
         )
         return DatabaseUnfit(f"{end} {cure}")
     log = _empty_log(Path(f"{library}-wal"), stamp)
+    kept_in = f"are in {log}" if log is not None else "could not be saved, for there was no room"
     return DatabaseUnfit(
         f"{end} The present file was not changed; to go on with it, start the daemon again. The last changes"
-        f" of the earlier library are in {log}."
+        f" of the earlier library {kept_in}."
     )
 
 
@@ -49,11 +51,28 @@ def _copy(library: Path, driver: sqlite3.Connection, kept: Path) -> Path | None:
     return kept
 
 
-def _empty_log(log: Path, stamp: str) -> Path:
-    """Copy the log and empty it: SQLite would write it into the new file at the last close."""
-    aside = log.with_name(f"{log.name}.{stamp}.old")
+def _empty_log(log: Path, stamp: str) -> Path | None:
+    """Copy the log and empty it: SQLite would write it into the new file at the last close.
+
+    Return the copy, which is beside it or in the folder of temporary files; None where there is no room.
+    """
+    name = f"{log.name}.{stamp}.old"
+    kept = next((aside for place in _places(log) if (aside := _copied(log, place / name)) is not None), None)
     with suppress(OSError):
+        os.truncate(log, 0)
+    return kept
+
+
+def _places(log: Path) -> tuple[Path, ...]:
+    return log.parent, Path(tempfile.gettempdir())
+
+
+def _copied(log: Path, aside: Path) -> Path | None:
+    try:
+        aside.touch(maintenance.PRIVATE, exist_ok=False)
         shutil.copyfile(log, aside)
-        aside.chmod(maintenance.PRIVATE)
-    os.truncate(log, 0)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink()
+        return None
     return aside

@@ -107,11 +107,14 @@ def held(folder: Path) -> list[CullEntry]:
 def begun(folder: Path) -> list[CullEntry]:
     """Return the files of the shot that a killed run was moving: the last one.
 
-    None where the shot's end is noted, or nothing of it was moved.
+    None where the shot's end is noted, or nothing of it was moved. Raises `EnvironmentUnfit` for a list that
+    cannot be read.
     """
     try:
         known, ended, _ = _read(folder)
     except errors.EnvironmentUnfit:
+        if os.path.lexists(folder / LIST_NAME):
+            raise
         return []
     shot = [entry for entry in known if entry.shot and entry.shot == known[-1].shot]
     if not shot or ended == shot[0].shot or any(each.is_returned for each in shot):

@@ -22,6 +22,7 @@ from maclip_daemon.library.photos import photo_info, photo_records, photo_succes
 from maclip_daemon.library.photos.photo_info import PhotoInfo
 from maclip_daemon.library.queue import rating_holds, rating_queue
 from maclip_daemon.library.restore import restore_database
+from maclip_daemon.library.restore.former_library import FormerLibrary, Row
 from maclip_daemon.library.restore.journal_merge import MergeReport
 from maclip_daemon.library.results import decided_files, decisions, rating_journal
 from maclip_daemon.library.results.decided_files import DecidedFile
@@ -502,3 +503,37 @@ def test_a_damaged_decision_costs_no_other_and_a_pick_taken_back_stays_so(used: 
     assert used.rows(WAITING.format("d.state = 'waiting'")) == [("b.jpg", 4, None)]
     assert used.rows("SELECT sum(is_picked) FROM photos") == [(0,)]
     assert picked
+
+
+@pytest.mark.parametrize("is_waiting", [True, False])
+def test_damaged_decisions_of_the_library_in_use_end_none_of_the_backup(
+    used: Used, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_waiting: bool
+) -> None:
+    photo = used.add("/photos/a.jpg", "a")
+    decision = decide(used, photo, 5)
+    with used.library.writing() as session:
+        decided_files.record_file(session, decision.id, DecidedFile("/photos/a.jpg.xmp", None, "after", b"x"))
+        if not is_waiting:
+            decisions.settle(session, decision.id, "written", None, NOW + 2)
+    used.library.backup(tmp_path / "backup.db")
+    if is_waiting:
+        read = FormerLibrary._range
+
+        def broken(self: FormerLibrary, table: str, *range_: object) -> list[Row]:
+            if table != "decisions":
+                return read(self, table, *range_)  # type: ignore[arg-type]
+            self._note_unreadable(table, 1)
+            return []
+
+        monkeypatch.setattr(FormerLibrary, "_range", broken)
+    else:
+        with used.library.writing() as session:
+            session.execute(text("DROP TABLE decision_files"))
+    with restore_database.restoring(used.path, tmp_path / "backup.db") as ready:
+        assert ready.report.decisions_unreadable == 1
+        assert not ready.report.is_complete
+        assert any("1 decision" in line for line in restore_library.warnings(ready.report, [], is_new=False))
+        used.library.close()
+        ready.take_place(MOMENT)
+    assert used.rows("SELECT state FROM decisions") == [("waiting" if is_waiting else "written",)]
+    assert used.rows("SELECT target_path FROM decision_files") == [("/photos/a.jpg.xmp",)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -16,7 +17,8 @@ from maclip_daemon.library.restore import restore_database
 from maclip_daemon.library.storage import connections, recovery_hints
 from maclip_daemon.library.storage.database import Library
 from maclip_daemon.library.storage.database_errors import require_free_space
-from maclip_daemon.library.storage.database_file import clean_shutdown
+from maclip_daemon.library.storage.database_file import clean_shutdown, orphaned_database
+from maclip_daemon.library.storage.database_file.file_guard import DatabaseFileChanged
 from maclip_daemon.library.storage.notes import put_note
 from maclip_daemon.library.storage.open_readonly import open_readonly
 
@@ -166,3 +168,33 @@ def test_the_cure_names_the_newest_backup_quoted_for_a_shell(tmp_path: Path) -> 
     of_the_future.touch()
     os.utime(of_the_future, (4e9, 4e9))
     assert command in recovery_hints.damaged_hint(library), "a clock was ahead"
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_the_log_of_an_overwritten_library_is_kept_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    def full(_source: Path, target: Path) -> None:
+        if is_full or target.parent == folder:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        target.write_bytes(b"the last changes")
+
+    folder, temporary = tmp_path / "data", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    library, log = folder / "library.db", folder / "library.db-wal"
+    library.write_bytes(b"another")
+    log.write_bytes(b"the last changes")
+    monkeypatch.setattr(orphaned_database.shutil, "copyfile", full)
+    monkeypatch.setattr(orphaned_database.tempfile, "gettempdir", lambda: str(temporary))
+    changed = DatabaseFileChanged("was overwritten", is_intact=False)
+    told = str(orphaned_database.preserve(library, changed, None))
+    assert log.read_bytes() == b""
+    assert sorted(path.name for path in folder.iterdir()) == ["library.db", "library.db-wal"]
+    kept = list(temporary.iterdir())
+    if is_full:
+        assert kept == []
+        assert "could not be saved" in told
+    else:
+        assert kept[0].read_bytes() == b"the last changes"
+        assert str(kept[0]) in told

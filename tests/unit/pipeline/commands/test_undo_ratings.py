@@ -317,3 +317,19 @@ def test_the_summary_counts_photos_that_are_held_without_stars() -> None:
     assert undo_ratings.summary(Counter(), unrated=1) == (
         "Nothing to undo. 1 photo without stars gets none until `maclip rate`."
     )
+
+
+def test_a_file_of_a_disk_that_is_mounted_below_a_root_is_not_gone_while_that_is_away(
+    rated: RatedLibrary, tmp_path: Path
+) -> None:
+    rate(rated, rated.add("local.jpg"), rated.add("nas/a.jpg", device=77))
+    mounted = rated.folder / "nas"
+    mounted.rename(tmp_path / "away")
+    mounted.mkdir()
+    results = {result.path.name: result for result in undo(rated)}
+    assert results["local.jpg.xmp"].outcome == "removed"
+    assert results["a.jpg.xmp"].outcome == "failed"
+    assert "disk is not there" in results["a.jpg.xmp"].reason
+    mounted.rmdir()
+    (tmp_path / "away").rename(mounted)
+    assert [result.outcome for result in undo(rated)] == ["removed"]

@@ -304,3 +304,24 @@ def test_darktable_is_not_asked_where_the_setting_is_off_or_nothing_is_written(
     failed = Transient("It could not be written.")
     skipped = Prepared(rated.folder / "a.jpg", "skipped", 3)
     assert check(rated, failed, skipped) == [failed, skipped]
+
+
+def test_a_configured_folder_that_is_not_mounted_is_no_folder_without_libraries(
+    rated: RatedLibrary, tmp_path: Path
+) -> None:
+    rated.add("a.jpg")
+    unmounted = tmp_path / "darktable"
+    unmounted.mkdir()
+    (result,) = check(rated, prepare(rated, "a.jpg"), configured=("auto", str(unmounted)))
+    assert isinstance(result, Transient)
+
+
+def test_settings_of_darktable_that_cannot_be_read_are_not_the_default(
+    rated: RatedLibrary, darktable: DarktableHome
+) -> None:
+    darktable.add("a.jpg", 5)
+    (darktable.folder / "darktablerc").unlink()
+    (darktable.folder / "darktablerc").mkdir()  # what root may not read, either
+    rated.add("a.jpg")
+    (result,) = check(rated, prepare(rated, "a.jpg"))
+    assert isinstance(result, Transient)
