@@ -226,7 +226,7 @@ def journal_faults(lines: Sequence[tuple[int, str, str]]) -> list[str]:
     """Return the lines that no photographer should meet: doubles, traces, times and levels of our own.
 
     A daemon that is killed and its successor may say the same; doubles are of one process. Two imports of
-    one photo each end with the same line.
+    one photo each end with the same line (that each has one: tests/unit/daemon/test_work_spells.py).
     """
     faults = [text for priority, text, _ in lines if priority < 7 and _TRACES.search(text)]
     faults += [text for _, text, _ in lines if _TIME.match(text) or _LEVEL.search(text)]
