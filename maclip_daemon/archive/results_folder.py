@@ -120,7 +120,7 @@ def open_results(address: str) -> ResultsFolder:
         if isinstance(file_system, LocalFileSystem) and not file_system.isdir(path):
             raise UsageError(f"There is no folder {shown}. Check the spelling.")
         found: dict[int, list[str]] = {}
-        names = names_below(file_system, path)
+        names = names_below(file_system, path, _is_generation)
         for name in names:
             *_, folder, file_name = ("/" + name).rsplit("/", 2)
             number = _GENERATION.fullmatch(folder)
@@ -132,6 +132,10 @@ def open_results(address: str) -> ResultsFolder:
     if not found:
         raise UsageError(f"{shown} holds no results yet. `maclip archive SOURCE --out {shown}` makes them.")
     return ResultsFolder(address, file_system, {key: tuple(names) for key, names in found.items()})
+
+
+def _is_generation(folder: str) -> bool:
+    return _GENERATION.fullmatch(folder.rpartition("/")[2]) is not None
 
 
 def _require_ours(folder: ResultsFolder, part: str) -> None:

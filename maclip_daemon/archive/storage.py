@@ -113,28 +113,32 @@ def walked(
     `is_wanted(path)`: whether a folder is entered. Raises what the storage raises: fsspec's own walk leaves
     out a folder below the first level that cannot be listed. Memory is bounded by the largest folder.
     """
-    left = [top.rstrip("/") or top]
+    top = top.rstrip("/") or top
+    left = [top]
     while left:
         folder = left.pop()
         file_system.invalidate_cache()
         try:
             listed = file_system.ls(folder, detail=True)
         except FileNotFoundError:
-            if folder == (top.rstrip("/") or top):
+            if folder == top:
                 raise
             continue  # it went meanwhile
-        paths = {str(each["name"]).rstrip("/"): each for each in listed}
-        own = paths.pop(folder.rstrip("/"), None)  # the mark of an empty folder, or a file in place of one
-        files = [paths[path] for path in sorted(paths) if paths[path]["type"] != "directory"]
-        yield folder, ([own] if own is not None and own["type"] != "directory" and not paths else []) + files
-        folders = sorted(path for path in paths if paths[path]["type"] == "directory")
-        left += [path for path in reversed(folders) if is_wanted(path)]
+        # An object may have the name of a folder. The mark of an empty folder has that of this one.
+        files = {str(each["name"]): each for each in listed if each["type"] != "directory"}
+        folders = {str(each["name"]).rstrip("/") for each in listed if each["type"] == "directory"}
+        if folder != top:
+            files.pop(folder, None)
+        yield folder, [files[name] for name in sorted(files) if not name.endswith("/")]
+        left += [path for path in sorted(folders - {folder}, reverse=True) if is_wanted(path)]
 
 
-def names_below(file_system: AbstractFileSystem, top: str) -> list[str]:
+def names_below(
+    file_system: AbstractFileSystem, top: str, is_wanted: Callable[[str], bool] = lambda _: True
+) -> list[str]:
     """Return the paths of all files at and below `top`, in order; none where only what holds it is there."""
     try:
-        return sorted(str(info["name"]) for _, files in walked(file_system, top) for info in files)
+        return sorted(str(info["name"]) for _, files in walked(file_system, top, is_wanted) for info in files)
     except FileNotFoundError:
         file_system.ls(top.rstrip("/").rpartition("/")[0])
         return []

@@ -152,7 +152,7 @@ def check(
     try:
         ping_server(root.path)
         facts = Path(root.path).stat()
-        is_empty = stat.S_ISDIR(facts.st_mode) and _is_empty(root.path)
+        has_nothing = stat.S_ISDIR(facts.st_mode) and is_empty(root.path)
     except (FileNotFoundError, NotADirectoryError):
         return health(
             RootState.GONE,
@@ -166,7 +166,7 @@ def check(
         )
     if not stat.S_ISDIR(facts.st_mode):
         return health(RootState.GONE, f"{root.path} is no longer a folder. Put the folder back.")
-    if is_empty and known_photos > 0:
+    if has_nothing and known_photos > 0:
         return health(
             RootState.EMPTIED,
             f"The folder {root.path} is empty, but maclip knows {known_photos} "
@@ -247,7 +247,8 @@ def _is_walked_with(path: str, outer: str, exclusion: Exclusion) -> bool:
     return is_below(path, outer) and not exclusion.excludes_path(relative_to(outer, path), is_folder=True)
 
 
-def _is_empty(folder: str) -> bool:
+def is_empty(folder: str) -> bool:
+    """Return whether a folder holds nothing of a person's. Raises `OSError`."""
     # An unmounted disk's mount point may hold `lost+found` or hidden files of a desktop.
     with os.scandir(folder) as entries:
         return all(_ALWAYS_EXCLUDED.excludes_folder(entry.name) for entry in entries)

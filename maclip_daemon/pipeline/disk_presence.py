@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from maclip_daemon.folders import root_health
+
 
 def is_present(photo: str, device: int | None) -> bool:
     """Return whether the photo is there, or its folder without it; may wait for a file server.
@@ -16,8 +18,7 @@ def is_present(photo: str, device: int | None) -> bool:
         return True
     folder = Path(photo).parent
     try:
-        with os.scandir(folder) as entries:
-            return any(entries) or folder.stat().st_dev == device
+        return not root_health.is_empty(str(folder)) or folder.stat().st_dev == device
     except OSError:
         return False
 

@@ -247,5 +247,5 @@ class PowerCheck:
 
 def retry_policy(settings: JobSettings, error: MaclipError) -> RetryPolicy:
     """Return how work is retried after `error`: without end where a program writes, or a server is silent."""
-    attempts = sys.maxsize if isinstance(error, FileChanged | NoAnswer) else settings.max_attempts
-    return RetryPolicy(attempts, settings.retry_base_s)
+    attempts = sys.maxsize if isinstance(error, FileChanged) else settings.max_attempts
+    return RetryPolicy(attempts, settings.retry_base_s, is_counted=not isinstance(error, NoAnswer))

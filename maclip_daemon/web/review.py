@@ -153,9 +153,10 @@ class Review:
     def _retry(self) -> None:
         has_finished, finish_at = False, 0.0
         while not self._stopping.is_set():
-            if not has_finished and time.monotonic() >= finish_at:
-                has_finished, finish_at = self.moves.finish_killed(), time.monotonic() + FINISH_AGAIN_S
             try:
+                if not has_finished and time.monotonic() >= finish_at:
+                    finish_at = time.monotonic() + FINISH_AGAIN_S
+                    has_finished = self.moves.finish_killed()
                 self._note(self._decider.retry())
                 self._forget_settled()
             except errors.MaclipError as error:

@@ -72,7 +72,7 @@ def find_libraries(configured: Sequence[str], folders: Sequence[Path]) -> list[P
                 found[path] = None
         for folder in places:
             libraries = [path for path in sorted(folder.glob("library*.db")) if _has_content(path)]
-            if not libraries and entry != "auto":
+            if not libraries and entry != "auto" and not any(folder.iterdir()):
                 libraries = [folder / "library.db"]
             found |= dict.fromkeys(libraries)
     return list(found)

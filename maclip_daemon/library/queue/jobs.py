@@ -20,6 +20,7 @@ from maclip_daemon.library.storage.photo_paths import ids_at, path_of
 from maclip_daemon.library.storage.tables import AGAIN, FRESH, JOBS, PHOTOS
 
 MAX_PAUSE_S = 3600.0  # a photo that failed for an hour-long reason (a share offline) is tried within the next
+UNCOUNTED_PAUSE_S = 30.0  # until a server that was silent is asked again
 REASON_LENGTH = 2000  # characters; a traceback in full helps nobody in a table
 
 
@@ -29,6 +30,8 @@ class RetryPolicy:
 
     max_attempts: int = 5
     retry_base_s: float = 2.0
+    is_counted: bool = True
+    """Whether an attempt counts; else it is tried again after `UNCOUNTED_PAUSE_S`, without end."""
 
     def pause_s(self, attempts: int) -> float:
         """Return the pause after the n-th failed attempt: base · 2^(n−1) seconds, an hour at most."""
@@ -146,8 +149,9 @@ def fail(
     `policy.max_attempts`; the photo of a score job is then `failed`. "lost": the lease was lost, or the photo
     was queued again meanwhile; nothing was counted.
     """
-    attempts = job.attempts + 1
-    dead = poison or attempts >= policy.max_attempts
+    attempts = job.attempts + policy.is_counted
+    dead = poison or (policy.is_counted and attempts >= policy.max_attempts)
+    pause_s = policy.pause_s(attempts) if policy.is_counted else UNCOUNTED_PAUSE_S
     moment = timestamps.text(now)
     ended = session.execute(
         update(JOBS)
@@ -155,7 +159,7 @@ def fail(
         .values(
             state="dead" if dead else "ready",
             attempts=attempts,
-            not_before=moment if dead else timestamps.text(now + policy.pause_s(attempts)),
+            not_before=moment if dead else timestamps.text(now + pause_s),
             reason=reason[:REASON_LENGTH].encode("utf-8", "backslashreplace").decode(),
             failure=failure,
             worker=None,

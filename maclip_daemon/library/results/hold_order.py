@@ -14,8 +14,6 @@ from maclip_daemon.library.storage.tables import JOURNAL, PHOTOS
 
 ENDED_NOTE = "holds_ended"
 """When `maclip rate` last ended every hold, a timestamp of the library."""
-_UNDONE_NOTE = "last_undone"
-"""The time of the last undo, a timestamp of the library."""
 _AFTER_S = 0.002  # timestamps are made of milliseconds, one of which may be lost in rounding
 
 
@@ -29,19 +27,15 @@ def undo_moment(session: Session, now: float) -> str:
     moment, ended_at = timestamps.text(now), _ended_at(session)
     if moment <= ended_at:
         moment = timestamps.text(timestamps.seconds(ended_at) + _AFTER_S)
-    if moment > (get_note(session, _UNDONE_NOTE) or ""):
-        put_note(session, _UNDONE_NOTE, moment, now)
     return moment
 
 
 def note_end(session: Session, now: float) -> None:
     """Record that all holds end: `now`, or at the last undo."""
-    undone_at = get_note(session, _UNDONE_NOTE) or _last_undo(session)
-    put_note(session, ENDED_NOTE, max(timestamps.text(now), undone_at), now)
+    put_note(session, ENDED_NOTE, max(timestamps.text(now), _last_undo(session)), now)
 
 
 def _last_undo(session: Session) -> str:
-    """Return the time of the last undo in a library of an earlier version."""
     undone = select(func.max(JOURNAL.c.settled_at)).where(JOURNAL.c.state == "undone")
     held_at = session.execute(select(func.max(PHOTOS.c.rating_undone_at))).scalar()
     return max(session.execute(undone).scalar() or "", held_at or "")

@@ -29,8 +29,8 @@ _START_S = 20.0  # exiftool's start, on a busy machine
 _PHOTO_S = 2.0  # for each photo; 0.02 to 0.3 s are usual
 _SIZE_LIMIT = 16 << 20  # bytes of XMP
 MEMORY_MIB = 1024
-# What keeps exiftool from being started now; the sandbox does, where its own process had no room.
-_PASSING = DISK_FULL | {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EPERM, errno.EACCES}
+_PASSING = DISK_FULL | {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
+"""What keeps exiftool from being started now."""
 # What photo managers read from EXIF and IPTC where there is no XMP. A later line wins over an earlier one.
 _FROM_OTHERS = (
     "-XMP-dc:Creator<EXIF:Artist",

@@ -7,6 +7,7 @@ A configuration folder holds `darktablerc-common`, `darktablerc` and `library.db
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,13 +71,14 @@ def workspaces(folder: Path) -> list[DarktableSettings]:
 def settings_of(library: Path) -> DarktableSettings:
     """Return the settings that belong to a library: those beside it, else of the first configuration folder.
 
-    darktable's option `--library` separates the two.
+    darktable's option `--library` separates the two. Raises `Transient` for settings that cannot be read: the
+    defaults may not be what counts.
     """
     name = library.stem.removeprefix("library") if library.name.startswith("library") else ""
     if any(library.parent.glob("darktablerc*")):
-        return _settings(library.parent, name)
+        return _settings(library.parent, name, _read_surely)
     for folder in configuration_folders():
-        return _settings(folder, "")
+        return _settings(folder, "", _read_surely)
     return DarktableSettings(library.parent / "darktablerc")
 
 
@@ -86,9 +88,12 @@ def first_stars() -> frozenset[int]:
     return frozenset(each.first_star for each in found) or frozenset({DEFAULT_INITIAL_RATING})
 
 
-def _settings(folder: Path, name: str) -> DarktableSettings:
+def _settings(
+    folder: Path, name: str, read: Callable[[Path], dict[str, str]] | None = None
+) -> DarktableSettings:
     file = folder / f"darktablerc{name}"
-    values = _read(folder / "darktablerc-common") | _read(file)
+    read = read or _read
+    values = read(folder / "darktablerc-common") | read(file)
     mode = values.get("write_sidecar_files", "on import").lower()
     return DarktableSettings(
         file,
@@ -100,11 +105,21 @@ def _settings(folder: Path, name: str) -> DarktableSettings:
 
 def _read(file: Path) -> dict[str, str]:
     try:
+        return _read_surely(file)
+    except Transient:
+        return {}
+
+
+def _read_surely(file: Path) -> dict[str, str]:
+    try:
         lines = file.read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise Transient(f"{file} cannot be read: {error.strerror}. It tells how darktable is set.") from None
+        raise Transient(
+            f"{file} cannot be read: {error.strerror}. It tells what darktable's stars mean. Check its "
+            "permissions."
+        ) from None
     pairs = (line.partition("=") for line in lines)
     return {key.strip(): value.strip() for key, separator, value in pairs if separator}
 

@@ -102,11 +102,6 @@ def _read_again(file: PhotoFile, exif: exiv2_tags.Values, doubt: str, is_read: b
     """Read with exiftool; `is_read`: whether exiv2 has read the EXIF and IPTC of the photo."""
     photo = file.path
     reading = second_reader.reading_of(file)
-    if reading is not None and not reading.is_answer:
-        raise Transient(
-            f"{photo} waits: {doubt}, and exiftool cannot be started to read it: {reading.warning}. Free "
-            "some space on the disk of temporary files."
-        )
     is_unread = reading is None or bool(reading.warning)
     if is_unread and not is_read and not embedded_xmp.holds_any(file):
         return PhotoMetadata(photo, {}, document=b"", is_whole_document=True)
@@ -119,7 +114,13 @@ def _read_again(file: PhotoFile, exif: exiv2_tags.Values, doubt: str, is_read: b
     values = _values_of(document)
     if reading.ratings:
         exif = exif | {"Exif.Image.Rating": str(reading.ratings[0])}
-    if reading.warning and ownership.owner_of(exif | values, None)[0] == "none":
+    is_unrated = ownership.owner_of(exif | values, None)[0] == "none"
+    if is_unrated and not reading.is_answer:
+        raise Transient(
+            f"{photo} waits: {doubt}, and exiftool cannot be started to read it: {reading.warning}. Free "
+            "some space on the disk of temporary files."
+        )
+    if is_unrated and reading.warning:
         raise WriteRefused(
             f"{photo} is not rated: {doubt}, and exiftool does not read it either ({reading.warning}). A "
             "rating of yours may be in it, and a sidecar would hide that. Write its metadata anew, then run "

@@ -6,7 +6,6 @@ name, Windows the photo. A person's rating in any of them counts, and our own on
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -208,16 +207,30 @@ def _found_in_partners(request: RatingRequest) -> Iterator[FoundRating]:
                 found = judge(file, partner.last_written).found
         except SecondReadingNeeded:
             raise
-        except (Poison, WriteRefused, FileNotFoundError):
+        except (Poison, WriteRefused):
             continue
+        except PermissionError:
+            raise WriteRefused(
+                f"{partner.photo} or its sidecar may not be read. It is of the same shot, and a rating of "
+                "yours may be in it. Check its permissions, then run `maclip rate`."
+            ) from None
         except (MaclipError, OSError):
-            if not os.path.lexists(partner.photo):
+            if not _may_be_photo(partner.photo):
                 continue
             raise Transient(
                 f"{partner.photo} or its sidecar cannot be read now. It is of the same shot, and a rating of "
                 "yours may be in it."
             ) from None
         yield replace(found, owner="person") if partner.is_without_stars and found.is_cleared else found
+
+
+def _may_be_photo(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
 
 
 def _is_replaceable(found: FoundRating, request: RatingRequest) -> bool:

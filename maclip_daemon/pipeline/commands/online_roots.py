@@ -51,11 +51,15 @@ class OnlineRoots:
         if outcome.status == "gone" and entry.photo_id is not None:
             with self._library.reading() as session:
                 photo = photo_paths.locations_of(session, [entry.photo_id]).get(entry.photo_id)
-            if photo is not None and not self.probe.call(
+            is_of_root = photo is not None and photo.device in {root.device for root in self._roots}
+            if photo is None or is_of_root:
+                return
+            if not self.probe.call(
                 photo.path, functools.partial(disk_presence.is_present, photo.path, photo.device)
             ):
                 raise errors.RootOffline(
-                    f"{entry.target_path} is away: its disk is not there. Connect it, then undo again."
+                    f"{entry.target_path} is away: its disk is not there. Connect it, then undo again. If it "
+                    "is gone for good, `maclip purge` forgets the photo."
                 )
 
     def reason_offline(self, entry: rating_journal.JournalRow) -> errors.RootOffline | None:

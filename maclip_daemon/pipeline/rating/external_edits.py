@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from maclip_daemon.errors import MaclipError, Poison
+from maclip_daemon.errors import MaclipError, NoAnswer, Poison
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import written_files
@@ -60,6 +60,8 @@ class SidecarMonitor:
         self._must_check_all = False
         self._is_unanswered = False
         """Whether the last full check left out files of a server that did not answer."""
+        self._hung: set[str] = set()
+        """The folders of such servers then."""
         self._next_full_check = -math.inf
         self._lock = threading.Lock()
 
@@ -96,7 +98,9 @@ class SidecarMonitor:
         while (due := self._take_due()) and not self._state.stopping.is_set():
             self._state.heartbeat.beat("rating", HEARTBEAT_TIMEOUT_S)
             found += self._check_batch(due, writer)
-        answers_again = self._is_unanswered and not self._state.probe.hung_folders()
+        answers_again = self._is_unanswered and (
+            not self._hung or not self._hung <= {*self._state.probe.hung_folders()}
+        )
         is_due = (self._must_check_all or answers_again) and self._monotonic() >= self._next_full_check
         if is_due and not self._pending:
             self._must_check_all, began = False, self._monotonic()
@@ -113,14 +117,18 @@ class SidecarMonitor:
         """
         found = self._missed.queue()
         self._is_unanswered = not self._missed.is_complete
+        self._hung = set(self._state.probe.hung_folders())
         return found
 
     def _check_batch(self, due: dict[str, _PendingCheck], writer: MetadataWriter) -> int:
         with self._library.reading() as session:
             ours = written_files.hashes_written(session, list(due))
-        seen = {path: self._ask(path, partial(os.path.lexists, path)) for path in due}
+        silent: set[str] = set()
+        seen = {path: self._ask(path, partial(os.path.lexists, path), silent) for path in due}
         present = [path for path, is_there in seen.items() if is_there]
-        changes = {path: self._ask(path, partial(is_changed, path, ours.get(path))) for path in present}
+        changes = {
+            path: self._ask(path, partial(is_changed, path, ours.get(path)), silent) for path in present
+        }
         changed = [path for path, has_changed in changes.items() if has_changed]
         with self._library.reading() as session:
             photos = _photos_of(session, changed)
@@ -151,15 +159,19 @@ class SidecarMonitor:
             for path in changed
             if (known := photos.get(path)) is None or "missing" in known.values() or unread_ids & known.keys()
         }
-        silent = {path for path in changed if silent_ids & photos.get(path, {}).keys()}
-        silent |= {path for path in due if (changes if seen[path] else seen).get(path) is None}
+        silent |= {path for path in changed if silent_ids & photos.get(path, {}).keys()}
         self._reschedule({path: due[path] for path in unknown | silent})
         if any(due[path].rechecks >= MAX_RECHECKS for path in silent):
             self._must_check_all = True  # by the content, once the file can be read
         return len(rated) + len(deleted)
 
-    def _ask(self, path: str, operation: Callable[[], bool | None]) -> bool | None:
-        return self._state.probe.call_or(path, operation, None)
+    def _ask(self, path: str, operation: Callable[[], bool | None], silent: set[str]) -> bool | None:
+        """Return the answer about a path; without one add it to `silent`."""
+        try:
+            return self._state.probe.call(path, operation)
+        except NoAnswer:
+            silent.add(path)
+            return None
 
     def _queue_deleted(self, away: list[str]) -> set[str]:
         """Queue the photos whose sidecar was deleted; return these sidecars."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from maclip_daemon.archive import storage
 from maclip_daemon.archive.addresses.address_errors import readable
@@ -17,6 +18,7 @@ from maclip_daemon.archive.storage import (
     address_of_path,
     failure_of,
     insist,
+    names_below,
     place_of,
     source_of,
 )
@@ -187,3 +189,20 @@ def test_an_address_that_cannot_be_read_is_one_sentence(address: str, error: OSE
         raise error
     assert str(caught.value).startswith(f"{address} {told}")
     assert "library text" not in str(caught.value)
+
+
+class Bucket(MemoryFileSystem):
+    """Lists an object and a folder of one name, as object storage may hold them."""
+
+    def ls(self, path: str, detail: bool = True, **_options: object) -> list[dict[str, object]]:
+        found = {
+            "/b": [("/b/d", "directory"), ("/b/d", "file"), ("/b/x.jpg/", "directory"), ("/b/x.jpg", "file")],
+            "/b/d": [("/b/d/", "file"), ("/b/d/1.jpg", "file")],
+            "/b/x.jpg": [("/b/x.jpg/t.jpg", "file")],
+        }[path]
+        assert detail
+        return [{"name": name, "type": kind} for name, kind in found]
+
+
+def test_an_object_may_have_the_name_of_a_folder() -> None:
+    assert names_below(Bucket(), "/b") == ["/b/d", "/b/d/1.jpg", "/b/x.jpg", "/b/x.jpg/t.jpg"]

@@ -499,3 +499,20 @@ def test_a_partner_that_cannot_be_read_now_is_not_one_without_a_rating(
     assert isinstance(result, Transient)
     assert str(raw) in str(result)
     assert prepare(RatingRequest(jpeg, QUALITY, partners=(Partner(raw),))).status == "person"
+
+
+def test_a_partner_that_may_not_be_read_is_told_and_not_passed_over(
+    make_photo: MakePhoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, *limits: int) -> object:
+        if path.name == "A.NEF.xmp":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(path, *limits)
+
+    raw, jpeg = make_photo("A.jpeg").rename(tmp_path / "A.NEF"), make_photo("A.jpg", seed=2)
+    (tmp_path / "A.NEF.xmp").write_bytes(sidecar(FIVE))
+    read = safe_writer.read_regular
+    monkeypatch.setattr(safe_writer, "read_regular", refused)
+    outcome = prepare(RatingRequest(jpeg, QUALITY, partners=(Partner(raw),)))
+    assert outcome.status == "skipped"
+    assert "Check its permissions" in outcome.reason

@@ -33,12 +33,13 @@ def preserve(library: Path, changed: DatabaseFileChanged, driver: sqlite3.Connec
             " the daemon again."
         )
         return DatabaseUnfit(f"{end} {cure}")
-    log = _empty_log(Path(f"{library}-wal"), stamp)
-    kept_in = f"are in {log}" if log is not None else "could not be saved, for there was no room"
-    return DatabaseUnfit(
-        f"{end} The present file was not changed; to go on with it, start the daemon again. The last changes"
-        f" of the earlier library {kept_in}."
-    )
+    log = Path(f"{library}-wal")
+    ended = f"{end} The present file was not changed; to go on with it, start the daemon again."
+    if not log.exists():
+        return DatabaseUnfit(ended)
+    kept_log = _empty_log(log, stamp)
+    kept_in = f"are in {kept_log}" if kept_log is not None else "could not be saved: there was no room"
+    return DatabaseUnfit(f"{ended} The last changes of the earlier library {kept_in}.")
 
 
 def _copy(library: Path, driver: sqlite3.Connection, kept: Path) -> Path | None:
@@ -70,6 +71,9 @@ def _places(log: Path) -> tuple[Path, ...]:
 def _copied(log: Path, aside: Path) -> Path | None:
     try:
         aside.touch(maintenance.PRIVATE, exist_ok=False)
+    except OSError:
+        return None
+    try:
         shutil.copyfile(log, aside)
     except OSError:
         with suppress(OSError):

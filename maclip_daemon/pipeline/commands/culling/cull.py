@@ -41,6 +41,8 @@ class CulledFile:
     reason: str = ""
     is_folder_unfit: bool = False
     """Whether other files would fare the same: the folder takes no more."""
+    is_final: bool = False
+    """Whether it is left alone for good, so that another try would end in the same way."""
 
     def sentence(self) -> str:
         """Return the file and why it was left alone, its path once."""
@@ -179,7 +181,8 @@ def finish(folder: Path, now: float, writer: MetadataWriter) -> list[CulledFile]
             if os.path.lexists(entry.source):
                 moved_files.finish_move(entry.source, target)
         except (OSError, errors.MaclipError) as error:
-            results.append(CulledFile(entry.source, None, _reason(error)))
+            is_final = isinstance(error, FileExistsError)  # with another content
+            results.append(CulledFile(entry.source, None, _reason(error), is_final=is_final))
         else:
             if os.path.lexists(target):
                 results.append(CulledFile(entry.source, target))
@@ -201,7 +204,7 @@ def _back_together(folder: Path, shot: Sequence[cull_list.CullEntry]) -> list[Cu
     if not away:
         cull_list.note_end(folder, pairs)
     return [
-        CulledFile(source, away.get(source), "You have rated a photo of this shot meanwhile.")
+        CulledFile(source, away.get(source), "You have rated a photo of this shot meanwhile.", is_final=True)
         for source, _ in pairs
     ]
 

@@ -71,9 +71,13 @@ def _read(folder: Path) -> tuple[list[CullEntry], str, str]:
     """Return the entries, the shot whose end was noted last, and the name that was asked back last."""
     try:
         lines = (folder / LIST_NAME).read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
+    except FileNotFoundError:
         raise errors.EnvironmentUnfit(
             f"{folder} has no list of moved photos ({LIST_NAME}), so nothing can be brought back from it."
+        ) from None
+    except OSError as error:
+        raise errors.EnvironmentUnfit(
+            f"The list of moved photos in {folder} ({LIST_NAME}) cannot be read: {error.strerror}."
         ) from None
     found: dict[str, CullEntry] = {}
     ended = returned = ""

@@ -7,6 +7,7 @@ from then on, as if another program had moved them, and return with their scores
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from collections import defaultdict
@@ -116,9 +117,9 @@ class RejectedMoves:
     def _can_finish(self, folder: Path) -> bool:
         """Finish what a kill cut off in a folder; return whether that was all. Its list keeps the rest."""
         try:
-            is_there = self._writes.probe.call(str(folder), folder.is_dir)
+            is_there = self._writes.probe.call(str(folder), functools.partial(os.path.isdir, folder))
             return is_there and self._finish(folder)
-        except errors.MaclipError:
+        except (OSError, errors.MaclipError):
             return False
 
     def wait_until_finished(self) -> None:
@@ -143,7 +144,7 @@ class RejectedMoves:
                 elif entry.is_returned and not os.path.lexists(target):
                     self._record_returned(entry.source)
             self._record_gone(gone)
-        return all(each.target is not None for each in gone)
+        return all(each.target is not None or each.is_final for each in gone)
 
     def _record_former_returns(self, folder: Path) -> None:
         """Record photos that were brought back while the library could not be written."""

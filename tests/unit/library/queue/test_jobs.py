@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy.orm import Session
@@ -201,3 +202,18 @@ def test_a_reason_with_bytes_that_are_not_utf8_is_stored(session: Session, photo
     (job,) = lease(session)
     reason = "cannot read /x/\udcff.jpg"
     assert jobs.fail(session, job, "w", reason, NOW, poison=True, policy=POLICY) == "dead"
+
+
+def test_an_attempt_that_does_not_count_brings_a_job_no_nearer_to_its_end(
+    session: Session, photo: int
+) -> None:
+    silent = replace(POLICY, is_counted=False)
+    now = NOW
+    for _ in range(3 * POLICY.max_attempts):
+        (job,) = lease(session, now)
+        assert jobs.fail(session, job, "w", "silent", now, poison=False, policy=silent) == "retry"
+        assert jobs.next_due(session, "score") == now + jobs.UNCOUNTED_PAUSE_S
+        now += jobs.UNCOUNTED_PAUSE_S
+    (job,) = lease(session, now)
+    assert job.attempts == 0
+    assert jobs.fail(session, job, "w", "another reason", now, poison=False, policy=POLICY) == "retry"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import threading
 from collections.abc import Callable
@@ -466,6 +467,13 @@ def test_a_cut_off_move_to_a_drive_that_is_absent_is_finished_once_it_is_there(
             all_moved(moves, drive)
     drive.rename(tmp_path / "unplugged")
     assert not moves.finish_killed()
+    with monkeypatch.context() as patch:
+        patch.setattr(moves._writes.probe, "call", not_connected)
+        assert not moves.finish_killed()
     (tmp_path / "unplugged").rename(drive)
     assert moves.finish_killed()
     assert {"a.jpg", "a.jpg.xmp"} <= contents(drive).keys()
+
+
+def not_connected(*_arguments: object) -> NoReturn:
+    raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")

@@ -325,3 +325,15 @@ def test_settings_of_darktable_that_cannot_be_read_are_not_the_default(
     rated.add("a.jpg")
     (result,) = check(rated, prepare(rated, "a.jpg"))
     assert isinstance(result, Transient)
+
+
+def test_a_configured_folder_in_which_darktable_has_no_library_yet_holds_nothing_back(
+    rated: RatedLibrary, tmp_path: Path
+) -> None:
+    rated.add("a.jpg")
+    folder = tmp_path / "darktable"
+    folder.mkdir()
+    (folder / "darktablerc").touch()
+    (folder / "library.db").touch()
+    (result,) = check(rated, prepare(rated, "a.jpg"), configured=(str(folder),))
+    assert isinstance(result, Prepared)

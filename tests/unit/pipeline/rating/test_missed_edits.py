@@ -365,3 +365,28 @@ def test_files_of_a_server_that_did_not_answer_are_checked_again(
     assert monitor.check(rated.writer) == 1
     now += UNANSWERED_S
     assert monitor.check(rated.writer) == 0, "they have been seen"
+
+
+def test_one_server_that_stays_silent_hides_no_other_that_answers_again(
+    rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monitor = SidecarMonitor(rated.library, rated.state, lambda: now)
+    checked: list[bool] = []
+
+    def incomplete() -> int:
+        checked.append(True)
+        monitor._missed.is_complete = False
+        return 0
+
+    monkeypatch.setattr(monitor._missed, "queue", incomplete)
+    monkeypatch.setattr(rated.state.probe, "hung_folders", lambda: ["/dead", "/slow"])
+    monitor.check_all()
+    monitor.check(rated.writer)
+    assert len(checked) == 1
+    monkeypatch.setattr(rated.state.probe, "hung_folders", lambda: ["/dead"])
+    monitor.check(rated.writer)
+    assert len(checked) == 2
+    now += UNANSWERED_S
+    monitor.check(rated.writer)
+    assert len(checked) == 2, "the dead one is not asked again and again"
