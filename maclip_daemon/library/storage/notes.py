@@ -18,7 +18,7 @@ def get_note(session: Session, key: str) -> Any:
 
 
 def put_note(session: Session, key: str, value: Any, now: float) -> None:
-    """Write or replace a note; `value` is anything that JSON can hold."""
+    """Write or replace a note: anything that JSON can hold but a bare number, which SQLite stores as one."""
     session.connection().exec_driver_sql(
         "INSERT INTO notes (key, value, changed_at) VALUES (?, ?, ?) ON CONFLICT (key)"
         " DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from maclip_daemon.errors import MaclipError, NoAnswer, Poison
+from maclip_daemon.errors import MaclipError, NoAnswer, Poison, WriteRefused
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.library.queue import jobs
 from maclip_daemon.library.results import written_files
@@ -141,7 +141,7 @@ class SidecarMonitor:
                 is_persons = subject.rating_owner == "person" or _is_persons(writer, subject)
             except MaclipError as error:
                 is_persons = None
-                if not isinstance(error, Poison):  # a damaged one has no rating that could be found later
+                if not isinstance(error, Poison | WriteRefused):  # such a file is no other one later
                     silent_ids.add(subject.photo_id)
             owners[subject.photo_id] = is_persons
         rated = [photo_id for photo_id, is_persons in owners.items() if is_persons]

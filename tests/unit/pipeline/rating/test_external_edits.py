@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from maclip_daemon.errors import EnvironmentUnfit, Poison, Transient
+from maclip_daemon.errors import EnvironmentUnfit, MaclipError, Poison, Transient, WriteRefused
 from maclip_daemon.folders.events import EventKind, FolderEvent
 from maclip_daemon.metadata.records import FoundRating
 from maclip_daemon.pipeline.rating import external_edits
@@ -242,11 +242,16 @@ def test_an_edit_that_could_not_be_read_for_minutes_is_found_afterwards(
     assert rated.jobs() == [("a.jpg", "rate", "ready", 0)]
 
 
+@pytest.mark.parametrize("error", [Poison("It is no XMP."), WriteRefused("It is a symbolic link.")])
 def test_a_damaged_sidecar_costs_no_full_check(
-    rated: RatedLibrary, monitor: SidecarMonitor, monotonic: Monotonic, monkeypatch: pytest.MonkeyPatch
+    rated: RatedLibrary,
+    monitor: SidecarMonitor,
+    monotonic: Monotonic,
+    monkeypatch: pytest.MonkeyPatch,
+    error: MaclipError,
 ) -> None:
     def damaged(*_arguments: object) -> NoReturn:
-        raise Poison("It is no XMP.")
+        raise error
 
     rated.add("a.jpg")
     sidecar = sidecar_of(rated.folder / "a.jpg")
