@@ -21,6 +21,7 @@ from maclip_daemon.errors import FileChanged, WriteRefused
 from maclip_daemon.files.os_errors import DISK_FULL
 from maclip_daemon.files.signature import ExactSignature
 from maclip_daemon.files.suffixes import suffix_of
+from maclip_daemon.metadata.content import xmp_encoding
 from maclip_daemon.metadata.content.photo_file import PhotoFile
 from maclip_daemon.processes import limits
 
@@ -241,5 +242,6 @@ def _reading(folder: Path, number: int, record: dict[str, Any]) -> SecondReading
 def _content(file: Path) -> bytes:
     with contextlib.suppress(OSError), file.open("rb") as opened:
         data = opened.read(_SIZE_LIMIT + 1)
-        return data if len(data) <= _SIZE_LIMIT else b""
+        # exiftool spells Microsoft's namespace as old versions of digiKam did, and as exiv2 does not.
+        return xmp_encoding.with_usual_namespaces(data) if len(data) <= _SIZE_LIMIT else b""
     return b""

@@ -1,7 +1,7 @@
-"""XMP as exiv2 writes it, taken apart into its top-level properties and put together again.
+"""XMP taken apart into its top-level properties and put together again.
 
 exiv2 puts all properties into one rdf:Description, simple ones as attributes, and knows one prefix for each
-namespace.
+namespace; exiftool makes one rdf:Description for each namespace.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _END_OF_RDF = b"</rdf:RDF>"
 
 
 def parts(document: bytes) -> list[Part]:
-    """Return the top-level properties of exiv2's own output, each as an element; empty without any RDF.
+    """Return the top-level properties of a document, each as an element; empty without any RDF.
 
     Raises `WriteRefused` where exiv2 wrote XML that is not well-formed.
     """
@@ -65,14 +65,14 @@ def with_parts(document: bytes, properties: Sequence[Part]) -> bytes:
 
 
 def _parts(root: ElementTree.Element) -> Iterator[Part]:
-    for description in root.iter(f"{{{_RDF}}}Description"):
-        for name, value in description.attrib.items():
-            if not name.startswith(f"{{{_RDF}}}"):
-                element = ElementTree.Element(name)
-                element.text = value
-                yield element
-        yield from description
-        return  # the first one holds all; the others are inside of structures
+    for rdf in root.iter(f"{{{_RDF}}}RDF"):
+        for description in rdf.findall(f"{{{_RDF}}}Description"):  # those of structures are deeper
+            for name, value in description.attrib.items():
+                if not name.startswith(f"{{{_RDF}}}"):
+                    element = ElementTree.Element(name)
+                    element.text = value
+                    yield element
+            yield from description
 
 
 def _keep_prefixes(document: bytes) -> None:

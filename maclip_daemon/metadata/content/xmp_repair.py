@@ -24,7 +24,7 @@ def mended(packet: bytes) -> bytes | None:
     try:
         text = decoded(xmp_encoding.to_utf8(packet).strip(b"\0 \r\n\t"))
         text = _NOT_IN_XML.sub("", _BARE_AMPERSAND.sub("&amp;", text))
-        document = _ABOUT.sub('rdf:about=""', text).encode("utf-8")
+        document = xmp_encoding.with_usual_namespaces(_ABOUT.sub('rdf:about=""', text).encode("utf-8"))
         xmp_text.read(document)
     except (WriteRefused, UnicodeError):
         return None

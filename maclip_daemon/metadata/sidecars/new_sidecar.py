@@ -48,7 +48,7 @@ def build(file: PhotoFile, own: PhotoMetadata) -> tuple[bytes, tuple[str, ...]]:
     if own.is_whole_document and not own.document:
         return xmp_document.EMPTY, (f"no metadata of {file.path} is carried over: exiv2 cannot read it",)
     if own.is_whole_document:
-        return _without_edits(own.document or b"")[0], ()
+        return _without_edits(_with_values(own.document or b""))[0], ()
     return _of_image(exiv2_tags.open_photo(file), own)
 
 
@@ -58,7 +58,7 @@ def _of_image(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> tuple[bytes
     xmp = read.document  # where exiv2 does not read it in the photo
     document, taken = xmp_document.EMPTY, set[str]()
     try:
-        document, own = _without_edits(_converted(image, xmp=True) if xmp is None else xmp)
+        document, own = _without_edits(_converted(image, xmp=True) if xmp is None else _with_values(xmp))
         taken = {part.tag for part in own if xmp_document.has_value(part)}
     except WriteRefused as error:
         notes.append(f"its XMP could not be carried into the sidecar: {error}")
@@ -73,10 +73,20 @@ def _of_image(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> tuple[bytes
         if source == "exif":
             chosen = _with_comment_as_description([part for part in chosen if _is_wanted(part.tag)], taken)
         taken.update(part.tag for part in chosen)
-        document = xmp_document.with_parts(document, chosen)
+        document = _with(document, chosen)
     if xmp is None:
         notes.extend(_losses(image.checked, document))
     return document, tuple(notes)
+
+
+def _with(document: bytes, chosen: list[Part]) -> bytes:
+    """Return the document with these properties, in place of empty ones of the same names."""
+    tags = {part.tag for part in chosen}
+    present = xmp_document.parts(document)
+    kept = [part for part in present if part.tag not in tags]
+    if len(kept) < len(present):
+        document = xmp_document.with_parts(xmp_document.EMPTY, kept)
+    return xmp_document.with_parts(document, chosen)
 
 
 def _from_exif(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> list[Part]:
@@ -96,6 +106,13 @@ def _alternatives(tag: str, text: str) -> Part:
     item = ElementTree.SubElement(list_, f"{_RDF}li", {_LANGUAGE: "x-default"})
     item.text = text
     return part
+
+
+def _with_values(document: bytes) -> bytes:
+    """Return another program's document without empty properties: exiv2 writes some of them as others."""
+    own = xmp_document.parts(document)
+    kept = [part for part in own if xmp_document.has_value(part)]
+    return document if len(kept) == len(own) else xmp_document.with_parts(xmp_document.EMPTY, kept)
 
 
 def _without_edits(converted: bytes) -> tuple[bytes, list[Part]]:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pillow_heif
 import pytest
 from metadata_samples import QUALITY, MakePhoto, pixels, xmp_of
+from PIL import ExifTags, Image
 
 from maclip_daemon.errors import MaclipError, Transient
 from maclip_daemon.metadata import metadata_process
-from maclip_daemon.metadata.content import exiv2_tags, second_reader
+from maclip_daemon.metadata.content import exiv2_tags, second_reader, xmp_repair
 from maclip_daemon.metadata.records import Prepared, RatingRequest
 
 has_exiftool = pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
@@ -38,10 +39,10 @@ def packet(content: str = WORDS, attributes: str = "", about: str = "", further:
     )
 
 
-def jpeg_with(photo: Path, *packets: bytes, extension: bytes = b"") -> Path:
+def jpeg_with(photo: Path, *packets: bytes, extension: bytes = b"", exif: Image.Exif | None = None) -> Path:
     """Write a JPEG with these XMP packets in segments of their own."""
     buffer = io.BytesIO()
-    pixels(3).save(buffer, "JPEG")
+    pixels(3).save(buffer, "JPEG", exif=exif or Image.Exif())
     data = buffer.getvalue()
     contents = [b"http://ns.adobe.com/xap/1.0/\0" + each for each in packets]
     if extension:
@@ -323,3 +324,49 @@ def test_where_exiftool_has_no_room_the_photo_waits(tmp_path: Path, monkeypatch:
     assert isinstance(result, Transient)
     assert "No space left on device" in str(result)
     assert prepare(photo).status != "skipped"
+
+
+TWICE = '<tiff:Make xmlns:tiff="http://ns.adobe.com/tiff/1.0/">SONY</tiff:Make>'
+EMPTY = (
+    '<tiff:Model xmlns:tiff="http://ns.adobe.com/tiff/1.0/"/>'
+    '<exif:UserComment xmlns:exif="http://ns.adobe.com/exif/1.0/"><rdf:Alt>'
+    '<rdf:li xml:lang="x-default"/></rdf:Alt></exif:UserComment>'
+)
+
+
+@has_exiftool
+def test_a_photo_whose_xmp_says_a_thing_twice_is_rated_with_its_words(tmp_path: Path) -> None:
+    """As gThumb and F-Spot wrote them: exiv2 refuses a property that comes twice."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "SONY", "DSC-RX100M4"
+    photo = jpeg_with(tmp_path / "a.jpg", packet(WORDS + TWICE + TWICE + EMPTY).encode(), exif=exif)
+    result = prepare(photo)
+    assert result.status == "prepared", result.reason
+    assert result.temporary is not None
+    values = exiv2_tags.read_sidecar(result.temporary.read_bytes())
+    assert values["Xmp.dc.creator"] == ["Anna"]
+    assert values["Xmp.tiff.Make"] == "SONY"
+    assert values["Xmp.tiff.Model"] == "DSC-RX100M4", "an empty property hides no word of the camera's"
+
+
+OLD_MICROSOFT = (
+    '<MicrosoftPhoto:LastKeywordXMP xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/1.0">'
+    "<rdf:Bag><rdf:li>Sea</rdf:li></rdf:Bag></MicrosoftPhoto:LastKeywordXMP>"
+)
+
+
+@has_exiftool
+def test_microsofts_namespace_is_known_as_exiftool_and_old_versions_of_digikam_spell_it(
+    tmp_path: Path,
+) -> None:
+    photo = jpeg_with(tmp_path / "a.jpg", packet(WORDS + OLD_MICROSOFT).encode())
+    (_, reading) = second_reader.read_here([photo])[photo]
+    for document in (reading.xmp, reading.everything):
+        values = exiv2_tags.read_sidecar(document)
+        assert values["Xmp.MicrosoftPhoto.LastKeywordXMP"] == ["Sea"]
+
+
+def test_microsofts_namespace_is_mended_in_a_packet_that_is_nearly_well_formed() -> None:
+    document = xmp_repair.mended(packet(TITLE.format("Sea & sand") + OLD_MICROSOFT).encode())
+    assert document is not None
+    assert exiv2_tags.read_sidecar(document)["Xmp.MicrosoftPhoto.LastKeywordXMP"] == ["Sea"]
