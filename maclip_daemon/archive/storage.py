@@ -107,11 +107,11 @@ def is_there(file_system: AbstractFileSystem, path: str) -> bool:
 
 def walked(
     file_system: AbstractFileSystem, top: str, is_wanted: Callable[[str], bool] = lambda _: True
-) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield each folder at and below `top` with what is told of its files, in the order of their names.
+) -> Iterator[dict[str, Any]]:
+    """Yield fsspec's information on each file at and below `top`, folder by folder, sorted by name.
 
-    `is_wanted(path)`: whether a folder is entered. Raises what the storage raises: fsspec's own walk leaves
-    out a folder below the first level that cannot be listed. Memory is bounded by the largest folder.
+    `is_wanted(path)`: whether to enter a folder. Raises what the storage raises: fsspec's own walk leaves
+    out a folder below the first level that cannot be listed. The largest folder bounds the memory.
     """
     top = top.rstrip("/") or top
     left = [top]
@@ -129,7 +129,7 @@ def walked(
         folders = {str(each["name"]).rstrip("/") for each in listed if each["type"] == "directory"}
         if folder != top:
             files.pop(folder, None)
-        yield folder, [files[name] for name in sorted(files) if not name.endswith("/")]
+        yield from (files[name] for name in sorted(files) if not name.endswith("/"))
         left += [path for path in sorted(folders - {folder}, reverse=True) if is_wanted(path)]
 
 
@@ -138,7 +138,7 @@ def names_below(
 ) -> list[str]:
     """Return the paths of all files at and below `top`, in order; none where only what holds it is there."""
     try:
-        return sorted(str(info["name"]) for _, files in walked(file_system, top, is_wanted) for info in files)
+        return sorted(str(info["name"]) for info in walked(file_system, top, is_wanted))
     except FileNotFoundError:
         file_system.ls(top.rstrip("/").rpartition("/")[0])
         return []

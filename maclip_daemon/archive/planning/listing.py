@@ -88,12 +88,11 @@ def _in_folder(place: Place, exclusion: Exclusion) -> Iterator[PhotoSource]:
 
 def _in_bucket(place: Place, exclusion: Exclusion) -> Iterator[PhotoSource]:
     start = len(place.path.rstrip("/")) + 1
-    folders = walked(place.file_system, place.path, lambda path: not exclusion.excludes_folder(path[start:]))
-    for _, files in folders:
-        for info in files:
-            path = str(info["name"])
-            if is_photo(path.rpartition("/")[2]) and not exclusion.excludes_file(path[start:]):
-                yield source_of(address_of_path(place, path), info)
+    files = walked(place.file_system, place.path, lambda path: not exclusion.excludes_folder(path[start:]))
+    for info in files:
+        path = str(info["name"])
+        if is_photo(path.rpartition("/")[2]) and not exclusion.excludes_file(path[start:]):
+            yield source_of(address_of_path(place, path), info)
 
 
 def _listed(file: IO[bytes]) -> Iterator[PhotoSource]:

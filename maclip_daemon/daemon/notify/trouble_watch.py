@@ -39,13 +39,13 @@ class TroubleWatch:
         self._since: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._is_told: set[str] = set()
-        self._stopping: set[str] = set()
-        """What lasts, told or not: it comes and goes."""
+        self._lasting: set[str] = set()
+        """What is no passing trouble, told or not."""
 
     @property
     def stops_work(self) -> bool:
         """Whether something that lasts is more than a folder that is away."""
-        return any(not each.startswith(("root ", "server ")) for each in self._stopping)
+        return any(not each.startswith(("root ", "server ")) for each in self._lasting)
 
     def update(self, waits: Iterable[Wait]) -> list[Trouble]:
         """Return the trouble that is news."""
@@ -53,16 +53,16 @@ class TroubleWatch:
         present = {str(wait.resource): wait for wait in waits if wait.resource.kind in _EVENTS}
         self._since = {name: self._since.get(name, now) for name in present}
         self._is_told &= present.keys()
-        self._stopping &= present.keys()
+        self._lasting = {
+            name
+            for name, wait in present.items()
+            if now - self._since[name] >= (FOLDER_AFTER_S if _EVENTS[wait.resource.kind] == "folder" else 0.0)
+        }
         news = []
         for name, wait in present.items():
-            event = _EVENTS[wait.resource.kind]
-            lasts = now - self._since[name] >= (FOLDER_AFTER_S if event == "folder" else 0.0)
-            if lasts:
-                self._stopping.add(name)
             is_due = now - self._told.get(name, now - TELL_AGAIN_S) >= TELL_AGAIN_S
-            if lasts and name not in self._is_told and is_due:
+            if name in self._lasting - self._is_told and is_due:
                 self._is_told.add(name)
                 self._told[name] = now
-                news.append(Trouble(event, wait.reason))
+                news.append(Trouble(_EVENTS[wait.resource.kind], wait.reason))
         return news

@@ -35,6 +35,8 @@ class RetryPolicy:
 
     def pause_s(self, attempts: int) -> float:
         """Return the pause after the n-th failed attempt: base · 2^(n−1) seconds, an hour at most."""
+        if not self.is_counted:
+            return UNCOUNTED_PAUSE_S
         return min(self.retry_base_s * 2.0 ** min(attempts - 1, 40), MAX_PAUSE_S)
 
 
@@ -151,7 +153,6 @@ def fail(
     """
     attempts = job.attempts + policy.is_counted
     dead = poison or (policy.is_counted and attempts >= policy.max_attempts)
-    pause_s = policy.pause_s(attempts) if policy.is_counted else UNCOUNTED_PAUSE_S
     moment = timestamps.text(now)
     ended = session.execute(
         update(JOBS)
@@ -159,7 +160,7 @@ def fail(
         .values(
             state="dead" if dead else "ready",
             attempts=attempts,
-            not_before=moment if dead else timestamps.text(now + pause_s),
+            not_before=moment if dead else timestamps.text(now + policy.pause_s(attempts)),
             reason=reason[:REASON_LENGTH].encode("utf-8", "backslashreplace").decode(),
             failure=failure,
             worker=None,

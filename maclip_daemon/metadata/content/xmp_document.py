@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from xml.parsers import expat
 
 from maclip_daemon.errors import WriteRefused
@@ -62,6 +62,13 @@ def with_parts(document: bytes, properties: Sequence[Part]) -> bytes:
     description.extend(properties)
     before, end, after = document.rpartition(_END_OF_RDF)
     return before + ElementTree.tostring(description) + end + after
+
+
+def only(document: bytes, is_kept: Callable[[Part], bool]) -> tuple[bytes, list[Part]]:
+    """Return the document with these of its properties, and the properties; the same bytes where all stay."""
+    present = parts(document)
+    kept = [part for part in present if is_kept(part)]
+    return (document if len(kept) == len(present) else with_parts(EMPTY, kept)), kept
 
 
 def _parts(root: ElementTree.Element) -> Iterator[Part]:

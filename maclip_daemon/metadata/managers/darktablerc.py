@@ -7,7 +7,6 @@ A configuration folder holds `darktablerc-common`, `darktablerc` and `library.db
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,9 +75,9 @@ def settings_of(library: Path) -> DarktableSettings:
     """
     name = library.stem.removeprefix("library") if library.name.startswith("library") else ""
     if any(library.parent.glob("darktablerc*")):
-        return _settings(library.parent, name, _read_surely)
+        return _settings(library.parent, name, is_sure=True)
     for folder in configuration_folders():
-        return _settings(folder, "", _read_surely)
+        return _settings(folder, "", is_sure=True)
     return DarktableSettings(library.parent / "darktablerc")
 
 
@@ -88,12 +87,10 @@ def first_stars() -> frozenset[int]:
     return frozenset(each.first_star for each in found) or frozenset({DEFAULT_INITIAL_RATING})
 
 
-def _settings(
-    folder: Path, name: str, read: Callable[[Path], dict[str, str]] | None = None
-) -> DarktableSettings:
+def _settings(folder: Path, name: str, *, is_sure: bool = False) -> DarktableSettings:
+    """Return the settings of a workspace; `is_sure`: raise `Transient` where they cannot be read."""
     file = folder / f"darktablerc{name}"
-    read = read or _read
-    values = read(folder / "darktablerc-common") | read(file)
+    values = _read(folder / "darktablerc-common", is_sure) | _read(file, is_sure)
     mode = values.get("write_sidecar_files", "on import").lower()
     return DarktableSettings(
         file,
@@ -103,19 +100,14 @@ def _settings(
     )
 
 
-def _read(file: Path) -> dict[str, str]:
-    try:
-        return _read_surely(file)
-    except Transient:
-        return {}
-
-
-def _read_surely(file: Path) -> dict[str, str]:
+def _read(file: Path, is_sure: bool) -> dict[str, str]:
     try:
         lines = file.read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return {}
     except OSError as error:
+        if not is_sure:
+            return {}
         raise Transient(
             f"{file} cannot be read: {error.strerror}. It tells what darktable's stars mean. Check its "
             "permissions."

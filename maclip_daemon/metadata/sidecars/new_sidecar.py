@@ -11,6 +11,7 @@ import contextlib
 import copy
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from functools import partial
 
 import pyexiv2
 
@@ -48,7 +49,7 @@ def build(file: PhotoFile, own: PhotoMetadata) -> tuple[bytes, tuple[str, ...]]:
     if own.is_whole_document and not own.document:
         return xmp_document.EMPTY, (f"no metadata of {file.path} is carried over: exiv2 cannot read it",)
     if own.is_whole_document:
-        return _without_edits(_with_values(own.document or b""))[0], ()
+        return _without_edits(own.document or b"", with_empty=False)[0], ()
     return _of_image(exiv2_tags.open_photo(file), own)
 
 
@@ -56,10 +57,12 @@ def _of_image(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> tuple[bytes
     """Return the sidecar and the notes; `read`: what was read of this photo before."""
     notes = []
     xmp = read.document  # where exiv2 does not read it in the photo
-    document, taken = xmp_document.EMPTY, set[str]()
+    document, taken, empty = xmp_document.EMPTY, set[str](), set[str]()
     try:
-        document, own = _without_edits(_converted(image, xmp=True) if xmp is None else _with_values(xmp))
+        converted = _converted(image, xmp=True) if xmp is None else xmp
+        document, own = _without_edits(converted, with_empty=xmp is None)
         taken = {part.tag for part in own if xmp_document.has_value(part)}
+        empty = {part.tag for part in own} - taken
     except WriteRefused as error:
         notes.append(f"its XMP could not be carried into the sidecar: {error}")
     for source in ("iptc", "exif") if exiv2_tags.has_iptc(image) else ("exif",):
@@ -72,21 +75,17 @@ def _of_image(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> tuple[bytes
         chosen = [part for part in parts if part.tag not in taken and xmp_document.has_value(part)]
         if source == "exif":
             chosen = _with_comment_as_description([part for part in chosen if _is_wanted(part.tag)], taken)
+        if replaced := empty & {part.tag for part in chosen}:
+            document, _ = xmp_document.only(document, partial(_is_none_of, replaced))
         taken.update(part.tag for part in chosen)
-        document = _with(document, chosen)
+        document = xmp_document.with_parts(document, chosen)
     if xmp is None:
         notes.extend(_losses(image.checked, document))
     return document, tuple(notes)
 
 
-def _with(document: bytes, chosen: list[Part]) -> bytes:
-    """Return the document with these properties, in place of empty ones of the same names."""
-    tags = {part.tag for part in chosen}
-    present = xmp_document.parts(document)
-    kept = [part for part in present if part.tag not in tags]
-    if len(kept) < len(present):
-        document = xmp_document.with_parts(xmp_document.EMPTY, kept)
-    return xmp_document.with_parts(document, chosen)
+def _is_none_of(tags: set[str], part: Part) -> bool:
+    return part.tag not in tags
 
 
 def _from_exif(image: exiv2_tags.OpenedPhoto, read: PhotoMetadata) -> list[Part]:
@@ -108,22 +107,18 @@ def _alternatives(tag: str, text: str) -> Part:
     return part
 
 
-def _with_values(document: bytes) -> bytes:
-    """Return another program's document without empty properties: exiv2 writes some of them as others."""
-    own = xmp_document.parts(document)
-    kept = [part for part in own if xmp_document.has_value(part)]
-    return document if len(kept) == len(own) else xmp_document.with_parts(xmp_document.EMPTY, kept)
+def _without_edits(own: bytes, *, with_empty: bool = True) -> tuple[bytes, list[Part]]:
+    """Return a photo's own XMP without the edits of other programs, as a document and in parts.
 
+    `with_empty`: with properties without a value, some of which exiv2 writes as others.
+    """
 
-def _without_edits(converted: bytes) -> tuple[bytes, list[Part]]:
-    """Return a photo's own XMP without the edits of other programs, as a document and in parts."""
-    own = xmp_document.parts(converted)
-    if not own:
-        return xmp_document.EMPTY, []
-    kept = [part for part in own if not is_processing_state(*xmp_document.name_of(part))]
-    if len(kept) == len(own):
-        return converted, own
-    return xmp_document.with_parts(xmp_document.EMPTY, kept), kept
+    def is_carried(part: Part) -> bool:
+        is_edit = is_processing_state(*xmp_document.name_of(part))
+        return not is_edit and (with_empty or xmp_document.has_value(part))
+
+    document, kept = xmp_document.only(own, is_carried)
+    return (document if kept else xmp_document.EMPTY), kept
 
 
 def _converted(photo: pyexiv2.Image, *, xmp: bool = False, iptc: bool = False, exif: bool = False) -> bytes:

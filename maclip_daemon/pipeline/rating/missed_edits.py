@@ -32,6 +32,7 @@ class _OfPhoto(Protocol):
 
 
 _Row = TypeVar("_Row", bound=_OfPhoto)
+_Result = TypeVar("_Result")
 
 
 class _Times(NamedTuple):
@@ -43,6 +44,9 @@ class _Times(NamedTuple):
     """That file in any way, or its photo: a rename, for one; 0 where it is gone."""
     beside: float
     """Another sidecar of the same photo, or of a file of its shot, in any way."""
+
+
+_NOT_READABLE = _Times(0.0, 0.0, 0.0)
 
 
 class MissedEdits:
@@ -102,12 +106,8 @@ class MissedEdits:
 
         A photo that was renamed to where a sidecar is has another one since then.
         """
-        try:
-            return self._state.probe.call(photo.path, lambda: _sidecars_changed_at(photo, now))
-        except NoAnswer:
-            self.is_complete = False
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            return self._ask(photo.path, lambda: _sidecars_changed_at(photo, now), 0.0)
         return 0.0
 
     def _queue_written(self) -> int:
@@ -173,25 +173,26 @@ class MissedEdits:
         )
 
     def _is_changed(self, path: str, ours: str | None) -> bool | None:
+        return self._ask(path, lambda: is_changed(path, ours), None)
+
+    def _ask(self, path: str, operation: Callable[[], _Result], default: _Result) -> _Result:
+        """Return the result of an operation on a path; without an answer `default`, and note that."""
         try:
-            return self._state.probe.call(path, lambda: is_changed(path, ours))
+            return self._state.probe.call(path, operation)
         except NoAnswer:
             self.is_complete = False
-            return None
+            return default
 
     def _times_of(
         self, write: written_files.WrittenFile, partners: Sequence[str], now: float
     ) -> _Times | None:
         """Return when the rating files of a photo changed; None: its own is gone, 0: not readable now."""
         try:
-            return self._state.probe.call(write.path, lambda: _times_of(write, partners, now))
+            return self._ask(write.path, lambda: _times_of(write, partners, now), _NOT_READABLE)
         except FileNotFoundError:
             return None
-        except NoAnswer:
-            self.is_complete = False
         except OSError:
-            pass
-        return _Times(0.0, 0.0, 0.0)
+            return _NOT_READABLE
 
 
 def _times_of(write: written_files.WrittenFile, partners: Sequence[str], now: float) -> _Times:

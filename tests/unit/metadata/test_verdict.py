@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -482,19 +483,27 @@ def test_no_stars_that_the_library_alone_knows_count_for_the_shot(
     assert write(replace(request, may_replace="no_stars")).rating == 4
 
 
+def failing_for_raw(error: OSError) -> Callable[..., object]:
+    """Return `read_regular` as it is where the sidecar of the RAW cannot be read."""
+    read = safe_writer.read_regular
+
+    def read_or_fail(path: Path, *limits: int) -> object:
+        if path.name == "A.NEF.xmp":
+            raise error
+        return read(path, *limits)
+
+    return read_or_fail
+
+
 def test_a_partner_that_cannot_be_read_now_is_not_one_without_a_rating(
     make_photo: MakePhoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stale(path: Path, *limits: int) -> object:
-        if path.name == "A.NEF.xmp":
-            raise OSError(errno.ESTALE, "Stale file handle")
-        return read(path, *limits)
-
     raw, jpeg = make_photo("A.jpeg").rename(tmp_path / "A.NEF"), make_photo("A.jpg", seed=2)
     (tmp_path / "A.NEF.xmp").write_bytes(sidecar(FIVE))
-    read = safe_writer.read_regular
     with monkeypatch.context() as patch:
-        patch.setattr(safe_writer, "read_regular", stale)
+        patch.setattr(
+            safe_writer, "read_regular", failing_for_raw(OSError(errno.ESTALE, "Stale file handle"))
+        )
         (result,) = metadata_process.prepare_many([RatingRequest(jpeg, QUALITY, partners=(Partner(raw),))])
     assert isinstance(result, Transient)
     assert str(raw) in str(result)
@@ -504,14 +513,9 @@ def test_a_partner_that_cannot_be_read_now_is_not_one_without_a_rating(
 def test_a_partner_that_may_not_be_read_is_told_and_not_passed_over(
     make_photo: MakePhoto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(path: Path, *limits: int) -> object:
-        if path.name == "A.NEF.xmp":
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return read(path, *limits)
-
     raw, jpeg = make_photo("A.jpeg").rename(tmp_path / "A.NEF"), make_photo("A.jpg", seed=2)
     (tmp_path / "A.NEF.xmp").write_bytes(sidecar(FIVE))
-    read = safe_writer.read_regular
+    refused = failing_for_raw(PermissionError(errno.EACCES, "Permission denied"))
     monkeypatch.setattr(safe_writer, "read_regular", refused)
     outcome = prepare(RatingRequest(jpeg, QUALITY, partners=(Partner(raw),)))
     assert outcome.status == "skipped"

@@ -80,12 +80,7 @@ def test_chunks_are_cut_where_no_link_is(
 def test_a_rebuild_that_is_cut_off_has_asked_for_the_ratings_of_what_it_changed(
     rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def taken(number: int) -> DecodedPhoto:
-        moment = datetime.fromtimestamp(1_777_000_000 + 60 * (number // 3) + number % 3, UTC)
-        packed = descriptor(number // 3, number % 3)
-        return DecodedPhoto(None, None, 1, 1, 600, 400, f"p{number}", None, moment, ShotInfo(), packed)
-
-    photos = {rated.add(f"IMG_{number:02}.jpg", score=number / 60): taken(number) for number in range(60)}
+    photos = {rated.add(f"IMG_{number:02}.jpg", score=number / 60): taken(number, 60) for number in range(60)}
     with rated.library.writing() as session:
         shot_records.record(session, photos)
     rated.state.is_calibrated = True
@@ -109,6 +104,13 @@ def busy(*_arguments: object) -> NoReturn:
     raise DatabaseBusy("Another program holds the library.")
 
 
+def taken(number: int, every_s: int) -> DecodedPhoto:
+    """Return a photo of a burst of three; a burst begins every so many seconds."""
+    moment = datetime.fromtimestamp(1_777_000_000 + every_s * (number // 3) + number % 3, UTC)
+    packed = descriptor(number // 3, number % 3)
+    return DecodedPhoto(None, None, 1, 1, 600, 400, f"p{number}", None, moment, ShotInfo(), packed)
+
+
 def ask_nobody(_session: Session, _changed: Sequence[int]) -> None:
     pass
 
@@ -116,12 +118,7 @@ def ask_nobody(_session: Session, _changed: Sequence[int]) -> None:
 def test_a_photo_among_others_is_compared_with_its_neighbours_only(
     rated: RatedLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def taken(number: int) -> DecodedPhoto:
-        moment = datetime.fromtimestamp(1_777_000_000 + 20 * (number // 3) + number % 3, UTC)
-        packed = descriptor(number // 3, number % 3)
-        return DecodedPhoto(None, None, 1, 1, 600, 400, f"p{number}", None, moment, ShotInfo(), packed)
-
-    photos = {rated.add(f"IMG_{number}.jpg", score=0.5): taken(number) for number in range(60)}
+    photos = {rated.add(f"IMG_{number}.jpg", score=0.5): taken(number, 20) for number in range(60)}
     late = list(photos)[31]
     with rated.library.writing() as session:
         shot_records.record(session, {number: photo for number, photo in photos.items() if number != late})
